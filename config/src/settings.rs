@@ -1,0 +1,350 @@
+//! The settings, one struct per concern. `default.toml` beside this crate is the commented reference.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Secret;
+
+/// Everything Chalkstream can be told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where recordings are kept.
+    pub store: Store,
+    /// The job queue and event stream.
+    pub redis: Redis,
+    /// The HTTP server.
+    pub server: Server,
+    /// Links and sessions.
+    pub playback: Playback,
+    /// The worker process.
+    pub worker: Worker,
+    /// Limits on what a recording may be, and the ladder made of it.
+    pub media: Media,
+    /// Transcription.
+    pub speech: Speech,
+    /// Logging.
+    pub log: Log,
+}
+
+/// Which kind of object storage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    /// A folder on this machine.
+    #[default]
+    Fs,
+    /// A bucket behind the S3 API.
+    S3,
+}
+
+/// Where recordings are kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// `fs` or `s3`.
+    pub kind: StoreKind,
+    /// The folder of the `fs` kind.
+    pub path: PathBuf,
+    /// The bucket of the `s3` kind.
+    pub s3: S3,
+}
+
+/// What the S3 server is: vendors differ in checksums, addressing and errors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum S3Flavor {
+    /// Amazon S3 itself.
+    Aws,
+    /// Any other server that speaks the S3 API.
+    #[default]
+    Generic,
+    /// Garage.
+    Garage,
+    /// Ceph's RADOS gateway.
+    Ceph,
+}
+
+/// A bucket behind the S3 API.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct S3 {
+    /// Base URL of the server; empty for Amazon's own.
+    pub endpoint: String,
+    /// Region name.
+    pub region: String,
+    /// Bucket name.
+    pub bucket: String,
+    /// Vendor flavour.
+    pub flavor: S3Flavor,
+    /// Access key id.
+    pub access_key_id: String,
+    /// Secret access key.
+    pub secret_access_key: Secret,
+    /// Key prefix inside the bucket, without slashes at its ends; empty for none.
+    pub prefix: String,
+    /// Size of one part of a multipart upload, in bytes (at least 5 MiB).
+    pub part_bytes: u64,
+    /// Longest time one request may take, in ms.
+    pub request_timeout_ms: u64,
+    /// Longest time to go on retrying one operation while the server fails, in ms.
+    pub retry_for_ms: u64,
+}
+
+impl Default for S3 {
+    fn default() -> Self {
+        Self {
+            endpoint: String::new(),
+            region: "us-east-1".into(),
+            bucket: String::new(),
+            flavor: S3Flavor::default(),
+            access_key_id: String::new(),
+            secret_access_key: Secret::default(),
+            prefix: String::new(),
+            part_bytes: 8 << 20,
+            request_timeout_ms: 30_000,
+            retry_for_ms: 60_000,
+        }
+    }
+}
+
+/// The job queue and event stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Redis {
+    /// `redis://`, `rediss://` or `redis+unix://` URL.
+    pub url: Secret,
+    /// Prefix of every key, kept in one hash tag.
+    pub prefix: String,
+    /// Most events kept in the stream (older ones are trimmed).
+    pub events_kept: u64,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self {
+            url: Secret::new("redis://127.0.0.1:6379"),
+            prefix: "chalkstream".into(),
+            events_kept: 100_000,
+        }
+    }
+}
+
+/// The HTTP server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Base URL under which viewers reach this server; empty means `http://` + listen.
+    pub public_url: String,
+    /// Folder of this server's own search index (a cache).
+    pub index_path: PathBuf,
+    /// Largest upload, in bytes.
+    pub max_upload_bytes: u64,
+    /// Most uploads in progress per tenant.
+    pub max_open_uploads: u32,
+    /// Origins that may embed the player and fetch streams; `*` for any.
+    pub cors_origins: Vec<String>,
+    /// Most connections open at once.
+    pub max_connections: u32,
+    /// Time to read a request's headers, in ms.
+    pub header_timeout_ms: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8480)),
+            public_url: String::new(),
+            index_path: "data/index".into(),
+            max_upload_bytes: 16 << 30,
+            max_open_uploads: 200,
+            cors_origins: vec!["*".into()],
+            max_connections: 4096,
+            header_timeout_ms: 10_000,
+        }
+    }
+}
+
+/// Links and sessions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Playback {
+    /// How long a link made without an expiry is good for, in seconds.
+    pub link_ttl_s: u64,
+    /// The longest expiry a link may ask for, in seconds.
+    pub link_ttl_max_s: u64,
+    /// A session lives for the lesson's length and this many seconds more.
+    pub session_extra_s: u64,
+}
+
+impl Default for Playback {
+    fn default() -> Self {
+        Self { link_ttl_s: 900, link_ttl_max_s: 7 * 86_400, session_extra_s: 4 * 3600 }
+    }
+}
+
+/// The worker process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Worker {
+    /// Steps run at once; 0 means one per core.
+    pub slots: u32,
+    /// Folder for temporary files.
+    pub scratch_path: PathBuf,
+    /// A lease not renewed for this long is given to another worker, in ms.
+    pub lease_ms: u64,
+    /// How often an idle worker asks for work, in ms.
+    pub poll_ms: u64,
+    /// Memory one step's child may take, in bytes.
+    pub step_memory_bytes: u64,
+    /// Largest single file a step's child may write, in bytes.
+    pub step_file_bytes: u64,
+    /// A step may take this long, plus `step_deadline_per_media` times the recording's length, in ms.
+    pub step_deadline_base_ms: u64,
+    /// See `step_deadline_base_ms`.
+    pub step_deadline_per_media: f64,
+    /// A step that reports no progress for this long is stopped, in ms.
+    pub step_stall_ms: u64,
+    /// Longest time to look at a file before it is refused, in ms.
+    pub inspect_deadline_ms: u64,
+    /// Times a step is tried when the fault may pass.
+    pub attempts: u32,
+    /// Start even where the kernel offers no sandbox.
+    pub allow_unsandboxed: bool,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self {
+            slots: 0,
+            scratch_path: std::env::temp_dir().join("chalkstream"),
+            lease_ms: 15_000,
+            poll_ms: 250,
+            step_memory_bytes: 2 << 30,
+            step_file_bytes: 4 << 30,
+            step_deadline_base_ms: 120_000,
+            step_deadline_per_media: 20.0,
+            step_stall_ms: 60_000,
+            inspect_deadline_ms: 9_000,
+            attempts: 5,
+            allow_unsandboxed: false,
+        }
+    }
+}
+
+/// Limits on what a recording may be, and the ladder made of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Media {
+    /// Most pixels in one picture.
+    pub max_pixels: u64,
+    /// Longest recording, in ms.
+    pub max_duration_ms: u64,
+    /// Most tracks in one file.
+    pub max_tracks: u32,
+    /// x264 preset of the renditions.
+    pub preset: String,
+    /// The renditions, largest first; those above the source are left out.
+    pub ladder: Vec<Rung>,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        let rung = |name: &str, width, height, max_frame_rate, bitrate_bps| Rung {
+            name: name.into(),
+            width,
+            height,
+            max_frame_rate,
+            bitrate_bps,
+        };
+        Self {
+            max_pixels: 8192 * 4352,
+            max_duration_ms: 6 * 3600 * 1000,
+            max_tracks: 32,
+            preset: "veryfast".into(),
+            ladder: vec![
+                rung("v1080", 1920, 1080, 30, 4_500_000),
+                rung("v720", 1280, 720, 30, 2_200_000),
+                rung("v480", 854, 480, 30, 900_000),
+                rung("v360", 640, 360, 30, 450_000),
+                rung("v240", 426, 240, 15, 110_000),
+            ],
+        }
+    }
+}
+
+/// One rendition of the ladder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rung {
+    /// Its name, as in storage and playlists.
+    pub name: String,
+    /// Width of the box the picture is fitted into, in pixels (for a landscape picture).
+    pub width: u32,
+    /// Height of that box, in pixels.
+    pub height: u32,
+    /// Most frames per second.
+    pub max_frame_rate: u32,
+    /// Mean bits per second of the picture.
+    pub bitrate_bps: u64,
+}
+
+/// Transcription.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Speech {
+    /// Whether transcripts are made.
+    pub enabled: bool,
+    /// Name of the model: `tiny.en`, `base`, …
+    pub model: String,
+    /// Folder of the model files; empty means `$XDG_DATA_HOME/chalkstream/models`.
+    pub model_path: PathBuf,
+    /// Language spoken (`en`), or `auto`.
+    pub language: String,
+    /// Threads of one transcription.
+    pub threads: u32,
+}
+
+impl Default for Speech {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            model: "tiny.en".into(),
+            model_path: PathBuf::new(),
+            language: "auto".into(),
+            threads: 1,
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For a person.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Logging.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// Filter, as in `info` or `info,chalkstream_workers=debug`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".into() }
+    }
+}

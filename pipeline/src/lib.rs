@@ -1,1 +1,21 @@
-//! placeholder
+//! Media only, from files to files: what a recording is, and the streams, stills and transcript made of it.
+//!
+//! Nothing here knows Redis, object storage or HTTP. Every step that opens a user's file is entered through
+//! [`step::run`] and is meant to run in a child process that may crash, hang or be killed.
+
+pub mod captions;
+pub mod error;
+pub mod fmp4;
+pub mod hls;
+pub mod inspect;
+pub mod ladder;
+pub mod media;
+pub mod model;
+pub mod sound;
+pub mod source;
+pub mod speech;
+pub mod step;
+pub mod stills;
+pub mod transcode;
+
+pub use error::{Error, ErrorKind, Fault, Result};

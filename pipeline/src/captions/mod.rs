@@ -1,0 +1,1 @@
+//! Cues to WebVTT, SRT and text, and back.

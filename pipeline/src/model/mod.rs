@@ -1,0 +1,1 @@
+//! Speech models: fetched by name, checked by hash, converted where needed.

@@ -1,0 +1,175 @@
+//! The one entry to media work: a step, run in a child process on one source, writing files to one folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Fault, Result};
+use crate::source::Source;
+use crate::{inspect, sound, speech, stills, transcode};
+
+/// What a child process reads as one JSON document on its standard input.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StepRequest {
+    /// What to do.
+    pub step: Step,
+    /// How the source is reached, through inherited descriptor 3.
+    pub source: SourceHandle,
+}
+
+/// How a child reads the source through inherited descriptor 3.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum SourceHandle {
+    /// Descriptor 3 is the file itself.
+    File,
+    /// Descriptor 3 is a unix stream socket on which the parent answers range reads.
+    Ranges {
+        /// Size of the source, in bytes.
+        size_bytes: u64,
+    },
+}
+
+/// A unit of media work.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// Says what the file is, or refuses it.
+    Inspect(inspect::InspectRequest),
+    /// Decodes the sound once: two renditions and 16 kHz mono for speech.
+    Sound(sound::SoundRequest),
+    /// Decodes the picture once and makes the ladder.
+    Transcode(transcode::TranscodeRequest),
+    /// Poster and storyboard.
+    Stills(stills::StillsRequest),
+    /// Speech to cues. The source is the 16 kHz WAV that `sound` made.
+    Transcribe(speech::TranscribeRequest),
+}
+
+impl Step {
+    /// The step's name in plans, logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Inspect(_) => "inspect",
+            Self::Sound(_) => "sound",
+            Self::Transcode(_) => "transcode",
+            Self::Stills(_) => "stills",
+            Self::Transcribe(_) => "transcribe",
+        }
+    }
+}
+
+/// What a child writes, one JSON object a line, on its standard output.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum StepEvent {
+    /// How much of the recording is done.
+    Progress {
+        /// Media time done, in ms.
+        done_ms: u64,
+        /// Media time in all, in ms.
+        total_ms: u64,
+    },
+    /// A file is complete; it is not touched again by the step.
+    Output {
+        /// Path relative to the step's folder, with `/`.
+        path: String,
+        /// Size, in bytes.
+        size_bytes: u64,
+    },
+    /// The step is done.
+    Result {
+        /// The step's report.
+        value: Value,
+    },
+    /// The step failed.
+    Error {
+        /// Stable code.
+        code: String,
+        /// One plain sentence.
+        message: String,
+        /// Whose fault.
+        fault: Fault,
+    },
+}
+
+/// What a step works with.
+#[derive(Clone)]
+pub struct StepContext {
+    /// The folder outputs are written to; temporary files go to `tmp/` below it.
+    pub out_dir: PathBuf,
+    /// Where events go.
+    pub emit: Arc<dyn Fn(StepEvent) + Send + Sync>,
+    /// Set when the work should stop.
+    pub cancel: Arc<AtomicBool>,
+}
+
+impl StepContext {
+    /// Reports progress in media time.
+    pub fn progress(&self, done_ms: u64, total_ms: u64) {
+        (self.emit)(StepEvent::Progress { done_ms: done_ms.min(total_ms), total_ms });
+    }
+
+    /// Announces a complete file by its path relative to the step's folder.
+    pub fn output(&self, path: &str) -> Result<()> {
+        let size_bytes = std::fs::metadata(self.out_dir.join(path))?.len();
+        (self.emit)(StepEvent::Output { path: path.to_owned(), size_bytes });
+        Ok(())
+    }
+
+    /// The absolute path of an output, its folder made.
+    pub fn path(&self, path: &str) -> Result<PathBuf> {
+        let full = self.out_dir.join(path);
+        if let Some(folder) = full.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        Ok(full)
+    }
+
+    /// Writes a whole small file and announces it.
+    pub fn write(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        std::fs::write(self.path(path)?, bytes)?;
+        self.output(path)
+    }
+
+    /// The step's folder for temporary files, made.
+    pub fn tmp(&self) -> Result<PathBuf> {
+        let folder = self.out_dir.join("tmp");
+        std::fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    /// Fails when the work should stop.
+    pub fn check(&self) -> Result<()> {
+        if self.cancel.load(Ordering::Relaxed) { Err(Error::cancelled()) } else { Ok(()) }
+    }
+}
+
+/// Runs a step and returns its report as JSON.
+pub fn run(step: &Step, source: Source, ctx: &StepContext) -> Result<Value> {
+    fn json<T: Serialize>(report: T) -> Result<Value> {
+        serde_json::to_value(report)
+            .map_err(|e| Error::internal("the report could not be written").because(e))
+    }
+    match step {
+        Step::Inspect(request) => json(inspect::run(request, source, ctx)?),
+        Step::Sound(request) => json(sound::run(request, source, ctx)?),
+        Step::Transcode(request) => json(transcode::run(request, source, ctx)?),
+        Step::Stills(request) => json(stills::run(request, source, ctx)?),
+        Step::Transcribe(request) => json(speech::run(request, source, ctx)?),
+    }
+}
+
+/// Opens the source a child inherited as descriptor 3.
+pub fn open_source(handle: &SourceHandle) -> Result<Source> {
+    let descriptor = Path::new("/proc/self/fd/3");
+    match handle {
+        SourceHandle::File => Ok(Arc::new(crate::source::FileSource::open(descriptor)?)),
+        SourceHandle::Ranges { size_bytes } => {
+            Ok(Arc::new(crate::source::RangeSource::inherited(3, *size_bytes)?))
+        }
+    }
+}

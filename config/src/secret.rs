@@ -1,12 +1,16 @@
 //! A string that never shows itself: not in `Debug`, not in `config print`, not in a log line.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
+/// What stands in a secret's place wherever settings are shown.
+pub(crate) const REDACTED: &str = "[redacted]";
+
 /// A secret setting. [`Secret::expose`] is the one way to read it.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
@@ -29,12 +33,27 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_empty() { "\"\"" } else { "\"[redacted]\"" })
+        write!(f, "\"{}\"", if self.is_empty() { "" } else { REDACTED })
     }
 }
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(if self.is_empty() { "" } else { "[redacted]" })
+        serializer.serialize_str(if self.is_empty() { "" } else { REDACTED })
+    }
+}
+
+/// `writeOnly` is the schema's word for what is never shown; the loader reads it from there.
+impl JsonSchema for Secret {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "writeOnly": true })
     }
 }

@@ -42,7 +42,7 @@ pub enum StoreKind {
 }
 
 /// Where recordings are kept.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// `fs` or `s3`.
@@ -51,6 +51,12 @@ pub struct Store {
     pub path: PathBuf,
     /// The bucket of the `s3` kind.
     pub s3: S3,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { kind: StoreKind::Fs, path: "data/objects".into(), s3: S3::default() }
+    }
 }
 
 /// What the S3 server is: vendors differ in checksums, addressing and errors.
@@ -222,7 +228,7 @@ impl Default for Worker {
     fn default() -> Self {
         Self {
             slots: 0,
-            scratch_path: std::env::temp_dir().join("chalkstream"),
+            scratch_path: "data/scratch".into(),
             lease_ms: 15_000,
             poll_ms: 250,
             step_memory_bytes: 2 << 30,
@@ -279,8 +285,9 @@ impl Default for Media {
 }
 
 /// One rendition of the ladder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// Every field is needed; one left out is 0 or empty, which the checks refuse with the rung's place.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Rung {
     /// Its name, as in storage and playlists.
     pub name: String,

@@ -1,0 +1,250 @@
+//! What types cannot say: ranges, and values that must fit together.
+
+use std::collections::BTreeSet;
+
+use crate::names::{Part, Path};
+use crate::secret::REDACTED;
+use crate::{Media, Playback, Redis, Server, Settings, Speech, Store, StoreKind, Worker};
+
+/// A value that cannot work.
+pub(crate) struct Finding {
+    /// The setting.
+    pub(crate) path: Path,
+    /// The setting whose value makes this one matter, shown as the place where this one was not given.
+    pub(crate) because: Option<Path>,
+    /// What would be right.
+    pub(crate) message: String,
+}
+
+/// S3 takes no smaller part, the last one aside, in bytes.
+const MIN_PART_BYTES: u64 = 5 << 20;
+/// S3 takes no larger part, in bytes.
+const MAX_PART_BYTES: u64 = 5 << 30;
+/// S3 takes no more parts in one object.
+const MAX_PARTS: u64 = 10_000;
+/// The presets x264 knows.
+const PRESETS: [&str; 10] = [
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+];
+/// What a log filter's level may be.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Everything in `settings` that cannot work.
+pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
+    let mut report = Report(Vec::new());
+    store(&settings.store, settings.server.max_upload_bytes, &mut report);
+    redis(&settings.redis, &mut report);
+    server(&settings.server, &mut report);
+    playback(&settings.playback, &mut report);
+    worker(&settings.worker, &mut report);
+    media(&settings.media, &mut report);
+    speech(&settings.speech, &mut report);
+    report.expect(level_ok(&settings.log.level), "log.level", || {
+        "is not a filter: write a level (off, error, warn, info, debug, trace), or target=level, with commas between"
+            .into()
+    });
+    report.0
+}
+
+struct Report(Vec<Finding>);
+
+impl Report {
+    fn expect(&mut self, right: bool, key: &str, message: impl FnOnce() -> String) {
+        self.at(right, Path::dotted(key), None, message);
+    }
+
+    fn at(&mut self, right: bool, path: Path, because: Option<&str>, message: impl FnOnce() -> String) {
+        if !right {
+            self.0.push(Finding { path, because: because.map(Path::dotted), message: message() });
+        }
+    }
+
+    fn range(&mut self, key: &str, value: u64, least: u64, most: u64) {
+        self.expect((least..=most).contains(&value), key, || {
+            format!("is {value}, and must be {least} to {most}")
+        });
+    }
+}
+
+fn store(store: &Store, max_upload_bytes: u64, report: &mut Report) {
+    match store.kind {
+        StoreKind::Fs => report.at(
+            !store.path.as_os_str().is_empty(),
+            Path::dotted("store.path"),
+            Some("store.kind"),
+            || "is needed: the folder of the \"fs\" kind".into(),
+        ),
+        StoreKind::S3 => {
+            let s3 = &store.s3;
+            report.at(!s3.bucket.is_empty(), Path::dotted("store.s3.bucket"), Some("store.kind"), || {
+                "is needed where store.kind is \"s3\"".into()
+            });
+            let parts = max_upload_bytes.div_ceil(s3.part_bytes.max(1));
+            report.expect(parts <= MAX_PARTS, "store.s3.part_bytes", || {
+                format!(
+                    "makes {parts} parts of the largest upload (server.max_upload_bytes), and S3 takes at most {MAX_PARTS}"
+                )
+            });
+        }
+    }
+    let s3 = &store.s3;
+    report.expect(s3.endpoint.is_empty() || is_http(&s3.endpoint), "store.s3.endpoint", || {
+        "is not an http:// or https:// address".into()
+    });
+    report.expect(!s3.region.is_empty(), "store.s3.region", || "is empty".into());
+    let keys_paired = s3.access_key_id.is_empty() == s3.secret_access_key.is_empty();
+    report.at(
+        keys_paired,
+        Path::dotted("store.s3.secret_access_key"),
+        Some("store.s3.access_key_id"),
+        || "and store.s3.access_key_id are given together or not at all".into(),
+    );
+    report.expect(s3.secret_access_key.expose() != REDACTED, "store.s3.secret_access_key", redacted);
+    let slashed = s3.prefix.starts_with('/') || s3.prefix.ends_with('/') || s3.prefix.contains("//");
+    report.expect(!slashed, "store.s3.prefix", || "has a slash at an end, or two in a row".into());
+    report.range("store.s3.part_bytes", s3.part_bytes, MIN_PART_BYTES, MAX_PART_BYTES);
+    report.range("store.s3.request_timeout_ms", s3.request_timeout_ms, 100, 3_600_000);
+    report.range("store.s3.retry_for_ms", s3.retry_for_ms, 0, 3_600_000);
+}
+
+fn redacted() -> String {
+    format!("is {REDACTED}: this file was printed, and printing leaves secrets out")
+}
+
+fn redis(redis: &Redis, report: &mut Report) {
+    let url = redis.url.expose();
+    if url == REDACTED {
+        report.expect(false, "redis.url", redacted);
+    } else {
+        let known = ["redis://", "rediss://", "redis+unix://", "unix://"];
+        report.expect(known.iter().any(|scheme| url.starts_with(scheme)), "redis.url", || {
+            "is not a redis://, rediss:// or redis+unix:// address".into()
+        });
+    }
+    let plain = redis.prefix.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.:".contains(letter));
+    report.expect(plain && !redis.prefix.is_empty(), "redis.prefix", || {
+        "may hold letters, digits and - _ . : only, at least one".into()
+    });
+    report.range("redis.events_kept", redis.events_kept, 1_000, 100_000_000);
+}
+
+fn server(server: &Server, report: &mut Report) {
+    let url = &server.public_url;
+    report.expect(url.is_empty() || is_http(url) && !url.ends_with('/'), "server.public_url", || {
+        "is not an http:// or https:// address without a slash at its end".into()
+    });
+    report.expect(!server.index_path.as_os_str().is_empty(), "server.index_path", || "is empty".into());
+    report.range("server.max_upload_bytes", server.max_upload_bytes, 1, 5 << 40);
+    report.range("server.max_open_uploads", server.max_open_uploads.into(), 1, 1_000_000);
+    report.range("server.max_connections", server.max_connections.into(), 1, 1_000_000);
+    report.range("server.header_timeout_ms", server.header_timeout_ms, 100, 600_000);
+    for (index, origin) in server.cors_origins.iter().enumerate() {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        let right = origin == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains('/'));
+        let path = Path::dotted("server.cors_origins").join(Part::Index(index));
+        report.at(right, path, None, || "is not \"*\" or an origin such as https://school.example".into());
+    }
+}
+
+fn playback(playback: &Playback, report: &mut Report) {
+    report.range("playback.link_ttl_max_s", playback.link_ttl_max_s, 1, 366 * 86_400);
+    report.range("playback.session_extra_s", playback.session_extra_s, 0, 7 * 86_400);
+    report.at(
+        (1..=playback.link_ttl_max_s).contains(&playback.link_ttl_s),
+        Path::dotted("playback.link_ttl_s"),
+        Some("playback.link_ttl_max_s"),
+        || format!("is {}, and must be 1 to playback.link_ttl_max_s", playback.link_ttl_s),
+    );
+}
+
+fn worker(worker: &Worker, report: &mut Report) {
+    report.range("worker.slots", worker.slots.into(), 0, 1_024);
+    report.expect(!worker.scratch_path.as_os_str().is_empty(), "worker.scratch_path", || "is empty".into());
+    report.range("worker.lease_ms", worker.lease_ms, 1_000, 3_600_000);
+    report.range("worker.poll_ms", worker.poll_ms, 1, 60_000);
+    // GStreamer with its plug-ins maps about 200 MiB before it reads a byte.
+    report.range("worker.step_memory_bytes", worker.step_memory_bytes, 256 << 20, 1 << 40);
+    report.range("worker.step_file_bytes", worker.step_file_bytes, 1 << 20, 1 << 44);
+    report.range("worker.step_deadline_base_ms", worker.step_deadline_base_ms, 1_000, 86_400_000);
+    let factor = worker.step_deadline_per_media;
+    report.expect((0.0..=10_000.0).contains(&factor), "worker.step_deadline_per_media", || {
+        format!("is {factor}, and must be 0 to 10000")
+    });
+    report.range("worker.step_stall_ms", worker.step_stall_ms, 1_000, 86_400_000);
+    report.range("worker.inspect_deadline_ms", worker.inspect_deadline_ms, 100, 600_000);
+    report.range("worker.attempts", worker.attempts.into(), 1, 100);
+}
+
+fn media(media: &Media, report: &mut Report) {
+    report.range("media.max_pixels", media.max_pixels, 4_096, 1 << 28);
+    report.range("media.max_duration_ms", media.max_duration_ms, 1_000, 48 * 3_600_000);
+    report.range("media.max_tracks", media.max_tracks.into(), 1, 1_000);
+    report.expect(PRESETS.contains(&media.preset.as_str()), "media.preset", || {
+        format!("is not a preset of x264: {}", PRESETS.join(", "))
+    });
+    report.expect(!media.ladder.is_empty(), "media.ladder", || "has no rendition".into());
+    let mut names = BTreeSet::new();
+    let mut above = u64::MAX;
+    for (index, rung) in media.ladder.iter().enumerate() {
+        let path =
+            |key: &str| Path::dotted("media.ladder").join(Part::Index(index)).join(Part::Key(key.to_owned()));
+        let plain = !rung.name.is_empty()
+            && rung.name.len() <= 16
+            && rung.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        report.at(plain, path("name"), None, || "is needed: 1 to 16 small letters and digits".into());
+        report.at(names.insert(&rung.name), path("name"), None, || {
+            format!("\"{}\" stands in the ladder twice", rung.name)
+        });
+        for (key, pixels) in [("width", rung.width), ("height", rung.height)] {
+            let right = (16..=16_384).contains(&pixels) && pixels.is_multiple_of(2);
+            report.at(right, path(key), None, || {
+                format!("is {pixels}, and must be an even number from 16 to 16384")
+            });
+        }
+        report.at((1..=120).contains(&rung.max_frame_rate), path("max_frame_rate"), None, || {
+            format!("is {}, and must be 1 to 120", rung.max_frame_rate)
+        });
+        report.at((10_000..=100_000_000).contains(&rung.bitrate_bps), path("bitrate_bps"), None, || {
+            format!("is {}, and must be 10000 to 100000000", rung.bitrate_bps)
+        });
+        let pixels = u64::from(rung.width) * u64::from(rung.height);
+        report.at(pixels < above, path("height"), None, || {
+            "is not below the rendition before it: the largest comes first".into()
+        });
+        above = pixels;
+    }
+}
+
+fn speech(speech: &Speech, report: &mut Report) {
+    let named = !speech.model.is_empty()
+        && speech.model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    report.expect(named, "speech.model", || "is not a model's name, such as tiny.en".into());
+    let language = &speech.language;
+    let code = (2..=3).contains(&language.len()) && language.bytes().all(|byte| byte.is_ascii_lowercase());
+    report.expect(code || language == "auto", "speech.language", || {
+        "is not \"auto\" or a language code such as en".into()
+    });
+    report.range("speech.threads", speech.threads.into(), 1, 256);
+}
+
+fn is_http(url: &str) -> bool {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    host.is_some_and(|host| !host.is_empty() && !host.starts_with('/') && !host.contains(char::is_whitespace))
+}
+
+/// `tracing` takes a misspelt level («inof») for the name of a target and then logs nothing; so a bare word is a level.
+fn level_ok(filter: &str) -> bool {
+    filter.split(',').all(|directive| {
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+        LEVELS.contains(&level.trim().to_ascii_lowercase().as_str())
+    })
+}

@@ -1,0 +1,177 @@
+//! File, then environment, then flags: merged value by value, so that each problem can be told with its place.
+
+use std::collections::BTreeMap;
+use std::path::Path as FilePath;
+
+use serde_json::Value;
+
+use crate::document::{self, Leaf};
+use crate::names::{Part, Path};
+use crate::problem::{Place, Problem, Problems};
+use crate::{Settings, checks, show};
+
+/// Variables of this prefix are settings: `CHALKSTREAM__STORE__S3__BUCKET` is `store.s3.bucket`.
+const PREFIX: &str = "CHALKSTREAM__";
+/// A settings file larger than this is a mistake, in bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Reads the settings: defaults, then `file`, then the environment, then `flags` (`("server.listen", "0.0.0.0:80")`).
+///
+/// # Errors
+/// Everything that is wrong, at once: syntax, unknown names, wrong types, and values that cannot work together.
+pub fn load(file: Option<&FilePath>, flags: &[(String, String)]) -> Result<Settings, Problems> {
+    let mut unreadable = Vec::new();
+    let text = file.and_then(|file| {
+        let name = file.display().to_string();
+        match read_file(file) {
+            Ok(text) => Some((name, text)),
+            Err(message) => {
+                let place = Place::File { file: name, line: 0, column: 0 };
+                unreadable.push(Problem { place, key: String::new(), message });
+                None
+            }
+        }
+    });
+    let environment: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with(PREFIX))?;
+            Some((name, value.to_string_lossy().into_owned()))
+        })
+        .collect();
+    let text = text.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+    match merge(text, &environment, flags) {
+        Ok(settings) if unreadable.is_empty() => Ok(settings),
+        Ok(_) => Err(Problems(unreadable)),
+        Err(Problems(found)) => {
+            unreadable.extend(found);
+            Err(Problems(unreadable))
+        }
+    }
+}
+
+fn read_file(file: &FilePath) -> Result<String, String> {
+    let size_bytes = std::fs::metadata(file).map_err(|error| format!("cannot be read: {error}"))?.len();
+    if size_bytes > MAX_FILE_BYTES {
+        return Err(format!("is {size_bytes} bytes long; a settings file has at most {MAX_FILE_BYTES}"));
+    }
+    std::fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))
+}
+
+/// [`load`] on values: `text` is the file's name and text, the others are name and value.
+pub(crate) fn merge(
+    text: Option<(&str, &str)>,
+    environment: &[(String, String)],
+    flags: &[(String, String)],
+) -> Result<Settings, Problems> {
+    let (mut layers, mut problems) = (Vec::new(), Vec::new());
+    if let Some((name, text)) = text {
+        let (leaves, found) = document::read(name, text);
+        layers.push(leaves);
+        problems.extend(found);
+    }
+    layers.extend(environment.iter().map(|(name, value)| {
+        let path = name.trim_start_matches(PREFIX).to_lowercase().replace("__", ".");
+        from_text(&Path::dotted(&path), value, &Place::Environment(name.clone()))
+    }));
+    layers.extend(
+        flags.iter().map(|(name, value)| from_text(&Path::dotted(name), value, &Place::Flag(name.clone()))),
+    );
+
+    let mut given = BTreeMap::new();
+    for leaves in layers {
+        make_room(&mut given, &leaves);
+        given.extend(leaves.into_iter().map(|leaf| (leaf.path.clone(), leaf)));
+    }
+
+    let mut bad: Vec<Path> = Vec::new();
+    let mut root = Value::Object(serde_json::Map::new());
+    for leaf in given.values() {
+        match try_alone(&leaf.path, &leaf.value) {
+            Ok(()) => leaf.path.put(&mut root, leaf.value.clone()),
+            Err(message) => {
+                bad.push(leaf.path.clone());
+                problems.push(Problem { place: leaf.place.clone(), key: leaf.path.to_string(), message });
+            }
+        }
+    }
+    drop_holes(&mut root);
+    let settings: Settings = match serde_json::from_value(root) {
+        Ok(settings) => settings,
+        // Each value was read alone before; together they can only fail by naming one twice in two shapes.
+        Err(error) => {
+            problems.push(Problem { place: Place::Default, key: String::new(), message: error.to_string() });
+            Settings::default()
+        }
+    };
+    for finding in checks::check(&settings) {
+        let path = finding.path;
+        if bad.iter().any(|other| other.starts_with(&path) || path.starts_with(other)) {
+            continue;
+        }
+        let place = place_of(&given, &path)
+            .or_else(|| finding.because.and_then(|because| place_of(&given, &because)))
+            .unwrap_or(Place::Default);
+        problems.push(Problem { place, key: path.to_string(), message: finding.message });
+    }
+    if problems.is_empty() {
+        return Ok(settings);
+    }
+    problems.sort();
+    problems.dedup();
+    Err(Problems(problems))
+}
+
+/// A variable or flag is text: it is taken as such where the setting takes text, else read as a TOML value.
+fn from_text(path: &Path, text: &str, place: &Place) -> Vec<Leaf> {
+    let as_text = Value::String(text.to_owned());
+    let value = match try_alone(path, &as_text) {
+        Ok(()) => as_text,
+        Err(_) => document::value(text).unwrap_or(as_text),
+    };
+    document::split(path, value, place)
+}
+
+/// An array is replaced as a whole: what a lower layer put there goes before the new layer's elements come.
+fn make_room(given: &mut BTreeMap<Path, Leaf>, leaves: &[Leaf]) {
+    for leaf in leaves {
+        let replaced = leaf.path.array().unwrap_or_else(|| leaf.path.clone());
+        given.retain(|path, _| !path.starts_with(&replaced));
+    }
+}
+
+/// Whether the setting of this name takes this value, by reading a document that holds nothing else.
+fn try_alone(path: &Path, value: &Value) -> Result<(), String> {
+    if path.0.iter().any(|part| matches!(part, Part::Key(key) if key.is_empty())) {
+        return Err("has an empty part in its name".into());
+    }
+    serde_json::from_value::<Settings>(path.alone(value.clone())).map(|_| ()).map_err(|error| {
+        let near_secret = show::secrets().iter().any(|secret| secret.starts_with(path));
+        match error.to_string() {
+            // serde quotes the value it was given, which may be the secret itself.
+            message if near_secret && !message.starts_with("unknown field") => "has the wrong type".into(),
+            message => message,
+        }
+    })
+}
+
+/// Where `path` was given, or else the list element that leaves it out.
+fn place_of(given: &BTreeMap<Path, Leaf>, path: &Path) -> Option<Place> {
+    let under =
+        |path: &Path| given.iter().find(|(other, _)| other.starts_with(path)).map(|(_, leaf)| &leaf.place);
+    under(path).or_else(|| under(&path.element()?)).cloned()
+}
+
+/// Elements of which nothing was right leave a hole.
+fn drop_holes(value: &mut Value) {
+    match value {
+        Value::Array(items) => {
+            items.retain(|item| !item.is_null());
+            items.iter_mut().for_each(drop_holes);
+        }
+        Value::Object(fields) => fields.values_mut().for_each(drop_holes),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

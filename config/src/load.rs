@@ -156,8 +156,10 @@ fn try_alone(path: &Path, value: &Value) -> Result<(), String> {
 
 /// Where `path` was given, or else the list element that leaves it out.
 fn place_of(given: &BTreeMap<Path, Leaf>, path: &Path) -> Option<Place> {
-    let under =
-        |path: &Path| given.iter().find(|(other, _)| other.starts_with(path)).map(|(_, leaf)| &leaf.place);
+    let under = |path: &Path| {
+        let places = given.iter().filter(|(other, _)| other.starts_with(path)).map(|(_, leaf)| &leaf.place);
+        places.min()
+    };
     under(path).or_else(|| under(&path.element()?)).cloned()
 }
 

@@ -1,1 +1,67 @@
 //! Fragmented MP4: init segments and fragments, written by hand.
+//!
+//! One track a file, no edit list: media source players ignore edit lists, so every shift (priming, edits, a late
+//! start) is already in the time stamps. The first decode time equals the first presentation time, and pictures
+//! shown before their decode time carry a negative composition offset (`trun` version 1), so that nothing starts
+//! below zero and nothing has to be shifted back.
+
+mod boxes;
+mod codec;
+mod fragment;
+mod init;
+
+#[cfg(test)]
+pub(crate) mod read;
+#[cfg(test)]
+mod tests;
+
+pub use codec::{aac_codec, avc_codec};
+pub use fragment::{Sample, fragment, write_fragment};
+pub use init::init_segment;
+
+/// The only track of a file; its number is always 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Track {
+    /// Ticks per second of every time in the track: 90,000 (or a multiple of the frame rate) for pictures, the
+    /// sample rate for sound.
+    pub timescale: u32,
+    /// ISO 639-2/T code of three lower-case letters; none for undetermined.
+    pub language: Option<[u8; 3]>,
+    /// What the track holds.
+    pub media: Media,
+}
+
+/// What a track holds, with the decoder's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// H.264, samples length-prefixed with square pixels in BT.709.
+    Avc {
+        /// The whole `AVCDecoderConfigurationRecord` (the encoder's `codec_data`).
+        config: Vec<u8>,
+        /// Width, in pixels.
+        width: u16,
+        /// Height, in pixels.
+        height: u16,
+    },
+    /// AAC, samples without ADTS headers.
+    Aac {
+        /// The `AudioSpecificConfig`.
+        config: Vec<u8>,
+        /// Channels.
+        channels: u16,
+        /// Samples per second.
+        sample_rate_hz: u16,
+        /// Mean bits per second aimed at.
+        bitrate_bps: u32,
+    },
+}
+
+impl Track {
+    /// RFC 6381 codec string, for `CODECS`.
+    pub fn codecs(&self) -> String {
+        match &self.media {
+            Media::Avc { config, .. } => avc_codec(config),
+            Media::Aac { config, .. } => aac_codec(config),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The init segment: what a player needs before the first fragment.
+
+use super::boxes::{boxed, full, u16s, u32s};
+use super::{Media, Track};
+
+/// Scale and position of a picture or movie that is neither turned nor moved.
+const IDENTITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
+
+/// The bytes of a track's init segment (`ftyp` and `moov`).
+pub fn init_segment(track: &Track) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    boxed(&mut out, b"ftyp", |out| {
+        // `cmf2` is CMAF's name for what the module's head describes: no edit list, negative composition offsets.
+        out.extend(b"iso6");
+        u32s(out, &[0]);
+        for brand in [b"iso6", b"cmfc", b"cmf2"] {
+            out.extend(brand);
+        }
+    });
+    boxed(&mut out, b"moov", |out| {
+        full(out, b"mvhd", 0, 0, |out| {
+            // created, modified: not said. Timescale; duration unknown: it is in the fragments.
+            u32s(out, &[0, 0, 1000, 0]);
+            u32s(out, &[0x1_0000]);
+            u16s(out, &[0x0100, 0]);
+            u32s(out, &[0, 0]);
+            u32s(out, &IDENTITY);
+            u32s(out, &[0; 6]);
+            u32s(out, &[2]);
+        });
+        trak(out, track);
+        boxed(out, b"mvex", |out| full(out, b"trex", 0, 0, |out| u32s(out, &[1, 1, 0, 0, 0])));
+    });
+    out
+}
+
+fn trak(out: &mut Vec<u8>, track: &Track) {
+    let (width, height, volume) = match track.media {
+        Media::Avc { width, height, .. } => (width, height, 0),
+        Media::Aac { .. } => (0, 0, 0x0100),
+    };
+    boxed(out, b"trak", |out| {
+        // Enabled, in the movie.
+        full(out, b"tkhd", 0, 3, |out| {
+            u32s(out, &[0, 0, 1, 0, 0, 0, 0]);
+            u16s(out, &[0, 0, volume, 0]);
+            u32s(out, &IDENTITY);
+            u32s(out, &[u32::from(width) << 16, u32::from(height) << 16]);
+        });
+        boxed(out, b"mdia", |out| {
+            full(out, b"mdhd", 0, 0, |out| {
+                u32s(out, &[0, 0, track.timescale, 0]);
+                u16s(out, &[packed_language(track.language), 0]);
+            });
+            let (handler, name): (&[u8; 4], &[u8]) = match track.media {
+                Media::Avc { .. } => (b"vide", b"picture\0"),
+                Media::Aac { .. } => (b"soun", b"sound\0"),
+            };
+            full(out, b"hdlr", 0, 0, |out| {
+                u32s(out, &[0]);
+                out.extend(handler);
+                u32s(out, &[0, 0, 0]);
+                out.extend(name);
+            });
+            boxed(out, b"minf", |out| minf(out, &track.media));
+        });
+    });
+}
+
+fn minf(out: &mut Vec<u8>, media: &Media) {
+    match media {
+        Media::Avc { .. } => full(out, b"vmhd", 0, 1, |out| u16s(out, &[0; 4])),
+        Media::Aac { .. } => full(out, b"smhd", 0, 0, |out| u16s(out, &[0; 2])),
+    }
+    boxed(out, b"dinf", |out| {
+        full(out, b"dref", 0, 0, |out| {
+            u32s(out, &[1]);
+            // Flag 1: the media is in this very file.
+            full(out, b"url ", 0, 1, |_| {});
+        });
+    });
+    boxed(out, b"stbl", |out| {
+        full(out, b"stsd", 0, 0, |out| {
+            u32s(out, &[1]);
+            match media {
+                Media::Avc { config, width, height } => avc1(out, config, *width, *height),
+                Media::Aac { config, channels, sample_rate_hz, bitrate_bps } => {
+                    mp4a(out, config, *channels, *sample_rate_hz, *bitrate_bps);
+                }
+            }
+        });
+        full(out, b"stts", 0, 0, |out| u32s(out, &[0]));
+        full(out, b"stsc", 0, 0, |out| u32s(out, &[0]));
+        full(out, b"stsz", 0, 0, |out| u32s(out, &[0, 0]));
+        full(out, b"stco", 0, 0, |out| u32s(out, &[0]));
+    });
+}
+
+fn avc1(out: &mut Vec<u8>, config: &[u8], width: u16, height: u16) {
+    boxed(out, b"avc1", |out| {
+        u16s(out, &[0, 0, 0, 1]);
+        u32s(out, &[0; 4]);
+        u16s(out, &[width, height]);
+        // 72 dots an inch, one frame a sample, no compressor name, 24 bits deep.
+        u32s(out, &[0x48_0000, 0x48_0000, 0]);
+        u16s(out, &[1]);
+        out.extend([0; 32]);
+        u16s(out, &[0x18, 0xffff]);
+        boxed(out, b"avcC", |out| out.extend(config));
+        boxed(out, b"colr", |out| {
+            out.extend(b"nclx");
+            // BT.709 primaries, transfer and matrix; limited range.
+            u16s(out, &[1, 1, 1]);
+            out.push(0);
+        });
+        boxed(out, b"pasp", |out| u32s(out, &[1, 1]));
+    });
+}
+
+fn mp4a(out: &mut Vec<u8>, config: &[u8], channels: u16, sample_rate_hz: u16, bitrate_bps: u32) {
+    boxed(out, b"mp4a", |out| {
+        u16s(out, &[0, 0, 0, 1]);
+        u32s(out, &[0, 0]);
+        u16s(out, &[channels, 16, 0, 0]);
+        u32s(out, &[u32::from(sample_rate_hz) << 16]);
+        full(out, b"esds", 0, 0, |out| {
+            // ISO/IEC 14496-1, 7.2.6: an ES descriptor around the decoder's configuration.
+            descriptor(out, 0x03, |out| {
+                u16s(out, &[1]);
+                out.push(0);
+                descriptor(out, 0x04, |out| {
+                    // MPEG-4 audio; an audio stream; buffer size not said.
+                    out.extend([0x40, 0x15, 0, 0, 0]);
+                    u32s(out, &[bitrate_bps, bitrate_bps]);
+                    descriptor(out, 0x05, |out| out.extend(config));
+                });
+                descriptor(out, 0x06, |out| out.push(2));
+            });
+        });
+    });
+}
+
+/// A descriptor with its length in one byte; ours are far below 128 bytes.
+fn descriptor(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
+    out.extend([tag, 0]);
+    let start = out.len();
+    body(out);
+    let size = out.len() - start;
+    debug_assert!(size < 128);
+    out[start - 1] = size as u8;
+}
+
+/// Three letters of five bits each, counted from 0x60.
+fn packed_language(language: Option<[u8; 3]>) -> u16 {
+    language
+        .filter(|l| l.iter().all(u8::is_ascii_lowercase))
+        .unwrap_or(*b"und")
+        .iter()
+        .fold(0, |packed, letter| packed << 5 | u16::from(letter - 0x60))
+}

@@ -1,0 +1,124 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::media::Rational;
+use crate::sound::{AudioReport, SoundReport};
+use crate::transcode::{RenditionReport, TranscodeReport};
+
+fn picture(name: &str, size: (u32, u32), rate: (u32, u32), bps: (u64, u64)) -> RenditionReport {
+    RenditionReport {
+        name: name.to_owned(),
+        width: size.0,
+        height: size.1,
+        frame_rate: Rational::new(rate.0, rate.1),
+        codecs: "avc1.4d400d".to_owned(),
+        bandwidth_bps: bps.0,
+        average_bandwidth_bps: bps.1,
+        playlist: format!("video/{name}/index.m3u8"),
+        segments: 2,
+        duration_ms: 6400,
+    }
+}
+
+fn video() -> TranscodeReport {
+    let mut iframes = picture("v240", (426, 240), (5, 8), (30_000, 20_000));
+    iframes.playlist = "iframes/v240/index.m3u8".to_owned();
+    TranscodeReport {
+        renditions: vec![
+            picture("v360", (640, 360), (30_000, 1001), (500_000, 450_000)),
+            picture("v240", (426, 240), (15_000, 1001), (120_000, 105_000)),
+        ],
+        iframes: Some(iframes),
+        duration_ms: 6400,
+        warnings: vec![],
+    }
+}
+
+fn sound(language: Option<&str>) -> SoundReport {
+    let rendition = |name: &str, channels, peak, mean| AudioReport {
+        name: name.to_owned(),
+        channels,
+        codecs: "mp4a.40.2".to_owned(),
+        bandwidth_bps: peak,
+        average_bandwidth_bps: mean,
+        playlist: format!("audio/{name}/index.m3u8"),
+        segments: 2,
+        duration_ms: 6400,
+    };
+    SoundReport {
+        loudness_lufs: Some(-23.0),
+        true_peak_dbtp: -3.0,
+        gain_db: 5.0,
+        renditions: vec![rendition("a32", 1, 34_000, 33_000), rendition("a96", 2, 99_000, 97_000)],
+        language: language.map(str::to_owned),
+        speech: "work/speech.wav".to_owned(),
+        duration_ms: 6400,
+    }
+}
+
+fn text(video: Option<&TranscodeReport>, sound: Option<&SoundReport>, subtitles: &[Subtitles<'_>]) -> String {
+    let text = multivariant(&Multivariant {
+        video,
+        sound,
+        subtitles,
+        video_base: "../video/9/",
+        audio_base: "../audio/8/",
+        subtitles_base: "../subtitles/7/",
+        iframes_base: "../iframes/9/",
+    });
+    let parsed = m3u8_rs::parse_master_playlist_res(text.as_bytes()).unwrap();
+    assert!(!parsed.variants.is_empty());
+    text
+}
+
+#[test]
+fn a_lesson_with_everything() {
+    let captions = [Subtitles { language: "en", playlist: "subtitles/en/index.m3u8" }];
+    assert_eq!(
+        text(Some(&video()), Some(&sound(Some("en"))), &captions),
+        r#"#EXTM3U
+#EXT-X-VERSION:7
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a32",NAME="English",LANGUAGE="en",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="1",URI="../audio/8/a32/index.m3u8"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a96",NAME="English",LANGUAGE="en",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="../audio/8/a96/index.m3u8"
+#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subs",NAME="English",LANGUAGE="en",DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="../subtitles/7/en/index.m3u8"
+#EXT-X-STREAM-INF:BANDWIDTH=154000,AVERAGE-BANDWIDTH=138000,CODECS="avc1.4d400d,mp4a.40.2",RESOLUTION=426x240,FRAME-RATE=14.985,AUDIO="a32",SUBTITLES="subs",CLOSED-CAPTIONS=NONE
+../video/9/v240/index.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=599000,AVERAGE-BANDWIDTH=547000,CODECS="avc1.4d400d,mp4a.40.2",RESOLUTION=640x360,FRAME-RATE=29.970,AUDIO="a96",SUBTITLES="subs",CLOSED-CAPTIONS=NONE
+../video/9/v360/index.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=34000,AVERAGE-BANDWIDTH=33000,CODECS="mp4a.40.2",AUDIO="a32",SUBTITLES="subs"
+../audio/8/a32/index.m3u8
+#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=30000,AVERAGE-BANDWIDTH=20000,CODECS="avc1.4d400d",RESOLUTION=426x240,URI="../iframes/9/v240/index.m3u8"
+"#
+    );
+}
+
+#[test]
+fn a_silent_picture_names_no_sound() {
+    let text = text(Some(&video()), None, &[]);
+    assert!(!text.contains("mp4a") && !text.contains("AUDIO"));
+    assert!(
+        text.contains("BANDWIDTH=120000,AVERAGE-BANDWIDTH=105000,CODECS=\"avc1.4d400d\",RESOLUTION=426x240")
+    );
+}
+
+#[test]
+fn sound_alone_has_both_renditions_and_no_picture() {
+    let text = text(None, Some(&sound(None)), &[]);
+    assert_eq!(
+        text.lines().skip(5).collect::<Vec<_>>(),
+        [
+            "#EXT-X-STREAM-INF:BANDWIDTH=34000,AVERAGE-BANDWIDTH=33000,CODECS=\"mp4a.40.2\",AUDIO=\"a32\"",
+            "../audio/8/a32/index.m3u8",
+            "#EXT-X-STREAM-INF:BANDWIDTH=99000,AVERAGE-BANDWIDTH=97000,CODECS=\"mp4a.40.2\",AUDIO=\"a96\"",
+            "../audio/8/a96/index.m3u8",
+        ]
+    );
+    assert!(text.contains("NAME=\"Original\",LANGUAGE=\"und\""));
+}
+
+#[test]
+fn a_hostile_language_cannot_break_out_of_its_attribute() {
+    let text = text(Some(&video()), Some(&sound(Some("en\"\n#EXT-X-ENDLIST"))), &[]);
+    assert!(text.contains("LANGUAGE=\"und\"") && !text.contains("ENDLIST"));
+}

@@ -1,1 +1,3 @@
-//! placeholder
+//! HTTP: uploads, recordings, links, sessions, delivery, search and the player page.
+
+pub mod search;

@@ -1,0 +1,233 @@
+//! One server's index of what was said: a cache in a folder of its own, which may be deleted at any time.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tantivy::schema::{IndexRecordOption, Value};
+use tantivy::tokenizer::{PreTokenizedString, Token};
+use tantivy::{IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term};
+use tokio::sync::watch;
+
+use super::schema::{self, Fields};
+use super::transcript::{self, Moment, Transcript};
+use super::words::{self, Analyzer};
+
+/// Memory of the writer before it puts a segment on disk, in bytes.
+const WRITER_BYTES: usize = 32 << 20;
+
+/// Why the index could not do something. All of it is ours, and none of it is lost: the index is a cache.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The engine's own.
+    #[error("search index: {0}")]
+    Engine(#[from] tantivy::TantivyError),
+    /// The folder.
+    #[error("search index folder: {0}")]
+    Folder(#[from] std::io::Error),
+    /// What is stored with a moment.
+    #[error("search index entry: {0}")]
+    Entry(#[from] serde_json::Error),
+}
+
+/// What is indexed of one recording.
+#[derive(Clone, Debug)]
+pub struct Lesson<'a> {
+    /// Its tenant.
+    pub tenant: &'a str,
+    /// Its id.
+    pub recording: &'a str,
+    /// Its title.
+    pub title: &'a str,
+    /// Tells versions of its transcript and title apart.
+    pub version: &'a str,
+}
+
+/// What is stored with a moment.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Entry {
+    pub recording: String,
+    pub title: String,
+    pub language: String,
+    pub moment: Moment,
+}
+
+/// The index. All methods but `ready` and `wait_ready` block; call them from a blocking thread.
+pub struct Index {
+    pub(super) fields: Fields,
+    index: tantivy::Index,
+    reader: IndexReader,
+    writer: Mutex<IndexWriter>,
+    ready: watch::Sender<bool>,
+}
+
+impl Index {
+    /// Opens the index in `folder`, or makes it. One that is of another version or broken is thrown away: the
+    /// feed fills it again.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let name = format!("v{}", schema::VERSION);
+        std::fs::create_dir_all(folder)?;
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let old = entry.file_name().to_str().is_some_and(|n| n.starts_with('v') && n != name);
+            if old && entry.file_type()?.is_dir() {
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
+        let path = folder.join(name);
+        Self::open_at(&path).or_else(|error| {
+            if matches!(error, Error::Engine(tantivy::TantivyError::LockFailure(..))) {
+                return Err(error);
+            }
+            tracing::warn!(cause = %error, "the search index cannot be read and is built anew");
+            std::fs::remove_dir_all(&path)?;
+            Self::open_at(&path)
+        })
+    }
+
+    fn open_at(path: &Path) -> Result<Self, Error> {
+        std::fs::create_dir_all(path)?;
+        let (schema, fields) = schema::schema();
+        let directory = tantivy::directory::MmapDirectory::open(path).map_err(tantivy::TantivyError::from)?;
+        let index = tantivy::Index::open_or_create(directory, schema)?;
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let writer = index.writer_with_num_threads(1, WRITER_BYTES)?;
+        Ok(Self { fields, index, reader, writer: Mutex::new(writer), ready: watch::Sender::new(false) })
+    }
+
+    /// True once the index holds all that was in storage when the server started.
+    pub fn ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Waits until `ready`.
+    pub async fn wait_ready(&self) {
+        // The sender lives in self, so waiting cannot fail.
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    pub(super) fn set_ready(&self) {
+        self.ready.send_replace(true);
+    }
+
+    /// Puts a recording's transcript in the place of what is indexed of it. Seen after `commit`.
+    pub fn replace(&self, lesson: &Lesson<'_>, transcript: &Transcript) -> Result<(), Error> {
+        let f = self.fields;
+        let scope = scope(lesson.tenant, lesson.recording);
+        let language = words::primary(&transcript.language);
+        let mut analyzer = Analyzer::new(&language);
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.delete_term(Term::from_field_text(f.scope, &scope));
+        for moment in transcript::moments(transcript) {
+            let (exact, stem) = tokens(&moment.text(), &mut analyzer);
+            let mut doc = TantivyDocument::default();
+            doc.add_text(f.tenant, lesson.tenant);
+            doc.add_text(f.scope, &scope);
+            doc.add_u64(f.start_ms, moment.cue.start_ms);
+            doc.add_u64(f.end_ms, moment.cue.end_ms);
+            doc.add_pre_tokenized_text(f.exact, exact);
+            doc.add_pre_tokenized_text(f.stem, stem);
+            let entry = Entry {
+                recording: lesson.recording.into(),
+                title: lesson.title.into(),
+                language: language.clone(),
+                moment,
+            };
+            doc.add_bytes(f.stored, &serde_json::to_vec(&entry)?);
+            writer.add_document(doc)?;
+        }
+        let mut marker = TantivyDocument::default();
+        marker.add_text(f.scope, &scope);
+        marker.add_text(f.marker, &scope);
+        marker.add_text(f.language, &language);
+        marker.add_bytes(f.stored, lesson.version.as_bytes());
+        writer.add_document(marker)?;
+        Ok(())
+    }
+
+    /// Forgets a recording. Seen after `commit`.
+    pub fn remove(&self, tenant: &str, recording: &str) {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.delete_term(Term::from_field_text(self.fields.scope, &scope(tenant, recording)));
+    }
+
+    /// Makes all changes durable and seen, together with the position in the event stream they bring us to.
+    pub fn commit(&self, position: &str) -> Result<(), Error> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut prepared = writer.prepare_commit()?;
+        prepared.set_payload(position);
+        prepared.commit()?;
+        self.reader.reload()?;
+        Ok(())
+    }
+
+    /// The position of the last commit; `None` for a new index.
+    pub fn position(&self) -> Result<Option<String>, Error> {
+        Ok(self.index.load_metas()?.payload)
+    }
+
+    /// The version under which a recording is indexed; `None` where it is not.
+    pub fn version(&self, tenant: &str, recording: &str) -> Result<Option<String>, Error> {
+        let searcher = self.reader.searcher();
+        let term = Term::from_field_text(self.fields.marker, &scope(tenant, recording));
+        let query = tantivy::query::TermQuery::new(term, IndexRecordOption::Basic);
+        let found = searcher.search(&query, &tantivy::collector::TopDocs::with_limit(1).order_by_score())?;
+        let Some((_, address)) = found.first() else { return Ok(None) };
+        let doc: TantivyDocument = searcher.doc(*address)?;
+        Ok(doc.get_first(self.fields.stored).and_then(|v| v.as_bytes()).map(|b| String::from_utf8_lossy(b).into()))
+    }
+
+    /// Calls `each` with tenant and recording of everything indexed (maybe also of what is being deleted).
+    pub(super) fn each_indexed(&self, mut each: impl FnMut(&str, &str)) -> Result<(), Error> {
+        self.each_term(self.fields.marker, |scope| {
+            if let Some((tenant, recording)) = scope.split_once('/') {
+                each(tenant, recording);
+            }
+        })
+    }
+
+    /// The languages spoken in the index.
+    pub(super) fn languages(&self) -> Result<Vec<String>, Error> {
+        let mut languages = Vec::new();
+        self.each_term(self.fields.language, |language| {
+            if !languages.iter().any(|known| known == language) {
+                languages.push(language.to_owned());
+            }
+        })?;
+        Ok(languages)
+    }
+
+    fn each_term(&self, field: tantivy::schema::Field, mut each: impl FnMut(&str)) -> Result<(), Error> {
+        for segment in self.reader.searcher().segment_readers() {
+            let inverted = segment.inverted_index(field)?;
+            let mut terms = inverted.terms().stream()?;
+            while terms.advance() {
+                if let Ok(text) = std::str::from_utf8(terms.key()) {
+                    each(text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn searcher(&self) -> Searcher {
+        self.reader.searcher()
+    }
+}
+
+/// What is deleted together.
+pub(super) fn scope(tenant: &str, recording: &str) -> String {
+    format!("{tenant}/{recording}")
+}
+
+/// The words of a text as they go into the two word fields.
+fn tokens(text: &str, analyzer: &mut Analyzer) -> (PreTokenizedString, PreTokenizedString) {
+    let (mut exact, mut stem) = (Vec::new(), Vec::new());
+    for (position, word) in words::split(text).iter().enumerate() {
+        let token = |text| Token { offset_from: word.from, offset_to: word.to, position, text, position_length: 1 };
+        exact.push(token(analyzer.exact(word)));
+        stem.push(token(analyzer.stem(word)));
+    }
+    let field = |tokens| PreTokenizedString { text: String::new(), tokens };
+    (field(exact), field(stem))
+}

@@ -1,1 +1,13 @@
-//! placeholder
+//! The harness of the end-to-end tests: real processes of the built binary, a real Redis, a real S3 API, real
+//! recordings. Nothing is skipped: what is missing is a failure that says what to install.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+
+pub mod client;
+pub mod media;
+pub mod node;
+pub mod process;
+pub mod redis;
+pub mod s3;
+pub mod stack;
+pub mod up;
+pub mod wait;

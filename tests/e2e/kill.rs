@@ -1,0 +1,149 @@
+//! Whatever process dies, the lesson ends `ready` and nothing is in storage twice.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use chalkstream_tests::client::Client;
+use chalkstream_tests::media::heavy_clip;
+use chalkstream_tests::process::{alive, descendants, send, step_child};
+use chalkstream_tests::stack::{LEASE_MS, Stack};
+use chalkstream_tests::up::Up;
+use chalkstream_tests::wait;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::CLIP;
+
+/// Every file below `folder`, by its path relative to it.
+fn files(folder: &Path) -> BTreeMap<String, u64> {
+    fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, u64>) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                walk(root, &path, found);
+            } else if let Ok(metadata) = entry.metadata() {
+                found.insert(path.strip_prefix(root).unwrap().display().to_string(), metadata.len());
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(folder, folder, &mut found);
+    found
+}
+
+/// Each media object is there once: one attempt's folder a rendition, no intermediate, no pending marker.
+pub async fn nothing_twice(objects: &Path, recording: &str) {
+    wait::until("lost attempts are swept", Duration::from_secs(30), || async {
+        let all = files(objects);
+        let own: Vec<&String> = all.keys().filter(|key| key.contains(recording)).collect();
+        assert!(own.iter().any(|key| key.contains("/hls/")), "no stream in storage: {own:?}");
+        let mut attempts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for key in &own {
+            // …/hls/{group}/{fence}/{rendition}/{file}
+            let parts: Vec<&str> = key.split('/').collect();
+            if let Some(at) = parts.iter().position(|part| *part == "hls")
+                && parts.len() == at + 5
+            {
+                let one = attempts.entry(format!("{}/{}", parts[at + 1], parts[at + 3])).or_default();
+                if !one.contains(&parts[at + 2].to_owned()) {
+                    one.push(parts[at + 2].to_owned());
+                }
+            }
+        }
+        let clean = attempts.values().all(|fences| fences.len() == 1)
+            && !own.iter().any(|key| key.contains("/work/") || key.contains("_pending"));
+        clean.then_some(())
+    })
+    .await;
+}
+
+async fn ends_ready(client: &Client, recording: &str) -> Value {
+    client.state(recording, &["ready"], CLIP).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_child_is_replaced_by_the_worker() {
+    let mut stack = Stack::fs().await;
+    let server = stack.server().await;
+    let worker = stack.worker();
+    let client = stack.client(&server);
+    let recording = client.upload(&heavy_clip(stack.folder(), 20)).await;
+    client.state(&recording, &["processing", "playable"], CLIP).await;
+    let child = step_child(worker.id(), Duration::from_secs(30)).await;
+    send(child, libc::SIGKILL);
+    ends_ready(&client, &recording).await;
+    nothing_twice(&stack.objects(), &recording).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_workers_step_is_taken_over_within_two_leases() {
+    let mut stack = Stack::fs().await;
+    let server = stack.server().await;
+    let mut first = stack.worker();
+    let client = stack.client(&server);
+    let recording = client.upload(&heavy_clip(stack.folder(), 30)).await;
+    let child = step_child(first.id(), CLIP).await;
+    let started = Instant::now();
+    let second = stack.worker();
+    first.kill();
+    wait::until("the dead worker's child is gone", Duration::from_secs(2), || async {
+        (!alive(child)).then_some(())
+    })
+    .await;
+    step_child(second.id(), Duration::from_secs(60)).await;
+    let taken = started.elapsed();
+    assert!(taken < Duration::from_millis(2 * LEASE_MS + 2000), "taken over after {taken:?}");
+    ends_ready(&client, &recording).await;
+    nothing_twice(&stack.objects(), &recording).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_up_leaves_no_child_and_goes_on_at_the_next_start() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let mut up = Up::start(&data, &[]).await;
+    let recording = up.client().upload(&heavy_clip(folder.path(), 20)).await;
+    step_child(up.process.id(), CLIP).await;
+    let children = descendants(up.process.id());
+    assert!(children.len() >= 4, "redis, server, worker and a step's child: {children:?}");
+    up.process.kill();
+    wait::until("no child is alive", Duration::from_secs(2), || async {
+        (!children.iter().any(|(pid, _)| alive(*pid))).then_some(())
+    })
+    .await;
+    let up = Up::start(&data, &[]).await;
+    ends_ready(&up.client(), &recording).await;
+    nothing_twice(&data.join("objects"), &recording).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stopped_past_its_lease_writes_nothing_when_it_goes_on() {
+    let mut stack = Stack::fs().await;
+    let server = stack.server().await;
+    let first = stack.worker();
+    let client = stack.client(&server);
+    let recording = client.upload(&heavy_clip(stack.folder(), 15)).await;
+    let child = step_child(first.id(), CLIP).await;
+    first.signal(libc::SIGSTOP);
+    send(child, libc::SIGSTOP);
+    let _second = stack.worker();
+    ends_ready(&client, &recording).await;
+    nothing_twice(&stack.objects(), &recording).await;
+    let before = files(&stack.objects());
+    let log_before = first.log().len();
+    first.signal(libc::SIGCONT);
+    send(child, libc::SIGCONT);
+    wait::until("the stopped worker gives up its step", Duration::from_secs(30), || async {
+        (!alive(child) && first.log().len() > log_before).then_some(())
+    })
+    .await;
+    let after = files(&stack.objects());
+    let own = |all: &BTreeMap<String, u64>| {
+        all.iter()
+            .filter(|(key, _)| key.contains(&recording))
+            .map(|(k, v)| (k.clone(), *v))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(own(&before), own(&after), "a lost attempt changed the recording");
+}

@@ -1,0 +1,117 @@
+//! The whole main job on the composed lesson: upload, watch in a browser, find what was said.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use chalkstream_tests::media::{Lesson, Utterance, lesson};
+use chalkstream_tests::node;
+use chalkstream_tests::redis::Redis;
+use chalkstream_tests::s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
+use chalkstream_tests::up::Up;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn run(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}\n{out}\n{err}");
+    out.into_owned()
+}
+
+fn json_of(command: Command) -> Value {
+    let text = run(command);
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+/// `upload --wait`, `link` and `search` by the command line; answers the recording's id and a fresh watch link.
+fn through(up: &Up, lesson: &Lesson) -> (String, String) {
+    let mut upload = up.command(&["upload", "--wait", "--json", "--title", "Composed lesson"]);
+    upload.arg(&lesson.file);
+    let uploaded = json_of(upload);
+    assert_eq!(uploaded["state"], "ready", "{uploaded}");
+    let id = uploaded["id"].as_str().unwrap().to_owned();
+
+    let word = longest_word(&lesson.utterances[0]);
+    let found = json_of(up.command(&["search", &word, "--json"]));
+    let moments = found["moments"].as_array().unwrap();
+    assert!(moments.iter().any(|m| m["recording"] == id.as_str()), "«{word}» is found: {found}");
+
+    let link = json_of(up.command(&["link", &id, "--viewer", "coach-1", "--json"]));
+    (id, link["url"].as_str().unwrap().to_owned())
+}
+
+fn longest_word(utterance: &Utterance) -> String {
+    let words = utterance.text.split(|c: char| !c.is_alphanumeric());
+    words.max_by_key(|word| word.len()).unwrap().to_lowercase()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
+    let lesson = lesson();
+    let folder = TempDir::new().unwrap();
+    let up = Up::start(&folder.path().join("data"), &[]).await;
+    let (_, link) = through(&up, &lesson);
+
+    let shots = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let screenshot = shots.join("player.png");
+    let watched = node::run("watch.mjs", &json!({ "url": link, "seconds": 11, "screenshot": screenshot }));
+    assert!(watched["currentTime"].as_f64().unwrap() > 10.0, "{watched}");
+    assert_eq!(watched["captionsShown"], true, "{watched}");
+    assert_eq!(watched["errors"].as_array().map(Vec::len), Some(0), "{watched}");
+
+    // The first word of each utterance whose start is known; spread over the lesson.
+    let words: Vec<Value> = lesson
+        .utterances
+        .iter()
+        .map(|u| json!({ "text": u.text, "start_ms": u.start_ms, "end_ms": u.end_ms }))
+        .collect();
+    assert!(words.len() >= 20, "the lesson has {} utterances", words.len());
+    let found = node::run("seek.mjs", &json!({ "url": link, "utterances": words, "count": 20 }));
+    let results = found["results"].as_array().unwrap();
+    assert_eq!(results.len(), 20, "{found}");
+    let near = results
+        .iter()
+        .filter(|r| {
+            let (at, truth) = (r["seek_ms"].as_f64().unwrap_or(-1e9), r["start_ms"].as_f64().unwrap());
+            (truth - 1500.0..=truth + 300.0).contains(&at)
+        })
+        .count();
+    let in_cue = results.iter().filter(|r| r["in_cue"] == true).count();
+    assert!(near >= 18, "{near} of 20 land near the word: {found:#}");
+    assert_eq!(in_cue, 20, "all land in their cue: {found:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_with_s3_and_an_external_redis() {
+    let lesson = lesson();
+    let folder = TempDir::new().unwrap();
+    let redis = Redis::start(&folder.path().join("redis")).await;
+    let s3 = S3::start(&folder.path().join("s3")).await;
+    let settings = [
+        ("REDIS__URL", redis.url()),
+        ("STORE__KIND", "s3".to_owned()),
+        ("STORE__S3__ENDPOINT", s3.endpoint.clone()),
+        ("STORE__S3__BUCKET", BUCKET.to_owned()),
+        ("STORE__S3__ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+        ("STORE__S3__SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+    ];
+    let data = folder.path().join("data");
+    let up = Up::start(&data, &settings).await;
+    let (id, link) = through(&up, &lesson);
+    assert!(!data.join("objects").join("_system").exists(), "nothing is kept in the folder");
+    let keys = redis.command(&["--scan"]);
+    assert!(!keys.is_empty(), "the external Redis is used");
+    assert!(s3.bucket().read_dir().unwrap().next().is_some(), "the bucket is used");
+
+    let client = up.client();
+    let answer = client.open(&link).await;
+    assert_eq!(answer.status(), 200);
+    let master = client.link(&id).await["master_url"].as_str().unwrap().to_owned();
+    let checked = node::run("playlists.mjs", &json!({ "master": master }));
+    assert_eq!(checked["errors"].as_array().map(Vec::len), Some(0), "{checked}");
+    let vtt = client.request(reqwest::Method::GET, &format!("/v1/recordings/{id}/transcript.vtt"));
+    let vtt = vtt.timeout(Duration::from_secs(10)).send().await.unwrap().text().await.unwrap();
+    let checked = node::run("vtt.mjs", &json!({ "text": vtt }));
+    assert_eq!(checked["errors"].as_array().map(Vec::len), Some(0), "{checked}");
+}

@@ -1,0 +1,15 @@
+//! End to end: a lesson goes in, a stream comes out, whatever is killed, cut or wrong on the way.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod cancel;
+mod kill;
+mod lesson;
+mod outage;
+mod playback;
+mod refusals;
+mod uploads;
+
+use std::time::Duration;
+
+/// Long enough for a short clip on a busy machine.
+const CLIP: Duration = Duration::from_secs(180);

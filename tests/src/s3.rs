@@ -1,0 +1,88 @@
+//! An S3 API of the test's own, over a folder, that can be told to fail.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+
+/// The bucket.
+pub const BUCKET: &str = "lessons";
+/// The access key.
+pub const ACCESS_KEY: &str = "test-access-key";
+/// The secret key.
+pub const SECRET_KEY: &str = "test-secret-key";
+
+/// A running S3 API.
+pub struct S3 {
+    /// Base URL.
+    pub endpoint: String,
+    root: PathBuf,
+    failing: Arc<AtomicBool>,
+    refused: Arc<AtomicU64>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl S3 {
+    /// Starts one with its objects in `root`.
+    pub async fn start(root: &Path) -> Self {
+        std::fs::create_dir_all(root.join(BUCKET)).unwrap();
+        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root).unwrap());
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let s3 = builder.build();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let (failing, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (fails, counts) = (failing.clone(), refused.clone());
+        let task = tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (s3, fails, counts) = (s3.clone(), fails.clone(), counts.clone());
+                let service = service_fn(move |request: http::Request<Incoming>| {
+                    let (s3, fail) = (s3.clone(), fails.load(Ordering::Relaxed));
+                    if fail {
+                        counts.fetch_add(1, Ordering::Relaxed);
+                    }
+                    async move {
+                        if fail {
+                            let mut answer = http::Response::new(s3s::Body::empty());
+                            *answer.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+                            return Ok(answer);
+                        }
+                        s3.call(request.map(s3s::Body::from)).await
+                    }
+                });
+                tokio::spawn(async move {
+                    let connections = Builder::new(TokioExecutor::new());
+                    let _ = connections.serve_connection(TokioIo::new(socket), service).await;
+                });
+            }
+        });
+        Self { endpoint, root: root.to_owned(), failing, refused, task }
+    }
+
+    /// Makes every request answer 500, or stops that.
+    pub fn fail(&self, failing: bool) {
+        self.failing.store(failing, Ordering::Relaxed);
+    }
+
+    /// How many requests were answered with 500.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// The folder that holds the bucket's objects.
+    pub fn bucket(&self) -> PathBuf {
+        self.root.join(BUCKET)
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

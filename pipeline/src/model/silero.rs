@@ -1,0 +1,133 @@
+//! Silero's voice activity model: out of an ONNX file, into whisper.cpp's file.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use super::ggml::{self, Kind};
+use super::number::f32_to_f16;
+use super::protobuf::{Fields, Value, packed};
+use crate::error::{Error, Result};
+
+/// Version written into the file: that of the weights.
+const VERSION: [i32; 3] = [6, 2, 0];
+/// Samples in a window at 16 kHz, and samples of the window before that are heard with it.
+const WINDOW: [i32; 2] = [512, 64];
+/// Encoder layers: channels in, channels out, kernel.
+const ENCODER: [[i32; 3]; 4] = [[129, 128, 3], [128, 64, 3], [64, 64, 3], [64, 128, 3]];
+/// LSTM input and width, last convolution's input and output.
+const DECODER: [i32; 4] = [128, 128, 128, 1];
+
+/// The tensors in the published file's order, and what their numbers become.
+const TENSORS: [(&str, Kind); 15] = [
+    ("encoder.0.reparam_conv.weight", Kind::F16),
+    ("encoder.0.reparam_conv.bias", Kind::F32),
+    ("encoder.1.reparam_conv.weight", Kind::F16),
+    ("encoder.1.reparam_conv.bias", Kind::F32),
+    ("encoder.2.reparam_conv.weight", Kind::F16),
+    ("encoder.2.reparam_conv.bias", Kind::F32),
+    ("encoder.3.reparam_conv.weight", Kind::F16),
+    ("encoder.3.reparam_conv.bias", Kind::F32),
+    ("decoder.rnn.weight_ih", Kind::F32),
+    ("decoder.rnn.weight_hh", Kind::F32),
+    ("decoder.rnn.bias_ih", Kind::F32),
+    ("decoder.rnn.bias_hh", Kind::F32),
+    ("decoder.decoder.2.weight", Kind::F16),
+    ("decoder.decoder.2.bias", Kind::F32),
+    ("stft.forward_basis_buffer", Kind::F16),
+];
+
+/// Writes whisper.cpp's file from an ONNX file.
+pub fn convert(onnx: &[u8], out: &mut impl Write) -> Result<()> {
+    let weights = initialisers(onnx);
+    out.write_all(&ggml::MAGIC.to_le_bytes())?;
+    let kind = b"silero-16k";
+    out.write_all(&(kind.len() as i32).to_le_bytes())?;
+    out.write_all(kind)?;
+    let encoder = std::iter::once(ENCODER.len() as i32).chain(ENCODER.into_iter().flatten());
+    for number in VERSION.into_iter().chain(WINDOW).chain(encoder).chain(DECODER) {
+        out.write_all(&number.to_le_bytes())?;
+    }
+    for (name, kind) in TENSORS {
+        let tensor = weights
+            .get(format!("model.{name}").as_str())
+            .ok_or_else(|| Error::internal(format!("the voice activity model lacks {name}")))?;
+        // Dimensions of 1 are left out, but of the spectrum's basis, which whisper.cpp expects to have them.
+        let mut shape = tensor.shape.clone();
+        if !name.starts_with("stft") {
+            shape.retain(|dimension| *dimension != 1);
+        }
+        let data = match kind {
+            Kind::F32 => tensor.data.to_vec(),
+            _ => halved(tensor.data),
+        };
+        ggml::write_tensor(out, &format!("_model.{name}"), &shape, kind, &data)?;
+    }
+    Ok(())
+}
+
+struct Tensor<'a> {
+    shape: Vec<u32>,
+    data: &'a [u8],
+}
+
+/// The 32-bit float initialisers of a model's graph, also of the graphs inside its nodes.
+fn initialisers(onnx: &[u8]) -> BTreeMap<&str, Tensor<'_>> {
+    const MODEL_GRAPH: u64 = 7;
+    let mut found = BTreeMap::new();
+    for (field, value) in Fields::new(onnx) {
+        if let (MODEL_GRAPH, Value::Bytes(graph)) = (field, value) {
+            in_graph(graph, 0, &mut found);
+        }
+    }
+    found
+}
+
+fn in_graph<'a>(graph: &'a [u8], depth: u8, found: &mut BTreeMap<&'a str, Tensor<'a>>) {
+    const NODE: u64 = 1;
+    const INITIALISER: u64 = 5;
+    const NODE_ATTRIBUTE: u64 = 5;
+    const ATTRIBUTE_GRAPH: u64 = 6;
+    for (field, value) in Fields::new(graph) {
+        match (field, value) {
+            (INITIALISER, Value::Bytes(tensor)) => in_tensor(tensor, found),
+            (NODE, Value::Bytes(node)) if depth < 8 => {
+                let attributes = Fields::new(node).filter(|(field, _)| *field == NODE_ATTRIBUTE);
+                for (_, attribute) in attributes {
+                    let Value::Bytes(attribute) = attribute else { continue };
+                    for (field, value) in Fields::new(attribute) {
+                        if let (ATTRIBUTE_GRAPH, Value::Bytes(inner)) = (field, value) {
+                            in_graph(inner, depth + 1, found);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn in_tensor<'a>(tensor: &'a [u8], found: &mut BTreeMap<&'a str, Tensor<'a>>) {
+    const FLOAT: u64 = 1;
+    let (mut shape, mut kind, mut name, mut data) = (Vec::new(), 0, None, None);
+    for (field, value) in Fields::new(tensor) {
+        match (field, value) {
+            (1, Value::Number(dimension)) => shape.push(dimension as u32),
+            (1, Value::Bytes(dimensions)) => shape.extend(packed(dimensions).into_iter().map(|d| d as u32)),
+            (2, Value::Number(number)) => kind = number,
+            (8, Value::Bytes(text)) => name = std::str::from_utf8(text).ok(),
+            // Raw bytes, or packed floats: both little-endian.
+            (4 | 9, Value::Bytes(bytes)) => data = Some(bytes),
+            _ => {}
+        }
+    }
+    if let (FLOAT, Some(name), Some(data)) = (kind, name, data) {
+        found.insert(name, Tensor { shape, data });
+    }
+}
+
+fn halved(floats: &[u8]) -> Vec<u8> {
+    floats
+        .chunks_exact(4)
+        .flat_map(|f| f32_to_f16(f32::from_le_bytes([f[0], f[1], f[2], f[3]])).to_le_bytes())
+        .collect()
+}

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod cancel;
+mod conformance;
 mod kill;
 mod lesson;
 mod outage;

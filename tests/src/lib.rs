@@ -2,6 +2,7 @@
 //! recordings. Nothing is skipped: what is missing is a failure that says what to install.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
+pub mod boxes;
 pub mod client;
 pub mod media;
 pub mod node;
@@ -9,5 +10,6 @@ pub mod process;
 pub mod redis;
 pub mod s3;
 pub mod stack;
+pub mod stream;
 pub mod up;
 pub mod wait;

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use crate::wait;
 
-/// The built `chalkstream` binary, two folders above this test.
+/// The built `chalkstream` binary: beside this executable, or one folder above where cargo keeps its tests.
 pub fn chalkstream() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let binary = test.parent().and_then(Path::parent).unwrap().join("chalkstream");
-    assert!(
-        binary.exists(),
-        "the chalkstream binary is not built: run `cargo build` first, as scripts/test does"
-    );
-    binary
+    let own = std::env::current_exe().unwrap();
+    own.ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("chalkstream"))
+        .find(|path| path.is_file())
+        .expect("the chalkstream binary is not built: run `cargo build` first, as scripts/test does")
 }
 
 /// A tool that must be on the machine; `package` is what to install otherwise.

@@ -5,7 +5,8 @@ use std::ops::Bound;
 
 use tantivy::collector::TopDocs;
 use tantivy::query::{
-    BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, Occur, PhraseQuery, Query as EngineQuery, RangeQuery, TermQuery,
+    BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, Occur, PhraseQuery, Query as EngineQuery, RangeQuery,
+    TermQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption, Value};
 use tantivy::{Searcher, TantivyDocument, Term};
@@ -87,7 +88,9 @@ impl Index {
             let found = searcher.search(&engine_query, &collector)?;
             for (_, address) in &found {
                 let doc: TantivyDocument = searcher.doc(*address)?;
-                let Some(stored) = doc.get_first(self.fields.stored).and_then(|v| v.as_bytes()) else { continue };
+                let Some(stored) = doc.get_first(self.fields.stored).and_then(|v| v.as_bytes()) else {
+                    continue;
+                };
                 let entry: Entry = serde_json::from_slice(stored)?;
                 let Some(at) = locate(&entry.moment, &entry.language, query) else { continue };
                 if hits.len() < limit && seen.insert((entry.recording.clone(), at.start_ms)) {
@@ -127,8 +130,12 @@ impl Index {
         }
         let wanted: Vec<_> = query.parts.iter().map(|part| (each, self.part(part))).collect();
         clauses.push((Occur::Must, Box::new(BooleanQuery::new(wanted))));
-        let exactly: Vec<_> =
-            query.parts.iter().flat_map(Part::terms).map(|t| (Occur::Must, term(f.exact, &t.exact))).collect();
+        let exactly: Vec<_> = query
+            .parts
+            .iter()
+            .flat_map(Part::terms)
+            .map(|t| (Occur::Must, term(f.exact, &t.exact)))
+            .collect();
         let exactly = ConstScoreQuery::new(Box::new(BooleanQuery::new(exactly)), EXACT_FIRST);
         clauses.push((Occur::Should, Box::new(exactly)));
         BooleanQuery::new(clauses)

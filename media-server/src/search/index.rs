@@ -174,7 +174,10 @@ impl Index {
         let found = searcher.search(&query, &tantivy::collector::TopDocs::with_limit(1).order_by_score())?;
         let Some((_, address)) = found.first() else { return Ok(None) };
         let doc: TantivyDocument = searcher.doc(*address)?;
-        Ok(doc.get_first(self.fields.stored).and_then(|v| v.as_bytes()).map(|b| String::from_utf8_lossy(b).into()))
+        Ok(doc
+            .get_first(self.fields.stored)
+            .and_then(|v| v.as_bytes())
+            .map(|b| String::from_utf8_lossy(b).into()))
     }
 
     /// Calls `each` with tenant and recording of everything indexed (maybe also of what is being deleted).
@@ -224,7 +227,8 @@ pub(super) fn scope(tenant: &str, recording: &str) -> String {
 fn tokens(text: &str, analyzer: &mut Analyzer) -> (PreTokenizedString, PreTokenizedString) {
     let (mut exact, mut stem) = (Vec::new(), Vec::new());
     for (position, word) in words::split(text).iter().enumerate() {
-        let token = |text| Token { offset_from: word.from, offset_to: word.to, position, text, position_length: 1 };
+        let token =
+            |text| Token { offset_from: word.from, offset_to: word.to, position, text, position_length: 1 };
         exact.push(token(analyzer.exact(word)));
         stem.push(token(analyzer.stem(word)));
     }

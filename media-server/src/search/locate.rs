@@ -51,9 +51,10 @@ pub fn locate(moment: &Moment, language: &str, query: &Query) -> Option<Found> {
     let start_ms = word_time(moment, &words, first.start).unwrap_or(moment.cue.start_ms);
     // A stray match in the words ahead does not make the text longer: only one that began in the cue does, or
     // one the cue alone does not answer.
-    let answered = query.parts.iter().all(|part| {
-        part.terms().iter().all(|term| words.iter().any(|w| w.0.to <= own && matches(term, w)))
-    });
+    let answered = query
+        .parts
+        .iter()
+        .all(|part| part.terms().iter().all(|term| words.iter().any(|w| w.0.to <= own && matches(term, w))));
     let crosses = hits.iter().any(|hit| words[hit.start].0.from < own && words[hit.end - 1].0.to > own);
     let shown = if answered && !crosses { own } else { text.len() };
     let mut marks: Vec<Range<usize>> = Vec::new();

@@ -110,7 +110,10 @@ mod tests {
 
     #[test]
     fn operators_of_other_engines_are_just_text() {
-        assert_eq!(shape("tenant:* AND (a OR -b)~2^9"), [["tenant"], ["and"], ["a"], ["or"], ["b"], ["2"], ["9"]]);
+        assert_eq!(
+            shape("tenant:* AND (a OR -b)~2^9"),
+            [["tenant"], ["and"], ["a"], ["or"], ["b"], ["2"], ["9"]]
+        );
         assert!(shape("   \"\" *:* [ TO ] ").concat().contains(&"to".to_owned()));
         assert!(Query::parse("!!! \" ' ", &[]).is_empty());
     }

@@ -1,6 +1,8 @@
 //! The index's fields. A change here, in `words.rs` or in what is stored needs a new `VERSION`.
 
-use tantivy::schema::{FAST, Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions};
+use tantivy::schema::{
+    FAST, Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
+};
 
 /// Version of the index's format. An index of another version is thrown away and built anew.
 pub const VERSION: u32 = 1;

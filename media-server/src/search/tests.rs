@@ -36,7 +36,11 @@ fn open() -> (TempDir, Index) {
 #[test]
 fn moments_are_found_by_their_words_exact_ones_first() {
     let (_folder, index) = open();
-    let lines = ["She explained it twice and explained again", "Can you explain your thinking", "Talk to your partner"];
+    let lines = [
+        "She explained it twice and explained again",
+        "Can you explain your thinking",
+        "Talk to your partner",
+    ];
     index.replace(&lesson("acme", "r1"), &transcript(&lines)).unwrap();
     index.commit("1-0").unwrap();
     let hits = index.find("explain", &area("acme"), 10).unwrap();
@@ -59,7 +63,11 @@ fn a_new_transcript_takes_the_place_of_the_old_and_a_removed_one_is_gone() {
     index.replace(&lesson("acme", "r2"), &transcript(&["other words"])).unwrap();
     index.commit("1-0").unwrap();
     index.replace(&Lesson { version: "2", ..lesson("acme", "r1") }, &transcript(&["new words"])).unwrap();
-    assert_eq!(index.version("acme", "r1").unwrap().as_deref(), Some("1"), "nothing is seen before the commit");
+    assert_eq!(
+        index.version("acme", "r1").unwrap().as_deref(),
+        Some("1"),
+        "nothing is seen before the commit"
+    );
     index.commit("2-0").unwrap();
     assert_eq!(index.version("acme", "r1").unwrap().as_deref(), Some("2"));
     assert!(index.find("old", &area("acme"), 10).unwrap().is_empty());
@@ -80,7 +88,11 @@ fn the_position_and_the_words_come_back_together() {
     drop(index);
     let index = Index::open(folder.path()).unwrap();
     assert_eq!(index.position().unwrap().as_deref(), Some("17-3"));
-    assert_eq!(index.find("words", &area("acme"), 10).unwrap().len(), 1, "what was not committed is asked for again");
+    assert_eq!(
+        index.find("words", &area("acme"), 10).unwrap().len(),
+        1,
+        "what was not committed is asked for again"
+    );
 }
 
 #[test]
@@ -123,7 +135,20 @@ fn hostile_queries_are_answered() {
     index.commit("1-0").unwrap();
     let long = "word ".repeat(100_000);
     let quotes = "\"".repeat(5_000);
-    for query in ["", "\"", "*", "tenant:acme OR *", "a^9e99", "[* TO *]", "\0", "\u{202e}", "(((((", &long, &quotes, "日本"] {
+    for query in [
+        "",
+        "\"",
+        "*",
+        "tenant:acme OR *",
+        "a^9e99",
+        "[* TO *]",
+        "\0",
+        "\u{202e}",
+        "(((((",
+        &long,
+        &quotes,
+        "日本",
+    ] {
         index.find(query, &area("acme"), usize::MAX).unwrap();
     }
     assert_eq!(index.find("日本語", &area("acme"), 5).unwrap().len(), 1);

@@ -85,7 +85,10 @@ pub struct Analyzer {
 impl Analyzer {
     /// For text in `language`, a BCP 47 tag; a language without a stemmer has stems equal to its words.
     pub fn new(language: &str) -> Self {
-        let exact = TextAnalyzer::builder(RawTokenizer::default()).filter(LowerCaser).filter(AsciiFoldingFilter).build();
+        let exact = TextAnalyzer::builder(RawTokenizer::default())
+            .filter(LowerCaser)
+            .filter(AsciiFoldingFilter)
+            .build();
         let stem = stemmer(language).map(|language| {
             TextAnalyzer::builder(RawTokenizer::default())
                 .filter(LowerCaser)

@@ -1,0 +1,186 @@
+//! Referees a finished folder of `chalkstream process` against its source: playlists, segments, lengths, captions.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use m3u8_rs::Playlist;
+use serde_json::{Value, json};
+
+use crate::boxes;
+use crate::node;
+use crate::process::tool;
+
+/// What is wrong with the stream in `out` made of `source`; empty where all is right.
+pub fn problems(source: &Path, out: &Path) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut boundaries: Vec<(String, Vec<u64>)> = Vec::new();
+    let playlists = files(out, "m3u8");
+    if !playlists.iter().any(|path| path.ends_with("master.m3u8")) {
+        wrong.push("no master playlist".to_owned());
+    }
+    for path in &playlists {
+        let name = path.strip_prefix(out).unwrap().display().to_string();
+        let text = std::fs::read(path).unwrap();
+        match m3u8_rs::parse_playlist_res(&text) {
+            Err(error) => wrong.push(format!("{name} does not parse: {error:?}")),
+            Ok(Playlist::MasterPlaylist(master)) if master.variants.is_empty() => {
+                wrong.push(format!("{name} has no variant"));
+            }
+            Ok(Playlist::MasterPlaylist(_)) => {}
+            Ok(Playlist::MediaPlaylist(_)) if name.contains("subtitles") => {}
+            Ok(Playlist::MediaPlaylist(media)) => {
+                let said = decode(path);
+                if !said.is_empty() {
+                    wrong.push(format!(
+                        "{name}: ffmpeg says: {}",
+                        said.lines().take(3).collect::<Vec<_>>().join(" | ")
+                    ));
+                }
+                let starts = segments(path, &media, &name, &mut wrong);
+                if name.contains("/video/") {
+                    boundaries.push((name, starts));
+                }
+            }
+        }
+    }
+    for pair in boundaries.windows(2) {
+        if pair[0].1 != pair[1].1 {
+            wrong.push(format!("{} and {} differ in their boundaries", pair[0].0, pair[1].0));
+        }
+    }
+    ends(source, out, &mut wrong);
+    for path in files(out, "vtt") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let storyboard = path.ends_with("storyboard.vtt");
+        let checked = node::run("vtt.mjs", &json!({ "text": text, "metadata": storyboard }));
+        if checked["errors"].as_array().is_none_or(|errors| !errors.is_empty()) {
+            wrong.push(format!("{}: {}", path.display(), checked["errors"]));
+        }
+    }
+    wrong
+}
+
+/// Every file below `folder` with this extension.
+pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// What ffmpeg prints when it decodes the whole playlist.
+fn decode(playlist: &Path) -> String {
+    let output = Command::new(tool("ffmpeg", "ffmpeg"))
+        .args(["-v", "error", "-nostdin", "-i"])
+        .arg(playlist)
+        .args(["-fps_mode", "passthrough", "-f", "null", "-"])
+        .output()
+        .unwrap();
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Checks EXTINF against the boxes; answers each segment's start in ms.
+fn segments(path: &Path, media: &m3u8_rs::MediaPlaylist, name: &str, wrong: &mut Vec<String>) -> Vec<u64> {
+    let folder = path.parent().unwrap();
+    let Some(map) = media.segments.first().and_then(|segment| segment.map.as_ref()) else {
+        wrong.push(format!("{name}: no EXT-X-MAP"));
+        return Vec::new();
+    };
+    let scale = f64::from(boxes::timescale(&std::fs::read(folder.join(&map.uri)).unwrap()));
+    let (mut starts, mut expected, mut offset) = (Vec::new(), 0, 0_u64);
+    let whole = |uri: &str| std::fs::read(folder.join(uri)).unwrap();
+    for segment in &media.segments {
+        let mut bytes = whole(&segment.uri);
+        if let Some(range) = &segment.byte_range {
+            let from = range.offset.unwrap_or(offset) as usize;
+            offset = from as u64 + range.length;
+            bytes = bytes[from..from + range.length as usize].to_vec();
+        }
+        let fragments = boxes::fragments(&bytes);
+        let first = &fragments[0];
+        let duration: u64 = fragments.iter().map(|f| f.duration).sum();
+        if first.start != expected {
+            wrong.push(format!("{name}: {} starts at {} and not at {expected}", segment.uri, first.start));
+        }
+        if !first.sync {
+            wrong.push(format!("{name}: {} does not start with a keyframe", segment.uri));
+        }
+        expected = first.start + duration;
+        let real = duration as f64 / scale;
+        if (real - f64::from(segment.duration)).abs() > 0.0011 {
+            wrong
+                .push(format!("{name}: {} lasts {real:.4} s, EXTINF says {}", segment.uri, segment.duration));
+        }
+        if f64::from(segment.duration).round() > media.target_duration as f64 {
+            wrong.push(format!("{name}: {} is longer than the target duration", segment.uri));
+        }
+        starts.push((first.start as f64 * 1000.0 / scale).round() as u64);
+    }
+    starts
+}
+
+/// First and last presented instant of each kind of track as ffprobe reads it, in seconds.
+fn spans(file: &Path) -> Vec<(String, f64, f64)> {
+    let output = Command::new(tool("ffprobe", "ffmpeg"))
+        .args(["-v", "error", "-of", "json", "-show_streams", "-show_packets", "-show_entries"])
+        .arg("packet=stream_index,pts_time,dts_time,duration_time,flags:stream=index,codec_type,r_frame_rate,disposition")
+        .arg(file)
+        .output()
+        .unwrap();
+    let probed: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let mut spans = Vec::new();
+    for kind in ["video", "audio"] {
+        let stream = probed["streams"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|stream| stream["codec_type"] == kind && stream["disposition"]["attached_pic"] != 1);
+        let Some(stream) = stream else { continue };
+        let (mut first, mut last) = (f64::MAX, f64::MIN);
+        let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok());
+        for packet in probed["packets"].as_array().into_iter().flatten() {
+            let discarded = packet["flags"].as_str().is_some_and(|flags| flags.contains('D'));
+            if packet["stream_index"] != stream["index"] || discarded {
+                continue;
+            }
+            let Some(at) = number(&packet["pts_time"]).or_else(|| number(&packet["dts_time"])) else {
+                continue;
+            };
+            first = first.min(at);
+            last = last.max(at + number(&packet["duration_time"]).unwrap_or(0.0));
+        }
+        if last > first {
+            spans.push((kind.to_owned(), first.max(0.0_f64.min(first)), last));
+        }
+    }
+    spans
+}
+
+/// Each track must end within one output frame of the source track's end.
+fn ends(source: &Path, out: &Path, wrong: &mut Vec<String>) {
+    let spans = spans(source);
+    let Some(zero) = spans.iter().map(|(_, first, _)| *first).reduce(f64::min) else { return };
+    for (kind, _, last) in &spans {
+        let pick = if kind == "video" { "/video/" } else { "/audio/" };
+        for playlist in files(out, "m3u8").iter().filter(|path| path.display().to_string().contains(pick)) {
+            let folder = playlist.parent().unwrap();
+            let scale = f64::from(boxes::timescale(&std::fs::read(folder.join("init.mp4")).unwrap()));
+            let Some(segment) = files(folder, "m4s").pop() else { continue };
+            let fragments = boxes::fragments(&std::fs::read(&segment).unwrap());
+            let tail = fragments.last().unwrap();
+            let end = tail.end as f64 / scale;
+            let frame = (tail.duration as f64 / f64::from(tail.samples) / scale).max(1024.0 / 48_000.0);
+            if (end - (last - zero)).abs() > frame + 0.001 {
+                let name = folder.strip_prefix(out).unwrap().display();
+                wrong.push(format!("{name} ends at {end:.3} s, the source's {kind} at {:.3}", last - zero));
+            }
+        }
+    }
+}

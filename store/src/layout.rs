@@ -1,0 +1,190 @@
+//! Where every object lies. Pure functions from ids to keys; nothing else in the program spells a key.
+
+use crate::{Error, Result};
+
+/// Folder of what belongs to no tenant.
+pub const SYSTEM: &str = "_system";
+
+/// True for 1 to 40 characters of `a-z`, `0-9` and `-`.
+pub fn valid_tenant(tenant: &str) -> bool {
+    (1..=40).contains(&tenant.len())
+        && tenant.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// True for a UUID in lower-case hyphenated text.
+pub fn valid_recording(recording: &str) -> bool {
+    recording.len() == 36
+        && recording.bytes().enumerate().all(|(at, b)| match at {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => matches!(b, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}
+
+/// A new recording's id (UUID v7: sorted by time of creation).
+pub fn new_recording_id() -> String {
+    uuid::Uuid::now_v7().hyphenated().to_string()
+}
+
+/// Refuses ids that are not ones.
+pub fn check_ids(tenant: &str, recording: &str) -> Result<()> {
+    if !valid_tenant(tenant) {
+        return Err(Error::invalid("not a tenant id"));
+    }
+    if !valid_recording(recording) {
+        return Err(Error::invalid("not a recording id"));
+    }
+    Ok(())
+}
+
+/// Everything of a tenant.
+pub fn tenant_prefix(tenant: &str) -> String {
+    format!("{tenant}/")
+}
+
+/// Everything of a recording.
+pub fn recording_prefix(tenant: &str, recording: &str) -> String {
+    format!("{tenant}/{recording}/")
+}
+
+/// Full key of an object named relative to its recording, as manifests do.
+pub fn object_key(tenant: &str, recording: &str, relative: &str) -> String {
+    format!("{tenant}/{recording}/{relative}")
+}
+
+/// The uploaded file, relative to its recording. The extension is cut to what a key may hold.
+pub fn source_relative(filename: &str) -> String {
+    let extension: String = match filename.rsplit_once('.') {
+        Some((_, e)) if !e.is_empty() && e.len() <= 8 && e.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+            e.to_ascii_lowercase()
+        }
+        _ => "bin".into(),
+    };
+    format!("source/original.{extension}")
+}
+
+/// The uploaded file.
+pub fn source_key(tenant: &str, recording: &str, filename: &str) -> String {
+    object_key(tenant, recording, &source_relative(filename))
+}
+
+/// All manifests of a recording.
+pub fn manifest_prefix(tenant: &str, recording: &str) -> String {
+    object_key(tenant, recording, "manifest/")
+}
+
+/// The manifest written under a fence. Padded, so that the order of keys is the order of fences.
+pub fn manifest_key(tenant: &str, recording: &str, fence: u64) -> String {
+    object_key(tenant, recording, &format!("manifest/{fence:020}.json"))
+}
+
+/// The multivariant playlist of a revision, relative to its recording.
+pub fn master_relative(revision: u32) -> String {
+    format!("hls/{revision}/master.m3u8")
+}
+
+/// All pending markers of a tenant.
+pub fn pending_prefix(tenant: &str) -> String {
+    format!("{tenant}/_pending/")
+}
+
+/// The marker of a recording whose job has not reached a terminal state.
+pub fn pending_key(tenant: &str, recording: &str) -> String {
+    format!("{tenant}/_pending/{recording}")
+}
+
+/// All upload states of a tenant.
+pub fn uploads_prefix(tenant: &str) -> String {
+    format!("{tenant}/_uploads/")
+}
+
+/// The durable state of an upload.
+pub fn upload_state_key(tenant: &str, upload: &str) -> String {
+    format!("{tenant}/_uploads/{upload}.json")
+}
+
+/// The bytes of an upload that do not fill a part yet.
+pub fn upload_tail_key(tenant: &str, upload: &str) -> String {
+    format!("{tenant}/_uploads/{upload}.tail")
+}
+
+/// All deduplication records of a tenant.
+pub fn dedupe_prefix(tenant: &str) -> String {
+    format!("{tenant}/_dedupe/")
+}
+
+/// Which recording a deduplication value belongs to; the value is hashed, since it may name a person.
+pub fn dedupe_key(tenant: &str, value: &str) -> String {
+    format!("{tenant}/_dedupe/{}", crate::objects::sha256_hex(value.as_bytes()))
+}
+
+/// All tenants.
+pub fn tenants_prefix() -> String {
+    format!("{SYSTEM}/tenants/")
+}
+
+/// A tenant's own record.
+pub fn tenant_key(tenant: &str) -> String {
+    format!("{SYSTEM}/tenants/{tenant}.json")
+}
+
+/// All API keys and signing keys.
+pub fn keys_prefix() -> String {
+    format!("{SYSTEM}/keys/")
+}
+
+/// An API key's record.
+pub fn api_key_key(id: &str) -> String {
+    format!("{SYSTEM}/keys/api/{id}.json")
+}
+
+/// A signing key.
+pub fn signing_key_key(kid: &str) -> String {
+    format!("{SYSTEM}/keys/signing/{kid}.json")
+}
+
+/// All revocations.
+pub fn revocations_prefix() -> String {
+    format!("{SYSTEM}/revocations/")
+}
+
+/// One revocation; `digest` is the hex SHA-256 of what it is about.
+pub fn revocation_key(digest: &str) -> String {
+    format!("{SYSTEM}/revocations/{digest}.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_checked() {
+        assert!(valid_tenant("district-9"));
+        for bad in ["", "A", "a/b", "..", "_system", "a b", &"a".repeat(41)] {
+            assert!(!valid_tenant(bad), "{bad}");
+        }
+        assert!(valid_recording(&new_recording_id()));
+        for bad in [
+            "",
+            "..",
+            "0198-",
+            "0198C0DE-0000-7000-8000-000000000000",
+            "0198c0de00007000800000000000000000-0",
+        ] {
+            assert!(!valid_recording(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_extension_never_leaves_its_segment() {
+        assert_eq!(source_relative("IMG_0001.MOV"), "source/original.mov");
+        for hostile in ["x./../../etc", "noext", "a.", "a.mp4/..", "a.\u{0}", "a.verylongext"] {
+            assert_eq!(source_relative(hostile), "source/original.bin");
+        }
+    }
+
+    #[test]
+    fn manifests_sort_by_fence() {
+        assert!(manifest_key("t", "r", 9) < manifest_key("t", "r", 10));
+        assert!(manifest_key("t", "r", 99) < manifest_key("t", "r", u64::MAX));
+    }
+}

@@ -1,0 +1,166 @@
+//! Object storage: one trait, two backends (a folder, a bucket behind the S3 API), one contract for both.
+
+mod fs;
+mod key;
+mod s3;
+
+#[cfg(test)]
+mod contract;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chalkstream_config as config;
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub use fs::FsObjects;
+pub use key::check_key;
+pub use s3::S3Objects;
+
+use crate::{Error, Result};
+
+/// Most bytes [`Objects::get`] reads into memory.
+pub const GET_MAX_BYTES: u64 = 64 << 20;
+
+/// Object storage shared by everything in a process.
+pub type Store = Arc<dyn Objects>;
+
+/// Size and hash of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectFacts {
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// SHA-256 as lower-case hex.
+    pub sha256: String,
+}
+
+/// One object of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Full key.
+    pub key: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+}
+
+/// One part of a multipart upload that is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Number, from 1.
+    pub number: u32,
+    /// What the storage calls its content.
+    pub etag: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+}
+
+/// An object's bytes as they arrive.
+pub struct ObjectBody {
+    /// Bytes this body holds (of the range, where one was asked for).
+    pub size_bytes: u64,
+    /// The bytes; an error where fewer than `size_bytes` could be had.
+    pub stream: BoxStream<'static, Result<Bytes>>,
+}
+
+/// Object storage. Keys are as [`check_key`] allows; a key is never also a folder of others.
+///
+/// Every write is whole or not there, and durable once it answered. Every call ends within its backend's
+/// limits, with [`Kind::Unavailable`](crate::Kind::Unavailable) where the storage did not answer.
+#[async_trait]
+pub trait Objects: Send + Sync {
+    /// Writes a small object whole, over whatever was there.
+    async fn put(&self, key: &str, body: Bytes) -> Result<()>;
+
+    /// Writes a file of any size, reading it once; in parts above the part size.
+    async fn put_file(&self, key: &str, path: &Path) -> Result<ObjectFacts>;
+
+    /// Reads a whole object of at most [`GET_MAX_BYTES`].
+    async fn get(&self, key: &str) -> Result<Bytes>;
+
+    /// Reads an object or a range of it. A range's end past the object's is cut; a range that starts at or past
+    /// the end is refused as invalid input (an empty range gives no bytes).
+    async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<ObjectBody>;
+
+    /// Size in bytes.
+    async fn head(&self, key: &str) -> Result<u64>;
+
+    /// At most `limit` objects whose key starts with `prefix` and is greater than `after`, in byte order.
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Listed>>;
+
+    /// Names (without slashes) of the folders right under `prefix`, which is empty or ends with a slash; sorted.
+    async fn list_dirs(&self, prefix: &str) -> Result<Vec<String>>;
+
+    /// Removes an object; one that is not there is fine.
+    async fn delete(&self, key: &str) -> Result<()>;
+
+    /// Starts an upload in parts; answers its id.
+    async fn create_multipart(&self, key: &str) -> Result<String>;
+
+    /// Writes part `number` (1 to 10,000), over an earlier one of that number. All but the last have at least
+    /// [`Objects::min_part_bytes`].
+    async fn put_part(&self, key: &str, upload: &str, number: u32, body: Bytes) -> Result<Part>;
+
+    /// Makes the object of its parts, in order.
+    async fn complete_multipart(&self, key: &str, upload: &str, parts: &[Part]) -> Result<()>;
+
+    /// Drops an upload and its parts; one that is not there is fine.
+    async fn abort_multipart(&self, key: &str, upload: &str) -> Result<()>;
+
+    /// A URL on which anyone can GET the object for a while; `None` where the backend has none.
+    async fn presign_get(&self, key: &str, valid: Duration) -> Result<Option<String>>;
+
+    /// Fewest bytes of a part that is not the last: the unit in which uploads become durable.
+    fn min_part_bytes(&self) -> u64;
+
+    /// The file behind an object, where the backend has files.
+    fn local_path(&self, key: &str) -> Option<PathBuf>;
+
+    /// A cheap check that the storage answers.
+    async fn probe(&self) -> Result<()>;
+}
+
+/// Opens the configured storage. Nothing is sent to an S3 server yet; see [`Objects::probe`].
+pub async fn open(settings: &config::Store) -> Result<Store> {
+    match settings.kind {
+        config::StoreKind::Fs => Ok(Arc::new(FsObjects::open(&settings.path).await?)),
+        config::StoreKind::S3 => Ok(Arc::new(S3Objects::open(&settings.s3)?)),
+    }
+}
+
+/// Removes everything under a prefix, which must end with a slash; answers how many objects that were.
+pub async fn delete_prefix(store: &Store, prefix: &str) -> Result<u64> {
+    if !prefix.ends_with('/') || prefix.len() < 2 {
+        return Err(Error::invalid("only a folder can be removed"));
+    }
+    let mut removed = 0;
+    loop {
+        let page = store.list(prefix, None, 1000).await?;
+        if page.is_empty() {
+            return Ok(removed);
+        }
+        for object in &page {
+            store.delete(&object.key).await?;
+            removed += 1;
+        }
+    }
+}
+
+/// SHA-256 as lower-case hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}

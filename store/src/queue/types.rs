@@ -1,0 +1,316 @@
+//! What goes into the queue and what comes out of it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The recording itself.
+    Input,
+    /// Something we depend on: storage, Redis, a model that is missing.
+    Dependency,
+    /// We.
+    Ours,
+}
+
+/// One step of a job, as it is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepSpec {
+    /// Name, unique in its job: 1 to 64 of `a-z`, `0-9`, `_`, `-`.
+    pub name: String,
+    /// Steps that must be over before it starts.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Whether the recording is whole without it.
+    #[serde(default)]
+    pub optional: bool,
+    /// Lower goes first, before every other tenant's higher: stage 1 is 0, stage 2 is 1.
+    #[serde(default)]
+    pub priority: i64,
+    /// What it is asked to do.
+    #[serde(default)]
+    pub input: Value,
+}
+
+/// A recording to process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// Its tenant.
+    pub tenant: String,
+    /// Its id.
+    pub recording: String,
+    /// The first steps.
+    pub steps: Vec<StepSpec>,
+    /// When someone needs it, in ms since the epoch: goes first within its tenant.
+    #[serde(default)]
+    pub due_at_ms: Option<u64>,
+    /// A second job of this tenant with the same value is not made (unless the first failed or was cancelled).
+    /// The caller puts into it all that must agree, such as the uploader and the content's hash.
+    #[serde(default)]
+    pub dedupe: Option<String>,
+    /// W3C trace context of the request that created it.
+    #[serde(default)]
+    pub traceparent: Option<String>,
+}
+
+/// Answer to a submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// The recording that stands for what was submitted: another one where there already was a job.
+    pub recording: String,
+    /// Whether a job was made.
+    pub created: bool,
+}
+
+/// A step, given to one worker until its lease ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Tenant of the job.
+    pub tenant: String,
+    /// Recording of the job.
+    pub recording: String,
+    /// Name of the step.
+    pub step: String,
+    /// Fencing number: strictly greater than every one given out for this recording before.
+    pub fence: u64,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// Whether the recording is whole without it.
+    pub optional: bool,
+    /// What the step is asked to do.
+    pub input: Value,
+    /// Results of the steps it needed; `None` for an optional one that failed.
+    pub needs: BTreeMap<String, Option<Value>>,
+    /// W3C trace context of the request that created the job.
+    pub traceparent: Option<String>,
+}
+
+/// How far a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Media time done, in ms.
+    pub done_ms: u64,
+    /// Media time to do, in ms.
+    pub total_ms: u64,
+}
+
+/// What a heartbeat tells the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// The lease was renewed.
+    Continue,
+    /// Stop: nobody wants the job any more (cancelled, or failed elsewhere).
+    Cancelled,
+    /// Stop: the step was given to another worker, or the job is gone.
+    Lost,
+}
+
+/// Whether a failed step may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Retry {
+    /// It would fail the same way.
+    Never,
+    /// One more time only: the child crashed or hung, which the same input mostly does again.
+    Once,
+    /// With growing waits, up to the policy's attempts: storage was away, the disk was full.
+    Backoff,
+}
+
+/// Why a step failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepFailure {
+    /// Stable, API-visible code.
+    pub code: String,
+    /// One plain sentence.
+    pub message: String,
+    /// Whose fault. The input's is never tried again, whatever `retry` says.
+    pub fault: Fault,
+    /// Whether it may be tried again.
+    pub retry: Retry,
+}
+
+/// What became of a step that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It will be tried again after this many ms.
+    Retry {
+        /// The wait, in ms.
+        after_ms: u64,
+    },
+    /// It will not be tried again, and the job goes on without it.
+    OptionalFailed,
+    /// It will not be tried again, and the job failed with it.
+    JobFailed,
+}
+
+/// Answer to a failure that was reported.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailOutcome {
+    /// The job after it, under a fresh fence.
+    pub job: JobView,
+    /// What became of the step.
+    pub outcome: Outcome,
+}
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// No step was ever started.
+    Queued,
+    /// Some step was started.
+    Running,
+    /// Every step is over, and no required one failed.
+    Done,
+    /// A required step failed for good: a dead letter.
+    Failed,
+    /// Someone stopped it.
+    Cancelled,
+}
+
+impl JobState {
+    /// True where nothing more happens by itself.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, JobState::Done | JobState::Failed | JobState::Cancelled)
+    }
+}
+
+/// Where a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// Some step it needs is not over.
+    Waiting,
+    /// Waits for a worker.
+    Ready,
+    /// A worker has it.
+    Leased,
+    /// Waits for its next try.
+    Delayed,
+    /// Its result was accepted.
+    Done,
+    /// It failed for good.
+    Failed,
+    /// Its job ended before it did.
+    Cancelled,
+}
+
+impl StepState {
+    /// True where nothing more happens by itself.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, StepState::Done | StepState::Failed | StepState::Cancelled)
+    }
+}
+
+/// A job at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JobView {
+    /// Its tenant.
+    pub tenant: String,
+    /// Its recording.
+    pub recording: String,
+    /// Where it is.
+    pub state: JobState,
+    /// The highest fencing number given out. A manifest made from this view is written under it.
+    pub fence: u64,
+    /// When it was submitted, in ms since the epoch.
+    pub created_at_ms: u64,
+    /// When it ended, in ms since the epoch.
+    pub finished_at_ms: Option<u64>,
+    /// When someone needs it, in ms since the epoch.
+    pub due_at_ms: Option<u64>,
+    /// What it was deduplicated by.
+    #[serde(skip)]
+    pub dedupe: Option<String>,
+    /// W3C trace context of the request that created it.
+    pub traceparent: Option<String>,
+    /// Why it failed, where it did.
+    pub failure: Option<crate::Failure>,
+    /// Its steps in the order they were added. In a list of jobs without their inputs and results.
+    pub steps: Vec<StepView>,
+}
+
+/// A step at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepView {
+    /// Name.
+    pub name: String,
+    /// Where it is.
+    pub state: StepState,
+    /// Times it was started since it was last asked for by hand.
+    pub attempts: u32,
+    /// Whether the recording is whole without it.
+    pub optional: bool,
+    /// Lower goes first.
+    pub priority: i64,
+    /// The steps it waits for.
+    pub needs: Vec<String>,
+    /// Who has it, or had it last.
+    pub worker: Option<String>,
+    /// How far it is.
+    pub progress: Option<Progress>,
+    /// What it is asked to do.
+    #[serde(skip)]
+    pub input: Value,
+    /// What it answered.
+    #[serde(skip)]
+    pub result: Option<Value>,
+    /// Why its last try failed.
+    pub failure: Option<crate::Failure>,
+}
+
+impl JobView {
+    /// A step by name.
+    pub fn step(&self, name: &str) -> Option<&StepView> {
+        self.steps.iter().find(|step| step.name == name)
+    }
+
+    /// The steps as a manifest keeps them.
+    pub fn records(&self) -> BTreeMap<String, crate::StepRecord> {
+        let record = |step: &StepView| crate::StepRecord {
+            state: step.state,
+            attempts: step.attempts,
+            optional: step.optional,
+            needs: step.needs.clone(),
+            priority: step.priority,
+            input: step.input.clone(),
+            result: step.result.clone(),
+            failure: step.failure.clone(),
+        };
+        self.steps.iter().map(|step| (step.name.clone(), record(step))).collect()
+    }
+}
+
+/// Which jobs to list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JobFilter {
+    /// All that are still known, newest first.
+    #[default]
+    All,
+    /// The dead letters, newest first.
+    Failed,
+    /// Those that are not over, newest first.
+    Open,
+}
+
+/// How often and how soon a failed step is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Times a step is started at most.
+    pub attempts: u32,
+    /// Ceiling of the first wait, in ms; it doubles with each try.
+    pub base_ms: u64,
+    /// Ceiling of every wait, in ms.
+    pub cap_ms: u64,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { attempts: 5, base_ms: 1_000, cap_ms: 60_000 }
+    }
+}

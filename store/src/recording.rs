@@ -1,0 +1,284 @@
+//! A recording as its manifest tells it: facts, steps done, every object with size and hash.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::queue::{Fault, JobView, StepSpec, StepState};
+use crate::{Error, Kind, ObjectFacts, Result, Store, layout};
+
+/// Where a recording is on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Its bytes are not all here.
+    #[default]
+    AwaitingUpload,
+    /// Waiting for a worker.
+    Queued,
+    /// A worker has it; nothing can be watched yet.
+    Processing,
+    /// Something can be watched; `playable_with` says what.
+    Playable,
+    /// All that was planned is done.
+    Ready,
+    /// It will not become watchable; `failure` says why.
+    Failed,
+    /// Someone stopped it.
+    Cancelled,
+    /// Someone removed it.
+    Deleted,
+}
+
+impl State {
+    /// True where nothing more happens by itself.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, State::Ready | State::Failed | State::Cancelled | State::Deleted)
+    }
+}
+
+/// Why a recording, or one step of it, failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Stable, API-visible code.
+    pub code: String,
+    /// One plain sentence.
+    pub message: String,
+    /// The step it happened in.
+    pub step: String,
+    /// Whose fault.
+    pub fault: Fault,
+}
+
+/// The uploaded file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceFacts {
+    /// Key relative to the recording.
+    pub key: String,
+    /// Name the uploader's device gave it.
+    pub filename: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Hex SHA-256, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// What a list of recordings shows about the media.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MediaFacts {
+    /// Length in ms.
+    pub duration_ms: u64,
+    /// Upright width in pixels; 0 without a picture.
+    pub width: u32,
+    /// Upright height in pixels; 0 without a picture.
+    pub height: u32,
+    /// Whether there is a picture.
+    pub has_video: bool,
+    /// Whether there is sound.
+    pub has_audio: bool,
+}
+
+/// One step, with all that is needed to put its job together again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// How far it came.
+    pub state: StepState,
+    /// Times it was started.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Whether the recording is whole without it.
+    #[serde(default)]
+    pub optional: bool,
+    /// The steps it waits for.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Lower goes first.
+    #[serde(default)]
+    pub priority: i64,
+    /// What it was asked to do.
+    #[serde(default)]
+    pub input: Value,
+    /// What it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+impl StepRecord {
+    /// The step as it would be asked for again.
+    pub fn spec(&self, name: &str) -> StepSpec {
+        StepSpec {
+            name: name.into(),
+            needs: self.needs.clone(),
+            optional: self.optional,
+            priority: self.priority,
+            input: self.input.clone(),
+        }
+    }
+}
+
+/// One multivariant playlist that is out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Counts from 1.
+    pub id: u32,
+    /// Key of its multivariant playlist, relative to the recording.
+    pub master: String,
+}
+
+/// A recording. The manifest with the highest fence is the recording; those below are history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this format: 1.
+    pub version: u32,
+    /// Its tenant.
+    pub tenant: String,
+    /// Its id.
+    pub recording: String,
+    /// The fence it was written under.
+    pub fence: u64,
+    /// Title, as the uploader gave it.
+    #[serde(default)]
+    pub title: String,
+    /// Who uploaded it (the platform's own id).
+    #[serde(default)]
+    pub uploader: String,
+    /// When the upload was created.
+    pub created_at: Timestamp,
+    /// When someone needs it, in ms since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at_ms: Option<u64>,
+    /// Where it is on its way.
+    pub state: State,
+    /// What can be watched: `source`, `v240`, `ladder`, …
+    #[serde(default)]
+    pub playable_with: Vec<String>,
+    /// Why it failed, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The uploaded file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceFacts>,
+    /// What was found in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<MediaFacts>,
+    /// The job's steps by name.
+    #[serde(default)]
+    pub steps: BTreeMap<String, StepRecord>,
+    /// Every object made, by key relative to the recording.
+    #[serde(default)]
+    pub objects: BTreeMap<String, ObjectFacts>,
+    /// The newest revision that is out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+    /// Key (relative) of each file by its logical name: `poster`, `storyboard.vtt`, `transcript.json`, …
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// Optional steps that failed for good.
+    #[serde(default)]
+    pub failed_optional: Vec<Failure>,
+    /// What the job was deduplicated by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<String>,
+    /// W3C trace context of the request that created it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+}
+
+impl Manifest {
+    /// A recording of which nothing is known yet. Its fence is 0.
+    pub fn new(tenant: impl Into<String>, recording: impl Into<String>) -> Self {
+        Self {
+            version: 1,
+            tenant: tenant.into(),
+            recording: recording.into(),
+            fence: 0,
+            title: String::new(),
+            uploader: String::new(),
+            created_at: Timestamp::now(),
+            due_at_ms: None,
+            state: State::AwaitingUpload,
+            playable_with: Vec::new(),
+            failure: None,
+            source: None,
+            media: None,
+            steps: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            revision: None,
+            files: BTreeMap::new(),
+            failed_optional: Vec::new(),
+            dedupe: None,
+            traceparent: None,
+        }
+    }
+
+    /// Takes over fence, steps, failed optional steps and cause from the queue's view.
+    ///
+    /// The view at a fence holds every result accepted before it. A manifest made from it therefore misses
+    /// nothing that another worker finished meanwhile, although both started from the same older manifest.
+    pub fn apply(&mut self, job: &JobView) {
+        self.fence = job.fence;
+        self.steps = job.records();
+        self.failure = job.failure.clone();
+        self.failed_optional = job
+            .steps
+            .iter()
+            .filter(|step| step.optional && step.state == StepState::Failed)
+            .filter_map(|step| step.failure.clone())
+            .collect();
+    }
+}
+
+/// Manifests kept besides the newest: a reader that listed just before a write still finds its one.
+const KEPT: usize = 3;
+
+/// The manifest with the highest fence; `None` where there is none.
+pub async fn read_manifest(store: &Store, tenant: &str, recording: &str) -> Result<Option<Manifest>> {
+    layout::check_ids(tenant, recording)?;
+    // A newer write may remove what was listed; it has then put a newer one there.
+    for _ in 0..5 {
+        let listed = fences(store, tenant, recording).await?;
+        let Some(key) = listed.last() else { return Ok(None) };
+        match store.get(key).await {
+            Ok(body) => return parse(&body).map(Some),
+            Err(error) if error.kind == Kind::NotFound => continue,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::unavailable("the manifest changes faster than it can be read"))
+}
+
+/// Writes a manifest under its fence. A lower one than the highest there is kept as history and never read.
+pub async fn write_manifest(store: &Store, manifest: &Manifest) -> Result<()> {
+    layout::check_ids(&manifest.tenant, &manifest.recording)?;
+    let body = serde_json::to_vec(manifest)
+        .map_err(|e| Error::internal("the manifest cannot be written as json").with_source(e))?;
+    let key = layout::manifest_key(&manifest.tenant, &manifest.recording, manifest.fence);
+    store.put(&key, Bytes::from(body)).await?;
+    // The write is done; older ones are swept on the way, and by the next write where this fails.
+    if let Ok(listed) = fences(store, &manifest.tenant, &manifest.recording).await {
+        for old in listed.iter().rev().skip(KEPT) {
+            if let Err(error) = store.delete(old).await {
+                tracing::debug!(kind = error.kind.as_str(), "an old manifest was not removed");
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn fences(store: &Store, tenant: &str, recording: &str) -> Result<Vec<String>> {
+    let prefix = layout::manifest_prefix(tenant, recording);
+    let listed = store.list(&prefix, None, 1000).await?;
+    Ok(listed.into_iter().map(|l| l.key).filter(|k| k.ends_with(".json")).collect())
+}
+
+fn parse(body: &[u8]) -> Result<Manifest> {
+    serde_json::from_slice(body).map_err(|e| Error::corrupt("a manifest cannot be read").with_source(e))
+}

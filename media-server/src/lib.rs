@@ -1,3 +1,28 @@
 //! HTTP: uploads, recordings, links, sessions, delivery, search and the player page.
 
+mod app;
+mod auth;
+mod body;
+mod delivery;
+mod error;
+mod events;
+mod health;
+mod http;
+mod metrics;
+mod openapi;
+mod playback;
+mod player;
+mod problem;
+mod recordings;
 pub mod search;
+mod serve;
+pub mod token;
+mod uploads;
+mod url;
+
+#[cfg(test)]
+mod testing;
+
+pub use error::Error;
+pub use openapi::document as openapi_document;
+pub use serve::{serve, serve_on};

@@ -107,6 +107,21 @@ pub fn upload_tail_key(tenant: &str, upload: &str) -> String {
     format!("{tenant}/_uploads/{upload}.tail")
 }
 
+/// The state of an upload that was acknowledged.
+pub fn upload_done_key(tenant: &str, upload: &str) -> String {
+    format!("{tenant}/_uploads/{upload}.done")
+}
+
+/// All notes of a tenant that a recording was deleted.
+pub fn deleted_prefix(tenant: &str) -> String {
+    format!("{tenant}/_deleted/")
+}
+
+/// The note that a recording was deleted, for as long as something late may still be written under it.
+pub fn deleted_key(tenant: &str, recording: &str) -> String {
+    format!("{tenant}/_deleted/{recording}")
+}
+
 /// All deduplication records of a tenant.
 pub fn dedupe_prefix(tenant: &str) -> String {
     format!("{tenant}/_dedupe/")

@@ -17,3 +17,7 @@ mod tests;
 pub use find::{Area, Hit, MAX_LIMIT};
 pub use index::{Error, Index, Lesson};
 pub use transcript::{Cue, Spoken, Transcript};
+
+mod service;
+
+pub use service::{Search, routes};

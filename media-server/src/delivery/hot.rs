@@ -1,0 +1,103 @@
+//! Playlists as sessions get them, worked out once however many viewers ask. Keyed by the content's hash, so an
+//! entry is never stale; bounded in bytes.
+
+use std::sync::Arc;
+
+use chalkstream_store::{ObjectFacts, Store, layout};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::hls::{Plan, plan_master, plan_media};
+use crate::problem::Problem;
+use crate::token::Window;
+
+/// Bytes kept at most, about.
+const KEPT_BYTES: u64 = 64 << 20;
+/// Playlists expected, about.
+const EXPECTED: usize = 2_000;
+/// Largest playlist looked at. Six hours of 3.2 s segments are 400 KB.
+const MAX_PLAYLIST_BYTES: u64 = 4 << 20;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    object: String,
+    sha256: String,
+    master: bool,
+    max_bps: Option<u64>,
+    window: Window,
+}
+
+#[derive(Clone)]
+struct ByText;
+
+impl Weighter<Key, Arc<Plan>> for ByText {
+    fn weight(&self, key: &Key, plan: &Arc<Plan>) -> u64 {
+        let reachable: usize = plan.reachable.iter().map(|key| key.len() + 48).sum();
+        (key.object.len() + plan.text.len() + reachable + 256) as u64
+    }
+}
+
+/// The cache.
+pub struct Hot {
+    store: Store,
+    plans: Cache<Key, Arc<Plan>, ByText>,
+}
+
+impl Hot {
+    /// An empty cache over `store`.
+    pub fn new(store: Store) -> Self {
+        Self { store, plans: Cache::with_weighter(EXPECTED, KEPT_BYTES, ByText) }
+    }
+
+    /// A multivariant playlist under a cap and a window.
+    pub async fn master(
+        &self,
+        place: &Place<'_>,
+        max_bps: Option<u64>,
+        window: Window,
+    ) -> Result<Arc<Plan>, Problem> {
+        self.plan(place, true, max_bps, window).await
+    }
+
+    /// A media playlist under a window.
+    pub async fn media(&self, place: &Place<'_>, window: Window) -> Result<Arc<Plan>, Problem> {
+        self.plan(place, false, None, window).await
+    }
+
+    async fn plan(
+        &self,
+        place: &Place<'_>,
+        master: bool,
+        max_bps: Option<u64>,
+        window: Window,
+    ) -> Result<Arc<Plan>, Problem> {
+        let object = layout::object_key(place.tenant, place.recording, place.key);
+        let key = Key { object, sha256: place.facts.sha256.clone(), master, max_bps, window };
+        self.plans
+            .get_or_insert_async(&key, async {
+                if place.facts.size_bytes > MAX_PLAYLIST_BYTES {
+                    return Err(Problem::internal("a playlist is larger than any can be"));
+                }
+                let body = self.store.get(&key.object).await?;
+                let text = std::str::from_utf8(&body).map_err(Problem::internal)?;
+                let plan = match master {
+                    true => plan_master(text, place.key, max_bps, window),
+                    false => plan_media(text, place.key, window),
+                };
+                Ok(Arc::new(plan))
+            })
+            .await
+    }
+}
+
+/// Where a playlist lies.
+pub struct Place<'a> {
+    /// The recording's tenant.
+    pub tenant: &'a str,
+    /// The recording.
+    pub recording: &'a str,
+    /// Key relative to the recording.
+    pub key: &'a str,
+    /// What the manifest says of it.
+    pub facts: &'a ObjectFacts,
+}

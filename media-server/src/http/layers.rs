@@ -1,0 +1,63 @@
+//! What happens to every request and answer: the request log, the counters, and the headers no route may forget.
+
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, header};
+
+use tower_http::compression::CompressionLayer;
+
+use super::compress::TextOnly;
+use super::cors::cors;
+use crate::app::App;
+use crate::problem::Problem;
+
+/// Puts the layers around the routes.
+pub fn apply(routes: Router<App>, app: &App) -> Router {
+    routes
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                http::StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "This address does not take that method.",
+            )
+        })
+        .layer(CompressionLayer::new().compress_when(TextOnly))
+        .layer(middleware::from_fn_with_state(app.clone(), cors))
+        .layer(middleware::from_fn_with_state(app.clone(), observe))
+        .with_state(app.clone())
+}
+
+/// Logs the matched route, never the path: a path may hold a token.
+async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "none".to_owned(), |matched| matched.as_str().to_owned());
+    let method = match request.method().as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PATCH" | "DELETE" | "OPTIONS" | "PUT") => known,
+        _ => "other",
+    }
+    .to_owned();
+    let mut response = next.run(request).await;
+
+    let headers = response.headers_mut();
+    // A session's address is a token: it must not be sent on to any other site.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+        .entry(HeaderName::from_static("cross-origin-resource-policy"))
+        .or_insert(HeaderValue::from_static("cross-origin"));
+
+    let status = response.status().as_u16();
+    let elapsed = started.elapsed();
+    app.metrics.observe(&route, &method, status, elapsed);
+    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    tracing::debug!(route, method, status, elapsed_ms, "{method} {route} answered {status}");
+    response
+}

@@ -1,0 +1,9 @@
+//! The HTTP layer under the routes: connections, the request log, headers on every answer.
+
+mod accept;
+mod compress;
+mod cors;
+mod layers;
+
+pub use accept::accept_loop;
+pub use layers::apply;

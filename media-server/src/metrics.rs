@@ -1,0 +1,119 @@
+//! Numbers for a dashboard. No label names a recording, a viewer, a token or a tenant.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Labels of a finished request.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// The matched route, never the path.
+    pub route: String,
+    /// The method.
+    pub method: String,
+    /// The status.
+    pub status: u16,
+}
+
+/// Labels of an answer's time: fewer, for each has a whole histogram.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RouteLabels {
+    /// The matched route.
+    pub route: String,
+}
+
+/// A label of why something was refused.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ReasonLabels {
+    /// A stable code.
+    pub reason: &'static str,
+}
+
+/// All the server's metrics.
+pub struct Metrics {
+    registry: Registry,
+    /// Requests answered.
+    pub requests: Family<RequestLabels, Counter>,
+    /// Time to the first byte of an answer, in seconds.
+    pub request_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    /// Tokens refused.
+    pub tokens_refused: Family<ReasonLabels, Counter>,
+    /// Bytes of uploads made durable.
+    pub uploaded_bytes: Counter,
+    /// Uploads acknowledged.
+    pub uploads_finished: Counter,
+    /// Bytes of media answered.
+    pub delivered_bytes: Counter,
+    /// Event streams open.
+    pub event_streams: Gauge,
+    /// Sessions given for links.
+    pub sessions: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        fn seconds() -> Histogram {
+            Histogram::new([0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0])
+        }
+        let mut metrics = Self {
+            registry: Registry::with_prefix("chalkstream"),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(seconds),
+            tokens_refused: Family::default(),
+            uploaded_bytes: Counter::default(),
+            uploads_finished: Counter::default(),
+            delivered_bytes: Counter::default(),
+            event_streams: Gauge::default(),
+            sessions: Counter::default(),
+        };
+        let r = &mut metrics.registry;
+        r.register("http_requests", "Requests answered", metrics.requests.clone());
+        r.register_with_unit(
+            "http_request",
+            "Time to the first byte of an answer",
+            Unit::Seconds,
+            metrics.request_seconds.clone(),
+        );
+        r.register("tokens_refused", "Links and sessions refused", metrics.tokens_refused.clone());
+        r.register_with_unit(
+            "uploaded",
+            "Upload bytes made durable",
+            Unit::Bytes,
+            metrics.uploaded_bytes.clone(),
+        );
+        r.register("uploads_finished", "Uploads acknowledged", metrics.uploads_finished.clone());
+        r.register_with_unit(
+            "delivered",
+            "Media bytes answered",
+            Unit::Bytes,
+            metrics.delivered_bytes.clone(),
+        );
+        r.register("event_streams", "Event streams open", metrics.event_streams.clone());
+        r.register("sessions", "Sessions given for links", metrics.sessions.clone());
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Counts one answer.
+    pub fn observe(&self, route: &str, method: &str, status: u16, elapsed: Duration) {
+        self.request_seconds
+            .get_or_create(&RouteLabels { route: route.into() })
+            .observe(elapsed.as_secs_f64());
+        self.requests
+            .get_or_create(&RequestLabels { route: route.into(), method: method.into(), status })
+            .inc();
+    }
+
+    /// The text a scraper reads (OpenMetrics).
+    pub fn render(&self) -> Result<String, std::fmt::Error> {
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry)?;
+        Ok(out)
+    }
+}

@@ -1,0 +1,176 @@
+//! What a client is told when a request is not carried out: RFC 9457 problem details, and never the text of an
+//! internal error.
+
+use std::borrow::Cow;
+
+use axum::response::{IntoResponse, Response};
+use chalkstream_store as store;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::token::Refused;
+
+/// A refusal or a failure, as the client sees it.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: Cow<'static, str>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// For the log alone.
+    cause: Option<String>,
+}
+
+/// The body of a problem.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// `urn:chalkstream:problem:{code}`.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The HTTP status in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// One plain sentence.
+    detail: String,
+    /// Stable, for programs.
+    code: &'static str,
+}
+
+impl Problem {
+    /// A problem with a stable `code` and one plain sentence.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, detail: detail.into(), headers: Vec::new(), cause: None }
+    }
+
+    /// 400.
+    pub fn invalid(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// 401, with the scheme that would be accepted.
+    pub fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "An API key is needed: Authorization: Bearer cs_…",
+        )
+        .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// 404.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.")
+    }
+
+    /// 403 for a session that asks for what is not its own. The same answer whether the thing exists or not.
+    pub fn forbidden() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "This link or session does not open what was asked for.",
+        )
+    }
+
+    /// 503, to be tried again in some seconds.
+    pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after_s(2)
+    }
+
+    /// 500; `cause` goes to the log only.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        Self {
+            cause: Some(cause.to_string()),
+            ..Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Something went wrong on our side; it has been logged.",
+            )
+        }
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Adds `Retry-After`, in seconds.
+    #[must_use]
+    pub fn retry_after_s(self, seconds: u32) -> Self {
+        self.with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        use store::Kind;
+        let (status, code, detail) = match error.kind {
+            Kind::NotFound => return Self::not_found(),
+            Kind::InvalidInput => {
+                (StatusCode::BAD_REQUEST, "invalid_input", "The request cannot be carried out as it is.")
+            }
+            Kind::Conflict | Kind::Lost => {
+                (StatusCode::CONFLICT, "conflict", "This does not go with the recording's present state.")
+            }
+            Kind::Unavailable => {
+                let mut problem =
+                    Self::unavailable("A service behind this server does not answer; try again shortly.");
+                problem.cause = Some(error.to_string());
+                return problem;
+            }
+            Kind::Corrupt | Kind::Internal => return Self::internal(error),
+        };
+        Self { cause: Some(error.to_string()), ..Self::new(status, code, detail) }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let (code, detail) = match refused {
+            Refused::Invalid => ("token_invalid", "This link is not valid."),
+            Refused::Expired => ("token_expired", "This link has expired; ask for a new one."),
+            Refused::Revoked => ("token_revoked", "This link has been withdrawn."),
+        };
+        Self::new(StatusCode::FORBIDDEN, code, detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        if let Some(cause) = &self.cause {
+            if self.status.is_server_error() {
+                tracing::error!(code = self.code, cause, "request failed: {cause}");
+            } else {
+                tracing::debug!(code = self.code, cause, "request refused: {cause}");
+            }
+        }
+        let body = ProblemBody {
+            kind: format!("urn:chalkstream:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: self.detail.into_owned(),
+            code: self.code,
+        };
+        let mut response = (self.status, axum::Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        for (name, value) in self.headers {
+            headers.insert(name, value);
+        }
+        response
+    }
+}

@@ -1,0 +1,91 @@
+//! Stopping a recording's work, and asking for it again.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use chalkstream_store::{
+    EventKind, JobState, JobView, Manifest, State as RecordingState, pending, rebuild, write_manifest,
+};
+use http::StatusCode;
+use serde_json::json;
+
+use super::routes::current;
+use super::view::{RecordingView, state_name};
+use crate::app::{App, AppState};
+use crate::auth::ApiCaller;
+use crate::problem::{Problem, ProblemBody};
+use crate::uploads::job_of;
+
+/// Stop the work on a recording. What was made so far stays.
+#[utoipa::path(post, path = "/v1/recordings/{id}/cancel", tag = "recordings", params(("id" = String, Path)),
+    responses((status = 200, body = RecordingView), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn cancel(
+    State(app): State<App>,
+    caller: ApiCaller,
+    Path(id): Path<String>,
+) -> Result<Json<RecordingView>, Problem> {
+    let mut manifest = current(&app, &caller.tenant, &id).await?;
+    if manifest.state == RecordingState::Cancelled {
+        return Ok(Json(RecordingView::new(&manifest, None)));
+    }
+    if manifest.state.is_terminal() || manifest.state == RecordingState::AwaitingUpload {
+        return Err(conflict("Nothing is being done with this recording."));
+    }
+    match app.queue.cancel(&caller.tenant, &id).await? {
+        Some(job) if job.state != JobState::Cancelled => {
+            return Err(conflict("The work on this recording has just ended."));
+        }
+        Some(job) => manifest.apply(&job),
+        // Not queued yet, or lost with Redis: without its marker it will not be.
+        None => manifest.fence += 1,
+    }
+    manifest.state = RecordingState::Cancelled;
+    write_manifest(&app.store, &manifest).await?;
+    pending::clear(&app.store, &caller.tenant, &id).await?;
+    announce(&app, &manifest).await;
+    Ok(Json(RecordingView::new(&manifest, None)))
+}
+
+/// Ask again for what failed or was cancelled. Finished steps are kept.
+#[utoipa::path(post, path = "/v1/recordings/{id}/retry", tag = "recordings", params(("id" = String, Path)),
+    responses((status = 202, body = RecordingView), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn retry(
+    State(app): State<App>,
+    caller: ApiCaller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<RecordingView>), Problem> {
+    let mut manifest = current(&app, &caller.tenant, &id).await?;
+    let again = match manifest.state {
+        RecordingState::Failed | RecordingState::Cancelled => true,
+        RecordingState::Ready => !manifest.failed_optional.is_empty(),
+        _ => false,
+    };
+    let has_source =
+        manifest.source.as_ref().is_some_and(|source| manifest.objects.contains_key(&source.key));
+    if !again || !has_source {
+        return Err(conflict("There is nothing to try again."));
+    }
+    // The marker first: whatever happens after it, the sweeper ends what was begun here.
+    pending::mark(&app.store, &job_of(&manifest)).await?;
+    let job: JobView = match app.queue.retry(&caller.tenant, &id).await? {
+        Some(job) => job,
+        None => rebuild::resubmit(&app.store, &app.queue, &caller.tenant, &id)
+            .await?
+            .ok_or_else(Problem::not_found)?,
+    };
+    let was_ready = manifest.state == RecordingState::Ready;
+    manifest.apply(&job);
+    manifest.failure = None;
+    manifest.state = if was_ready { RecordingState::Playable } else { RecordingState::Queued };
+    write_manifest(&app.store, &manifest).await?;
+    announce(&app, &manifest).await;
+    Ok((StatusCode::ACCEPTED, Json(RecordingView::new(&manifest, Some(&job)))))
+}
+
+async fn announce(app: &AppState, manifest: &Manifest) {
+    let data = json!({ "state": state_name(manifest.state) });
+    app.announce(&manifest.tenant, &manifest.recording, EventKind::State, data).await;
+}
+
+fn conflict(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "conflict", detail)
+}

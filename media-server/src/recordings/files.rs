@@ -1,0 +1,35 @@
+//! A recording's transcript, for platforms.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::{HeaderMap, Method};
+
+use super::routes::current;
+use crate::app::App;
+use crate::auth::ApiCaller;
+use crate::delivery::{Keep, object_response};
+use crate::problem::{Problem, ProblemBody};
+
+/// The transcript, as JSON, WebVTT, SRT or plain text.
+#[utoipa::path(get, path = "/v1/recordings/{id}/transcript.{format}", tag = "recordings",
+    params(("id" = String, Path), ("format" = String, Path, description = "json, vtt, srt or txt")),
+    responses((status = 200, description = "The transcript"), (status = 404, body = ProblemBody)))]
+pub async fn transcript(
+    State(app): State<App>,
+    caller: ApiCaller,
+    Path((id, format)): Path<(String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let name = match format.as_str() {
+        "json" => "transcript.json",
+        "vtt" => "captions.vtt",
+        "srt" => "captions.srt",
+        "txt" => "transcript.txt",
+        _ => return Err(Problem::not_found()),
+    };
+    let manifest = current(&app, &caller.tenant, &id).await?;
+    let key = manifest.files.get(name).ok_or_else(Problem::not_found)?;
+    let facts = manifest.objects.get(key).ok_or_else(Problem::not_found)?;
+    object_response(&app, (&caller.tenant, &id, key), facts, &method, &headers, Keep::Private).await
+}

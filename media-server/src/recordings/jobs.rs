@@ -1,0 +1,43 @@
+//! Jobs, for whoever operates the platform.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use chalkstream_store::{JobFilter, JobView};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::auth::ApiCaller;
+use crate::problem::{Problem, ProblemBody};
+
+/// Which jobs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct JobsQuery {
+    /// `true` for the dead letters alone.
+    failed: Option<bool>,
+    /// At most so many, 1 to 500; 100 where nothing is said.
+    limit: Option<usize>,
+}
+
+/// Jobs, newest first.
+#[derive(Serialize, ToSchema)]
+pub struct JobList {
+    /// The jobs with their steps.
+    #[schema(value_type = Vec<Object>)]
+    jobs: Vec<JobView>,
+}
+
+/// List jobs, newest first.
+#[utoipa::path(get, path = "/v1/jobs", tag = "recordings", params(JobsQuery),
+    responses((status = 200, body = JobList), (status = 401, body = ProblemBody), (status = 503, body = ProblemBody)))]
+pub async fn list(
+    State(app): State<App>,
+    caller: ApiCaller,
+    query: Result<Query<JobsQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<JobList>, Problem> {
+    let Query(query) = query.map_err(|_| Problem::invalid("query", "The query cannot be read."))?;
+    let filter = if query.failed.unwrap_or(false) { JobFilter::Failed } else { JobFilter::All };
+    let limit = query.limit.unwrap_or(100).clamp(1, 500);
+    Ok(Json(JobList { jobs: app.queue.jobs(Some(&caller.tenant), filter, limit).await? }))
+}

@@ -1,0 +1,35 @@
+//! Event streams for platforms.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::HeaderMap;
+
+use super::routes::current;
+use crate::app::App;
+use crate::auth::ApiCaller;
+use crate::events::{Audience, answer, last_event_id};
+use crate::problem::{Problem, ProblemBody};
+
+/// A recording's events, as they happen. `Last-Event-ID` goes on from there.
+#[utoipa::path(get, path = "/v1/recordings/{id}/events", tag = "events", params(("id" = String, Path)),
+    responses((status = 200, content_type = "text/event-stream", description = "state, progress, step, transcript_ready, revision, deleted"), (status = 404, body = ProblemBody)))]
+pub async fn recording_events(
+    State(app): State<App>,
+    caller: ApiCaller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    current(&app, &caller.tenant, &id).await?;
+    answer(&app, Audience::Recording(caller.tenant, id), last_event_id(&headers))
+}
+
+/// All events of the tenant, as they happen. `Last-Event-ID` goes on from there.
+#[utoipa::path(get, path = "/v1/events", tag = "events",
+    responses((status = 200, content_type = "text/event-stream", description = "state, progress, step, transcript_ready, revision, deleted"), (status = 401, body = ProblemBody)))]
+pub async fn tenant_events(
+    State(app): State<App>,
+    caller: ApiCaller,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    answer(&app, Audience::Tenant(caller.tenant), last_event_id(&headers))
+}

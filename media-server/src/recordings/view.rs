@@ -1,0 +1,208 @@
+//! A recording as the API shows it.
+
+use chalkstream_store::{Failure, JobState, JobView, Manifest, State, StepState};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A recording.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RecordingView {
+    /// Its id.
+    id: String,
+    /// Title, as the uploader gave it.
+    title: String,
+    /// The platform's id of who uploaded it.
+    uploader: String,
+    /// `awaiting_upload`, `queued`, `processing`, `playable`, `ready`, `failed` or `cancelled`.
+    state: String,
+    /// What can be watched.
+    playable_with: Vec<String>,
+    /// When its upload was created (RFC 3339).
+    created_at: String,
+    /// When someone needs it, in ms since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at_ms: Option<u64>,
+    /// Name of the uploaded file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filename: Option<String>,
+    /// Size of the uploaded file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<u64>,
+    /// SHA-256 of the uploaded file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    /// Length.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<u64>,
+    /// Width of the upright picture, in pixels; 0 without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<u32>,
+    /// Height of the upright picture, in pixels; 0 without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    height: Option<u32>,
+    /// Number of the newest revision that is out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u32>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureView>,
+    /// Optional steps that failed; the recording is whole without them.
+    failed_optional: Vec<FailureView>,
+    /// Names of the files that can be had: `transcript.json`, `poster`, ….
+    files: Vec<String>,
+    /// How much of the known steps is done, from 0 to 1.
+    progress: f64,
+    /// Its steps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<StepProgress>,
+}
+
+/// Why something failed.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FailureView {
+    /// Stable code.
+    code: String,
+    /// One plain sentence.
+    message: String,
+    /// The step.
+    step: String,
+    /// `input`, `dependency` or `ours`.
+    #[schema(value_type = String)]
+    fault: serde_json::Value,
+}
+
+/// How far a step is.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct StepProgress {
+    /// Its name.
+    name: String,
+    /// `waiting`, `ready`, `leased`, `delayed`, `done`, `failed` or `cancelled`.
+    #[schema(value_type = String)]
+    state: StepState,
+    /// Times it was started.
+    attempts: u32,
+    /// Whether the recording is whole without it.
+    optional: bool,
+    /// Media time done, in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done_ms: Option<u64>,
+    /// Media time to do, in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_ms: Option<u64>,
+    /// Why its last try failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureView>,
+}
+
+impl From<&Failure> for FailureView {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            code: failure.code.clone(),
+            message: failure.message.clone(),
+            step: failure.step.clone(),
+            fault: serde_json::to_value(failure.fault).unwrap_or_default(),
+        }
+    }
+}
+
+impl RecordingView {
+    /// From the manifest, and the live job where it is at hand.
+    pub fn new(manifest: &Manifest, job: Option<&JobView>) -> Self {
+        let steps = match job {
+            Some(job) => live_steps(job),
+            None => recorded_steps(manifest),
+        };
+        let media = manifest.media.as_ref();
+        let source = manifest.source.as_ref();
+        Self {
+            id: manifest.recording.clone(),
+            title: manifest.title.clone(),
+            uploader: manifest.uploader.clone(),
+            state: state_name(state_now(manifest, job)),
+            playable_with: manifest.playable_with.clone(),
+            created_at: manifest.created_at.to_string(),
+            due_at_ms: manifest.due_at_ms,
+            filename: source.map(|source| source.filename.clone()),
+            size_bytes: source.map(|source| source.size_bytes),
+            sha256: source.and_then(|source| source.sha256.clone()),
+            duration_ms: media.map(|media| media.duration_ms),
+            width: media.map(|media| media.width),
+            height: media.map(|media| media.height),
+            revision: manifest.revision.as_ref().map(|revision| revision.id),
+            failure: manifest.failure.as_ref().map(Into::into),
+            failed_optional: manifest.failed_optional.iter().map(Into::into).collect(),
+            files: manifest.files.keys().cloned().collect(),
+            progress: progress(manifest.state, &steps),
+            steps,
+        }
+    }
+
+    /// The same without its steps, for a list.
+    pub fn brief(manifest: &Manifest) -> Self {
+        Self { steps: Vec::new(), ..Self::new(manifest, None) }
+    }
+}
+
+/// The manifest tells of what was written; that a worker has begun only the queue knows yet.
+fn state_now(manifest: &Manifest, job: Option<&JobView>) -> State {
+    match (manifest.state, job.map(|job| job.state)) {
+        (State::Queued, Some(JobState::Running)) => State::Processing,
+        (state, _) => state,
+    }
+}
+
+/// A state's name, as in the API.
+pub fn state_name(state: State) -> String {
+    match serde_json::to_value(state) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::new(),
+    }
+}
+
+fn live_steps(job: &JobView) -> Vec<StepProgress> {
+    job.steps
+        .iter()
+        .map(|step| StepProgress {
+            name: step.name.clone(),
+            state: step.state,
+            attempts: step.attempts,
+            optional: step.optional,
+            done_ms: step.progress.map(|progress| progress.done_ms),
+            total_ms: step.progress.map(|progress| progress.total_ms),
+            failure: step.failure.as_ref().map(Into::into),
+        })
+        .collect()
+}
+
+fn recorded_steps(manifest: &Manifest) -> Vec<StepProgress> {
+    manifest
+        .steps
+        .iter()
+        .map(|(name, step)| StepProgress {
+            name: name.clone(),
+            state: step.state,
+            attempts: step.attempts,
+            optional: step.optional,
+            done_ms: None,
+            total_ms: None,
+            failure: step.failure.as_ref().map(Into::into),
+        })
+        .collect()
+}
+
+/// The mean over the steps known so far. Before `inspect` ends there is only that one: its share is small.
+fn progress(state: State, steps: &[StepProgress]) -> f64 {
+    if state == State::Ready {
+        return 1.0;
+    }
+    let planned = steps.len().max(5);
+    let done: f64 = steps
+        .iter()
+        .map(|step| match (step.state, step.done_ms, step.total_ms) {
+            (state, ..) if state.is_terminal() => 1.0,
+            (StepState::Leased, Some(done), Some(total @ 1..)) => (done as f64 / total as f64).min(1.0),
+            _ => 0.0,
+        })
+        .sum();
+    ((done / planned as f64) * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,83 @@
+//! From settings to a server that answers, until it is told to stop.
+
+use std::time::Duration;
+
+use axum::Router;
+use chalkstream_config::Settings;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::Error;
+use crate::app::{App, AppState};
+use crate::http::{accept_loop, apply};
+use crate::problem::Problem;
+
+/// Longest wait for background work when the server stops.
+const BACKGROUND: Duration = Duration::from_secs(5);
+
+/// Serves on `settings.server.listen` until `shutdown`.
+///
+/// # Errors
+/// Where the address is taken, a setting is wrong, or storage cannot be read.
+pub async fn serve(settings: Settings, shutdown: CancellationToken) -> Result<(), Error> {
+    let address = settings.server.listen;
+    let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+    serve_on(listener, settings, shutdown).await
+}
+
+/// Serves on a listener that is bound already, so that its address is known before. `settings.server.listen` is
+/// not looked at.
+///
+/// Until keys and revocations are read, every request but `/healthz` is answered with 503.
+///
+/// # Errors
+/// As for [`serve`].
+pub async fn serve_on(
+    listener: TcpListener,
+    settings: Settings,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let address = settings.server.listen;
+    let bound = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+    tracing::info!(address = %bound, "listening on {bound}");
+    let header_timeout = Duration::from_millis(settings.server.header_timeout_ms.max(1));
+    let max_connections = settings.server.max_connections;
+
+    let app = {
+        let starting = shutdown.child_token();
+        let waiting = accept_loop(&listener, not_ready(), max_connections, header_timeout, starting.clone());
+        let start = async {
+            let app = AppState::start(settings, bound, shutdown.clone()).await;
+            starting.cancel();
+            app
+        };
+        tokio::join!(start, waiting).0?
+    };
+    tracing::info!(address = %bound, "ready on {bound}");
+    accept_loop(&listener, routes(&app), max_connections, header_timeout, shutdown.clone()).await;
+    shutdown.cancel();
+    app.tasks.close();
+    if tokio::time::timeout(BACKGROUND, app.tasks.wait()).await.is_err() {
+        tracing::warn!("background work is cut off after {} s", BACKGROUND.as_secs());
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Every route, with its layers.
+pub fn routes(app: &App) -> Router {
+    let routes = Router::new()
+        .merge(crate::openapi::routes())
+        .merge(crate::health::routes())
+        .merge(crate::playback::routes())
+        .merge(crate::delivery::routes())
+        .merge(crate::player::routes());
+    apply(routes, app)
+}
+
+/// What answers before the keys are read.
+fn not_ready() -> Router {
+    Router::new()
+        .route("/healthz", axum::routing::get(|| async { "ok\n" }))
+        .fallback(|| async { Problem::unavailable("The server is starting; try again shortly.") })
+}

@@ -1,0 +1,155 @@
+//! What links and sessions say, field by field, in the order they are written.
+
+use super::wire::{Reader, Writer};
+
+/// Longest viewer name, in bytes.
+pub const MAX_VIEWER_BYTES: usize = 128;
+/// Longest token id, in bytes.
+pub const MAX_ID_BYTES: usize = 64;
+
+/// A part of a lesson, in ms from its start. `None` leaves that side open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// First ms that may be seen.
+    pub start_ms: Option<u64>,
+    /// First ms that may not be seen any more.
+    pub end_ms: Option<u64>,
+}
+
+impl Window {
+    /// True where the whole lesson may be seen.
+    pub fn is_open(&self) -> bool {
+        self.start_ms.is_none() && self.end_ms.is_none()
+    }
+
+    /// True where some of `start_ms..end_ms` lies inside.
+    pub fn overlaps(&self, start_ms: u64, end_ms: u64) -> bool {
+        self.start_ms.is_none_or(|from| end_ms > from) && self.end_ms.is_none_or(|to| start_ms < to)
+    }
+}
+
+/// A link: the right to open one recording within the next minutes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Name by which it can be revoked; letters, digits, `-` and `_`.
+    pub id: String,
+    /// The recording.
+    pub recording: String,
+    /// For whom it was made; an opaque name, at most 128 bytes.
+    pub viewer: String,
+    /// Seconds since 1970 from which on it is refused.
+    pub expires_at_s: u64,
+    /// The part of the lesson that may be seen.
+    pub window: Window,
+    /// Most bits per second a variant may have.
+    pub max_bps: Option<u64>,
+}
+
+impl Link {
+    pub(super) const KIND: u8 = b'L';
+    pub(super) const DOMAIN: &str = "chalkstream.link.v1";
+
+    /// The token's text.
+    pub fn seal(&self, kid: &str, secret: &[u8]) -> String {
+        let mut writer = Writer::new(Self::KIND, kid);
+        writer.bytes(self.id.as_bytes()).bytes(self.recording.as_bytes()).bytes(self.viewer.as_bytes());
+        writer.number(self.expires_at_s);
+        writer.optional(self.window.start_ms).optional(self.window.end_ms).optional(self.max_bps);
+        writer.seal(Self::DOMAIN, secret)
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            id: id(reader)?,
+            recording: recording(reader)?,
+            viewer: viewer(reader)?,
+            expires_at_s: reader.number()?,
+            window: window(reader)?,
+            max_bps: reader.optional()?,
+        })
+    }
+}
+
+/// A session: the right to play one revision of one recording for the length of a sitting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Name by which it can be revoked.
+    pub id: String,
+    /// The link it was exchanged for; revoking that ends it too.
+    pub link: String,
+    /// The recording.
+    pub recording: String,
+    /// For whom the link was made.
+    pub viewer: String,
+    /// Seconds since 1970 from which on it is refused.
+    pub expires_at_s: u64,
+    /// The part of the lesson that may be seen.
+    pub window: Window,
+    /// Most bits per second a variant may have.
+    pub max_bps: Option<u64>,
+    /// The revision it plays.
+    pub revision: u32,
+}
+
+impl Session {
+    pub(super) const KIND: u8 = b'S';
+    pub(super) const DOMAIN: &str = "chalkstream.session.v1";
+
+    /// The token's text.
+    pub fn seal(&self, kid: &str, secret: &[u8]) -> String {
+        let mut writer = Writer::new(Self::KIND, kid);
+        writer.bytes(self.id.as_bytes()).bytes(self.link.as_bytes());
+        writer.bytes(self.recording.as_bytes()).bytes(self.viewer.as_bytes());
+        writer.number(self.expires_at_s);
+        writer.optional(self.window.start_ms).optional(self.window.end_ms).optional(self.max_bps);
+        writer.number(self.revision.into());
+        writer.seal(Self::DOMAIN, secret)
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            id: id(reader)?,
+            link: id(reader)?,
+            recording: recording(reader)?,
+            viewer: viewer(reader)?,
+            expires_at_s: reader.number()?,
+            window: window(reader)?,
+            max_bps: reader.optional()?,
+            revision: u32::try_from(reader.number()?).ok()?,
+        })
+    }
+}
+
+/// True for a name a token may carry as an id.
+pub fn is_id(text: &str) -> bool {
+    (1..=MAX_ID_BYTES).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// True for a viewer's name a token may carry.
+pub fn is_viewer(text: &str) -> bool {
+    (1..=MAX_VIEWER_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+fn id(reader: &mut Reader<'_>) -> Option<String> {
+    reader.text().filter(|text| is_id(text)).map(Into::into)
+}
+
+fn viewer(reader: &mut Reader<'_>) -> Option<String> {
+    reader.text().filter(|text| is_viewer(text)).map(Into::into)
+}
+
+/// A recording's id in its one spelling: hyphenated, lower case.
+fn recording(reader: &mut Reader<'_>) -> Option<String> {
+    let text = reader.text()?;
+    let id = uuid::Uuid::try_parse(text).ok()?;
+    (id.hyphenated().to_string() == text).then(|| text.to_owned())
+}
+
+fn window(reader: &mut Reader<'_>) -> Option<Window> {
+    let window = Window { start_ms: reader.optional()?, end_ms: reader.optional()? };
+    match (window.start_ms, window.end_ms) {
+        (Some(start), Some(end)) if start >= end => None,
+        _ => Some(window),
+    }
+}

@@ -1,0 +1,155 @@
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use zeroize::Zeroizing;
+
+use super::*;
+
+struct Ring(Vec<(&'static str, &'static str, Vec<u8>)>);
+
+impl Keys for Ring {
+    type Owner = &'static str;
+    fn find(&self, kid: &str) -> Option<(&'static str, Zeroizing<Vec<u8>>)> {
+        self.0
+            .iter()
+            .find(|(name, ..)| *name == kid)
+            .map(|(_, tenant, secret)| (*tenant, Zeroizing::new(secret.clone())))
+    }
+}
+
+const A: &str = "01934c9e-7d2a-7c3b-8f00-2b1e5a6c7d80";
+const B: &str = "01934c9e-7d2a-7c3b-8f00-2b1e5a6c7d81";
+
+fn ring() -> Ring {
+    Ring(vec![("k1", "district-1", secret()), ("k2", "district-2", vec![7; 32])])
+}
+
+/// The secret of the published test vectors: bytes 0, 1, …, 31.
+fn secret() -> Vec<u8> {
+    (0..32).collect()
+}
+
+fn link() -> Link {
+    Link {
+        id: "Zq3v0aJx".into(),
+        recording: A.into(),
+        viewer: "coach-17".into(),
+        expires_at_s: 1_795_000_000,
+        window: Window::default(),
+        max_bps: None,
+    }
+}
+
+fn session() -> Session {
+    Session {
+        id: "s-0001".into(),
+        link: "Zq3v0aJx".into(),
+        recording: A.into(),
+        viewer: "coach-17".into(),
+        expires_at_s: 1_795_014_400,
+        window: Window { start_ms: Some(60_000), end_ms: Some(120_000) },
+        max_bps: Some(500_000),
+        revision: 2,
+    }
+}
+
+#[test]
+fn the_published_vectors_hold() {
+    let page = include_str!("../../../docs/ref/tokens.md");
+    let full = Link {
+        window: Window { start_ms: Some(60_000), end_ms: Some(120_000) },
+        max_bps: Some(500_000),
+        ..link()
+    };
+    for (name, token) in [
+        ("link without options", link().seal("k1", &secret())),
+        ("link with every option", full.seal("k1", &secret())),
+        ("session", session().seal("k1", &secret())),
+    ] {
+        assert!(page.contains(&token), "docs/ref/tokens.md lacks the vector «{name}»: {token}");
+    }
+}
+
+#[test]
+fn what_was_sealed_is_read_back() {
+    let read = verify_link(&link().seal("k1", &secret()), &ring(), 1_794_999_999).unwrap();
+    assert_eq!((read.claims, read.owner, read.kid.as_str()), (link(), "district-1", "k1"));
+    let read = verify_session(&session().seal("k1", &secret()), &ring(), 0).unwrap();
+    assert_eq!((read.claims, read.owner), (session(), "district-1"));
+}
+
+#[test]
+fn expiry_counts_from_its_very_second() {
+    let token = link().seal("k1", &secret());
+    assert_eq!(verify_link(&token, &ring(), 1_795_000_000).unwrap_err(), Refused::Expired);
+    // An altered one is invalid, not expired: nothing is told of a token that was never good.
+    let other = link().seal("k1", &[9; 32]);
+    assert_eq!(verify_link(&other, &ring(), 1_795_000_000).unwrap_err(), Refused::Invalid);
+}
+
+#[test]
+fn a_link_is_no_session_and_a_key_speaks_for_its_own_tenant() {
+    assert_eq!(verify_session(&link().seal("k1", &secret()), &ring(), 0).unwrap_err(), Refused::Invalid);
+    assert_eq!(verify_link(&session().seal("k1", &secret()), &ring(), 0).unwrap_err(), Refused::Invalid);
+    assert_eq!(verify_link(&link().seal("k2", &secret()), &ring(), 0).unwrap_err(), Refused::Invalid);
+    assert_eq!(verify_link(&link().seal("k3", &secret()), &ring(), 0).unwrap_err(), Refused::Invalid);
+    assert_eq!(verify_link(&link().seal("k2", &[7; 32]), &ring(), 0).unwrap().owner, "district-2");
+}
+
+#[test]
+fn fields_that_are_not_canonical_are_refused_even_when_signed() {
+    let spoiled = [
+        Link { recording: A.to_uppercase(), ..link() },
+        Link { recording: A.replace('-', ""), ..link() },
+        Link { recording: format!("{A}/../{B}"), ..link() },
+        Link { id: String::new(), ..link() },
+        Link { id: "a/b".into(), ..link() },
+        Link { viewer: String::new(), ..link() },
+        Link { viewer: "a\nb".into(), ..link() },
+        Link { window: Window { start_ms: Some(5), end_ms: Some(5) }, ..link() },
+    ];
+    for link in spoiled {
+        let token = link.seal("k1", &secret());
+        assert_eq!(verify_link(&token, &ring(), 0).unwrap_err(), Refused::Invalid, "{link:?}");
+    }
+}
+
+#[test]
+fn other_spellings_of_the_same_bytes_are_refused() {
+    let token = session().seal("k1", &secret());
+    let padded = format!("{token}=");
+    let standard = token.replace('-', "+").replace('_', "/");
+    for other in [padded, format!(" {token}"), format!("{token}\n"), token[..token.len() - 1].to_owned()] {
+        assert_eq!(verify_session(&other, &ring(), 0).unwrap_err(), Refused::Invalid);
+    }
+    if standard != token {
+        assert_eq!(verify_session(&standard, &ring(), 0).unwrap_err(), Refused::Invalid);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_altered_character_is_refused(at in 0_usize..2000, with in "[A-Za-z0-9_-]") {
+        for token in [session().seal("k1", &secret()), link().seal("k1", &secret())] {
+            let at = at % token.len();
+            let mut altered = token.clone();
+            altered.replace_range(at..=at, &with);
+            prop_assume!(altered != token);
+            prop_assert_eq!(verify_session(&altered, &ring(), 0).err(), Some(Refused::Invalid));
+            prop_assert_eq!(verify_link(&altered, &ring(), 0).err(), Some(Refused::Invalid));
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC{0,300}") {
+        prop_assert!(verify_session(&text, &ring(), 0).is_err());
+    }
+
+    #[test]
+    fn every_claim_survives_the_round(viewer in "[ -~]{1,128}", start in any::<Option<u32>>(), max in any::<Option<u64>>()) {
+        let window = Window { start_ms: start.map(u64::from), end_ms: None };
+        let link = Link { viewer, window, max_bps: max, ..link() };
+        let read = verify_link(&link.seal("k1", &secret()), &ring(), 0).unwrap();
+        prop_assert_eq!(read.claims, link);
+    }
+}

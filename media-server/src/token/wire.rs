@@ -1,0 +1,143 @@
+//! The bytes of a token: length-prefixed fields, base64url, one MAC. `docs/ref/tokens.md` is the reference.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// The one version there is. A new one is a new number here and a new domain; nothing in a token picks an
+/// algorithm.
+pub const VERSION: u8 = 1;
+/// Length of the MAC, in bytes.
+pub const TAG_BYTES: usize = 32;
+/// Longest token text looked at, in characters: what is longer is refused before it is decoded.
+pub const MAX_TOKEN_CHARS: usize = 1024;
+
+/// Appends fields, each as a big-endian `u16` length and its bytes.
+#[derive(Default)]
+pub struct Writer(Vec<u8>);
+
+impl Writer {
+    /// Starts a payload: version, kind, and the key's name.
+    pub fn new(kind: u8, kid: &str) -> Self {
+        let mut writer = Self(vec![VERSION, kind]);
+        writer.bytes(kid.as_bytes());
+        writer
+    }
+
+    /// One field. Longer values than a `u16` can say are cut off by the limits on every field beforehand.
+    pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
+        let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.0.extend_from_slice(&value[..usize::from(length)]);
+        self
+    }
+
+    /// A number, as eight big-endian bytes.
+    pub fn number(&mut self, value: u64) -> &mut Self {
+        self.bytes(&value.to_be_bytes())
+    }
+
+    /// A number that may be absent: then the field is empty.
+    pub fn optional(&mut self, value: Option<u64>) -> &mut Self {
+        match value {
+            Some(value) => self.number(value),
+            None => self.bytes(&[]),
+        }
+    }
+
+    /// Signs the payload and gives the token's text.
+    pub fn seal(&self, domain: &str, secret: &[u8]) -> String {
+        let mut token = self.0.clone();
+        token.extend_from_slice(&mac(domain, &self.0, secret).finalize().into_bytes());
+        URL_SAFE_NO_PAD.encode(token)
+    }
+}
+
+/// Reads fields back. Every method answers `None` past the end or on a wrong length.
+pub struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// One field.
+    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = self.0.split_first_chunk::<2>()?;
+        let (value, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        self.0 = rest;
+        Some(value)
+    }
+
+    /// A field that is UTF-8.
+    pub fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
+
+    /// A number of eight bytes.
+    pub fn number(&mut self) -> Option<u64> {
+        Some(u64::from_be_bytes(self.bytes()?.try_into().ok()?))
+    }
+
+    /// A number or nothing.
+    pub fn optional(&mut self) -> Option<Option<u64>> {
+        match self.bytes()? {
+            [] => Some(None),
+            bytes => Some(Some(u64::from_be_bytes(bytes.try_into().ok()?))),
+        }
+    }
+
+    /// True where nothing is left.
+    pub fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A token taken apart but not yet believed: nothing but the key's name may be read before [`Unverified::verify`].
+pub struct Unverified {
+    payload: Vec<u8>,
+    tag: [u8; TAG_BYTES],
+    fields_at: usize,
+    kid: String,
+}
+
+impl Unverified {
+    /// Decodes a token of this kind. `None` for anything but the one canonical spelling.
+    pub fn decode(text: &str, kind: u8) -> Option<Self> {
+        if text.len() > MAX_TOKEN_CHARS {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        // The decoder already refuses stray bits at the end; this keeps one text per token whatever it does.
+        if URL_SAFE_NO_PAD.encode(&bytes) != text {
+            return None;
+        }
+        let (payload, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG_BYTES)?)?;
+        let rest = payload.strip_prefix(&[VERSION, kind])?;
+        let mut reader = Reader(rest);
+        let kid = reader.text()?.to_owned();
+        Some(Self {
+            fields_at: payload.len() - reader.0.len(),
+            payload: payload.to_vec(),
+            tag: tag.try_into().ok()?,
+            kid,
+        })
+    }
+
+    /// The name of the key that is said to have signed it.
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// Compares the MAC in constant time; only then are the fields given out.
+    pub fn verify(&self, domain: &str, secret: &[u8]) -> Option<Reader<'_>> {
+        mac(domain, &self.payload, secret).verify_slice(&self.tag).ok()?;
+        Some(Reader(&self.payload[self.fields_at..]))
+    }
+}
+
+fn mac(domain: &str, payload: &[u8], secret: &[u8]) -> Hmac<Sha256> {
+    let mut signed = Writer::default();
+    signed.bytes(domain.as_bytes()).bytes(payload);
+    // HMAC takes a key of any length; short ones are refused where keys are made and read.
+    #[expect(clippy::expect_used, reason = "HMAC accepts every key length")]
+    let mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes any key length");
+    mac.chain_update(&signed.0)
+}

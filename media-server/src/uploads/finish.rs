@@ -1,0 +1,231 @@
+//! From the last durable byte to the acknowledgement: source, manifest and pending marker first, then the job. Every
+//! step can be done again, by any server, after any crash between two of them.
+
+use bytes::Bytes;
+use chalkstream_store::{
+    EventKind, Failure, Fault, JobSpec, Kind, Manifest, ObjectFacts, SourceFacts, State, StepSpec, Store,
+    layout, pending, read_manifest, write_manifest,
+};
+use futures_util::StreamExt;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::ingest::{gone, hex};
+use super::state::{self, Finished, Upload};
+use crate::app::AppState;
+use crate::problem::Problem;
+
+/// Finishes a complete upload. `sha256` and `content` are given where they are at hand.
+///
+/// # Errors
+/// Where storage is away: to be tried again, nothing is lost.
+pub async fn finish(
+    app: &AppState,
+    upload: &mut Upload,
+    sha256: Option<String>,
+    content: Option<Bytes>,
+) -> Result<Finished, Problem> {
+    if let Some(finished) = &upload.finished {
+        return Ok(finished.clone());
+    }
+    if upload.size_bytes == 0 {
+        refuse_empty(app, upload).await?;
+        return settle(app, upload, Finished { recording: upload.id.clone(), existing: false }).await;
+    }
+    assemble(&app.store, upload, content).await?;
+    let sha256 = match sha256 {
+        Some(sha256) => sha256,
+        None => hash_object(&app.store, &upload.source_key()).await?,
+    };
+    if let Some(recording) = same_before(app, upload, &sha256).await? {
+        drop_own(app, upload).await?;
+        return settle(app, upload, Finished { recording, existing: true }).await;
+    }
+
+    let manifest = queued_manifest(app, upload, &sha256).await?;
+    let job = job_of(&manifest);
+    write_manifest(&app.store, &manifest).await?;
+    pending::mark(&app.store, &job).await?;
+    remember(app, upload, &sha256).await?;
+    let finished = match app.queue.submit(&job).await {
+        // Two servers finished the same file at once: the queue knows which of them was first.
+        Ok(submitted) if submitted.recording != upload.id => {
+            drop_own(app, upload).await?;
+            Finished { recording: submitted.recording, existing: true }
+        }
+        Ok(_) => Finished { recording: upload.id.clone(), existing: false },
+        Err(error) => {
+            // The marker is durable: the sweeper submits the job when Redis is back.
+            tracing::warn!(recording = upload.id, %error, "recording {} is not queued yet: {error}", upload.id);
+            Finished { recording: upload.id.clone(), existing: false }
+        }
+    };
+    if !finished.existing {
+        app.announce(&upload.tenant, &upload.id, EventKind::State, json!({ "state": "queued" })).await;
+    }
+    settle(app, upload, finished).await
+}
+
+/// The job a recording begins with.
+pub fn job_of(manifest: &Manifest) -> JobSpec {
+    JobSpec {
+        tenant: manifest.tenant.clone(),
+        recording: manifest.recording.clone(),
+        steps: vec![StepSpec {
+            name: "inspect".into(),
+            needs: Vec::new(),
+            optional: false,
+            priority: 0,
+            input: json!({}),
+        }],
+        due_at_ms: manifest.due_at_ms,
+        dedupe: manifest.dedupe.clone(),
+        traceparent: manifest.traceparent.clone(),
+    }
+}
+
+/// What a recording is while its upload goes on.
+pub fn awaiting_manifest(upload: &Upload) -> Manifest {
+    let mut manifest = Manifest::new(&upload.tenant, &upload.id);
+    manifest.title = upload.title.clone();
+    manifest.uploader = upload.uploader.clone();
+    manifest.due_at_ms = upload.due_at_ms;
+    manifest.traceparent = upload.traceparent.clone();
+    if let Some(at) =
+        i64::try_from(upload.created_at_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+    {
+        manifest.created_at = at;
+    }
+    manifest
+}
+
+async fn settle(app: &AppState, upload: &mut Upload, finished: Finished) -> Result<Finished, Problem> {
+    upload.finished = Some(finished.clone());
+    state::write(&app.store, upload).await?;
+    app.metrics.uploads_finished.inc();
+    Ok(finished)
+}
+
+/// Makes the source object of its parts; done before is fine.
+async fn assemble(store: &Store, upload: &Upload, content: Option<Bytes>) -> Result<(), Problem> {
+    let key = upload.source_key();
+    if upload.parts.is_empty() {
+        let content = match content {
+            Some(content) => content,
+            None => match store.get(&layout::upload_tail_key(&upload.tenant, &upload.id)).await {
+                Ok(tail) => tail,
+                Err(error) if error.kind == Kind::NotFound => return whole(store, upload).await,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let length = usize::try_from(upload.size_bytes).unwrap_or(usize::MAX);
+        if content.len() < length {
+            return Err(Problem::internal("an upload's tail is too short"));
+        }
+        return Ok(store.put(&key, content.slice(..length)).await?);
+    }
+    let multipart = upload.multipart.as_deref().unwrap_or_default();
+    match store.complete_multipart(&key, multipart, &upload.parts).await {
+        Ok(()) => Ok(()),
+        Err(error) if error.retryable() => Err(error.into()),
+        // It was put together before, and the server that did so died before it could say.
+        Err(_) => whole(store, upload).await,
+    }
+}
+
+async fn whole(store: &Store, upload: &Upload) -> Result<(), Problem> {
+    match store.head(&upload.source_key()).await {
+        Ok(size_bytes) if size_bytes == upload.size_bytes => Ok(()),
+        Err(error) if error.retryable() => Err(error.into()),
+        _ => Err(gone()),
+    }
+}
+
+/// For the rare upload whose running hash could not be carried on: one read of the finished object.
+async fn hash_object(store: &Store, key: &str) -> Result<String, Problem> {
+    let mut body = store.read(key, None).await?.stream;
+    let mut hash = Sha256::new();
+    while let Some(chunk) = body.next().await {
+        hash.update(&chunk?);
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+/// A deduplication value: the same bytes from the same uploader. Never across uploaders; a tenant's own is part of
+/// its key already.
+fn content_value(upload: &Upload, sha256: &str) -> String {
+    format!("content:{sha256}:{}", upload.uploader)
+}
+
+/// The recording that the same uploader made of the same bytes, unless that one failed or is gone.
+async fn same_before(app: &AppState, upload: &Upload, sha256: &str) -> Result<Option<String>, Problem> {
+    let key = layout::dedupe_key(&upload.tenant, &content_value(upload, sha256));
+    let recording = match app.store.get(&key).await {
+        Ok(body) => String::from_utf8(body.to_vec()).map_err(Problem::internal)?,
+        Err(error) if error.kind == Kind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if recording == upload.id || !layout::valid_recording(&recording) {
+        return Ok(None);
+    }
+    let manifest = read_manifest(&app.store, &upload.tenant, &recording).await?;
+    let usable =
+        manifest.is_some_and(|m| !matches!(m.state, State::Failed | State::Cancelled | State::Deleted));
+    Ok(usable.then_some(recording))
+}
+
+async fn remember(app: &AppState, upload: &Upload, sha256: &str) -> Result<(), Problem> {
+    let key = layout::dedupe_key(&upload.tenant, &content_value(upload, sha256));
+    Ok(app.store.put(&key, Bytes::from(upload.id.clone())).await?)
+}
+
+/// The same file was here already: of this one nothing is kept.
+async fn drop_own(app: &AppState, upload: &Upload) -> Result<(), Problem> {
+    chalkstream_store::delete_prefix(&app.store, &layout::recording_prefix(&upload.tenant, &upload.id))
+        .await?;
+    Ok(pending::clear(&app.store, &upload.tenant, &upload.id).await?)
+}
+
+async fn queued_manifest(app: &AppState, upload: &Upload, sha256: &str) -> Result<Manifest, Problem> {
+    let mut manifest = match read_manifest(&app.store, &upload.tenant, &upload.id).await? {
+        Some(manifest) => manifest,
+        None => awaiting_manifest(upload),
+    };
+    let key = layout::source_relative(&upload.filename);
+    let facts = ObjectFacts { size_bytes: upload.size_bytes, sha256: sha256.into() };
+    manifest.objects.insert(key.clone(), facts);
+    manifest.source = Some(SourceFacts {
+        key,
+        filename: upload.filename.clone(),
+        size_bytes: upload.size_bytes,
+        sha256: Some(sha256.into()),
+    });
+    manifest.dedupe = Some(content_value(upload, sha256));
+    if manifest.state == State::AwaitingUpload {
+        manifest.state = State::Queued;
+        manifest.fence += 1;
+    }
+    Ok(manifest)
+}
+
+/// An empty file ends here: there is nothing a worker could look at.
+async fn refuse_empty(app: &AppState, upload: &Upload) -> Result<(), Problem> {
+    let mut manifest = awaiting_manifest(upload);
+    manifest.fence = 1;
+    manifest.state = State::Failed;
+    manifest.failure = Some(Failure {
+        code: "empty_file".into(),
+        message: "The file is empty.".into(),
+        step: "upload".into(),
+        fault: Fault::Input,
+    });
+    write_manifest(&app.store, &manifest).await?;
+    app.announce(
+        &upload.tenant,
+        &upload.id,
+        EventKind::State,
+        json!({ "state": "failed", "code": "empty_file" }),
+    )
+    .await;
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! What nobody asks for any more is cleared away; what was cut off between the last byte and the acknowledgement is
+//! finished. Every server does it; doing it twice changes nothing.
+
+use std::time::Duration;
+
+use chalkstream_store::layout;
+
+use super::finish::finish;
+use super::{EXPIRES_AFTER_MS, requests, state};
+use crate::app::{App, AppState};
+use crate::problem::Problem;
+use crate::recordings::{now_ms, sweep_deleted};
+
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Starts the rounds.
+pub fn start(app: &App) {
+    let (app, tasks) = (app.clone(), app.tasks.clone());
+    tasks.spawn(async move {
+        let shutdown = app.shutdown.clone();
+        let mut rounds = tokio::time::interval(EVERY);
+        rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = rounds.tick() => {}
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = round(&app) => {}
+            }
+        }
+    });
+}
+
+async fn round(app: &AppState) {
+    for tenant in app.authority.tenants() {
+        for (what, done) in
+            [("uploads", uploads(app, &tenant.id).await), ("deleted", sweep_deleted(app, &tenant.id).await)]
+        {
+            if let Err(problem) = done {
+                // Of storage being away the readiness check tells; here it is only put off.
+                tracing::debug!(code = problem.code(), what, "clearing away is put off: {}", problem.code());
+                return;
+            }
+        }
+    }
+}
+
+/// One round over a tenant's uploads.
+pub async fn uploads(app: &AppState, tenant: &str) -> Result<(), Problem> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = app.store.list(&layout::uploads_prefix(tenant), after.as_deref(), 1000).await?;
+        for object in &page {
+            let name = object.key.rsplit('/').next().unwrap_or_default();
+            let Some((id, kind)) = name.split_once('.') else { continue };
+            match kind {
+                "json" => one(app, tenant, id).await?,
+                // Its id tells its age: nothing has to be read.
+                "done" if created_ms(id) + 2 * EXPIRES_AFTER_MS < now_ms() => {
+                    app.store.delete(&object.key).await?
+                }
+                _ => {}
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() == 1000 => after = Some(last.key.clone()),
+            _ => return Ok(()),
+        }
+    }
+}
+
+async fn one(app: &AppState, tenant: &str, id: &str) -> Result<(), Problem> {
+    let due = |upload: &state::Upload| upload.complete || upload.expires_at_ms < now_ms();
+    match state::read(&app.store, tenant, id).await? {
+        Some(upload) if due(&upload) => {}
+        _ => return Ok(()),
+    }
+    // Someone writing to it right now has the better right.
+    let Some(_held) = app.locks.try_take(tenant, id) else { return Ok(()) };
+    match state::read(&app.store, tenant, id).await? {
+        Some(mut upload) if upload.complete => match finish(app, &mut upload, None, None).await {
+            Ok(_) => Ok(()),
+            Err(problem) if problem.status() == http::StatusCode::GONE => {
+                requests::discard(app, &upload).await
+            }
+            Err(problem) => Err(problem),
+        },
+        Some(upload) if due(&upload) => requests::discard(app, &upload).await,
+        _ => Ok(()),
+    }
+}
+
+/// When an id was made, in ms since 1970: a UUID v7 says so.
+fn created_ms(id: &str) -> u64 {
+    let made = uuid::Uuid::try_parse(id).ok().and_then(|id| id.get_timestamp());
+    made.map_or(u64::MAX / 2, |at| {
+        let (seconds, nanos) = at.to_unix();
+        seconds * 1000 + u64::from(nanos) / 1_000_000
+    })
+}

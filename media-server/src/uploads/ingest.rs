@@ -1,0 +1,201 @@
+//! The bytes of a PATCH on their way into storage: one part in memory, the rest durable.
+
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use bytes::{Bytes, BytesMut};
+use chalkstream_store::{Kind, Store, layout};
+use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::state::{self, Upload};
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use crate::recordings::now_ms;
+
+/// A connection that brings no byte for this long is taken for dead.
+const IDLE: Duration = Duration::from_secs(30);
+/// On a slow line the bytes of an unfinished part are made durable this often: a server that dies costs no more.
+const FLUSH: Duration = Duration::from_secs(20);
+
+/// Why a body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The client sent all it meant to.
+    Whole,
+    /// The line broke, or stood still too long.
+    Cut,
+    /// Another request took the upload over, or the server stops.
+    Stopped,
+    /// More bytes came than the upload has.
+    TooLong,
+}
+
+/// Takes the bytes of one PATCH.
+pub struct Ingest<'a> {
+    store: &'a Store,
+    metrics: &'a Metrics,
+    upload: &'a mut Upload,
+    /// Bytes behind the last durable part; its first `upload.tail_bytes` are durable too.
+    buffer: BytesMut,
+    /// Over all bytes up to the end of `buffer`.
+    hash: Option<Sha256>,
+    flushed_at: Instant,
+}
+
+impl<'a> Ingest<'a> {
+    /// Goes on where the durable bytes end.
+    ///
+    /// # Errors
+    /// Where the tail cannot be read.
+    pub async fn resume(
+        store: &'a Store,
+        metrics: &'a Metrics,
+        upload: &'a mut Upload,
+    ) -> Result<Self, Problem> {
+        let mut buffer = BytesMut::new();
+        if upload.tail_bytes > 0 {
+            let tail = store.get(&layout::upload_tail_key(&upload.tenant, &upload.id)).await?;
+            // It may be longer: written, but not told by the state before the server died.
+            let tail = usize::try_from(upload.tail_bytes).ok().and_then(|length| tail.get(..length));
+            buffer.extend_from_slice(tail.ok_or_else(|| Problem::internal("an upload's tail is too short"))?);
+        }
+        let mut hash = upload.resume_hash();
+        if let Some(hash) = &mut hash {
+            hash.update(&buffer);
+        }
+        Ok(Self { store, metrics, upload, buffer, hash, flushed_at: Instant::now() })
+    }
+
+    /// Takes the body until it ends, then makes durable what has come, whyever it ended.
+    ///
+    /// # Errors
+    /// Where the storage refuses a write: what is durable stays so.
+    pub async fn take(&mut self, body: Body, stop: &CancellationToken) -> Result<Ended, Problem> {
+        let ended = self.read(body.into_data_stream(), stop).await?;
+        if !self.is_full() {
+            self.flush().await?;
+        }
+        Ok(ended)
+    }
+
+    /// True where the last byte is in the buffer or durable.
+    pub fn is_full(&self) -> bool {
+        self.upload.parts_bytes() + self.buffer.len() as u64 >= self.upload.size_bytes
+    }
+
+    /// Makes the last bytes durable and marks the upload complete. Gives the content's SHA-256 where it is known, and
+    /// the whole content where that never needed a part.
+    ///
+    /// # Errors
+    /// Where the storage refuses a write.
+    pub async fn complete(mut self) -> Result<(Option<String>, Option<Bytes>), Problem> {
+        let mut small = None;
+        if self.upload.parts.is_empty() {
+            self.flush().await?;
+            small = Some(self.buffer.split().freeze());
+        } else if !self.buffer.is_empty() {
+            self.part().await?;
+        }
+        self.upload.complete = true;
+        state::write(self.store, self.upload).await?;
+        Ok((self.hash.map(|hash| hex(&hash.finalize())), small))
+    }
+
+    async fn read(&mut self, mut body: BodyDataStream, stop: &CancellationToken) -> Result<Ended, Problem> {
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(Ended::Stopped),
+                chunk = tokio::time::timeout(IDLE, body.next()) => match chunk {
+                    Ok(Some(Ok(chunk))) => chunk,
+                    Ok(None) => return Ok(Ended::Whole),
+                    Ok(Some(Err(_))) | Err(_) => return Ok(Ended::Cut),
+                },
+            };
+            let mut chunk = chunk;
+            while !chunk.is_empty() {
+                if self.is_full() {
+                    return Ok(Ended::TooLong);
+                }
+                let held = self.buffer.len() as u64;
+                let room = (self.upload.part_bytes - held)
+                    .min(self.upload.size_bytes - self.upload.parts_bytes() - held);
+                let taken = chunk.split_to(chunk.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
+                if let Some(hash) = &mut self.hash {
+                    hash.update(&taken);
+                }
+                self.buffer.extend_from_slice(&taken);
+                self.metrics.uploaded_bytes.inc_by(taken.len() as u64);
+                if self.buffer.len() as u64 >= self.upload.part_bytes && !self.is_full() {
+                    self.part().await?;
+                    state::write(self.store, self.upload).await?;
+                    self.flushed_at = Instant::now();
+                }
+            }
+            if self.flushed_at.elapsed() >= FLUSH {
+                self.flush().await?;
+            }
+        }
+    }
+
+    /// Writes the buffer as the next part. The state that tells of it is written by the caller.
+    async fn part(&mut self) -> Result<(), Problem> {
+        let key = self.upload.source_key();
+        let multipart = match &self.upload.multipart {
+            Some(id) => id.clone(),
+            None => {
+                let id = self.store.create_multipart(&key).await?;
+                self.upload.multipart = Some(id.clone());
+                id
+            }
+        };
+        let number = u32::try_from(self.upload.parts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let body = self.buffer.split().freeze();
+        let part = self.store.put_part(&key, &multipart, number, body).await.map_err(|error| {
+            match error.kind {
+                // The storage has dropped it (a lifecycle rule on unfinished uploads): it cannot go on.
+                Kind::NotFound => gone(),
+                _ => error.into(),
+            }
+        })?;
+        self.upload.parts.push(part);
+        self.upload.tail_bytes = 0;
+        self.upload.keep_hash(self.hash.as_ref());
+        self.touch();
+        Ok(())
+    }
+
+    /// Writes the buffer as the tail, then the state that tells of it.
+    async fn flush(&mut self) -> Result<(), Problem> {
+        self.flushed_at = Instant::now();
+        if self.buffer.len() as u64 == self.upload.tail_bytes {
+            return Ok(());
+        }
+        let body = Bytes::copy_from_slice(&self.buffer);
+        self.store.put(&layout::upload_tail_key(&self.upload.tenant, &self.upload.id), body).await?;
+        self.upload.tail_bytes = self.buffer.len() as u64;
+        self.touch();
+        state::write(self.store, self.upload).await
+    }
+
+    fn touch(&mut self) {
+        self.upload.expires_at_ms = now_ms() + super::EXPIRES_AFTER_MS;
+    }
+}
+
+/// 410: the upload is over and cannot be finished.
+pub fn gone() -> Problem {
+    Problem::new(http::StatusCode::GONE, "upload_gone", "This upload is gone; start a new one.")
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}

@@ -1,0 +1,202 @@
+//! The durable state of an upload. Whichever server gets the next request reads it from storage; nothing about an
+//! upload is trusted from memory.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use bytes::Bytes;
+use chalkstream_store::{Kind, Part, Store, layout};
+use serde::{Deserialize, Serialize};
+use sha2::digest::common::hazmat::SerializableState;
+use sha2::{Digest, Sha256};
+
+use super::protocol::Metadata;
+use crate::problem::Problem;
+
+/// Fewest bytes of a part. Below it S3 refuses; above it an interrupted server forgets more.
+const PART_BYTES: u64 = 5 << 20;
+/// Parts an upload may have: some below S3's 10,000.
+const MAX_PARTS: u64 = 9_000;
+
+/// An upload as storage knows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Upload {
+    /// Version of this format: 1.
+    pub version: u32,
+    /// Its tenant.
+    pub tenant: String,
+    /// Its id, which is the id of the recording it makes.
+    pub id: String,
+    /// What its `Idempotency-Key` was bound under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<String>,
+    /// The file's name.
+    pub filename: String,
+    /// The recording's title.
+    pub title: String,
+    /// The platform's id of who uploads.
+    pub uploader: String,
+    /// When someone needs it, in ms since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at_ms: Option<u64>,
+    /// W3C trace context of the request that created it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// All its bytes.
+    pub size_bytes: u64,
+    /// When it was created, in ms since 1970.
+    pub created_at_ms: u64,
+    /// When it is given up, in ms since 1970.
+    pub expires_at_ms: u64,
+    /// Bytes of every part but the last.
+    pub part_bytes: u64,
+    /// The storage's id of the multipart upload, once a part was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multipart: Option<String>,
+    /// The parts that are durable.
+    #[serde(default)]
+    pub parts: Vec<Part>,
+    /// Bytes in the `.tail` object that belong behind the parts.
+    #[serde(default)]
+    pub tail_bytes: u64,
+    /// SHA-256 over the parts, so far. Without it the hash is taken from the finished object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// Set when every byte is durable: from then on any server can finish it.
+    #[serde(default)]
+    pub complete: bool,
+    /// Set when it was acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Finished>,
+}
+
+/// What an acknowledged upload became.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// The recording: another than the upload's where the same file was here already.
+    pub recording: String,
+    /// Whether it was here already.
+    pub existing: bool,
+}
+
+impl Upload {
+    /// A new upload of `size_bytes`; `min_part_bytes` is the storage's.
+    pub fn new(tenant: &str, size_bytes: u64, min_part_bytes: u64, metadata: Metadata, now_ms: u64) -> Self {
+        Self {
+            version: 1,
+            tenant: tenant.into(),
+            id: layout::new_recording_id(),
+            idempotency: None,
+            filename: metadata.filename,
+            title: metadata.title,
+            uploader: metadata.uploader,
+            due_at_ms: metadata.due_at_ms,
+            traceparent: None,
+            size_bytes,
+            created_at_ms: now_ms,
+            expires_at_ms: now_ms + super::EXPIRES_AFTER_MS,
+            part_bytes: part_bytes(size_bytes, min_part_bytes),
+            multipart: None,
+            parts: Vec::new(),
+            tail_bytes: 0,
+            hash: None,
+            complete: size_bytes == 0,
+            finished: None,
+        }
+    }
+
+    /// Bytes in durable parts.
+    pub fn parts_bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.size_bytes).sum()
+    }
+
+    /// Durable bytes: what `Upload-Offset` says.
+    pub fn offset(&self) -> u64 {
+        if self.complete { self.size_bytes } else { self.parts_bytes() + self.tail_bytes }
+    }
+
+    /// Full key of the object it becomes.
+    pub fn source_key(&self) -> String {
+        layout::source_key(&self.tenant, &self.id, &self.filename)
+    }
+
+    /// The hash over the parts as it stood when the state was written; `None` where it cannot go on (written by a
+    /// version with another form of it).
+    pub fn resume_hash(&self) -> Option<Sha256> {
+        let Some(text) = &self.hash else {
+            return self.parts.is_empty().then(Sha256::new);
+        };
+        let bytes = STANDARD_NO_PAD.decode(text).ok()?;
+        let serialized = bytes.as_slice().try_into().ok()?;
+        Sha256::deserialize(&serialized).ok()
+    }
+
+    /// Remembers the hash over the parts.
+    pub fn keep_hash(&mut self, hash: Option<&Sha256>) {
+        self.hash = hash.map(|hash| STANDARD_NO_PAD.encode(hash.serialize()));
+    }
+}
+
+/// Parts as small as the storage allows, and no more of them than it allows.
+fn part_bytes(size_bytes: u64, min_part_bytes: u64) -> u64 {
+    const MIB: u64 = 1 << 20;
+    let by_count = size_bytes.div_ceil(MAX_PARTS).div_ceil(MIB) * MIB;
+    PART_BYTES.max(min_part_bytes).max(by_count)
+}
+
+/// Reads an upload; `None` where there is none.
+pub async fn read(store: &Store, tenant: &str, id: &str) -> Result<Option<Upload>, Problem> {
+    if !layout::valid_recording(id) {
+        return Ok(None);
+    }
+    // The acknowledged ones lie apart, so that the open ones can be counted without reading them.
+    for key in [layout::upload_state_key(tenant, id), layout::upload_done_key(tenant, id)] {
+        match store.get(&key).await {
+            Ok(body) => return serde_json::from_slice(&body).map(Some).map_err(Problem::internal),
+            Err(error) if error.kind == Kind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(None)
+}
+
+/// Writes an upload's state. What it says is durable must be so already.
+pub async fn write(store: &Store, upload: &Upload) -> Result<(), Problem> {
+    let body = Bytes::from(serde_json::to_vec(upload).map_err(Problem::internal)?);
+    let open = layout::upload_state_key(&upload.tenant, &upload.id);
+    if upload.finished.is_none() {
+        return Ok(store.put(&open, body).await?);
+    }
+    store.put(&layout::upload_done_key(&upload.tenant, &upload.id), body).await?;
+    // What stays behind here is swept with the expired ones.
+    let _ = store.delete(&layout::upload_tail_key(&upload.tenant, &upload.id)).await;
+    Ok(store.delete(&open).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_hash_goes_on_where_another_server_stopped() {
+        let mut upload = Upload::new("t", 1 << 30, 1, Metadata::default(), 0);
+        let mut hash = upload.resume_hash().unwrap();
+        hash.update(b"the first part, ");
+        upload.parts.push(Part { number: 1, etag: "e".into(), size_bytes: 16 });
+        upload.keep_hash(Some(&hash));
+        let text = serde_json::to_string(&upload).unwrap();
+        let mut hash = serde_json::from_str::<Upload>(&text).unwrap().resume_hash().unwrap();
+        hash.update(b"the second");
+        assert_eq!(hash.finalize(), Sha256::digest(b"the first part, the second"));
+        upload.hash = Some("AAAA".into());
+        assert!(upload.resume_hash().is_none());
+    }
+
+    #[test]
+    fn parts_suit_every_size() {
+        assert_eq!(part_bytes(10, 1), 5 << 20);
+        assert_eq!(part_bytes(10, 8 << 20), 8 << 20);
+        let large = 200 << 30;
+        assert!(large / part_bytes(large, 1) < 10_000);
+    }
+}

@@ -26,3 +26,7 @@ if [ -z "${CHROMIUM:-}" ]; then
   done
 fi
 export CHROMIUM
+
+# What the end-to-end tests read: the composed lesson, and the speech models.
+export CHALKSTREAM_LESSON="${CHALKSTREAM_LESSON:-$CHALKSTREAM_CACHE/lesson}"
+export CHALKSTREAM_TEST_MODELS="${CHALKSTREAM_TEST_MODELS:-$CHALKSTREAM_CACHE/models}"

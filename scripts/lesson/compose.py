@@ -1,4 +1,4 @@
-"""Composes the lesson of script.json into FOLDER: lesson.mp4, and lesson.json with the true time of every utterance."""
+"""Composes the lesson of script.json into FOLDER: lesson.mp4, and lesson.truth.json with the true time of every utterance."""
 
 import array
 import hashlib
@@ -108,7 +108,7 @@ def graph(section, number, utterances, end_ms, folder):
         begin_s = (utterances[index]["start_ms"] - 300 - start_ms) / 1000
         until_ms = utterances[index + 1]["start_ms"] - 500 if index + 1 < first + count else end_ms
         words = text(folder, f"words{index}", utterances[index]["text"], 52)
-        line = style % (FONT, 38, 560 if full_screen else 380, words)
+        line = style % (FONT, 38, 520 if full_screen else 380, words)
         line += f":enable='between(t,{begin_s:.3f},{(until_ms - start_ms) / 1000:.3f})'"
         drawn.append(line + ":box=1:boxcolor=black@0.55:boxborderw=14" if full_screen else line)
     chain.append(f"[{last}]{','.join(drawn)}[v]")
@@ -162,7 +162,7 @@ def compose(folder, cache):
         "sections": [{"start_ms": s["start_ms"], "title": s["title"]} for s in sections],
         "utterances": utterances,
     }
-    (folder / "lesson.json").write_text(json.dumps(truth, indent=1) + "\n")
+    (folder / "lesson.truth.json").write_text(json.dumps(truth, indent=1) + "\n")
 
 
 def main():

@@ -6,6 +6,7 @@
 pub mod captions;
 pub mod error;
 pub mod fmp4;
+pub mod gst;
 pub mod hls;
 pub mod inspect;
 pub mod ladder;

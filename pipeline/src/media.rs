@@ -54,6 +54,10 @@ pub struct MediaInfo {
     pub size_bytes: u64,
     /// From the first presented sample to the end of the last one, in ms.
     pub duration_ms: u64,
+    /// What the demuxer calls the time of the earliest presented sample, in ns: take it away from a running time to
+    /// be on the common timeline.
+    #[serde(default)]
+    pub origin_ns: i64,
     /// The picture, where there is one.
     pub video: Option<VideoTrack>,
     /// The sound, where there is some.

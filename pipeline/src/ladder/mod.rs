@@ -1,8 +1,22 @@
 //! Which renditions a picture gets: a pure plan.
 
+mod rate;
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
-use crate::media::Rational;
+use crate::media::{Rational, VideoTrack};
+
+pub use rate::{halved, output_rate};
+
+/// Time between forced keyframes, in ms; a segment is two of them: 3.2 s are exactly 150 AAC frames at 48 kHz.
+pub const KEYFRAME_INTERVAL_MS: u64 = 1_600;
+
+/// The weak line's rendition: the rate control may save up one second, so a segment's peak stays near its mean.
+const WEAK_VBV_MS: u32 = 900;
+/// Buffer of the other renditions' rate control.
+const VBV_MS: u32 = 2_000;
 
 /// The renditions of one recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,4 +46,107 @@ pub struct RenditionPlan {
     pub vbv_ms: u32,
     /// x264 preset.
     pub preset: String,
+}
+
+/// What may be made of a picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LadderSettings {
+    /// x264 preset of all renditions.
+    pub preset: String,
+    /// The rungs, in any order. The smallest is the weak line's.
+    pub rungs: Vec<Rung>,
+}
+
+/// One rung.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rung {
+    /// Its name, as in storage and playlists.
+    pub name: String,
+    /// Width of the box the picture is fitted into, in pixels, for a landscape picture.
+    pub width: u32,
+    /// Height of that box, in pixels.
+    pub height: u32,
+    /// Most frames per second.
+    pub max_frame_rate: u32,
+    /// Mean bits per second of the picture.
+    pub bitrate_bps: u64,
+}
+
+impl Default for LadderSettings {
+    fn default() -> Self {
+        let rung = |name: &str, width, height, max_frame_rate, bitrate_bps| Rung {
+            name: name.into(),
+            width,
+            height,
+            max_frame_rate,
+            bitrate_bps,
+        };
+        Self {
+            preset: "veryfast".into(),
+            rungs: vec![
+                rung("v1080", 1920, 1080, 30, 4_500_000),
+                rung("v720", 1280, 720, 30, 2_200_000),
+                rung("v480", 854, 480, 30, 900_000),
+                rung("v360", 640, 360, 30, 450_000),
+                rung("v240", 426, 240, 15, 110_000),
+            ],
+        }
+    }
+}
+
+/// The ladder of a picture: each rung's box, turned for a portrait picture, filled as far as the picture goes. A rung
+/// that would show no more than the one below it is left out, so nothing is ever enlarged.
+pub fn plan(video: &VideoTrack, settings: &LadderSettings) -> Ladder {
+    let mut rungs: Vec<&Rung> = settings.rungs.iter().collect();
+    rungs.sort_by_key(|r| u64::from(r.width) * u64::from(r.height));
+    let mut renditions: Vec<RenditionPlan> = Vec::new();
+    let full = rungs
+        .iter()
+        .skip(1)
+        .map(|r| r.max_frame_rate)
+        .max()
+        .unwrap_or_else(|| rungs.first().map_or(30, |r| r.max_frame_rate));
+    let full = output_rate(video.frame_rate, full);
+    for (place, rung) in rungs.iter().enumerate() {
+        let (width, height) = fit(video, rung);
+        if renditions.iter().any(|r| r.width >= width && r.height >= height) {
+            continue;
+        }
+        let weak = place == 0;
+        let frame_rate = halved(full, rung.max_frame_rate);
+        renditions.push(RenditionPlan {
+            name: rung.name.clone(),
+            width,
+            height,
+            frame_rate,
+            profile: if weak { "main" } else { "high" }.into(),
+            bitrate_bps: if weak { rung.bitrate_bps } else { bitrate(rung, width, height, frame_rate) },
+            vbv_ms: if weak { WEAK_VBV_MS } else { VBV_MS },
+            preset: settings.preset.clone(),
+        });
+    }
+    renditions.reverse();
+    Ladder { keyframe_interval_ms: KEYFRAME_INTERVAL_MS, renditions }
+}
+
+/// The picture fitted into a rung's box: even, never larger than the picture.
+fn fit(video: &VideoTrack, rung: &Rung) -> (u32, u32) {
+    let (long, short) = (rung.width.max(rung.height), rung.width.min(rung.height));
+    let (width, height) = if video.width >= video.height { (long, short) } else { (short, long) };
+    let (from_width, from_height) = (f64::from(video.width.max(2)), f64::from(video.height.max(2)));
+    let scale = (f64::from(width) / from_width).min(f64::from(height) / from_height).min(1.0);
+    let even = |length: f64, most: u32| {
+        let nearest = (length * scale / 2.0).round() as u32 * 2;
+        nearest.clamp(2, most.max(2) & !1)
+    };
+    (even(from_width, width.min(video.width)), even(from_height, height.min(video.height)))
+}
+
+/// A rung's rate, less where the picture fills only a part of its box or has few frames: what a pixel needs grows
+/// more slowly than the number of pixels.
+fn bitrate(rung: &Rung, width: u32, height: u32, frame_rate: Rational) -> u64 {
+    let area = f64::from(width) * f64::from(height) / (f64::from(rung.width) * f64::from(rung.height));
+    let frames = frame_rate.as_f64() / f64::from(rung.max_frame_rate.max(1));
+    let share = area.clamp(0.05, 1.0).powf(0.75) * frames.clamp(0.1, 1.0).powf(0.5);
+    ((rung.bitrate_bps as f64 * share / 1000.0).round() as u64 * 1000).max(100_000)
 }

@@ -1,10 +1,19 @@
 //! Decodes the picture once and makes the ladder.
 
+mod encoder;
+mod grid;
+mod ladder;
+mod picture;
+mod writer;
+
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::gst::{Decoding, Kind};
+use crate::media::Warning;
 use crate::source::Source;
 use crate::step::StepContext;
+use picture::Turn;
 
 /// What the step is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,9 +26,56 @@ pub struct TranscodeRequest {
     pub limits: crate::media::Limits,
 }
 
-/// Runs the step.
-pub fn run(_request: &TranscodeRequest, _source: Source, _ctx: &StepContext) -> Result<TranscodeReport> {
-    Err(crate::Error::internal("not built yet"))
+/// Runs the step: one decode, every rendition at once.
+pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Result<TranscodeReport> {
+    let video = request.media.video.as_ref().ok_or_else(|| {
+        Error::input("no_playable_track", "There is no picture in the file that can be played.")
+    })?;
+    let turn = Turn { degrees: video.rotation_degrees, mirrored: video.mirrored };
+    let tail = encoder::picture_tail(video.interlaced)?;
+    let mut decoding = Decoding::open(source, &request.media, Kind::Video, &request.limits, tail)?;
+    let mut ladder = ladder::Encoding::start(&request.ladder, turn, ctx)?;
+    decoding.start()?;
+
+    let nominal_ns = (1e9 / video.frame_rate.as_f64().clamp(0.1, 1000.0)) as u64;
+    let longest_ns = request.limits.max_duration_ms.saturating_mul(1_000_000) as i64;
+    let mut end_ns = None::<i64>;
+    let mut last_ns = i64::MIN;
+    while let Some(decoded) = decoding.next(ctx)? {
+        if decoded.time_ns > longest_ns {
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                "too_long",
+                "The recording is longer than is allowed.",
+            ));
+        }
+        // Damaged files jump back; a picture out of order cannot be shown any more.
+        if decoded.time_ns < last_ns {
+            continue;
+        }
+        last_ns = decoded.time_ns;
+        ladder.show(&decoded, ctx)?;
+        let lasts = decoded.duration_ns.filter(|&d| d > 0).unwrap_or(nominal_ns);
+        let until = decoded.time_ns.saturating_add(lasts as i64).min(longest_ns);
+        end_ns = Some(end_ns.map_or(until, |end| end.max(until)));
+        ctx.progress((decoded.time_ns / 1_000_000).max(0) as u64, video.end_ms);
+    }
+    let Some(end_ns) = end_ns else {
+        return Err(Error::input("decode_failed", "No picture in the file could be decoded."));
+    };
+    let mut warnings = Vec::new();
+    let end_ms = (end_ns / 1_000_000).max(0) as u64;
+    if decoding.broken().is_some() || end_ms + 1000 < video.end_ms {
+        warnings.push(Warning {
+            code: "picture_cut_short".into(),
+            message: "The picture ends earlier than the file says: a part of it is missing or damaged.".into(),
+        });
+    }
+    drop(decoding);
+    let (renditions, iframes) = ladder.finish(end_ns, ctx)?;
+    let duration_ms = renditions.iter().map(|r| r.duration_ms).max().unwrap_or(0);
+    ctx.progress(video.end_ms, video.end_ms);
+    Ok(TranscodeReport { renditions, iframes, duration_ms, warnings })
 }
 
 /// One video rendition as made and measured.

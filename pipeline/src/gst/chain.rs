@@ -1,0 +1,78 @@
+//! Which parser and decoder a stream gets, by its caps.
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use super::bus::unsupported;
+use super::{element, element_with};
+use crate::error::Result;
+
+/// Whether a demuxer's pad carries a picture.
+pub fn is_picture(caps: &gst::CapsRef) -> bool {
+    caps.structure(0).is_some_and(|s| s.name().starts_with("video/") || s.name() == "image/jpeg")
+}
+
+/// Whether a demuxer's pad carries sound.
+pub fn is_sound(caps: &gst::CapsRef) -> bool {
+    caps.structure(0).is_some_and(|s| s.name().starts_with("audio/"))
+}
+
+/// The parser that cuts a stream into whole frames and reads its headers.
+fn parser_name(caps: &gst::CapsRef) -> Option<&'static str> {
+    let s = caps.structure(0)?;
+    let version = s.get::<i32>("mpegversion").unwrap_or(0);
+    Some(match (s.name().as_str(), version) {
+        ("video/x-h264", _) => "h264parse",
+        ("video/x-h265", _) => "h265parse",
+        ("video/mpeg", 1 | 2) => "mpegvideoparse",
+        ("video/mpeg", 4) => "mpeg4videoparse",
+        ("video/x-av1", _) => "av1parse",
+        ("audio/mpeg", 1) => "mpegaudioparse",
+        ("audio/mpeg", 2 | 4) => "aacparse",
+        ("audio/x-ac3" | "audio/x-eac3" | "audio/ac3", _) => "ac3parse",
+        ("audio/x-flac", _) => "flacparse",
+        _ => return None,
+    })
+}
+
+/// Whether caps are already decoded samples.
+fn is_raw(caps: &gst::CapsRef) -> bool {
+    caps.structure(0).is_some_and(|s| matches!(s.name().as_str(), "video/x-raw" | "audio/x-raw"))
+}
+
+/// The elements from a demuxer's pad to raw samples, in order; none for samples that are raw already.
+pub fn decoder_for(caps: &gst::CapsRef, parsed: bool) -> Result<Vec<gst::Element>> {
+    if is_raw(caps) {
+        return Ok(Vec::new());
+    }
+    let mut chain = Vec::new();
+    if let Some(name) = parser_name(caps).filter(|_| !parsed) {
+        chain.push(element(name)?);
+    }
+    let factory = best_decoder(caps).ok_or_else(unsupported)?;
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 4).to_string();
+    // Damaged frames are passed on as well as they can be shown, never an error until nothing at all decodes.
+    chain.push(element_with(&factory, &[("max-threads", &threads), ("max-errors", "-1"), ("qos", "false")])?);
+    Ok(chain)
+}
+
+/// The best software decoder that takes `caps`.
+fn best_decoder(caps: &gst::CapsRef) -> Option<String> {
+    let caps = caps.to_owned();
+    // The parser refines caps that a demuxer leaves open, so a decoder that takes some of them will do.
+    let mut candidates: Vec<_> =
+        gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL)
+            .into_iter()
+            .filter(|f| f.can_sink_any_caps(&caps))
+            .filter(|f| !f.metadata("klass").is_some_and(|k| k.contains("Hardware")))
+            .collect();
+    candidates.sort_by(|a, b| {
+        libav_first(b).cmp(&libav_first(a)).then(b.rank().cmp(&a.rank())).then(a.name().cmp(&b.name()))
+    });
+    candidates.first().map(|f| f.name().to_string())
+}
+
+/// libav's decoders are the most used on damaged and unusual files, and use all cores.
+fn libav_first(factory: &gst::ElementFactory) -> bool {
+    factory.name().starts_with("avdec_")
+}

@@ -1,0 +1,275 @@
+//! One track of a recording, decoded: buffers with their time on the common timeline, pulled one by one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+
+use super::{STALL_DEADLINE, Stage, chain, open_demuxer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::media::{Limits, MediaInfo};
+use crate::source::Source;
+use crate::step::StepContext;
+
+/// Which track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The chosen picture.
+    Video,
+    /// The chosen sound.
+    Audio,
+}
+
+/// A decoded buffer.
+pub struct Decoded {
+    /// The samples.
+    pub buffer: gst::Buffer,
+    /// What they are.
+    pub caps: gst::Caps,
+    /// Presentation time on the common timeline, in ns; negative before the recording's start.
+    pub time_ns: i64,
+    /// How long it lasts, in ns, where known.
+    pub duration_ns: Option<u64>,
+}
+
+/// A track being decoded.
+pub struct Decoding {
+    stage: Stage,
+    sink: gst_app::AppSink,
+    origin_ns: i64,
+    fault: Fault,
+    delivered: u64,
+    broken: Option<Error>,
+    last: Instant,
+}
+
+/// An error found on a streaming thread.
+type Fault = Arc<Mutex<Option<Error>>>;
+
+fn put(fault: &Fault, error: Error) {
+    fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+}
+
+fn take(fault: &Fault) -> Option<Error> {
+    fault.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+impl Decoding {
+    /// Opens the chosen track. `tail` are the elements between the decoder and us, in order: converters and a
+    /// caps filter. Nothing runs until [`Decoding::start`].
+    pub fn open(
+        source: Source,
+        media: &MediaInfo,
+        kind: Kind,
+        limits: &Limits,
+        tail: Vec<gst::Element>,
+    ) -> Result<Self> {
+        let index = match kind {
+            Kind::Video => media.video.as_ref().map(|v| v.stream_index),
+            Kind::Audio => media.audio.as_ref().map(|a| a.stream_index),
+        }
+        .ok_or_else(|| Error::internal("the track was not found by inspect"))?;
+        let (pipeline, demux) = open_demuxer(source, &media.container)?;
+        let sink = gst_app::AppSink::builder().sync(false).max_buffers(4).build();
+        let link = Link {
+            kind,
+            index,
+            limits: limits.clone(),
+            fault: Fault::default(),
+            state: Mutex::new(LinkState { seen: 0, tail: Some(tail) }),
+            sink: sink.clone(),
+            pipeline: pipeline.downgrade(),
+        };
+        let fault = link.fault.clone();
+        let link = Arc::new(link);
+        if let Some(pad) = demux.static_pad("src") {
+            link.pad(&pad, true);
+        } else {
+            let added = link.clone();
+            demux.connect_pad_added(move |_, pad| added.pad(pad, false));
+            demux.connect_no_more_pads(move |_| link.no_more());
+        }
+        Ok(Self {
+            stage: Stage::new(pipeline),
+            sink,
+            origin_ns: media.origin_ns,
+            fault,
+            delivered: 0,
+            broken: None,
+            last: Instant::now(),
+        })
+    }
+
+    /// The pipeline, for a step that seeks.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Starts the pipeline; asked again it does nothing.
+    pub fn start(&mut self) -> Result<()> {
+        self.last = Instant::now();
+        self.stage.start(gst::State::Playing).map_err(|e| take(&self.fault).unwrap_or(e))
+    }
+
+    /// The next buffer; none at the end. An error after the first buffer ends the track early and is kept in
+    /// [`Decoding::broken`]: a damaged recording gives what is there.
+    pub fn next(&mut self, ctx: &StepContext) -> Result<Option<Decoded>> {
+        loop {
+            ctx.check()?;
+            if let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::from_mseconds(100)) {
+                self.last = Instant::now();
+                if let Some(decoded) = self.decoded(&sample) {
+                    self.delivered += 1;
+                    return Ok(Some(decoded));
+                }
+                continue;
+            }
+            if let Some(error) = take(&self.fault) {
+                return Err(error);
+            }
+            if let Some(error) = self.stage.error() {
+                let input = error.fault() == crate::error::Fault::Input;
+                if self.delivered == 0 || !input {
+                    return Err(error);
+                }
+                self.broken = Some(error);
+                return Ok(None);
+            }
+            if self.sink.is_eos() {
+                return Ok(None);
+            }
+            if self.last.elapsed() > STALL_DEADLINE {
+                return Err(Error::internal("the decoder froze"));
+            }
+        }
+    }
+
+    /// Why the track ended early, if it did.
+    pub fn broken(&self) -> Option<&Error> {
+        self.broken.as_ref()
+    }
+
+    fn decoded(&self, sample: &gst::Sample) -> Option<Decoded> {
+        let buffer = sample.buffer_owned()?;
+        let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+        let time_ns = match segment.to_running_time_full(buffer.pts()?)? {
+            gst::Signed::Positive(time) => time.nseconds() as i64,
+            gst::Signed::Negative(time) => -(time.nseconds() as i64),
+        } - self.origin_ns;
+        let duration_ns = buffer.duration().map(gst::ClockTime::nseconds);
+        Some(Decoded { caps: sample.caps_owned()?, buffer, time_ns, duration_ns })
+    }
+}
+
+/// Finds the wanted pad and hangs the decoder on it.
+struct Link {
+    kind: Kind,
+    index: u32,
+    limits: Limits,
+    fault: Fault,
+    state: Mutex<LinkState>,
+    sink: gst_app::AppSink,
+    pipeline: gst::glib::WeakRef<gst::Pipeline>,
+}
+
+struct LinkState {
+    seen: u32,
+    tail: Option<Vec<gst::Element>>,
+}
+
+impl Link {
+    /// A demuxer's pad: linked at once where its caps are known, else as soon as they are.
+    fn pad(self: &Arc<Self>, pad: &gst::Pad, parsed: bool) {
+        if let Some(caps) = pad.current_caps() {
+            return self.caps(pad, &caps, parsed);
+        }
+        let link = self.clone();
+        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+            if let Some(gst::PadProbeData::Event(event)) = &info.data
+                && let gst::EventView::Caps(caps) = event.view()
+            {
+                link.caps(pad, &caps.caps_owned(), parsed);
+                return gst::PadProbeReturn::Remove;
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    fn caps(&self, pad: &gst::Pad, caps: &gst::Caps, parsed: bool) {
+        let ours = match self.kind {
+            Kind::Video => chain::is_picture(caps),
+            Kind::Audio => chain::is_sound(caps),
+        };
+        if !ours {
+            return;
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let this = state.seen;
+        state.seen += 1;
+        if this != self.index {
+            return;
+        }
+        let Some(tail) = state.tail.take() else { return };
+        if let Err(error) = self.attach(pad, caps, tail, parsed) {
+            put(&self.fault, error);
+        }
+    }
+
+    fn attach(&self, pad: &gst::Pad, caps: &gst::Caps, tail: Vec<gst::Element>, parsed: bool) -> Result<()> {
+        let Some(pipeline) = self.pipeline.upgrade() else { return Ok(()) };
+        let fault = |e: gst::glib::BoolError| Error::internal("the decoder could not be linked").because(e);
+        let head = chain::decoder_for(caps, parsed)?;
+        // Two places hear of the picture's size: before the decoder allocates, and after it.
+        for element in head.iter().chain(tail.first()) {
+            if let Some(sink) = element.static_pad("sink") {
+                self.guard(&sink);
+            }
+        }
+        let mut all = head;
+        all.extend(tail);
+        all.push(self.sink.clone().upcast());
+        for element in &all {
+            pipeline.add(element).map_err(fault)?;
+        }
+        gst::Element::link_many(&all).map_err(fault)?;
+        for element in all.iter().rev() {
+            element.sync_state_with_parent().map_err(fault)?;
+        }
+        let first = all[0].static_pad("sink").ok_or_else(|| Error::internal("an element has no sink pad"))?;
+        pad.link(&first)
+            .map_err(|e| Error::internal("the decoder refused the stream").because(e))?;
+        Ok(())
+    }
+
+    /// Refuses pictures above the limit as soon as caps tell of one, before anything is allocated for it.
+    fn guard(&self, pad: &gst::Pad) {
+        let fault = self.fault.clone();
+        let most = self.limits.max_pixels;
+        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            if let Some(gst::PadProbeData::Event(event)) = &info.data
+                && let gst::EventView::Caps(caps) = event.view()
+                && let Some(s) = caps.caps().structure(0)
+                && let (Ok(width), Ok(height)) = (s.get::<i32>("width"), s.get::<i32>("height"))
+                && (width.max(0) as u64) * (height.max(0) as u64) > most
+            {
+                put(&fault, too_many_pixels());
+                return gst::PadProbeReturn::Drop;
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    fn no_more(&self) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.tail.is_some() {
+            put(&self.fault, Error::input("decode_failed", "The file is damaged, so it can't be played."));
+        }
+    }
+}
+
+/// The picture is larger than is allowed.
+pub(crate) fn too_many_pixels() -> Error {
+    Error::new(ErrorKind::LimitExceeded, "too_many_pixels", "The picture is too large to be played.")
+}

@@ -1,0 +1,81 @@
+//! The demuxer of each container: pinned by name, so that nothing is type-found and no playlist is followed.
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use super::chalksrc::ChalkSrc;
+use super::{element, element_with};
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::{self, ReadAt, Source};
+
+/// The element that takes a container (or a bare stream) apart.
+pub fn demuxer_name(container: &str) -> Option<&'static str> {
+    Some(match container {
+        "mp4" => "qtdemux",
+        "matroska" => "matroskademux",
+        "mpegts" => "tsdemux",
+        "mpegps" => "mpegpsdemux",
+        "avi" => "avidemux",
+        "ogg" => "oggdemux",
+        "flv" => "flvdemux",
+        "asf" => "asfdemux",
+        "wav" => "wavparse",
+        "aiff" => "aiffparse",
+        "mp3" => "mpegaudioparse",
+        "aac" => "aacparse",
+        "ac3" => "ac3parse",
+        "flac" => "flacparse",
+        "amr" => "amrparse",
+        "mpegvideo" => "mpegvideoparse",
+        _ => return None,
+    })
+}
+
+/// A source that leaves out its first bytes.
+struct Skipping {
+    inner: Source,
+    skip: u64,
+}
+
+impl ReadAt for Skipping {
+    fn size_bytes(&self) -> u64 {
+        self.inner.size_bytes().saturating_sub(self.skip)
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.inner.read_at(offset.saturating_add(self.skip), buf)
+    }
+}
+
+/// Length of an ID3v2 tag in front of a bare sound stream: cover pictures in it look like sync words to a parser.
+fn id3_length(source: &dyn ReadAt) -> u64 {
+    let mut head = [0; 10];
+    match source::read_full(source, 0, &mut head) {
+        Ok(10) if &head[..3] == b"ID3" => {
+            let size = head[6..10].iter().fold(0, |size, byte| size << 7 | u64::from(byte & 0x7f));
+            10 + size + if head[5] & 0x10 != 0 { 10 } else { 0 }
+        }
+        _ => 0,
+    }
+}
+
+/// A pipeline of our source and the container's demuxer, linked, not started.
+pub fn open_demuxer(source: Source, container: &str) -> Result<(gst::Pipeline, gst::Element)> {
+    super::init()?;
+    let name = demuxer_name(container).ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "not_media", "This kind of file can't be played.")
+    })?;
+    let skip = id3_length(source.as_ref());
+    let source: Source =
+        if skip > 0 { std::sync::Arc::new(Skipping { inner: source, skip }) } else { source };
+    let pipeline = gst::Pipeline::new();
+    let src = ChalkSrc::new(source).upcast::<gst::Element>();
+    let demux = match name {
+        "wavparse" => element_with(name, &[("ignore-length", "false")])?,
+        _ => element(name)?,
+    };
+    let fault = |e: gst::glib::BoolError| Error::internal("the demuxer could not be linked").because(e);
+    pipeline.add_many([&src, &demux]).map_err(fault)?;
+    src.link(&demux).map_err(fault)?;
+    Ok((pipeline, demux))
+}

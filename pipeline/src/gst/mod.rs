@@ -1,0 +1,67 @@
+//! The thin layer over GStreamer that every media step stands on.
+//!
+//! Our own source element over [`crate::source::Source`], demuxers pinned by the container we sniffed (nothing is
+//! type-found, so no playlist or script is ever followed), decoders chosen by caps, and waits that have deadlines
+//! and hear a cancel.
+
+mod bus;
+mod chain;
+mod chalksrc;
+mod decode;
+mod demux;
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use crate::error::{Error, ErrorKind, Result};
+
+pub use bus::Stage;
+pub use chain::{decoder_for, is_picture, is_sound};
+pub use decode::{Decoded, Decoding, Kind};
+pub use demux::{demuxer_name, open_demuxer};
+
+/// Longest wait for a pipeline to change its state.
+pub const STATE_DEADLINE: Duration = Duration::from_secs(20);
+/// Longest wait for the next buffer while work goes on.
+pub const STALL_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Starts GStreamer once in this process.
+pub fn init() -> Result<()> {
+    static DONE: OnceLock<Result<(), String>> = OnceLock::new();
+    DONE.get_or_init(|| gst::init().map_err(|e| e.to_string())).clone().map_err(|cause| {
+        Error::new(ErrorKind::Dependency, "internal", "The media tools could not be started.").because(cause)
+    })
+}
+
+/// Makes an element by its factory's name; a missing one is a missing dependency.
+pub fn element(name: &str) -> Result<gst::Element> {
+    gst::ElementFactory::make(name).build().map_err(|e| {
+        Error::new(
+            ErrorKind::Dependency,
+            "internal",
+            format!("The media tool \"{name}\" is missing; the setup script installs it."),
+        )
+        .because(e)
+    })
+}
+
+/// Makes an element and sets properties from their text form.
+pub fn element_with(name: &str, properties: &[(&str, &str)]) -> Result<gst::Element> {
+    let made = element(name)?;
+    for (property, value) in properties {
+        if made.find_property(property).is_some() {
+            made.set_property_from_str(property, value);
+        }
+    }
+    Ok(made)
+}
+
+/// A filter that lets only `caps` through.
+pub fn capsfilter(caps: &gst::Caps) -> Result<gst::Element> {
+    let made = element("capsfilter")?;
+    made.set_property("caps", caps);
+    Ok(made)
+}

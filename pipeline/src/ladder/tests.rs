@@ -1,0 +1,97 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::media::Hdr;
+
+fn video(width: u32, height: u32, num: u32, den: u32) -> VideoTrack {
+    VideoTrack {
+        codec: "h264".into(),
+        stream_index: 0,
+        width,
+        height,
+        frame_rate: Rational::new(num, den),
+        variable_rate: false,
+        rotation_degrees: 0,
+        mirrored: false,
+        interlaced: false,
+        hdr: Hdr::None,
+        start_ms: 0,
+        end_ms: 1000,
+    }
+}
+
+fn shape(width: u32, height: u32, num: u32, den: u32) -> Vec<(String, u32, u32, Rational)> {
+    plan(&video(width, height, num, den), &LadderSettings::default())
+        .renditions
+        .into_iter()
+        .map(|r| (r.name, r.width, r.height, r.frame_rate))
+        .collect()
+}
+
+#[test]
+fn full_hd_gets_all_five() {
+    let made = shape(1920, 1080, 30, 1);
+    let names: Vec<_> = made.iter().map(|r| (r.0.as_str(), r.1, r.2)).collect();
+    assert_eq!(
+        names,
+        [
+            ("v1080", 1920, 1080),
+            ("v720", 1280, 720),
+            ("v480", 854, 480),
+            ("v360", 640, 360),
+            ("v240", 426, 240)
+        ]
+    );
+    assert_eq!(made[0].3, Rational::new(30, 1));
+    assert_eq!(made[4].3, Rational::new(15, 1));
+}
+
+#[test]
+fn a_portrait_picture_stands_in_turned_boxes() {
+    let made = shape(2160, 3840, 60, 1);
+    assert_eq!((made[0].1, made[0].2), (1080, 1920));
+    assert_eq!((made[4].1, made[4].2), (240, 426));
+    assert_eq!(made[0].3, Rational::new(30, 1));
+}
+
+#[test]
+fn a_small_picture_gets_its_own_size_only() {
+    assert_eq!(shape(176, 144, 15, 1), [("v240".to_owned(), 176, 144, Rational::new(15, 1))]);
+    assert_eq!(shape(2, 2, 25, 1), [("v240".to_owned(), 2, 2, Rational::new(25, 2))]);
+}
+
+#[test]
+fn nothing_is_enlarged_and_all_is_even() {
+    for width in (2..2400).step_by(46) {
+        for height in (2..2400).step_by(34) {
+            let ladder = plan(&video(width, height, 30, 1), &LadderSettings::default());
+            assert_eq!(ladder.renditions.last().unwrap().name, "v240");
+            for r in &ladder.renditions {
+                assert!(r.width <= width && r.height <= height && r.width >= 2 && r.height >= 2);
+                assert!(r.width % 2 == 0 && r.height % 2 == 0, "{width}x{height} {r:?}");
+            }
+            for pair in ladder.renditions.windows(2) {
+                assert!(pair[0].width >= pair[1].width && pair[0].height >= pair[1].height);
+            }
+        }
+    }
+}
+
+#[test]
+fn frame_rates_are_divided_never_raised() {
+    for (from, to) in [
+        ((60, 1), (30, 1)),
+        ((60_000, 1001), (30_000, 1001)),
+        ((50, 1), (25, 1)),
+        ((120, 1), (30, 1)),
+        ((30_000, 1001), (30_000, 1001)),
+        ((24, 1), (24, 1)),
+        ((10, 1), (10, 1)),
+        ((48, 1), (24, 1)),
+        ((1, 1), (1, 1)),
+    ] {
+        let made = output_rate(Rational::new(from.0, from.1), 30);
+        assert_eq!(made, Rational::new(to.0, to.1));
+    }
+    assert_eq!(output_rate(Rational::new(1, 10), 30), Rational::new(1, 1));
+}

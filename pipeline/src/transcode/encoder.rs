@@ -1,0 +1,281 @@
+//! One rendition's encoder: pictures in on our thread, segments out on its own.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
+
+use super::RenditionReport;
+use super::grid::Grid;
+use super::picture::Picture;
+use super::writer::Writer;
+use crate::error::{Error, Result};
+use crate::gst::{STALL_DEADLINE, Stage, capsfilter, element, element_with};
+use crate::ladder::RenditionPlan;
+use crate::step::StepContext;
+
+/// Most pictures waiting for an encoder.
+const WAITING: u64 = 3;
+
+/// A picture shared by the buffers that show it.
+#[derive(Clone)]
+struct Shown(Arc<Picture>);
+
+impl AsRef<[u8]> for Shown {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref().as_ref()
+    }
+}
+
+/// A running encoder.
+pub struct Encoder {
+    /// What it makes.
+    pub plan: RenditionPlan,
+    /// Full-rate frames to one of this rendition.
+    pub step: u64,
+    grid: Grid,
+    stage: Stage,
+    source: gst_app::AppSrc,
+    sink: gst_app::AppSink,
+    shared: Arc<Shared>,
+    pushed: u64,
+}
+
+/// What the encoder's thread and ours share.
+struct Shared {
+    state: Mutex<State>,
+    moved: Condvar,
+}
+
+struct State {
+    writer: Option<Writer>,
+    error: Option<Error>,
+    first_pts_ns: Option<u64>,
+}
+
+impl Encoder {
+    /// Starts an encoder for a rendition.
+    pub fn start(plan: &RenditionPlan, grid: Grid, step: u64, iframes: bool, ctx: &StepContext) -> Result<Self> {
+        let writer = Writer::new(plan, grid, step, iframes, ctx)?;
+        let rate = gst::Fraction::new(plan.frame_rate.num as i32, plan.frame_rate.den as i32);
+        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, plan.width, plan.height)
+            .fps(rate)
+            .par(gst::Fraction::new(1, 1))
+            .colorimetry(&"bt709".parse().map_err(|_| Error::internal("BT.709 is not known"))?)
+            .build()
+            .map_err(|e| Error::internal("a rendition's size is not possible").because(e))?;
+        let caps = info.to_caps().map_err(|e| Error::internal("a rendition has no caps").because(e))?;
+        let source = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
+        let frames_a_second = plan.frame_rate.as_f64();
+        let encoder = element_with(
+            "x264enc",
+            &[
+                ("speed-preset", &plan.preset),
+                ("pass", "cbr"),
+                ("bitrate", &(plan.bitrate_bps / 1000).max(1).to_string()),
+                ("vbv-buf-capacity", &plan.vbv_ms.to_string()),
+                ("key-int-max", &((frames_a_second * 10.0).ceil() as u32 + 10).to_string()),
+                ("threads", &threads(plan).to_string()),
+                ("aud", "false"),
+                ("option-string", "scenecut=0:open-gop=0:force-cfr=1"),
+            ],
+        )?;
+        let filter = capsfilter(
+            &gst::Caps::builder("video/x-h264")
+                .field("stream-format", "avc")
+                .field("alignment", "au")
+                .field("profile", plan.profile.as_str())
+                .build(),
+        )?;
+        let sink = gst_app::AppSink::builder().sync(false).max_buffers(4).build();
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State { writer: Some(writer), error: None, first_pts_ns: None }),
+            moved: Condvar::new(),
+        });
+        let (rate, out) = (plan.frame_rate, shared.clone());
+        sink.set_callbacks(
+            gst_app::AppSinkCallbacks::builder()
+                .new_sample(move |sink| {
+                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                    out.take(&sample, rate).map_err(|()| gst::FlowError::Error)?;
+                    Ok(gst::FlowSuccess::Ok)
+                })
+                .build(),
+        );
+        let pipeline = gst::Pipeline::new();
+        let all = [source.clone().upcast(), encoder, filter, sink.clone().upcast()];
+        let fault = |e: gst::glib::BoolError| Error::internal("the encoder could not be linked").because(e);
+        pipeline.add_many(&all).map_err(fault)?;
+        gst::Element::link_many(&all).map_err(fault)?;
+        // Whoever waits for a place in the queue hears of each picture that leaves it.
+        if let Some(pad) = source.static_pad("src") {
+            let left = shared.clone();
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                left.moved.notify_all();
+                gst::PadProbeReturn::Ok
+            });
+        }
+        let stage = Stage::new(pipeline);
+        stage.start(gst::State::Playing)?;
+        Ok(Self { plan: plan.clone(), step, grid, stage, source, sink, shared, pushed: 0 })
+    }
+
+    /// Wraps a picture so that it can be pushed any number of times.
+    pub fn wrap(picture: &Arc<Picture>) -> gst::Buffer {
+        gst::Buffer::from_slice(Shown(picture.clone()))
+    }
+
+    /// Encodes a wrapped picture as the full-rate frame `full`; waits while the encoder is behind.
+    pub fn push(&mut self, picture: &gst::Buffer, full: u64, ctx: &StepContext) -> Result<()> {
+        let pts = gst::ClockTime::from_nseconds(self.grid.time_ns(full));
+        let next = gst::ClockTime::from_nseconds(self.grid.time_ns(full + self.step));
+        if self.grid.is_key(full) {
+            let event = gst_video::UpstreamForceKeyUnitEvent::builder()
+                .running_time(pts)
+                .all_headers(true)
+                .build();
+            // Sent to the encoder's own pad before the picture: it forces the first one at or after that time.
+            if let Some(pad) = self.sink.static_pad("sink") {
+                pad.push_event(event);
+            }
+        }
+        self.room(ctx)?;
+        let mut buffer = picture.copy();
+        {
+            let buffer = buffer.make_mut();
+            buffer.set_pts(pts);
+            buffer.set_duration(next - pts);
+        }
+        self.source.push_buffer(buffer).map_err(|_| self.failure())?;
+        self.pushed += 1;
+        Ok(())
+    }
+
+    fn room(&self, ctx: &StepContext) -> Result<()> {
+        let begun = Instant::now();
+        while self.source.current_level_buffers() >= WAITING {
+            ctx.check()?;
+            let state = self.shared.lock();
+            if state.error.is_some() {
+                drop(state);
+                return Err(self.failure());
+            }
+            // A picture may leave between the look and the wait: the wait is short and looks again.
+            let waited = self.shared.moved.wait_timeout(state, Duration::from_millis(10));
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            if begun.elapsed() > STALL_DEADLINE {
+                return Err(self.stage.error().unwrap_or_else(|| Error::internal("an encoder froze")));
+            }
+        }
+        Ok(())
+    }
+
+    fn failure(&self) -> Error {
+        let found = self.shared.lock().error.take();
+        found.or_else(|| self.stage.error()).unwrap_or_else(|| Error::internal("an encoder stopped"))
+    }
+
+    /// Says that no picture follows.
+    pub fn end(&self) -> Result<()> {
+        self.source.end_of_stream().map(|_| ()).map_err(|_| self.failure())
+    }
+
+    /// Waits for the last segment, and writes the playlists. Also says where segments start, in full-rate frames.
+    pub fn finish(self, ctx: &StepContext) -> Result<(RenditionReport, Option<RenditionReport>, Vec<u64>)> {
+        let mut idle = Instant::now();
+        let mut level = self.source.current_level_buffers();
+        loop {
+            ctx.check()?;
+            match self.stage.ended(Duration::from_millis(100)) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) => return Err(self.shared.lock().error.take().unwrap_or(error)),
+            }
+            let now = self.source.current_level_buffers();
+            if now != level {
+                (level, idle) = (now, Instant::now());
+            }
+            if idle.elapsed() > STALL_DEADLINE {
+                return Err(Error::internal("an encoder froze"));
+            }
+        }
+        let mut state = self.shared.lock();
+        if let Some(error) = state.error.take() {
+            return Err(error);
+        }
+        let mut writer = state.writer.take().ok_or_else(|| Error::internal("an encoder ended twice"))?;
+        drop(state);
+        writer.flush()?;
+        let starts = writer.starts();
+        let (report, iframes) = writer.finish(self.pushed)?;
+        Ok((report, iframes, starts))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An encoded picture, on the encoder's thread.
+    fn take(&self, sample: &gst::Sample, rate: crate::media::Rational) -> Result<(), ()> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Some(writer) = state.writer.as_mut() else { return Err(()) };
+        match write(writer, &mut state.first_pts_ns, sample, rate) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                state.error.get_or_insert(error);
+                self.moved.notify_all();
+                Err(())
+            }
+        }
+    }
+}
+
+fn write(
+    writer: &mut Writer,
+    first_pts_ns: &mut Option<u64>,
+    sample: &gst::Sample,
+    rate: crate::media::Rational,
+) -> Result<()> {
+    let odd = || Error::internal("the encoder gave something odd");
+    let buffer = sample.buffer().ok_or_else(odd)?;
+    let pts = buffer.pts().ok_or_else(odd)?.nseconds();
+    // The encoder shifts all times so that none before zero is needed; its first picture is our frame 0.
+    let since = pts.saturating_sub(*first_pts_ns.get_or_insert(pts));
+    let frame = (since as f64 * f64::from(rate.num) / (f64::from(rate.den) * 1e9)).round() as u64;
+    if let Some(s) = sample.caps().and_then(|c| c.structure(0))
+        && let Ok(config) = s.get::<gst::Buffer>("codec_data")
+    {
+        let map = config.map_readable().map_err(|_| odd())?;
+        writer.configure(&map)?;
+    }
+    let map = buffer.map_readable().map_err(|_| odd())?;
+    writer.push(map.to_vec(), frame, !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT))
+}
+
+/// Threads of one encoder: the small ones run beside each other, so one each; the large ones share what is left.
+fn threads(plan: &RenditionPlan) -> usize {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    if plan.width * plan.height > 900 * 500 { (cores / 2).clamp(1, 6) } else { 1 }
+}
+
+/// The elements between the decoder and us: progressive I420 in BT.709.
+pub fn picture_tail(interlaced: bool) -> Result<Vec<gst::Element>> {
+    let caps = gst::Caps::builder("video/x-raw")
+        .field("format", "I420")
+        .field("colorimetry", "bt709")
+        .build();
+    let mut tail = Vec::new();
+    if interlaced {
+        tail.push(element("videoconvert")?);
+        tail.push(element_with("deinterlace", &[("mode", "auto"), ("fields", "top")])?);
+    }
+    tail.push(element("videoconvert")?);
+    tail.push(capsfilter(&caps)?);
+    Ok(tail)
+}

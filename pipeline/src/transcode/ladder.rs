@@ -1,0 +1,176 @@
+//! The ladder being made: decoded pictures in, each scaled once for each rendition that shows it.
+
+use std::sync::Arc;
+
+use gstreamer as gst;
+
+use gstreamer_video as gst_video;
+use gstreamer_video::prelude::*;
+
+use super::RenditionReport;
+use super::encoder::Encoder;
+use super::grid::Grid;
+use super::picture::{Picture, Plane, Scaler, Turn, Turner};
+use crate::error::{Error, Result};
+use crate::gst::Decoded;
+use crate::ladder::Ladder;
+use crate::step::StepContext;
+
+/// All renditions at work.
+pub struct Encoding {
+    grid: Grid,
+    rungs: Vec<Rung>,
+    turn: Turn,
+    turner: Turner,
+    caps: Option<(gst::Caps, gst_video::VideoInfo)>,
+    held: Option<gst::Buffer>,
+    next: u64,
+}
+
+/// One rendition: its scaler, its encoder, and the held source picture at its size.
+struct Rung {
+    scaler: Scaler,
+    encoder: Encoder,
+    scaled: Option<(Arc<Picture>, gst::Buffer)>,
+}
+
+impl Encoding {
+    /// Starts an encoder for each rendition. The smallest also gives the I-frame rendition.
+    pub fn start(ladder: &Ladder, turn: Turn, ctx: &StepContext) -> Result<Self> {
+        let rate = ladder
+            .renditions
+            .iter()
+            .map(|r| r.frame_rate)
+            .max_by(|a, b| a.as_f64().total_cmp(&b.as_f64()))
+            .ok_or_else(|| Error::internal("the ladder has no rendition"))?;
+        let steps: Vec<u64> = ladder
+            .renditions
+            .iter()
+            .map(|r| (rate.as_f64() / r.frame_rate.as_f64()).round().max(1.0) as u64)
+            .collect();
+        let slowest = steps.iter().copied().max().unwrap_or(1);
+        let grid = Grid { rate, slowest, interval_ms: ladder.keyframe_interval_ms };
+        let mut rungs = Vec::new();
+        for (place, (plan, step)) in ladder.renditions.iter().zip(steps).enumerate() {
+            // The largest is scaled before it is turned, so that turning moves as few samples as possible.
+            let sideways = place == 0 && turn.sideways();
+            let (width, height) =
+                if sideways { (plan.height, plan.width) } else { (plan.width, plan.height) };
+            let iframes = place + 1 == ladder.renditions.len();
+            rungs.push(Rung {
+                scaler: Scaler::new(width, height),
+                encoder: Encoder::start(plan, grid, step, iframes, ctx)?,
+                scaled: None,
+            });
+        }
+        Ok(Self { grid, rungs, turn, turner: Turner::default(), caps: None, held: None, next: 0 })
+    }
+
+    /// The next source picture. The one held until now is shown up to the new one's first frame.
+    pub fn show(&mut self, decoded: &Decoded, ctx: &StepContext) -> Result<()> {
+        self.emit(self.grid.first_shown(decoded.time_ns), ctx)?;
+        if self.caps.as_ref().is_none_or(|(caps, _)| caps != &decoded.caps) {
+            let info = gst_video::VideoInfo::from_caps(&decoded.caps)
+                .map_err(|e| Error::internal("the decoder gave something odd").because(e))?;
+            self.caps = Some((decoded.caps.clone(), info));
+        }
+        self.held = Some(decoded.buffer.clone());
+        for rung in &mut self.rungs {
+            rung.scaled = None;
+        }
+        Ok(())
+    }
+
+    /// Encodes the held picture for all frames before `until`.
+    fn emit(&mut self, until: u64, ctx: &StepContext) -> Result<()> {
+        if self.held.is_none() {
+            return Ok(());
+        }
+        while self.next < until {
+            ctx.check()?;
+            let wanted: Vec<bool> =
+                self.rungs.iter().map(|r| self.next.is_multiple_of(r.encoder.step)).collect();
+            for (place, wanted) in wanted.into_iter().enumerate() {
+                if wanted {
+                    self.scaled(place)?;
+                    let rung = &mut self.rungs[place];
+                    if let Some((_, buffer)) = &rung.scaled {
+                        rung.encoder.push(buffer, self.next, ctx)?;
+                    }
+                }
+            }
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a rendition has the held picture: scaled from the next larger one, so each step reads few
+    /// samples.
+    fn scaled(&mut self, place: usize) -> Result<()> {
+        if self.rungs[place].scaled.is_some() {
+            return Ok(());
+        }
+        let picture = if place == 0 {
+            let scaled = self.first()?;
+            if self.turn.is_none() { scaled } else { self.turner.turn(&scaled, self.turn) }
+        } else {
+            self.scaled(place - 1)?;
+            let (larger, rest) = self.rungs.split_at_mut(place);
+            match &larger[place - 1].scaled {
+                Some((picture, _)) => rest[0].scaler.scale(&picture.planes())?,
+                None => return Err(Error::internal("a picture was not scaled")),
+            }
+        };
+        let picture = Arc::new(picture);
+        let buffer = Encoder::wrap(&picture);
+        self.rungs[place].scaled = Some((picture, buffer));
+        Ok(())
+    }
+
+    /// The held picture at the largest rendition's size, not yet turned.
+    fn first(&mut self) -> Result<Picture> {
+        let odd = || Error::internal("a decoded picture could not be read");
+        let (Some(buffer), Some((_, info))) = (&self.held, &self.caps) else { return Err(odd()) };
+        let frame =
+            gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|_| odd())?;
+        let plane = |index: u32| -> Result<Plane<'_>> {
+            let component = info.format_info();
+            let (sub_width, sub_height) =
+                (component.w_sub()[index as usize], component.h_sub()[index as usize]);
+            let ceil = |length: u32, by: u32| (length as usize).div_ceil(1 << by);
+            let plane = Plane {
+                data: frame.plane_data(index).map_err(|_| odd())?,
+                stride: usize::try_from(frame.plane_stride()[index as usize]).map_err(|_| odd())?,
+                width: ceil(frame.width(), sub_width),
+                height: ceil(frame.height(), sub_height),
+            };
+            if plane.stride < plane.width { Err(odd()) } else { Ok(plane) }
+        };
+        self.rungs[0].scaler.scale(&[plane(0)?, plane(1)?, plane(2)?])
+    }
+
+    /// Shows the held picture until the end, closes every rendition, and checks that they agree.
+    pub fn finish(
+        mut self,
+        end_ns: i64,
+        ctx: &StepContext,
+    ) -> Result<(Vec<RenditionReport>, Option<RenditionReport>)> {
+        let frames = self.grid.frames_until(end_ns).max(self.next);
+        self.emit(frames, ctx)?;
+        for rung in &self.rungs {
+            rung.encoder.end()?;
+        }
+        let (mut reports, mut iframes, mut starts) = (Vec::new(), None, None::<Vec<u64>>);
+        for rung in self.rungs {
+            let (report, own_iframes, own_starts) = rung.encoder.finish(ctx)?;
+            if starts.as_ref().is_some_and(|starts| *starts != own_starts) {
+                return Err(Error::internal("the renditions' segments do not start together")
+                    .because(report.name));
+            }
+            starts = Some(own_starts);
+            reports.push(report);
+            iframes = own_iframes.or(iframes);
+        }
+        Ok((reports, iframes))
+    }
+}

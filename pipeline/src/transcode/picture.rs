@@ -1,0 +1,257 @@
+//! Pictures in I420: scaled by planes, turned upright, and their memory used again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::error::{Error, Result};
+
+/// One plane of a picture as it lies in memory.
+#[derive(Clone, Copy)]
+pub struct Plane<'a> {
+    /// Bytes, row by row.
+    pub data: &'a [u8],
+    /// Bytes from one row to the next.
+    pub stride: usize,
+    /// Width, in samples.
+    pub width: usize,
+    /// Height, in samples.
+    pub height: usize,
+}
+
+/// Memory for pictures, given back when the last user is done.
+#[derive(Default)]
+pub struct Pool {
+    free: Mutex<Vec<Vec<u8>>>,
+}
+
+/// Most pictures kept for later.
+const POOLED: usize = 12;
+
+impl Pool {
+    fn get(self: &Arc<Self>, width: usize, height: usize) -> Picture {
+        let size = width * height + 2 * (width / 2) * (height / 2);
+        let mut data = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        data.resize(size, 0);
+        Picture { data, width, height, pool: self.clone() }
+    }
+}
+
+/// An I420 picture of even size, its planes tight and one after the other.
+pub struct Picture {
+    data: Vec<u8>,
+    width: usize,
+    height: usize,
+    pool: Arc<Pool>,
+}
+
+impl Drop for Picture {
+    fn drop(&mut self) {
+        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < POOLED {
+            free.push(std::mem::take(&mut self.data));
+        }
+    }
+}
+
+impl AsRef<[u8]> for Picture {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+impl Picture {
+    /// Width and height, in pixels.
+    pub fn size(&self) -> (usize, usize) {
+        (self.width, self.height)
+    }
+
+    /// Its planes.
+    pub fn planes(&self) -> [Plane<'_>; 3] {
+        let luma = self.width * self.height;
+        let (width, height) = (self.width / 2, self.height / 2);
+        let chroma = width * height;
+        let plane = |from: usize, width, height| Plane {
+            data: &self.data[from..from + width * height],
+            stride: width,
+            width,
+            height,
+        };
+        [
+            plane(0, self.width, self.height),
+            plane(luma, width, height),
+            plane(luma + chroma, width, height),
+        ]
+    }
+
+    fn planes_mut(&mut self) -> [(&mut [u8], usize, usize); 3] {
+        let (width, height) = (self.width, self.height);
+        let (luma, chroma) = self.data.split_at_mut(width * height);
+        let (u, v) = chroma.split_at_mut((width / 2) * (height / 2));
+        [(luma, width, height), (u, width / 2, height / 2), (v, width / 2, height / 2)]
+    }
+}
+
+/// Scales pictures to one size.
+pub struct Scaler {
+    width: usize,
+    height: usize,
+    resizer: Resizer,
+    pool: Arc<Pool>,
+}
+
+impl Scaler {
+    /// To `width` × `height`, both even.
+    pub fn new(width: u32, height: u32) -> Self {
+        Self {
+            width: width as usize,
+            height: height as usize,
+            resizer: Resizer::new(),
+            pool: Arc::default(),
+        }
+    }
+
+    /// A scaled copy. Catmull-Rom over the whole footprint: sharp, and without aliasing on the way down.
+    pub fn scale(&mut self, planes: &[Plane<'_>; 3]) -> Result<Picture> {
+        let fault = |e: &dyn std::fmt::Display| {
+            Error::internal("a picture could not be scaled").because(e.to_string())
+        };
+        let mut made = self.pool.get(self.width, self.height);
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+        for (plane, (out, width, height)) in planes.iter().zip(made.planes_mut()) {
+            if (plane.width, plane.height) == (width, height) {
+                for (from, to) in plane.data.chunks(plane.stride).zip(out.chunks_exact_mut(width)) {
+                    to.copy_from_slice(&from[..width]);
+                }
+                continue;
+            }
+            // The last row of a plane may be shorter than its stride.
+            let rows = plane.height.min(plane.data.len() / plane.stride.max(1));
+            if rows == 0 {
+                return Err(fault(&"a plane is empty"));
+            }
+            let whole = TypedImageRef::<U8>::from_buffer(
+                plane.stride as u32,
+                rows as u32,
+                &plane.data[..plane.stride * rows],
+            )
+            .map_err(|e| fault(&e))?;
+            let from = TypedCroppedImage::new(whole, 0, 0, plane.width as u32, rows as u32)
+                .map_err(|e| fault(&e))?;
+            let mut to = TypedImage::<U8>::from_buffer(width as u32, height as u32, out)
+                .map_err(|e| fault(&e))?;
+            self.resizer.resize_typed(&from, &mut to, &options).map_err(|e| fault(&e))?;
+        }
+        Ok(made)
+    }
+}
+
+/// How a picture is brought upright: mirrored left to right first, then turned clockwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// 0, 90, 180 or 270.
+    pub degrees: u16,
+    /// Whether it is mirrored before it is turned.
+    pub mirrored: bool,
+}
+
+impl Turn {
+    /// Whether there is nothing to do.
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
+    /// Whether width and height change places.
+    pub fn sideways(self) -> bool {
+        self.degrees == 90 || self.degrees == 270
+    }
+}
+
+/// Brings pictures upright.
+#[derive(Default)]
+pub struct Turner {
+    pool: Arc<Pool>,
+}
+
+impl Turner {
+    /// A turned copy.
+    pub fn turn(&self, picture: &Picture, turn: Turn) -> Picture {
+        let (width, height) = picture.size();
+        let (to_width, to_height) = if turn.sideways() { (height, width) } else { (width, height) };
+        let mut made = self.pool.get(to_width, to_height);
+        for (plane, (out, to_width, _)) in picture.planes().iter().zip(made.planes_mut()) {
+            turn_plane(plane, out, to_width, turn);
+        }
+        made
+    }
+}
+
+/// Tiles keep both the rows read and the rows written in the cache.
+const TILE: usize = 32;
+
+fn turn_plane(plane: &Plane<'_>, out: &mut [u8], to_width: usize, turn: Turn) {
+    let (width, height) = (plane.width, plane.height);
+    for top in (0..height).step_by(TILE) {
+        for left in (0..width).step_by(TILE) {
+            for y in top..(top + TILE).min(height) {
+                let row = &plane.data[y * plane.stride..y * plane.stride + width];
+                for (x, &sample) in row.iter().enumerate().take((left + TILE).min(width)).skip(left) {
+                    let x = if turn.mirrored { width - 1 - x } else { x };
+                    let (to_x, to_y) = match turn.degrees {
+                        90 => (height - 1 - y, x),
+                        180 => (width - 1 - x, height - 1 - y),
+                        270 => (y, width - 1 - x),
+                        _ => (x, y),
+                    };
+                    out[to_y * to_width + to_x] = sample;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn turned(turn: Turn) -> Vec<u8> {
+        // 1 2 3
+        // 4 5 6
+        let plane = Plane { data: &[1, 2, 3, 0, 4, 5, 6, 0], stride: 4, width: 3, height: 2 };
+        let mut out = vec![0; 6];
+        turn_plane(&plane, &mut out, if turn.sideways() { 2 } else { 3 }, turn);
+        out
+    }
+
+    #[test]
+    fn turns_are_clockwise_and_after_the_mirror() {
+        let turn = |degrees, mirrored| turned(Turn { degrees, mirrored });
+        assert_eq!(turn(0, false), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(turn(90, false), [4, 1, 5, 2, 6, 3]);
+        assert_eq!(turn(180, false), [6, 5, 4, 3, 2, 1]);
+        assert_eq!(turn(270, false), [3, 6, 2, 5, 1, 4]);
+        assert_eq!(turn(0, true), [3, 2, 1, 6, 5, 4]);
+        assert_eq!(turn(90, true), [6, 3, 5, 2, 4, 1]);
+    }
+
+    #[test]
+    fn a_flat_picture_stays_flat_and_memory_is_used_again() {
+        let data = vec![77; 101 * 64];
+        let chroma = vec![130; 51 * 32];
+        let planes = [
+            Plane { data: &data, stride: 101, width: 100, height: 64 },
+            Plane { data: &chroma, stride: 51, width: 50, height: 32 },
+            Plane { data: &chroma, stride: 51, width: 50, height: 32 },
+        ];
+        let mut scaler = Scaler::new(30, 20);
+        let made = scaler.scale(&planes).unwrap();
+        assert!(made.planes()[0].data.iter().all(|&s| s == 77));
+        assert!(made.planes()[2].data.iter().all(|&s| s == 130));
+        let at = made.as_ref().as_ptr();
+        drop(made);
+        assert_eq!(scaler.scale(&planes).unwrap().as_ref().as_ptr(), at);
+    }
+}

@@ -1,0 +1,275 @@
+//! Encoded pictures to segments: files written and announced as they are complete, playlists at the end.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use super::RenditionReport;
+use super::grid::{Grid, timescale};
+use crate::error::{Error, Result};
+use crate::fmp4::{Media, Sample, Track, init_segment, write_fragment};
+use crate::hls::{
+    MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, media_playlist, peak_and_mean_bps,
+};
+use crate::ladder::RenditionPlan;
+use crate::step::StepContext;
+
+/// One encoded picture.
+struct Coded {
+    data: Vec<u8>,
+    /// Which frame of the rendition it shows, in presentation order.
+    frame: u64,
+    sync: bool,
+}
+
+/// A segment as written.
+#[derive(Clone, Copy)]
+struct Written {
+    ticks: u64,
+    bytes: u64,
+    offset: u64,
+}
+
+/// Writes one rendition.
+pub struct Writer {
+    plan: RenditionPlan,
+    grid: Grid,
+    /// Full-rate frames to one of this rendition.
+    step: u64,
+    folder: String,
+    timescale: u32,
+    frame_ticks: u32,
+    track: Option<Track>,
+    pending: Vec<Coded>,
+    coded: u64,
+    segments: Vec<Written>,
+    iframes: Option<Iframes>,
+    ctx: StepContext,
+}
+
+impl Writer {
+    /// A writer for a rendition whose every frame stands for `step` frames of the grid.
+    pub fn new(plan: &RenditionPlan, grid: Grid, step: u64, iframes: bool, ctx: &StepContext) -> Result<Self> {
+        let (timescale, frame_ticks) = timescale(plan.frame_rate);
+        let iframes = if iframes { Some(Iframes::new(&plan.name, ctx)?) } else { None };
+        Ok(Self {
+            plan: plan.clone(),
+            grid,
+            step,
+            folder: format!("video/{}", plan.name),
+            timescale,
+            frame_ticks,
+            track: None,
+            pending: Vec::new(),
+            coded: 0,
+            segments: Vec::new(),
+            iframes,
+            ctx: ctx.clone(),
+        })
+    }
+
+    /// The decoder's configuration, once, before the first picture.
+    pub fn configure(&mut self, config: &[u8]) -> Result<()> {
+        if self.track.is_some() {
+            return Ok(());
+        }
+        let track = Track {
+            timescale: self.timescale,
+            language: None,
+            media: Media::Avc {
+                config: config.to_vec(),
+                width: self.plan.width as u16,
+                height: self.plan.height as u16,
+            },
+        };
+        let init = init_segment(&track);
+        self.ctx.write(&format!("{}/init.mp4", self.folder), &init)?;
+        if let Some(iframes) = &self.iframes {
+            self.ctx.write(&format!("{}/init.mp4", iframes.folder), &init)?;
+        }
+        self.track = Some(track);
+        Ok(())
+    }
+
+    /// The next picture in decode order.
+    pub fn push(&mut self, data: Vec<u8>, frame: u64, sync: bool) -> Result<()> {
+        let full = frame * self.step;
+        if sync != self.grid.is_key(full) {
+            return Err(Error::internal("the encoder put a keyframe where none was planned, or left one out"));
+        }
+        if sync {
+            if self.grid.is_segment(full) {
+                self.flush()?;
+            }
+            if let Some(iframes) = &mut self.iframes {
+                iframes.push(data.clone(), frame, self.frame_ticks)?;
+            }
+        }
+        self.pending.push(Coded { data, frame, sync });
+        Ok(())
+    }
+
+    /// Writes what is pending as a segment.
+    pub fn flush(&mut self) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let first = self.coded;
+        let ticks = i64::from(self.frame_ticks);
+        let mut samples = Vec::with_capacity(self.pending.len());
+        for (place, coded) in self.pending.iter().enumerate() {
+            let decoded = first + place as u64;
+            samples.push(Sample {
+                data: &coded.data,
+                duration: self.frame_ticks,
+                composition_offset: ((coded.frame as i64 - decoded as i64) * ticks) as i32,
+                sync: coded.sync,
+            });
+        }
+        // Frames of a segment are exactly those between its keyframe and the next segment's.
+        let last = first + self.pending.len() as u64;
+        if self.pending.iter().any(|c| c.frame < first || c.frame >= last) {
+            return Err(Error::internal("the encoder lost or doubled a frame"));
+        }
+        let number = self.segments.len() as u32 + 1;
+        let path = format!("{}/{number:05}.m4s", self.folder);
+        let mut file = BufWriter::new(File::create(self.ctx.path(&path)?)?);
+        let bytes = write_fragment(&mut file, number, first * ticks as u64, &samples)?;
+        file.flush()?;
+        drop(file);
+        self.ctx.output(&path)?;
+        self.segments.push(Written { ticks: (last - first) * ticks as u64, bytes, offset: 0 });
+        self.coded = last;
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Writes the last segment and the playlists; `frames` is how many the rendition must have.
+    pub fn finish(mut self, frames: u64) -> Result<(RenditionReport, Option<RenditionReport>)> {
+        self.flush()?;
+        if self.coded != frames {
+            return Err(Error::internal("the encoder did not give back every frame")
+                .because(format!("{} of {frames} frames in {}", self.coded, self.plan.name)));
+        }
+        let iframes = self.iframes.take();
+        let end = self.coded * u64::from(self.frame_ticks);
+        let playlist = format!("{}/index.m3u8", self.folder);
+        let listed: Vec<_> = self
+            .segments
+            .iter()
+            .enumerate()
+            .map(|(i, s)| PlaylistSegment {
+                uri: format!("{:05}.m4s", i + 1),
+                duration_ticks: s.ticks,
+                byte_range: None,
+            })
+            .collect();
+        let report = self.report(playlist, &self.segments, &listed, false)?;
+        let iframes = match iframes {
+            Some(iframes) => {
+                let folder = iframes.folder.clone();
+                let written = iframes.finish(end)?;
+                let listed: Vec<_> = written
+                    .iter()
+                    .map(|s| PlaylistSegment {
+                        uri: "frames.m4s".into(),
+                        duration_ticks: s.ticks,
+                        byte_range: Some((s.offset, s.bytes)),
+                    })
+                    .collect();
+                Some(self.report(format!("{folder}/index.m3u8"), &written, &listed, true)?)
+            }
+            None => None,
+        };
+        Ok((report, iframes))
+    }
+
+    fn report(
+        &self,
+        playlist: String,
+        written: &[Written],
+        listed: &[PlaylistSegment],
+        iframes_only: bool,
+    ) -> Result<RenditionReport> {
+        let track = self.track.as_ref().ok_or_else(|| Error::internal("the encoder gave no configuration"))?;
+        let text = media_playlist(&MediaPlaylist {
+            timescale: self.timescale,
+            target_duration_s: TARGET_DURATION_S,
+            init_uri: Some("init.mp4"),
+            iframes_only,
+            segments: listed,
+        });
+        self.ctx.write(&playlist, text.as_bytes())?;
+        let (bandwidth_bps, average_bandwidth_bps) =
+            peak_and_mean_bps(self.timescale, written.iter().map(|s| (s.ticks, s.bytes)));
+        let ticks: u64 = written.iter().map(|s| s.ticks).sum();
+        Ok(RenditionReport {
+            name: self.plan.name.clone(),
+            width: self.plan.width,
+            height: self.plan.height,
+            frame_rate: self.plan.frame_rate,
+            codecs: track.codecs(),
+            bandwidth_bps,
+            average_bandwidth_bps,
+            playlist,
+            segments: written.len() as u32,
+            duration_ms: (ticks * 1000 + u64::from(self.timescale) / 2) / u64::from(self.timescale),
+        })
+    }
+
+    /// Where the segments start, in full-rate frames.
+    pub fn starts(&self) -> Vec<u64> {
+        let mut at = 0;
+        let mut starts = Vec::with_capacity(self.segments.len());
+        for segment in &self.segments {
+            starts.push(at / u64::from(self.frame_ticks) * self.step);
+            at += segment.ticks;
+        }
+        starts
+    }
+}
+
+/// The I-frame rendition: the keyframes of another, one fragment each, in one file.
+struct Iframes {
+    folder: String,
+    path: String,
+    file: BufWriter<File>,
+    pending: Option<(Vec<u8>, u64)>,
+    written: Vec<Written>,
+    bytes: u64,
+    ctx: StepContext,
+}
+
+impl Iframes {
+    fn new(name: &str, ctx: &StepContext) -> Result<Self> {
+        let folder = format!("iframes/{name}");
+        let path = format!("{folder}/frames.m4s");
+        let file = BufWriter::new(File::create(ctx.path(&path)?)?);
+        Ok(Self { folder, path, file, pending: None, written: Vec::new(), bytes: 0, ctx: ctx.clone() })
+    }
+
+    fn push(&mut self, data: Vec<u8>, frame: u64, frame_ticks: u32) -> Result<()> {
+        let at = frame * u64::from(frame_ticks);
+        self.close(at)?;
+        self.pending = Some((data, at));
+        Ok(())
+    }
+
+    /// Writes the pending keyframe, shown until `until`, in ticks.
+    fn close(&mut self, until: u64) -> Result<()> {
+        let Some((data, at)) = self.pending.take() else { return Ok(()) };
+        let ticks = until - at;
+        let sample = Sample { data: &data, duration: ticks as u32, composition_offset: 0, sync: true };
+        let number = self.written.len() as u32 + 1;
+        let bytes = write_fragment(&mut self.file, number, at, &[sample])?;
+        self.written.push(Written { ticks, bytes, offset: self.bytes });
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    fn finish(mut self, end: u64) -> Result<Vec<Written>> {
+        self.close(end)?;
+        self.file.flush()?;
+        self.ctx.output(&self.path)?;
+        Ok(self.written)
+    }
+}

@@ -1,4 +1,4 @@
-use super::read::{boxes, find, samples};
+use super::read::{self, boxes, find, samples};
 use super::*;
 
 fn picture() -> Track {
@@ -85,7 +85,7 @@ fn what_all_samples_share_is_said_once() {
     let samples = vec![Sample { data: &frame, duration: 1024, composition_offset: 0, sync: true }; 150];
     let bytes = fragment(1, 0, &samples);
     assert_eq!(bytes.len() - 150 * 85, 104 + 4 * 150);
-    assert!(super::read::samples(&bytes).iter().all(|s| s.2 == 1024 && s.3));
+    assert!(read::samples(&bytes).iter().all(|s| s.2 == 1024 && s.3));
 }
 
 #[test]

@@ -73,6 +73,8 @@ impl Decoding {
         .ok_or_else(|| Error::internal("the track was not found by inspect"))?;
         let (pipeline, demux) = open_demuxer(source, &media.container)?;
         let sink = gst_app::AppSink::builder().sync(false).max_buffers(4).build();
+        // In from the start: a sink that does not run yet calls itself ended and answers every pull at once.
+        pipeline.add(&sink).map_err(|e| Error::internal("the decoder could not be linked").because(e))?;
         let link = Link {
             kind,
             index,
@@ -229,17 +231,16 @@ impl Link {
         }
         let mut all = head;
         all.extend(tail);
-        all.push(self.sink.clone().upcast());
         for element in &all {
             pipeline.add(element).map_err(fault)?;
         }
+        all.push(self.sink.clone().upcast());
         gst::Element::link_many(&all).map_err(fault)?;
         for element in all.iter().rev() {
             element.sync_state_with_parent().map_err(fault)?;
         }
         let first = all[0].static_pad("sink").ok_or_else(|| Error::internal("an element has no sink pad"))?;
-        pad.link(&first)
-            .map_err(|e| Error::internal("the decoder refused the stream").because(e))?;
+        pad.link(&first).map_err(|e| Error::internal("the decoder refused the stream").because(e))?;
         Ok(())
     }
 

@@ -1,0 +1,82 @@
+//! The first pass: the chosen track decoded once, to 48 kHz stereo on the recording's timeline, and measured.
+
+use std::path::Path;
+
+use gstreamer as gst;
+
+use super::loudness::{Loudness, Meter};
+use super::pcm::PcmWriter;
+use super::timeline::{Placer, RATE_HZ, ms_of_frames};
+use crate::error::{Error, ErrorKind, Result};
+use crate::gst::{Decoding, Kind, capsfilter, element, element_with};
+use crate::media::{Limits, MediaInfo};
+use crate::source::Source;
+use crate::step::StepContext;
+
+/// What the first pass found.
+pub struct Pass {
+    /// Length, in frames at 48 kHz.
+    pub frames: u64,
+    /// Loudness of the whole.
+    pub loudness: Loudness,
+}
+
+/// Decodes the recording's sound into the file `pcm`. `progress` is told the frames done.
+pub fn decode(
+    source: Source,
+    media: &MediaInfo,
+    limits: &Limits,
+    pcm: &Path,
+    ctx: &StepContext,
+    mut progress: impl FnMut(u64),
+) -> Result<Pass> {
+    crate::gst::init()?;
+    let caps = gst::Caps::builder("audio/x-raw")
+        .field("format", "F32LE")
+        .field("layout", "interleaved")
+        .field("rate", RATE_HZ as i32)
+        .field("channels", 2)
+        // Without a mask two channels could be anything; with it five are mixed down to left and right.
+        .field("channel-mask", gst::Bitmask::new(3))
+        .build();
+    let tail = vec![
+        element("audioconvert")?,
+        element_with("audioresample", &[("quality", "8")])?,
+        capsfilter(&caps)?,
+    ];
+    let mut decoding = Decoding::open(source, media, Kind::Audio, limits, tail)?;
+    decoding.start()?;
+
+    let most_frames = limits.max_duration_ms.saturating_mul(RATE_HZ) / 1000;
+    let (mut placer, mut meter, mut writer) = (Placer::default(), Meter::new()?, PcmWriter::create(pcm)?);
+    let mut frames: Vec<[f32; 2]> = Vec::new();
+    while let Some(decoded) = decoding.next(ctx)? {
+        let bytes =
+            decoded.buffer.map_readable().map_err(|_| Error::internal("a buffer was not readable"))?;
+        let sample = |b: &[u8]| finite(f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        frames.clear();
+        frames.extend(bytes.chunks_exact(8).map(|f| [sample(&f[..4]), sample(&f[4..])]));
+        let placement = placer.place(decoded.time_ns, frames.len() as u64);
+        if placer.frames() > most_frames {
+            return Err(Error::new(ErrorKind::LimitExceeded, "too_long", "The recording is too long."));
+        }
+        let fresh = &frames[placement.skip as usize..];
+        writer.silence(placement.silence)?;
+        writer.write(fresh)?;
+        meter.add(fresh)?;
+        progress(placer.frames());
+    }
+    writer.silence(placer.finish())?;
+    if let Some(error) = decoding.broken() {
+        tracing::warn!(after_ms = ms_of_frames(placer.frames()), error = %error, "the sound ends early");
+    }
+    match writer.finish()? {
+        0 => Err(Error::input("decode_failed", "The sound of this recording can't be played.")),
+        frames => Ok(Pass { frames, loudness: meter.loudness() }),
+    }
+}
+
+/// Damaged float sound can hold anything; nothing but numbers may reach the filters.
+fn finite(sample: f32) -> f32 {
+    if sample.is_finite() { sample.clamp(-4.0, 4.0) } else { 0.0 }
+}

@@ -1,0 +1,186 @@
+//! A look-ahead limiter that holds peaks, also those between samples, under a ceiling.
+//!
+//! Each frame gets the gain its own peak needs; the least of the next 5 ms is taken, then averaged over as long: the
+//! gain is down in time, smoothly, and never above what any frame needs. It comes up again slowly.
+
+use std::collections::VecDeque;
+
+use super::fir::{dot, low_pass};
+
+/// Frames ahead that are looked at: 5 ms.
+const WINDOW: usize = 240;
+/// Taps to interpolate between two samples, half of them after.
+const TAPS: usize = 12;
+/// Share of the way back to full gain made up in one frame: about 100 ms for two thirds of it.
+const RELEASE: f32 = 1.0 / 4800.0;
+/// The interpolated value can exceed its largest sample by no more than this (sum of the taps' magnitudes).
+const OVERSHOOT: f32 = 2.2;
+
+/// The limiter, for two channels.
+pub struct Limiter {
+    ceiling: f32,
+    phases: [Vec<f32>; 3],
+    /// The last frames in, channel by channel, oldest first.
+    recent: [[f32; TAPS]; 2],
+    /// Peak just before the frame in the middle of `recent`.
+    last_peak: f32,
+    /// Frames on their way to the output.
+    delayed: VecDeque<[f32; 2]>,
+    /// Candidates for the least gain in the window: (frame number, gain), rising.
+    minima: VecDeque<(u64, f32)>,
+    /// Gains in the averaging window, and their sum.
+    window: VecDeque<f32>,
+    sum: f64,
+    envelope: f32,
+    /// Steps made, those after the end included.
+    number: u64,
+    frames_in: u64,
+    frames_out: u64,
+}
+
+impl Limiter {
+    /// A limiter at the start of a signal; `ceiling` is 1.0 for full scale.
+    pub fn new(ceiling: f32) -> Self {
+        let middle = (TAPS / 2 - 1) as f64;
+        Self {
+            ceiling,
+            phases: [0.25, 0.5, 0.75].map(|part| low_pass(TAPS, 1.0, middle + part, 3.0)),
+            recent: [[0.0; TAPS]; 2],
+            last_peak: 0.0,
+            delayed: VecDeque::with_capacity(WINDOW + TAPS),
+            minima: VecDeque::new(),
+            window: VecDeque::from(vec![1.0; WINDOW]),
+            sum: WINDOW as f64,
+            envelope: 1.0,
+            number: 0,
+            frames_in: 0,
+            frames_out: 0,
+        }
+    }
+
+    /// Takes frames and appends those that are done.
+    pub fn push(&mut self, input: &[[f32; 2]], out: &mut Vec<[f32; 2]>) {
+        for &frame in input {
+            self.delayed.push_back(frame);
+            self.frame(frame, out);
+            self.frames_in += 1;
+        }
+    }
+
+    /// The frames still on their way.
+    pub fn finish(&mut self, out: &mut Vec<[f32; 2]>) {
+        while self.frames_out < self.frames_in {
+            self.frame([0.0; 2], out);
+        }
+    }
+
+    fn frame(&mut self, frame: [f32; 2], out: &mut Vec<[f32; 2]>) {
+        for (recent, sample) in self.recent.iter_mut().zip(frame) {
+            recent.copy_within(1.., 0);
+            recent[TAPS - 1] = sample;
+        }
+        // The peak from the frame in the middle up to the next one belongs to both.
+        let peak = self.peak();
+        let needed = self.ceiling / self.last_peak.max(peak).max(self.ceiling);
+        self.last_peak = peak;
+
+        let number = self.window_number();
+        while self.minima.back().is_some_and(|(_, gain)| *gain >= needed) {
+            self.minima.pop_back();
+        }
+        self.minima.push_back((number, needed));
+        while self.minima.front().is_some_and(|(at, _)| at + (WINDOW as u64) <= number) {
+            self.minima.pop_front();
+        }
+        let least = self.minima.front().map_or(1.0, |(_, gain)| *gain);
+        self.envelope = least.min(self.envelope + (1.0 - self.envelope) * RELEASE);
+        self.window.push_back(self.envelope);
+        let leaving = self.window.pop_front().unwrap_or(1.0);
+        self.sum += f64::from(self.envelope) - f64::from(leaving);
+
+        // Before this, the averages are of frames that lie before the signal.
+        if number >= (WINDOW + TAPS / 2 - 1) as u64
+            && let Some(delayed) = self.delayed.pop_front()
+        {
+            let gain = (self.sum / WINDOW as f64) as f32;
+            out.push(delayed.map(|sample| sample * gain));
+            self.frames_out += 1;
+        }
+    }
+
+    /// Number of the frame that came in last, those after the end included.
+    fn window_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number - 1
+    }
+
+    /// The largest magnitude from the middle frame up to the next.
+    fn peak(&self) -> f32 {
+        let mut peak = 0.0f32;
+        for recent in &self.recent {
+            peak = peak.max(recent[TAPS / 2 - 1].abs());
+            let largest = recent.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+            if largest * OVERSHOOT > self.ceiling {
+                for phase in &self.phases {
+                    peak = peak.max(dot(phase, recent).abs());
+                }
+            }
+        }
+        peak
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limited(input: &[[f32; 2]], ceiling: f32) -> Vec<[f32; 2]> {
+        let (mut limiter, mut out) = (Limiter::new(ceiling), Vec::new());
+        input.chunks(777).for_each(|chunk| limiter.push(chunk, &mut out));
+        limiter.finish(&mut out);
+        out
+    }
+
+    fn true_peak(frames: &[[f32; 2]]) -> f64 {
+        let mut meter = ebur128::EbuR128::new(2, 48_000, ebur128::Mode::TRUE_PEAK).expect("a meter");
+        meter.add_frames_f32(frames.as_flattened()).expect("frames");
+        meter.true_peak(0).expect("peak").max(meter.true_peak(1).expect("peak"))
+    }
+
+    #[test]
+    fn what_is_under_the_ceiling_is_not_touched() {
+        let quiet: Vec<_> = (0..5000).map(|i| [(i as f32 * 0.1).sin() * 0.3, 0.1]).collect();
+        assert_eq!(limited(&quiet, 0.8), quiet);
+        for frames in [0, 1, 5, 239, 240, 241] {
+            assert_eq!(limited(&vec![[0.5; 2]; frames], 0.8).len(), frames);
+        }
+    }
+
+    #[test]
+    fn bursts_clicks_and_peaks_between_samples_are_held() {
+        // A quarter of the sample rate, at 45 degrees: samples at 0.71 of the real peak.
+        let between = |i: usize| (std::f32::consts::FRAC_PI_2 * i as f32 + 0.785).sin() * 1.4;
+        let mut seed = 1u32;
+        let mut noise = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as f32 / 8_388_608.0 - 1.0
+        };
+        let mut signal: Vec<[f32; 2]> = (0..48_000)
+            .map(|i| match i / 6000 {
+                1 => [between(i), 0.1],
+                3 => [noise() * 3.0, noise() * 3.0],
+                6 => [(i as f32 * 0.01).sin() * 5.0, (i as f32 * 0.02).sin()],
+                _ => [noise() * 0.1, noise() * 0.1],
+            })
+            .collect();
+        signal[2000] = [4.0, -4.0];
+        signal[47_999] = [2.0, 2.0];
+        let out = limited(&signal, 0.8);
+        assert_eq!(out.len(), signal.len());
+        let peak = true_peak(&out);
+        assert!(peak <= 0.8 * 1.01, "{peak}");
+        assert!(peak > 0.7, "not squashed: {peak}");
+        // Both channels go down together, and recover within a second.
+        assert!(out[2000][0] > 0.7 && out[46_900][0].abs() < 0.11);
+    }
+}

@@ -176,6 +176,7 @@ fn what_is_printed_reads_back_but_for_secrets() {
     let mut settings = Settings::default();
     settings.store.kind = StoreKind::S3;
     settings.store.s3.bucket = "lessons".into();
+    settings.redis.url = Secret::new("redis://127.0.0.1:6379");
     let problems = from(&print(&settings), &[], &[]).unwrap_err().to_string();
     assert_eq!(problems.lines().count(), 1, "{problems}");
     let read = from(&print(&settings), &[], &[("redis.url", "redis://127.0.0.1:6379")]).unwrap();

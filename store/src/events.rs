@@ -1,12 +1,22 @@
 //! The event stream: what happened to recordings, in order, for whoever listens.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chalkstream_config as config;
+use redis::streams::{StreamId, StreamRangeReply, StreamReadReply};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::redis_link::{self, ANSWER, Again, Link};
 use crate::{Error, Result};
+
+/// Most events of one read.
+const PAGE: usize = 256;
+/// Longest single wait in Redis.
+const WAIT: Duration = Duration::from_secs(2);
+/// Time for a waiting read's answer: its wait and a margin.
+const READ_ANSWER: Duration = Duration::from_secs(5);
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,49 +76,191 @@ pub struct Position {
     pub id: String,
 }
 
-/// The event stream. Clones share connections; blocking reads have their own.
-#[derive(Clone)]
-pub struct Events {}
+/// The event stream.
+///
+/// A clone reads on a connection of its own, since a read that waits holds its connection up: a process has one
+/// clone for each of its readers (best one, that hands events on), not one for each of its viewers.
+pub struct Events {
+    inner: Arc<Inner>,
+    reads: Link,
+}
 
-fn soon<T>() -> Result<T> {
-    Err(Error::internal("not built yet"))
+struct Inner {
+    client: redis::Client,
+    stream: String,
+    epoch: String,
+    kept: u64,
+    writes: Link,
+}
+
+impl Clone for Events {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), reads: Link::new(self.inner.client.clone(), READ_ANSWER) }
+    }
 }
 
 impl Events {
     /// Does not connect before the first call.
-    pub fn connect(_settings: &config::Redis) -> Result<Self> {
-        Ok(Self {})
+    pub fn connect(settings: &config::Redis) -> Result<Self> {
+        let client = redis_link::client(settings)?;
+        let base = redis_link::base(settings);
+        let inner = Inner {
+            client: client.clone(),
+            stream: format!("{base}:events"),
+            epoch: format!("{base}:epoch"),
+            kept: settings.events_kept.max(1),
+            writes: Link::new(client.clone(), ANSWER),
+        };
+        Ok(Self { inner: Arc::new(inner), reads: Link::new(client, READ_ANSWER) })
     }
 
     /// Appends an event; answers its id.
     pub async fn publish(
         &self,
-        _tenant: &str,
-        _recording: &str,
-        _kind: EventKind,
-        _data: Value,
+        tenant: &str,
+        recording: &str,
+        kind: EventKind,
+        data: Value,
     ) -> Result<String> {
-        soon()
+        let mut command = redis::cmd("XADD");
+        command.arg(&self.inner.stream).arg("MAXLEN").arg("~").arg(self.inner.kept).arg("*");
+        command.arg("tenant").arg(tenant).arg("recording").arg(recording);
+        command.arg("kind").arg(kind.as_str()).arg("data").arg(data.to_string());
+        // Twice is one event told twice, which its readers must bear anyway.
+        self.inner.writes.query(&command, Again::Once).await
     }
 
-    /// At most 256 events after `id`, waiting up to `block` for the first. An `id` from before a loss of Redis
-    /// that is ahead of the new stream reads that one from its start.
-    pub async fn read_after(&self, _id: &str, _block: Duration) -> Result<Vec<Event>> {
-        soon()
+    /// At most 256 events after `id`, waiting up to `block` for the first. Where the stream was lost and begun
+    /// anew behind `id`, this reads the new one from its start.
+    pub async fn read_after(&self, id: &str, block: Duration) -> Result<Vec<Event>> {
+        let id = Id::parse(id)?;
+        let end = Instant::now() + block;
+        loop {
+            // Before each wait, which is short: a stream begun anew might never pass an id from its former life.
+            let after = match self.last().await? {
+                Some(last) if last < id => Id::default(),
+                _ => id,
+            };
+            let left = end.saturating_duration_since(Instant::now());
+            let events = self.read(after, left.min(WAIT)).await?;
+            if !events.is_empty() || left.is_zero() {
+                return Ok(events);
+            }
+        }
+    }
+
+    async fn read(&self, after: Id, wait: Duration) -> Result<Vec<Event>> {
+        let mut command = redis::cmd("XREAD");
+        command.arg("COUNT").arg(PAGE);
+        if !wait.is_zero() {
+            // BLOCK 0 would wait for ever.
+            command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
+        }
+        command.arg("STREAMS").arg(&self.inner.stream).arg(after.to_string());
+        let reply: Option<StreamReadReply> = self.reads.query(&command, Again::Once).await?;
+        let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|stream| stream.ids);
+        Ok(entries.filter_map(|entry| event(&entry)).collect())
     }
 
     /// Id of the newest event; `0-0` where there is none.
     pub async fn latest_id(&self) -> Result<String> {
-        soon()
+        Ok(self.last().await?.unwrap_or_default().to_string())
+    }
+
+    async fn last(&self) -> Result<Option<Id>> {
+        self.end_of_stream("XREVRANGE", "+", "-").await
+    }
+
+    async fn first(&self) -> Result<Option<Id>> {
+        self.end_of_stream("XRANGE", "-", "+").await
+    }
+
+    async fn end_of_stream(&self, verb: &str, from: &str, to: &str) -> Result<Option<Id>> {
+        let mut command = redis::cmd(verb);
+        command.arg(&self.inner.stream).arg(from).arg(to).arg("COUNT").arg(1);
+        let reply: StreamRangeReply = self.inner.writes.query(&command, Again::Once).await?;
+        reply.ids.first().map(|entry| Id::parse(&entry.id)).transpose()
     }
 
     /// Where the stream is now.
     pub async fn position(&self) -> Result<Position> {
-        soon()
+        // Names this life of Redis's data, unless it has a name.
+        let fresh = uuid::Uuid::now_v7().to_string();
+        let mut command = redis::cmd("SET");
+        command.arg(&self.inner.epoch).arg(&fresh).arg("NX").arg("GET");
+        let named: Option<String> = self.inner.writes.query(&command, Again::Once).await?;
+        Ok(Position { epoch: named.unwrap_or(fresh), id: self.latest_id().await? })
     }
 
     /// True where every event after `position` can still be read; else a reader must catch up from storage.
-    pub async fn covers(&self, _position: &Position) -> Result<bool> {
-        soon()
+    pub async fn covers(&self, position: &Position) -> Result<bool> {
+        let id = Id::parse(&position.id)?;
+        let now = self.position().await?;
+        if now.epoch != position.epoch || Id::parse(&now.id)? < id {
+            return Ok(false);
+        }
+        // The newest is never trimmed, and the oldest one kept tells what was.
+        match self.first().await? {
+            None => Ok(id == Id::default()),
+            Some(first) if first <= id => Ok(true),
+            Some(_) => self.nothing_trimmed().await,
+        }
+    }
+
+    async fn nothing_trimmed(&self) -> Result<bool> {
+        let mut command = redis::cmd("XINFO");
+        command.arg("STREAM").arg(&self.inner.stream);
+        let info: std::collections::HashMap<String, redis::Value> =
+            self.inner.writes.query(&command, Again::Once).await?;
+        let number = |name: &str| match info.get(name) {
+            Some(redis::Value::Int(n)) => Some(*n),
+            _ => None,
+        };
+        Ok(number("entries-added").is_some() && number("entries-added") == number("length"))
     }
 }
+
+/// An event of a stream's entry; `None` (logged) where it is not one of ours.
+fn event(entry: &StreamId) -> Option<Event> {
+    let text = |field: &str| entry.get::<String>(field);
+    let made = (|| {
+        Some(Event {
+            id: entry.id.clone(),
+            tenant: text("tenant")?,
+            recording: text("recording")?,
+            kind: serde_json::from_value(Value::String(text("kind")?)).ok()?,
+            data: serde_json::from_str(&text("data")?).ok()?,
+            at_ms: Id::parse(&entry.id).ok()?.ms,
+        })
+    })();
+    if made.is_none() {
+        tracing::warn!(id = %entry.id, "event {} cannot be read, it is left out", entry.id);
+    }
+    made
+}
+
+/// An entry's id: time in ms, and a number within that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Id {
+    ms: u64,
+    number: u64,
+}
+
+impl Id {
+    fn parse(text: &str) -> Result<Self> {
+        let (ms, number) = text.split_once('-').unwrap_or((text, "0"));
+        match (ms.parse(), number.parse()) {
+            (Ok(ms), Ok(number)) => Ok(Self { ms, number }),
+            _ => Err(Error::invalid("not an event id")),
+        }
+    }
+}
+
+impl std::fmt::Display for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.ms, self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -162,9 +162,13 @@ pub fn revocations_prefix() -> String {
     format!("{SYSTEM}/revocations/")
 }
 
-/// One revocation; `digest` is the hex SHA-256 of what it is about.
-pub fn revocation_key(digest: &str) -> String {
-    format!("{SYSTEM}/revocations/{digest}.json")
+/// One revocation; `digest` is the hex SHA-256 of what it is about, and the time when it can be forgotten keeps
+/// a longer one apart from a shorter one of the same thing.
+pub fn revocation_key(digest: &str, until_ms: Option<i64>) -> String {
+    match until_ms {
+        Some(at) => format!("{SYSTEM}/revocations/{digest}.{at}.json"),
+        None => format!("{SYSTEM}/revocations/{digest}.json"),
+    }
 }
 
 #[cfg(test)]

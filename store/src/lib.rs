@@ -27,8 +27,8 @@ pub use keys::{ApiKey, NewApiKey, SigningKey};
 pub use objects::{Listed, ObjectBody, ObjectFacts, Objects, Part, Store, delete_prefix, open};
 pub use pending::Pending;
 pub use queue::{
-    FailOutcome, Fault, Heartbeat, JobFilter, JobSpec, JobState, JobView, Lease, Outcome, Progress, Queue,
-    Retry, RetryPolicy, StepFailure, StepSpec, StepState, StepView, Submitted,
+    CODE_WORKER_LOST, FailOutcome, Fault, Heartbeat, JobFilter, JobSpec, JobState, JobView, Lease, Outcome,
+    Progress, Queue, Retry, RetryPolicy, StepFailure, StepSpec, StepState, StepView, Submitted,
 };
 pub use recording::{
     Failure, Manifest, MediaFacts, Revision, SourceFacts, State, StepRecord, read_manifest, write_manifest,

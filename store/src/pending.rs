@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::queue::{JobSpec, Queue, Submitted};
-use crate::{Error, Kind, Result, Store, layout};
+use crate::{Error, Kind, Result, State, Store, layout, read_manifest};
 
 /// A marker's content: the job as it was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,9 +41,50 @@ pub async fn read(store: &Store, tenant: &str, recording: &str) -> Result<Option
     }
 }
 
-/// Marks and submits. Where this answers [`Kind::Unavailable`] and Redis was the one away, the marker is written,
-/// and the sweeper submits the job when Redis is back.
+/// Marks and submits; where the job's `dedupe` value already stands for another recording, answers that one and
+/// leaves nothing of this.
+///
+/// Where this fails with [`Kind::Unavailable`] because Redis is away, the marker is written: the upload may be
+/// acknowledged, and the sweeper submits the job when Redis is back.
 pub async fn submit(store: &Store, queue: &Queue, job: &JobSpec) -> Result<Submitted> {
+    if let Some(value) = &job.dedupe
+        && let Some(existing) = same(store, &job.tenant, value).await?
+        && existing != job.recording
+    {
+        return Ok(Submitted { recording: existing, created: false });
+    }
     mark(store, job).await?;
-    queue.submit(job).await
+    let submitted = queue.submit(job).await?;
+    if submitted.recording != job.recording {
+        clear(store, &job.tenant, &job.recording).await?;
+    }
+    if let Some(value) = &job.dedupe {
+        // Redis decided between two at once; both then write down the same.
+        let key = layout::dedupe_key(&job.tenant, value);
+        store.put(&key, Bytes::from(submitted.recording.clone())).await?;
+    }
+    Ok(submitted)
 }
+
+/// The recording that a deduplication value of a tenant stands for, told by storage alone. One that failed, was
+/// stopped or was removed stands for nothing.
+pub async fn same(store: &Store, tenant: &str, value: &str) -> Result<Option<String>> {
+    let recording = match store.get(&layout::dedupe_key(tenant, value)).await {
+        Ok(body) => String::from_utf8_lossy(&body).into_owned(),
+        Err(error) if error.kind == Kind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !layout::valid_recording(&recording) {
+        return Err(Error::corrupt("a deduplication record cannot be read"));
+    }
+    let manifest = read_manifest(store, tenant, &recording).await?;
+    let stands = match manifest.map(|manifest| manifest.state) {
+        Some(state) => !matches!(state, State::Failed | State::Cancelled | State::Deleted),
+        // Not written yet; or all of it was removed.
+        None => read(store, tenant, &recording).await?.is_some(),
+    };
+    Ok(stands.then_some(recording))
+}
+
+#[cfg(test)]
+mod tests;

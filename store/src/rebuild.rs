@@ -1,7 +1,13 @@
-//! Makes what Redis lost again from what storage holds.
+//! Makes what Redis lost again from what storage holds. Keys and revocations need nothing here:
+//! [`Authority`](crate::Authority) reads them from storage itself, and before a server answers anything.
 
-use crate::queue::{JobView, Queue};
-use crate::{Error, Result, Store};
+use crate::queue::{JobSpec, JobView, Queue, StepState};
+use crate::{Error, Kind, Manifest, Pending, Result, Store, layout, pending, read_manifest};
+
+/// A job that is over keeps its marker this long before it counts as forgotten by whoever ended it, in ms.
+const RECORDING_TAKES_MS: u64 = 30_000;
+/// Markers listed at a time.
+const PAGE: usize = 1_000;
 
 /// What a pass found and did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -10,24 +16,147 @@ pub struct Rebuilt {
     pub seen: u64,
     /// (tenant, recording) of those that had no job and now have one.
     pub enqueued: Vec<(String, String)>,
+    /// (tenant, recording) of those that turned out to be over: their marker was removed.
+    pub cleared: Vec<(String, String)>,
     /// Jobs that are over although their marker is still there: whoever ended them stopped before writing the
     /// manifest. The caller writes it and clears the marker.
     pub unrecorded: Vec<JobView>,
+    /// (tenant, recording) of those whose marker or manifest cannot be read. They need a person.
+    pub unreadable: Vec<(String, String)>,
 }
 
 /// Enqueues every pending recording that has no job, keeping finished steps and fences. Run at start and each
 /// minute; running it twice, or on two machines at once, changes nothing.
-pub async fn pending(_store: &Store, _queue: &Queue) -> Result<Rebuilt> {
-    Err(Error::internal("not built yet"))
+pub async fn pending(store: &Store, queue: &Queue) -> Result<Rebuilt> {
+    let mut done = Rebuilt::default();
+    let tenants = store.list_dirs("").await?;
+    for tenant in tenants.iter().filter(|tenant| layout::valid_tenant(tenant)) {
+        let prefix = layout::pending_prefix(tenant);
+        let mut after: Option<String> = None;
+        loop {
+            let page = store.list(&prefix, after.as_deref(), PAGE).await?;
+            for marker in &page {
+                let recording = marker.key.strip_prefix(&prefix).unwrap_or_default();
+                if !layout::valid_recording(recording) {
+                    continue;
+                }
+                done.seen += 1;
+                match one(store, queue, tenant, recording, &mut done).await {
+                    Ok(()) => {}
+                    // One that is broken must not keep the others waiting.
+                    Err(error) if matches!(error.kind, Kind::Corrupt | Kind::InvalidInput) => {
+                        tracing::error!(
+                            recording,
+                            kind = error.kind.as_str(),
+                            "recording {recording} cannot be enqueued: {error}"
+                        );
+                        done.unreadable.push((tenant.clone(), recording.to_string()));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(last.key.clone()),
+                _ => break,
+            }
+        }
+    }
+    Ok(done)
 }
 
-/// Enqueues one recording again from its manifest, although it may have ended: failed and cancelled steps are
-/// tried again, finished ones kept. `None` where there is no manifest.
-pub async fn resubmit(
-    _store: &Store,
-    _queue: &Queue,
-    _tenant: &str,
-    _recording: &str,
-) -> Result<Option<JobView>> {
-    Err(Error::internal("not built yet"))
+async fn one(store: &Store, queue: &Queue, tenant: &str, recording: &str, done: &mut Rebuilt) -> Result<()> {
+    let named = || (tenant.to_string(), recording.to_string());
+    if let Some(job) = queue.job(tenant, recording).await? {
+        let since = now_ms().saturating_sub(job.finished_at_ms.unwrap_or(u64::MAX));
+        if job.state.is_terminal() && since > RECORDING_TAKES_MS {
+            done.unrecorded.push(job);
+        }
+        return Ok(());
+    }
+    // Removed since it was listed: the recording is over.
+    let Some(marker) = pending::read(store, tenant, recording).await? else { return Ok(()) };
+    let manifest = read_manifest(store, tenant, recording).await?;
+    if manifest.as_ref().is_some_and(|manifest| manifest.state.is_terminal()) {
+        pending::clear(store, tenant, recording).await?;
+        done.cleared.push(named());
+        return Ok(());
+    }
+    if restore(queue, marker, manifest, tenant, recording, false).await? {
+        done.enqueued.push(named());
+    }
+    Ok(())
 }
+
+/// Enqueues one recording again, although it may have ended: failed and cancelled steps are tried again, finished
+/// ones kept. `None` where nothing is known of it.
+pub async fn resubmit(
+    store: &Store,
+    queue: &Queue,
+    tenant: &str,
+    recording: &str,
+) -> Result<Option<JobView>> {
+    if let Some(job) = queue.retry(tenant, recording).await? {
+        return Ok(Some(job));
+    }
+    let manifest = read_manifest(store, tenant, recording).await?;
+    let marker = match (pending::read(store, tenant, recording).await?, &manifest) {
+        (Some(marker), _) => marker,
+        (None, Some(manifest)) if !manifest.steps.is_empty() => {
+            let job = from_manifest(manifest);
+            pending::mark(store, &job).await?;
+            Pending { version: 1, job }
+        }
+        _ => return Ok(None),
+    };
+    restore(queue, marker, manifest, tenant, recording, true).await?;
+    queue.job(tenant, recording).await
+}
+
+/// Puts a job together from its marker (what was asked for) and its manifest (what came of it).
+async fn restore(
+    queue: &Queue,
+    marker: Pending,
+    manifest: Option<Manifest>,
+    tenant: &str,
+    recording: &str,
+    again: bool,
+) -> Result<bool> {
+    let mut job = marker.job;
+    if job.tenant != tenant || job.recording != recording {
+        return Err(Error::corrupt("a pending marker names another recording"));
+    }
+    let Some(mut manifest) = manifest else {
+        return queue.submit(&job).await.map(|submitted| submitted.created);
+    };
+    if again {
+        manifest.steps.values_mut().filter(|step| step.state == StepState::Failed).for_each(|step| {
+            step.state = StepState::Waiting;
+        });
+    }
+    if !manifest.steps.is_empty() {
+        job.steps = from_manifest(&manifest).steps;
+    }
+    let created_at_ms = u64::try_from(manifest.created_at.as_millisecond()).unwrap_or_default();
+    queue
+        .restore(&job, &manifest.steps, manifest.fence, created_at_ms)
+        .await
+        .map(|submitted| submitted.created)
+}
+
+fn from_manifest(manifest: &Manifest) -> JobSpec {
+    JobSpec {
+        tenant: manifest.tenant.clone(),
+        recording: manifest.recording.clone(),
+        steps: manifest.steps.iter().map(|(name, record)| record.spec(name)).collect(),
+        due_at_ms: manifest.due_at_ms,
+        dedupe: manifest.dedupe.clone(),
+        traceparent: manifest.traceparent.clone(),
+    }
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

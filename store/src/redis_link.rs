@@ -1,1 +1,178 @@
-//! One connection to Redis that comes back.
+//! One connection to Redis that comes back, and answers quickly that it is away.
+//!
+//! Made here rather than taken from the client library: its manager keeps the answer of a failed reconnect for
+//! good where that was not an I/O error, such as LOADING while a restarted Redis reads its file.
+
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script};
+use redis::{ServerErrorKind, Value};
+use tokio::sync::Mutex;
+
+use crate::{Error, Kind, Result};
+
+/// Time to connect.
+const CONNECT: Duration = Duration::from_secs(1);
+/// Time for an answer to a command that does not block.
+pub(crate) const ANSWER: Duration = Duration::from_secs(3);
+/// After a failed connect, calls within this time fail at once instead of queueing up behind another try.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// One connection, shared by all callers, replaced when it breaks.
+pub(crate) struct Link {
+    client: Client,
+    answer: Duration,
+    slot: Mutex<Slot>,
+}
+
+#[derive(Default)]
+struct Slot {
+    /// Counts connections, so that a late failure on an old one does not drop its successor.
+    number: u64,
+    open: Option<MultiplexedConnection>,
+    failed: Option<Instant>,
+}
+
+/// What a call does when the connection turns out to be broken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// Sends the command once more on a new connection: doing it twice is harmless.
+    Once,
+    /// Reports it: the command may have been carried out.
+    Never,
+}
+
+impl Link {
+    /// A link that connects on its first use and waits `answer` for replies (a blocking read waits longer than
+    /// the library's half a second).
+    pub(crate) fn new(client: Client, answer: Duration) -> Self {
+        Self { client, answer, slot: Mutex::default() }
+    }
+
+    /// Sends a command.
+    pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd, again: Again) -> Result<T> {
+        let value = match self.send(command).await {
+            Err(error) if again == Again::Once && error.is_connection_dropped() => self.send(command).await,
+            answered => answered,
+        };
+        value.and_then(|value| redis::from_redis_value(value).map_err(RedisError::from)).map_err(from_redis)
+    }
+
+    /// Runs a script by its hash; sends its text where Redis does not know it (yet, or any more).
+    pub(crate) async fn script<T: FromRedisValue>(
+        &self,
+        script: &Text,
+        base: &str,
+        args: &[String],
+        again: Again,
+    ) -> Result<T> {
+        let command = |verb: &str, text: &str| {
+            let mut command = redis::cmd(verb);
+            command.arg(text).arg(1).arg(base).arg(args);
+            command
+        };
+        match self.query(&command("EVALSHA", script.hash.get_hash()), again).await {
+            Err(error) if error.message == NO_SCRIPT => {
+                self.query(&command("EVAL", script.text), again).await
+            }
+            answered => answered,
+        }
+    }
+
+    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        let (number, mut connection) = self.connection().await?;
+        // The library's own limit applies too; this one also ends a call whose connection never gets the bytes out.
+        let sent = tokio::time::timeout(self.answer, command.query_async::<Value>(&mut connection));
+        let answered = sent.await.unwrap_or_else(|_| Err(away("redis did not answer in time")));
+        if let Err(error) = &answered
+            && (error.is_unrecoverable_error() || error.is_io_error())
+        {
+            let mut slot = self.slot.lock().await;
+            if slot.number == number {
+                slot.open = None;
+            }
+        }
+        answered
+    }
+
+    async fn connection(&self) -> RedisResult<(u64, MultiplexedConnection)> {
+        let mut slot = self.slot.lock().await;
+        if let Some(open) = &slot.open {
+            return Ok((slot.number, open.clone()));
+        }
+        if slot.failed.is_some_and(|at| at.elapsed() < PAUSE) {
+            return Err(away("redis was away a moment ago"));
+        }
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(Some(self.answer));
+        let connect = self.client.get_multiplexed_async_connection_with_config(&config);
+        match tokio::time::timeout(2 * CONNECT, connect).await {
+            Ok(Ok(open)) => {
+                *slot = Slot { number: slot.number + 1, open: Some(open.clone()), failed: None };
+                Ok((slot.number, open))
+            }
+            Ok(Err(error)) => {
+                slot.failed = Some(Instant::now());
+                Err(error)
+            }
+            Err(_) => {
+                slot.failed = Some(Instant::now());
+                Err(away("redis did not answer in time"))
+            }
+        }
+    }
+}
+
+/// A script's text and hash.
+pub(crate) struct Text {
+    text: &'static str,
+    hash: Script,
+}
+
+impl Text {
+    pub(crate) fn new(text: &'static str) -> Self {
+        Self { text, hash: Script::new(text) }
+    }
+}
+
+const NO_SCRIPT: &str = "redis does not know the script";
+
+fn away(what: &'static str) -> RedisError {
+    RedisError::from((ErrorKind::Io, what))
+}
+
+/// Whether a failure passes: everything that has to do with the way there, or with a server that is starting,
+/// full or being replaced.
+fn from_redis(error: RedisError) -> Error {
+    let (kind, message) = match error.kind() {
+        ErrorKind::Io => (Kind::Unavailable, "redis is away"),
+        ErrorKind::Server(ServerErrorKind::NoScript) => (Kind::Internal, NO_SCRIPT),
+        ErrorKind::Server(
+            ServerErrorKind::BusyLoading
+            | ServerErrorKind::TryAgain
+            | ServerErrorKind::ClusterDown
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::ReadOnly,
+        ) => (Kind::Unavailable, "redis is not ready"),
+        _ if matches!(error.code(), Some("OOM" | "MISCONF" | "BUSY")) => {
+            (Kind::Unavailable, "redis takes no writes")
+        }
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
+            (Kind::Corrupt, "redis answered something else")
+        }
+        _ => (Kind::Internal, "redis refused a command"),
+    };
+    Error::new(kind, message).with_source(error)
+}
+
+/// Opens a client; nothing is sent yet. The URL may hold a password, so it is in no error.
+pub(crate) fn client(settings: &chalkstream_config::Redis) -> Result<Client> {
+    Client::open(settings.url.expose()).map_err(|_| Error::invalid("redis.url cannot be read"))
+}
+
+/// Prefix of every key, in a hash tag so that all lie in one slot.
+pub(crate) fn base(settings: &chalkstream_config::Redis) -> String {
+    format!("{{{}}}", settings.prefix)
+}

@@ -1,1 +1,19 @@
-//! Test helpers.
+//! What the tests run against: a real `redis-server`, and a real S3 API in this process that can be told to fail.
+
+mod redis_server;
+mod s3_server;
+
+pub(crate) use redis_server::RedisServer;
+pub(crate) use s3_server::S3Server;
+
+use std::sync::Arc;
+
+use crate::Store;
+use crate::objects::FsObjects;
+
+/// Objects in a folder that goes with the test.
+pub(crate) async fn folder() -> (Store, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Store = Arc::new(FsObjects::open(folder.path()).await.unwrap());
+    (store, folder)
+}

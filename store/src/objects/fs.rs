@@ -1,79 +1,321 @@
-//! Objects as files in a folder.
+//! Objects as files in a folder: for one machine, and for `up`.
+//!
+//! A write goes to a temporary file beside the objects, is flushed to the disk, gets its name by a rename, and
+//! the folder that then names it is flushed as well: what answered is there after a power cut.
 
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
+use tokio_util::io::ReaderStream;
 
-use super::{Listed, ObjectBody, ObjectFacts, Objects, Part};
-use crate::{Error, Result};
+use super::key::check_prefix;
+use super::{
+    GET_MAX_BYTES, Listed, ObjectBody, ObjectFacts, Objects, Part, check_key, fs_parts, fs_walk, hex,
+};
+use crate::{Error, Kind, Result};
+
+/// Temporary files. No key begins with a dot, so none reaches it.
+const TMP: &str = ".tmp";
+/// Bytes read at a time.
+const CHUNK: usize = 256 << 10;
+/// As with S3's default part size, so that uploads behave alike on both.
+const PART_BYTES: u64 = 8 << 20;
+/// Temporary files of a process that stopped are removed when the folder is opened after this time.
+const TMP_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// Objects as files in a folder.
+#[derive(Clone)]
 pub struct FsObjects {
-    root: PathBuf,
+    pub(super) root: PathBuf,
 }
 
 impl FsObjects {
-    /// Opens (and makes) the folder.
+    /// Opens the folder, and makes it where there is none.
     pub async fn open(root: &Path) -> Result<Self> {
-        Ok(Self { root: root.into() })
+        if root.as_os_str().is_empty() {
+            return Err(Error::invalid("store.path is not set"));
+        }
+        let store = Self { root: root.to_path_buf() };
+        store
+            .blocking(|store| {
+                std::fs::create_dir_all(store.root.join(TMP))
+                    .map_err(|e| Error::io("cannot make the folder", e))?;
+                store.sweep_tmp();
+                Ok(())
+            })
+            .await?;
+        Ok(store)
+    }
+
+    /// Runs file work where it may block.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || work(&store))
+            .await
+            .map_err(|e| Error::internal("file work stopped").with_source(e))?
+    }
+
+    pub(super) fn path(&self, key: &str) -> Result<PathBuf> {
+        check_key(key)?;
+        Ok(self.root.join(key))
+    }
+
+    /// A new temporary file, and its path.
+    pub(super) fn tmp(&self) -> Result<(File, PathBuf)> {
+        let path = self.root.join(TMP).join(uuid::Uuid::now_v7().to_string());
+        let file = File::create_new(&path).map_err(|e| Error::io("cannot make a temporary file", e))?;
+        Ok((file, path))
+    }
+
+    /// Flushes a temporary file and gives it its name.
+    pub(super) fn publish(&self, file: File, tmp: &Path, target: &Path) -> Result<()> {
+        let published = (|| {
+            file.sync_all()?;
+            let folder = target.parent().unwrap_or(&self.root);
+            // A delete may remove the folder between its making and the rename: then it is made again.
+            for _ in 0..20 {
+                self.make_folder(folder)?;
+                match std::fs::rename(tmp, target) {
+                    Ok(()) => return File::open(folder)?.sync_all(),
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                    Err(e) => return Err(e),
+                }
+            }
+            Err(io::Error::from(io::ErrorKind::NotFound))
+        })();
+        published.map_err(|e| {
+            let _ = std::fs::remove_file(tmp);
+            Error::io("cannot write an object", e)
+        })
+    }
+
+    /// Makes a folder under the root, flushing each one that names a new one.
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        if folder.is_dir() {
+            return Ok(());
+        }
+        if let Some(parent) = folder.parent()
+            && folder != self.root
+        {
+            self.make_folder(parent)?;
+            match std::fs::create_dir(folder) {
+                Ok(()) => File::open(parent)?.sync_all()?,
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    fn sweep_tmp(&self) {
+        let now = SystemTime::now();
+        let entries = std::fs::read_dir(self.root.join(TMP)).into_iter().flatten().flatten();
+        for entry in entries {
+            let old =
+                entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| now.duration_since(at).ok());
+            if old.is_some_and(|age| age > TMP_KEPT) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
     }
 }
 
-fn soon<T>() -> Result<T> {
-    Err(Error::internal("not built yet"))
+/// An existing object's file and size.
+fn open_object(path: &Path) -> Result<(File, u64)> {
+    let file = File::open(path).map_err(no_object)?;
+    let facts = file.metadata().map_err(no_object)?;
+    if !facts.is_file() {
+        return Err(Error::not_found("no such object"));
+    }
+    Ok((file, facts.len()))
+}
+
+/// A part of the path that is a file means that the object is not there, as on S3.
+pub(super) fn no_object(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::not_found("no such object"),
+        _ => Error::io("cannot read an object", error),
+    }
+}
+
+/// Copies and hashes.
+fn copy(from: &mut File, to: &mut File) -> io::Result<ObjectFacts> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; CHUNK];
+    let mut size_bytes = 0;
+    loop {
+        let n = from.read(&mut buffer)?;
+        if n == 0 {
+            return Ok(ObjectFacts { size_bytes, sha256: hex(&hash.finalize()) });
+        }
+        hash.update(&buffer[..n]);
+        to.write_all(&buffer[..n])?;
+        size_bytes += n as u64;
+    }
 }
 
 #[async_trait]
 impl Objects for FsObjects {
-    async fn put(&self, _key: &str, _body: Bytes) -> Result<()> {
-        soon()
+    async fn put(&self, key: &str, body: Bytes) -> Result<()> {
+        let target = self.path(key)?;
+        self.blocking(move |store| {
+            let (mut file, tmp) = store.tmp()?;
+            if let Err(e) = file.write_all(&body) {
+                let _ = std::fs::remove_file(&tmp);
+                return Err(Error::io("cannot write an object", e));
+            }
+            store.publish(file, &tmp, &target)
+        })
+        .await
     }
-    async fn put_file(&self, _key: &str, _path: &Path) -> Result<ObjectFacts> {
-        soon()
+
+    async fn put_file(&self, key: &str, path: &Path) -> Result<ObjectFacts> {
+        let target = self.path(key)?;
+        let path = path.to_path_buf();
+        self.blocking(move |store| {
+            let mut from = File::open(&path).map_err(|e| Error::io("cannot read the file to store", e))?;
+            let (mut file, tmp) = store.tmp()?;
+            let facts = copy(&mut from, &mut file).map_err(|e| {
+                let _ = std::fs::remove_file(&tmp);
+                Error::io("cannot write an object", e)
+            })?;
+            store.publish(file, &tmp, &target)?;
+            Ok(facts)
+        })
+        .await
     }
-    async fn get(&self, _key: &str) -> Result<Bytes> {
-        soon()
+
+    async fn get(&self, key: &str) -> Result<Bytes> {
+        let path = self.path(key)?;
+        self.blocking(move |_| {
+            let (file, size_bytes) = open_object(&path)?;
+            if size_bytes > GET_MAX_BYTES {
+                return Err(Error::invalid("the object is too large to be read whole"));
+            }
+            let mut body = Vec::with_capacity(size_bytes as usize);
+            // An object is never changed, only replaced: the open file stays what it was.
+            file.take(GET_MAX_BYTES)
+                .read_to_end(&mut body)
+                .map_err(|e| Error::io("cannot read an object", e))?;
+            Ok(Bytes::from(body))
+        })
+        .await
     }
-    async fn read(&self, _key: &str, _range: Option<Range<u64>>) -> Result<ObjectBody> {
-        soon()
+
+    async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<ObjectBody> {
+        let path = self.path(key)?;
+        let (file, length) = self
+            .blocking(move |_| {
+                let (mut file, size_bytes) = open_object(&path)?;
+                let range = super::clamp(range, size_bytes)?;
+                file.seek(SeekFrom::Start(range.start)).map_err(|e| Error::io("cannot read an object", e))?;
+                Ok((file, range.end - range.start))
+            })
+            .await?;
+        let bytes = tokio::io::AsyncReadExt::take(tokio::fs::File::from_std(file), length);
+        let stream = ReaderStream::with_capacity(bytes, CHUNK)
+            .map(|read| read.map_err(|e| Error::io("cannot read an object", e)))
+            .boxed();
+        Ok(ObjectBody { size_bytes: length, stream: super::exactly(stream, length) })
     }
-    async fn head(&self, _key: &str) -> Result<u64> {
-        soon()
+
+    async fn head(&self, key: &str) -> Result<u64> {
+        let path = self.path(key)?;
+        self.blocking(move |_| {
+            let facts = std::fs::metadata(path).map_err(no_object)?;
+            if facts.is_file() { Ok(facts.len()) } else { Err(Error::not_found("no such object")) }
+        })
+        .await
     }
-    async fn list(&self, _prefix: &str, _after: Option<&str>, _limit: usize) -> Result<Vec<Listed>> {
-        soon()
+
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Listed>> {
+        check_prefix(prefix)?;
+        let (prefix, after) = (prefix.to_string(), after.unwrap_or_default().to_string());
+        self.blocking(move |store| fs_walk::list(&store.root, &prefix, &after, limit)).await
     }
-    async fn list_dirs(&self, _prefix: &str) -> Result<Vec<String>> {
-        soon()
+
+    async fn list_dirs(&self, prefix: &str) -> Result<Vec<String>> {
+        super::check_folder(prefix)?;
+        let prefix = prefix.to_string();
+        self.blocking(move |store| fs_walk::list_dirs(&store.root, &prefix)).await
     }
-    async fn delete(&self, _key: &str) -> Result<()> {
-        soon()
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        let path = self.path(key)?;
+        self.blocking(move |store| {
+            match std::fs::remove_file(&path) {
+                Ok(()) => {}
+                Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    return Ok(());
+                }
+                Err(_) if path.is_dir() => return Ok(()),
+                Err(e) => return Err(Error::io("cannot remove an object", e)),
+            }
+            // Folders are not objects: those left empty go too.
+            let mut folder = path.parent();
+            while let Some(empty) = folder.filter(|f| *f != store.root) {
+                if std::fs::remove_dir(empty).is_err() {
+                    break;
+                }
+                folder = empty.parent();
+            }
+            Ok(())
+        })
+        .await
     }
-    async fn create_multipart(&self, _key: &str) -> Result<String> {
-        soon()
+
+    async fn create_multipart(&self, key: &str) -> Result<String> {
+        let target = self.path(key)?;
+        self.blocking(move |store| fs_parts::create(store, &target)).await
     }
-    async fn put_part(&self, _key: &str, _upload: &str, _number: u32, _body: Bytes) -> Result<Part> {
-        soon()
+
+    async fn put_part(&self, key: &str, upload: &str, number: u32, body: Bytes) -> Result<Part> {
+        self.path(key)?;
+        super::check_part_number(number)?;
+        let upload = upload.to_string();
+        self.blocking(move |store| fs_parts::put(store, &upload, number, &body)).await
     }
-    async fn complete_multipart(&self, _key: &str, _upload: &str, _parts: &[Part]) -> Result<()> {
-        soon()
+
+    async fn complete_multipart(&self, key: &str, upload: &str, parts: &[Part]) -> Result<()> {
+        let target = self.path(key)?;
+        super::check_parts(parts)?;
+        let (upload, parts) = (upload.to_string(), parts.to_vec());
+        self.blocking(move |store| fs_parts::complete(store, &upload, &parts, &target)).await
     }
-    async fn abort_multipart(&self, _key: &str, _upload: &str) -> Result<()> {
-        soon()
+
+    async fn abort_multipart(&self, key: &str, upload: &str) -> Result<()> {
+        self.path(key)?;
+        let upload = upload.to_string();
+        self.blocking(move |store| fs_parts::abort(store, &upload)).await
     }
-    async fn presign_get(&self, _key: &str, _valid: Duration) -> Result<Option<String>> {
-        soon()
+
+    async fn presign_get(&self, key: &str, _valid: Duration) -> Result<Option<String>> {
+        self.path(key).map(|_| None)
     }
+
     fn min_part_bytes(&self) -> u64 {
-        8 << 20
+        PART_BYTES
     }
+
     fn local_path(&self, key: &str) -> Option<PathBuf> {
-        super::check_key(key).ok().map(|()| self.root.join(key))
+        self.path(key).ok()
     }
+
     async fn probe(&self) -> Result<()> {
-        soon()
+        self.blocking(|store| match std::fs::metadata(store.root.join(TMP)) {
+            Ok(facts) if facts.is_dir() => Ok(()),
+            _ => Err(Error::new(Kind::Unavailable, "the storage folder is not there")),
+        })
+        .await
     }
 }

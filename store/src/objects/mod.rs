@@ -1,8 +1,12 @@
 //! Object storage: one trait, two backends (a folder, a bucket behind the S3 API), one contract for both.
 
 mod fs;
+mod fs_parts;
+mod fs_walk;
 mod key;
 mod s3;
+mod s3_client;
+mod s3_read;
 
 #[cfg(test)]
 mod contract;
@@ -163,4 +167,63 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(out, "{byte:02x}");
         out
     })
+}
+
+/// Refuses what is not a folder: empty, or the beginning of a key that ends with a slash.
+fn check_folder(prefix: &str) -> Result<()> {
+    key::check_prefix(prefix)?;
+    if prefix.is_empty() || prefix.ends_with('/') {
+        Ok(())
+    } else {
+        Err(Error::invalid("not a folder of objects"))
+    }
+}
+
+fn check_part_number(number: u32) -> Result<()> {
+    if (1..=10_000).contains(&number) { Ok(()) } else { Err(Error::invalid("not a part number")) }
+}
+
+/// Parts that can be joined: at least one, in order.
+fn check_parts(parts: &[Part]) -> Result<()> {
+    if !parts.is_empty() && parts.is_sorted_by(|a, b| a.number < b.number) {
+        Ok(())
+    } else {
+        Err(Error::invalid("an upload needs parts, in order"))
+    }
+}
+
+/// The range that is really there.
+fn clamp(range: Option<Range<u64>>, size_bytes: u64) -> Result<Range<u64>> {
+    let Some(range) = range else { return Ok(0..size_bytes) };
+    let end = range.end.min(size_bytes);
+    if range.start > range.end
+        || range.start > size_bytes
+        || (range.start == size_bytes && range.end > range.start)
+    {
+        return Err(Error::invalid("the range lies outside the object"));
+    }
+    Ok(range.start..end)
+}
+
+/// The same stream, with an error at its end where it was shorter than promised.
+fn exactly(stream: BoxStream<'static, Result<Bytes>>, size_bytes: u64) -> BoxStream<'static, Result<Bytes>> {
+    use futures_util::StreamExt;
+    let left = size_bytes;
+    futures_util::stream::unfold((stream, left, false), |(mut stream, left, over)| async move {
+        if over {
+            return None;
+        }
+        match stream.next().await {
+            Some(Ok(bytes)) => {
+                let left = left.saturating_sub(bytes.len() as u64);
+                Some((Ok(bytes), (stream, left, false)))
+            }
+            Some(Err(error)) => Some((Err(error), (stream, left, true))),
+            None if left > 0 => {
+                Some((Err(Error::corrupt("an object is shorter than it was")), (stream, left, true)))
+            }
+            None => None,
+        }
+    })
+    .boxed()
 }

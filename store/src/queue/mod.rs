@@ -1,25 +1,64 @@
 //! The job queue and the step graph on Redis.
 //!
 //! Every change is one Lua script, so it happens whole or not at all; every result is accepted only under the
-//! fencing number of the lease it was made under. All keys share one hash tag.
+//! fencing number of the lease it was made under. All keys share one hash tag. What is kept where is told in
+//! `lua/common.lua`.
 
+mod scripts;
 mod types;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chalkstream_config as config;
 use serde_json::Value;
 
 pub use types::*;
+use wire::{Fields, job_id};
 
-use crate::{Error, Result};
+use crate::redis_link::{self, ANSWER, Again, Link, Text};
+use crate::{Error, Failure, Kind, Result, StepRecord, layout};
+
+/// Jobs that are done or cancelled stay known this long, in ms.
+const FINISHED_KEPT_MS: u64 = 24 * 3_600_000;
+/// Dead letters do, in ms.
+const DEAD_KEPT_MS: u64 = 30 * 24 * 3_600_000;
+/// Deduplication values do, in ms; storage knows them for longer.
+const DEDUPE_KEPT_MS: u64 = 7 * 24 * 3_600_000;
+/// Code of a step whose worker stopped answering once too often.
+pub const CODE_WORKER_LOST: &str = "worker_lost";
 
 /// The job queue. Clones share connections.
+///
+/// Every call answers within seconds: with [`Kind::Unavailable`] where Redis is away.
 #[derive(Clone)]
 pub struct Queue {
+    inner: Arc<Inner>,
     policy: RetryPolicy,
 }
 
-fn soon<T>() -> Result<T> {
-    Err(Error::internal("not built yet"))
+struct Inner {
+    base: String,
+    main: Link,
+    /// A connection of its own: a heartbeat must not wait behind large results.
+    heartbeats: Link,
+}
+
+/// How full the queue is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Jobs that are not over.
+    pub open: u64,
+    /// Steps a worker has.
+    pub leased: u64,
+    /// Steps that wait for their next try.
+    pub delayed: u64,
+    /// Dead letters.
+    pub dead: u64,
 }
 
 impl Queue {
@@ -31,8 +70,14 @@ impl Queue {
     }
 
     /// Does not connect before the first call.
-    pub fn connect_lazy(_settings: &config::Redis) -> Result<Self> {
-        Ok(Self { policy: RetryPolicy::default() })
+    pub fn connect_lazy(settings: &config::Redis) -> Result<Self> {
+        let client = redis_link::client(settings)?;
+        let inner = Inner {
+            base: redis_link::base(settings),
+            main: Link::new(client.clone(), ANSWER),
+            heartbeats: Link::new(client, ANSWER),
+        };
+        Ok(Self { inner: Arc::new(inner), policy: RetryPolicy::default() })
     }
 
     /// With another retry policy.
@@ -43,82 +88,262 @@ impl Queue {
 
     /// Checks that Redis answers.
     pub async fn ping(&self) -> Result<()> {
-        soon()
+        let _: String = self.inner.main.query(&redis::cmd("PING"), Again::Once).await?;
+        Ok(())
     }
 
     /// Makes a job, unless this recording or this `dedupe` value already has one.
-    pub async fn submit(&self, _spec: &JobSpec) -> Result<Submitted> {
-        soon()
+    pub async fn submit(&self, spec: &JobSpec) -> Result<Submitted> {
+        self.put_job(spec, None, 0, None).await
+    }
+
+    /// Puts a job together again from what its manifest kept: finished steps stay finished, and fences go on
+    /// above `fence`.
+    pub async fn restore(
+        &self,
+        spec: &JobSpec,
+        kept: &BTreeMap<String, StepRecord>,
+        fence: u64,
+        created_at_ms: u64,
+    ) -> Result<Submitted> {
+        self.put_job(spec, Some(kept), fence, Some(created_at_ms)).await
+    }
+
+    async fn put_job(
+        &self,
+        spec: &JobSpec,
+        kept: Option<&BTreeMap<String, StepRecord>>,
+        fence: u64,
+        created_at_ms: Option<u64>,
+    ) -> Result<Submitted> {
+        layout::check_ids(&spec.tenant, &spec.recording)?;
+        if spec.steps.is_empty() {
+            return Err(Error::invalid("a job needs a step"));
+        }
+        let mut args = vec![
+            job_id(&spec.tenant, &spec.recording),
+            spec.tenant.clone(),
+            spec.recording.clone(),
+            spec.due_at_ms.map(|at| at.to_string()).unwrap_or_default(),
+            spec.dedupe.as_deref().map(hashed).unwrap_or_default(),
+            spec.traceparent.clone().unwrap_or_default(),
+            created_at_ms.map(|at| at.to_string()).unwrap_or_default(),
+            fence.to_string(),
+            DEDUPE_KEPT_MS.to_string(),
+        ];
+        wire::push_steps(&mut args, &spec.steps, kept)?;
+        let (recording, created): (String, String) = self.run(&scripts::SUBMIT, &args, Again::Never).await?;
+        if recording == "invalid" {
+            return Err(unknown_need());
+        }
+        Ok(Submitted { recording, created: created == "1" })
     }
 
     /// Gives the next ready step to a worker for `lease_ms`; `None` where there is none.
-    pub async fn lease(&self, _worker: &str, _lease_ms: u64) -> Result<Option<Lease>> {
-        soon()
+    ///
+    /// Steps of a lower `priority` go first whoever's they are; tenants take turns; within a tenant the job due
+    /// first, then the one submitted first.
+    pub async fn lease(&self, worker: &str, lease_ms: u64) -> Result<Option<Lease>> {
+        let args = [worker.to_string(), lease_ms.to_string(), self.policy.attempts.to_string()];
+        let reply: Vec<String> = self.run(&scripts::LEASE, &args, Again::Never).await?;
+        wire::lease(&reply)
     }
 
     /// Renews a lease for `lease_ms` from now, on a connection of its own.
     pub async fn heartbeat(
         &self,
-        _lease: &Lease,
-        _lease_ms: u64,
-        _progress: Option<Progress>,
+        lease: &Lease,
+        lease_ms: u64,
+        progress: Option<Progress>,
     ) -> Result<Heartbeat> {
-        soon()
+        let mut args = held(lease).to_vec();
+        args.push(lease_ms.to_string());
+        args.push(progress.map(|p| p.done_ms.to_string()).unwrap_or_default());
+        args.push(progress.map(|p| p.total_ms.to_string()).unwrap_or_default());
+        let link = &self.inner.heartbeats;
+        let told: String = link.script(&scripts::HEARTBEAT, &self.inner.base, &args, Again::Once).await?;
+        Ok(match told.as_str() {
+            "continue" => Heartbeat::Continue,
+            "cancelled" => Heartbeat::Cancelled,
+            _ => Heartbeat::Lost,
+        })
     }
 
-    /// Stores a step's result and adds steps. [`Kind::Lost`](crate::Kind::Lost) where the lease was given away.
-    pub async fn complete(&self, _lease: &Lease, _result: Value, _add_steps: &[StepSpec]) -> Result<JobView> {
-        soon()
+    /// Stores a step's result and adds steps (those of a name that is there already are left out).
+    /// [`Kind::Lost`] where the lease was given away; the same result twice is accepted once and answered twice.
+    pub async fn complete(&self, lease: &Lease, result: Value, add_steps: &[StepSpec]) -> Result<JobView> {
+        let mut args = held(lease).to_vec();
+        args.push(wire::json(&result)?);
+        wire::push_steps(&mut args, add_steps, None)?;
+        let (told, fields): (String, Fields) = self.run(&scripts::COMPLETE, &args, Again::Once).await?;
+        match told.as_str() {
+            "ok" => view(&fields),
+            "invalid" => Err(unknown_need()),
+            _ => Err(lost()),
+        }
     }
 
-    /// Reports a failed step. [`Kind::Lost`](crate::Kind::Lost) where the lease was given away.
-    pub async fn fail(&self, _lease: &Lease, _failure: &StepFailure) -> Result<FailOutcome> {
-        soon()
+    /// Reports a failed step. [`Kind::Lost`] where the lease was given away.
+    pub async fn fail(&self, lease: &Lease, failure: &StepFailure) -> Result<FailOutcome> {
+        let told = Failure {
+            code: failure.code.clone(),
+            message: failure.message.clone(),
+            step: lease.step.clone(),
+            fault: failure.fault,
+        };
+        let told = serde_json::to_string(&told)
+            .map_err(|e| Error::internal("a failure cannot be written as json").with_source(e))?;
+        let again = failure.fault != Fault::Input && failure.retry != Retry::Never;
+        let random = (crate::jitter::random_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        let mut args = held(lease).to_vec();
+        args.extend([
+            told,
+            u8::from(again).to_string(),
+            u8::from(failure.retry == Retry::Once).to_string(),
+            self.policy.attempts.to_string(),
+            self.policy.base_ms.to_string(),
+            self.policy.cap_ms.to_string(),
+            format!("{random:.15}"),
+        ]);
+        let (told, after_ms, fields): (String, u64, Fields) =
+            self.run(&scripts::FAIL, &args, Again::Never).await?;
+        let outcome = match told.as_str() {
+            "retry" => Outcome::Retry { after_ms },
+            "optional" => Outcome::OptionalFailed,
+            "job" => Outcome::JobFailed,
+            _ => return Err(lost()),
+        };
+        Ok(FailOutcome { job: view(&fields)?, outcome })
     }
 
-    /// Gives a step back untouched (the worker stops); the try is not counted.
-    pub async fn release(&self, _lease: &Lease) -> Result<()> {
-        soon()
+    /// Gives a step back untouched (the worker stops); the try is not counted. Nothing happens where the lease
+    /// was given away.
+    pub async fn release(&self, lease: &Lease) -> Result<()> {
+        let _: String = self.run(&scripts::RELEASE, &held(lease), Again::Once).await?;
+        Ok(())
     }
 
-    /// Stops a job that is not over; `None` where there is none.
-    pub async fn cancel(&self, _tenant: &str, _recording: &str) -> Result<Option<JobView>> {
-        soon()
+    /// Stops a job that is not over; `None` where there is none. From then on its workers' heartbeats answer
+    /// [`Heartbeat::Cancelled`].
+    pub async fn cancel(&self, tenant: &str, recording: &str) -> Result<Option<JobView>> {
+        let fields: Fields = self.run(&scripts::CANCEL, &[job_id(tenant, recording)], Again::Once).await?;
+        wire::job(&fields)
     }
 
-    /// Tries failed and cancelled steps again; `None` where there is no such job.
-    pub async fn retry(&self, _tenant: &str, _recording: &str) -> Result<Option<JobView>> {
-        soon()
+    /// Tries failed and cancelled steps of a job that is over again, with those that went on without them;
+    /// `None` where there is no such job (see [`crate::rebuild::resubmit`]).
+    pub async fn retry(&self, tenant: &str, recording: &str) -> Result<Option<JobView>> {
+        let fields: Fields = self.run(&scripts::RETRY, &[job_id(tenant, recording)], Again::Once).await?;
+        wire::job(&fields)
     }
 
     /// A job with its steps' inputs and results.
-    pub async fn job(&self, _tenant: &str, _recording: &str) -> Result<Option<JobView>> {
-        soon()
+    pub async fn job(&self, tenant: &str, recording: &str) -> Result<Option<JobView>> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(format!("{}:job:{}", self.inner.base, job_id(tenant, recording)));
+        wire::job(&self.inner.main.query(&command, Again::Once).await?)
     }
 
-    /// At most `limit` jobs, newest first, of one tenant or of all.
-    pub async fn jobs(
-        &self,
-        _tenant: Option<&str>,
-        _filter: JobFilter,
-        _limit: usize,
-    ) -> Result<Vec<JobView>> {
-        soon()
+    /// At most `limit` (and 1,000) jobs, newest first, of one tenant or of all; without inputs and results.
+    pub async fn jobs(&self, tenant: Option<&str>, filter: JobFilter, limit: usize) -> Result<Vec<JobView>> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let kind = match filter {
+            JobFilter::All => "all",
+            JobFilter::Failed => "dead",
+            JobFilter::Open => "open",
+        };
+        let index = tenant.map_or_else(|| kind.to_string(), |tenant| format!("{kind}:{tenant}"));
+        let args = [index, limit.min(1_000).to_string()];
+        let found: Vec<Fields> = self.run(&scripts::JOBS, &args, Again::Once).await?;
+        found.iter().filter_map(|fields| wire::job(fields).transpose()).collect()
     }
 
-    /// Takes back leases that ended more than `grace_ms` ago. Answers the jobs in which a step then failed for good.
-    pub async fn sweep(&self, _grace_ms: u64) -> Result<Vec<JobView>> {
-        soon()
+    /// Takes back leases that ended more than `grace_ms` ago, and forgets old jobs. Answers the jobs in which a
+    /// step then failed for good: their manifests are for the caller to write.
+    pub async fn sweep(&self, grace_ms: u64) -> Result<Vec<JobView>> {
+        let args = [
+            grace_ms.to_string(),
+            self.policy.attempts.to_string(),
+            CODE_WORKER_LOST.to_string(),
+            "The machine that worked on this recording stopped answering.".to_string(),
+            FINISHED_KEPT_MS.to_string(),
+            DEAD_KEPT_MS.to_string(),
+        ];
+        let mut failed = Vec::new();
+        // Each pass is a bounded piece of work for Redis; so is the number of passes of one call.
+        for _ in 0..100 {
+            let mut reply: Vec<redis::Value> = self.run(&scripts::SWEEP, &args, Again::Never).await?;
+            let more = reply.first().is_some_and(|more| *more == redis::Value::BulkString(b"1".to_vec()));
+            for value in reply.drain(..).skip(1) {
+                let fields: Fields = redis::from_redis_value(value)
+                    .map_err(|e| Error::corrupt("redis answered something else").with_source(e))?;
+                failed.extend(wire::job(&fields)?);
+            }
+            if !more {
+                break;
+            }
+        }
+        Ok(failed)
     }
 
-    /// Drops a job and all that is known of it.
-    pub async fn forget(&self, _tenant: &str, _recording: &str) -> Result<()> {
-        soon()
+    /// Drops a job and what it was deduplicated by. Its workers' heartbeats answer [`Heartbeat::Lost`].
+    pub async fn forget(&self, tenant: &str, recording: &str) -> Result<()> {
+        let args = [job_id(tenant, recording), recording.to_string()];
+        let _: String = self.run(&scripts::FORGET, &args, Again::Once).await?;
+        Ok(())
     }
 
-    /// Binds a value (an `Idempotency-Key`, say) to a recording, unless it is bound already; answers the one it
-    /// is bound to. Forgotten after seven days, or with the recording's job.
-    pub async fn claim(&self, _tenant: &str, _value: &str, _recording: &str) -> Result<String> {
-        soon()
+    /// Binds a value (an `Idempotency-Key`, say) to a recording of a tenant for seven days, unless it is bound
+    /// already; answers the recording it is bound to.
+    pub async fn claim(&self, tenant: &str, value: &str, recording: &str) -> Result<String> {
+        layout::check_ids(tenant, recording)?;
+        let mut command = redis::cmd("SET");
+        command.arg(format!("{}:claim:{tenant}:{}", self.inner.base, hashed(value)));
+        command.arg(recording).arg("NX").arg("GET").arg("PX").arg(DEDUPE_KEPT_MS);
+        let before: Option<String> = self.inner.main.query(&command, Again::Once).await?;
+        Ok(before.unwrap_or_else(|| recording.to_string()))
     }
+
+    /// How full the queue is.
+    pub async fn stats(&self) -> Result<QueueStats> {
+        let count = async |list: &str| -> Result<u64> {
+            let mut command = redis::cmd("ZCARD");
+            command.arg(format!("{}:{list}", self.inner.base));
+            self.inner.main.query(&command, Again::Once).await
+        };
+        Ok(QueueStats {
+            open: count("open").await?,
+            leased: count("leases").await?,
+            delayed: count("delayed").await?,
+            dead: count("dead").await?,
+        })
+    }
+
+    async fn run<T: redis::FromRedisValue>(&self, script: &Text, args: &[String], again: Again) -> Result<T> {
+        self.inner.main.script(script, &self.inner.base, args, again).await
+    }
+}
+
+/// What identifies a lease in a script.
+fn held(lease: &Lease) -> [String; 3] {
+    [job_id(&lease.tenant, &lease.recording), lease.step.clone(), lease.fence.to_string()]
+}
+
+/// Deduplication values may name people and may be long.
+fn hashed(value: &str) -> String {
+    crate::objects::sha256_hex(value.as_bytes())
+}
+
+fn view(fields: &Fields) -> Result<JobView> {
+    wire::job(fields)?.ok_or_else(|| Error::corrupt("the queue holds something that cannot be read"))
+}
+
+fn lost() -> Error {
+    Error::new(Kind::Lost, "the lease was given away")
+}
+
+fn unknown_need() -> Error {
+    Error::invalid("a step needs one that is not in its job")
 }

@@ -224,9 +224,6 @@ pub struct JobView {
     pub finished_at_ms: Option<u64>,
     /// When someone needs it, in ms since the epoch.
     pub due_at_ms: Option<u64>,
-    /// What it was deduplicated by.
-    #[serde(skip)]
-    pub dedupe: Option<String>,
     /// W3C trace context of the request that created it.
     pub traceparent: Option<String>,
     /// Why it failed, where it did.

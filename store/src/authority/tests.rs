@@ -1,0 +1,1 @@
+//! Keys and revocations are in force in time.

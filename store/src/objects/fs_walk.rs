@@ -1,0 +1,96 @@
+//! Lists a folder as if it were a bucket: keys in byte order, folders only where they hold an object.
+
+use std::io;
+use std::path::Path;
+
+use super::Listed;
+use crate::{Error, Result};
+
+/// At most `limit` objects whose key starts with `prefix` and is greater than `after`.
+pub(super) fn list(root: &Path, prefix: &str, after: &str, limit: usize) -> Result<Vec<Listed>> {
+    let mut found = Vec::new();
+    let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+    walk(root, &folder, &mut Walk { prefix, after, limit, found: &mut found })?;
+    Ok(found)
+}
+
+/// Names of the folders right under `prefix` that hold an object.
+pub(super) fn list_dirs(root: &Path, prefix: &str) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in entries(root, prefix)? {
+        if let Some(name) = entry.name.strip_suffix('/') {
+            let inside = format!("{prefix}{}", entry.name);
+            if !list(root, &inside, "", 1)?.is_empty() {
+                names.push(name.to_string());
+            }
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+struct Walk<'a> {
+    prefix: &'a str,
+    after: &'a str,
+    limit: usize,
+    found: &'a mut Vec<Listed>,
+}
+
+fn walk(root: &Path, folder: &str, walk_of: &mut Walk<'_>) -> Result<()> {
+    for entry in entries(root, folder)? {
+        if walk_of.found.len() >= walk_of.limit {
+            return Ok(());
+        }
+        let key = format!("{folder}{}", entry.name);
+        let Some(size_bytes) = entry.size_bytes else {
+            // A folder all of whose keys come before what is wanted, or none of whose can match, is not entered.
+            let done = walk_of.after > key.as_str() && !walk_of.after.starts_with(&key);
+            let fits = key.starts_with(walk_of.prefix) || walk_of.prefix.starts_with(&key);
+            if !done && fits {
+                walk(root, &key, walk_of)?;
+            }
+            continue;
+        };
+        if key.starts_with(walk_of.prefix) && key.as_str() > walk_of.after {
+            walk_of.found.push(Listed { key, size_bytes });
+        }
+    }
+    Ok(())
+}
+
+struct Entry {
+    /// With a slash at the end where it is a folder: that gives the byte order of whole keys (`a-b` < `a/b`).
+    name: String,
+    /// Of a file.
+    size_bytes: Option<u64>,
+}
+
+/// What lies in a folder, in the order of keys; nothing where there is no such folder. Hidden entries are ours.
+fn entries(root: &Path, folder: &str) -> Result<Vec<Entry>> {
+    let failed = |e| Error::io("cannot list objects", e);
+    let listing = match std::fs::read_dir(root.join(folder)) {
+        Ok(listing) => listing,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(e) => return Err(failed(e)),
+    };
+    let mut entries = Vec::new();
+    for entry in listing {
+        let entry = entry.map_err(failed)?;
+        let Some(name) = entry.file_name().to_str().map(String::from) else { continue };
+        if name.starts_with('.') {
+            continue;
+        }
+        match entry.metadata() {
+            Ok(facts) if facts.is_dir() => entries.push(Entry { name: name + "/", size_bytes: None }),
+            Ok(facts) => entries.push(Entry { name, size_bytes: Some(facts.len()) }),
+            // Removed since it was listed.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(failed(e)),
+        }
+    }
+    entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}

@@ -1,0 +1,1 @@
+//! One upload, one job.

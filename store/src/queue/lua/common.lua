@@ -1,0 +1,196 @@
+-- Prepended to every script of the queue. KEYS[1] is the prefix in its hash tag; every other key begins with
+-- it, so all lie in one slot. Replies and fields are plain strings: JSON passes through untouched (Lua's own
+-- would turn [] into {} and round large numbers).
+--
+-- job:{id}      hash; id = tenant/recording. tenant, recording, state, fence, created, due, finished, dedupe,
+--               traceparent, failure, names (step names, by spaces), and per step `{name}.{field}`: state, needs,
+--               optional, priority, input, attempts, crashes, fence, worker, result, failure, done, total
+-- ready:{priority}:{tenant}  what waits for a worker, by due time, then age     member = id|step
+-- turns:{priority}           tenants that have such, the one served longest ago first
+-- priorities                 priorities that have such
+-- leases, delayed            member = id|step, by the time they end
+-- all|open|dead[:{tenant}]   job ids by time: every one known, not over, failed
+-- finished                   ids of jobs over, by time: those to forget one day
+
+local base = KEYS[1]
+
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+
+-- Jobs without a due time come after all with one: beyond any time of day, still exact in a double.
+local no_due = 4e15
+
+-- Plain digits; tostring would write large numbers as 1.8e+15.
+local function digits(number) return string.format('%.0f', number) end
+
+local function job_key(id) return base .. ':job:' .. id end
+
+local function get(job, field) return redis.call('HGET', job, field) or nil end
+
+local function set(job, field, value) redis.call('HSET', job, field, value) end
+
+local function words(text)
+  local out = {}
+  for word in string.gmatch(text or '', '%S+') do out[#out + 1] = word end
+  return out
+end
+
+local function split_member(member)
+  local bar = string.find(member, '|', 1, true)
+  return string.sub(member, 1, bar - 1), string.sub(member, bar + 1)
+end
+
+-- Strictly rising per recording. The clock carries it over a loss of everything here.
+local function next_fence(job)
+  local fence = math.max(tonumber(get(job, 'fence') or '0') + 1, now)
+  set(job, 'fence', digits(fence))
+  return digits(fence)
+end
+
+local function index(kind, tenant, id, score)
+  redis.call('ZADD', base .. ':' .. kind, score, id)
+  redis.call('ZADD', base .. ':' .. kind .. ':' .. tenant, score, id)
+end
+
+local function unindex(kind, tenant, id)
+  redis.call('ZREM', base .. ':' .. kind, id)
+  redis.call('ZREM', base .. ':' .. kind .. ':' .. tenant, id)
+end
+
+local function push_ready(id, job, name)
+  local tenant, priority = get(job, 'tenant'), get(job, name .. '.priority')
+  local due = get(job, 'due')
+  local score = due and tonumber(due) or no_due + tonumber(get(job, 'created'))
+  set(job, name .. '.state', 'ready')
+  redis.call('ZADD', base .. ':ready:' .. priority .. ':' .. tenant, digits(score), id .. '|' .. name)
+  redis.call('ZADD', base .. ':priorities', priority, priority)
+  -- A tenant that comes back waits behind nobody it was served before.
+  local served = redis.call('HGET', base .. ':served', tenant) or '0'
+  redis.call('ZADD', base .. ':turns:' .. priority, 'NX', served, tenant)
+end
+
+-- Takes a step out of every list it may be in.
+local function unqueue(id, job, name)
+  local member = id .. '|' .. name
+  redis.call('ZREM', base .. ':leases', member)
+  redis.call('ZREM', base .. ':delayed', member)
+  redis.call('ZREM', base .. ':ready:' .. get(job, name .. '.priority') .. ':' .. get(job, 'tenant'), member)
+end
+
+-- A step that is over and lets its dependents go on.
+local function satisfied(job, name)
+  local state = get(job, name .. '.state')
+  return state == 'done' or (state == 'failed' and get(job, name .. '.optional') == '1')
+end
+
+local function over(state) return state == 'done' or state == 'failed' or state == 'cancelled' end
+
+-- Makes every waiting step ready whose needs are satisfied, and ends the job where nothing is left.
+local function advance(id, job)
+  local state = get(job, 'state')
+  if over(state) then return end
+  local left = false
+  for _, name in ipairs(words(get(job, 'names'))) do
+    local step = get(job, name .. '.state')
+    if step == 'waiting' then
+      local free = true
+      for _, need in ipairs(words(get(job, name .. '.needs'))) do
+        free = free and satisfied(job, need)
+      end
+      if free then push_ready(id, job, name) end
+    end
+    left = left or not over(step)
+  end
+  if not left then
+    local tenant = get(job, 'tenant')
+    redis.call('HSET', job, 'state', 'done', 'finished', digits(now))
+    unindex('open', tenant, id)
+    redis.call('ZADD', base .. ':finished', digits(now), id)
+  end
+end
+
+-- Ends a job before its steps: they are taken off every list, and their workers' heartbeats hear of it.
+local function stop(id, job, state)
+  local tenant = get(job, 'tenant')
+  for _, name in ipairs(words(get(job, 'names'))) do
+    if not over(get(job, name .. '.state')) then
+      unqueue(id, job, name)
+      set(job, name .. '.state', 'cancelled')
+    end
+  end
+  redis.call('HSET', job, 'state', state, 'finished', digits(now))
+  unindex('open', tenant, id)
+  redis.call('ZADD', base .. ':finished', digits(now), id)
+  if state == 'failed' then index('dead', tenant, id, digits(now)) end
+end
+
+-- A step failed for good. Answers what that did: 'optional' or 'job'.
+local function fail_for_good(id, job, name, failure)
+  unqueue(id, job, name)
+  redis.call('HSET', job, name .. '.state', 'failed', name .. '.failure', failure)
+  if get(job, name .. '.optional') == '1' then
+    advance(id, job)
+    return 'optional'
+  end
+  set(job, 'failure', failure)
+  stop(id, job, 'failed')
+  return 'job'
+end
+
+-- Steps whose wait is over become ready. Bounded, so that no call takes long.
+local function wake_delayed()
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', base .. ':delayed', '-inf', digits(now), 'LIMIT', 0, 100)) do
+    redis.call('ZREM', base .. ':delayed', member)
+    local id, name = split_member(member)
+    local job = job_key(id)
+    if get(job, name .. '.state') == 'delayed' then push_ready(id, job, name) end
+  end
+end
+
+-- Reads `count` steps of eight arguments each from ARGV[at + 1] on: name, needs, optional, priority, input, and
+-- (of a job put together again) state, result, failure. Adds those that are not there. Nothing is written and
+-- the answer is false where one needs a step that is nowhere.
+local function add_steps(job, at)
+  local count = tonumber(ARGV[at])
+  local names = words(get(job, 'names'))
+  local known = {}
+  for _, name in ipairs(names) do known[name] = true end
+  local added = {}
+  for i = 0, count - 1 do
+    local first = at + 1 + i * 8
+    if not known[ARGV[first]] then
+      known[ARGV[first]] = true
+      added[#added + 1] = first
+    end
+  end
+  for _, first in ipairs(added) do
+    for _, need in ipairs(words(ARGV[first + 1])) do
+      if not known[need] then return false end
+    end
+  end
+  for _, first in ipairs(added) do
+    local name = ARGV[first]
+    names[#names + 1] = name
+    local state = ARGV[first + 5]
+    if state == '' then state = 'waiting' end
+    redis.call('HSET', job, name .. '.needs', ARGV[first + 1], name .. '.optional', ARGV[first + 2],
+      name .. '.priority', ARGV[first + 3], name .. '.input', ARGV[first + 4], name .. '.state', state,
+      name .. '.attempts', '0', name .. '.crashes', '0')
+    if ARGV[first + 6] ~= '' then set(job, name .. '.result', ARGV[first + 6]) end
+    if ARGV[first + 7] ~= '' then set(job, name .. '.failure', ARGV[first + 7]) end
+  end
+  set(job, 'names', table.concat(names, ' '))
+  return true
+end
+
+-- Everything known of a job, as its fields and values in turn.
+local function view(job) return redis.call('HGETALL', job) end
+
+-- Forgets a job that is over or unwanted.
+local function drop(id, job)
+  local tenant = get(job, 'tenant')
+  for _, name in ipairs(words(get(job, 'names'))) do unqueue(id, job, name) end
+  for _, kind in ipairs({ 'all', 'open', 'dead' }) do unindex(kind, tenant, id) end
+  redis.call('ZREM', base .. ':finished', id)
+  redis.call('DEL', job)
+end

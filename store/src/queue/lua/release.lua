@@ -1,0 +1,8 @@
+-- id, step, fence. The try does not count; nothing happens where the lease was given away.
+local id, name, fence = ARGV[1], ARGV[2], ARGV[3]
+local job = job_key(id)
+if get(job, name .. '.fence') ~= fence or get(job, name .. '.state') ~= 'leased' then return 'lost' end
+redis.call('ZREM', base .. ':leases', id .. '|' .. name)
+redis.call('HINCRBY', job, name .. '.attempts', -1)
+push_ready(id, job, name)
+return 'ok'

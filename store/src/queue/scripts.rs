@@ -1,0 +1,27 @@
+//! The scripts, each behind the part they share.
+
+use std::sync::LazyLock;
+
+use crate::redis_link::Text;
+
+macro_rules! scripts {
+    ($($name:ident = $file:literal;)*) => {
+        $(pub(super) static $name: LazyLock<Text> = LazyLock::new(|| {
+            Text::new(concat!(include_str!("lua/common.lua"), "\n", include_str!($file)))
+        });)*
+    };
+}
+
+scripts! {
+    SUBMIT = "lua/submit.lua";
+    LEASE = "lua/lease.lua";
+    HEARTBEAT = "lua/heartbeat.lua";
+    COMPLETE = "lua/complete.lua";
+    FAIL = "lua/fail.lua";
+    RELEASE = "lua/release.lua";
+    CANCEL = "lua/cancel.lua";
+    RETRY = "lua/retry.lua";
+    SWEEP = "lua/sweep.lua";
+    JOBS = "lua/jobs.lua";
+    FORGET = "lua/forget.lua";
+}

@@ -1,0 +1,135 @@
+//! A real S3 API on a free port, in this process, that can be told to fail, to hang up and to break off.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use chalkstream_config as config;
+use futures_util::StreamExt;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use s3s::service::{S3Service, S3ServiceBuilder};
+
+const KEY: &str = "test-key";
+const SECRET: &str = "test-secret";
+const BUCKET: &str = "lessons";
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Body = UnsyncBoxBody<Bytes, Failure>;
+
+/// What the next requests meet.
+#[derive(Default)]
+pub(crate) struct Trouble {
+    /// So many are answered with 503.
+    pub(crate) refuse: AtomicU32,
+    /// So many are taken and never answered: the connection is closed.
+    pub(crate) hang_up: AtomicU32,
+    /// So many bodies that have bytes break off after half of them.
+    pub(crate) break_off: AtomicU32,
+    /// Requests seen.
+    pub(crate) seen: AtomicU32,
+}
+
+pub(crate) struct S3Server {
+    _folder: tempfile::TempDir,
+    address: std::net::SocketAddr,
+    pub(crate) trouble: Arc<Trouble>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl S3Server {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
+        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).unwrap());
+        builder.set_auth(s3s::auth::SimpleAuth::from_single(KEY, SECRET));
+        let service = builder.build();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let trouble = Arc::new(Trouble::default());
+        let troubled = trouble.clone();
+        let accepting = tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (service, trouble) = (service.clone(), troubled.clone());
+                tokio::spawn(async move {
+                    let serve = service_fn(move |request| answer(service.clone(), trouble.clone(), request));
+                    let connection = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                    let _ = connection.serve_connection(TokioIo::new(socket), serve).await;
+                });
+            }
+        });
+        Self { _folder: folder, address, trouble, accepting }
+    }
+
+    pub(crate) fn settings(&self) -> config::S3 {
+        config::S3 {
+            endpoint: format!("http://{}", self.address),
+            bucket: BUCKET.into(),
+            access_key_id: KEY.into(),
+            secret_access_key: config::Secret::new(SECRET),
+            part_bytes: 5 << 20,
+            request_timeout_ms: 10_000,
+            retry_for_ms: 10_000,
+            ..config::S3::default()
+        }
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Takes one off a count; false where there is none.
+fn take(count: &AtomicU32) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
+}
+
+async fn answer(
+    service: S3Service,
+    trouble: Arc<Trouble>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Failure> {
+    trouble.seen.fetch_add(1, Ordering::SeqCst);
+    if take(&trouble.hang_up) {
+        return Err("hung up".into());
+    }
+    if take(&trouble.refuse) {
+        let body = Full::new(Bytes::from_static(b"<Error><Code>SlowDown</Code></Error>"));
+        let body = body.map_err(|never: Infallible| match never {}).boxed_unsync();
+        return Ok(Response::builder().status(StatusCode::SERVICE_UNAVAILABLE).body(body)?);
+    }
+    let answer = service.call(request.map(s3s::Body::from)).await.map_err(|e| format!("{e:?}"))?;
+    let length: u64 = answer
+        .headers()
+        .get("content-length")
+        .and_then(|length| length.to_str().ok()?.parse().ok())
+        .unwrap_or_default();
+    if length < 2 || !take(&trouble.break_off) {
+        return Ok(answer.map(|body| body.map_err(|e| -> Failure { e.to_string().into() }).boxed_unsync()));
+    }
+    Ok(answer.map(|body| half(body, length / 2)))
+}
+
+/// The first bytes of a body, and then the end of its connection.
+fn half(body: s3s::Body, keep: u64) -> Body {
+    let frames = futures_util::stream::unfold((body, keep, false), |(mut body, keep, over)| async move {
+        if over {
+            return None;
+        }
+        match body.next().await {
+            Some(Ok(bytes)) if keep > 0 => {
+                let bytes = bytes.slice(..bytes.len().min(keep as usize));
+                let keep = keep - bytes.len() as u64;
+                Some((Ok(Frame::data(bytes)), (body, keep, false)))
+            }
+            _ => Some((Err::<Frame<Bytes>, Failure>("broke off".into()), (body, 0, true))),
+        }
+    });
+    BodyExt::boxed_unsync(StreamBody::new(frames))
+}

@@ -282,3 +282,31 @@ async fn fences(store: &Store, tenant: &str, recording: &str) -> Result<Vec<Stri
 fn parse(body: &[u8]) -> Result<Manifest> {
     serde_json::from_slice(body).map_err(|e| Error::corrupt("a manifest cannot be read").with_source(e))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::folder;
+
+    #[tokio::test]
+    async fn the_highest_fence_wins_and_history_is_swept() {
+        let (store, _folder) = folder().await;
+        let id = layout::new_recording_id();
+        assert_eq!(read_manifest(&store, "t", &id).await.unwrap(), None);
+        for fence in [5, 1_700_000_000_000, 7, 1_700_000_000_001, 6, 8, 9] {
+            let mut manifest = Manifest::new("t", &id);
+            manifest.fence = fence;
+            manifest.title = format!("written under {fence}");
+            write_manifest(&store, &manifest).await.unwrap();
+        }
+        let read = read_manifest(&store, "t", &id).await.unwrap().unwrap();
+        assert_eq!(read.title, "written under 1700000000001");
+        let kept = store.list(&layout::manifest_prefix("t", &id), None, 100).await.unwrap();
+        assert_eq!(kept.len(), KEPT);
+        for (tenant, recording) in [("T", id.as_str()), ("t", ".."), ("..", id.as_str()), ("t", "a/b")] {
+            assert_eq!(read_manifest(&store, tenant, recording).await.unwrap_err().kind, Kind::InvalidInput);
+        }
+        store.put(&layout::manifest_key("t", &id, u64::MAX), Bytes::from_static(b"{}")).await.unwrap();
+        assert_eq!(read_manifest(&store, "t", &id).await.unwrap_err().kind, Kind::Corrupt);
+    }
+}

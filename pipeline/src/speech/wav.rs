@@ -1,0 +1,144 @@
+//! The 16 kHz mono WAV that the sound step made, read in windows.
+
+use crate::error::{Error, Result};
+use crate::source::{ReadAt, Source, read_full};
+
+/// Samples a second.
+pub const RATE: u64 = 16_000;
+
+/// An opened WAV file.
+pub struct Wav {
+    source: Source,
+    data_offset: u64,
+    samples: u64,
+}
+
+impl Wav {
+    /// Finds the samples in the file.
+    pub fn open(source: Source) -> Result<Self> {
+        let mut head = [0; 12];
+        let read = read_full(&*source, 0, &mut head)?;
+        if read < 12 || !(head.starts_with(b"RIFF") && head.ends_with(b"WAVE")) {
+            return Err(wrong("it is not a WAV file"));
+        }
+        let (mut offset, mut format_seen) = (12, false);
+        loop {
+            let mut chunk = [0; 8];
+            if read_full(&*source, offset, &mut chunk)? < 8 {
+                return Err(wrong("it has no samples"));
+            }
+            let size = u64::from(u32::from_le_bytes([chunk[4], chunk[5], chunk[6], chunk[7]]));
+            match &chunk[..4] {
+                b"fmt " => {
+                    check_format(&*source, offset + 8)?;
+                    format_seen = true;
+                }
+                b"data" if format_seen => {
+                    // A file written as a stream carries no true size: what is there counts.
+                    let there = source.size_bytes().saturating_sub(offset + 8);
+                    return Ok(Self { data_offset: offset + 8, samples: size.min(there) / 2, source });
+                }
+                _ => {}
+            }
+            // Chunks are padded to whole words.
+            offset += 8 + size + (size & 1);
+        }
+    }
+
+    /// Number of samples.
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// Length, in ms.
+    pub fn duration_ms(&self) -> u64 {
+        self.samples * 1000 / RATE
+    }
+
+    /// Reads up to `count` samples from sample `first`, as floats from -1 to 1.
+    pub fn read(&self, first: u64, count: u64) -> Result<Vec<f32>> {
+        let count = count.min(self.samples.saturating_sub(first));
+        let mut bytes = vec![0; count as usize * 2];
+        let read = read_full(&*self.source, self.data_offset + first * 2, &mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes.chunks_exact(2).map(|s| f32::from(i16::from_le_bytes([s[0], s[1]])) / 32768.0).collect())
+    }
+}
+
+fn check_format(source: &dyn ReadAt, offset: u64) -> Result<()> {
+    let mut format = [0; 16];
+    let read = read_full(source, offset, &mut format)?;
+    // PCM, one channel, 16,000 samples a second, 16 bits.
+    let right = format[..8] == [1, 0, 1, 0, 0x80, 0x3e, 0, 0] && format[14..] == [16, 0];
+    if read == 16 && right { Ok(()) } else { Err(wrong("it is not 16 kHz mono 16-bit PCM")) }
+}
+
+fn wrong(why: &str) -> Error {
+    Error::internal(format!("the sound for speech cannot be used: {why}"))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io;
+    use std::sync::Arc;
+
+    use super::*;
+
+    pub struct Bytes(pub Vec<u8>);
+
+    impl ReadAt for Bytes {
+        fn size_bytes(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+            let rest = self.0.get(offset as usize..).unwrap_or_default();
+            let n = rest.len().min(buf.len());
+            buf[..n].copy_from_slice(&rest[..n]);
+            Ok(n)
+        }
+    }
+
+    /// A WAV file of these samples, with a chunk in front that readers must step over.
+    pub fn file(samples: &[i16]) -> Vec<u8> {
+        let mut out = b"RIFF\0\0\0\0WAVELIST\x03\0\0\0abc\0fmt \x10\0\0\0".to_vec();
+        out.extend([1, 0, 1, 0, 0x80, 0x3e, 0, 0, 0, 0x7d, 0, 0, 2, 0, 16, 0]);
+        out.extend(b"data");
+        out.extend((samples.len() as u32 * 2).to_le_bytes());
+        out.extend(samples.iter().flat_map(|s| s.to_le_bytes()));
+        out
+    }
+
+    fn open(bytes: Vec<u8>) -> Result<Wav> {
+        Wav::open(Arc::new(Bytes(bytes)))
+    }
+
+    #[test]
+    fn samples_are_read_in_windows() {
+        let wav = open(file(&[0, 16384, -32768, 1, 2])).unwrap();
+        assert_eq!((wav.samples(), wav.duration_ms()), (5, 0));
+        assert_eq!(wav.read(1, 2).unwrap(), [0.5, -1.0]);
+        assert_eq!(wav.read(4, 10).unwrap().len(), 1);
+        assert!(wav.read(9, 1).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_written_as_a_stream_or_cut_off_counts_what_is_there() {
+        let mut bytes = file(&[1, 2, 3]);
+        let at = bytes.len() - 10;
+        bytes[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert_eq!(open(bytes.clone()).unwrap().samples(), 3);
+        bytes.truncate(bytes.len() - 2);
+        assert_eq!(open(bytes).unwrap().samples(), 2);
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        assert!(open(b"RIFF".to_vec()).is_err());
+        assert!(open(file(&[])[..40].to_vec()).is_err());
+        let mut stereo = file(&[1]);
+        stereo[34] = 2;
+        assert!(open(stereo).is_err());
+    }
+}

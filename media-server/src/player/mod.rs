@@ -1,26 +1,23 @@
-//! The player page.
+//! The player page: its HTML, its scripts, and what it reads of its session.
+
+mod assets;
+mod files;
+mod lesson;
+mod page;
 
 use axum::Router;
-use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 
 use crate::app::App;
-use crate::auth::Viewing;
-use crate::problem::Problem;
+
+pub use page::{page, refusal};
 
 /// `/assets/…` and what a page reads of its session: `/s/{session}/{recording}/lesson.json` and the like.
 pub fn routes() -> Router<App> {
     Router::new()
-}
-
-/// The page of a session. It may come before anything can be watched (revision 0).
-///
-/// # Errors
-/// Where the page cannot be made.
-pub async fn page(_app: &App, _viewing: &Viewing) -> Result<Response, Problem> {
-    Ok("".into_response())
-}
-
-/// The page for someone whose link or session was refused; it has the problem's status.
-pub fn refusal(problem: &Problem) -> Response {
-    problem.status().into_response()
+        .route("/assets/{version}/{file}", get(assets::serve))
+        .route("/s/{session}/{recording}/lesson.json", get(lesson::serve))
+        .route("/s/{session}/{recording}/events", get(files::events))
+        .route("/s/{session}/{recording}/search", get(crate::search::search_session))
+        .route("/s/{session}/{recording}/{file}", get(files::serve))
 }

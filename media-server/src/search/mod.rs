@@ -3,11 +3,15 @@
 //! The index is a cache of the transcripts in storage. `feed` keeps it in step with them; `find` reads it; every
 //! query names its tenant.
 
+mod feed;
 mod find;
+mod http;
 mod index;
 mod locate;
 mod query;
 mod schema;
+mod service;
+mod still;
 mod transcript;
 mod words;
 
@@ -15,9 +19,7 @@ mod words;
 mod tests;
 
 pub use find::{Area, Hit, MAX_LIMIT};
+pub use http::{routes, search_session};
 pub use index::{Error, Index, Lesson};
+pub use service::{OwnedArea, Search};
 pub use transcript::{Cue, Spoken, Transcript};
-
-mod service;
-
-pub use service::{Search, routes};

@@ -3,18 +3,25 @@
 use std::sync::Arc;
 
 use chalkstream_config::Settings;
-use chalkstream_store::{Events, Store};
+use chalkstream_store::{Events, Manifest, Store};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use utoipa_axum::router::OpenApiRouter;
 
-use super::Index;
-use crate::app::App;
+use super::feed::Feed;
+use super::still::Storyboards;
+use super::{Area, Error, Hit, Index};
+use crate::problem::Problem;
+
+/// Queries run at once; each takes a blocking thread for some milliseconds.
+const QUERIES: usize = 8;
 
 /// Search. Clones share the index.
 #[derive(Clone)]
 pub struct Search {
     index: Arc<Index>,
+    places: Arc<Semaphore>,
+    storyboards: Arc<Storyboards>,
 }
 
 impl Search {
@@ -24,21 +31,69 @@ impl Search {
     /// Where the index folder cannot be used.
     pub async fn start(
         settings: &Settings,
-        _store: Store,
-        _events: Events,
-        _tasks: &TaskTracker,
-        _shutdown: CancellationToken,
-    ) -> Result<Self, super::Error> {
-        Ok(Self { index: Arc::new(Index::open(&settings.server.index_path)?) })
+        store: Store,
+        events: Events,
+        tasks: &TaskTracker,
+        shutdown: CancellationToken,
+    ) -> Result<Self, Error> {
+        let folder = settings.server.index_path.clone();
+        let index = tokio::task::spawn_blocking(move || Index::open(&folder)).await.map_err(std::io::Error::other)??;
+        let index = Arc::new(index);
+        let storyboards = Arc::new(Storyboards::new(store.clone()));
+        let feed = Feed::new(index.clone(), store, events);
+        tasks.spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = feed.run() => {}
+            }
+        });
+        Ok(Self { index, places: Arc::new(Semaphore::new(QUERIES)), storyboards })
     }
 
     /// True once every transcript in storage has been looked at.
     pub fn caught_up(&self) -> bool {
         self.index.ready()
     }
+
+    /// The best moments for a query in an area, best first.
+    ///
+    /// # Errors
+    /// 503 before the index has caught up; 500 where the index cannot be read.
+    pub async fn find(&self, query: &str, area: OwnedArea, limit: usize) -> Result<Vec<Hit>, Problem> {
+        if !self.caught_up() {
+            return Err(Problem::unavailable("The search index is being built; try again shortly."));
+        }
+        let _place = self.places.acquire().await.map_err(Problem::internal)?;
+        let (index, query) = (self.index.clone(), query.to_owned());
+        let found = tokio::task::spawn_blocking(move || {
+            let area = Area {
+                tenant: &area.tenant,
+                recording: area.recording.as_deref(),
+                from_ms: area.from_ms,
+                to_ms: area.to_ms,
+            };
+            index.find(&query, &area, limit)
+        });
+        found.await.map_err(Problem::internal)?.map_err(Problem::internal)
+    }
 }
 
-/// `/v1/search`.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+impl Search {
+    /// The still of a moment, relative to `/s/{session}/{recording}/`; `None` where there are no pictures (yet).
+    pub async fn still(&self, manifest: &Manifest, at_ms: u64) -> Option<String> {
+        self.storyboards.still(manifest, at_ms).await
+    }
+}
+
+/// [`Area`], to be taken to another thread.
+#[derive(Clone, Debug)]
+pub struct OwnedArea {
+    /// Only this tenant's lessons.
+    pub tenant: String,
+    /// Only this recording, where one is given.
+    pub recording: Option<String>,
+    /// Only moments that begin at or after these ms.
+    pub from_ms: Option<u64>,
+    /// Only moments that end at or before these ms.
+    pub to_ms: Option<u64>,
 }

@@ -1,0 +1,117 @@
+// Search over this lesson. A hit goes to just before the word.
+import { seekTarget } from './transcript.js';
+import { clock, el } from './view.js';
+
+const PAUSE_MS = 220;
+const LIMIT = 50;
+
+export class Search {
+  constructor(player, transcript) {
+    this.player = player;
+    this.transcript = transcript;
+    this.query = document.getElementById('query');
+    this.hits = document.getElementById('hits');
+    this.lines = document.getElementById('lines');
+    this.count = document.getElementById('count');
+    this.asked = '';
+    this.query.addEventListener('input', () => {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.#ask(), PAUSE_MS);
+    });
+    this.query.addEventListener('keydown', (event) => {
+      if (event.key === 'ArrowDown' && !this.hits.hidden) this.hits.querySelector('.cue')?.focus();
+      if (event.key === 'Escape') this.#clear();
+    });
+    document.getElementById('find').addEventListener('submit', (event) => {
+      event.preventDefault();
+      clearTimeout(this.timer);
+      this.#ask();
+    });
+    this.hits.addEventListener('keydown', (event) => this.#key(event));
+    // Typed before this script was there.
+    if (this.query.value.trim()) this.#ask();
+  }
+
+  async #ask() {
+    const text = this.query.value.trim();
+    if (!text) return this.#clear();
+    if (text === this.asked) return;
+    this.asked = text;
+    this.pending?.abort();
+    this.pending = new AbortController();
+    const url = `${this.player.lesson().base}search?limit=${LIMIT}&q=${encodeURIComponent(text)}`;
+    try {
+      const answer = await fetch(url, { signal: this.pending.signal, cache: 'no-store' });
+      if (!answer.ok) throw new Error(String(answer.status));
+      this.#show(text, (await answer.json()).moments);
+    } catch (error) {
+      if (error.name === 'AbortError') return;
+      this.asked = '';
+      this.#list([]);
+      this.count.textContent = 'The search did not answer. Try again.';
+    }
+  }
+
+  #show(text, moments) {
+    // The server answers best first; a reader of one lesson wants them in the order they were said.
+    moments.sort((a, b) => a.start_ms - b.start_ms);
+    this.#list(moments.map((moment) => this.#hit(moment)));
+    this.hits.dataset.query = text;
+    const n = moments.length;
+    this.count.textContent = n === 0 ? 'No moment with these words.' : n === 1 ? '1 moment' : `${n} moments`;
+  }
+
+  #list(items) {
+    this.hits.replaceChildren(...items);
+    this.hits.hidden = false;
+    this.hits.scrollTop = 0;
+    this.lines.hidden = true;
+    document.getElementById('follow').hidden = true;
+  }
+
+  #hit(moment) {
+    const button = el('button', 'cue');
+    button.type = 'button';
+    button.dataset.startMs = moment.start_ms;
+    const text = el('p');
+    let at = 0;
+    for (const [from, to] of moment.highlights) {
+      text.append(moment.text.slice(at, from), el('mark', '', moment.text.slice(from, to)));
+      at = to;
+    }
+    text.append(moment.text.slice(at));
+    button.append(el('time', '', clock(moment.start_ms)), text);
+    button.addEventListener('click', () => {
+      this.hits.querySelector('.now')?.classList.remove('now');
+      button.classList.add('now');
+      this.player.seek(seekTarget(moment.start_ms, moment.cue_start_ms));
+    });
+    const item = el('li');
+    item.append(button);
+    return item;
+  }
+
+  #key(event) {
+    const item = event.target.closest('li');
+    const to = { ArrowDown: item?.nextElementSibling, ArrowUp: item?.previousElementSibling }[event.key];
+    if (to) {
+      event.preventDefault();
+      to.firstElementChild.focus();
+    } else if (event.key === 'ArrowUp' || event.key === 'Escape') {
+      event.preventDefault();
+      if (event.key === 'Escape') this.#clear();
+      this.query.focus();
+    }
+  }
+
+  #clear() {
+    this.pending?.abort();
+    this.asked = '';
+    this.query.value = '';
+    this.count.textContent = '';
+    this.hits.hidden = true;
+    this.lines.hidden = false;
+    delete this.hits.dataset.query;
+    this.transcript.returned();
+  }
+}

@@ -1,0 +1,62 @@
+// Builds hls.js and chrome.js, each with its brotli and gzip form, from the packages pinned in package.json.
+//   npm ci && npm run build
+// hls.js is built from its own sources with the switches its authors provide for lighter builds. What we never
+// serve is left out: DRM, CMCD, steering, interstitials, I-frame playback, transport streams and the captions
+// inside them. Alternative sound and subtitles stay (the stock "light" build has neither).
+import { build } from 'esbuild';
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import zlib from 'node:zlib';
+
+const version = (name) => JSON.parse(readFileSync(`node_modules/${name}/package.json`, 'utf8')).version;
+
+const features = {
+  ALT_AUDIO: true,
+  SUBTITLES: true,
+  CMCD: false,
+  CONTENT_STEERING: false,
+  EME_DRM: false,
+  IFRAMES: false,
+  INTERSTITIALS: false,
+  M2TS_ADVANCED_CODECS: false,
+  MEDIA_CAPABILITIES: false,
+  VARIABLE_SUBSTITUTION: false,
+};
+const define = { __VERSION__: JSON.stringify(version('hls.js')), __HLS_WORKER_BUNDLE__: 'undefined', __IN_WORKER__: 'false' };
+for (const [name, on] of Object.entries(features)) define[`__USE_${name}__`] = String(on);
+
+// Modules behind those switches that a bundler cannot prove unused.
+const leftOut =
+  /\/(eme-controller|cmcd-controller|content-steering-controller|interstitials-controller|iframe-controller|mediakeys-helper|cea-608-parser|tsdemuxer|aacdemuxer|ac3-demuxer|mp3demuxer)$/;
+const without = {
+  name: 'left-out',
+  setup(b) {
+    b.onResolve({ filter: leftOut }, (args) => ({ path: args.path, namespace: 'left-out' }));
+    b.onLoad({ filter: /.*/, namespace: 'left-out' }, () => ({
+      contents: 'module.exports = new Proxy({}, { get: () => undefined });',
+    }));
+  },
+};
+
+const banner = (name, license) => ({ js: `/*! ${name} ${version(name)}, ${license}; see VENDORED.md */` });
+const common = { bundle: true, minify: true, format: 'esm', target: 'es2020', legalComments: 'none', logLevel: 'warning' };
+
+await build({
+  ...common,
+  entryPoints: ['node_modules/hls.js/src/hls.ts'],
+  outfile: 'hls.js',
+  define,
+  plugins: [without],
+  banner: banner('hls.js', 'Apache-2.0'),
+});
+await build({ ...common, entryPoints: ['chrome.entry.js'], outfile: 'chrome.js', banner: banner('media-chrome', 'MIT') });
+
+for (const name of ['hls.js', 'chrome.js']) {
+  const bytes = readFileSync(name);
+  const params = { [zlib.constants.BROTLI_PARAM_QUALITY]: 11, [zlib.constants.BROTLI_PARAM_SIZE_HINT]: bytes.length };
+  const br = zlib.brotliCompressSync(bytes, { params });
+  const gz = zlib.gzipSync(bytes, { level: 9 });
+  writeFileSync(`${name}.br`, br);
+  writeFileSync(`${name}.gz`, gz);
+  console.log(name, bytes.length, 'br', br.length, 'gz', gz.length, createHash('sha256').update(bytes).digest('hex'));
+}

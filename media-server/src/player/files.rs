@@ -1,0 +1,108 @@
+//! What belongs to a lesson beside its stream: pictures, words, events; each for the session's recording alone.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use chalkstream_store::layout;
+use http::{HeaderMap, HeaderValue, Method, header};
+use serde_json::Value;
+
+use crate::app::App;
+use crate::auth::Viewing;
+use crate::delivery::{Keep, object_response};
+use crate::events::{Audience, answer, last_event_id};
+use crate::problem::Problem;
+use crate::token::Window;
+
+/// `/s/{session}/{recording}/events`: what happens to the recording, as it happens.
+pub(super) async fn events(State(app): State<App>, viewing: Viewing, headers: HeaderMap) -> Result<Response, Problem> {
+    let audience = Audience::Recording(viewing.tenant.clone(), viewing.recording().to_owned());
+    answer(&app, audience, last_event_id(&headers))
+}
+
+/// `/s/{session}/{recording}/{file}`: poster, storyboard, transcript, captions.
+///
+/// A session with a window gets the words inside it and no pictures: a sheet shows the whole lesson.
+pub(super) async fn serve(
+    State(app): State<App>,
+    viewing: Viewing,
+    Path((_, _, file)): Path<(String, String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let window = viewing.window();
+    if file == "transcript.json" {
+        return transcript(&app, &viewing).await;
+    }
+    if !window.is_open() {
+        return Err(Problem::forbidden());
+    }
+    let key = key(&viewing, &file).ok_or_else(Problem::not_found)?;
+    let facts = viewing.manifest.objects.get(&key).ok_or_else(Problem::not_found)?;
+    let place = (viewing.tenant.as_str(), viewing.recording(), key.as_str());
+    object_response(&app, place, facts, &method, &headers, Keep::Private).await
+}
+
+/// The key behind a name; `None` for any other name.
+fn key(viewing: &Viewing, file: &str) -> Option<String> {
+    let files = &viewing.manifest.files;
+    match file {
+        "poster.jpg" => files.get("poster").cloned(),
+        "storyboard.vtt" | "captions.vtt" => files.get(file).cloned(),
+        sheet => {
+            let number = sheet.strip_prefix("storyboard-")?.strip_suffix(".jpg")?;
+            if !(1..=6).contains(&number.len()) || !number.bytes().all(|b| b.is_ascii_digit()) {
+                return None;
+            }
+            // Sheets lie beside the track that names them.
+            let (folder, _) = files.get("storyboard.vtt")?.rsplit_once('/')?;
+            Some(format!("{folder}/{sheet}"))
+        }
+    }
+}
+
+/// The words. Without an entity tag, so that they may be compressed: they are text, and the line may be weak.
+async fn transcript(app: &App, viewing: &Viewing) -> Result<Response, Problem> {
+    let (key, _) = viewing.file("transcript.json").ok_or_else(Problem::not_found)?;
+    let key = layout::object_key(&viewing.tenant, viewing.recording(), key);
+    let window = viewing.window();
+    let body = if window.is_open() {
+        Body::from_stream(app.store.read(&key, None).await?.stream)
+    } else {
+        Body::from(within(&app.store.get(&key).await?, window).map_err(Problem::internal)?)
+    };
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    Ok(response)
+}
+
+/// A transcript with only the cues that lie wholly inside the window, as search finds them.
+fn within(body: &[u8], window: Window) -> Result<Vec<u8>, serde_json::Error> {
+    let mut transcript: Value = serde_json::from_slice(body)?;
+    if let Some(cues) = transcript.get_mut("cues").and_then(Value::as_array_mut) {
+        cues.retain(|cue| {
+            let at = |name: &str| cue.get(name).and_then(Value::as_u64);
+            window.start_ms.is_none_or(|from| at("start_ms").is_some_and(|start| start >= from))
+                && window.end_ms.is_none_or(|to| at("end_ms").is_some_and(|end| end <= to))
+        });
+    }
+    serde_json::to_vec(&transcript)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_leaves_the_cues_inside_it() {
+        let body = br#"{"language":"en","cues":[{"start_ms":0,"end_ms":900,"text":"a"},
+            {"start_ms":1000,"end_ms":1900,"text":"b"},{"start_ms":1950,"end_ms":2100,"text":"c"},{"text":"d"}]}"#;
+        let window = Window { start_ms: Some(1000), end_ms: Some(2000) };
+        let left: Value = serde_json::from_slice(&within(body, window).unwrap()).unwrap();
+        assert_eq!(left["cues"].as_array().unwrap().len(), 1);
+        assert_eq!(left["cues"][0]["text"], "b");
+        assert_eq!(left["language"], "en");
+    }
+}

@@ -1,0 +1,181 @@
+//! What the page knows about its lesson: in the page itself, and again at `lesson.json` as things change.
+
+use axum::Json;
+use axum::extract::State;
+use chalkstream_store::{Manifest, State as RecordingState, layout};
+use http::header;
+use serde::Serialize;
+
+use crate::app::{App, AppState};
+use crate::auth::Viewing;
+use crate::problem::Problem;
+
+/// A lesson as the page needs it. Paths are absolute where they begin with a slash, else relative to `base`.
+#[derive(Debug, Serialize)]
+pub struct Lesson {
+    /// Its title.
+    pub title: String,
+    /// One line beneath the title: length and day.
+    pub facts: String,
+    /// The recording's state.
+    pub state: RecordingState,
+    /// `/s/{session}/{recording}/` of a session for the newest revision.
+    pub base: String,
+    /// Where the page may be loaded again.
+    pub watch: String,
+    /// The newest revision; 0 before there is one.
+    pub revision: u32,
+    /// The multivariant playlist; `None` before there is one.
+    pub master: Option<String>,
+    /// What to say while there is nothing to play.
+    pub notice: Option<Notice>,
+    /// The storyboard's track, where there is one.
+    pub storyboard: Option<&'static str>,
+    /// The transcript, where there is one.
+    pub transcript: Option<&'static str>,
+    /// The poster, where there is one.
+    pub poster: Option<&'static str>,
+    /// A small blurred picture as a data URI, for the time before the first frame.
+    pub placeholder: Option<String>,
+    /// First ms that may be seen, where not all may.
+    pub window_start_ms: Option<u64>,
+}
+
+/// What stands over an empty stage.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub struct Notice {
+    /// A few words.
+    pub title: &'static str,
+    /// One sentence.
+    pub text: String,
+}
+
+/// `/s/{session}/{recording}/lesson.json`.
+pub(super) async fn serve(
+    State(app): State<App>,
+    viewing: Viewing,
+) -> Result<([(header::HeaderName, &'static str); 1], Json<Lesson>), Problem> {
+    Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(Lesson::of(&app, &viewing)?)))
+}
+
+impl Lesson {
+    /// The lesson of a session. A session keeps its revision; where a newer one is out, the answer is for the same
+    /// session (same name, same end, same limits) at that one.
+    pub(super) fn of(app: &AppState, viewing: &Viewing) -> Result<Self, Problem> {
+        let newest = at_newest_revision(app, viewing)?;
+        let manifest = &newest.manifest;
+        let whole = newest.window().is_open();
+        let has = |name: &str| manifest.files.contains_key(name);
+        let playable = manifest.revision.is_some() && newest.session.revision > 0;
+        Ok(Self {
+            title: title(manifest),
+            facts: facts(manifest),
+            state: manifest.state,
+            base: newest.base_path(app),
+            watch: format!("{}/watch/s/{}", crate::url::path_of(&app.public_url), newest.token),
+            revision: newest.session.revision,
+            master: playable.then(|| layout::master_relative(newest.session.revision)),
+            notice: if playable { None } else { notice(manifest) },
+            storyboard: (whole && has("storyboard.vtt")).then_some("storyboard.vtt"),
+            transcript: has("transcript.json").then_some("transcript.json"),
+            poster: (whole && has("poster")).then_some("poster.jpg"),
+            placeholder: if whole { placeholder(manifest) } else { None },
+            window_start_ms: newest.window().start_ms,
+        })
+    }
+}
+
+fn at_newest_revision(app: &AppState, viewing: &Viewing) -> Result<Viewing, Problem> {
+    let mut newest = viewing.clone();
+    let out = viewing.manifest.revision.as_ref().map_or(0, |revision| revision.id);
+    if out > viewing.session.revision {
+        let key = app.authority.signing_key(&viewing.kid).ok_or_else(Problem::forbidden)?;
+        newest.session.revision = out;
+        newest.token = newest.session.seal(&viewing.kid, &key.secret_bytes()?).into();
+    }
+    Ok(newest)
+}
+
+fn title(manifest: &Manifest) -> String {
+    let title = manifest.title.trim();
+    if title.is_empty() { "Untitled lesson".into() } else { title.into() }
+}
+
+/// «3 min 31 s · 22 Nov 2026».
+fn facts(manifest: &Manifest) -> String {
+    let mut facts = Vec::new();
+    if let Some(media) = &manifest.media {
+        facts.push(length(media.duration_ms));
+        if !media.has_video {
+            facts.push("sound only".into());
+        }
+    }
+    facts.push(manifest.created_at.strftime("%-d %b %Y").to_string());
+    facts.join(" · ")
+}
+
+fn length(duration_ms: u64) -> String {
+    let seconds = duration_ms.div_ceil(1000);
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) if m < 10 => format!("{m} min {s} s"),
+        (0, m, _) => format!("{m} min"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}
+
+fn placeholder(manifest: &Manifest) -> Option<String> {
+    let uri = manifest.steps.get("stills")?.result.as_ref()?.get("placeholder")?.as_str()?;
+    let plain = uri.bytes().all(|b| b.is_ascii_alphanumeric() || b":/;,+=".contains(&b));
+    (uri.starts_with("data:image/") && uri.len() <= 16_384 && plain).then(|| uri.into())
+}
+
+fn notice(manifest: &Manifest) -> Option<Notice> {
+    let notice = |title, text: &str| Some(Notice { title, text: text.into() });
+    match manifest.state {
+        RecordingState::AwaitingUpload => {
+            notice("The upload is not finished", "The lesson appears here once all of it has arrived.")
+        }
+        RecordingState::Queued => notice("Waiting to be prepared", "The lesson starts here by itself when it can be watched."),
+        RecordingState::Processing => {
+            notice("This lesson is being prepared", "It starts here by itself as soon as it can be watched.")
+        }
+        RecordingState::Failed => {
+            let why = manifest.failure.as_ref().map_or("", |failure| failure.message.as_str());
+            notice("This recording cannot be played", why)
+        }
+        RecordingState::Cancelled => notice("Preparation was stopped", "Nothing of this lesson can be watched."),
+        RecordingState::Deleted => notice("This lesson was deleted", ""),
+        RecordingState::Playable | RecordingState::Ready => {
+            notice("One moment", "The lesson starts here by itself as soon as it can be watched.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_read_well() {
+        assert_eq!(length(211_042), "3 min 32 s");
+        assert_eq!(length(45 * 60_000), "45 min");
+        assert_eq!(length(90 * 60_000), "1 h 30 min");
+        assert_eq!(length(900), "1 s");
+    }
+
+    #[test]
+    fn only_a_picture_is_a_placeholder() {
+        let mut manifest = Manifest::new("t", layout::new_recording_id());
+        assert_eq!(placeholder(&manifest), None);
+        let mut step = |uri: &str| {
+            let record = serde_json::json!({ "state": "done", "result": { "placeholder": uri } });
+            manifest.steps.insert("stills".into(), serde_json::from_value(record).unwrap());
+            placeholder(&manifest)
+        };
+        assert_eq!(step("data:image/jpeg;base64,AAAA").as_deref(), Some("data:image/jpeg;base64,AAAA"));
+        assert_eq!(step("data:image/svg+xml,<svg>"), None);
+        assert_eq!(step("https://elsewhere/x.jpg"), None);
+        assert_eq!(step("data:image/png;base64,AA\") , url(\"x"), None);
+    }
+}

@@ -1,0 +1,222 @@
+//! The routes: over all lessons of a tenant, and over the one lesson of a session.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use chalkstream_store::Manifest;
+use http::header;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::service::OwnedArea;
+use super::{Hit, MAX_LIMIT};
+use crate::app::{App, AppState};
+use crate::auth::{ApiCaller, Viewing};
+use crate::playback::{LinkRequest, MintedLink, mint};
+use crate::problem::{Problem, ProblemBody};
+use crate::recordings::now_s;
+use crate::token::{Session, Window};
+
+/// Moments answered with where no limit is given.
+const DEFAULT_LIMIT: usize = 20;
+
+/// `/v1/search`.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(search))
+}
+
+/// What is asked.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SearchRequest {
+    /// Words, all of which a moment must hold in some form; "words in quotes" just so and in a row.
+    #[serde(default)]
+    q: String,
+    /// For whom the links are made: an opaque name of at most 128 bytes.
+    viewer: Option<String>,
+    /// Most moments in the answer: 1 to 100, else 20.
+    limit: Option<usize>,
+    /// Only this recording.
+    recording: Option<String>,
+}
+
+/// The answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SearchAnswer {
+    /// Best first: those with just the words asked for before those with other forms of them.
+    moments: Vec<Moment>,
+}
+
+/// One moment.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Moment {
+    /// The recording.
+    recording: String,
+    /// Its title.
+    title: String,
+    /// Start of the first matching word, in ms.
+    start_ms: u64,
+    /// Start of the cue it is in, in ms.
+    cue_start_ms: u64,
+    /// End of that cue, in ms.
+    end_ms: u64,
+    /// What was said. Plain text, never markup.
+    text: String,
+    /// What matched: pairs of from and to, in UTF-16 code units of `text` (JavaScript's `slice`).
+    #[schema(value_type = Vec<Vec<usize>>)]
+    highlights: Vec<[usize; 2]>,
+    /// A picture of the moment: one tile of a sheet (`#xywh=x,y,width,height` in pixels), or the poster. Good as
+    /// long as the link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    still: Option<String>,
+    /// The page, at this moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
+}
+
+impl Moment {
+    fn new(hit: Hit) -> Self {
+        Self {
+            recording: hit.recording,
+            title: hit.title,
+            start_ms: hit.start_ms,
+            cue_start_ms: hit.cue_start_ms,
+            end_ms: hit.end_ms,
+            text: hit.text,
+            highlights: hit.highlights,
+            still: None,
+            link: None,
+        }
+    }
+}
+
+/// Find moments by what was said.
+#[utoipa::path(get, path = "/v1/search", tag = "search", params(SearchRequest),
+    responses((status = 200, body = SearchAnswer), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 503, body = ProblemBody)))]
+pub async fn search(
+    State(app): State<App>,
+    caller: ApiCaller,
+    request: Result<Query<SearchRequest>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<SearchAnswer>, Problem> {
+    let Query(request) = request.map_err(|_| bad_query())?;
+    let viewer = request
+        .viewer
+        .ok_or_else(|| Problem::invalid("viewer", "Name the viewer for whom the links are made: viewer=…"))?;
+    let area = OwnedArea { tenant: caller.tenant.clone(), recording: request.recording, from_ms: None, to_ms: None };
+    let hits = app.search.find(&request.q, area, limit(request.limit)).await?;
+    let mut links = Links { app: &app, tenant: &caller.tenant, viewer: &viewer, made: HashMap::new() };
+    // Says so where the viewer's name cannot be one, also where nothing was found.
+    links.check()?;
+    let mut moments = Vec::with_capacity(hits.len());
+    for hit in hits {
+        // Deleted since it was indexed: no longer anyone's to find.
+        let Some(place) = links.place(&hit.recording).await? else { continue };
+        let mut moment = Moment::new(hit);
+        moment.link = Some(format!("{}#t={}", place.link.url, seconds(begin_ms(&moment))));
+        moment.still = app.search.still(&place.manifest, moment.start_ms).await.map(|image| place.base.clone() + &image);
+        moments.push(moment);
+    }
+    Ok(Json(SearchAnswer { moments }))
+}
+
+/// `/s/{session}/{recording}/search?q=`: the same over the session's lesson, inside its window, without links.
+pub async fn search_session(
+    State(app): State<App>,
+    viewing: Viewing,
+    request: Result<Query<SearchRequest>, axum::extract::rejection::QueryRejection>,
+) -> Result<([(header::HeaderName, &'static str); 1], Json<SearchAnswer>), Problem> {
+    let Query(request) = request.map_err(|_| bad_query())?;
+    let window = viewing.window();
+    let area = OwnedArea {
+        tenant: viewing.tenant.clone(),
+        recording: Some(viewing.recording().to_owned()),
+        from_ms: window.start_ms,
+        to_ms: window.end_ms,
+    };
+    let hits = app.search.find(&request.q, area, limit(request.limit)).await?;
+    let moments = hits.into_iter().map(Moment::new).collect();
+    Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(SearchAnswer { moments })))
+}
+
+fn bad_query() -> Problem {
+    Problem::invalid("query", "The query string cannot be read: q, viewer, limit (a number) and recording.")
+}
+
+fn limit(asked: Option<usize>) -> usize {
+    asked.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT)
+}
+
+/// Where the page begins: a little before the word, and not before its cue, as on the page itself.
+fn begin_ms(moment: &Moment) -> u64 {
+    moment.start_ms.saturating_sub(500).max(moment.cue_start_ms + 10)
+}
+
+/// Milliseconds as seconds, for `#t=`.
+fn seconds(ms: u64) -> String {
+    format!("{}.{:03}", ms / 1000, ms % 1000)
+}
+
+/// Links for one viewer, one a recording.
+struct Links<'a> {
+    app: &'a AppState,
+    tenant: &'a str,
+    viewer: &'a str,
+    made: HashMap<String, Option<Arc<Place>>>,
+}
+
+/// How a viewer gets at one recording.
+struct Place {
+    link: MintedLink,
+    /// `{public_url}/s/{session}/{recording}/`, for the still.
+    base: String,
+    manifest: Arc<Manifest>,
+}
+
+impl Links<'_> {
+    fn request(&self, recording: &str) -> LinkRequest {
+        LinkRequest { recording: recording.into(), viewer: self.viewer.into(), ..LinkRequest::default() }
+    }
+
+    fn check(&self) -> Result<(), Problem> {
+        mint(self.app, self.tenant, &self.request(&uuid::Uuid::nil().to_string())).map(drop)
+    }
+
+    async fn place(&mut self, recording: &str) -> Result<Option<Arc<Place>>, Problem> {
+        if let Some(place) = self.made.get(recording) {
+            return Ok(place.clone());
+        }
+        let manifest = self.app.manifests.get(self.tenant, recording).await?;
+        let place = match manifest.filter(|m| m.state != chalkstream_store::State::Deleted) {
+            Some(manifest) => {
+                let link = mint(self.app, self.tenant, &self.request(recording))?;
+                let base = self.session(&link, &manifest)?;
+                Some(Arc::new(Place { link, base, manifest }))
+            }
+            None => None,
+        };
+        self.made.insert(recording.into(), place.clone());
+        Ok(place)
+    }
+
+    /// A session as short as the link and revoked with it, for the still alone.
+    fn session(&self, link: &MintedLink, manifest: &Manifest) -> Result<String, Problem> {
+        let keys = self.app.authority.signing_keys(self.tenant);
+        let key = keys.into_iter().find(|key| !key.revoked).ok_or_else(Problem::forbidden)?;
+        let session = Session {
+            id: uuid::Uuid::now_v7().simple().to_string(),
+            link: link.id.clone(),
+            recording: manifest.recording.clone(),
+            viewer: self.viewer.into(),
+            expires_at_s: now_s() + self.app.settings.playback.link_ttl_s,
+            window: Window::default(),
+            max_bps: None,
+            revision: manifest.revision.as_ref().map_or(0, |revision| revision.id),
+        };
+        let secret = key.secret_bytes()?;
+        Ok(format!("{}/s/{}/{}/", self.app.public_url, session.seal(&key.kid, &secret), manifest.recording))
+    }
+}

@@ -1,0 +1,95 @@
+//! The picture that goes with a moment: the storyboard's tile of that second, or the poster.
+
+use std::sync::Arc;
+
+use chalkstream_store::{Manifest, Store, layout};
+use quick_cache::sync::Cache;
+
+/// Storyboards kept, read; one of a 90-minute lesson is about 40 kB.
+const KEPT: usize = 256;
+/// Largest storyboard that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// One tile of a storyboard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tile {
+    start_ms: u64,
+    /// `storyboard-000.jpg#xywh=0,0,160,90`
+    image: String,
+}
+
+/// Storyboards, read. Keys are immutable objects' keys, so nothing here is ever stale.
+pub(super) struct Storyboards {
+    store: Store,
+    read: Cache<String, Arc<Vec<Tile>>>,
+}
+
+impl Storyboards {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, read: Cache::new(KEPT) }
+    }
+
+    /// The still of a moment, relative to `/s/{session}/{recording}/`; `None` where the recording has no pictures
+    /// (yet).
+    pub(super) async fn still(&self, manifest: &Manifest, at_ms: u64) -> Option<String> {
+        if let Some(image) = self.tile(manifest, at_ms).await {
+            return Some(image);
+        }
+        manifest.files.contains_key("poster").then(|| "poster.jpg".to_owned())
+    }
+
+    async fn tile(&self, manifest: &Manifest, at_ms: u64) -> Option<String> {
+        let relative = manifest.files.get("storyboard.vtt")?;
+        manifest.objects.get(relative).filter(|facts| facts.size_bytes <= MAX_BYTES)?;
+        let key = layout::object_key(&manifest.tenant, &manifest.recording, relative);
+        let tiles = self
+            .read
+            .get_or_insert_async(&key, async {
+                let body = self.store.get(&key).await?;
+                Ok::<_, chalkstream_store::Error>(Arc::new(parse(&String::from_utf8_lossy(&body))))
+            })
+            .await
+            .ok()?;
+        let at = tiles.partition_point(|tile| tile.start_ms <= at_ms);
+        Some(tiles.get(at.saturating_sub(1))?.image.clone())
+    }
+}
+
+/// The tiles of a storyboard, in order. It is our own file; what does not look like a tile is skipped.
+fn parse(vtt: &str) -> Vec<Tile> {
+    let mut tiles = Vec::new();
+    let mut lines = vtt.lines();
+    while let Some(line) = lines.next() {
+        let Some(start_ms) = line.split_once(" --> ").and_then(|(start, _)| milliseconds(start)) else { continue };
+        let image = lines.next().unwrap_or_default().trim();
+        let safe = image.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._#=,".contains(&b));
+        if safe && image.starts_with("storyboard") {
+            tiles.push(Tile { start_ms, image: image.to_owned() });
+        }
+    }
+    tiles
+}
+
+/// `[HH:]MM:SS.mmm` in ms.
+fn milliseconds(text: &str) -> Option<u64> {
+    let (clock, ms) = text.trim().rsplit_once('.')?;
+    let seconds = clock.split(':').try_fold(0_u64, |total, part| {
+        total.checked_mul(60)?.checked_add(part.parse::<u64>().ok()?)
+    })?;
+    seconds.checked_mul(1000)?.checked_add(ms.parse::<u64>().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_are_read_and_nothing_else() {
+        let vtt = "WEBVTT\n\n00:00:00.000 --> 00:00:05.000\nstoryboard-000.jpg#xywh=0,0,160,90\n\n\
+            01:00:05.500 --> 01:00:10.000\nstoryboard-007.jpg#xywh=160,0,160,90\n\n\
+            02:00:00.000 --> 02:00:01.000\nhttps://elsewhere/x.jpg\n";
+        let tiles = parse(vtt);
+        assert_eq!(tiles.iter().map(|t| t.start_ms).collect::<Vec<_>>(), [0, 3_605_500]);
+        assert_eq!(tiles[1].image, "storyboard-007.jpg#xywh=160,0,160,90");
+    }
+}

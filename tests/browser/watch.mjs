@@ -1,0 +1,46 @@
+// Opens a watch link, plays, and says what a coach would see.
+//   { "url", "until_s"?: 10, "captions_at_s"?: number, "screenshot"?: path, "viewport"?, "color_scheme"?, "timeout_ms"?: 60000 }
+// Answers current_time, captions shown, transcript rows, the storyboard's tiles, the first level loaded, and every
+// error, refused and foreign request.
+import { main, play, state, until, withPage } from './lib.mjs';
+
+await main((asked) =>
+  withPage(asked.url, asked, async (page, answer) => {
+    const timeout = asked.timeout_ms ?? 60_000;
+    const policy = answer.headers()['content-security-policy'] ?? null;
+    const opened = Date.now();
+    await play(page, timeout);
+    const started_ms = Date.now() - opened;
+    const first_level = await page.evaluate(() => {
+      const loaded = performance.getEntriesByType('resource').find((entry) => /\/video\/.*\.m4s$/.test(entry.name));
+      return loaded ? new URL(loaded.name).pathname.split('/').at(-2) : null;
+    });
+    const target = asked.until_s ?? 10;
+    await until(page, `playback past ${target} s`, (s) => document.getElementById('video').currentTime > s, target, timeout);
+    const past = await state(page);
+
+    let captions = null;
+    await until(page, 'the controls', () => document.body.dataset.chromeReady !== undefined, null, timeout);
+    await until(page, 'the transcript', () => document.body.dataset.wordsReady !== undefined, null, timeout);
+    const rows = await page.locator('#lines .cue').count();
+    if (asked.captions_at_s !== undefined) {
+      await page.hover('#controller');
+      await page.click('media-captions-button');
+      await page.evaluate((s) => { document.getElementById('video').currentTime = s; }, asked.captions_at_s);
+      const shown = () => [...document.getElementById('video').textTracks]
+        .filter((track) => track.mode === 'showing' && track.kind !== 'metadata')
+        .flatMap((track) => [...(track.activeCues ?? [])].map((cue) => cue.text));
+      await until(page, 'a caption', () => [...document.getElementById('video').textTracks]
+        .some((track) => track.mode === 'showing' && track.kind !== 'metadata' && track.activeCues?.length), null, timeout);
+      captions = await page.evaluate(shown);
+    }
+    const storyboard_tiles = await page.evaluate(() =>
+      [...document.getElementById('video').textTracks].find((track) => track.label === 'thumbnails')?.cues?.length ?? 0);
+    const following = await page.evaluate(() => document.querySelector('#lines .cue.now')?.innerText ?? null);
+    if (asked.screenshot) {
+      await page.mouse.move(5, 5);
+      await page.screenshot({ path: asked.screenshot });
+    }
+    return { ...past, address: new URL(page.url()).pathname.replace(/[^/]+$/, '…'), policy, started_ms, first_level, rows, captions, storyboard_tiles, following };
+  }),
+);

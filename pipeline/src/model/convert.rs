@@ -177,3 +177,115 @@ impl<W: Write> Half<'_, W> {
 fn widened(halves: &[u8]) -> Vec<u8> {
     halves.chunks_exact(2).flat_map(|h| f16_to_f32(u16::from_le_bytes([h[0], h[1]])).to_le_bytes()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::{ctranslate2, number::f32_to_f16};
+    use super::*;
+
+    /// Numbers that say which variable they are of, and which row.
+    fn half(mark: f32, rows: u32, columns: u32) -> Vec<u8> {
+        let row = |row: u32| f32_to_f16(mark + row as f32).to_le_bytes().repeat(columns as usize);
+        (0..rows).flat_map(row).collect()
+    }
+
+    /// A model of width 2 with one layer on each side.
+    fn small() -> Vec<u8> {
+        let mut made: Vec<(String, Vec<u32>, u8, Vec<u8>)> = Vec::new();
+        let mut add = |name: &str, shape: &[u32]| {
+            let columns = shape[1..].iter().product();
+            made.push((name.into(), shape.to_vec(), F16, half(made.len() as f32 * 10.0, shape[0], columns)));
+        };
+        for side in ["encoder", "decoder"] {
+            add(&format!("{side}/position_encodings/encodings"), &[3, 2]);
+            for part in ["gamma", "beta"] {
+                add(&format!("{side}/layer_norm/{part}"), &[2]);
+                add(&format!("{side}/layer_0/self_attention/layer_norm/{part}"), &[2]);
+                add(&format!("{side}/layer_0/attention/layer_norm/{part}"), &[2]);
+                add(&format!("{side}/layer_0/ffn/layer_norm/{part}"), &[2]);
+            }
+            for (name, rows, columns) in [
+                ("self_attention/linear_0", 6, 2),
+                ("self_attention/linear_1", 2, 2),
+                ("attention/linear_0", 2, 2),
+                ("attention/linear_1", 4, 2),
+                ("attention/linear_2", 2, 2),
+                ("ffn/linear_0", 8, 2),
+                ("ffn/linear_1", 2, 8),
+            ] {
+                add(&format!("{side}/layer_0/{name}/weight"), &[rows, columns]);
+                add(&format!("{side}/layer_0/{name}/bias"), &[rows]);
+            }
+        }
+        for conv in ["conv1", "conv2"] {
+            add(&format!("encoder/{conv}/weight"), &[2, 2, 3]);
+            add(&format!("encoder/{conv}/bias"), &[2]);
+        }
+        add("decoder/embeddings/weight", &[4, 2]);
+        made.push(("encoder/num_heads".into(), vec![], I16, vec![1, 0]));
+        made.push(("decoder/num_heads".into(), vec![], I16, vec![1, 0]));
+        let borrowed: Vec<_> =
+            made.iter().map(|(n, s, k, d)| (n.as_str(), s.as_slice(), *k, d.clone())).collect();
+        ctranslate2::tests::file(&borrowed)
+    }
+
+    /// Names with type, dimensions as written, and bytes of the file's tensors.
+    fn tensors(mut file: &[u8]) -> BTreeMap<String, (u32, Vec<u32>, Vec<u8>)> {
+        let mut found = BTreeMap::new();
+        let word = |bytes: &mut &[u8]| {
+            let (head, rest) = bytes.split_at(4);
+            *bytes = rest;
+            u32::from_le_bytes(head.try_into().unwrap())
+        };
+        while !file.is_empty() {
+            let (count, length, kind) = (word(&mut file), word(&mut file), word(&mut file));
+            let shape: Vec<u32> = (0..count).map(|_| word(&mut file)).collect();
+            let (name, rest) = file.split_at(length as usize);
+            let bytes = shape.iter().product::<u32>() as usize * if kind == 0 { 4 } else { 2 };
+            let (data, rest) = rest.split_at(bytes);
+            file = rest;
+            found.insert(String::from_utf8(name.to_vec()).unwrap(), (kind, shape, data.to_vec()));
+        }
+        found
+    }
+
+    #[test]
+    fn every_tensor_is_named_shaped_and_cut_apart_bit_by_bit() {
+        let bytes = small();
+        let variables = ctranslate2::read(&bytes).unwrap();
+        let mut out = Vec::new();
+        whisper(&variables, "a\nb\nc\nd", &mut out).unwrap();
+        let start = 4 + 44 + 8 + 80 * 201 * 4 + 4 + 4 * 5;
+        let header: Vec<u32> =
+            out[4..48].chunks(4).map(|w| u32::from_le_bytes(w.try_into().unwrap())).collect();
+        assert_eq!(header, [4, 3, 2, 1, 1, 3, 2, 1, 1, 80, 1]);
+        let made = tensors(&out[start..]);
+        // 5 + 15 + 2 for the encoder, 2 + 24 + 2 for the decoder.
+        assert_eq!(made.len(), 50);
+
+        let fused = variables["decoder/layer_0/self_attention/linear_0/weight"].data;
+        let key = &made["decoder.blocks.0.attn.key.weight"];
+        assert_eq!(key, &(1, vec![2, 2], fused[8..16].to_vec()), "the second third of the rows");
+        assert!(!made.contains_key("decoder.blocks.0.attn.key.bias"));
+        let value = &made["decoder.blocks.0.attn.value.bias"];
+        let bias = variables["decoder/layer_0/self_attention/linear_0/bias"].data;
+        assert_eq!(value, &(0, vec![2], widened(&bias[8..12])));
+        let cross = variables["decoder/layer_0/attention/linear_1/weight"].data;
+        assert_eq!(made["decoder.blocks.0.cross_attn.value.weight"].2, cross[8..]);
+        assert_eq!(made["encoder.conv1.bias"].1, [1, 2], "written fastest first");
+        assert_eq!(made["encoder.conv2.weight"].1, [3, 2, 2]);
+        assert_eq!(made["encoder.positional_embedding"].0, 0, "positions are 32-bit");
+        assert_eq!(made["decoder.token_embedding.weight"].0, 1);
+        assert_eq!(made["encoder.blocks.0.mlp.2.weight"].1, [8, 2]);
+    }
+
+    #[test]
+    fn a_missing_variable_is_named() {
+        let bytes = small();
+        let mut variables = ctranslate2::read(&bytes).unwrap();
+        variables.remove("decoder/layer_0/attention/linear_2/bias");
+        let error = whisper(&variables, "a\nb\nc\nd", &mut Vec::new()).unwrap_err();
+        assert!(error.message.contains("attention/linear_2/bias"), "{error}");
+    }
+}

@@ -125,7 +125,7 @@ pub fn quantise_file(input: &mut impl Read, out: &mut impl Write) -> Result<()> 
         let numbers = numbers.filter(|n| *n < 1 << 30).ok_or_else(|| Error::internal("a huge tensor"))?;
         let mut data = vec![0; kind.size_bytes(numbers)];
         input.read_exact(&mut data)?;
-        let whole_blocks = shape.last().is_some_and(|row| *row as usize % quantise::BLOCK == 0);
+        let whole_blocks = shape.last().is_some_and(|row| (*row as usize).is_multiple_of(quantise::BLOCK));
         if kind == Kind::F16 && shape.len() == 2 && whole_blocks {
             write_tensor(out, &name, &shape, Kind::Q8, &quantise::q8_0(&data))?;
         } else {

@@ -131,3 +131,52 @@ fn halved(floats: &[u8]) -> Vec<u8> {
         .flat_map(|f| f32_to_f16(f32::from_le_bytes([f[0], f[1], f[2], f[3]])).to_le_bytes())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A field with bytes.
+    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+        let mut out = vec![number << 3 | 2];
+        let mut length = bytes.len();
+        while length >= 0x80 {
+            out.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        out.push(length as u8);
+        out.extend(bytes);
+        out
+    }
+
+    fn tensor(name: &str, shape: &[u8], value: f32) -> Vec<u8> {
+        let numbers: usize = shape.iter().map(|d| *d as usize).product();
+        let mut out: Vec<u8> = shape.iter().flat_map(|d| [1 << 3, *d]).collect();
+        out.extend([2 << 3, 1]);
+        out.extend(field(8, format!("model.{name}").as_bytes()));
+        out.extend(field(9, &value.to_le_bytes().repeat(numbers)));
+        out
+    }
+
+    #[test]
+    fn weights_are_found_in_nested_graphs_and_written_in_order() {
+        let mut outer = Vec::new();
+        let mut inner = Vec::new();
+        for (index, (name, _)) in TENSORS.iter().enumerate() {
+            let shape: &[u8] = if name.starts_with("stft") { &[2, 1, 2] } else { &[1, 3, 1] };
+            let graph = if index % 2 == 0 { &mut outer } else { &mut inner };
+            graph.extend(field(5, &tensor(name, shape, index as f32)));
+        }
+        outer.extend(field(1, &field(5, &field(6, &inner))));
+        let mut made = Vec::new();
+        convert(&field(7, &outer), &mut made).unwrap();
+        // Magic, name with its length, 3 + 2 + 1 + 12 + 4 numbers.
+        let first = &made[4 + 4 + 10 + 22 * 4..];
+        assert_eq!(first[..12], [1, 0, 0, 0, 36, 0, 0, 0, 1, 0, 0, 0], "one dimension, 16 bits");
+        assert_eq!(first[12..16], [3, 0, 0, 0]);
+        assert!(first[16..].starts_with(b"_model.encoder.0.reparam_conv.weight"));
+        assert!(made.ends_with(&f32_to_f16(14.0).to_le_bytes().repeat(4)), "the basis comes last");
+        assert!(convert(&field(7, &inner), &mut Vec::new()).is_err(), "weights are missing");
+    }
+}

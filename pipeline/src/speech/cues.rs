@@ -13,7 +13,7 @@ const LONGEST_MS: u64 = 7_000;
 /// A pause from which a new cue starts, in ms.
 const PAUSE_MS: u64 = 700;
 /// How much earlier than its first word a cue appears, where there is room, in ms.
-const LEAD_MS: u64 = 150;
+const LEAD_MS: u64 = 300;
 /// How long a cue stays after its last word, where there is room, in ms.
 const LINGER_MS: u64 = 400;
 /// Time a cue is shown at least, where there is room, in ms.
@@ -172,8 +172,8 @@ mod tests {
         words.extend(said("Home.", 4000, 400));
         let cues = cues(&words, true, 4500);
         assert_eq!(cues.len(), 2);
-        assert_eq!((cues[0].start_ms, cues[0].end_ms), (850, 2600));
-        assert_eq!((cues[1].start_ms, cues[1].end_ms), (3850, 4500));
+        assert_eq!((cues[0].start_ms, cues[0].end_ms), (700, 2600));
+        assert_eq!((cues[1].start_ms, cues[1].end_ms), (3700, 4500));
         assert_eq!(cues[0].text, "Where are you going?");
         assert_eq!((cues[1].id, cues[1].words.len()), (2, 1));
     }
@@ -204,7 +204,7 @@ mod tests {
         ) {
             let mut now = 0;
             let words: Vec<Word> = words.into_iter().map(|(text, gap, length)| {
-                let start_ms = now + if gap < 1500 { 0 } else { gap - 1500 };
+                let start_ms = now + gap.saturating_sub(1500);
                 now = start_ms + length;
                 Word { start_ms, end_ms: now, text }
             }).collect();

@@ -2,11 +2,12 @@
 
 use super::words::Word;
 
-/// Whether a text goes round in circles: a phrase of one to eight words, four times running (or a longer text made
-/// of few different words).
+/// Whether a text goes round in circles: a phrase of one to eight words many times running, or a whole sentence
+/// twice, which people do but models do more often: worth hearing again, not worth taking out.
 pub fn repeats(text: &str) -> bool {
     let words: Vec<String> = text.split_whitespace().map(plain).collect();
-    loop_at(&words).is_some()
+    let (first, second) = words.split_at(words.len() / 2);
+    loop_at(&words).is_some() || (first.len() >= 3 && first == second)
 }
 
 /// Takes out what was not said. `activity` is the mean probability of speech in the chunk, `confidence` the mean
@@ -136,6 +137,8 @@ mod tests {
     fn a_loop_is_said_once() {
         assert!(repeats("I said I said I said I said I said"));
         assert!(!repeats("no, no, no, no"));
+        assert!(repeats("What do you think? What do you think?"));
+        assert_eq!(kept("What do you think? What do you think?"), "What do you think? What do you think?");
         assert_eq!(kept("so I said go I said go I said go I said go then"), "so I said go then");
         assert_eq!(kept("no no no no no"), "no no no no no");
     }

@@ -13,6 +13,8 @@ mod invented;
 mod onset;
 mod publish;
 mod recognise;
+#[cfg(test)]
+mod tests;
 mod wav;
 mod words;
 

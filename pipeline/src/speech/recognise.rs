@@ -14,9 +14,11 @@ use crate::error::{Error, Result};
 /// Most positions the encoder has: 30 s at 50 a second.
 const POSITIONS: u64 = 1500;
 /// Positions heard beyond a chunk's end.
-const MARGIN: u64 = 64;
+const MARGIN: u64 = 128;
+/// Positions of a second try, at least.
+const SECOND_LEAST: u64 = 768;
 /// Mean log-probability of the tokens under which a chunk is heard a second time.
-const DOUBTFUL: f32 = -0.9;
+const DOUBTFUL: f32 = -1.0;
 
 /// A token as the model gave it.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,14 +91,15 @@ impl Listener<'_> {
         Ok(self.state.lang_detect(0, 1).map_err(failed)?.1)
     }
 
-    /// Hears a chunk, a second time with all of the encoder where the first result is doubtful.
+    /// Hears a chunk, a second time with more of the encoder where the first result is doubtful.
     pub fn hear(&mut self, samples: &[f32], language: &str) -> Result<Heard> {
         let fitted = (samples.len() as u64 * 50).div_ceil(RATE) + MARGIN;
         let first = self.once(samples, language, fitted.min(POSITIONS))?;
         if !first.suspicious() || fitted >= POSITIONS {
             return Ok(first);
         }
-        let second = self.once(samples, language, POSITIONS)?;
+        let wider = (fitted * 2).clamp(SECOND_LEAST, POSITIONS);
+        let second = self.once(samples, language, wider)?;
         let better = match (invented::repeats(&first.text()), invented::repeats(&second.text())) {
             (true, false) => true,
             (false, true) => false,
@@ -114,8 +117,9 @@ impl Listener<'_> {
         params.set_temperature(0.0);
         params.set_temperature_inc(0.0);
         params.set_no_context(true);
-        // A chunk is heard in one go: times come from the alignment, and nothing can be heard twice.
-        params.set_no_timestamps(true);
+        // A chunk is heard in one go. Timestamps make the model stop where speech stops: without them it says
+        // short sentences twice.
+        params.set_no_timestamps(false);
         params.set_single_segment(true);
         params.set_token_timestamps(true);
         // Nobody says more than this; it ends a loop early.

@@ -85,7 +85,7 @@ pub const MODELS: &[Model] = &[
             ],
             weights: Pinned {
                 path: "model.bin",
-                sha256: "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7438c5c007196857a0a6a9",
+                sha256: "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
                 size_bytes: 145_217_532,
             },
             vocabulary: Pinned {

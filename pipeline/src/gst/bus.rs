@@ -24,9 +24,7 @@ impl Stage {
     pub fn start(&self, state: gst::State) -> Result<()> {
         match self.pipeline.set_state(state) {
             Ok(_) => Ok(()),
-            Err(_) => Err(self
-                .error()
-                .unwrap_or_else(|| Error::internal("the pipeline did not start"))),
+            Err(_) => Err(self.error().unwrap_or_else(|| Error::internal("the pipeline did not start"))),
         }
     }
 
@@ -69,9 +67,7 @@ impl Stage {
         let wait = gst::ClockTime::from_mseconds(wait.as_millis() as u64);
         let message = bus.timed_pop_filtered(wait, &[gst::MessageType::Error, gst::MessageType::Eos]);
         match message.as_ref().map(|m| m.view()) {
-            Some(gst::MessageView::Error(error)) => {
-                Err(map_error(&error.error(), error.debug().as_deref()))
-            }
+            Some(gst::MessageView::Error(error)) => Err(map_error(&error.error(), error.debug().as_deref())),
             Some(_) => Ok(true),
             None => Ok(false),
         }
@@ -88,15 +84,12 @@ impl Drop for Stage {
 pub fn map_error(error: &gst::glib::Error, debug: Option<&str>) -> Error {
     let cause = format!("{error}; {}", debug.unwrap_or("no detail"));
     let made = match error.kind::<gst::StreamError>() {
-        Some(gst::StreamError::Decrypt | gst::StreamError::DecryptNokey) => Error::input(
-            "encrypted",
-            "The recording is protected against copying, so it can't be played.",
-        ),
+        Some(gst::StreamError::Decrypt | gst::StreamError::DecryptNokey) => {
+            Error::input("encrypted", "The recording is protected against copying, so it can't be played.")
+        }
         Some(gst::StreamError::CodecNotFound) => unsupported(),
         Some(_) => Error::input("decode_failed", "The file is damaged, so it can't be played."),
-        None if error.matches(gst::ResourceError::Read) => {
-            Error::internal("the source could not be read")
-        }
+        None if error.matches(gst::ResourceError::Read) => Error::internal("the source could not be read"),
         None if error.kind::<gst::CoreError>().is_some() => Error::internal("the media tools failed"),
         None => Error::input("decode_failed", "The file is damaged, so it can't be played."),
     };

@@ -9,7 +9,9 @@ use crate::error::Result;
 
 /// Whether a demuxer's pad carries a picture.
 pub fn is_picture(caps: &gst::CapsRef) -> bool {
-    caps.structure(0).is_some_and(|s| s.name().starts_with("video/") || s.name() == "image/jpeg")
+    caps.structure(0).is_some_and(|s| {
+        s.name().starts_with("video/") || matches!(s.name().as_str(), "image/jpeg" | "image/gst-libav-gif")
+    })
 }
 
 /// Whether a demuxer's pad carries sound.

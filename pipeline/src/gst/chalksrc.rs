@@ -4,7 +4,6 @@ use std::sync::{Mutex, PoisonError};
 
 use gstreamer as gst;
 use gstreamer::glib;
-use gstreamer::prelude::*;
 use gstreamer::subclass::prelude::*;
 use gstreamer_base as gst_base;
 use gstreamer_base::prelude::*;
@@ -47,14 +46,15 @@ mod imp {
 
     impl ElementImpl for ChalkSrc {
         fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
-            static METADATA: std::sync::LazyLock<gst::subclass::ElementMetadata> = std::sync::LazyLock::new(|| {
-                gst::subclass::ElementMetadata::new(
-                    "Chalkstream source",
-                    "Source",
-                    "Reads a recording by ranges",
-                    "Chalkstream",
-                )
-            });
+            static METADATA: std::sync::LazyLock<gst::subclass::ElementMetadata> =
+                std::sync::LazyLock::new(|| {
+                    gst::subclass::ElementMetadata::new(
+                        "Chalkstream source",
+                        "Source",
+                        "Reads a recording by ranges",
+                        "Chalkstream",
+                    )
+                });
             Some(&METADATA)
         }
 

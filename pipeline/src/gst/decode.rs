@@ -1,7 +1,7 @@
 //! One track of a recording, decoded: buffers with their time on the common timeline, pulled one by one.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -39,6 +39,8 @@ pub struct Decoding {
     stage: Stage,
     sink: gst_app::AppSink,
     origin_ns: i64,
+    /// Times of all buffers in order, where the decoder's are wrong.
+    stamps: Option<Vec<(i64, u64)>>,
     fault: Fault,
     delivered: u64,
     broken: Option<Error>,
@@ -71,9 +73,10 @@ impl Decoding {
             Kind::Audio => media.audio.as_ref().map(|a| a.stream_index),
         }
         .ok_or_else(|| Error::internal("the track was not found by inspect"))?;
+        let stamps = if media.container == "gif" { Some(super::gif::gif_times(&source)?) } else { None };
         let (pipeline, demux) = open_demuxer(source, &media.container)?;
         let sink = gst_app::AppSink::builder().sync(false).max_buffers(4).build();
-        // In from the start: a sink that does not run yet calls itself ended and answers every pull at once.
+        // In the pipeline from the start: a sink that is not started calls itself at its end.
         pipeline.add(&sink).map_err(|e| Error::internal("the decoder could not be linked").because(e))?;
         let link = Link {
             kind,
@@ -97,6 +100,7 @@ impl Decoding {
             stage: Stage::new(pipeline),
             sink,
             origin_ns: media.origin_ns,
+            stamps,
             fault,
             delivered: 0,
             broken: None,
@@ -118,8 +122,20 @@ impl Decoding {
     /// The next buffer; none at the end. An error after the first buffer ends the track early and is kept in
     /// [`Decoding::broken`]: a damaged recording gives what is there.
     pub fn next(&mut self, ctx: &StepContext) -> Result<Option<Decoded>> {
+        self.next_until(ctx, None)
+    }
+
+    /// As [`Decoding::next`], but none also when `within` has passed.
+    pub fn next_within(&mut self, ctx: &StepContext, within: Duration) -> Result<Option<Decoded>> {
+        self.next_until(ctx, Some(Instant::now() + within))
+    }
+
+    fn next_until(&mut self, ctx: &StepContext, deadline: Option<Instant>) -> Result<Option<Decoded>> {
         loop {
             ctx.check()?;
+            if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+                return Ok(None);
+            }
             if let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::from_mseconds(100)) {
                 self.last = Instant::now();
                 if let Some(decoded) = self.decoded(&sample) {
@@ -155,6 +171,15 @@ impl Decoding {
 
     fn decoded(&self, sample: &gst::Sample) -> Option<Decoded> {
         let buffer = sample.buffer_owned()?;
+        if let Some(stamps) = &self.stamps {
+            let &(time_ns, shown_ns) = stamps.get(self.delivered as usize)?;
+            return Some(Decoded {
+                caps: sample.caps_owned()?,
+                buffer,
+                time_ns,
+                duration_ns: Some(shown_ns),
+            });
+        }
         let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
         let time_ns = match segment.to_running_time_full(buffer.pts()?)? {
             gst::Signed::Positive(time) => time.nseconds() as i64,

@@ -62,6 +62,12 @@ fn id3_length(source: &dyn ReadAt) -> u64 {
 /// A pipeline of our source and the container's demuxer, linked, not started.
 pub fn open_demuxer(source: Source, container: &str) -> Result<(gst::Pipeline, gst::Element)> {
     super::init()?;
+    if container == "gif" {
+        let pipeline = gst::Pipeline::new();
+        let pictures = super::gif::gif_source(source)?;
+        pipeline.add(&pictures).map_err(|e| Error::internal("the demuxer could not be linked").because(e))?;
+        return Ok((pipeline, pictures));
+    }
     let name = demuxer_name(container).ok_or_else(|| {
         Error::new(ErrorKind::Unsupported, "not_media", "This kind of file can't be played.")
     })?;

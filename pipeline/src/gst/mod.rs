@@ -9,6 +9,7 @@ mod chain;
 mod chalksrc;
 mod decode;
 mod demux;
+mod gif;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub use bus::Stage;
 pub use chain::{decoder_for, is_picture, is_sound};
+pub(crate) use decode::too_many_pixels;
 pub use decode::{Decoded, Decoding, Kind};
 pub use demux::{demuxer_name, open_demuxer};
 

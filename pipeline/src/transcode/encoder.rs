@@ -32,14 +32,11 @@ impl AsRef<[u8]> for Shown {
 
 /// A running encoder.
 pub struct Encoder {
-    /// What it makes.
-    pub plan: RenditionPlan,
     /// Full-rate frames to one of this rendition.
     pub step: u64,
     grid: Grid,
     stage: Stage,
     source: gst_app::AppSrc,
-    sink: gst_app::AppSink,
     shared: Arc<Shared>,
     pushed: u64,
 }
@@ -58,7 +55,13 @@ struct State {
 
 impl Encoder {
     /// Starts an encoder for a rendition.
-    pub fn start(plan: &RenditionPlan, grid: Grid, step: u64, iframes: bool, ctx: &StepContext) -> Result<Self> {
+    pub fn start(
+        plan: &RenditionPlan,
+        grid: Grid,
+        step: u64,
+        iframes: bool,
+        ctx: &StepContext,
+    ) -> Result<Self> {
         let writer = Writer::new(plan, grid, step, iframes, ctx)?;
         let rate = gst::Fraction::new(plan.frame_rate.num as i32, plan.frame_rate.den as i32);
         let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, plan.width, plan.height)
@@ -80,7 +83,7 @@ impl Encoder {
                 ("key-int-max", &((frames_a_second * 10.0).ceil() as u32 + 10).to_string()),
                 ("threads", &threads(plan).to_string()),
                 ("aud", "false"),
-                ("option-string", "scenecut=0:open-gop=0:force-cfr=1"),
+                ("option-string", &options(plan, grid, step)),
             ],
         )?;
         let filter = capsfilter(
@@ -106,7 +109,8 @@ impl Encoder {
                 .build(),
         );
         let pipeline = gst::Pipeline::new();
-        let all = [source.clone().upcast(), encoder, filter, sink.clone().upcast()];
+        force_keyframes(&encoder);
+        let all = [source.clone().upcast(), encoder, filter, sink.upcast()];
         let fault = |e: gst::glib::BoolError| Error::internal("the encoder could not be linked").because(e);
         pipeline.add_many(&all).map_err(fault)?;
         gst::Element::link_many(&all).map_err(fault)?;
@@ -120,34 +124,42 @@ impl Encoder {
         }
         let stage = Stage::new(pipeline);
         stage.start(gst::State::Playing)?;
-        Ok(Self { plan: plan.clone(), step, grid, stage, source, sink, shared, pushed: 0 })
+        Ok(Self { step, grid, stage, source, shared, pushed: 0 })
     }
 
     /// Wraps a picture so that it can be pushed any number of times.
-    pub fn wrap(picture: &Arc<Picture>) -> gst::Buffer {
-        gst::Buffer::from_slice(Shown(picture.clone()))
+    pub fn wrap(picture: &Arc<Picture>) -> Result<gst::Buffer> {
+        let mut buffer = gst::Buffer::from_slice(Shown(picture.clone()));
+        let (width, height) = picture.size();
+        let (luma, chroma) = (width * height, (width / 2) * (height / 2));
+        let half = (width / 2) as i32;
+        // The planes are tight; without this they are taken for rows of whole words.
+        gst_video::VideoMeta::add_full(
+            buffer.make_mut(),
+            gst_video::VideoFrameFlags::empty(),
+            gst_video::VideoFormat::I420,
+            width as u32,
+            height as u32,
+            &[0, luma, luma + chroma],
+            &[width as i32, half, half],
+        )
+        .map_err(|e| Error::internal("a picture could not be handed on").because(e))?;
+        Ok(buffer)
     }
 
     /// Encodes a wrapped picture as the full-rate frame `full`; waits while the encoder is behind.
     pub fn push(&mut self, picture: &gst::Buffer, full: u64, ctx: &StepContext) -> Result<()> {
         let pts = gst::ClockTime::from_nseconds(self.grid.time_ns(full));
         let next = gst::ClockTime::from_nseconds(self.grid.time_ns(full + self.step));
-        if self.grid.is_key(full) {
-            let event = gst_video::UpstreamForceKeyUnitEvent::builder()
-                .running_time(pts)
-                .all_headers(true)
-                .build();
-            // Sent to the encoder's own pad before the picture: it forces the first one at or after that time.
-            if let Some(pad) = self.sink.static_pad("sink") {
-                pad.push_event(event);
-            }
-        }
         self.room(ctx)?;
         let mut buffer = picture.copy();
         {
             let buffer = buffer.make_mut();
             buffer.set_pts(pts);
             buffer.set_duration(next - pts);
+            if full > 0 && self.grid.is_key(full) {
+                buffer.set_flags(gst::BufferFlags::MARKER);
+            }
         }
         self.source.push_buffer(buffer).map_err(|_| self.failure())?;
         self.pushed += 1;
@@ -162,6 +174,9 @@ impl Encoder {
             if state.error.is_some() {
                 drop(state);
                 return Err(self.failure());
+            }
+            if let Some(error) = self.stage.error() {
+                return Err(error);
             }
             // A picture may leave between the look and the wait: the wait is short and looks again.
             let waited = self.shared.moved.wait_timeout(state, Duration::from_millis(10));
@@ -258,6 +273,40 @@ fn write(
     writer.push(map.to_vec(), frame, !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT))
 }
 
+/// Makes the encoder start anew at each picture that is marked. The request is made on the encoder's own thread as the
+/// picture arrives. The first picture is a keyframe unasked and must not be asked for: until something has come out,
+/// the encoder's clock is 1000 hours ahead, and it would take every later request for one made too soon.
+fn force_keyframes(encoder: &gst::Element) {
+    let (Some(sink), Some(src)) = (encoder.static_pad("sink"), encoder.static_pad("src")) else { return };
+    let src = src.downgrade();
+    sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let marked =
+            matches!(&info.data, Some(gst::PadProbeData::Buffer(b)) if b.flags().contains(gst::BufferFlags::MARKER));
+        if let (true, Some(src)) = (marked, src.upgrade()) {
+            src.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// x264's options. Keyframes only where we ask; no B-frames, so decode and presentation times are the same and start
+/// at 0 for every player (ffmpeg shifts presentation where composition offsets are negative); and a lookahead shorter
+/// than the time to the first forced keyframe, for the reason told at `force_keyframes`.
+fn options(plan: &RenditionPlan, grid: Grid, step: u64) -> String {
+    let preset = match plan.preset.as_str() {
+        "ultrafast" | "superfast" => 0,
+        "veryfast" => 10,
+        "faster" => 20,
+        "fast" => 30,
+        "medium" => 40,
+        "slow" => 50,
+        _ => 60,
+    };
+    let first_key = (1..100_000).find(|frame| grid.is_key(frame * step)).unwrap_or(1);
+    let most = (first_key as usize).saturating_sub(1 + threads(plan));
+    format!("scenecut=0:open-gop=0:bframes=0:rc-lookahead={}:sync-lookahead=0", preset.min(most))
+}
+
 /// Threads of one encoder: the small ones run beside each other, so one each; the large ones share what is left.
 fn threads(plan: &RenditionPlan) -> usize {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
@@ -266,10 +315,8 @@ fn threads(plan: &RenditionPlan) -> usize {
 
 /// The elements between the decoder and us: progressive I420 in BT.709.
 pub fn picture_tail(interlaced: bool) -> Result<Vec<gst::Element>> {
-    let caps = gst::Caps::builder("video/x-raw")
-        .field("format", "I420")
-        .field("colorimetry", "bt709")
-        .build();
+    let caps =
+        gst::Caps::builder("video/x-raw").field("format", "I420").field("colorimetry", "bt709").build();
     let mut tail = Vec::new();
     if interlaced {
         tail.push(element("videoconvert")?);

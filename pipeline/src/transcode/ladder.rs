@@ -122,7 +122,7 @@ impl Encoding {
             }
         };
         let picture = Arc::new(picture);
-        let buffer = Encoder::wrap(&picture);
+        let buffer = Encoder::wrap(&picture)?;
         self.rungs[place].scaled = Some((picture, buffer));
         Ok(())
     }
@@ -131,8 +131,7 @@ impl Encoding {
     fn first(&mut self) -> Result<Picture> {
         let odd = || Error::internal("a decoded picture could not be read");
         let (Some(buffer), Some((_, info))) = (&self.held, &self.caps) else { return Err(odd()) };
-        let frame =
-            gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|_| odd())?;
+        let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|_| odd())?;
         let plane = |index: u32| -> Result<Plane<'_>> {
             let component = info.format_info();
             let (sub_width, sub_height) =
@@ -164,8 +163,9 @@ impl Encoding {
         for rung in self.rungs {
             let (report, own_iframes, own_starts) = rung.encoder.finish(ctx)?;
             if starts.as_ref().is_some_and(|starts| *starts != own_starts) {
-                return Err(Error::internal("the renditions' segments do not start together")
-                    .because(report.name));
+                return Err(
+                    Error::internal("the renditions' segments do not start together").because(report.name)
+                );
             }
             starts = Some(own_starts);
             reports.push(report);

@@ -68,7 +68,8 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     if decoding.broken().is_some() || end_ms + 1000 < video.end_ms {
         warnings.push(Warning {
             code: "picture_cut_short".into(),
-            message: "The picture ends earlier than the file says: a part of it is missing or damaged.".into(),
+            message: "The picture ends earlier than the file says: a part of it is missing or damaged."
+                .into(),
         });
     }
     drop(decoding);
@@ -113,5 +114,5 @@ pub struct TranscodeReport {
     /// Length of the picture, in ms.
     pub duration_ms: u64,
     /// What was odd.
-    pub warnings: Vec<crate::media::Warning>,
+    pub warnings: Vec<Warning>,
 }

@@ -79,11 +79,7 @@ impl Picture {
             width,
             height,
         };
-        [
-            plane(0, self.width, self.height),
-            plane(luma, width, height),
-            plane(luma + chroma, width, height),
-        ]
+        [plane(0, self.width, self.height), plane(luma, width, height), plane(luma + chroma, width, height)]
     }
 
     fn planes_mut(&mut self) -> [(&mut [u8], usize, usize); 3] {
@@ -105,12 +101,7 @@ pub struct Scaler {
 impl Scaler {
     /// To `width` × `height`, both even.
     pub fn new(width: u32, height: u32) -> Self {
-        Self {
-            width: width as usize,
-            height: height as usize,
-            resizer: Resizer::new(),
-            pool: Arc::default(),
-        }
+        Self { width: width as usize, height: height as usize, resizer: Resizer::new(), pool: Arc::default() }
     }
 
     /// A scaled copy. Catmull-Rom over the whole footprint: sharp, and without aliasing on the way down.
@@ -140,8 +131,8 @@ impl Scaler {
             .map_err(|e| fault(&e))?;
             let from = TypedCroppedImage::new(whole, 0, 0, plane.width as u32, rows as u32)
                 .map_err(|e| fault(&e))?;
-            let mut to = TypedImage::<U8>::from_buffer(width as u32, height as u32, out)
-                .map_err(|e| fault(&e))?;
+            let mut to =
+                TypedImage::<U8>::from_buffer(width as u32, height as u32, out).map_err(|e| fault(&e))?;
             self.resizer.resize_typed(&from, &mut to, &options).map_err(|e| fault(&e))?;
         }
         Ok(made)

@@ -7,9 +7,7 @@ use super::RenditionReport;
 use super::grid::{Grid, timescale};
 use crate::error::{Error, Result};
 use crate::fmp4::{Media, Sample, Track, init_segment, write_fragment};
-use crate::hls::{
-    MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, media_playlist, peak_and_mean_bps,
-};
+use crate::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, media_playlist, peak_and_mean_bps};
 use crate::ladder::RenditionPlan;
 use crate::step::StepContext;
 
@@ -48,7 +46,13 @@ pub struct Writer {
 
 impl Writer {
     /// A writer for a rendition whose every frame stands for `step` frames of the grid.
-    pub fn new(plan: &RenditionPlan, grid: Grid, step: u64, iframes: bool, ctx: &StepContext) -> Result<Self> {
+    pub fn new(
+        plan: &RenditionPlan,
+        grid: Grid,
+        step: u64,
+        iframes: bool,
+        ctx: &StepContext,
+    ) -> Result<Self> {
         let (timescale, frame_ticks) = timescale(plan.frame_rate);
         let iframes = if iframes { Some(Iframes::new(&plan.name, ctx)?) } else { None };
         Ok(Self {
@@ -94,7 +98,10 @@ impl Writer {
     pub fn push(&mut self, data: Vec<u8>, frame: u64, sync: bool) -> Result<()> {
         let full = frame * self.step;
         if sync != self.grid.is_key(full) {
-            return Err(Error::internal("the encoder put a keyframe where none was planned, or left one out"));
+            return Err(Error::internal(
+                "the encoder put a keyframe where none was planned, or left one out",
+            )
+            .because(format!("frame {frame} of {}, keyframe: {sync}", self.plan.name)));
         }
         if sync {
             if self.grid.is_segment(full) {
@@ -190,7 +197,8 @@ impl Writer {
         listed: &[PlaylistSegment],
         iframes_only: bool,
     ) -> Result<RenditionReport> {
-        let track = self.track.as_ref().ok_or_else(|| Error::internal("the encoder gave no configuration"))?;
+        let track =
+            self.track.as_ref().ok_or_else(|| Error::internal("the encoder gave no configuration"))?;
         let text = media_playlist(&MediaPlaylist {
             timescale: self.timescale,
             target_duration_s: TARGET_DURATION_S,

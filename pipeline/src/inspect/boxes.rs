@@ -1,0 +1,243 @@
+//! A look at an MP4's index before any media tool sees it: is it there, is it sane, does it promise the possible.
+//!
+//! Everything here is read from the file and may lie. Only lengths that fit into what is there are followed.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::media::Limits;
+use crate::source::{ReadAt, read_full};
+
+/// Largest index read, in bytes. An index of six hours with many tracks is far below.
+const LARGEST_INDEX: u64 = 96 << 20;
+/// Most boxes on the top level. A fragmented recording has two a fragment.
+const MOST_BOXES: usize = 400_000;
+/// Deepest nesting in the index; real ones stay below ten.
+const DEEPEST: usize = 16;
+/// Boxes whose content is boxes.
+const NESTS: [&[u8; 4]; 12] = [
+    b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"udta", b"dinf", b"mvex", b"moof", b"traf",
+    b"gmhd",
+];
+
+/// Refuses an MP4 that has no index, or one that cannot be true.
+pub fn check(source: &dyn ReadAt, limits: &Limits) -> Result<()> {
+    let index = read_index(source)?;
+    let mut found = Found::default();
+    walk(&index, 0, &mut found)?;
+    if found.tracks > limits.max_tracks {
+        return Err(Error::new(
+            ErrorKind::LimitExceeded,
+            "too_many_tracks",
+            "The file has more tracks than a recording can have.",
+        ));
+    }
+    if found.pixels > limits.max_pixels {
+        return Err(crate::gst::too_many_pixels());
+    }
+    if found.encrypted {
+        return Err(Error::input(
+            "encrypted",
+            "The recording is protected against copying, so it can't be played.",
+        ));
+    }
+    Ok(())
+}
+
+/// What the index says.
+#[derive(Default)]
+struct Found {
+    tracks: u32,
+    pixels: u64,
+    encrypted: bool,
+}
+
+fn damaged() -> Error {
+    Error::input("decode_failed", "The file is damaged, so it can't be played.")
+}
+
+/// The content of `moov`.
+fn read_index(source: &dyn ReadAt) -> Result<Vec<u8>> {
+    let end = source.size_bytes();
+    let mut at = 0;
+    for _ in 0..MOST_BOXES {
+        let mut head = [0; 16];
+        let read = read_full(source, at, &mut head)?;
+        if read < 8 {
+            break;
+        }
+        let (size, header) = match u32::from_be_bytes([head[0], head[1], head[2], head[3]]) {
+            0 => (end - at, 8),
+            1 if read == 16 => (
+                u64::from_be_bytes([
+                    head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15],
+                ]),
+                16,
+            ),
+            size => (u64::from(size), 8),
+        };
+        if size < header {
+            break;
+        }
+        if &head[4..8] == b"moov" {
+            if size > LARGEST_INDEX {
+                return Err(damaged());
+            }
+            let mut index = vec![0; (size - header).min(end - at - header) as usize];
+            let read = read_full(source, at + header, &mut index)?;
+            index.truncate(read);
+            return if (read as u64) < size - header { Err(cut_off()) } else { Ok(index) };
+        }
+        at = match at.checked_add(size) {
+            Some(next) if next < end => next,
+            _ => break,
+        };
+    }
+    Err(cut_off())
+}
+
+fn cut_off() -> Error {
+    Error::input(
+        "truncated_no_index",
+        "The file is cut off: its index is missing, so it can't be played. Please upload it again, or copy it from \
+         the camera again.",
+    )
+}
+
+/// Walks boxes without recursion deeper than real files have.
+fn walk(boxes: &[u8], depth: usize, found: &mut Found) -> Result<()> {
+    if depth > DEEPEST {
+        return Err(damaged());
+    }
+    let mut rest = boxes;
+    while let Some((kind, content, next)) = split(rest) {
+        match &kind {
+            b"trak" => found.tracks += 1,
+            b"stsd" => descriptions(content, found),
+            _ => {}
+        }
+        if NESTS.contains(&&kind) {
+            walk(content, depth + 1, found)?;
+        }
+        rest = next;
+    }
+    Ok(())
+}
+
+/// The first box: its type, content, and what follows it.
+fn split(boxes: &[u8]) -> Option<([u8; 4], &[u8], &[u8])> {
+    let head = boxes.get(..8)?;
+    let size = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+    let kind = [head[4], head[5], head[6], head[7]];
+    let size = if size == 0 { boxes.len() } else { size };
+    if size < 8 || size > boxes.len() {
+        return None;
+    }
+    Some((kind, &boxes[8..size], &boxes[size..]))
+}
+
+/// Sample descriptions: the promised picture size, and protection.
+fn descriptions(content: &[u8], found: &mut Found) {
+    let mut rest = content.get(8..).unwrap_or_default();
+    while let Some((kind, entry, next)) = split(rest) {
+        if &kind == b"encv" || &kind == b"enca" || &kind == b"drmi" || &kind == b"drms" {
+            found.encrypted = true;
+        }
+        // A visual sample entry has its width and height at bytes 24 and 26; a sound's bytes there are small.
+        if let Some(&[w1, w0, h1, h0]) = entry.get(24..28)
+            && is_visual(&kind)
+        {
+            let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
+            found.pixels = found.pixels.max(u64::from(width) * u64::from(height));
+        }
+        rest = next;
+    }
+}
+
+fn is_visual(kind: &[u8; 4]) -> bool {
+    matches!(
+        kind,
+        b"avc1"
+            | b"avc3"
+            | b"hvc1"
+            | b"hev1"
+            | b"mp4v"
+            | b"s263"
+            | b"av01"
+            | b"vp08"
+            | b"vp09"
+            | b"jpeg"
+            | b"mjpa"
+            | b"mjpb"
+            | b"apch"
+            | b"apcn"
+            | b"apcs"
+            | b"apco"
+            | b"ap4h"
+            | b"dvh1"
+            | b"dvhe"
+            | b"vvc1"
+            | b"encv"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    struct Bytes(Vec<u8>);
+
+    impl ReadAt for Bytes {
+        fn size_bytes(&self) -> u64 {
+            self.0.len() as u64
+        }
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+            let from = self.0.get(offset as usize..).unwrap_or_default();
+            let n = from.len().min(buf.len());
+            buf[..n].copy_from_slice(&from[..n]);
+            Ok(n)
+        }
+    }
+
+    fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+        let mut made = (content.len() as u32 + 8).to_be_bytes().to_vec();
+        made.extend(kind);
+        made.extend(content);
+        made
+    }
+
+    fn code(bytes: Vec<u8>) -> &'static str {
+        check(&Bytes(bytes), &Limits::default()).map_or_else(|e| e.code, |()| "fine")
+    }
+
+    fn movie(kind: &[u8; 4], width: u16, height: u16) -> Vec<u8> {
+        let mut entry = vec![0; 24];
+        entry.extend(width.to_be_bytes());
+        entry.extend(height.to_be_bytes());
+        entry.extend([0; 50]);
+        let mut stsd = vec![0, 0, 0, 0, 0, 0, 0, 1];
+        stsd.extend(boxed(kind, &entry));
+        [b"stsd", b"stbl", b"minf", b"mdia", b"trak", b"moov"]
+            .into_iter()
+            .fold(stsd, |content, kind| boxed(kind, &content))
+    }
+
+    #[test]
+    fn a_file_without_its_index_is_cut_off() {
+        assert_eq!(code(boxed(b"ftyp", b"isom")), "truncated_no_index");
+        assert_eq!(code(boxed(b"mdat", &[0; 100])), "truncated_no_index");
+        let mut half = boxed(b"moov", &[0; 100]);
+        half.truncate(60);
+        assert_eq!(code(half), "truncated_no_index");
+    }
+
+    #[test]
+    fn promises_are_held_against_the_limits() {
+        assert_eq!(code(movie(b"avc1", 1920, 1080)), "fine");
+        assert_eq!(code(movie(b"avc1", 65_535, 65_535)), "too_many_pixels");
+        assert_eq!(code(movie(b"encv", 320, 240)), "encrypted");
+        let tracks: Vec<u8> = (0..40).flat_map(|_| boxed(b"trak", &[])).collect();
+        assert_eq!(code(boxed(b"moov", &tracks)), "too_many_tracks");
+        let deep = (0..500).fold(Vec::new(), |content, _| boxed(b"moov", &content));
+        assert_eq!(code(deep), "decode_failed");
+    }
+}

@@ -1,0 +1,219 @@
+//! The first pictures and sounds of a track, decoded: the truth about their size, shape and colour.
+
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+use gstreamer_video as gst_video;
+
+use super::scan::Scanned;
+use crate::error::{Error, Result};
+use crate::gst::{Decoding, Kind};
+use crate::media::{AudioTrack, Hdr, Limits, MediaInfo, Rational, VideoTrack};
+use crate::source::Source;
+use crate::step::StepContext;
+
+/// Longest wait for a first decoded buffer.
+const LONGEST: Duration = Duration::from_millis(2500);
+/// Pictures looked at: interlacing shows in the first few.
+const PICTURES: usize = 5;
+
+/// What decoded pictures are.
+pub struct Pictures {
+    /// Codec's name.
+    pub codec: String,
+    /// Width upright and with square pixels, even.
+    pub width: u32,
+    /// Height upright and with square pixels, even.
+    pub height: u32,
+    /// Frames per second the decoder says.
+    pub rate: Option<Rational>,
+    /// Clockwise turn that makes the picture upright.
+    pub rotation_degrees: u16,
+    /// Whether it is mirrored first.
+    pub mirrored: bool,
+    /// Whether any of the first ones is made of fields.
+    pub interlaced: bool,
+    /// Transfer.
+    pub hdr: Hdr,
+}
+
+/// What decoded sound is.
+pub struct Sounds {
+    /// Codec's name.
+    pub codec: String,
+    /// Channels.
+    pub channels: u32,
+    /// Samples per second.
+    pub sample_rate_hz: u32,
+}
+
+/// The first decoded buffers' caps and flags.
+fn first(
+    source: &Source,
+    info: &MediaInfo,
+    kind: Kind,
+    limits: &Limits,
+    ctx: &StepContext,
+    most: usize,
+) -> Result<(gst::Caps, bool)> {
+    let mut decoding = Decoding::open(source.clone(), info, kind, limits, Vec::new())?;
+    decoding.start()?;
+    let begun = Instant::now();
+    let mut found: Option<gst::Caps> = None;
+    let mut fields = false;
+    for _ in 0..most {
+        let left = LONGEST.saturating_sub(begun.elapsed());
+        let Some(decoded) = decoding.next_within(ctx, left)? else { break };
+        fields |= decoded.buffer.flags().bits() & gst_video::VideoBufferFlags::INTERLACED.bits() != 0;
+        found = Some(decoded.caps);
+    }
+    match found {
+        Some(caps) => Ok((caps, fields)),
+        None => Err(Error::input("decode_failed", "The file is damaged, so it can't be played.")),
+    }
+}
+
+/// Decodes the first pictures of a track.
+pub fn picture(
+    source: &Source,
+    info: &MediaInfo,
+    track: &Scanned,
+    limits: &Limits,
+    ctx: &StepContext,
+) -> Result<Pictures> {
+    let mut info = info.clone();
+    info.video = Some(VideoTrack {
+        codec: String::new(),
+        stream_index: track.index,
+        width: 0,
+        height: 0,
+        frame_rate: Rational::new(25, 1),
+        variable_rate: false,
+        rotation_degrees: 0,
+        mirrored: false,
+        interlaced: false,
+        hdr: Hdr::None,
+        start_ms: 0,
+        end_ms: 0,
+    });
+    let (caps, fields) = first(source, &info, Kind::Video, limits, ctx, PICTURES)?;
+    let raw = gst_video::VideoInfo::from_caps(&caps)
+        .map_err(|e| Error::internal("the decoder gave something odd").because(e))?;
+    if u64::from(raw.width()) * u64::from(raw.height()) > limits.max_pixels {
+        return Err(crate::gst::too_many_pixels());
+    }
+    let (rotation_degrees, mirrored) = orientation(track.orientation.as_deref().unwrap_or(""));
+    let (width, height) = squared(raw.width(), raw.height(), raw.par().numer(), raw.par().denom());
+    let (width, height) = if rotation_degrees % 180 == 90 { (height, width) } else { (width, height) };
+    let even = |length: u32| (length & !1).max(2);
+    let hdr = match raw.colorimetry().transfer() {
+        gst_video::VideoTransferFunction::Smpte2084 => Hdr::Pq,
+        gst_video::VideoTransferFunction::AribStdB67 => Hdr::Hlg,
+        _ => Hdr::None,
+    };
+    let fps = raw.fps();
+    let rate =
+        (fps.numer() > 0 && fps.denom() > 0).then(|| Rational::new(fps.numer() as u32, fps.denom() as u32));
+    let progressive = raw.interlace_mode() == gst_video::VideoInterlaceMode::Progressive;
+    Ok(Pictures {
+        codec: codec_name(track),
+        width: even(width),
+        height: even(height),
+        rate,
+        rotation_degrees,
+        mirrored,
+        interlaced: !progressive && (fields || raw.interlace_mode() != gst_video::VideoInterlaceMode::Mixed),
+        hdr,
+    })
+}
+
+/// Decodes the first sound of a track.
+pub fn sound(
+    source: &Source,
+    info: &MediaInfo,
+    track: &Scanned,
+    limits: &Limits,
+    ctx: &StepContext,
+) -> Result<Sounds> {
+    let mut info = info.clone();
+    info.audio = Some(AudioTrack {
+        codec: String::new(),
+        stream_index: track.index,
+        channels: 0,
+        sample_rate_hz: 0,
+        language: None,
+        start_ms: 0,
+        end_ms: 0,
+    });
+    let (caps, _) = first(source, &info, Kind::Audio, limits, ctx, 1)?;
+    let number = |field: &str| {
+        caps.structure(0)
+            .and_then(|s| s.get::<i32>(field).ok())
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(0)
+    };
+    Ok(Sounds { codec: codec_name(track), channels: number("channels"), sample_rate_hz: number("rate") })
+}
+
+/// Turn and mirror of GStreamer's `image-orientation` tag: flipped left to right first, then turned clockwise.
+fn orientation(tag: &str) -> (u16, bool) {
+    let degrees = tag.rsplit('-').next().and_then(|d| d.parse().ok()).unwrap_or(0);
+    (degrees, tag.starts_with("flip"))
+}
+
+/// Size with square pixels: the longer way shrinks, so nothing is enlarged.
+fn squared(width: u32, height: u32, par_num: i32, par_den: i32) -> (u32, u32) {
+    if par_num <= 0 || par_den <= 0 || par_num == par_den {
+        return (width, height);
+    }
+    let par = f64::from(par_num) / f64::from(par_den);
+    if !(0.1..=10.0).contains(&par) {
+        return (width, height);
+    }
+    if par < 1.0 {
+        ((f64::from(width) * par).round() as u32, height)
+    } else {
+        (width, (f64::from(height) / par).round() as u32)
+    }
+}
+
+/// Our name of a track's codec.
+fn codec_name(track: &Scanned) -> String {
+    let Some(s) = track.caps.as_ref().and_then(|c| c.structure(0)) else { return "unknown".into() };
+    let version = s.get::<i32>("mpegversion").unwrap_or(0);
+    match (s.name().as_str(), version) {
+        ("video/x-h264", _) => "h264".into(),
+        ("video/x-h265", _) => "hevc".into(),
+        ("video/mpeg", 4) => "mpeg4".into(),
+        ("video/mpeg", n) => format!("mpeg{n}video"),
+        ("audio/mpeg", 1) => "mp3".into(),
+        ("audio/mpeg", _) => "aac".into(),
+        ("image/jpeg", _) => "mjpeg".into(),
+        ("image/gst-libav-gif", _) => "gif".into(),
+        ("audio/x-raw" | "video/x-raw", _) => "raw".into(),
+        (name, _) => {
+            let bare = name.rsplit('/').next().unwrap_or(name);
+            bare.strip_prefix("x-").unwrap_or(bare).to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_say_how_to_turn() {
+        assert_eq!(orientation("rotate-90"), (90, false));
+        assert_eq!(orientation("flip-rotate-270"), (270, true));
+        assert_eq!(orientation("rotate-0"), (0, false));
+        assert_eq!(orientation(""), (0, false));
+    }
+
+    #[test]
+    fn pixels_become_square_without_growing() {
+        assert_eq!(squared(720, 576, 16, 15), (720, 540));
+        assert_eq!(squared(640, 360, 2, 3), (427, 360));
+        assert_eq!(squared(640, 360, 0, 1), (640, 360));
+    }
+}

@@ -1,0 +1,108 @@
+//! The frame rate of a track, out of its time stamps. Pure.
+
+use crate::media::Rational;
+
+/// Rates that cameras and screens have.
+const USUAL: [Rational; 14] = [
+    Rational::new(5, 1),
+    Rational::new(10, 1),
+    Rational::new(12, 1),
+    Rational::new(25, 2),
+    Rational::new(15, 1),
+    Rational::new(24_000, 1001),
+    Rational::new(24, 1),
+    Rational::new(25, 1),
+    Rational::new(30_000, 1001),
+    Rational::new(30, 1),
+    Rational::new(50, 1),
+    Rational::new(60_000, 1001),
+    Rational::new(60, 1),
+    Rational::new(120, 1),
+];
+
+/// What time stamps say of a track's rate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Paced {
+    /// Nominal frames per second.
+    pub rate: Rational,
+    /// Whether frames are unevenly spaced.
+    pub variable: bool,
+}
+
+/// The pace of frames presented at `times_ns`, in any order; `declared` is what the file says.
+pub fn pace(times_ns: &[i64], declared: Option<Rational>) -> Paced {
+    let mut times = times_ns.to_vec();
+    times.sort_unstable();
+    let mut gaps: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).filter(|&gap| gap > 0).collect();
+    let declared = declared.filter(|d| d.num > 0 && d.den > 0 && (0.05..=1000.0).contains(&d.as_f64()));
+    gaps.sort_unstable();
+    let Some(&median) = gaps.get(gaps.len() / 2) else {
+        return Paced { rate: declared.unwrap_or(Rational::new(25, 1)), variable: false };
+    };
+    // A gap counts as uneven past a tenth of a frame and past what clocks of 1 ms round.
+    let slack = (median / 10).max(1_100_000);
+    let uneven = gaps.iter().filter(|&&gap| (gap - median).abs() > slack).count();
+    let variable = uneven > 0;
+    let span = times[times.len() - 1] - times[0];
+    let mean = (times.len() - 1) as f64 * 1e9 / span.max(1) as f64;
+    // One dropped frame does not make a 30 frames per second camera one of 27; slides with seconds between them
+    // have no rate but their mean.
+    let measured = if uneven * 4 <= gaps.len() { 1e9 / median as f64 } else { mean };
+    let measured = if variable { measured } else { mean };
+    if let Some(declared) = declared.filter(|d| !variable && (d.as_f64() / measured - 1.0).abs() < 0.005) {
+        return Paced { rate: usual(declared.as_f64()).unwrap_or(declared), variable };
+    }
+    let rate = usual(measured).unwrap_or_else(|| {
+        let thousandths = (measured * 1000.0).floor().clamp(1.0, 1_000_000.0) as u32;
+        Rational::new(thousandths, 1000)
+    });
+    Paced { rate, variable }
+}
+
+/// The usual rate nearest to a measured one, where one is within 0.2%: the lower where two are.
+fn usual(measured: f64) -> Option<Rational> {
+    let off = |rate: &Rational| (rate.as_f64() / measured - 1.0).abs();
+    let near: Vec<_> = USUAL.iter().filter(|rate| off(rate) < 0.002).collect();
+    let best = near.iter().min_by(|a, b| off(a).total_cmp(&off(b)))?;
+    // 29.985 frames per second are 29.97, not 30: a rendition never has more than its source.
+    let lower = near.iter().rev().find(|rate| rate.as_f64() <= measured);
+    Some(if off(best) < 0.000_3 { **best } else { **lower.unwrap_or(best) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every(gap_ns: i64, n: i64) -> Vec<i64> {
+        (0..n).map(|i| i * gap_ns).collect()
+    }
+
+    #[test]
+    fn even_tracks_have_their_usual_rate() {
+        assert_eq!(pace(&every(33_333_333, 90), None), Paced { rate: Rational::new(30, 1), variable: false });
+        assert_eq!(
+            pace(&every(33_366_667, 90), None),
+            Paced { rate: Rational::new(30_000, 1001), variable: false }
+        );
+        assert_eq!(pace(&every(1_000_000_000, 30), None).rate, Rational::new(1000, 1000));
+    }
+
+    #[test]
+    fn clocks_of_a_millisecond_are_even() {
+        let times: Vec<i64> = (0..100).map(|i| (i * 1001 + 15) / 30 * 1_000_000).collect();
+        assert_eq!(pace(&times, None), Paced { rate: Rational::new(30_000, 1001), variable: false });
+    }
+
+    #[test]
+    fn a_dropped_frame_leaves_the_rate_and_says_variable() {
+        let mut times = every(33_333_333, 60);
+        times.remove(20);
+        assert_eq!(pace(&times, None), Paced { rate: Rational::new(30, 1), variable: true });
+    }
+
+    #[test]
+    fn one_frame_takes_what_the_file_says() {
+        assert_eq!(pace(&[0], Some(Rational::new(24, 1))).rate, Rational::new(24, 1));
+        assert_eq!(pace(&[0], None).rate, Rational::new(25, 1));
+    }
+}

@@ -1,0 +1,222 @@
+//! A pass over a file's packets, without decoding: which tracks there are, and when they start and end.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::gst::{Stage, element, is_picture, is_sound, open_demuxer};
+use crate::source::{ReadAt, Source};
+use crate::step::StepContext;
+
+/// Files up to this size are read whole, so that ends are exact.
+const WHOLE_BYTES: u64 = 64 << 20;
+/// Of a larger file, this much is read.
+const PART_BYTES: u64 = 24 << 20;
+/// Longest scan.
+const LONGEST: Duration = Duration::from_millis(4000);
+/// Most time stamps kept of a track.
+const MOST_TIMES: usize = 20_000;
+
+/// One picture or sound track as its packets show it. Times are running times, in ns.
+#[derive(Clone, Debug, Default)]
+pub struct Scanned {
+    /// What the demuxer calls it.
+    pub caps: Option<gst::Caps>,
+    /// Which of its kind, counted from 0.
+    pub index: u32,
+    /// Whether it is a picture.
+    pub picture: bool,
+    /// Packets seen.
+    pub packets: u64,
+    /// Earliest presented time.
+    pub start_ns: Option<i64>,
+    /// Latest end of a packet whose length is known, or its start.
+    pub end_ns: i64,
+    /// Presentation times of the first packets.
+    pub times_ns: Vec<i64>,
+    /// Turn and mirror the track or the file asks for.
+    pub orientation: Option<String>,
+    /// Language the track says.
+    pub language: Option<String>,
+}
+
+/// What a scan saw.
+pub struct Scan {
+    /// Tracks in the demuxer's order.
+    pub tracks: Vec<Scanned>,
+    /// Whether the whole file was read.
+    pub whole: bool,
+    /// Length the demuxer claims, in ns.
+    pub claimed_ns: Option<u64>,
+    /// What went wrong, if the file is damaged.
+    pub error: Option<Error>,
+}
+
+/// Counts what is read, so that a large file is not read whole.
+struct Counting {
+    inner: Source,
+    read: AtomicU64,
+}
+
+impl ReadAt for Counting {
+    fn size_bytes(&self) -> u64 {
+        self.inner.size_bytes()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read_at(offset, buf)?;
+        self.read.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+type Tracks = Arc<Mutex<Vec<Scanned>>>;
+
+/// Reads a file's packets.
+pub fn scan(source: Source, container: &str, ctx: &StepContext) -> Result<Scan> {
+    let size = source.size_bytes();
+    let budget = if size <= WHOLE_BYTES { u64::MAX } else { PART_BYTES };
+    let counting = Arc::new(Counting { inner: source, read: AtomicU64::new(0) });
+    let (pipeline, demux) = open_demuxer(counting.clone(), container)?;
+    let tracks = Tracks::default();
+    let (seen, weak) = (tracks.clone(), pipeline.downgrade());
+    if let Some(pad) = demux.static_pad("src") {
+        watch(&pad, &seen, &weak);
+    } else {
+        demux.connect_pad_added(move |_, pad| watch(pad, &seen, &weak));
+    }
+    let stage = Stage::new(pipeline);
+    let begun = Instant::now();
+    let mut error = stage.start(gst::State::Playing).err();
+    let mut whole = false;
+    while error.is_none() {
+        ctx.check()?;
+        match stage.ended(Duration::from_millis(20)) {
+            Ok(true) => {
+                whole = true;
+                break;
+            }
+            Ok(false) => {}
+            Err(found) => error = Some(found),
+        }
+        if counting.read.load(Ordering::Relaxed) > budget || begun.elapsed() > LONGEST {
+            break;
+        }
+    }
+    let claimed_ns = demux
+        .query_duration::<gst::ClockTime>()
+        .or_else(|| stage.pipeline.query_duration::<gst::ClockTime>())
+        .map(gst::ClockTime::nseconds);
+    drop(stage);
+    let tracks = std::mem::take(&mut *tracks.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Scan { tracks, whole, claimed_ns, error })
+}
+
+/// Takes a demuxer's pad in: its packets end in a sink that throws them away.
+fn watch(pad: &gst::Pad, tracks: &Tracks, pipeline: &gst::glib::WeakRef<gst::Pipeline>) {
+    let Some(pipeline) = pipeline.upgrade() else { return };
+    let Ok(sink) = element("fakesink") else { return };
+    sink.set_property("sync", false);
+    sink.set_property("async", false);
+    let place = {
+        let mut tracks = tracks.lock().unwrap_or_else(PoisonError::into_inner);
+        tracks.push(Scanned { caps: pad.current_caps(), ..Scanned::default() });
+        tracks.len() - 1
+    };
+    let tracks = tracks.clone();
+    let mut segment: Option<gst::FormattedSegment<gst::ClockTime>> = None;
+    let segment = Mutex::new(segment.take());
+    let mask =
+        gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad.add_probe(mask, move |_, info| {
+        let mut tracks = tracks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut segment = segment.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(track) = tracks.get_mut(place) else { return gst::PadProbeReturn::Ok };
+        match &info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => packet(track, buffer, segment.as_ref()),
+            Some(gst::PadProbeData::BufferList(list)) => {
+                list.iter().for_each(|buffer| packet(track, buffer, segment.as_ref()));
+            }
+            Some(gst::PadProbeData::Event(event)) => match event.view() {
+                gst::EventView::Caps(caps) => track.caps = Some(caps.caps_owned()),
+                gst::EventView::Segment(new) => *segment = new.segment().downcast_ref().cloned(),
+                gst::EventView::Tag(tag) => tags(track, tag.tag()),
+                _ => {}
+            },
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+    let linked = pipeline.add(&sink).is_ok()
+        && sink.sync_state_with_parent().is_ok()
+        && sink.static_pad("sink").is_some_and(|to| pad.link(&to).is_ok());
+    if !linked {
+        tracing::warn!("a track could not be scanned");
+    }
+}
+
+fn tags(track: &mut Scanned, list: &gst::TagListRef) {
+    if let Some(value) = list.get::<gst::tags::ImageOrientation>() {
+        track.orientation = Some(value.get().to_owned());
+    }
+    if let Some(value) = list.get::<gst::tags::LanguageCode>() {
+        track.language = Some(value.get().to_owned());
+    }
+}
+
+/// A packet's presented part: cut to the segment, which is what an edit list becomes.
+fn packet(
+    track: &mut Scanned,
+    buffer: &gst::BufferRef,
+    segment: Option<&gst::FormattedSegment<gst::ClockTime>>,
+) {
+    track.packets += 1;
+    let Some(pts) = buffer.pts() else { return };
+    let length = buffer.duration().unwrap_or(gst::ClockTime::ZERO);
+    let Some(segment) = segment else { return };
+    let end = pts + length;
+    let from = segment.start().map_or(pts, |start| pts.max(start));
+    let until = segment.stop().map_or(end, |stop| end.min(stop));
+    if until < from || (until == from && length > gst::ClockTime::ZERO) {
+        return;
+    }
+    let running = |time: gst::ClockTime| match segment.to_running_time_full(time) {
+        Some(gst::Signed::Positive(t)) => Some(t.nseconds() as i64),
+        Some(gst::Signed::Negative(t)) => Some(-(t.nseconds() as i64)),
+        None => None,
+    };
+    let (Some(from), Some(until)) = (running(from), running(until)) else { return };
+    track.start_ns = Some(track.start_ns.map_or(from, |start| start.min(from)));
+    track.end_ns = if track.times_ns.is_empty() { until } else { track.end_ns.max(until) };
+    if track.times_ns.len() < MOST_TIMES {
+        track.times_ns.push(from);
+    }
+}
+
+impl Scan {
+    /// Picture and sound tracks with packets, each kind numbered in the order the demuxer gave them.
+    pub fn numbered(&self) -> Vec<Scanned> {
+        let (mut pictures, mut sounds) = (0, 0);
+        let mut found = Vec::new();
+        for track in &self.tracks {
+            let Some(caps) = &track.caps else { continue };
+            let count = if is_picture(caps) {
+                &mut pictures
+            } else if is_sound(caps) {
+                &mut sounds
+            } else {
+                continue;
+            };
+            let index = *count;
+            *count += 1;
+            if track.packets > 0 {
+                found.push(Scanned { index, picture: is_picture(caps), ..track.clone() });
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,181 @@
+//! What a file is by its first bytes: our own look, before any media tool sees it.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::{ReadAt, read_full};
+
+/// How much of a file's front is looked at.
+const FRONT: usize = 8 * 1024;
+
+/// The container's name, as in [`crate::media::MediaInfo::container`], or why the file is refused.
+pub fn sniff(source: &dyn ReadAt) -> Result<&'static str> {
+    let mut front = vec![0; FRONT];
+    let read = read_full(source, 0, &mut front)?;
+    front.truncate(read);
+    if front.is_empty() {
+        return Err(Error::input("empty_file", "The file is empty."));
+    }
+    if let Some(kind) = container(&front) {
+        return Ok(kind);
+    }
+    if front.starts_with(b"ID3") && front.len() > 10 {
+        // A tag in front of a bare sound stream; what follows it says which.
+        let size = front[6..10].iter().fold(0, |size, byte| size << 7 | u64::from(byte & 0x7f));
+        let mut after = vec![0; FRONT];
+        let read = read_full(source, 10 + size, &mut after)?;
+        return Ok(match container(&after[..read]) {
+            Some(kind @ ("flac" | "aac")) => kind,
+            _ => "mp3",
+        });
+    }
+    Err(refusal(&front))
+}
+
+fn container(front: &[u8]) -> Option<&'static str> {
+    let at = |offset: usize, magic: &[u8]| front.get(offset..offset + magic.len()) == Some(magic);
+    if at(0, b"RIFF") || at(0, b"RF64") {
+        return match front.get(8..12)? {
+            b"AVI " | b"AVIX" => Some("avi"),
+            b"WAVE" => Some("wav"),
+            _ => None,
+        };
+    }
+    if at(0, b"FORM") && (at(8, b"AIFF") || at(8, b"AIFC")) {
+        return Some("aiff");
+    }
+    for (magic, kind) in [
+        (&b"\x1a\x45\xdf\xa3"[..], "matroska"),
+        (b"OggS", "ogg"),
+        (b"FLV\x01", "flv"),
+        (b"fLaC", "flac"),
+        (b"GIF87a", "gif"),
+        (b"GIF89a", "gif"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
+        (b"#!AMR", "amr"),
+        (b"\0\0\x01\xba", "mpegps"),
+        (b"\0\0\x01\xb3", "mpegvideo"),
+        (b"\x0b\x77", "ac3"),
+    ] {
+        if at(0, magic) {
+            return Some(kind);
+        }
+    }
+    if iso_boxes(front) {
+        return if still_brand(front) { None } else { Some("mp4") };
+    }
+    if transport_packets(front) {
+        return Some("mpegts");
+    }
+    match front {
+        [0xff, second, ..] if second & 0xf6 == 0xf0 => Some("aac"),
+        [0xff, second, third, ..]
+            if second & 0xe0 == 0xe0
+                && second & 0x06 != 0
+                && third & 0xf0 != 0xf0
+                && third & 0x0c != 0x0c =>
+        {
+            Some("mp3")
+        }
+        _ => None,
+    }
+}
+
+/// An ISO base media or QuickTime file: its first box is one of those that may come first.
+fn iso_boxes(front: &[u8]) -> bool {
+    matches!(
+        front.get(4..8),
+        Some(
+            b"ftyp" | b"moov" | b"mdat" | b"free" | b"skip" | b"wide" | b"pnot" | b"styp" | b"moof" | b"uuid"
+        )
+    )
+}
+
+/// A still picture in ISO boxes: HEIC, AVIF.
+fn still_brand(front: &[u8]) -> bool {
+    front.get(4..8) == Some(b"ftyp")
+        && matches!(front.get(8..12), Some(b"heic" | b"heix" | b"heim" | b"heis" | b"mif1" | b"avif"))
+}
+
+/// MPEG transport stream: sync bytes at each packet, of 188 bytes, or 192 with a time code in front (cameras).
+fn transport_packets(front: &[u8]) -> bool {
+    [(188, 0), (192, 4), (204, 0)].iter().any(|&(size, first)| {
+        let packets = front.iter().skip(first).step_by(size).take(5);
+        packets.clone().count() >= 2 && packets.into_iter().all(|&byte| byte == 0x47)
+    })
+}
+
+/// Why a file that is no recording is refused.
+fn refusal(front: &[u8]) -> Error {
+    let at = |magic: &[u8]| front.starts_with(magic);
+    let picture = at(b"\xff\xd8\xff")
+        || at(b"\x89PNG")
+        || at(b"BM")
+        || at(b"II*\0")
+        || at(b"MM\0*")
+        || (at(b"RIFF") && front.get(8..12) == Some(b"WEBP"))
+        || still_brand(front);
+    if picture {
+        return Error::input("image_not_video", "This is a picture, not a recording.");
+    }
+    let text = String::from_utf8_lossy(front.strip_prefix(b"\xef\xbb\xbf").unwrap_or(front));
+    let text = text.trim_start();
+    let lists = ["#EXTM3U", "ffconcat", "[playlist]", "<smil", "<asx", "<MPD"];
+    if lists.iter().any(|list| text.get(..list.len()).is_some_and(|start| start.eq_ignore_ascii_case(list)))
+        || (text.starts_with("<?xml") && text.contains("<MPD"))
+    {
+        return Error::input(
+            "playlist_not_media",
+            "This is a playlist that points to other files, not a recording.",
+        );
+    }
+    Error::new(ErrorKind::InvalidInput, "not_media", "This is not a recording.")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    struct Bytes(Vec<u8>);
+
+    impl ReadAt for Bytes {
+        fn size_bytes(&self) -> u64 {
+            self.0.len() as u64
+        }
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+            let from = self.0.get(offset as usize..).unwrap_or_default();
+            let n = from.len().min(buf.len());
+            buf[..n].copy_from_slice(&from[..n]);
+            Ok(n)
+        }
+    }
+
+    fn code(bytes: &[u8]) -> &'static str {
+        sniff(&Bytes(bytes.to_vec())).map_or_else(|e| e.code, |kind| kind)
+    }
+
+    #[test]
+    fn recordings_are_known_by_their_first_bytes() {
+        assert_eq!(code(b"\0\0\0\x18ftypqt  \0\0\0\0"), "mp4");
+        assert_eq!(code(b"RIFF\0\0\0\0WAVEfmt "), "wav");
+        assert_eq!(code(b"\x1a\x45\xdf\xa3"), "matroska");
+        assert_eq!(code(b"GIF89a"), "gif");
+        let mut ts = vec![0; 188 * 6];
+        ts.iter_mut().step_by(188).for_each(|b| *b = 0x47);
+        assert_eq!(code(&ts), "mpegts");
+        let mut tagged = b"ID3\x04\0\0\0\0\0\x05hellofLaC".to_vec();
+        assert_eq!(code(&tagged), "flac");
+        tagged.truncate(15);
+        assert_eq!(code(&tagged), "mp3");
+    }
+
+    #[test]
+    fn others_are_refused_by_name() {
+        assert_eq!(code(b""), "empty_file");
+        assert_eq!(code(b"Dear colleagues, here is the lesson plan."), "not_media");
+        assert_eq!(code(b"\xff\xd8\xff\xe0\0\x10JFIF"), "image_not_video");
+        assert_eq!(code(b"\0\0\0\x18ftypheic\0\0\0\0"), "image_not_video");
+        assert_eq!(code(b"\xef\xbb\xbf\n#EXTM3U\nhttp://a/"), "playlist_not_media");
+        assert_eq!(code(b"ffconcat version 1.0\nfile /etc/passwd"), "playlist_not_media");
+        assert_eq!(code(b"<?xml version=\"1.0\"?>\n<MPD>"), "playlist_not_media");
+    }
+}

@@ -168,7 +168,7 @@ fn what_is_too_quiet_and_what_is_too_loud_come_to_the_same_loudness() {
         let lufs = measured.integrated_lufs.unwrap();
         assert!((lufs + 18.0).abs() < 1.0, "{lufs} LUFS from {level}");
         assert!(measured.true_peak_dbtp <= -1.0, "{} dBTP", measured.true_peak_dbtp);
-        for (rendition, most) in report.renditions.iter().zip([35_200, 105_600]) {
+        for (rendition, most) in report.renditions.iter().zip([34_500, 105_600]) {
             let peak = rendition.bandwidth_bps;
             assert!(peak <= most, "{}: {peak} bit/s", rendition.name);
             assert!(rendition.average_bandwidth_bps * 10 >= peak * 9);

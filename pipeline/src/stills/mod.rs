@@ -1,8 +1,16 @@
-//! Poster and storyboard.
+//! Poster and storyboard, from the keyframes alone; a drawn waveform where there is no picture.
+
+mod encode;
+mod frames;
+mod poster;
+mod storyboard;
+#[cfg(test)]
+mod tests;
+mod waveform;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::source::Source;
 use crate::step::StepContext;
 
@@ -15,9 +23,47 @@ pub struct StillsRequest {
     pub limits: crate::media::Limits,
 }
 
+/// Path of the poster, as announced.
+const POSTER_PATH: &str = "stills/poster.jpg";
+
 /// Runs the step.
-pub fn run(_request: &StillsRequest, _source: Source, _ctx: &StepContext) -> Result<StillsReport> {
-    Err(crate::Error::internal("not built yet"))
+pub fn run(request: &StillsRequest, source: Source, ctx: &StepContext) -> Result<StillsReport> {
+    let media = &request.media;
+    let Some(video) = &media.video else {
+        let picture = waveform::draw(&waveform::levels(source, request, ctx)?);
+        return report(&picture, None, ctx);
+    };
+    let interval_ms = storyboard::interval_ms(media.duration_ms);
+    let mut best = poster::Best::default();
+    let mut sheets = storyboard::Sheets::new(video, interval_ms, media.duration_ms);
+    frames::keyframes(source, request, interval_ms, ctx, |time_ms, frame| {
+        ctx.progress(time_ms, media.duration_ms);
+        sheets.add(time_ms, &frame, ctx)?;
+        best.offer(frame);
+        Ok(())
+    })?;
+    let poster = best
+        .into_inner()
+        .ok_or_else(|| Error::input("decode_failed", "The picture of this recording can't be played."))?;
+    let storyboard = sheets.finish(ctx)?;
+    ctx.progress(media.duration_ms, media.duration_ms);
+    report(&poster, Some(storyboard), ctx)
+}
+
+fn report(
+    poster: &image::RgbImage,
+    storyboard: Option<Storyboard>,
+    ctx: &StepContext,
+) -> Result<StillsReport> {
+    let (bytes, width, height) = encode::fitted_jpeg(poster, encode::POSTER_BYTES)?;
+    ctx.write(POSTER_PATH, &bytes)?;
+    Ok(StillsReport {
+        poster: POSTER_PATH.to_owned(),
+        width,
+        height,
+        storyboard,
+        placeholder: encode::placeholder(poster)?,
+    })
 }
 
 /// The storyboard: sheets of small pictures for the seek bar.

@@ -1,0 +1,76 @@
+//! Pictures of our own making to JPEG and PNG: no metadata of the source can come along.
+
+use std::io::Cursor;
+
+use base64::Engine;
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::codecs::jpeg::JpegEncoder;
+use image::{ImageFormat, RgbImage};
+
+use crate::error::{Error, Result};
+
+/// What a poster may weigh, in bytes: two and a half seconds of the weakest line.
+pub const POSTER_BYTES: usize = 60_000;
+
+/// A JPEG of the given quality (1 to 100).
+pub fn jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, quality)
+        .encode_image(picture)
+        .map_err(|e| Error::internal("a picture could not be encoded").because(e))?;
+    Ok(bytes)
+}
+
+/// A JPEG of at most `most_bytes`, with its width and height: quality goes down first, then size.
+pub fn fitted_jpeg(picture: &RgbImage, most_bytes: usize) -> Result<(Vec<u8>, u32, u32)> {
+    let mut picture = std::borrow::Cow::Borrowed(picture);
+    loop {
+        let mut bytes = Vec::new();
+        for quality in [82, 72, 62, 52, 42] {
+            bytes = jpeg(&picture, quality)?;
+            if bytes.len() <= most_bytes {
+                return Ok((bytes, picture.width(), picture.height()));
+            }
+        }
+        let (width, height) = picture.dimensions();
+        if width.min(height) < 64 {
+            return Ok((bytes, width, height));
+        }
+        picture = std::borrow::Cow::Owned(scaled(&picture, width * 3 / 4, height * 3 / 4)?);
+    }
+}
+
+/// A scaled copy.
+pub fn scaled(picture: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
+    let fault = |cause: String| Error::internal("a picture could not be scaled").because(cause);
+    let (width, height) = (width.max(1), height.max(1));
+    let from = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
+        .map_err(|e| fault(e.to_string()))?;
+    let mut to = Image::new(width, height, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+    Resizer::new().resize(&from, &mut to, &options).map_err(|e| fault(e.to_string()))?;
+    RgbImage::from_raw(width, height, to.into_vec()).ok_or_else(|| fault("size".to_owned()))
+}
+
+/// A picture of at most 16 pixels a side, to be shown blown up and blurred while the poster loads.
+pub fn placeholder(picture: &RgbImage) -> Result<String> {
+    let (width, height) = fit(picture.width(), picture.height(), 16);
+    let tiny = image::imageops::blur(&scaled(picture, width, height)?, 0.8);
+    let mut bytes = Vec::new();
+    tiny.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
+        .map_err(|e| Error::internal("a picture could not be encoded").because(e))?;
+    Ok(format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes)))
+}
+
+/// The largest size of the same shape with no side above `most`; never larger than it was.
+pub fn fit(width: u32, height: u32, most: u32) -> (u32, u32) {
+    let longest = width.max(height).max(1);
+    if longest <= most {
+        return (width.max(1), height.max(1));
+    }
+    let side = |side: u32| {
+        ((u64::from(side) * u64::from(most) + u64::from(longest) / 2) / u64::from(longest)).max(1) as u32
+    };
+    (side(width), side(height))
+}

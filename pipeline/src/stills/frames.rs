@@ -1,0 +1,133 @@
+//! Some keyframes of a recording, upright, as RGB: one in each interval, and nothing else is decoded where the
+//! demuxer or the decoder can leave the rest out.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use image::RgbImage;
+use image::imageops::{flip_horizontal, rotate90, rotate180, rotate270};
+
+use super::StillsRequest;
+use super::encode::fit;
+use crate::error::{Error, Result};
+use crate::gst::{Decoding, Kind, capsfilter, element, element_with};
+use crate::media::VideoTrack;
+use crate::source::Source;
+use crate::step::StepContext;
+
+/// Longest side of a frame, in pixels.
+const LONGEST_SIDE: u32 = 1280;
+
+/// Hands the first keyframe of each interval, with its time in ms, to `take`.
+pub fn keyframes(
+    source: Source,
+    request: &StillsRequest,
+    interval_ms: u64,
+    ctx: &StepContext,
+    mut take: impl FnMut(u64, RgbImage) -> Result<()>,
+) -> Result<()> {
+    let media = &request.media;
+    let video = media.video.as_ref().ok_or_else(|| Error::internal("no picture to take stills of"))?;
+    crate::gst::init()?;
+    let (width, height) = fit(video.width, video.height, LONGEST_SIDE);
+    // The pipeline sees the picture as it was stored, before it is turned upright.
+    let (width, height) = if video.rotation_degrees % 180 == 90 { (height, width) } else { (width, height) };
+    let caps = gst::Caps::builder("video/x-raw")
+        .field("format", "RGB")
+        .field("width", width as i32)
+        .field("height", height as i32)
+        .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+        .build();
+    let gate = element("identity")?;
+    only_first_of_each(&gate, interval_ms, media.origin_ns)?;
+    let tail = vec![
+        gate,
+        element_with("videoscale", &[("add-borders", "false"), ("method", "bilinear")])?,
+        element("videoconvert")?,
+        capsfilter(&caps)?,
+    ];
+    let mut decoding = Decoding::open(source, media, Kind::Video, &request.limits, tail)?;
+    decoding.stage().start(gst::State::Paused)?;
+    decoding.stage().settle()?;
+    // Where this cannot be done (a GIF), all frames are decoded, and the gate picks the same ones.
+    let flags = gst::SeekFlags::FLUSH
+        | gst::SeekFlags::KEY_UNIT
+        | gst::SeekFlags::TRICKMODE
+        | gst::SeekFlags::TRICKMODE_KEY_UNITS;
+    if let Err(error) = decoding.stage().pipeline.seek(
+        1.0,
+        flags,
+        gst::SeekType::Set,
+        gst::ClockTime::ZERO,
+        gst::SeekType::None,
+        gst::ClockTime::NONE,
+    ) {
+        tracing::debug!(%error, "every frame is decoded for the stills");
+    }
+    decoding.start()?;
+    let most_ms = request.limits.max_duration_ms;
+    while let Some(decoded) = decoding.next(ctx)? {
+        let time_ms = u64::try_from(decoded.time_ns / 1_000_000).unwrap_or(0);
+        if time_ms > most_ms {
+            break;
+        }
+        take(time_ms, upright(rgb(&decoded.buffer, width, height)?, video))?;
+    }
+    Ok(())
+}
+
+/// Lets one buffer of each interval through, before it costs a conversion.
+fn only_first_of_each(gate: &gst::Element, interval_ms: u64, origin_ns: i64) -> Result<()> {
+    let interval_ns = interval_ms.max(1) as i64 * 1_000_000;
+    let last = AtomicI64::new(-1);
+    let pad = gate.static_pad("sink").ok_or_else(|| Error::internal("an element has no sink pad"))?;
+    let pass = move |pad: &gst::Pad, info: &mut gst::PadProbeInfo<'_>| {
+        let Some(buffer) = info.buffer() else {
+            // A flush: what went through before it is thrown away by the sink.
+            last.store(-1, Ordering::Relaxed);
+            return gst::PadProbeReturn::Ok;
+        };
+        let running = || {
+            let segment = pad.sticky_event::<gst::event::Segment>(0)?;
+            segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts()?)
+        };
+        let Some(running) = running() else { return gst::PadProbeReturn::Ok };
+        let interval = (running.nseconds() as i64 - origin_ns).max(0) / interval_ns;
+        if last.swap(interval, Ordering::Relaxed) == interval {
+            gst::PadProbeReturn::Drop
+        } else {
+            gst::PadProbeReturn::Ok
+        }
+    };
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_FLUSH, pass)
+        .map(|_| ())
+        .ok_or_else(|| Error::internal("the frames could not be picked"))
+}
+
+/// The pixels of a buffer; its rows are padded to four bytes.
+fn rgb(buffer: &gst::Buffer, width: u32, height: u32) -> Result<RgbImage> {
+    let fault = || Error::internal("a decoded frame has another size than it says");
+    let bytes = buffer.map_readable().map_err(|_| fault())?;
+    let row = width as usize * 3;
+    let stride = row.next_multiple_of(4);
+    let pixels: Vec<u8> = bytes
+        .chunks(stride)
+        .take(height as usize)
+        .filter_map(|line| line.get(..row))
+        .flatten()
+        .copied()
+        .collect();
+    RgbImage::from_raw(width, height, pixels).ok_or_else(fault)
+}
+
+/// Mirrored first, then turned clockwise.
+fn upright(frame: RgbImage, video: &VideoTrack) -> RgbImage {
+    let frame = if video.mirrored { flip_horizontal(&frame) } else { frame };
+    match video.rotation_degrees {
+        90 => rotate90(&frame),
+        180 => rotate180(&frame),
+        270 => rotate270(&frame),
+        _ => frame,
+    }
+}

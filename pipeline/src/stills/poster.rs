@@ -1,0 +1,77 @@
+//! Which frame stands for the recording: a sharp and well lit one.
+
+use image::RgbImage;
+use image::imageops::grayscale;
+
+/// Keeps the best frame of those offered.
+#[derive(Default)]
+pub struct Best {
+    frame: Option<(f64, RgbImage)>,
+}
+
+impl Best {
+    /// Looks at one more frame; of equal ones the earlier stays.
+    pub fn offer(&mut self, frame: RgbImage) {
+        let score = score(&frame);
+        if self.frame.as_ref().is_none_or(|(best, _)| score > *best) {
+            self.frame = Some((score, frame));
+        }
+    }
+
+    /// The best one.
+    pub fn into_inner(self) -> Option<RgbImage> {
+        self.frame.map(|(_, frame)| frame)
+    }
+}
+
+/// How good a frame is: detail, weighed by how well it is lit. Always above 0, so that some frame wins.
+fn score(frame: &RgbImage) -> f64 {
+    let (width, height) = super::encode::fit(frame.width(), frame.height(), 320);
+    let small = super::encode::scaled(frame, width, height).unwrap_or_else(|_| frame.clone());
+    let grey = grayscale(&small);
+    let (width, height) = grey.dimensions();
+    let mean = grey.pixels().map(|p| f64::from(p.0[0])).sum::<f64>() / f64::from(width * height).max(1.0);
+    // Mean of the Laplacian's magnitude, capped where more detail is only noise or print.
+    let at = |x: u32, y: u32| f64::from(grey.get_pixel(x, y).0[0]);
+    let (mut detail, mut count) = (0.0, 1.0);
+    for y in 1..height.saturating_sub(1) {
+        for x in 1..width.saturating_sub(1) {
+            let around = at(x - 1, y) + at(x + 1, y) + at(x, y - 1) + at(x, y + 1);
+            detail += (4.0 * at(x, y) - around).abs();
+            count += 1.0;
+        }
+    }
+    let detail = (detail / count).min(25.0) + 0.5;
+    // Full marks from a dim room to a bright slide; little for black, or for a blown out window.
+    let light = if mean < 70.0 { mean / 70.0 } else { ((255.0 - mean) / 45.0).clamp(0.0, 1.0) };
+    detail * (light * light + 0.01)
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+
+    use super::*;
+
+    fn checks(light: u8, dark: u8, size: u32) -> RgbImage {
+        RgbImage::from_fn(
+            320,
+            180,
+            |x, y| Rgb([if (x / size + y / size) % 2 == 0 { light } else { dark }; 3]),
+        )
+    }
+
+    #[test]
+    fn a_lit_and_sharp_frame_wins() {
+        let black = checks(4, 0, 8);
+        let white = checks(255, 254, 8);
+        let blurred = image::imageops::blur(&checks(200, 60, 8), 4.0);
+        let sharp = checks(200, 60, 8);
+        let mut best = Best::default();
+        [black.clone(), blurred, sharp.clone(), white].into_iter().for_each(|f| best.offer(f));
+        assert_eq!(best.into_inner(), Some(sharp));
+        let mut only = Best::default();
+        only.offer(black.clone());
+        assert_eq!(only.into_inner(), Some(black), "a black recording has a black poster");
+    }
+}

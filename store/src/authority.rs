@@ -320,7 +320,7 @@ impl Authority {
             .filter_map(|record| if let Record::Revocation(r) = record { Some(r.clone()) } else { None })
             .filter(|revocation| revocation.tenant == tenant)
             .collect();
-        found.sort_by(|a, b| b.at.cmp(&a.at));
+        found.sort_by_key(|revocation| std::cmp::Reverse(revocation.at));
         found
     }
 

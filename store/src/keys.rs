@@ -93,7 +93,7 @@ impl SigningKey {
         Ok(Self {
             kid: hex(&*random::<8>()?),
             tenant: tenant.into(),
-            secret: URL_SAFE_NO_PAD.encode(&*random::<32>()?),
+            secret: URL_SAFE_NO_PAD.encode(random::<32>()?.as_slice()),
             created_at: Timestamp::now(),
             revoked: false,
         })

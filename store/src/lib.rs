@@ -2,6 +2,8 @@
 //!
 //! Object storage is the truth; Redis holds only what [`rebuild`] can make again from it.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod authority;
 mod error;
 mod events;

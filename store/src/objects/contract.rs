@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 
 use super::{FsObjects, ObjectBody, Part, S3Objects, delete_prefix, sha256_hex};
 use crate::testing::S3Server;
@@ -256,7 +256,7 @@ async fn writers_at_once_leave_one_whole_object(store: Store) {
             store.delete(&key).await.unwrap();
         }
     });
-    futures_util::future::join_all(churn).await;
+    futures_util::stream::iter(churn).buffer_unordered(64).collect::<Vec<()>>().await;
     assert!(store.list("t/churn/", None, 1).await.unwrap().is_empty());
 }
 
@@ -361,7 +361,7 @@ async fn a_presigned_url_opens_with_any_client() {
     let (_server, store) = s3().await;
     store.put("t/r/x", Bytes::from_static(b"for anyone")).await.unwrap();
     let url = store.presign_get("t/r/x", Duration::from_secs(60)).await.unwrap().unwrap();
-    let client = reqwest::Client::new();
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
     let answer = client.get(&url).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.bytes().await.unwrap(), "for anyone");

@@ -85,7 +85,7 @@ impl AppState {
             public_url: url::base(&settings.server, bound),
             manifests: Manifests::new(store.clone()),
             hot: Hot::new(store.clone()),
-            locks: Locks::default(),
+            locks: Locks::new(&settings.redis)?,
             metrics: Metrics::default(),
             event_streams: Arc::new(Semaphore::new(MAX_EVENT_STREAMS)),
             patches: Arc::new(Semaphore::new(MAX_PATCHES)),

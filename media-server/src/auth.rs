@@ -23,8 +23,6 @@ const AUTHORITY_MAX_AGE_S: u64 = 10;
 pub struct ApiCaller {
     /// The tenant the key speaks for.
     pub tenant: String,
-    /// The key's public id.
-    pub key: String,
 }
 
 impl FromRequestParts<App> for ApiCaller {
@@ -41,7 +39,7 @@ impl FromRequestParts<App> for ApiCaller {
             .map(|(_, text)| text.trim())
             .ok_or_else(Problem::unauthorized)?;
         let key = app.authority.verify_api_key(text).ok_or_else(Problem::unauthorized)?;
-        Ok(Self { tenant: key.tenant, key: key.id })
+        Ok(Self { tenant: key.tenant })
     }
 }
 

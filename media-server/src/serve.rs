@@ -51,7 +51,10 @@ pub async fn serve_on(
             starting.cancel();
             app
         };
-        tokio::join!(start, waiting).0?
+        match tokio::join!(start, waiting).0 {
+            Err(Error::Stopped) => return Ok(()),
+            app => app?,
+        }
     };
     tracing::info!(address = %bound, "ready on {bound}");
     accept_loop(&listener, routes(&app), max_connections, header_timeout, shutdown.clone()).await;

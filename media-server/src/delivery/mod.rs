@@ -5,6 +5,9 @@ mod hls;
 mod hot;
 mod object;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -15,7 +18,7 @@ use chalkstream_store::layout;
 use http::{HeaderMap, HeaderValue, Method, header};
 
 pub use hot::Hot;
-pub use object::{Keep, content_type, object_response};
+pub use object::{Keep, object_response};
 
 use crate::app::{App, AppState};
 use crate::auth::Viewing;

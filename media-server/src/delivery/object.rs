@@ -100,7 +100,7 @@ fn value(text: String) -> Result<HeaderValue, Problem> {
 }
 
 /// The content type of an object, by its key.
-pub fn content_type(key: &str) -> &'static str {
+fn content_type(key: &str) -> &'static str {
     match key.rsplit_once('.').map_or("", |(_, extension)| extension) {
         "m3u8" => "application/vnd.apple.mpegurl",
         "m4s" => "video/iso.segment",

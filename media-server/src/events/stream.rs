@@ -12,9 +12,13 @@ use futures_util::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::problem::Problem;
+
+/// A stream is closed after this, so that whoever listens has to be let in again: a revoked session hears no more.
+const LIFE: Duration = Duration::from_secs(300);
 
 /// Whose events a stream carries.
 #[derive(Clone, Debug)]
@@ -53,8 +57,9 @@ struct Feed {
     waiting: VecDeque<Arc<Event>>,
     last: Option<(u64, u64)>,
     receiver: broadcast::Receiver<Arc<Event>>,
+    until: Instant,
     _permit: OwnedSemaphorePermit,
-    open: OpenGauge,
+    _open: OpenGauge,
 }
 
 /// Counts open streams, however they end.
@@ -79,18 +84,20 @@ pub fn answer(app: &App, audience: Audience, after: Option<String>) -> Result<Re
     let feed = Feed {
         // Subscribed before the past is read: nothing falls between the two.
         receiver: app.hub.subscribe(),
+        until: Instant::now() + LIFE,
         last: after.as_deref().and_then(position),
         behind: after,
         waiting: VecDeque::new(),
         audience,
         _permit: permit,
-        open: OpenGauge(app.clone()),
+        _open: OpenGauge(app.clone()),
         app: app.clone(),
     };
     let messages = stream::unfold(feed, |mut feed| async move {
-        let shutdown = feed.app.shutdown.clone();
+        let (shutdown, until) = (feed.app.shutdown.clone(), feed.until);
         let event = tokio::select! {
             () = shutdown.cancelled() => None,
+            () = tokio::time::sleep_until(until) => None,
             event = feed.next() => event,
         }?;
         Some((Ok::<_, Infallible>(message(&event)), feed))
@@ -105,7 +112,6 @@ pub fn answer(app: &App, audience: Audience, after: Option<String>) -> Result<Re
 
 impl Feed {
     async fn next(&mut self) -> Option<Arc<Event>> {
-        debug_assert!(Arc::strong_count(&self.open.0) > 0);
         loop {
             if let Some(event) = self.waiting.pop_front() {
                 if self.is_news(&event) {

@@ -13,6 +13,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::stall::Stall;
+
 /// How long open requests may go on after shutdown was asked for.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -52,7 +54,7 @@ pub async fn accept_loop(
             },
         };
         let _ = stream.set_nodelay(true);
-        let connection = server.serve_connection(TokioIo::new(stream), service.clone());
+        let connection = server.serve_connection(TokioIo::new(Stall::new(stream)), service.clone());
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // Resets and timeouts are the client's affair; a request's own failure is logged where it happens.

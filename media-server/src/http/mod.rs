@@ -4,6 +4,7 @@ mod accept;
 mod compress;
 mod cors;
 mod layers;
+mod stall;
 
 pub use accept::accept_loop;
 pub use layers::apply;

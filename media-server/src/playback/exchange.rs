@@ -77,14 +77,17 @@ async fn exchange(
     Ok(Viewing { tenant: link.owner.clone(), kid: link.kid.clone(), session, token: text.into(), manifest })
 }
 
+fn length_s(manifest: &Manifest) -> u64 {
+    manifest.media.as_ref().map_or(0, |media| media.duration_ms.div_ceil(1000))
+}
+
 fn session_of(app: &AppState, link: &Link, manifest: &Manifest) -> Session {
-    let length_s = manifest.media.as_ref().map_or(0, |media| media.duration_ms.div_ceil(1000));
     Session {
         id: uuid::Uuid::now_v7().simple().to_string(),
         link: link.id.clone(),
         recording: link.recording.clone(),
         viewer: link.viewer.clone(),
-        expires_at_s: now_s() + length_s + app.settings.playback.session_extra_s,
+        expires_at_s: now_s() + length_s(manifest) + app.settings.playback.session_extra_s,
         window: link.window,
         max_bps: link.max_bps,
         revision: manifest.revision.as_ref().map_or(0, |revision| revision.id),

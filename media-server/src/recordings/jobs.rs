@@ -4,14 +4,14 @@ use axum::Json;
 use axum::extract::{Query, State};
 use chalkstream_store::{JobFilter, JobView};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::ApiCaller;
 use crate::problem::{Problem, ProblemBody};
 
 /// Which jobs.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct JobsQuery {
     /// `true` for the dead letters alone.

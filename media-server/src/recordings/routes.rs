@@ -6,7 +6,7 @@ use chalkstream_store::{Kind, Manifest, State as RecordingState, layout, read_ma
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::view::{RecordingView, state_name};
 use crate::app::{App, AppState};
@@ -17,7 +17,7 @@ use crate::problem::{Problem, ProblemBody};
 const READ_AT_ONCE: usize = 8;
 
 /// Which recordings.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// At most so many, 1 to 200; 50 where nothing is said.

@@ -1,1 +1,122 @@
-//! Test helpers.
+//! A real server on a real folder and a real Redis, for this crate's tests.
+#![allow(clippy::unwrap_used)]
+
+mod lesson;
+mod redis;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use chalkstream_config::{Secret, Settings};
+use chalkstream_store::{Authority, Store, open};
+use reqwest::{Client, Method, RequestBuilder};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use lesson::{Lesson, lesson};
+pub use redis::Redis;
+
+/// Storage, Redis and two tenants, without a server yet.
+pub struct World {
+    pub folder: TempDir,
+    pub redis: Redis,
+    pub settings: Settings,
+    pub store: Store,
+    pub authority: Authority,
+    /// The first tenant's key.
+    pub key: String,
+    /// The second tenant's key.
+    pub other_key: String,
+}
+
+pub const TENANT: &str = "district";
+pub const OTHER: &str = "elsewhere";
+
+impl World {
+    pub async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let redis = Redis::start(folder.path()).await;
+        let mut settings = Settings::default();
+        settings.store.path = folder.path().join("objects");
+        settings.redis.url = Secret::new(redis.url());
+        let store = open(&settings.store).await.unwrap();
+        let authority = Authority::load(store.clone(), Some(&settings.redis)).await.unwrap();
+        let mut keys = Vec::new();
+        for tenant in [TENANT, OTHER] {
+            authority.create_tenant(tenant, tenant).await.unwrap();
+            authority.create_signing_key(tenant).await.unwrap();
+            keys.push(authority.create_api_key(tenant, "test").await.unwrap().text.to_string());
+        }
+        let other_key = keys.pop().unwrap();
+        Self { folder, redis, settings, store, authority, key: keys.pop().unwrap(), other_key }
+    }
+
+    pub async fn server(&self, name: &str) -> Server {
+        let mut settings = self.settings.clone();
+        settings.server.index_path = self.folder.path().join(name);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(crate::serve_on(listener, settings, stop.clone()));
+        let server = Server {
+            address,
+            stop,
+            client: Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
+            key: self.key.clone(),
+        };
+        until("the server has read its keys", || async {
+            let answer = server.client.get(server.url("/openapi.json")).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+        server
+    }
+}
+
+/// A server of this process, stopped when dropped.
+pub struct Server {
+    pub address: SocketAddr,
+    pub stop: CancellationToken,
+    pub client: Client,
+    pub key: String,
+}
+
+impl Server {
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A request with the first tenant's key.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(path)).bearer_auth(&self.key)
+    }
+
+    /// A viewer's request: no key.
+    pub fn open(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(path))
+    }
+
+    pub fn tus(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request(method, path).header("tus-resumable", "1.0.0")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Asks again until there is an answer, for at most 20 s.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
+    let asked = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap_or_else(|_| panic!("never: {what}"))
+}

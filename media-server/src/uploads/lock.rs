@@ -1,18 +1,26 @@
 //! One writer per upload at a time. A second one does not wait for a connection that may be dead: it asks the first
-//! to stop, which then makes durable what it has and lets go.
+//! to stop, which then makes durable what it has and lets go. On this server by a turn, among servers by a lease in
+//! Redis; while Redis is away the turn is all there is, and a part written twice is found out when the parts are put
+//! together.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chalkstream_config as config;
+use chalkstream_store::{Leases, Renewed};
 use http::StatusCode;
 use tokio::sync::OwnedMutexGuard;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::problem::Problem;
 
 /// How long a request waits for its turn.
 const WAIT: Duration = Duration::from_secs(8);
+/// The lease of a server that died ends after this.
+const LEASE: Duration = Duration::from_secs(5);
+/// How often a lease is renewed, and asked for.
+const BEAT: Duration = Duration::from_millis(500);
 
 type Name = (String, String);
 type Slots = Arc<Mutex<HashMap<Name, Slot>>>;
@@ -25,9 +33,9 @@ struct Slot {
 }
 
 /// All uploads being written to by this server.
-#[derive(Default)]
 pub struct Locks {
     slots: Slots,
+    leases: Arc<Leases>,
 }
 
 /// The right to write to one upload, until dropped.
@@ -37,9 +45,19 @@ pub struct Held {
     slots: Slots,
     name: Name,
     turn: Option<OwnedMutexGuard<()>>,
+    /// Ends the renewing, which then gives the lease back.
+    _renewing: Option<DropGuard>,
 }
 
 impl Locks {
+    /// No locks yet.
+    ///
+    /// # Errors
+    /// Where the Redis URL cannot be read.
+    pub fn new(redis: &config::Redis) -> Result<Self, chalkstream_store::Error> {
+        Ok(Self { slots: Slots::default(), leases: Arc::new(Leases::connect(redis)?) })
+    }
+
     /// Takes the upload over from whoever writes to it.
     ///
     /// # Errors
@@ -53,13 +71,45 @@ impl Locks {
             (Arc::clone(&slot.turn), slot.stop.replace(stop.clone()))
         };
         // From here on the slot is tidied away whatever happens.
-        let mut held = Held { stop, slots: Arc::clone(&self.slots), name, turn: None };
+        let mut held = Held { stop, slots: Arc::clone(&self.slots), name, turn: None, _renewing: None };
         if let Some(before) = before {
             before.cancel();
         }
         let turn = tokio::time::timeout(WAIT, turn.lock_owned()).await.map_err(|_| locked())?;
         held.turn = Some(turn);
+        tokio::time::timeout(WAIT, self.lease(&mut held)).await.map_err(|_| locked())?;
         if held.stop.is_cancelled() { Err(locked()) } else { Ok(held) }
+    }
+
+    /// Gets the lease from whichever server has it, and keeps it.
+    async fn lease(&self, held: &mut Held) {
+        let name = format!("upload:{}:{}", held.name.0, held.name.1);
+        let holder = uuid::Uuid::now_v7().simple().to_string();
+        loop {
+            match self.leases.take(&name, &holder, LEASE).await {
+                Ok(true) => break,
+                Ok(false) => tokio::time::sleep(BEAT / 5).await,
+                Err(error) => {
+                    tracing::debug!(%error, "an upload goes on without its lease: {error}");
+                    return;
+                }
+            }
+        }
+        let (leases, stop, over) = (Arc::clone(&self.leases), held.stop.clone(), CancellationToken::new());
+        held._renewing = Some(over.clone().drop_guard());
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = over.cancelled() => break,
+                    () = tokio::time::sleep(BEAT) => {}
+                }
+                if let Ok(Renewed::Lost | Renewed::Wanted) = leases.renew(&name, &holder, LEASE).await {
+                    stop.cancel();
+                }
+            }
+            // Lost with Redis, or ended by itself in five seconds, where this does not arrive.
+            let _ = leases.release(&name, &holder).await;
+        });
     }
 
     /// Takes an upload that nobody writes to; for housekeeping, which asks nobody to stop.
@@ -70,7 +120,7 @@ impl Locks {
         let turn = Arc::clone(&slot.turn).try_lock_owned().ok()?;
         let stop = CancellationToken::new();
         slot.stop = Some(stop.clone());
-        Some(Held { stop, slots: Arc::clone(&self.slots), name, turn: Some(turn) })
+        Some(Held { stop, slots: Arc::clone(&self.slots), name, turn: Some(turn), _renewing: None })
     }
 }
 
@@ -99,9 +149,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    /// Redis is away: the turn alone.
+    fn alone() -> Locks {
+        let url = chalkstream_config::Secret::new("redis://127.0.0.1:1");
+        Locks::new(&config::Redis { url, ..config::Redis::default() }).unwrap()
+    }
+
     #[tokio::test]
     async fn the_newest_request_asks_the_older_one_to_stop() {
-        let locks = Locks::default();
+        let locks = alone();
         let first = locks.take("t", "u").await.unwrap();
         let stop = first.stop.clone();
         let holder = tokio::spawn(async move {
@@ -117,7 +173,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_holder_that_does_not_stop_is_answered_with_423() {
-        let locks = Locks::default();
+        let locks = alone();
         let _first = locks.take("t", "u").await.unwrap();
         assert_eq!(locks.take("t", "u").await.err().unwrap().code(), "upload_locked");
     }

@@ -155,19 +155,19 @@ async fn receive(app: App, tenant: String, id: String, offset: u64, body: Body) 
         }))
     };
     let mut ingest = Ingest::resume(&app.store, &app.metrics, &mut upload).await?;
-    let ended = ingest.take(body, &stop).await?;
+    if ingest.take(body, &stop).await? == Ended::TooLong {
+        // Whose bytes these are cannot be told: the part that was not durable yet is forgotten.
+        return Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_many_bytes",
+            "More bytes came than Upload-Length says.",
+        ));
+    }
     if ingest.is_full() {
         let (sha256, content) = ingest.complete().await?;
         finish(&app, &mut upload, sha256, content).await?;
     }
-    match ended {
-        Ended::TooLong => Err(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_many_bytes",
-            "More bytes came than Upload-Length says.",
-        )),
-        Ended::Whole | Ended::Cut | Ended::Stopped => answer(StatusCode::NO_CONTENT, &upload),
-    }
+    answer(StatusCode::NO_CONTENT, &upload)
 }
 
 /// Drop an upload that is not finished.

@@ -1,0 +1,369 @@
+//! What a session opens, and what it does not, over HTTP.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use reqwest::{Method, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::testing::{Lesson, OTHER, Server, TENANT, World, lesson, until};
+
+async fn mint(server: &Server, more: Value) -> Value {
+    let mut body = json!({ "viewer": "coach-1" });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let answer = server.request(Method::POST, "/v1/links").json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    answer.json().await.unwrap()
+}
+
+fn path_of(url: &Value) -> String {
+    let url = url.as_str().unwrap();
+    url[url.find("://").unwrap() + 3..].split_once('/').map(|(_, path)| format!("/{path}")).unwrap()
+}
+
+/// `/s/{session}/{recording}/` of a fresh session.
+async fn session(server: &Server, more: Value) -> String {
+    let link = mint(server, more).await;
+    let master = server.open(Method::GET, &path_of(&link["master_url"])).send().await.unwrap();
+    assert_eq!(master.status(), StatusCode::OK);
+    assert_eq!(header(&master, "cache-control"), "private, no-store");
+    let text = master.text().await.unwrap();
+    let child = text.lines().find(|line| line.starts_with("/s/")).unwrap();
+    child[..child.find("hls/").unwrap()].to_owned()
+}
+
+async fn get(server: &Server, path: &str) -> Response {
+    server.open(Method::GET, path).send().await.unwrap()
+}
+
+fn header(answer: &Response, name: &str) -> String {
+    answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+}
+
+fn uris(text: &str) -> Vec<String> {
+    let of = |line: &str| match line.split_once("URI=\"") {
+        Some((_, rest)) => rest.split('"').next().map(Into::into),
+        None => (!line.starts_with('#') && !line.is_empty()).then(|| line.to_owned()),
+    };
+    text.lines().filter_map(of).collect()
+}
+
+/// Every path a player comes to from a session's master by relative URIs alone.
+async fn walk(server: &Server, base: &str) -> Vec<String> {
+    let join = |from: &str, uri: &str| {
+        let url = reqwest::Url::parse("http://h").unwrap().join(from).unwrap().join(uri).unwrap();
+        url.path().to_owned()
+    };
+    let master = format!("{base}hls/2/master.m3u8");
+    let mut all = vec![master.clone()];
+    for child in uris(&get(server, &master).await.text().await.unwrap()) {
+        let child = join(&master, &child);
+        let text = get(server, &child).await.text().await.unwrap();
+        all.push(child.clone());
+        all.extend(uris(&text).iter().map(|uri| join(&child, uri)));
+    }
+    all
+}
+
+struct Stage {
+    world: World,
+    server: Server,
+    one: Lesson,
+    two: Lesson,
+    foreign: Lesson,
+}
+
+async fn stage() -> Stage {
+    let world = World::new().await;
+    let one = lesson(&world.store, TENANT).await;
+    let two = lesson(&world.store, TENANT).await;
+    let foreign = lesson(&world.store, OTHER).await;
+    let server = world.server("a").await;
+    Stage { world, server, one, two, foreign }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_session_plays_everything_its_playlists_name() {
+    let Stage { world: _world, server, one, .. } = stage().await;
+    let base = session(&server, json!({ "recording": one.id })).await;
+    let all = walk(&server, &base).await;
+    assert_eq!(all.len(), 1 + 5 + 5 * 5 + 4, "{all:?}");
+    for path in &all {
+        let key = path.strip_prefix(&base).unwrap();
+        let answer = get(&server, path).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{key}");
+        assert_eq!(header(&answer, "referrer-policy"), "no-referrer");
+        assert_eq!(header(&answer, "access-control-allow-origin"), "*");
+        let kind = header(&answer, "content-type");
+        let cached = header(&answer, "cache-control");
+        if key.ends_with(".m3u8") {
+            assert_eq!(
+                (kind.as_str(), cached.as_str()),
+                ("application/vnd.apple.mpegurl", "private, no-store")
+            );
+        } else {
+            assert!(cached.contains("immutable"), "{cached}");
+            assert_eq!(answer.bytes().await.unwrap(), one.content(key), "{key}");
+        }
+        // HEAD says the same length and sends nothing.
+        let head = server.open(Method::HEAD, path).send().await.unwrap();
+        assert_eq!(head.status(), StatusCode::OK);
+        let size_bytes = one.manifest.objects[key].size_bytes.to_string();
+        assert_eq!(header(&head, "content-length"), size_bytes, "{key}");
+        assert_eq!(header(&head, "content-type"), kind);
+        assert!(head.bytes().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_answer_ranges_and_conditions() {
+    let Stage { world: _world, server, one, .. } = stage().await;
+    let base = session(&server, json!({ "recording": one.id })).await;
+    let key = "hls/video/9/v240/00002.m4s";
+    let (path, whole) = (format!("{base}{key}"), one.content(key));
+    let ask = |method: Method, headers: &[(&str, &str)]| {
+        let mut request = server.open(method, &path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send()
+    };
+    let etag = header(&ask(Method::GET, &[]).await.unwrap(), "etag");
+    assert!(etag.starts_with('"') && etag.len() == 34, "{etag}");
+    let part = ask(Method::GET, &[("range", "bytes=10-19")]).await.unwrap();
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(header(&part, "content-range"), format!("bytes 10-19/{}", whole.len()));
+    assert_eq!(part.bytes().await.unwrap(), whole[10..20]);
+    let head = ask(Method::HEAD, &[("range", "bytes=10-19")]).await.unwrap();
+    assert_eq!((head.status(), header(&head, "content-length")), (StatusCode::PARTIAL_CONTENT, "10".into()));
+    let behind = ask(Method::GET, &[("range", "bytes=999999-")]).await.unwrap();
+    assert_eq!(behind.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+    assert_eq!(header(&behind, "content-range"), format!("bytes */{}", whole.len()));
+    let same = ask(Method::GET, &[("if-none-match", &etag)]).await.unwrap();
+    assert_eq!(same.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(header(&same, "etag"), etag);
+    let other = ask(Method::GET, &[("range", "bytes=10-19"), ("if-range", "\"old\"")]).await.unwrap();
+    assert_eq!((other.status(), other.bytes().await.unwrap().len()), (StatusCode::OK, whole.len()));
+    // Never compressed, whatever is asked for; playlists are where it helps.
+    let packed = ask(Method::GET, &[("accept-encoding", "gzip, br")]).await.unwrap();
+    assert_eq!(header(&packed, "content-encoding"), "");
+    let preflight = server
+        .open(Method::OPTIONS, &path)
+        .header("origin", "https://platform.example")
+        .header("access-control-request-method", "GET")
+        .header("access-control-request-headers", "range")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(preflight.status(), StatusCode::NO_CONTENT);
+    assert!(header(&preflight, "access-control-allow-headers").contains("range"));
+    let playlist = server.open(Method::GET, &format!("{base}hls/2/master.m3u8"));
+    let playlist = playlist.header("accept-encoding", "gzip").send().await.unwrap();
+    assert_eq!(header(&playlist, "content-encoding"), "gzip");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cap_and_a_window_are_kept_on_segments_too() {
+    let Stage { world: _world, server, one, .. } = stage().await;
+    let capped = session(&server, json!({ "recording": one.id, "max_bps": 200_000 })).await;
+    let text = get(&server, &format!("{capped}hls/2/master.m3u8")).await.text().await.unwrap();
+    assert!(text.contains("v240") && !text.contains("v480") && !text.contains("a96"), "{text}");
+    for key in [
+        "hls/video/9/v480/index.m3u8",
+        "hls/video/9/v480/00001.m4s",
+        "hls/video/9/v480/init.mp4",
+        "hls/audio/9/a96/00001.m4s",
+    ] {
+        assert_eq!(get(&server, &format!("{capped}{key}")).await.status(), StatusCode::FORBIDDEN, "{key}");
+    }
+    assert_eq!(get(&server, &format!("{capped}hls/video/9/v240/00001.m4s")).await.status(), StatusCode::OK);
+
+    let window = json!({ "recording": one.id, "start_ms": 3_300, "end_ms": 6_400 });
+    let window = session(&server, window).await;
+    for (name, status) in [("00001", 403), ("00002", 200), ("00003", 403), ("00005", 403)] {
+        for track in ["video/9/v240", "audio/9/a96"] {
+            let answer = get(&server, &format!("{window}hls/{track}/{name}.m4s")).await;
+            assert_eq!(answer.status(), status, "{track}/{name}");
+        }
+        let words = get(&server, &format!("{window}hls/subtitles/9/en/{name}.vtt")).await;
+        assert_eq!(words.status(), status, "words of {name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_pinned_and_reaches_nothing_its_playlists_do_not_name() {
+    let Stage { world: _world, server, one, .. } = stage().await;
+    let base = session(&server, json!({ "recording": one.id })).await;
+    for key in [
+        "hls/1/master.m3u8",
+        "hls/3/master.m3u8",
+        "hls/video/9/v240/secret.m4s",
+        "hls/../source/original.mp4",
+        "hls/%2e%2e/source/original.mp4",
+        "hls/..%2fsource/original.mp4",
+        "hls//video/9/v240/00001.m4s",
+        "hls/video/9/v240/",
+        "hls/video/9/v240/00001.m4s/",
+    ] {
+        // As raw bytes: a client library would tidy the path before it is sent.
+        let status = raw(&server, &format!("{base}{key}")).await;
+        assert!(status == 403 || status == 404, "{key}: {status}");
+    }
+}
+
+/// One request with this very path.
+async fn raw(server: &Server, path: &str) -> u16 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_expire_and_are_taken_back_within_five_seconds() {
+    let Stage { world, server, one, two, foreign } = stage().await;
+    let second = world.server("b").await;
+    let link = mint(&server, json!({ "recording": one.id, "expires_s": 1 })).await;
+    let path = path_of(&link["master_url"]);
+    until("the link expires", || async {
+        let answer = get(&server, &path).await;
+        (answer.status() == 403).then_some(answer)
+    })
+    .await;
+    let problem: Value = get(&server, &path).await.json().await.unwrap();
+    assert_eq!(problem["code"], "token_expired");
+
+    let by_viewer = session(&server, json!({ "recording": one.id, "viewer": "gone" })).await;
+    let by_recording = session(&server, json!({ "recording": two.id })).await;
+    let kept = session(&server, json!({ "recording": one.id })).await;
+    for target in [json!({ "viewer": "gone" }), json!({ "recording": two.id })] {
+        let answer = server.request(Method::POST, "/v1/revocations").json(&target).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::CREATED);
+    }
+    let started = std::time::Instant::now();
+    for base in [&by_viewer, &by_recording] {
+        let segment = format!("{base}hls/video/9/v240/00001.m4s");
+        assert_eq!(get(&server, &segment).await.status(), StatusCode::FORBIDDEN, "here at once");
+        until("revoked on the other server", || async {
+            (get(&second, &segment).await.status() == 403).then_some(())
+        })
+        .await;
+    }
+    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+    assert_eq!(get(&second, &format!("{kept}hls/2/master.m3u8")).await.status(), StatusCode::OK);
+
+    // A recording of another tenant cannot be linked to.
+    let answer =
+        server.request(Method::POST, "/v1/links").json(&json!({ "recording": foreign.id, "viewer": "v" }));
+    assert_eq!(answer.send().await.unwrap().status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_recording_is_gone_for_platform_and_viewer() {
+    let Stage { world, server, one, two, .. } = stage().await;
+    let base = session(&server, json!({ "recording": one.id })).await;
+    let path = format!("/v1/recordings/{}", one.id);
+    assert_eq!(server.request(Method::DELETE, &path).send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    until("its sessions end", || async {
+        (get(&server, &format!("{base}hls/video/9/v240/00001.m4s")).await.status() == 403).then_some(())
+    })
+    .await;
+    assert_eq!(server.request(Method::GET, &path).send().await.unwrap().status(), StatusCode::GONE);
+    let left = world.store.list(&format!("{TENANT}/{}/", one.id), None, 100).await.unwrap();
+    assert_eq!(left.len(), 1, "the tombstone alone: {left:?}");
+    let list: Value =
+        server.request(Method::GET, "/v1/recordings").send().await.unwrap().json().await.unwrap();
+    assert_eq!(list["recordings"].as_array().unwrap().len(), 1);
+    assert_eq!(list["recordings"][0]["id"], two.id);
+}
+
+/// No session reaches another lesson's words or bytes: whatever is asked with the session of one lesson, an answer
+/// that is not a refusal never holds the other lessons' ids, which every object of theirs is full of.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_session_reaches_another_lessons_words_or_bytes() {
+    let Stage { world, server, one, two, foreign } = stage().await;
+    let base = session(&server, json!({ "recording": one.id })).await;
+    let other_base = session(&server, json!({ "recording": two.id })).await;
+    until("the transcripts are searched", || async {
+        get(&server, "/readyz").await.status().is_success().then_some(())
+    })
+    .await;
+    let found = get(&server, &format!("{base}search?q=fractions")).await.text().await.unwrap();
+    assert!(found.contains("start_ms"), "the lesson's own words are found: {found}");
+    let token = base.split('/').nth(2).unwrap().to_owned();
+    let other_token = other_base.split('/').nth(2).unwrap().to_owned();
+    let keys: Vec<String> = one.manifest.objects.keys().cloned().collect();
+    const ROUTES: &[&str] = &[
+        "poster.jpg",
+        "storyboard.vtt",
+        "transcript.json",
+        "captions.vtt",
+        "lesson.json",
+        "search?q=fractions",
+        "events",
+    ];
+
+    let asked = (
+        prop_oneof![Just(two.id.clone()), Just(foreign.id.clone()), Just(one.id.clone())],
+        prop_oneof![proptest::sample::select(keys), proptest::sample::select(ROUTES).prop_map(String::from),],
+        prop_oneof![
+            Just("".to_owned()),
+            Just("../".to_owned()),
+            Just(format!("{}/", two.id)),
+            Just(format!("../{}/", foreign.id)),
+            Just(format!("%2e%2e/{}/", two.id))
+        ],
+        prop_oneof![
+            6 => Just(None),
+            4 => (0..token.len(), proptest::char::range('A', 'Z')).prop_map(Some)
+        ],
+        proptest::bool::ANY,
+    );
+    let runtime = tokio::runtime::Handle::current();
+    let (client, address) = (server.client.clone(), server.address);
+    let ids = [two.id.clone(), foreign.id.clone()];
+    let own = one.id.clone();
+    tokio::task::spawn_blocking(move || {
+        let mut runner =
+            TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
+        runner
+            .run(&asked, |(recording, key, detour, altered, with_other)| {
+                let mut used = token.clone();
+                if let Some((at, character)) = altered {
+                    used.replace_range(at..=at, &character.to_string());
+                }
+                let spoiled = used != token;
+                // The other lesson's session on this lesson's address must be as useless.
+                let (used, forbidden) = match with_other {
+                    true => (other_token.clone(), vec![own.clone(), ids[1].clone()]),
+                    false => (used, ids.to_vec()),
+                };
+                let path = format!("/s/{used}/{recording}/{detour}{key}");
+                let (status, body) = runtime.block_on(async {
+                    let answer = client.get(format!("http://{address}{path}")).send().await.unwrap();
+                    let status = answer.status();
+                    // An event stream does not end.
+                    let body = match status.is_success() && key == "events" {
+                        true => Vec::new(),
+                        false => answer.bytes().await.unwrap().to_vec(),
+                    };
+                    (status, String::from_utf8_lossy(&body).into_owned())
+                });
+                if status.is_success() {
+                    for id in &forbidden {
+                        prop_assert!(!body.contains(id.as_str()), "{path} gave bytes of {id}");
+                    }
+                    prop_assert!(with_other || !spoiled, "an altered session was believed: {path}");
+                }
+                prop_assert!(!status.is_server_error(), "{path}: {status}");
+                Ok(())
+            })
+            .unwrap();
+    })
+    .await
+    .unwrap();
+    drop(world);
+}

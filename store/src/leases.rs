@@ -1,0 +1,87 @@
+//! A right that one process holds for a short time, and that another can ask it to give up.
+
+use std::time::Duration;
+
+use chalkstream_config as config;
+
+use crate::Result;
+use crate::redis_link::{ANSWER, Again, Link, Text, base, client};
+
+/// What a holder hears when it renews.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewed {
+    /// Still held.
+    Held,
+    /// Still held, and someone else waits for it.
+    Wanted,
+    /// Another holds it.
+    Lost,
+}
+
+/// Leases in Redis. A lost Redis loses them: whoever needs more than a courtesy checks its writes otherwise.
+pub struct Leases {
+    link: Link,
+    base: String,
+    take: Text,
+    renew: Text,
+    release: Text,
+}
+
+const TAKE: &str = "
+local key = KEYS[1] .. ':held:' .. ARGV[1]
+if redis.call('SET', key, ARGV[2], 'NX', 'PX', ARGV[3]) or redis.call('GET', key) == ARGV[2] then
+  redis.call('PEXPIRE', key, ARGV[3])
+  redis.call('DEL', key .. ':wanted')
+  return 1
+end
+redis.call('SET', key .. ':wanted', '1', 'PX', ARGV[3])
+return 0";
+
+const RENEW: &str = "
+local key = KEYS[1] .. ':held:' .. ARGV[1]
+if redis.call('SET', key, ARGV[2], 'NX', 'PX', ARGV[3]) then return 1 end
+if redis.call('GET', key) ~= ARGV[2] then return 0 end
+redis.call('PEXPIRE', key, ARGV[3])
+return 1 + redis.call('EXISTS', key .. ':wanted')";
+
+const RELEASE: &str = "
+local key = KEYS[1] .. ':held:' .. ARGV[1]
+if redis.call('GET', key) == ARGV[2] then return redis.call('DEL', key) end
+return 0";
+
+impl Leases {
+    /// Does not connect before the first call.
+    pub fn connect(settings: &config::Redis) -> Result<Self> {
+        Ok(Self {
+            link: Link::new(client(settings)?, ANSWER),
+            base: base(settings),
+            take: Text::new(TAKE),
+            renew: Text::new(RENEW),
+            release: Text::new(RELEASE),
+        })
+    }
+
+    /// Takes the right to `name` for `holder`; `false` where another holds it, who then hears that it is wanted.
+    pub async fn take(&self, name: &str, holder: &str, lives: Duration) -> Result<bool> {
+        self.run(&self.take, name, holder, lives).await.map(|answer| answer == 1)
+    }
+
+    /// Keeps it for `lives` from now.
+    pub async fn renew(&self, name: &str, holder: &str, lives: Duration) -> Result<Renewed> {
+        Ok(match self.run(&self.renew, name, holder, lives).await? {
+            0 => Renewed::Lost,
+            1 => Renewed::Held,
+            _ => Renewed::Wanted,
+        })
+    }
+
+    /// Gives it up; not holding it is fine.
+    pub async fn release(&self, name: &str, holder: &str) -> Result<()> {
+        self.run(&self.release, name, holder, Duration::from_millis(1)).await.map(|_| ())
+    }
+
+    async fn run(&self, script: &Text, name: &str, holder: &str, lives: Duration) -> Result<i64> {
+        let args = [name.to_owned(), holder.to_owned(), lives.as_millis().max(1).to_string()];
+        self.link.script(script, &self.base, &args, Again::Once).await
+    }
+}

@@ -1,0 +1,122 @@
+//! `chalkstream key create|list|revoke`
+
+use chalkstream_store::{Kind, Target};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::Common;
+use super::tenant::authority;
+use crate::exit::{Failure, Outcome};
+use crate::output;
+
+/// API keys and signing keys.
+#[derive(Subcommand)]
+pub enum Key {
+    /// Make a key. Its text is shown this once.
+    Create(Create),
+    /// List a tenant's keys.
+    List {
+        /// The tenant; may be left out where there is only one.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+    /// Revoke a key: in force on every server within five seconds.
+    Revoke {
+        /// The API key's id, or the signing key's kid.
+        id: String,
+        /// The tenant; may be left out where there is only one.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+}
+
+/// Make a key.
+#[derive(Args)]
+pub struct Create {
+    /// The tenant; may be left out where there is only one.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// What it is for, for people.
+    #[arg(long, default_value = "")]
+    name: String,
+    /// Make a signing key, with which a platform mints links offline, instead of an API key.
+    #[arg(long)]
+    signing: bool,
+}
+
+/// Runs the command.
+pub async fn run(common: &Common, command: Key) -> Outcome {
+    let authority = authority(common).await?;
+    let meant = |given: Option<String>| match given {
+        Some(tenant) => Ok(tenant),
+        None => match authority.tenants().as_slice() {
+            [only] => Ok(only.id.clone()),
+            [] => Err(Failure::usage("there is no tenant yet: chalkstream tenant create ID")),
+            _ => Err(Failure::usage("there are several tenants: say which with --tenant")),
+        },
+    };
+    match command {
+        Key::Create(create) if create.signing => {
+            let key = authority.create_signing_key(&meant(create.tenant)?).await?;
+            if common.json {
+                output::json(&json!({ "kid": key.kid, "secret": key.secret, "tenant": key.tenant }));
+            } else {
+                output::line(&format!("{} {}", key.kid, key.secret));
+                output::note("This is shown once. Keep it where the platform mints its links.");
+            }
+        }
+        Key::Create(create) => {
+            let key = authority.create_api_key(&meant(create.tenant)?, &create.name).await?;
+            if common.json {
+                output::json(&json!({ "id": key.key.id, "api_key": *key.text, "tenant": key.key.tenant }));
+            } else {
+                output::line(&key.text);
+                output::note("This is shown once; only its hash is stored.");
+            }
+        }
+        Key::List { tenant } => {
+            let tenant = meant(tenant)?;
+            let api: Vec<_> = authority.api_keys(&tenant).into_iter().map(|key| {
+                json!({ "id": key.id, "name": key.name, "created_at": key.created_at, "revoked": key.revoked })
+            }).collect();
+            let signing: Vec<_> = authority
+                .signing_keys(&tenant)
+                .into_iter()
+                .map(|key| json!({ "kid": key.kid, "created_at": key.created_at, "revoked": key.revoked }))
+                .collect();
+            if common.json {
+                output::json(&json!({ "tenant": tenant, "api_keys": api, "signing_keys": signing }));
+            } else {
+                for key in &api {
+                    output::line(&row("api", &key["id"], key));
+                }
+                for key in &signing {
+                    output::line(&row("signing", &key["kid"], key));
+                }
+            }
+        }
+        Key::Revoke { id, tenant } => {
+            let tenant = meant(tenant)?;
+            let api = authority.api_keys(&tenant).iter().any(|key| key.id == id);
+            let signing = authority.signing_keys(&tenant).iter().any(|key| key.kid == id);
+            if !api && !signing {
+                return Err(
+                    chalkstream_store::Error::new(Kind::NotFound, "this tenant has no such key").into()
+                );
+            }
+            authority.revoke(&tenant, Target::Key(id.clone()), None).await?;
+            if common.json {
+                output::json(&json!({ "revoked": id }));
+            } else {
+                output::line(&format!("{id} is revoked"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn row(kind: &str, id: &serde_json::Value, key: &serde_json::Value) -> String {
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let state = if key["revoked"] == true { "revoked" } else { "live" };
+    [kind, &text(id), &text(&key["created_at"]), state, &text(&key["name"])].join("\t")
+}

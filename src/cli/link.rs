@@ -1,0 +1,89 @@
+//! `chalkstream link ID`
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Client, Common};
+use crate::exit::{Failure, Outcome};
+use crate::output;
+
+/// Make a signed link to a recording.
+#[derive(Args)]
+pub struct Link {
+    /// The recording's id.
+    id: String,
+    /// Who will watch (the platform's own id).
+    #[arg(long, default_value = "operator")]
+    viewer: String,
+    /// How long the link is good for: 90s, 15m, 12h, 2d.
+    #[arg(long, value_parser = seconds)]
+    expires: Option<u64>,
+    /// Highest bandwidth the stream may take, in bits per second.
+    #[arg(long, value_name = "N")]
+    max_bps: Option<u64>,
+    /// Where the viewer may begin, in ms.
+    #[arg(long, value_name = "MS")]
+    start_ms: Option<u64>,
+    /// Where the viewer must end, in ms.
+    #[arg(long, value_name = "MS")]
+    end_ms: Option<u64>,
+    #[command(flatten)]
+    client: Client,
+}
+
+/// Runs the command.
+pub async fn run(common: &Common, command: Link) -> Outcome {
+    let api = command.client.api(common)?;
+    let mut asked = json!({ "recording": command.id, "viewer": command.viewer });
+    let optional = [
+        ("expires_s", command.expires),
+        ("max_bps", command.max_bps),
+        ("start_ms", command.start_ms),
+        ("end_ms", command.end_ms),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            asked[name] = value.into();
+        }
+    }
+    let link = api.json(api.request(reqwest::Method::POST, "/v1/links").json(&asked)).await?;
+    if common.json {
+        output::json(&link);
+    } else {
+        let url = link["url"].as_str();
+        output::line(url.ok_or_else(|| Failure::failed("link", "the server's answer has no link"))?);
+    }
+    Ok(())
+}
+
+/// `90s`, `15m`, `12h`, `2d`, or seconds.
+fn seconds(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, unit)) if unit.is_ascii_alphabetic() => (&text[..at], unit),
+        _ => (text, 's'),
+    };
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err("use s, m, h or d, as in 15m".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "use a whole number and a unit, as in 15m".to_owned())?;
+    number.checked_mul(factor).filter(|s| *s > 0).ok_or_else(|| "out of range".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn a_time_has_a_unit() {
+        assert_eq!(seconds("15m"), Ok(900));
+        assert_eq!(seconds("90"), Ok(90));
+        assert_eq!(seconds("2d"), Ok(172_800));
+        for bad in ["", "m", "0s", "-1s", "1.5h", "5y", "999999999999999999d"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

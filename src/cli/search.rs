@@ -1,0 +1,54 @@
+//! `chalkstream search QUERY`
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{Client, Common};
+use crate::exit::Outcome;
+use crate::output;
+
+/// Find moments by what was said.
+#[derive(Args)]
+pub struct Search {
+    /// The words.
+    query: String,
+    /// The viewer for whom the links are made.
+    #[arg(long, default_value = "operator")]
+    viewer: String,
+    /// Only in this recording.
+    #[arg(long, value_name = "ID")]
+    recording: Option<String>,
+    /// Most moments.
+    #[arg(long, default_value_t = 10)]
+    limit: u32,
+    #[command(flatten)]
+    client: Client,
+}
+
+/// Runs the command.
+pub async fn run(common: &Common, command: Search) -> Outcome {
+    let api = command.client.api(common)?;
+    let limit = command.limit.to_string();
+    let mut query = vec![("q", command.query.as_str()), ("viewer", &command.viewer), ("limit", &limit)];
+    if let Some(recording) = &command.recording {
+        query.push(("recording", recording));
+    }
+    let found = api.find("/v1/search", &query).await?;
+    if common.json {
+        output::json(&found);
+        return Ok(());
+    }
+    for moment in found["moments"].as_array().into_iter().flatten() {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let at_s = moment["start_ms"].as_u64().unwrap_or_default() / 1000;
+        output::line(&format!(
+            "{}:{:02}  {}  {}",
+            at_s / 60,
+            at_s % 60,
+            text(&moment["title"]),
+            text(&moment["text"])
+        ));
+        output::line(&format!("      {}", text(&moment["link"])));
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! The first tenant and its keys.
+
+use std::path::Path;
+
+use chalkstream_config::Settings;
+use chalkstream_store::{Authority, Kind};
+
+use crate::credentials::{Credentials, Signing};
+use crate::exit::Outcome;
+
+/// The first tenant's id.
+const TENANT: &str = "default";
+
+/// Makes the first tenant and keys where there are none that work, and leaves them in the data folder.
+pub async fn first(data: &Path, settings: &Settings, url: &str) -> Outcome {
+    let store = chalkstream_store::open(&settings.store).await?;
+    let authority = Authority::load(store, Some(&settings.redis)).await?;
+    if let Some(mut left) = Credentials::read(data)? {
+        let works = authority.verify_api_key(&left.api_key).is_some()
+            && authority.signing_key(&left.signing_key.kid).is_some();
+        if works {
+            if left.server != url {
+                left.server = url.to_owned();
+                left.write(data)?;
+            }
+            return Ok(());
+        }
+    }
+    match authority.create_tenant(TENANT, "Default").await {
+        Err(error) if error.kind != Kind::Conflict => return Err(error.into()),
+        _ => {}
+    }
+    let api = authority.create_api_key(TENANT, "chalkstream up").await?;
+    let signing = authority.create_signing_key(TENANT).await?;
+    let credentials = Credentials {
+        server: url.to_owned(),
+        tenant: TENANT.to_owned(),
+        api_key: api.text.to_string(),
+        signing_key: Signing { kid: signing.kid, secret: signing.secret },
+    };
+    credentials.write(data)
+}

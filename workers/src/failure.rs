@@ -1,0 +1,138 @@
+//! Why a step did not succeed: what happened, whose fault it is, and whether trying again may help.
+
+use std::fmt;
+
+use chalkstream_pipeline::Fault;
+use chalkstream_store::Retry;
+use serde::{Deserialize, Serialize};
+
+/// What ended a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The step itself said what was wrong.
+    Reported,
+    /// The child ended without a result.
+    Crashed,
+    /// It worked longer than it may.
+    Deadline,
+    /// It showed no progress.
+    Stalled,
+    /// It took more memory than it may.
+    Memory,
+    /// It took more disk than it may.
+    Disk,
+    /// It tried to leave its sandbox.
+    Sandbox,
+    /// Its outputs are not what it said.
+    Unverified,
+    /// Storage did not give or take bytes.
+    Storage,
+    /// It was told to stop.
+    Cancelled,
+    /// Something of ours: a child that could not be started, a folder that could not be made.
+    Ours,
+}
+
+/// A step that did not succeed.
+#[derive(Clone, Debug)]
+pub struct StepFailure {
+    /// Stable code, visible in the API.
+    pub code: String,
+    /// One plain sentence for whoever sent the recording.
+    pub message: String,
+    /// Whose fault.
+    pub fault: Fault,
+    /// What ended the step.
+    pub cause: Cause,
+    /// For the log alone: exit status, system error, the end of what the child complained about.
+    pub detail: String,
+}
+
+impl StepFailure {
+    /// What ended a step where the step itself said nothing.
+    pub fn of(cause: Cause, detail: impl fmt::Display) -> Self {
+        let (code, message) = match cause {
+            Cause::Reported | Cause::Ours => ("internal", "Something went wrong on our side."),
+            Cause::Crashed => ("step_crashed", "Reading the recording ended in an error."),
+            Cause::Deadline => ("step_too_slow", "Reading the recording took too long."),
+            Cause::Stalled => ("step_stalled", "Reading the recording came to a halt."),
+            Cause::Memory => ("step_memory", "Reading the recording takes more memory than is allowed."),
+            Cause::Disk => ("step_disk", "Reading the recording takes more disk space than is allowed."),
+            Cause::Sandbox => (
+                "step_forbidden",
+                "Reading the recording was stopped because it did something that is not allowed.",
+            ),
+            Cause::Unverified => ("step_unverified", "What was made of the recording is not complete."),
+            Cause::Storage => ("storage_unavailable", "The storage did not answer."),
+            Cause::Cancelled => ("cancelled", "The work was cancelled."),
+        };
+        Self {
+            code: code.into(),
+            message: message.into(),
+            fault: Fault::Ours,
+            cause,
+            detail: detail.to_string(),
+        }
+    }
+
+    /// Something of ours went wrong.
+    pub fn ours(detail: impl fmt::Display) -> Self {
+        Self::of(Cause::Ours, detail)
+    }
+
+    /// Whether trying again may help.
+    ///
+    /// An input's fault never passes. A crash, a hang or an error of the step's own is tried once more: it may have
+    /// been the machine. What storage or we did may pass, so it is tried until attempts run out.
+    pub fn retry(&self) -> Retry {
+        match (self.fault, self.cause) {
+            (Fault::Input | Fault::Dependency, _) | (_, Cause::Cancelled | Cause::Sandbox) => Retry::Never,
+            (_, Cause::Storage | Cause::Ours) => Retry::Backoff,
+            _ => Retry::Once,
+        }
+    }
+
+    /// As the queue takes it.
+    pub fn told(&self) -> chalkstream_store::StepFailure {
+        let fault = match self.fault {
+            Fault::Input => chalkstream_store::Fault::Input,
+            Fault::Dependency => chalkstream_store::Fault::Dependency,
+            Fault::Ours => chalkstream_store::Fault::Ours,
+        };
+        chalkstream_store::StepFailure {
+            code: self.code.clone(),
+            message: self.message.clone(),
+            fault,
+            retry: self.retry(),
+        }
+    }
+}
+
+impl fmt::Display for StepFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for StepFailure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let mut bad_file = StepFailure::of(Cause::Reported, "");
+        bad_file.fault = Fault::Input;
+        assert_eq!(bad_file.retry(), Retry::Never);
+        for (cause, retry) in [
+            (Cause::Crashed, Retry::Once),
+            (Cause::Stalled, Retry::Once),
+            (Cause::Storage, Retry::Backoff),
+            (Cause::Sandbox, Retry::Never),
+        ] {
+            assert_eq!(StepFailure::of(cause, "").retry(), retry, "{cause:?}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! From a planned step and the settings to what a child is asked to do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chalkstream_config::Settings;
+use chalkstream_pipeline::inspect::InspectRequest;
+use chalkstream_pipeline::media::{Limits, MediaInfo};
+use chalkstream_pipeline::model;
+use chalkstream_pipeline::sound::SoundReport;
+use chalkstream_pipeline::speech::TranscribeRequest;
+use chalkstream_pipeline::step::Step;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::failure::{Cause, StepFailure};
+use crate::planner;
+use crate::result::{Results, report};
+
+/// The limits a file is held to.
+pub fn limits(settings: &Settings) -> Limits {
+    Limits {
+        max_pixels: settings.media.max_pixels,
+        max_duration_ms: settings.media.max_duration_ms,
+        max_tracks: settings.media.max_tracks,
+    }
+}
+
+/// What a child is asked for. `input` is what the planner wrote, `results` those of the steps it needs.
+pub fn step(name: &str, input: &Value, results: &Results, settings: &Settings) -> Result<Step, StepFailure> {
+    match name {
+        planner::INSPECT => Ok(Step::Inspect(InspectRequest { limits: limits(settings) })),
+        planner::TRANSCRIBE => {
+            let sound: SoundReport = report(results, planner::SOUND)?
+                .ok_or_else(|| StepFailure::ours("there is no sound to transcribe"))?;
+            transcribe(&sound, settings)
+        }
+        _ => Step::deserialize(input).map_err(StepFailure::ours),
+    }
+}
+
+fn transcribe(sound: &SoundReport, settings: &Settings) -> Result<Step, StepFailure> {
+    let speech = &settings.speech;
+    let installed = model::locate(&speech.model, &models(settings)).map_err(reported)?;
+    Ok(Step::Transcribe(TranscribeRequest {
+        model_path: installed.model,
+        vad_model_path: Some(installed.vad),
+        model_name: installed.name,
+        language: (speech.language != "auto").then(|| speech.language.clone()),
+        threads: speech.threads,
+        duration_ms: sound.duration_ms,
+    }))
+}
+
+/// The folder of the speech models.
+pub fn models(settings: &Settings) -> PathBuf {
+    let given = &settings.speech.model_path;
+    if given.as_os_str().is_empty() { model::default_dir() } else { given.clone() }
+}
+
+fn reported(error: chalkstream_pipeline::Error) -> StepFailure {
+    StepFailure {
+        code: error.code.into(),
+        fault: error.fault(),
+        message: error.message,
+        ..StepFailure::of(Cause::Reported, "")
+    }
+}
+
+/// What `inspect` found, where it has run.
+pub fn inspected(results: &Results) -> Result<Option<MediaInfo>, StepFailure> {
+    report(results, planner::INSPECT)
+}
+
+/// How long a step may work on a recording of this length.
+pub fn deadline(name: &str, media: Option<&MediaInfo>, settings: &Settings) -> Duration {
+    let worker = &settings.worker;
+    if name == planner::INSPECT {
+        return Duration::from_millis(worker.inspect_deadline_ms);
+    }
+    let length_ms = media.map_or(0, |media| media.duration_ms) as f64;
+    let more_ms = (length_ms * worker.step_deadline_per_media.max(0.0)) as u64;
+    Duration::from_millis(worker.step_deadline_base_ms.saturating_add(more_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_missing_model_says_how_to_get_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.speech.model_path = folder.path().to_owned();
+        let sound = SoundReport {
+            loudness_lufs: None,
+            true_peak_dbtp: 0.0,
+            gain_db: 0.0,
+            renditions: Vec::new(),
+            language: None,
+            speech: "work/speech.wav".into(),
+            duration_ms: 1,
+        };
+        let failure = transcribe(&sound, &settings).unwrap_err();
+        assert_eq!(failure.code, "model_missing");
+        assert!(failure.message.contains("chalkstream model fetch"), "{}", failure.message);
+        assert_eq!(failure.retry(), chalkstream_store::Retry::Never);
+    }
+
+    #[test]
+    fn a_bad_file_is_refused_within_ten_seconds() {
+        let settings = Settings::default();
+        assert!(deadline(planner::INSPECT, None, &settings) < Duration::from_secs(10));
+    }
+}

@@ -1,0 +1,273 @@
+//! From the queue's view of a job to the recording's manifest. Pure.
+//!
+//! The view at a fence holds every result accepted before it, so a manifest made of it misses nothing, whoever
+//! else writes one at the same time: the highest fence wins.
+
+use std::collections::BTreeSet;
+
+use chalkstream_pipeline::media::MediaInfo;
+use chalkstream_pipeline::speech::TranscriptReport;
+use chalkstream_pipeline::stills::StillsReport;
+use chalkstream_store::{Fault, JobState, JobView, Manifest, MediaFacts, Revision, State, StepState};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::StepFailure;
+use crate::result::{Results, StepResult, report};
+use crate::{layout, planner};
+
+/// What `publish` and `finish` report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    /// The revision that is out with it.
+    pub revision: Revision,
+}
+
+/// Brings a manifest up to a job's view.
+pub fn apply(manifest: &mut Manifest, job: &JobView) -> Result<(), StepFailure> {
+    manifest.apply(job);
+    let results = results(job)?;
+    manifest.objects.retain(|key, _| key.starts_with("source/"));
+    for result in results.values() {
+        manifest.objects.extend(result.objects.clone());
+    }
+    if results.contains_key(planner::FINISH) && !wants_work(job) {
+        manifest.objects.retain(|key, _| !key.starts_with("work/"));
+    }
+    manifest.media = report::<MediaInfo>(&results, planner::INSPECT)?.map(|media| facts(&media));
+    for step in [planner::PUBLISH, planner::FINISH] {
+        if let Some(published) = report::<Published>(&results, step)? {
+            manifest.revision = Some(published.revision);
+        }
+    }
+    manifest.playable_with.clear();
+    if results.contains_key(planner::PUBLISH) {
+        let with = if results.contains_key(planner::TRANSCODE) { "ladder" } else { "sound" };
+        manifest.playable_with.push(with.into());
+    }
+    files(manifest, &results)?;
+    manifest.state = state(job);
+    if lost_to_its_input(job) {
+        // The entry is all that stays: what it was, and why it was refused.
+        manifest.objects.clear();
+        manifest.files.clear();
+        manifest.revision = None;
+        manifest.playable_with.clear();
+    }
+    Ok(())
+}
+
+/// The accepted results of a job.
+pub fn results(job: &JobView) -> Result<Results, StepFailure> {
+    let done = job.steps.iter().filter(|step| step.state == StepState::Done);
+    done.filter_map(|step| Some((step, step.result.as_ref()?)))
+        .map(|(step, result)| Ok((step.name.clone(), StepResult::read(result)?)))
+        .collect()
+}
+
+/// Whether a transcript may still be made when someone has put right what it failed for.
+pub fn wants_work(job: &JobView) -> bool {
+    job.step(planner::TRANSCRIBE).is_some_and(|step| {
+        step.state == StepState::Failed
+            && step.failure.as_ref().is_some_and(|failure| failure.fault != Fault::Input)
+    })
+}
+
+/// Whether the recording failed by its own fault: nothing of it but the entry is kept.
+pub fn lost_to_its_input(job: &JobView) -> bool {
+    job.state == JobState::Failed && job.failure.as_ref().is_some_and(|failure| failure.fault == Fault::Input)
+}
+
+/// The fences of all attempts whose objects a manifest names.
+pub fn fences(manifest: &Manifest) -> BTreeSet<u64> {
+    manifest.objects.keys().filter_map(|key| layout::fence_of(key)).collect()
+}
+
+fn state(job: &JobView) -> State {
+    let done = |name: &str| job.step(name).is_some_and(|step| step.state == StepState::Done);
+    match job.state {
+        JobState::Failed => State::Failed,
+        JobState::Cancelled => State::Cancelled,
+        JobState::Done => State::Ready,
+        _ if done(planner::PUBLISH) => State::Playable,
+        JobState::Queued => State::Queued,
+        JobState::Running => State::Processing,
+    }
+}
+
+fn facts(media: &MediaInfo) -> MediaFacts {
+    let video = media.video.as_ref();
+    MediaFacts {
+        duration_ms: media.duration_ms,
+        width: video.map_or(0, |video| video.width),
+        height: video.map_or(0, |video| video.height),
+        has_video: video.is_some(),
+        has_audio: media.audio.is_some(),
+    }
+}
+
+/// Names files by what they are, whatever attempt made them.
+fn files(manifest: &mut Manifest, results: &Results) -> Result<(), StepFailure> {
+    manifest.files.clear();
+    let mut add = |name: &str, path: &str, fence: u64| {
+        manifest.files.insert(name.to_owned(), layout::object(path, fence));
+    };
+    if let Some(result) = results.get(planner::STILLS) {
+        let stills: StillsReport = result.report()?;
+        add("poster", &stills.poster, result.fence);
+        if let Some(storyboard) = &stills.storyboard {
+            add("storyboard.vtt", &storyboard.vtt, result.fence);
+            for sheet in &storyboard.sheets {
+                add(sheet.rsplit('/').next().unwrap_or(sheet), sheet, result.fence);
+            }
+        }
+    }
+    if let Some(result) = results.get(planner::TRANSCRIBE) {
+        let transcript: TranscriptReport = result.report()?;
+        add("transcript.json", &transcript.json, result.fence);
+        add("captions.vtt", &transcript.vtt, result.fence);
+        add("captions.srt", &transcript.srt, result.fence);
+        add("transcript.txt", &transcript.text, result.fence);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
+    use chalkstream_store::{Failure, ObjectFacts, StepView};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn media() -> Value {
+        json!({ "container": "wav", "size_bytes": 1, "duration_ms": 5000, "video": null,
+            "audio": { "codec": "pcm", "stream_index": 0, "channels": 1, "sample_rate_hz": 48000, "language": null,
+                "start_ms": 0, "end_ms": 5000 },
+            "warnings": [] })
+    }
+
+    fn stills() -> Value {
+        json!({ "poster": "stills/poster.jpg", "width": 1, "height": 1, "placeholder": "",
+            "storyboard": { "vtt": "stills/storyboard.vtt", "sheets": ["stills/storyboard-000.jpg"],
+                "tile_width": 1, "tile_height": 1, "interval_ms": 1 } })
+    }
+
+    fn done(name: &str, fence: u64, report: Value, keys: &[&str]) -> StepView {
+        let facts = ObjectFacts { size_bytes: 1, sha256: "00".into() };
+        let objects: BTreeMap<_, _> = keys.iter().map(|key| ((*key).to_owned(), facts.clone())).collect();
+        let result = serde_json::to_value(StepResult { fence, report, objects }).unwrap();
+        StepView { state: StepState::Done, result: Some(result), ..waiting(name) }
+    }
+
+    fn waiting(name: &str) -> StepView {
+        StepView {
+            name: name.into(),
+            state: StepState::Waiting,
+            attempts: 1,
+            optional: name == planner::STILLS || name == planner::TRANSCRIBE,
+            priority: 0,
+            needs: Vec::new(),
+            worker: None,
+            progress: None,
+            input: Value::Null,
+            result: None,
+            failure: None,
+        }
+    }
+
+    fn failed(name: &str, fault: Fault) -> StepView {
+        let failure = Failure { code: "x".into(), message: "X.".into(), step: name.into(), fault };
+        StepView { state: StepState::Failed, failure: Some(failure), ..waiting(name) }
+    }
+
+    fn job(state: JobState, steps: Vec<StepView>) -> JobView {
+        JobView {
+            tenant: "t".into(),
+            recording: "r".into(),
+            state,
+            fence: 100,
+            created_at_ms: 0,
+            finished_at_ms: None,
+            due_at_ms: None,
+            dedupe: None,
+            traceparent: None,
+            failure: steps.iter().find(|step| !step.optional).and_then(|step| step.failure.clone()),
+            steps,
+        }
+    }
+
+    fn manifest() -> Manifest {
+        let mut manifest = Manifest::new("t", "r");
+        let facts = ObjectFacts { size_bytes: 1, sha256: String::new() };
+        manifest.objects.insert("source/original.wav".into(), facts.clone());
+        // An attempt that another view held and this one does not.
+        manifest.objects.insert("stills/3/poster.jpg".into(), facts);
+        manifest
+    }
+
+    fn published(id: u32) -> Value {
+        json!({ "revision": { "id": id, "master": format!("hls/{id}/master.m3u8") } })
+    }
+
+    #[test]
+    fn a_published_recording_is_playable_and_names_its_files() {
+        let mut manifest = manifest();
+        let steps = vec![
+            done(planner::INSPECT, 1, media(), &[]),
+            done(planner::SOUND, 2, json!({}), &["hls/audio/2/a32/index.m3u8", "work/2/speech.wav"]),
+            done(planner::STILLS, 4, stills(), &["stills/4/poster.jpg"]),
+            done(planner::PUBLISH, 5, published(1), &["hls/1/master.m3u8"]),
+            waiting(planner::FINISH),
+        ];
+        apply(&mut manifest, &job(JobState::Running, steps)).unwrap();
+        assert_eq!(manifest.state, State::Playable);
+        assert_eq!(manifest.fence, 100);
+        assert_eq!(manifest.revision.as_ref().unwrap().id, 1);
+        assert_eq!(manifest.files["poster"], "stills/4/poster.jpg");
+        assert_eq!(manifest.files["storyboard-000.jpg"], "stills/4/storyboard-000.jpg");
+        assert!(manifest.objects.contains_key("source/original.wav"), "the source stays");
+        assert!(manifest.objects.contains_key("work/2/speech.wav"), "the transcript still needs it");
+        assert_eq!(fences(&manifest), BTreeSet::from([2, 4]), "what no accepted result names is lost");
+    }
+
+    #[test]
+    fn a_finished_recording_keeps_no_intermediate_unless_a_transcript_can_be_had_later() {
+        let steps = |transcribe: StepView| {
+            vec![
+                done(planner::INSPECT, 1, media(), &[]),
+                done(planner::SOUND, 2, json!({}), &["work/2/speech.wav"]),
+                transcribe,
+                done(planner::PUBLISH, 5, published(1), &["hls/1/master.m3u8"]),
+                done(planner::FINISH, 6, published(1), &[]),
+            ]
+        };
+        for (transcribe, kept) in [
+            (failed(planner::TRANSCRIBE, Fault::Input), false),
+            (failed(planner::TRANSCRIBE, Fault::Dependency), true),
+        ] {
+            let mut manifest = manifest();
+            apply(&mut manifest, &job(JobState::Done, steps(transcribe))).unwrap();
+            assert_eq!(manifest.state, State::Ready);
+            assert_eq!(manifest.objects.contains_key("work/2/speech.wav"), kept);
+            assert_eq!(manifest.failed_optional.len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_bad_file_leaves_its_entry_alone() {
+        let mut manifest = manifest();
+        apply(&mut manifest, &job(JobState::Failed, vec![failed(planner::INSPECT, Fault::Input)])).unwrap();
+        assert_eq!(manifest.state, State::Failed);
+        assert_eq!(manifest.failure.as_ref().unwrap().code, "x");
+        assert!(manifest.objects.is_empty());
+    }
+
+    #[test]
+    fn our_fault_keeps_what_another_try_needs() {
+        let mut manifest = manifest();
+        apply(&mut manifest, &job(JobState::Failed, vec![failed(planner::INSPECT, Fault::Ours)])).unwrap();
+        assert!(manifest.objects.contains_key("source/original.wav"));
+    }
+}

@@ -1,0 +1,222 @@
+//! No step succeeds on its own word: what it reports must be among what it made, whole and of the right length.
+
+use chalkstream_pipeline::media::MediaInfo;
+use chalkstream_pipeline::sound::SoundReport;
+use chalkstream_pipeline::speech::TranscriptReport;
+use chalkstream_pipeline::stills::StillsReport;
+use chalkstream_pipeline::transcode::TranscodeReport;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::sink::Taken;
+
+/// Rounding between a playlist's EXTINF values and a report in ms.
+const ROUNDING_MS: u64 = 50;
+/// Renditions of one picture may end a frame of the slowest apart (15 frames a second), and so may a track and its
+/// source.
+const FRAME_MS: u64 = 100;
+/// A track may end this much before or after what the file's own index said, which need not be exact.
+const INDEX_MS: u64 = 2_000;
+
+/// What is wrong with a step's outputs; nothing where they are what the report says.
+pub fn verify(step: &str, report: &Value, taken: &Taken, media: Option<&MediaInfo>) -> Result<(), String> {
+    if let Some((path, _)) = taken.outputs.iter().find(|(_, facts)| facts.size_bytes == 0) {
+        return Err(format!("{path} is empty"));
+    }
+    for (path, text) in &taken.playlists {
+        whole(path, text, taken)?;
+    }
+    match step {
+        "transcode" => transcode(&read(report)?, taken, media),
+        "sound" => sound(&read(report)?, taken, media),
+        "stills" => stills(&read(report)?, taken),
+        "transcribe" => transcript(&read(report)?, taken),
+        _ => Ok(()),
+    }
+}
+
+fn read<T: DeserializeOwned>(report: &Value) -> Result<T, String> {
+    T::deserialize(report).map_err(|error| format!("the report cannot be read: {error}"))
+}
+
+fn there(path: &str, taken: &Taken) -> Result<(), String> {
+    if taken.outputs.contains_key(path) { Ok(()) } else { Err(format!("{path} was reported and not made")) }
+}
+
+/// A media playlist is finished, and everything it names was made.
+fn whole(path: &str, text: &str, taken: &Taken) -> Result<(), String> {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mapped = text.lines().filter_map(|line| {
+        let uri = line.strip_prefix("#EXT-X-MAP:")?.split_once("URI=\"")?.1;
+        uri.split_once('"').map(|(uri, _)| uri)
+    });
+    let segments = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    for uri in mapped.chain(segments) {
+        there(&format!("{folder}/{uri}"), taken)?;
+    }
+    if !text.lines().any(|line| line == "#EXT-X-ENDLIST") {
+        return Err(format!("{path} has no end"));
+    }
+    Ok(())
+}
+
+/// The length a media playlist adds up to, in ms.
+fn length_ms(text: &str) -> u64 {
+    let seconds: f64 = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("#EXTINF:")?.split(',').next()?.trim().parse::<f64>().ok())
+        .sum();
+    (seconds * 1000.0).round() as u64
+}
+
+/// A rendition's playlist is there and as long as the report says.
+fn rendition(playlist: &str, duration_ms: u64, taken: &Taken) -> Result<(), String> {
+    let text =
+        taken.playlists.get(playlist).ok_or_else(|| format!("{playlist} was reported and not made"))?;
+    let played = length_ms(text);
+    if played.abs_diff(duration_ms) > ROUNDING_MS {
+        return Err(format!("{playlist} plays {played} ms, reported are {duration_ms}"));
+    }
+    Ok(())
+}
+
+fn transcode(report: &TranscodeReport, taken: &Taken, media: Option<&MediaInfo>) -> Result<(), String> {
+    if report.renditions.is_empty() {
+        return Err("there is no rendition".into());
+    }
+    for made in &report.renditions {
+        rendition(&made.playlist, made.duration_ms, taken)?;
+        if made.duration_ms.abs_diff(report.duration_ms) > FRAME_MS {
+            return Err(format!(
+                "{} is {} ms long, the picture {} ms",
+                made.name, made.duration_ms, report.duration_ms
+            ));
+        }
+    }
+    if let Some(iframes) = &report.iframes {
+        there(&iframes.playlist, taken)?;
+    }
+    let expected = media.and_then(|media| media.video.as_ref()).map(|track| track.end_ms);
+    length("picture", expected, report.duration_ms, !report.warnings.is_empty())
+}
+
+fn sound(report: &SoundReport, taken: &Taken, media: Option<&MediaInfo>) -> Result<(), String> {
+    if report.renditions.is_empty() {
+        return Err("there is no rendition".into());
+    }
+    for made in &report.renditions {
+        rendition(&made.playlist, made.duration_ms, taken)?;
+        if made.duration_ms.abs_diff(report.duration_ms) > FRAME_MS {
+            return Err(format!(
+                "{} is {} ms long, the sound {} ms",
+                made.name, made.duration_ms, report.duration_ms
+            ));
+        }
+    }
+    there(&report.speech, taken)?;
+    let warned = media.is_some_and(|media| !media.warnings.is_empty());
+    let expected = media.and_then(|media| media.audio.as_ref()).map(|track| track.end_ms);
+    length("sound", expected, report.duration_ms, warned)
+}
+
+/// A track is as long as `inspect` said, unless somebody has said why it is not.
+fn length(what: &str, expected: Option<u64>, made: u64, warned: bool) -> Result<(), String> {
+    let Some(expected) = expected else { return Ok(()) };
+    let allowed = INDEX_MS.max(expected / 50);
+    if !warned && expected.abs_diff(made) > allowed {
+        return Err(format!("the {what} is {made} ms long, the recording's {expected} ms"));
+    }
+    Ok(())
+}
+
+fn stills(report: &StillsReport, taken: &Taken) -> Result<(), String> {
+    there(&report.poster, taken)?;
+    if let Some(storyboard) = &report.storyboard {
+        there(&storyboard.vtt, taken)?;
+        for sheet in &storyboard.sheets {
+            there(sheet, taken)?;
+        }
+    }
+    Ok(())
+}
+
+fn transcript(report: &TranscriptReport, taken: &Taken) -> Result<(), String> {
+    for path in [&report.json, &report.vtt, &report.srt, &report.text] {
+        there(path, taken)?;
+    }
+    report.subtitles.as_deref().map_or(Ok(()), |path| there(path, taken))
+}
+
+/// Sound and picture agree: each may be shorter than the other only as the source's tracks are.
+pub fn agree(media: &MediaInfo, picture_ms: Option<u64>, sound_ms: Option<u64>) -> Result<(), String> {
+    let (Some(picture), Some(sound)) = (picture_ms, sound_ms) else { return Ok(()) };
+    let end = |track: Option<u64>| track.unwrap_or(media.duration_ms) as i64;
+    let in_source = end(media.video.as_ref().map(|t| t.end_ms)) - end(media.audio.as_ref().map(|t| t.end_ms));
+    let made = picture as i64 - sound as i64;
+    let allowed = INDEX_MS.max(media.duration_ms / 50) as i64;
+    if media.warnings.is_empty() && (made - in_source).abs() > allowed {
+        return Err(format!("the picture is {picture} ms long, the sound {sound} ms"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use chalkstream_store::ObjectFacts;
+    use serde_json::json;
+
+    use super::*;
+
+    const PLAYLIST: &str = "#EXTM3U\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:3.200,\n00001.m4s\n#EXTINF:1.000,\n00002.m4s\n#EXT-X-ENDLIST\n";
+
+    fn taken(paths: &[&str]) -> Taken {
+        let facts = ObjectFacts { size_bytes: 10, sha256: String::new() };
+        let mut taken = Taken::default();
+        for path in paths {
+            taken.outputs.insert((*path).into(), facts.clone());
+        }
+        taken.playlists.insert("video/v240/index.m3u8".into(), PLAYLIST.into());
+        taken
+    }
+
+    fn report(duration_ms: u64) -> Value {
+        json!({
+            "renditions": [{
+                "name": "v240", "width": 426, "height": 240, "frame_rate": {"num": 15, "den": 1},
+                "codecs": "avc1.4d400d", "bandwidth_bps": 1, "average_bandwidth_bps": 1,
+                "playlist": "video/v240/index.m3u8", "segments": 2, "duration_ms": duration_ms
+            }],
+            "iframes": null, "duration_ms": duration_ms, "warnings": []
+        })
+    }
+
+    const ALL: &[&str] =
+        &["video/v240/index.m3u8", "video/v240/init.mp4", "video/v240/00001.m4s", "video/v240/00002.m4s"];
+
+    #[test]
+    fn a_whole_rendition_passes() {
+        verify("transcode", &report(4200), &taken(ALL), None).unwrap();
+    }
+
+    #[test]
+    fn a_missing_segment_or_an_empty_one_does_not() {
+        let error = verify("transcode", &report(4200), &taken(&ALL[..3]), None).unwrap_err();
+        assert!(error.contains("00002.m4s"), "{error}");
+        let mut empty = taken(ALL);
+        empty.outputs.get_mut("video/v240/00001.m4s").unwrap().size_bytes = 0;
+        assert!(verify("transcode", &report(4200), &empty, None).is_err());
+    }
+
+    #[test]
+    fn a_length_that_was_made_up_does_not() {
+        assert!(verify("transcode", &report(9000), &taken(ALL), None).is_err());
+    }
+
+    #[test]
+    fn a_playlist_without_an_end_does_not() {
+        let mut open = taken(ALL);
+        open.playlists.insert("video/v240/index.m3u8".into(), PLAYLIST.replace("#EXT-X-ENDLIST\n", ""));
+        assert!(verify("transcode", &report(4200), &open, None).is_err());
+    }
+}

@@ -154,6 +154,10 @@ pub fn run(step: &Step, source: Source, ctx: &StepContext) -> Result<Value> {
         serde_json::to_value(report)
             .map_err(|e| Error::internal("the report could not be written").because(e))
     }
+    // Speech needs no GStreamer; everything else does, from the first caps it names.
+    if !matches!(step, Step::Transcribe(_)) {
+        crate::gst::init()?;
+    }
     match step {
         Step::Inspect(request) => json(inspect::run(request, source, ctx)?),
         Step::Sound(request) => json(sound::run(request, source, ctx)?),

@@ -134,7 +134,8 @@ pub(super) async fn serve(
 fn accepts(header: &str, coding: &str) -> bool {
     header.split(',').any(|item| {
         let (name, quality) = item.split_once(';').unwrap_or((item, ""));
-        let refused = quality.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok()) == Some(0.0);
+        let refused =
+            quality.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok()) == Some(0.0);
         name.trim().eq_ignore_ascii_case(coding) && !refused
     })
 }
@@ -178,7 +179,15 @@ mod tests {
     fn no_script_asks_a_third_party_or_writes_markup() {
         for asset in &PAGE.assets {
             let text = std::str::from_utf8(asset.plain).unwrap();
-            for banned in ["http://", "https://", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+            for banned in [
+                "http://",
+                "https://",
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+            ] {
                 assert!(!text.contains(banned), "{} holds {banned}", asset.name);
             }
         }

@@ -15,7 +15,11 @@ use crate::problem::Problem;
 use crate::token::Window;
 
 /// `/s/{session}/{recording}/events`: what happens to the recording, as it happens.
-pub(super) async fn events(State(app): State<App>, viewing: Viewing, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn events(
+    State(app): State<App>,
+    viewing: Viewing,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let audience = Audience::Recording(viewing.tenant.clone(), viewing.recording().to_owned());
     answer(&app, audience, last_event_id(&headers))
 }

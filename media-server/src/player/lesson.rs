@@ -136,7 +136,9 @@ fn notice(manifest: &Manifest) -> Option<Notice> {
         RecordingState::AwaitingUpload => {
             notice("The upload is not finished", "The lesson appears here once all of it has arrived.")
         }
-        RecordingState::Queued => notice("Waiting to be prepared", "The lesson starts here by itself when it can be watched."),
+        RecordingState::Queued => {
+            notice("Waiting to be prepared", "The lesson starts here by itself when it can be watched.")
+        }
         RecordingState::Processing => {
             notice("This lesson is being prepared", "It starts here by itself as soon as it can be watched.")
         }
@@ -144,7 +146,9 @@ fn notice(manifest: &Manifest) -> Option<Notice> {
             let why = manifest.failure.as_ref().map_or("", |failure| failure.message.as_str());
             notice("This recording cannot be played", why)
         }
-        RecordingState::Cancelled => notice("Preparation was stopped", "Nothing of this lesson can be watched."),
+        RecordingState::Cancelled => {
+            notice("Preparation was stopped", "Nothing of this lesson can be watched.")
+        }
         RecordingState::Deleted => notice("This lesson was deleted", ""),
         RecordingState::Playable | RecordingState::Ready => {
             notice("One moment", "The lesson starts here by itself as soon as it can be watched.")

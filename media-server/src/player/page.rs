@@ -39,7 +39,9 @@ pub fn refusal(problem: &Problem) -> Response {
     let (title, text) = match problem.code() {
         "token_expired" => ("This link has expired", "Ask for a new link to watch the lesson."),
         "token_revoked" => ("This link was withdrawn", "Ask the person who sent it for a new one."),
-        "token_invalid" | "forbidden" => ("This link does not work", "Check that it was copied whole, or ask for a new one."),
+        "token_invalid" | "forbidden" => {
+            ("This link does not work", "Check that it was copied whole, or ask for a new one.")
+        }
         "unavailable" => ("Not available at the moment", "Try again in a minute."),
         _ => ("Something went wrong", "Try again in a minute. If it stays so, ask for a new link."),
     };
@@ -139,7 +141,8 @@ mod tests {
             for banned in ["onclick", "onload", "style=", "http://", "https://"] {
                 assert!(!template.contains(banned), "{banned}");
             }
-            let names = ["title", "assets", "hls", "chrome", "lesson", "text", "code"].map(|name| (name, "x"));
+            let names =
+                ["title", "assets", "hls", "chrome", "lesson", "text", "code"].map(|name| (name, "x"));
             assert!(!fill(template, &names).contains("{{"));
         }
     }

@@ -201,7 +201,8 @@ impl Feed {
 /// The recording an event may have changed the words of.
 fn of_interest(event: Event) -> Option<(String, String)> {
     let matters = !matches!(event.kind, EventKind::Progress | EventKind::Step);
-    (matters && layout::check_ids(&event.tenant, &event.recording).is_ok()).then_some((event.tenant, event.recording))
+    (matters && layout::check_ids(&event.tenant, &event.recording).is_ok())
+        .then_some((event.tenant, event.recording))
 }
 
 /// True for failures that another try may not meet. What is corrupt or gone stays so.

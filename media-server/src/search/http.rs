@@ -106,7 +106,8 @@ pub async fn search(
     let viewer = request
         .viewer
         .ok_or_else(|| Problem::invalid("viewer", "Name the viewer for whom the links are made: viewer=…"))?;
-    let area = OwnedArea { tenant: caller.tenant.clone(), recording: request.recording, from_ms: None, to_ms: None };
+    let area =
+        OwnedArea { tenant: caller.tenant.clone(), recording: request.recording, from_ms: None, to_ms: None };
     let hits = app.search.find(&request.q, area, limit(request.limit)).await?;
     let mut links = Links { app: &app, tenant: &caller.tenant, viewer: &viewer, made: HashMap::new() };
     // Says so where the viewer's name cannot be one, also where nothing was found.
@@ -117,7 +118,8 @@ pub async fn search(
         let Some(place) = links.place(&hit.recording).await? else { continue };
         let mut moment = Moment::new(hit);
         moment.link = Some(format!("{}#t={}", place.link.url, seconds(begin_ms(&moment))));
-        moment.still = app.search.still(&place.manifest, moment.start_ms).await.map(|image| place.base.clone() + &image);
+        moment.still =
+            app.search.still(&place.manifest, moment.start_ms).await.map(|image| place.base.clone() + &image);
         moments.push(moment);
     }
     Ok(Json(SearchAnswer { moments }))

@@ -37,7 +37,9 @@ impl Search {
         shutdown: CancellationToken,
     ) -> Result<Self, Error> {
         let folder = settings.server.index_path.clone();
-        let index = tokio::task::spawn_blocking(move || Index::open(&folder)).await.map_err(std::io::Error::other)??;
+        let index = tokio::task::spawn_blocking(move || Index::open(&folder))
+            .await
+            .map_err(std::io::Error::other)??;
         let index = Arc::new(index);
         let storyboards = Arc::new(Storyboards::new(store.clone()));
         let feed = Feed::new(index.clone(), store, events);

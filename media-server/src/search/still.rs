@@ -60,7 +60,9 @@ fn parse(vtt: &str) -> Vec<Tile> {
     let mut tiles = Vec::new();
     let mut lines = vtt.lines();
     while let Some(line) = lines.next() {
-        let Some(start_ms) = line.split_once(" --> ").and_then(|(start, _)| milliseconds(start)) else { continue };
+        let Some(start_ms) = line.split_once(" --> ").and_then(|(start, _)| milliseconds(start)) else {
+            continue;
+        };
         let image = lines.next().unwrap_or_default().trim();
         let safe = image.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._#=,".contains(&b));
         if safe && image.starts_with("storyboard") {
@@ -73,9 +75,9 @@ fn parse(vtt: &str) -> Vec<Tile> {
 /// `[HH:]MM:SS.mmm` in ms.
 fn milliseconds(text: &str) -> Option<u64> {
     let (clock, ms) = text.trim().rsplit_once('.')?;
-    let seconds = clock.split(':').try_fold(0_u64, |total, part| {
-        total.checked_mul(60)?.checked_add(part.parse::<u64>().ok()?)
-    })?;
+    let seconds = clock
+        .split(':')
+        .try_fold(0_u64, |total, part| total.checked_mul(60)?.checked_add(part.parse::<u64>().ok()?))?;
     seconds.checked_mul(1000)?.checked_add(ms.parse::<u64>().ok()?)
 }
 

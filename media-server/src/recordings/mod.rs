@@ -9,6 +9,9 @@ mod live;
 mod routes;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use cache::{Manifests, now_ms, now_s};
 pub use delete::sweep as sweep_deleted;
 

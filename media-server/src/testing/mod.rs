@@ -23,7 +23,6 @@ pub struct World {
     pub redis: Redis,
     pub settings: Settings,
     pub store: Store,
-    pub authority: Authority,
     /// The first tenant's key.
     pub key: String,
     /// The second tenant's key.
@@ -49,7 +48,7 @@ impl World {
             keys.push(authority.create_api_key(tenant, "test").await.unwrap().text.to_string());
         }
         let other_key = keys.pop().unwrap();
-        Self { folder, redis, settings, store, authority, key: keys.pop().unwrap(), other_key }
+        Self { folder, redis, settings, store, key: keys.pop().unwrap(), other_key }
     }
 
     pub async fn server(&self, name: &str) -> Server {

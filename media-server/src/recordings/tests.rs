@@ -1,0 +1,157 @@
+//! What platforms do with recordings, over HTTP.
+#![allow(clippy::unwrap_used)]
+
+use chalkstream_store::{EventKind, Events, Manifest, Queue, State, pending, write_manifest};
+use futures_util::StreamExt;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::testing::{OTHER, Server, TENANT, World, lesson, until};
+use crate::uploads::job_of;
+
+async fn json(server: &Server, method: Method, path: &str) -> (StatusCode, Value) {
+    let answer = server.request(method, path).send().await.unwrap();
+    (answer.status(), answer.json().await.unwrap())
+}
+
+/// A recording whose job waits for a worker.
+async fn queued(world: &World, queue: &Queue) -> Manifest {
+    let lesson = lesson(&world.store, TENANT).await;
+    let mut manifest = lesson.manifest;
+    manifest.fence += 1;
+    manifest.state = State::Queued;
+    manifest.dedupe = Some("content:x".to_owned() + &manifest.recording);
+    write_manifest(&world.store, &manifest).await.unwrap();
+    pending::submit(&world.store, queue, &job_of(&manifest)).await.unwrap();
+    manifest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_is_cancelled_and_asked_for_again() {
+    let world = World::new().await;
+    let queue = Queue::connect(&world.settings.redis).await.unwrap();
+    let id = queued(&world, &queue).await.recording;
+    let server = world.server("a").await;
+
+    let (status, shown) = json(&server, Method::POST, &format!("/v1/recordings/{id}/cancel")).await;
+    assert_eq!((status, &shown["state"]), (StatusCode::OK, &json!("cancelled")), "{shown}");
+    assert!(pending::read(&world.store, TENANT, &id).await.unwrap().is_none());
+    assert!(queue.lease("w", 1000).await.unwrap().is_none(), "no worker gets it");
+    let (status, _) = json(&server, Method::POST, &format!("/v1/recordings/{id}/cancel")).await;
+    assert_eq!(status, StatusCode::OK, "twice is fine");
+
+    let (status, shown) = json(&server, Method::POST, &format!("/v1/recordings/{id}/retry")).await;
+    assert_eq!((status, &shown["state"]), (StatusCode::ACCEPTED, &json!("queued")), "{shown}");
+    assert!(pending::read(&world.store, TENANT, &id).await.unwrap().is_some());
+    let (status, problem) = json(&server, Method::POST, &format!("/v1/recordings/{id}/retry")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("conflict")));
+
+    let lease = queue.lease("w", 10_000).await.unwrap().unwrap();
+    assert_eq!((lease.recording.as_str(), lease.step.as_str()), (id.as_str(), "inspect"));
+    let (_, shown) = json(&server, Method::GET, &format!("/v1/recordings/{id}")).await;
+    assert_eq!(shown["state"], "processing", "a worker has begun: {shown}");
+    let (_, jobs) = json(&server, Method::GET, "/v1/jobs").await;
+    assert_eq!(jobs["jobs"].as_array().unwrap().len(), 1, "{jobs}");
+    let (_, failed) = json(&server, Method::GET, "/v1/jobs?failed=true").await;
+    assert!(failed["jobs"].as_array().unwrap().is_empty(), "{failed}");
+
+    // Redis forgets everything: asked for again it is put together from its manifest.
+    let (status, _) = json(&server, Method::POST, &format!("/v1/recordings/{id}/cancel")).await;
+    assert_eq!(status, StatusCode::OK);
+    queue.forget(TENANT, &id).await.unwrap();
+    let (status, shown) = json(&server, Method::POST, &format!("/v1/recordings/{id}/retry")).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{shown}");
+    assert!(queue.job(TENANT, &id).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_paged_newest_first_and_a_tenants_own() {
+    let world = World::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(lesson(&world.store, TENANT).await.id);
+    }
+    ids.reverse();
+    let foreign = lesson(&world.store, OTHER).await.id;
+    let server = world.server("a").await;
+    let mut seen = Vec::new();
+    let mut path = "/v1/recordings?limit=2".to_owned();
+    loop {
+        let (status, page) = json(&server, Method::GET, &path).await;
+        assert_eq!(status, StatusCode::OK);
+        seen.extend(
+            page["recordings"].as_array().unwrap().iter().map(|r| r["id"].as_str().unwrap().to_owned()),
+        );
+        match page["next"].as_str() {
+            Some(next) => path = format!("/v1/recordings?limit=2&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ids);
+    for path in ["", "/events", "/transcript.json"] {
+        let (status, problem) = json(&server, Method::GET, &format!("/v1/recordings/{foreign}{path}")).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("not_found")), "{path}");
+    }
+    let words = server.request(Method::GET, &format!("/v1/recordings/{}/transcript.json", ids[0]));
+    let words: Value = words.send().await.unwrap().json().await.unwrap();
+    assert_eq!(words["cues"][0]["text"], format!("Fractions {}", ids[0]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_go_on_from_the_last_one_seen_and_are_a_tenants_own() {
+    let world = World::new().await;
+    let id = lesson(&world.store, TENANT).await.id;
+    let server = world.server("a").await;
+    let events = Events::connect(&world.settings.redis).unwrap();
+    let tell = |tenant: &'static str, n: u64| {
+        let (events, id) = (events.clone(), id.clone());
+        async move { events.publish(tenant, &id, EventKind::Progress, json!({ "n": n })).await.unwrap() }
+    };
+    let first = tell(TENANT, 1).await;
+    tell(TENANT, 2).await;
+    tell(OTHER, 3).await;
+
+    for path in ["/v1/events".to_owned(), format!("/v1/recordings/{id}/events")] {
+        let answer = server.request(Method::GET, &path).header("last-event-id", &first).send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        let mut stream = answer.bytes_stream();
+        let mut text = String::new();
+        let heard = async {
+            let mut told = false;
+            while !text.contains("\"n\":5") {
+                text += std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap();
+                if text.contains("\"n\":2") && !std::mem::replace(&mut told, true) {
+                    tell(OTHER, 4).await;
+                    tell(TENANT, 5).await;
+                }
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), heard).await.unwrap();
+        assert!(!text.contains("\"n\":1"), "seen before: {text}");
+        assert!(!text.contains("\"n\":3") && !text.contains("\"n\":4"), "another tenant's: {text}");
+        assert!(text.contains("event: progress"), "{text}");
+        assert_eq!(text.matches("\"n\":2").count(), 1, "once: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_redis_is_alive_and_not_ready() {
+    let mut world = World::new().await;
+    let server = world.server("a").await;
+    until("it is ready", || async {
+        let answer = server.open(Method::GET, "/readyz").send().await.unwrap();
+        answer.status().is_success().then_some(())
+    })
+    .await;
+    world.redis.kill();
+    until("it says what is missing", || async {
+        let answer = server.open(Method::GET, "/readyz").send().await.unwrap();
+        let (status, body) = (answer.status(), answer.json::<Value>().await.unwrap());
+        (status == StatusCode::SERVICE_UNAVAILABLE && body["redis"] == false && body["store"] == true)
+            .then_some(())
+    })
+    .await;
+    assert_eq!(server.open(Method::GET, "/healthz").send().await.unwrap().status(), StatusCode::OK);
+    let metrics = server.open(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("route=\"/readyz\"") && metrics.ends_with("# EOF\n"), "{metrics}");
+}

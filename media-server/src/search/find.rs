@@ -79,7 +79,7 @@ impl Index {
         limit: usize,
     ) -> Result<Vec<Hit>, Error> {
         let engine_query = self.engine_query(query, area, each);
-        let mut hits: Vec<Hit> = Vec::new();
+        let mut hits: Vec<(bool, Hit)> = Vec::new();
         let mut seen = HashSet::new();
         let (mut offset, step) = (0, limit * 2);
         // A match in the words ahead of a moment is dropped for the moment after it, hence the rounds; they end.
@@ -94,7 +94,7 @@ impl Index {
                 let entry: Entry = serde_json::from_slice(stored)?;
                 let Some(at) = locate(&entry.moment, &entry.language, query) else { continue };
                 if hits.len() < limit && seen.insert((entry.recording.clone(), at.start_ms)) {
-                    hits.push(Hit {
+                    let hit = Hit {
                         recording: entry.recording,
                         title: entry.title,
                         start_ms: at.start_ms,
@@ -102,7 +102,8 @@ impl Index {
                         end_ms: entry.moment.cue.end_ms,
                         text: at.text,
                         highlights: at.highlights,
-                    });
+                    };
+                    hits.push((at.exact, hit));
                 }
             }
             if found.len() < step {
@@ -110,7 +111,9 @@ impl Index {
             }
             offset += step;
         }
-        Ok(hits)
+        // The engine also counts the words ahead, which are the next moment's own.
+        hits.sort_by_key(|(exact, _)| !exact);
+        Ok(hits.into_iter().map(|(_, hit)| hit).collect())
     }
 
     fn engine_query(&self, query: &Query, area: &Area<'_>, each: Occur) -> BooleanQuery {

@@ -15,6 +15,8 @@ pub struct Found {
     pub text: String,
     /// What matched, as ranges of UTF-16 code units of `text` (JavaScript's own count), in order.
     pub highlights: Vec<[usize; 2]>,
+    /// True where every word asked for stands in the text just as asked.
+    pub exact: bool,
 }
 
 /// Finds the query in a moment of a transcript in `language`. `None` where the match lies wholly in the words
@@ -69,7 +71,12 @@ pub fn locate(moment: &Moment, language: &str, query: &Query) -> Option<Found> {
         }
     }
     let highlights = marks.into_iter().map(|m| [utf16(&text[..m.start]), utf16(&text[..m.end])]).collect();
-    Some(Found { start_ms, highlights, text: text[..shown].to_owned() })
+    let exact = query
+        .parts
+        .iter()
+        .flat_map(Part::terms)
+        .all(|term| words.iter().any(|(word, exact, _)| word.to <= shown && *exact == term.exact));
+    Some(Found { start_ms, highlights, text: text[..shown].to_owned(), exact })
 }
 
 fn matches(term: &Term, (_, exact, stem): &(Word, String, String)) -> bool {

@@ -68,8 +68,16 @@ fn best_decoder(caps: &gst::CapsRef) -> Option<String> {
             .filter(|f| f.can_sink_any_caps(&caps))
             .filter(|f| !f.metadata("klass").is_some_and(|k| k.contains("Hardware")))
             .collect();
+    // Only the parser will know which of three layers MPEG-1 audio is; this decoder takes them all.
+    let mpeg_1 =
+        caps.structure(0).is_some_and(|s| s.name() == "audio/mpeg" && s.get("mpegversion") == Ok(1i32));
+    let whole = |f: &gst::ElementFactory| mpeg_1 && f.name() == "mpg123audiodec";
     candidates.sort_by(|a, b| {
-        libav_first(b).cmp(&libav_first(a)).then(b.rank().cmp(&a.rank())).then(a.name().cmp(&b.name()))
+        whole(b)
+            .cmp(&whole(a))
+            .then(libav_first(b).cmp(&libav_first(a)))
+            .then(b.rank().cmp(&a.rank()))
+            .then(a.name().cmp(&b.name()))
     });
     candidates.first().map(|f| f.name().to_string())
 }

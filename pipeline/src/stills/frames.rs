@@ -19,7 +19,8 @@ use crate::step::StepContext;
 /// Longest side of a frame, in pixels.
 const LONGEST_SIDE: u32 = 1280;
 
-/// Hands the first keyframe of each interval, with its time in ms, to `take`.
+/// Hands the first keyframe of each interval, with its time in ms, to `take`. Some files have no index, or one that
+/// names no keyframe: of those every frame is decoded.
 pub fn keyframes(
     source: Source,
     request: &StillsRequest,
@@ -27,6 +28,21 @@ pub fn keyframes(
     ctx: &StepContext,
     mut take: impl FnMut(u64, RgbImage) -> Result<()>,
 ) -> Result<()> {
+    match pass(source.clone(), request, interval_ms, true, ctx, &mut take)? {
+        0 => pass(source, request, interval_ms, false, ctx, &mut take).map(|_| ()),
+        _ => Ok(()),
+    }
+}
+
+/// One pass over the recording; returns the frames handed on.
+fn pass(
+    source: Source,
+    request: &StillsRequest,
+    interval_ms: u64,
+    keyframes_only: bool,
+    ctx: &StepContext,
+    take: &mut impl FnMut(u64, RgbImage) -> Result<()>,
+) -> Result<u64> {
     let media = &request.media;
     let video = media.video.as_ref().ok_or_else(|| Error::internal("no picture to take stills of"))?;
     crate::gst::init()?;
@@ -48,33 +64,31 @@ pub fn keyframes(
         capsfilter(&caps)?,
     ];
     let mut decoding = Decoding::open(source, media, Kind::Video, &request.limits, tail)?;
-    decoding.stage().start(gst::State::Paused)?;
-    decoding.stage().settle()?;
-    // Where this cannot be done (a GIF), all frames are decoded, and the gate picks the same ones.
-    let flags = gst::SeekFlags::FLUSH
-        | gst::SeekFlags::KEY_UNIT
-        | gst::SeekFlags::TRICKMODE
-        | gst::SeekFlags::TRICKMODE_KEY_UNITS;
-    if let Err(error) = decoding.stage().pipeline.seek(
-        1.0,
-        flags,
-        gst::SeekType::Set,
-        gst::ClockTime::ZERO,
-        gst::SeekType::None,
-        gst::ClockTime::NONE,
-    ) {
-        tracing::debug!(%error, "every frame is decoded for the stills");
+    if keyframes_only {
+        decoding.stage().start(gst::State::Paused)?;
+        decoding.stage().settle()?;
+        // Where this cannot be done (a GIF), all frames are decoded, and the gate picks the same ones.
+        let flags = gst::SeekFlags::FLUSH
+            | gst::SeekFlags::KEY_UNIT
+            | gst::SeekFlags::TRICKMODE
+            | gst::SeekFlags::TRICKMODE_KEY_UNITS;
+        let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
+        let (start, end) = (gst::ClockTime::ZERO, gst::ClockTime::NONE);
+        if let Err(error) = decoding.stage().pipeline.seek(1.0, flags, set, start, none, end) {
+            tracing::debug!(%error, "every frame is decoded for the stills");
+        }
     }
     decoding.start()?;
-    let most_ms = request.limits.max_duration_ms;
+    let (most_ms, mut handed) = (request.limits.max_duration_ms, 0);
     while let Some(decoded) = decoding.next(ctx)? {
         let time_ms = u64::try_from(decoded.time_ns / 1_000_000).unwrap_or(0);
         if time_ms > most_ms {
             break;
         }
         take(time_ms, upright(rgb(&decoded.buffer, width, height)?, video))?;
+        handed += 1;
     }
-    Ok(())
+    Ok(handed)
 }
 
 /// Lets one buffer of each interval through, before it costs a conversion.
@@ -95,7 +109,8 @@ fn only_first_of_each(gate: &gst::Element, interval_ms: u64, origin_ns: i64) -> 
         let Some(running) = running() else { return gst::PadProbeReturn::Ok };
         let interval = (running.nseconds() as i64 - origin_ns).max(0) / interval_ns;
         if last.swap(interval, Ordering::Relaxed) == interval {
-            gst::PadProbeReturn::Drop
+            // Not `Drop`: GStreamer 1.22 then complains of a buffer that the binding has taken already.
+            gst::PadProbeReturn::Handled
         } else {
             gst::PadProbeReturn::Ok
         }

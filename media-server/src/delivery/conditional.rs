@@ -22,10 +22,10 @@ pub enum Answer {
 /// Several ranges in one request are answered with the whole, as RFC 9110 allows: no player asks for them, and
 /// they are a way to make a server work for nothing.
 pub fn decide(request: &HeaderMap, etag: &str, size_bytes: u64) -> Answer {
-    if let Some(condition) = text(request, header::IF_NONE_MATCH) {
-        if condition.trim() == "*" || condition.split(',').any(|tag| weak(tag) == weak(etag)) {
-            return Answer::NotModified;
-        }
+    if let Some(condition) = text(request, header::IF_NONE_MATCH)
+        && (condition.trim() == "*" || condition.split(',').any(|tag| weak(tag) == weak(etag)))
+    {
+        return Answer::NotModified;
     }
     let Some(range) = text(request, header::RANGE) else { return Answer::Whole };
     // A range of something else than the client has would be spliced into the wrong bytes.

@@ -107,10 +107,10 @@ fn check(app: &AppState, request: &LinkRequest) -> Result<u64, Problem> {
             "A viewer is named with 1 to 128 bytes, without control characters.",
         ));
     }
-    if let (Some(start), Some(end)) = (request.start_ms, request.end_ms) {
-        if start >= end {
-            return Err(Problem::invalid("window", "start_ms must be below end_ms."));
-        }
+    if let (Some(start), Some(end)) = (request.start_ms, request.end_ms)
+        && start >= end
+    {
+        return Err(Problem::invalid("window", "start_ms must be below end_ms."));
     }
     let lives_s = request.expires_s.unwrap_or(limits.link_ttl_s);
     if !(1..=limits.link_ttl_max_s).contains(&lives_s) {

@@ -55,10 +55,10 @@ pub async fn create(
     }
     let metadata = protocol::metadata(&headers)?;
     let key = idempotency_key(&headers)?;
-    if let Some(key) = &key {
-        if let Some(upload) = created_before(&app, &caller.tenant, key).await? {
-            return created(&app, &upload);
-        }
+    if let Some(key) = &key
+        && let Some(upload) = created_before(&app, &caller.tenant, key).await?
+    {
+        return created(&app, &upload);
     }
     check_open_uploads(&app, &caller.tenant).await?;
 
@@ -66,12 +66,12 @@ pub async fn create(
     upload.traceparent = traceparent(&headers);
     if let Some(key) = key {
         // Two requests at once: the one Redis saw first makes the upload. Without Redis the record in storage decides.
-        if let Ok(winner) = app.queue.claim(&caller.tenant, &key, &upload.id).await {
-            if winner != upload.id {
-                // Where nothing comes of it, the other request died, or its upload expired: this one takes its place.
-                if let Some(upload) = wait_for(&app, &caller.tenant, &winner).await? {
-                    return created(&app, &upload);
-                }
+        if let Ok(winner) = app.queue.claim(&caller.tenant, &key, &upload.id).await
+            && winner != upload.id
+        {
+            // Where nothing comes of it, the other request died, or its upload expired: this one takes its place.
+            if let Some(upload) = wait_for(&app, &caller.tenant, &winner).await? {
+                return created(&app, &upload);
             }
         }
         upload.idempotency = Some(key);
@@ -311,10 +311,10 @@ fn answer(status: StatusCode, upload: &Upload) -> Result<Response, Problem> {
     if became.existing {
         headers.insert(EXISTING, HeaderValue::from_static("true"));
     }
-    if upload.finished.is_none() {
-        if let Some(date) = protocol::http_date(upload.expires_at_ms) {
-            headers.insert(UPLOAD_EXPIRES, date);
-        }
+    if upload.finished.is_none()
+        && let Some(date) = protocol::http_date(upload.expires_at_ms)
+    {
+        headers.insert(UPLOAD_EXPIRES, date);
     }
     Ok(response)
 }

@@ -7,7 +7,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
-use super::{STALL_DEADLINE, Stage, chain, open_demuxer};
+use super::{STALL_DEADLINE, Stage, boxes, chain, clip, open_demuxer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{Limits, MediaInfo};
 use crate::source::Source;
@@ -41,6 +41,8 @@ pub struct Decoding {
     origin_ns: i64,
     /// Times of all buffers in order, where the decoder's are wrong.
     stamps: Option<Vec<(i64, u64)>>,
+    /// The part of the track that is presented, where the demuxer does not know.
+    edit: Option<boxes::Edit>,
     fault: Fault,
     delivered: u64,
     broken: Option<Error>,
@@ -74,6 +76,8 @@ impl Decoding {
         }
         .ok_or_else(|| Error::internal("the track was not found by inspect"))?;
         let stamps = if media.container == "gif" { Some(super::gif::gif_times(&source)?) } else { None };
+        let (source, index, edit) =
+            if media.container == "mp4" { alone(source, kind, index)? } else { (source, index, None) };
         let (pipeline, demux) = open_demuxer(source, &media.container)?;
         let sink = gst_app::AppSink::builder().sync(false).max_buffers(4).build();
         // In the pipeline from the start: a sink that is not started calls itself at its end.
@@ -101,6 +105,7 @@ impl Decoding {
             sink,
             origin_ns: media.origin_ns,
             stamps,
+            edit,
             fault,
             delivered: 0,
             broken: None,
@@ -184,10 +189,29 @@ impl Decoding {
         let time_ns = match segment.to_running_time_full(buffer.pts()?)? {
             gst::Signed::Positive(time) => time.nseconds() as i64,
             gst::Signed::Negative(time) => -(time.nseconds() as i64),
-        } - self.origin_ns;
+        };
         let duration_ns = buffer.duration().map(gst::ClockTime::nseconds);
-        Some(Decoded { caps: sample.caps_owned()?, buffer, time_ns, duration_ns })
+        let decoded = Decoded { caps: sample.caps_owned()?, buffer, time_ns, duration_ns };
+        let mut decoded = match self.edit {
+            Some(edit) => clip::clip(decoded, edit)?,
+            None => decoded,
+        };
+        decoded.time_ns -= self.origin_ns;
+        Some(decoded)
     }
+}
+
+/// An MP4 with the wanted track only, which of its kind that then is, and the edit list to apply to it.
+fn alone(source: Source, kind: Kind, index: u32) -> Result<(Source, u32, Option<boxes::Edit>)> {
+    let movie = boxes::movie(&boxes::read_index(source.as_ref())?);
+    let handler = match kind {
+        Kind::Video => b"vide",
+        Kind::Audio => b"soun",
+    };
+    Ok(match boxes::nth(&movie.tracks, handler, index) {
+        Some(track) => (boxes::only(source, &movie, track.id), 0, track.edit),
+        None => (source, index, None),
+    })
 }
 
 /// Finds the wanted pad and hangs the decoder on it.
@@ -276,6 +300,13 @@ impl Link {
         pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
             if let Some(gst::PadProbeData::Event(event)) = &info.data
                 && let gst::EventView::Caps(caps) = event.view()
+                && caps.caps().structure(0).is_some_and(odd_depth)
+            {
+                put(&fault, super::bus::unsupported());
+                return gst::PadProbeReturn::Drop;
+            }
+            if let Some(gst::PadProbeData::Event(event)) = &info.data
+                && let gst::EventView::Caps(caps) = event.view()
                 && let Some(s) = caps.caps().structure(0)
                 && let (Ok(width), Ok(height)) = (s.get::<i32>("width"), s.get::<i32>("height"))
                 && (width.max(0) as u64) * (height.max(0) as u64) > most
@@ -293,6 +324,11 @@ impl Link {
             put(&self.fault, Error::input("decode_failed", "The file is damaged, so it can't be played."));
         }
     }
+}
+
+/// Samples of a depth GStreamer has no format for: its decoder crashes on them.
+fn odd_depth(s: &gst::StructureRef) -> bool {
+    s.get::<u32>("bit-depth-luma").is_ok_and(|depth| !matches!(depth, 8 | 10 | 12))
 }
 
 /// The picture is larger than is allowed.

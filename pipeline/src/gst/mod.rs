@@ -4,9 +4,11 @@
 //! type-found, so no playlist or script is ever followed), decoders chosen by caps, and waits that have deadlines
 //! and hear a cancel.
 
+pub(crate) mod boxes;
 mod bus;
 mod chain;
 mod chalksrc;
+mod clip;
 mod decode;
 mod demux;
 mod gif;

@@ -1,15 +1,9 @@
 //! A look at an MP4's index before any media tool sees it: is it there, is it sane, does it promise the possible.
-//!
-//! Everything here is read from the file and may lie. Only lengths that fit into what is there are followed.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::gst::boxes::{Index, split};
 use crate::media::Limits;
-use crate::source::{ReadAt, read_full};
 
-/// Largest index read, in bytes. An index of six hours with many tracks is far below.
-const LARGEST_INDEX: u64 = 96 << 20;
-/// Most boxes on the top level. A fragmented recording has two a fragment.
-const MOST_BOXES: usize = 400_000;
 /// Deepest nesting in the index; real ones stay below ten.
 const DEEPEST: usize = 16;
 /// Boxes whose content is boxes.
@@ -18,11 +12,10 @@ const NESTS: [&[u8; 4]; 12] = [
     b"gmhd",
 ];
 
-/// Refuses an MP4 that has no index, or one that cannot be true.
-pub fn check(source: &dyn ReadAt, limits: &Limits) -> Result<()> {
-    let index = read_index(source)?;
+/// Refuses an index that cannot be true.
+pub fn check(index: &Index, limits: &Limits) -> Result<()> {
     let mut found = Found::default();
-    walk(&index, 0, &mut found)?;
+    walk(&index.bytes, 0, &mut found)?;
     if found.tracks > limits.max_tracks {
         return Err(Error::new(
             ErrorKind::LimitExceeded,
@@ -54,54 +47,6 @@ fn damaged() -> Error {
     Error::input("decode_failed", "The file is damaged, so it can't be played.")
 }
 
-/// The content of `moov`.
-fn read_index(source: &dyn ReadAt) -> Result<Vec<u8>> {
-    let end = source.size_bytes();
-    let mut at = 0;
-    for _ in 0..MOST_BOXES {
-        let mut head = [0; 16];
-        let read = read_full(source, at, &mut head)?;
-        if read < 8 {
-            break;
-        }
-        let (size, header) = match u32::from_be_bytes([head[0], head[1], head[2], head[3]]) {
-            0 => (end - at, 8),
-            1 if read == 16 => (
-                u64::from_be_bytes([
-                    head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15],
-                ]),
-                16,
-            ),
-            size => (u64::from(size), 8),
-        };
-        if size < header {
-            break;
-        }
-        if &head[4..8] == b"moov" {
-            if size > LARGEST_INDEX {
-                return Err(damaged());
-            }
-            let mut index = vec![0; (size - header).min(end - at - header) as usize];
-            let read = read_full(source, at + header, &mut index)?;
-            index.truncate(read);
-            return if (read as u64) < size - header { Err(cut_off()) } else { Ok(index) };
-        }
-        at = match at.checked_add(size) {
-            Some(next) if next < end => next,
-            _ => break,
-        };
-    }
-    Err(cut_off())
-}
-
-fn cut_off() -> Error {
-    Error::input(
-        "truncated_no_index",
-        "The file is cut off: its index is missing, so it can't be played. Please upload it again, or copy it from \
-         the camera again.",
-    )
-}
-
 /// Walks boxes without recursion deeper than real files have.
 fn walk(boxes: &[u8], depth: usize, found: &mut Found) -> Result<()> {
     if depth > DEEPEST {
@@ -120,18 +65,6 @@ fn walk(boxes: &[u8], depth: usize, found: &mut Found) -> Result<()> {
         rest = next;
     }
     Ok(())
-}
-
-/// The first box: its type, content, and what follows it.
-fn split(boxes: &[u8]) -> Option<([u8; 4], &[u8], &[u8])> {
-    let head = boxes.get(..8)?;
-    let size = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
-    let kind = [head[4], head[5], head[6], head[7]];
-    let size = if size == 0 { boxes.len() } else { size };
-    if size < 8 || size > boxes.len() {
-        return None;
-    }
-    Some((kind, &boxes[8..size], &boxes[size..]))
 }
 
 /// Sample descriptions: the promised picture size, and protection.
@@ -183,6 +116,8 @@ fn is_visual(kind: &[u8; 4]) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::gst::boxes::read_index;
+    use crate::source::ReadAt;
 
     struct Bytes(Vec<u8>);
 
@@ -206,7 +141,9 @@ mod tests {
     }
 
     fn code(bytes: Vec<u8>) -> &'static str {
-        check(&Bytes(bytes), &Limits::default()).map_or_else(|e| e.code, |()| "fine")
+        read_index(&Bytes(bytes))
+            .and_then(|index| check(&index, &Limits::default()))
+            .map_or_else(|e| e.code, |()| "fine")
     }
 
     fn movie(kind: &[u8; 4], width: u16, height: u16) -> Vec<u8> {

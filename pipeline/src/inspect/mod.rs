@@ -10,6 +10,7 @@ mod sniff;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::gst::boxes as gst_boxes;
 use crate::media::{AudioTrack, MediaInfo, Rational, VideoTrack, Warning};
 use crate::source::Source;
 use crate::step::StepContext;
@@ -22,14 +23,23 @@ pub struct InspectRequest {
     pub limits: crate::media::Limits,
 }
 
+/// Longest last frame where its packet does not say how long it lasts, in ns.
+pub(crate) const LONGEST_UNKNOWN_NS: i64 = 200_000_000;
+
 /// Runs the step.
 pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Result<MediaInfo> {
     let container = sniff::sniff(source.as_ref())?;
+    let mut movie = gst_boxes::Movie::default();
     if container == "mp4" {
-        boxes::check(source.as_ref(), &request.limits)?;
+        let index = gst_boxes::read_index(source.as_ref())?;
+        boxes::check(&index, &request.limits)?;
+        movie = gst_boxes::movie(&index);
     }
     let scanned = scan::scan(source.clone(), container, ctx)?;
-    let tracks = scanned.numbered();
+    let mut tracks = scanned.numbered();
+    for track in &mut tracks {
+        by_the_index(track, &movie, &source, ctx)?;
+    }
     if tracks.len() as u32 > request.limits.max_tracks {
         return Err(Error::new(
             ErrorKind::LimitExceeded,
@@ -124,6 +134,25 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
     Ok(info)
 }
 
+/// What an MP4's own index says of a track better than the demuxer: which of its kind it is, how to turn it, and, from a
+/// scan of the track alone, its times.
+fn by_the_index(
+    track: &mut Scanned,
+    movie: &gst_boxes::Movie,
+    source: &Source,
+    ctx: &StepContext,
+) -> Result<()> {
+    let listed = &movie.tracks;
+    let Some(own) = listed.iter().find(|t| Some(t.id) == track.number) else { return Ok(()) };
+    let before = listed.iter().take_while(|t| t.id != own.id);
+    track.index = before.filter(|t| t.handler == own.handler).count() as u32;
+    let flip = if own.mirrored { "flip-" } else { "" };
+    track.orientation = Some(format!("{flip}rotate-{}", own.rotation_degrees));
+    let alone = gst_boxes::only(source.clone(), movie, own.id);
+    track.retimed(&scan::scan(alone, "mp4", ctx)?, own.edit);
+    Ok(())
+}
+
 /// A track that cannot be read costs the file only where there is no other, or a limit is broken.
 fn keep(error: Error, failure: &mut Option<Error>, info: &mut MediaInfo, message: &str) -> Result<()> {
     let hard = matches!(error.kind, ErrorKind::LimitExceeded | ErrorKind::Cancelled | ErrorKind::Dependency)
@@ -181,7 +210,7 @@ fn times_ms(track: &Scanned, frame_ns: i64, origin_ns: i64, scan: &Scan) -> (u64
     let last = track.times_ns.iter().copied().max().unwrap_or(start);
     let mut end = track.end_ns;
     if end <= last {
-        end = last + frame_ns;
+        end = last + frame_ns.min(LONGEST_UNKNOWN_NS);
     }
     if !scan.whole && scan.error.is_none() {
         // Only the front was read: the end is what the index says.

@@ -8,6 +8,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::gst::boxes::Edit;
 use crate::gst::{Stage, element, is_picture, is_sound, open_demuxer};
 use crate::source::{ReadAt, Source};
 use crate::step::StepContext;
@@ -30,6 +31,8 @@ pub struct Scanned {
     pub index: u32,
     /// Whether it is a picture.
     pub picture: bool,
+    /// The number the container gives it, for MP4.
+    pub number: Option<u32>,
     /// Packets seen.
     pub packets: u64,
     /// Earliest presented time.
@@ -124,7 +127,9 @@ fn watch(pad: &gst::Pad, tracks: &Tracks, pipeline: &gst::glib::WeakRef<gst::Pip
     sink.set_property("async", false);
     let place = {
         let mut tracks = tracks.lock().unwrap_or_else(PoisonError::into_inner);
-        tracks.push(Scanned { caps: pad.current_caps(), ..Scanned::default() });
+        // The demuxer of MP4 ends a stream's name with the track's number.
+        let number = pad.stream_id().and_then(|id| id.rsplit('/').next()?.parse().ok());
+        tracks.push(Scanned { caps: pad.current_caps(), number, ..Scanned::default() });
         tracks.len() - 1
     };
     let tracks = tracks.clone();
@@ -194,6 +199,28 @@ fn packet(
     track.end_ns = if track.times_ns.is_empty() { until } else { track.end_ns.max(until) };
     if track.times_ns.len() < MOST_TIMES {
         track.times_ns.push(from);
+    }
+}
+
+impl Scanned {
+    /// Takes the times over from a scan of this track alone, whose edit list was hidden if there is an `edit`.
+    pub fn retimed(&mut self, alone: &Scan, edit: Option<Edit>) {
+        let Some(track) = alone.tracks.iter().find(|t| t.number == self.number && t.start_ns.is_some())
+        else {
+            return;
+        };
+        let (from, until) = edit.map_or((i64::MIN, i64::MAX), |edit| edit.bounds());
+        let presented = |ns: i64| edit.map_or(ns, |edit| edit.presented(ns));
+        // A picture before the first presented one is still on at that time, so it starts the track.
+        let mut times: Vec<i64> =
+            track.times_ns.iter().map(|&ns| presented(ns)).filter(|&ns| ns < until).collect();
+        times.sort_unstable();
+        let first = times.iter().rposition(|&ns| ns <= from).unwrap_or(0);
+        times.drain(..first);
+        self.packets = track.packets;
+        self.start_ns = times.first().map(|&ns| ns.max(from));
+        self.end_ns = presented(track.end_ns).min(until);
+        self.times_ns = times;
     }
 }
 

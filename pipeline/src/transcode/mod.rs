@@ -34,10 +34,12 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     let turn = Turn { degrees: video.rotation_degrees, mirrored: video.mirrored };
     let tail = encoder::picture_tail(video.interlaced)?;
     let mut decoding = Decoding::open(source, &request.media, Kind::Video, &request.limits, tail)?;
-    let mut ladder = ladder::Encoding::start(&request.ladder, turn, ctx)?;
+    let plan = held_back(&request.ladder, video.end_ms);
+    let mut ladder = ladder::Encoding::start(&plan, turn, ctx)?;
     decoding.start()?;
 
-    let nominal_ns = (1e9 / video.frame_rate.as_f64().clamp(0.1, 1000.0)) as u64;
+    let nominal_ns = ((1e9 / video.frame_rate.as_f64().clamp(0.1, 1000.0)) as i64)
+        .min(crate::inspect::LONGEST_UNKNOWN_NS) as u64;
     let longest_ns = request.limits.max_duration_ms.saturating_mul(1_000_000) as i64;
     let mut end_ns = None::<i64>;
     let mut last_ns = i64::MIN;
@@ -77,6 +79,15 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     let duration_ms = renditions.iter().map(|r| r.duration_ms).max().unwrap_or(0);
     ctx.progress(video.end_ms, video.end_ms);
     Ok(TranscodeReport { renditions, iframes, duration_ms, warnings })
+}
+
+/// A clip shorter than the rate control's buffer could spend all of it at once: its buffer is no longer than itself.
+fn held_back(ladder: &crate::ladder::Ladder, end_ms: u64) -> crate::ladder::Ladder {
+    let mut ladder = ladder.clone();
+    for rendition in &mut ladder.renditions {
+        rendition.vbv_ms = rendition.vbv_ms.min((end_ms.min(60_000) as u32).max(100));
+    }
+    ladder
 }
 
 /// One video rendition as made and measured.

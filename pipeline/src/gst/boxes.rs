@@ -1,0 +1,378 @@
+//! The boxes of an MP4's index, read before and beside the demuxer. Everything here is from the file and may lie: only
+//! lengths that fit into what is there are followed.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::source::{ReadAt, Source, read_full};
+
+/// Largest index read, in bytes. An index of six hours with many tracks is far below.
+const LARGEST_INDEX: u64 = 96 << 20;
+/// Most boxes on the top level. A fragmented recording has two a fragment.
+const MOST_BOXES: usize = 400_000;
+
+/// An MP4's index: the content of `moov`.
+pub struct Index {
+    /// Where the content begins in the file.
+    pub offset: u64,
+    /// The content.
+    pub bytes: Vec<u8>,
+}
+
+/// Reads the index; a file without one, or with a part of one, is cut off.
+pub fn read_index(source: &dyn ReadAt) -> Result<Index> {
+    let end = source.size_bytes();
+    let mut at = 0;
+    for _ in 0..MOST_BOXES {
+        let mut head = [0; 16];
+        let read = read_full(source, at, &mut head)?;
+        if read < 8 {
+            break;
+        }
+        let word = |from: usize| {
+            head[from..from + 4].iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte))
+        };
+        let (size, header) = match word(0) {
+            0 => (end - at, 8),
+            1 if read == 16 => (word(8) << 32 | word(12), 16),
+            size => (size, 8),
+        };
+        if size < header {
+            break;
+        }
+        if &head[4..8] == b"moov" {
+            if size > LARGEST_INDEX {
+                return Err(Error::input("decode_failed", "The file is damaged, so it can't be played."));
+            }
+            let offset = at + header;
+            let mut bytes = vec![0; (size - header).min(end.saturating_sub(offset)) as usize];
+            let read = read_full(source, offset, &mut bytes)?;
+            bytes.truncate(read);
+            return if (read as u64) < size - header { Err(cut_off()) } else { Ok(Index { offset, bytes }) };
+        }
+        at = match at.checked_add(size) {
+            Some(next) if next < end => next,
+            _ => break,
+        };
+    }
+    Err(cut_off())
+}
+
+fn cut_off() -> Error {
+    Error::input(
+        "truncated_no_index",
+        "The file is cut off: its index is missing, so it can't be played. Please upload it again, or copy it from \
+         the camera again.",
+    )
+}
+
+/// The first box: its type, content, and what follows it.
+pub fn split(boxes: &[u8]) -> Option<([u8; 4], &[u8], &[u8])> {
+    let head = boxes.get(..8)?;
+    let size = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+    let kind = [head[4], head[5], head[6], head[7]];
+    let size = if size == 0 { boxes.len() } else { size };
+    if size < 8 || size > boxes.len() {
+        return None;
+    }
+    Some((kind, &boxes[8..size], &boxes[size..]))
+}
+
+/// The content of the first box of a type.
+fn find<'a>(boxes: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
+    let mut rest = boxes;
+    while let Some((kind, content, next)) = split(rest) {
+        if &kind == wanted {
+            return Some(content);
+        }
+        rest = next;
+    }
+    None
+}
+
+/// A track as the index has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Track {
+    /// Its number in the file.
+    pub id: u32,
+    /// `vide`, `soun` or another handler.
+    pub handler: [u8; 4],
+    /// Clockwise turn that makes the picture upright, after mirroring.
+    pub rotation_degrees: u16,
+    /// Whether it is mirrored left to right first.
+    pub mirrored: bool,
+    /// What its edit list presents, where that is one part of the track.
+    pub edit: Option<Edit>,
+    /// Where the length of its media is told.
+    length: Option<Length>,
+    /// Where the `trak` box's type stands in the file.
+    kind_offset: u64,
+    /// Where the `edts` box's type stands, if we apply the edit ourselves.
+    edits_offset: Option<u64>,
+}
+
+/// The part of a track that is presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// Media time presented first, in ns.
+    pub start_ns: i64,
+    /// When it is presented, in ns.
+    pub delay_ns: i64,
+    /// How much is presented, in ns; none for all.
+    pub length_ns: Option<i64>,
+}
+
+impl Edit {
+    /// Presentation time of a media time, in ns; negative or past the end for what is not presented.
+    pub fn presented(&self, media_ns: i64) -> i64 {
+        media_ns - self.start_ns + self.delay_ns
+    }
+
+    /// First and last presentation time, in ns.
+    pub fn bounds(&self) -> (i64, i64) {
+        (self.delay_ns, self.length_ns.map_or(i64::MAX, |length| self.delay_ns.saturating_add(length)))
+    }
+}
+
+/// The tracks of a file, in its order, and what the demuxer is not to see.
+#[derive(Clone, Debug, Default)]
+pub struct Movie {
+    /// The tracks.
+    pub tracks: Vec<Track>,
+    /// Where its length is told.
+    length: Option<Length>,
+}
+
+/// Bytes that stand in for the file's own.
+type Patch = (u64, Vec<u8>);
+
+/// Where the length of a movie or a track's media is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Length {
+    /// Place in the file.
+    offset: u64,
+    /// Whether it has eight bytes.
+    wide: bool,
+    /// Ticks per second.
+    timescale: u32,
+    /// What is told, in ns; none where it is 0 or not known.
+    told_ns: Option<u64>,
+}
+
+impl Length {
+    /// Reads `mvhd` or `mdhd`, which stands in the file at `place`.
+    fn read(head: &[u8], place: u64) -> Option<Self> {
+        let wide = *head.first()? == 1;
+        let at = if wide { 24 } else { 16 };
+        let ticks = if wide {
+            u64::from(word(head, at)?) << 32 | u64::from(word(head, at + 4)?)
+        } else {
+            u64::from(word(head, at)?)
+        };
+        let timescale = timescale(head)?;
+        let ns = u128::from(ticks) * 1_000_000_000 / u128::from(timescale);
+        let known = ticks > 0 && ticks < u64::from(u32::MAX);
+        let told_ns = u64::try_from(ns).ok().filter(|_| known);
+        Some(Self { offset: place + at as u64, wide, timescale, told_ns })
+    }
+
+    /// The bytes that tell another length.
+    fn telling(&self, ns: u64) -> Patch {
+        let ticks = u128::from(ns) * u128::from(self.timescale) / 1_000_000_000 + 1;
+        let bytes = if self.wide {
+            (ticks.min(i64::MAX as u128) as u64).to_be_bytes().to_vec()
+        } else {
+            // All ones, and half of that, mean that the length is not known.
+            (ticks.min(u128::from(i32::MAX as u32 - 1)) as u32).to_be_bytes().to_vec()
+        };
+        (self.offset, bytes)
+    }
+}
+
+/// Reads the tracks.
+pub fn movie(index: &Index) -> Movie {
+    let place = |part: &[u8]| index.offset + (part.as_ptr() as usize - index.bytes.as_ptr() as usize) as u64;
+    let length = find(&index.bytes, b"mvhd").and_then(|head| Length::read(head, place(head)));
+    Movie { tracks: tracks(index), length }
+}
+
+impl Movie {
+    /// The lengths of the movie and of one track made a fifth and a second longer than the track is. The demuxer drops
+    /// what is presented, in media time, after either: the ends of recordings trimmed by an edit list, and the last
+    /// pictures where they are presented later than decoded. It takes a track of less than a fifth of the movie for
+    /// a thumbnail.
+    fn stretched(&self, id: u32) -> Vec<Patch> {
+        let own = self.tracks.iter().find(|t| t.id == id).and_then(|t| t.length);
+        let Some(told_ns) = own.and_then(|own| own.told_ns) else { return Vec::new() };
+        let ns = told_ns.saturating_add(told_ns / 5).saturating_add(1_000_000_000);
+        own.iter().chain(&self.length).map(|length| length.telling(ns)).collect()
+    }
+}
+
+fn tracks(index: &Index) -> Vec<Track> {
+    let mut found = Vec::new();
+    let timescale = find(&index.bytes, b"mvhd").and_then(timescale);
+    let mut rest = &index.bytes[..];
+    while let Some((kind, content, next)) = split(rest) {
+        if &kind == b"trak" {
+            let at = index.bytes.len() - rest.len();
+            if let Some(track) = track(content, index.offset + at as u64 + 4, timescale) {
+                found.push(track);
+            }
+        }
+        rest = next;
+    }
+    found
+}
+
+/// A big-endian word at a place.
+fn word(content: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(content.get(at..at + 4)?.try_into().ok()?))
+}
+
+/// Ticks per second in `mvhd` or `mdhd`, whose times have eight bytes in version 1.
+fn timescale(head: &[u8]) -> Option<u32> {
+    word(head, if *head.first()? == 1 { 20 } else { 12 }).filter(|&ticks| ticks > 0)
+}
+
+/// An edit list that presents one part of the track, perhaps later than at once. Others are left to the demuxer.
+fn edit(list: &[u8], movie: u32, media: u32) -> Option<Edit> {
+    let wide = *list.first()? == 1;
+    let (size, count) = (if wide { 20 } else { 12 }, word(list, 4)? as usize);
+    let ns =
+        |value: i64, ticks: u32| i64::try_from(i128::from(value) * 1_000_000_000 / i128::from(ticks)).ok();
+    let mut delay_ns = 0;
+    for place in 0..count.min(64) {
+        let entry = list.get(8 + place * size..8 + (place + 1) * size)?;
+        let long = |at: usize| Some(i64::from(word(entry, at)?) << 32 | i64::from(word(entry, at + 4)?));
+        let (length, start) = if wide {
+            (long(0)?, long(8)?)
+        } else {
+            (i64::from(word(entry, 0)?), i64::from(word(entry, 4)? as i32))
+        };
+        if start < 0 {
+            delay_ns += ns(length, movie)?;
+            continue;
+        }
+        let last = place + 1 == count;
+        let length_ns = if length == 0 { None } else { Some(ns(length, movie)?) };
+        return last.then_some(Edit { start_ns: ns(start, media)?, delay_ns, length_ns });
+    }
+    None
+}
+
+fn track(content: &[u8], kind_offset: u64, movie: Option<u32>) -> Option<Track> {
+    let head = find(content, b"tkhd")?;
+    // Version 1 has times of eight bytes.
+    let wide = *head.first()? == 1;
+    let (id, matrix) = if wide { (word(head, 20)?, 52) } else { (word(head, 12)?, 40) };
+    let part = |place: usize| word(head, matrix + place * 4).map(|w| w as i32);
+    let (rotation_degrees, mirrored) = turn(part(0)?, part(1)?, part(3)?, part(4)?);
+    let media = find(content, b"mdia")?;
+    let handler = find(media, b"hdlr")?.get(8..12)?.try_into().ok()?;
+    let edits = find(content, b"edts");
+    let edit = edits.and_then(|edits| edit(find(edits, b"elst")?, movie?, timescale(find(media, b"mdhd")?)?));
+    let place = |part: &[u8]| kind_offset + 4 + (part.as_ptr() as usize - content.as_ptr() as usize) as u64;
+    // A box's content begins four bytes after its type.
+    let edits_offset = edits.filter(|_| edit.is_some()).map(|edits| place(edits) - 4);
+    let length = find(media, b"mdhd").and_then(|head| Length::read(head, place(head)));
+    Some(Track { id, handler, rotation_degrees, mirrored, edit, length, kind_offset, edits_offset })
+}
+
+/// The turn in a track's matrix, whose scale does not matter. The demuxer's own reading takes the movie's scale for a
+/// half turn.
+fn turn(a: i32, b: i32, c: i32, d: i32) -> (u16, bool) {
+    let (a, b, c, d) = (i64::from(a), i64::from(b), i64::from(c), i64::from(d));
+    let mirrored = a * d - b * c < 0;
+    // Mirrored first: (x, y) becomes (-x, y), so the first row's signs change.
+    let (a, b) = if mirrored { (-a, -b) } else { (a, b) };
+    let degrees = match (a.abs() >= b.abs(), a >= 0, b >= 0) {
+        (true, true, _) => 0,
+        (true, false, _) => 180,
+        (false, _, true) => 90,
+        (false, _, false) => 270,
+    };
+    (degrees, mirrored)
+}
+
+/// The file with one of its tracks only, and that without its edit list if it has an [`Edit`]: the others' boxes are
+/// called `free`. The demuxer then reads no byte of the other tracks. And it cannot end the track early: it compares
+/// media time with the movie's length, so of a recording trimmed by an edit list it leaves out the end.
+pub fn only(source: Source, movie: &Movie, id: u32) -> Source {
+    let free = |at: u64| (at, b"free".to_vec());
+    let others = movie.tracks.iter().filter(|t| t.id != id).map(|t| free(t.kind_offset));
+    let own = movie.tracks.iter().filter(|t| t.id == id).filter_map(|t| t.edits_offset).map(free);
+    let patches = others.chain(own).chain(movie.stretched(id)).collect();
+    Arc::new(Patched { inner: source, patches })
+}
+
+/// The `place`th track of a handler.
+pub fn nth<'a>(tracks: &'a [Track], handler: &[u8; 4], place: u32) -> Option<&'a Track> {
+    tracks.iter().filter(|t| &t.handler == handler).nth(place as usize)
+}
+
+/// A source in which some bytes read differently.
+struct Patched {
+    inner: Source,
+    patches: Vec<Patch>,
+}
+
+impl ReadAt for Patched {
+    fn size_bytes(&self) -> u64 {
+        self.inner.size_bytes()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read_at(offset, buf)?;
+        for (at, bytes) in &self.patches {
+            for (place, byte) in bytes.iter().enumerate() {
+                let at = at + place as u64;
+                if at >= offset && at < offset + read as u64 {
+                    buf[(at - offset) as usize] = *byte;
+                }
+            }
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edit_lists_of_one_part_are_understood() {
+        let list = |entries: &[(u32, i32)]| {
+            let mut bytes = vec![0, 0, 0, 0];
+            bytes.extend((entries.len() as u32).to_be_bytes());
+            for (length, start) in entries {
+                bytes.extend(length.to_be_bytes());
+                bytes.extend(start.to_be_bytes());
+                bytes.extend(0x1_0000_u32.to_be_bytes());
+            }
+            edit(&bytes, 600, 1000)
+        };
+        let second = 1_000_000_000;
+        let plain = Edit { start_ns: 4 * second, delay_ns: 0, length_ns: Some(10 * second) };
+        assert_eq!(list(&[(6000, 4000)]), Some(plain));
+        assert_eq!(list(&[(300, -1), (6000, 4000)]), Some(Edit { delay_ns: second / 2, ..plain }));
+        assert_eq!(list(&[(0, 0)]), Some(Edit { start_ns: 0, delay_ns: 0, length_ns: None }));
+        assert_eq!(list(&[(600, 0), (600, 2000)]), None);
+        assert_eq!(plain.presented(5 * second), second);
+        assert_eq!(edit(&[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], 600, 600), None);
+    }
+
+    #[test]
+    fn matrices_say_how_to_turn() {
+        let one = 0x1_0000;
+        assert_eq!(turn(one, 0, 0, one), (0, false));
+        assert_eq!(turn(0, one, -one, 0), (90, false));
+        assert_eq!(turn(-one, 0, 0, -one), (180, false));
+        assert_eq!(turn(0, -one, one, 0), (270, false));
+        assert_eq!(turn(-one, 0, 0, one), (0, true));
+        assert_eq!(turn(one, 0, 0, -one), (180, true));
+        // Scaled, as QuickTime's own tools write.
+        assert_eq!(turn(108_442, 0, 0, 108_407), (0, false));
+    }
+}

@@ -26,12 +26,14 @@ pub struct Place {
 /// The data folder: the flag, `$CHALKSTREAM_DATA`, or the user's own.
 pub fn data_folder(common: &Common) -> PathBuf {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    common
+    let folder = common
         .data
         .clone()
         .or_else(|| set("XDG_DATA_HOME").map(|home| home.join("chalkstream")))
         .or_else(|| set("HOME").map(|home| home.join(".local/share/chalkstream")))
-        .unwrap_or_else(|| PathBuf::from("chalkstream-data"))
+        .unwrap_or_else(|| PathBuf::from("chalkstream-data"));
+    // The same text for every command, however the folder was named: the socket's address is made of it.
+    folder.canonicalize().or_else(|_| std::path::absolute(&folder)).unwrap_or(folder)
 }
 
 /// The settings as they are given.

@@ -61,6 +61,11 @@ fn redis_server() -> Check {
 }
 
 async fn storage(settings: &chalkstream_config::Settings) -> Check {
+    // Asking must not make the folder.
+    if settings.store.kind == chalkstream_config::StoreKind::Fs && !settings.store.path.exists() {
+        let told = Ok(format!("{} will be made", settings.store.path.display()));
+        return Check { name: "storage", told, needed: true };
+    }
     let asked = async { chalkstream_store::open(&settings.store).await?.probe().await };
     let told = match asked.await {
         Ok(()) => Ok("answers".to_owned()),

@@ -111,6 +111,8 @@ enum Command {
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // A child is started as /proc/self/exe, and would be shown as «exe». A system that minds shows that.
+    drop(std::fs::write("/proc/self/comm", "chalkstream"));
     // Alone in its process: no runtime, no threads.
     #[cfg(feature = "worker")]
     if matches!(cli.command, Command::Step) {

@@ -74,6 +74,7 @@ pub async fn spawn(
 ) -> io::Result<Running> {
     let mut command = Command::new(program);
     command
+        .arg0("chalkstream")
         .args(arguments)
         .env_clear()
         .envs(environment.iter().map(|(name, value)| (name, value)))

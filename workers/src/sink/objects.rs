@@ -56,3 +56,69 @@ impl OutputSink for ObjectSink<'_> {
 pub(crate) fn storage(error: chalkstream_store::Error) -> StepFailure {
     StepFailure::of(if error.retryable() { Cause::Storage } else { Cause::Ours }, error)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+
+    use chalkstream_config as config;
+
+    use super::*;
+
+    /// A lease that holds, or does not.
+    struct Lease(bool);
+
+    impl Holds for Lease {
+        fn holds(&self) -> BoxFuture<'_, Result<(), StepFailure>> {
+            let held = if self.0 { Ok(()) } else { Err(StepFailure::of(Cause::Cancelled, "lost")) };
+            Box::pin(std::future::ready(held))
+        }
+    }
+
+    async fn store(folder: &Path) -> Store {
+        let settings = config::Store { path: folder.join("objects"), ..Default::default() };
+        chalkstream_store::open(&settings).await.unwrap()
+    }
+
+    fn output(folder: &Path, path: &str, text: &str) -> Output {
+        let file = folder.join("made");
+        std::fs::write(&file, text).unwrap();
+        Output { path: path.into(), file, size_bytes: text.len() as u64 }
+    }
+
+    #[tokio::test]
+    async fn an_output_goes_under_its_attempts_fence_with_size_and_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+        let lease = Lease(true);
+        let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease);
+        sink.take(output(folder.path(), "video/v240/index.m3u8", "#EXTM3U\n")).await.unwrap();
+        assert_eq!(store.get("t/r/hls/video/7/v240/index.m3u8").await.unwrap(), "#EXTM3U\n");
+        let taken = sink.into_taken();
+        assert_eq!(taken.playlists["video/v240/index.m3u8"], "#EXTM3U\n");
+        assert_eq!(taken.outputs["video/v240/index.m3u8"].size_bytes, 8);
+    }
+
+    #[tokio::test]
+    async fn a_lost_lease_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+        let lease = Lease(false);
+        let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease);
+        let failure = sink.take(output(folder.path(), "stills/poster.jpg", "x")).await.unwrap_err();
+        assert_eq!(failure.cause, Cause::Cancelled);
+        assert!(store.list("t/r/", None, 10).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changed_after_it_was_announced_is_not_accepted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+        let lease = Lease(true);
+        let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease);
+        let mut announced = output(folder.path(), "stills/poster.jpg", "four");
+        announced.size_bytes = 3;
+        assert_eq!(sink.take(announced).await.unwrap_err().cause, Cause::Unverified);
+    }
+}

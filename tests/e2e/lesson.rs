@@ -51,35 +51,44 @@ async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
     let lesson = lesson();
     let folder = TempDir::new().unwrap();
     let up = Up::start(&folder.path().join("data"), &[]).await;
-    let (_, link) = through(&up, &lesson);
+    let (id, link) = through(&up, &lesson);
 
-    let shots = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let screenshot = shots.join("player.png");
-    let watched = node::run("watch.mjs", &json!({ "url": link, "seconds": 11, "screenshot": screenshot }));
-    assert!(watched["currentTime"].as_f64().unwrap() > 10.0, "{watched}");
-    assert_eq!(watched["captionsShown"], true, "{watched}");
-    assert_eq!(watched["errors"].as_array().map(Vec::len), Some(0), "{watched}");
+    let screenshot = Path::new(env!("CARGO_TARGET_TMPDIR")).join("player.png");
+    let first_s = lesson.utterances[0].start_ms as f64 / 1000.0 + 0.3;
+    let asked = json!({ "url": link, "until_s": 10.5, "captions_at_s": first_s, "screenshot": screenshot });
+    let watched = node::run("watch.mjs", &asked);
+    assert!(watched["current_time"].as_f64().unwrap() > 10.0, "{watched}");
+    assert!(watched["captions"].as_array().is_some_and(|shown| !shown.is_empty()), "captions show: {watched}");
+    assert!(watched["errors"].as_array().is_none_or(Vec::is_empty), "{watched}");
 
-    // The first word of each utterance whose start is known; spread over the lesson.
+    // The first word of each utterance whose start is known, where the lesson says that word once.
     let words: Vec<Value> = lesson
         .utterances
         .iter()
-        .map(|u| json!({ "text": u.text, "start_ms": u.start_ms, "end_ms": u.end_ms }))
+        .filter(|utterance| utterance.unique)
+        .take(20)
+        .map(|u| json!({ "query": u.word, "start_s": u.start_ms as f64 / 1000.0 }))
         .collect();
-    assert!(words.len() >= 20, "the lesson has {} utterances", words.len());
-    let found = node::run("seek.mjs", &json!({ "url": link, "utterances": words, "count": 20 }));
+    assert_eq!(words.len(), 20, "the lesson says 20 first words once");
+    let found = node::run("seek.mjs", &json!({ "url": link, "words": words }));
     let results = found["results"].as_array().unwrap();
-    assert_eq!(results.len(), 20, "{found}");
+    let transcript = up.client().get(&format!("/v1/recordings/{id}/transcript.json")).await;
+    let cues = transcript["cues"].as_array().unwrap();
     let near = results
         .iter()
-        .filter(|r| {
-            let (at, truth) = (r["seek_ms"].as_f64().unwrap_or(-1e9), r["start_ms"].as_f64().unwrap());
-            (truth - 1500.0..=truth + 300.0).contains(&at)
-        })
+        .filter(|r| r["early_s"].as_f64().is_some_and(|early| (-0.3..=1.5).contains(&early)))
         .count();
-    let in_cue = results.iter().filter(|r| r["in_cue"] == true).count();
+    let inside = |r: &&Value| {
+        let (Some(to), Some(hit)) = (r["to_s"].as_f64(), r["hit_s"].as_f64()) else { return false };
+        cues.iter().any(|cue| {
+            let (from, till) = (cue["start_ms"].as_f64().unwrap() / 1000.0, cue["end_ms"].as_f64().unwrap() / 1000.0);
+            (from..till).contains(&hit) && (from..till).contains(&to)
+        })
+    };
+    let in_cue = results.iter().filter(inside).count();
     assert!(near >= 18, "{near} of 20 land near the word: {found:#}");
-    assert_eq!(in_cue, 20, "all land in their cue: {found:#}");
+    let hits = results.iter().filter(|r| r["hit_s"].is_number()).count();
+    assert_eq!(in_cue, hits, "all that are found land in their cue: {found:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,10 @@ pub struct Utterance {
     pub end_ms: u64,
     /// What is said.
     pub text: String,
+    /// Its first word.
+    pub word: String,
+    /// Whether the lesson says that word only once.
+    pub unique: bool,
 }
 
 /// The composed lesson.

@@ -60,13 +60,6 @@ pub fn decoder_for(caps: &gst::CapsRef, parsed: bool) -> Result<Vec<gst::Element
 
 /// The best software decoder that takes `caps`.
 fn best_decoder(caps: &gst::CapsRef) -> Option<String> {
-    // Transport streams do not say which layer an MPEG-1 sound is; this one takes all three.
-    let layered = caps.structure(0).is_some_and(|s| {
-        s.name() == "audio/mpeg" && s.get::<i32>("mpegversion") == Ok(1) && !s.has_field("layer")
-    });
-    if layered && gst::ElementFactory::find("mpg123audiodec").is_some() {
-        return Some("mpg123audiodec".into());
-    }
     let caps = caps.to_owned();
     // The parser refines caps that a demuxer leaves open, so a decoder that takes some of them will do.
     let mut candidates: Vec<_> =

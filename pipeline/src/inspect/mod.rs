@@ -111,7 +111,8 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
         }
     });
     info.audio = audio.map(|(track, probed)| {
-        let (start_ms, end_ms) = times(track, 0);
+        let packet_ns = (1e9 / rate::pace(&track.times_ns, None).rate.as_f64()) as i64;
+        let (start_ms, end_ms) = times(track, packet_ns);
         AudioTrack {
             codec: probed.codec,
             stream_index: track.index,

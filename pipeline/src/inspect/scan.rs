@@ -180,7 +180,8 @@ fn packet(
     segment: Option<&gst::FormattedSegment<gst::ClockTime>>,
 ) {
     track.packets += 1;
-    let Some(pts) = buffer.pts() else { return };
+    // AVI has no presentation times; a decode time is as near as it tells.
+    let Some(pts) = buffer.pts().or(buffer.dts()) else { return };
     let length = buffer.duration().unwrap_or(gst::ClockTime::ZERO);
     let Some(segment) = segment else { return };
     let end = pts + length;

@@ -62,9 +62,14 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
         end_ns = Some(end_ns.map_or(until, |end| end.max(until)));
         ctx.progress((decoded.time_ns / 1_000_000).max(0) as u64, video.end_ms);
     }
-    let Some(end_ns) = end_ns else {
+    let Some(mut end_ns) = end_ns else {
         return Err(Error::input("decode_failed", "No picture in the file could be decoded."));
     };
+    // A decoder guesses how long the last picture lasts; the packets that inspect saw told it.
+    let told_ns = video.end_ms as i64 * 1_000_000;
+    if (last_ns..end_ns).contains(&told_ns) {
+        end_ns = told_ns;
+    }
     let mut warnings = Vec::new();
     let end_ms = (end_ns / 1_000_000).max(0) as u64;
     if decoding.broken().is_some() || end_ms + 1000 < video.end_ms {

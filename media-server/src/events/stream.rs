@@ -93,7 +93,8 @@ pub fn answer(app: &App, audience: Audience, after: Option<String>) -> Result<Re
         _open: OpenGauge(app.clone()),
         app: app.clone(),
     };
-    let messages = stream::unfold(feed, |mut feed| async move {
+    // Fused: the response may be polled once more after the end.
+    let messages = futures_util::StreamExt::fuse(stream::unfold(feed, |mut feed| async move {
         let (shutdown, until) = (feed.app.shutdown.clone(), feed.until);
         let event = tokio::select! {
             () = shutdown.cancelled() => None,
@@ -101,7 +102,7 @@ pub fn answer(app: &App, audience: Audience, after: Option<String>) -> Result<Re
             event = feed.next() => event,
         }?;
         Some((Ok::<_, Infallible>(message(&event)), feed))
-    });
+    }));
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15)).text("still here");
     let mut response = Sse::new(messages).keep_alive(keep_alive).into_response();
     let headers = response.headers_mut();

@@ -225,5 +225,6 @@ fn exactly(stream: BoxStream<'static, Result<Bytes>>, size_bytes: u64) -> BoxStr
             None => None,
         }
     })
+    .fuse()
     .boxed()
 }

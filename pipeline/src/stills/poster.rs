@@ -54,11 +54,9 @@ mod tests {
     use super::*;
 
     fn checks(light: u8, dark: u8, size: u32) -> RgbImage {
-        RgbImage::from_fn(
-            320,
-            180,
-            |x, y| Rgb([if (x / size + y / size) % 2 == 0 { light } else { dark }; 3]),
-        )
+        RgbImage::from_fn(320, 180, |x, y| {
+            Rgb([if (x / size + y / size).is_multiple_of(2) { light } else { dark }; 3])
+        })
     }
 
     #[test]

@@ -16,6 +16,8 @@ mod transcript;
 mod words;
 
 #[cfg(test)]
+mod feed_tests;
+#[cfg(test)]
 mod tests;
 
 pub use find::{Area, Hit, MAX_LIMIT};

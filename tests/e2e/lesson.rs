@@ -58,7 +58,10 @@ async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
     let asked = json!({ "url": link, "until_s": 10.5, "captions_at_s": first_s, "screenshot": screenshot });
     let watched = node::run("watch.mjs", &asked);
     assert!(watched["current_time"].as_f64().unwrap() > 10.0, "{watched}");
-    assert!(watched["captions"].as_array().is_some_and(|shown| !shown.is_empty()), "captions show: {watched}");
+    assert!(
+        watched["captions"].as_array().is_some_and(|shown| !shown.is_empty()),
+        "captions show: {watched}"
+    );
     assert!(watched["errors"].as_array().is_none_or(Vec::is_empty), "{watched}");
 
     // The first word of each utterance whose start is known, where the lesson says that word once.
@@ -81,7 +84,8 @@ async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
     let inside = |r: &&Value| {
         let (Some(to), Some(hit)) = (r["to_s"].as_f64(), r["hit_s"].as_f64()) else { return false };
         cues.iter().any(|cue| {
-            let (from, till) = (cue["start_ms"].as_f64().unwrap() / 1000.0, cue["end_ms"].as_f64().unwrap() / 1000.0);
+            let (from, till) =
+                (cue["start_ms"].as_f64().unwrap() / 1000.0, cue["end_ms"].as_f64().unwrap() / 1000.0);
             (from..till).contains(&hit) && (from..till).contains(&to)
         })
     };

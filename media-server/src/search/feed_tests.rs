@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
-use chalkstream_store::{EventKind, Events, Manifest, ObjectFacts, State, Store, layout, objects, write_manifest};
+use chalkstream_store::{
+    EventKind, Events, Manifest, ObjectFacts, State, Store, layout, objects, write_manifest,
+};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -35,7 +37,8 @@ async fn say(store: &Store, manifest: &mut Manifest, words: &str) {
         ("storyboard.vtt", format!("stills/{fence}/storyboard.vtt"), storyboard.to_owned()),
         ("storyboard-000.jpg", format!("stills/{fence}/storyboard-000.jpg"), "a picture".to_owned()),
     ] {
-        let facts = ObjectFacts { size_bytes: body.len() as u64, sha256: objects::sha256_hex(body.as_bytes()) };
+        let facts =
+            ObjectFacts { size_bytes: body.len() as u64, sha256: objects::sha256_hex(body.as_bytes()) };
         let at = layout::object_key(&manifest.tenant, &manifest.recording, &key);
         store.put(&at, Bytes::from(body)).await.unwrap();
         manifest.objects.insert(key.clone(), facts);
@@ -153,7 +156,13 @@ async fn hostile_requests_are_refused_or_answered_and_never_break() {
     let server = world.server("index").await;
     finds(&server, &world.key, "plain", 1).await;
     let ask = |query: String| server.request(Method::GET, &format!("/v1/search?{query}")).send();
-    for query in ["q=%22%22%22&viewer=v", "q=%00%FF*:*&viewer=v", "q=(((&viewer=v&limit=100000", "viewer=v", "q=a&viewer=v&recording=../x"] {
+    for query in [
+        "q=%22%22%22&viewer=v",
+        "q=%00%FF*:*&viewer=v",
+        "q=(((&viewer=v&limit=100000",
+        "viewer=v",
+        "q=a&viewer=v&recording=../x",
+    ] {
         assert_eq!(ask(query.into()).await.unwrap().status(), 200, "{query}");
     }
     assert_eq!(ask(format!("q={}&viewer=v", "word+".repeat(3_000))).await.unwrap().status(), 200);

@@ -92,8 +92,8 @@ impl Books {
 
     /// Removes the objects of attempts that lost, and what the manifest no longer names.
     async fn sweep_lost(&self, manifest: &Manifest) -> Result<()> {
-        let kept = record::fences(manifest);
-        self.remove_attempts(&manifest.tenant, &manifest.recording, |fence| !kept.contains(&fence)).await
+        let lost = |key: &str| layout::fence_of(key).is_some() && !manifest.objects.contains_key(key);
+        self.remove(&manifest.tenant, &manifest.recording, lost).await
     }
 
     /// Removes what one attempt wrote that was not accepted.
@@ -103,17 +103,17 @@ impl Books {
         if kept.contains(&fence) {
             return Ok(());
         }
-        self.remove_attempts(tenant, recording, |found| found == fence).await
+        self.remove(tenant, recording, |key| layout::fence_of(key) == Some(fence)).await
     }
 
-    async fn remove_attempts(&self, tenant: &str, recording: &str, lost: impl Fn(u64) -> bool) -> Result<()> {
+    /// Removes the objects of a recording whose key, relative to it, is `lost`.
+    async fn remove(&self, tenant: &str, recording: &str, lost: impl Fn(&str) -> bool) -> Result<()> {
         let prefix = keys::recording_prefix(tenant, recording);
         let mut after: Option<String> = None;
         loop {
             let page = self.store.list(&prefix, after.as_deref(), 1000).await?;
             for object in &page {
-                let relative = object.key.strip_prefix(&prefix).unwrap_or_default();
-                if layout::fence_of(relative).is_some_and(&lost) {
+                if lost(object.key.strip_prefix(&prefix).unwrap_or_default()) {
                     self.store.delete(&object.key).await?;
                 }
             }

@@ -1,7 +1,7 @@
 //! Child processes: the built binary and the tools beside it, killed when dropped, their log kept.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 

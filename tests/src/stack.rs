@@ -168,7 +168,7 @@ impl Stack {
 
 /// Waits until the server at `url` is ready.
 pub async fn ready(url: &str) {
-    let http = reqwest::Client::new();
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
     let address = format!("{url}/readyz");
     let (http, address) = (&http, &address);
     wait::until("the server is ready", Duration::from_secs(30), || async move {

@@ -129,6 +129,7 @@ mod tests {
             container: "mp4".into(),
             size_bytes: 1,
             duration_ms: 5000,
+            origin_ns: 0,
             video: picture.then_some(video),
             audio: sound.then_some(audio),
             warnings: Vec::new(),

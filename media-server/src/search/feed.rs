@@ -44,10 +44,10 @@ impl Feed {
     pub(super) async fn run(self) {
         let mut told = false;
         loop {
-            if let Err(error) = self.catch_up_and_follow(&mut told).await {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!(cause = %error, "the search index is not being fed: {error}");
-                }
+            if let Err(error) = self.catch_up_and_follow(&mut told).await
+                && !std::mem::replace(&mut told, true)
+            {
+                tracing::warn!(cause = %error, "the search index is not being fed: {error}");
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -100,10 +100,10 @@ impl Feed {
     /// The kept position where the stream still has all that came after it; else looks through storage and goes on
     /// from where the stream was when that began.
     async fn resume(&self, kept: Option<Position>) -> Result<Position, Failed> {
-        if let Some(kept) = kept {
-            if self.events.covers(&kept).await? {
-                return Ok(kept);
-            }
+        if let Some(kept) = kept
+            && self.events.covers(&kept).await?
+        {
+            return Ok(kept);
         }
         let position = self.events.position().await?;
         self.scan(Some(&position)).await?;
@@ -120,7 +120,7 @@ impl Feed {
                 self.reconcile(&tenant, &recording).await?;
                 present.insert((tenant.clone(), recording));
                 looked_at += 1;
-                if looked_at % SCAN_BATCH == 0 {
+                if looked_at.is_multiple_of(SCAN_BATCH) {
                     self.commit(None).await?;
                 }
             }

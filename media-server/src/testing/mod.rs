@@ -12,6 +12,7 @@ use chalkstream_store::{Authority, Store, open};
 use reqwest::{Client, Method, RequestBuilder};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use lesson::{Lesson, lesson};
@@ -57,10 +58,11 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(crate::serve_on(listener, settings, stop.clone()));
+        let task = tokio::spawn(crate::serve_on(listener, settings, stop.clone()));
         let server = Server {
             address,
             stop,
+            task: Some(task),
             client: Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
             key: self.key.clone(),
         };
@@ -77,6 +79,8 @@ impl World {
 pub struct Server {
     pub address: SocketAddr,
     pub stop: CancellationToken,
+    /// What it ends with.
+    pub task: Option<JoinHandle<Result<(), crate::Error>>>,
     pub client: Client,
     pub key: String,
 }

@@ -150,7 +150,7 @@ mod tests {
     }
 
     fn code(bytes: &[u8]) -> &'static str {
-        sniff(&Bytes(bytes.to_vec())).map_or_else(|e| e.code, |kind| kind)
+        sniff(&Bytes(bytes.to_vec())).unwrap_or_else(|e| e.code)
     }
 
     #[test]

@@ -182,7 +182,7 @@ impl Runner {
             out_dir: folder.to_owned(),
             limits: self.limits,
             task: match work.task {
-                WorkTask::Step(step) => Task::Step(StepRequest { step: *step, source: handle }),
+                WorkTask::Step(step) => Task::Step(Box::new(StepRequest { step: *step, source: handle })),
                 WorkTask::Probe(probe) => Task::Probe(probe),
                 WorkTask::Registry => Task::Registry,
             },

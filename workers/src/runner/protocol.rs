@@ -35,7 +35,7 @@ pub struct ChildLimits {
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// A unit of media work.
-    Step(StepRequest),
+    Step(Box<StepRequest>),
     /// An attempt to leave the sandbox, to show that it holds.
     Probe(Probe),
     /// Writes the GStreamer registry named by `GST_REGISTRY`. It opens no input and runs without a filter, as

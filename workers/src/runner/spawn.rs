@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -172,5 +172,5 @@ fn reap(child: &mut Child, group: &Group) -> io::Result<ExitStatus> {
 
 /// A source for a task that reads none.
 pub fn no_source() -> io::Result<OwnedFd> {
-    Ok(File::open("/dev/null")?.as_fd().try_clone_to_owned()?)
+    Ok(File::open("/dev/null")?.into())
 }

@@ -215,10 +215,10 @@ fn a_child_dies_with_its_worker() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let mut complaints = std::io::BufReader::new(worker.stderr.take().unwrap());
+    let mut complaints = io::BufReader::new(worker.stderr.take().unwrap());
     let mut child = 0;
     let mut line = String::new();
-    while child == 0 && std::io::BufRead::read_line(&mut complaints, &mut line).unwrap() > 0 {
+    while child == 0 && io::BufRead::read_line(&mut complaints, &mut line).unwrap() > 0 {
         child = line.trim().strip_prefix("child ").map_or(0, |pid| pid.parse().unwrap());
         line.clear();
     }
@@ -254,7 +254,7 @@ fn the_worker_of_the_test_above() {
             pids += &std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
         }
         let child: u32 = pids.split_whitespace().next().unwrap().parse().unwrap();
-        writeln!(std::io::stderr(), "child {child}").unwrap();
+        writeln!(io::stderr(), "child {child}").unwrap();
         run.await.unwrap().unwrap();
     });
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use m3u8_rs::Playlist;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::boxes;
 use crate::node;
@@ -52,10 +52,8 @@ pub fn problems(source: &Path, out: &Path) -> Vec<String> {
     for path in files(out, "vtt") {
         let text = std::fs::read_to_string(&path).unwrap();
         let storyboard = path.ends_with("storyboard.vtt");
-        let checked = node::run("vtt.mjs", &json!({ "text": text, "metadata": storyboard }));
-        if checked["errors"].as_array().is_none_or(|errors| !errors.is_empty()) {
-            wrong.push(format!("{}: {}", path.display(), checked["errors"]));
-        }
+        let kind = if storyboard { "metadata" } else { "subtitles" };
+        wrong.extend(node::webvtt(&path.display().to_string(), &text, kind));
     }
     wrong
 }

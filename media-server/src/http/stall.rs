@@ -15,6 +15,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// A stream with a limit on every wait to write. Reading has its limits elsewhere: a header's, a body's.
 pub struct Stall<S> {
     inner: S,
+    limit: Duration,
     waiting: bool,
     deadline: Pin<Box<Sleep>>,
 }
@@ -22,7 +23,11 @@ pub struct Stall<S> {
 impl<S> Stall<S> {
     /// Puts the limit around a stream.
     pub fn new(inner: S) -> Self {
-        Self { inner, waiting: false, deadline: Box::pin(sleep(LIMIT)) }
+        Self::within(LIMIT, inner)
+    }
+
+    fn within(limit: Duration, inner: S) -> Self {
+        Self { inner, limit, waiting: false, deadline: Box::pin(sleep(limit)) }
     }
 
     fn watch<T>(&mut self, context: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -31,7 +36,7 @@ impl<S> Stall<S> {
             return done;
         }
         if !std::mem::replace(&mut self.waiting, true) {
-            self.deadline.as_mut().reset(Instant::now() + LIMIT);
+            self.deadline.as_mut().reset(Instant::now() + self.limit);
         }
         ready!(self.deadline.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -87,12 +92,13 @@ mod tests {
     use super::*;
     use tokio::io::AsyncWriteExt;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_reader_who_does_not_read_is_given_up() {
         let (ours, _theirs) = tokio::io::duplex(16);
+        let limit = Duration::from_millis(50);
         let started = Instant::now();
-        let error = Stall::new(ours).write_all(&[0; 64]).await.expect_err("nobody reads");
+        let error = Stall::within(limit, ours).write_all(&[0; 64]).await.expect_err("nobody reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(started.elapsed() >= LIMIT);
+        assert!(started.elapsed() >= limit);
     }
 }

@@ -36,6 +36,7 @@ struct Slot {
 pub struct Locks {
     slots: Slots,
     leases: Arc<Leases>,
+    wait: Duration,
 }
 
 /// The right to write to one upload, until dropped.
@@ -55,7 +56,7 @@ impl Locks {
     /// # Errors
     /// Where the Redis URL cannot be read.
     pub fn new(redis: &config::Redis) -> Result<Self, chalkstream_store::Error> {
-        Ok(Self { slots: Slots::default(), leases: Arc::new(Leases::connect(redis)?) })
+        Ok(Self { slots: Slots::default(), leases: Arc::new(Leases::connect(redis)?), wait: WAIT })
     }
 
     /// Takes the upload over from whoever writes to it.
@@ -75,9 +76,9 @@ impl Locks {
         if let Some(before) = before {
             before.cancel();
         }
-        let turn = tokio::time::timeout(WAIT, turn.lock_owned()).await.map_err(|_| locked())?;
+        let turn = tokio::time::timeout(self.wait, turn.lock_owned()).await.map_err(|_| locked())?;
         held.turn = Some(turn);
-        tokio::time::timeout(WAIT, self.lease(&mut held)).await.map_err(|_| locked())?;
+        tokio::time::timeout(self.wait, self.lease(&mut held)).await.map_err(|_| locked())?;
         if held.stop.is_cancelled() { Err(locked()) } else { Ok(held) }
     }
 
@@ -171,9 +172,9 @@ mod tests {
         assert!(locks.slots.lock().unwrap().is_empty());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_holder_that_does_not_stop_is_answered_with_423() {
-        let locks = alone();
+        let locks = Locks { wait: Duration::from_millis(50), ..alone() };
         let _first = locks.take("t", "u").await.unwrap();
         assert_eq!(locks.take("t", "u").await.err().unwrap().code(), "upload_locked");
     }

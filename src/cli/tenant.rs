@@ -11,7 +11,7 @@ use crate::{output, place};
 /// Tenants.
 #[derive(Subcommand)]
 pub enum Tenant {
-    /// Make a tenant.
+    /// Make a tenant, with a first signing key, so that its links can be made over the API.
     Create {
         /// Its id: 1 to 40 of a-z, 0-9 and -.
         id: String,
@@ -29,8 +29,9 @@ pub async fn run(common: &Common, command: Tenant) -> Outcome {
     match command {
         Tenant::Create { id, name } => {
             let tenant = authority.create_tenant(&id, name.as_deref().unwrap_or(&id)).await?;
+            let signing = authority.create_signing_key(&tenant.id).await?;
             if common.json {
-                output::json(&json!({ "tenant": tenant }));
+                output::json(&json!({ "tenant": tenant, "kid": signing.kid }));
             } else {
                 output::line(&tenant.id);
             }

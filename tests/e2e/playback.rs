@@ -123,6 +123,11 @@ async fn one_tenants_key_sees_nothing_of_anothers() {
     let client = stack.client(&server);
     stack.json(&["tenant", "create", "elsewhere"]);
     let stranger = Client::new(&server.url, &stack.new_key("elsewhere"));
+    wait::until("the new key is known", Duration::from_secs(10), || async {
+        let answer = stranger.request(Method::GET, "/v1/recordings").send().await.unwrap();
+        answer.status().is_success().then_some(())
+    })
+    .await;
     let recording = client.upload_bytes("a.mp4", vec![7; 5000]).await;
     for path in ["", "/transcript.json", "/events"] {
         let path = format!("/v1/recordings/{recording}{path}");

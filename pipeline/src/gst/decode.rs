@@ -263,6 +263,10 @@ impl Link {
             return;
         }
         let Some(tail) = state.tail.take() else { return };
+        // What the container promises counts too: a parser behind it may find other sizes in the stream.
+        if pixels(caps) > self.limits.max_pixels {
+            return put(&self.fault, too_many_pixels());
+        }
         if let Err(error) = self.attach(pad, caps, tail, parsed) {
             put(&self.fault, error);
         }
@@ -289,7 +293,7 @@ impl Link {
             element.sync_state_with_parent().map_err(fault)?;
         }
         let first = all[0].static_pad("sink").ok_or_else(|| Error::internal("an element has no sink pad"))?;
-        pad.link(&first).map_err(|e| Error::internal("the decoder refused the stream").because(e))?;
+        pad.link(&first).map_err(|e| damaged().because(e))?;
         Ok(())
     }
 
@@ -307,9 +311,7 @@ impl Link {
             }
             if let Some(gst::PadProbeData::Event(event)) = &info.data
                 && let gst::EventView::Caps(caps) = event.view()
-                && let Some(s) = caps.caps().structure(0)
-                && let (Ok(width), Ok(height)) = (s.get::<i32>("width"), s.get::<i32>("height"))
-                && (width.max(0) as u64) * (height.max(0) as u64) > most
+                && pixels(caps.caps()) > most
             {
                 put(&fault, too_many_pixels());
                 return gst::PadProbeReturn::Drop;
@@ -321,7 +323,7 @@ impl Link {
     fn no_more(&self) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.tail.is_some() {
-            put(&self.fault, Error::input("decode_failed", "The file is damaged, so it can't be played."));
+            put(&self.fault, damaged());
         }
     }
 }
@@ -329,6 +331,16 @@ impl Link {
 /// Samples of a depth GStreamer has no format for: its decoder crashes on them.
 fn odd_depth(s: &gst::StructureRef) -> bool {
     s.get::<u32>("bit-depth-luma").is_ok_and(|depth| !matches!(depth, 8 | 10 | 12))
+}
+
+fn damaged() -> Error {
+    Error::input("decode_failed", "The file is damaged, so it can't be played.")
+}
+
+/// Pixels of a picture that caps tell of, 0 where they don't.
+fn pixels(caps: &gst::CapsRef) -> u64 {
+    let side = |name| caps.structure(0).and_then(|s| s.get::<i32>(name).ok()).unwrap_or(0).max(0) as u64;
+    side("width") * side("height")
 }
 
 /// The picture is larger than is allowed.

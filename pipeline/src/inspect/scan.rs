@@ -87,10 +87,12 @@ pub fn scan(source: Source, container: &str, ctx: &StepContext) -> Result<Scan> 
     let (pipeline, demux) = open_demuxer(counting.clone(), container)?;
     let tracks = Tracks::default();
     let (seen, weak) = (tracks.clone(), pipeline.downgrade());
+    // The demuxer of a transport stream starts at its first packet, a keyframe that pictures before it may precede.
+    let clips = container != "mpegts";
     if let Some(pad) = demux.static_pad("src") {
-        watch(&pad, &seen, &weak);
+        watch(&pad, &seen, &weak, clips);
     } else {
-        demux.connect_pad_added(move |_, pad| watch(pad, &seen, &weak));
+        demux.connect_pad_added(move |_, pad| watch(pad, &seen, &weak, clips));
     }
     let stage = Stage::new(pipeline);
     let begun = Instant::now();
@@ -119,8 +121,9 @@ pub fn scan(source: Source, container: &str, ctx: &StepContext) -> Result<Scan> 
     Ok(Scan { tracks, whole, claimed_ns, error })
 }
 
-/// Takes a demuxer's pad in: its packets end in a sink that throws them away.
-fn watch(pad: &gst::Pad, tracks: &Tracks, pipeline: &gst::glib::WeakRef<gst::Pipeline>) {
+/// Takes a demuxer's pad in: its packets end in a sink that throws them away. What `clips` counts as presented only
+/// from its segment's start.
+fn watch(pad: &gst::Pad, tracks: &Tracks, pipeline: &gst::glib::WeakRef<gst::Pipeline>, clips: bool) {
     let Some(pipeline) = pipeline.upgrade() else { return };
     let Ok(sink) = element("fakesink") else { return };
     sink.set_property("sync", false);
@@ -142,9 +145,9 @@ fn watch(pad: &gst::Pad, tracks: &Tracks, pipeline: &gst::glib::WeakRef<gst::Pip
         let mut segment = segment.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(track) = tracks.get_mut(place) else { return gst::PadProbeReturn::Ok };
         match &info.data {
-            Some(gst::PadProbeData::Buffer(buffer)) => packet(track, buffer, segment.as_ref()),
+            Some(gst::PadProbeData::Buffer(buffer)) => packet(track, buffer, segment.as_ref(), clips),
             Some(gst::PadProbeData::BufferList(list)) => {
-                list.iter().for_each(|buffer| packet(track, buffer, segment.as_ref()));
+                list.iter().for_each(|buffer| packet(track, buffer, segment.as_ref(), clips));
             }
             Some(gst::PadProbeData::Event(event)) => match event.view() {
                 gst::EventView::Caps(caps) => track.caps = Some(caps.caps_owned()),
@@ -178,6 +181,7 @@ fn packet(
     track: &mut Scanned,
     buffer: &gst::BufferRef,
     segment: Option<&gst::FormattedSegment<gst::ClockTime>>,
+    clips: bool,
 ) {
     track.packets += 1;
     // AVI has no presentation times; a decode time is as near as it tells.
@@ -185,7 +189,7 @@ fn packet(
     let length = buffer.duration().unwrap_or(gst::ClockTime::ZERO);
     let Some(segment) = segment else { return };
     let end = pts + length;
-    let from = segment.start().map_or(pts, |start| pts.max(start));
+    let from = segment.start().filter(|_| clips).map_or(pts, |start| pts.max(start));
     let until = segment.stop().map_or(end, |stop| end.min(stop));
     if until < from || (until == from && length > gst::ClockTime::ZERO) {
         return;

@@ -34,6 +34,8 @@ pub struct Rendition<'a> {
     plan: RenditionPlan,
     language: Option<[u8; 3]>,
     track: Option<Track>,
+    /// Length of the signal.
+    frames: u64,
     /// Packets the signal fills; those after it are the encoder's padding.
     wanted: u64,
     seen: u64,
@@ -52,6 +54,7 @@ impl<'a> Rendition<'a> {
             plan,
             language,
             track: None,
+            frames,
             wanted,
             seen: 0,
             pending,
@@ -92,20 +95,26 @@ impl<'a> Rendition<'a> {
     }
 
     fn segment(&mut self) -> Result<()> {
+        let number = self.segments.len() as u32 + 1;
+        let start = self.segments.len() as u64 * SEGMENT_PACKETS as u64 * PACKET_FRAMES;
+        // The last packet lasts as long as there is signal in it.
+        let left = (start..self.frames).step_by(PACKET_FRAMES as usize).map(|at| self.frames - at);
         let samples: Vec<Sample<'_>> = self
             .pending
             .iter()
-            .map(|data| Sample { data, duration: PACKET_FRAMES as u32, composition_offset: 0, sync: true })
+            .zip(left)
+            .map(|(data, left)| {
+                let duration = left.min(PACKET_FRAMES) as u32;
+                Sample { data, duration, composition_offset: 0, sync: true }
+            })
             .collect();
-        let number = self.segments.len() as u32 + 1;
-        let start = self.segments.len() as u64 * SEGMENT_PACKETS as u64 * PACKET_FRAMES;
         let bytes = fragment(number, start, &samples);
         let uri = format!("{number:05}.m4s");
         self.ctx.write(&self.file(&uri), &bytes)?;
         self.sizes.push(bytes.len() as u64);
         self.segments.push(PlaylistSegment {
             uri,
-            duration_ticks: samples.len() as u64 * PACKET_FRAMES,
+            duration_ticks: samples.iter().map(|s| u64::from(s.duration)).sum(),
             byte_range: None,
         });
         self.pending.clear();
@@ -141,7 +150,7 @@ impl<'a> Rendition<'a> {
             average_bandwidth_bps,
             playlist,
             segments: self.segments.len() as u32,
-            duration_ms: (self.wanted * PACKET_FRAMES * 1000).div_ceil(48_000),
+            duration_ms: (self.frames * 1000).div_ceil(48_000),
         })
     }
 

@@ -154,7 +154,9 @@ impl Encoding {
         end_ns: i64,
         ctx: &StepContext,
     ) -> Result<(Vec<RenditionReport>, Option<RenditionReport>)> {
-        let frames = self.grid.frames_until(end_ns).max(self.next);
+        // The last picture is seen even where an edit leaves less than half a frame of it. Ends are known to the ms.
+        let last = self.next + u64::from((self.grid.time_ns(self.next) as i64) < end_ns - 1_000_000);
+        let frames = self.grid.frames_until(end_ns).max(last);
         self.emit(frames, ctx)?;
         for rung in &self.rungs {
             rung.encoder.end()?;

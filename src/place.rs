@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chalkstream_config::{Redis, Settings, Store, load};
+use chalkstream_config::{Settings, Store, load};
 
 use crate::cli::Common;
 use crate::exit::{Failure, Outcome};
@@ -52,7 +52,7 @@ pub fn of_data(common: &Common, data: &Path) -> Outcome<Place> {
         add("store.kind", "fs".into());
         add("store.path", below("objects"));
     }
-    let private_redis = given.redis.url == Redis::default().url;
+    let private_redis = given.redis.url.expose().is_empty();
     if private_redis {
         add("redis.url", format!("redis+unix://{}", socket(data).display()));
     }

@@ -121,7 +121,7 @@ fn redacted() -> String {
 }
 
 fn redis(redis: &Redis, report: &mut Report) {
-    let url = redis.url.expose();
+    let url = redis.address();
     if url == REDACTED {
         report.expect(false, "redis.url", redacted);
     } else {

@@ -121,7 +121,7 @@ impl Default for S3 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Redis {
-    /// `redis://`, `rediss://` or `redis+unix://` URL.
+    /// `redis://`, `rediss://` or `redis+unix://` URL. Empty: [`Redis::address`] says which.
     pub url: Secret,
     /// Prefix of every key, kept in one hash tag.
     pub prefix: String,
@@ -131,11 +131,15 @@ pub struct Redis {
 
 impl Default for Redis {
     fn default() -> Self {
-        Self {
-            url: Secret::new("redis://127.0.0.1:6379"),
-            prefix: "chalkstream".into(),
-            events_kept: 100_000,
-        }
+        Self { url: Secret::new(""), prefix: "chalkstream".into(), events_kept: 100_000 }
+    }
+}
+
+impl Redis {
+    /// The URL that is meant: Redis' usual place where none is given.
+    pub fn address(&self) -> &str {
+        let given = self.url.expose();
+        if given.is_empty() { "redis://127.0.0.1:6379" } else { given }
     }
 }
 

@@ -169,7 +169,7 @@ fn from_redis(error: RedisError) -> Error {
 
 /// Opens a client; nothing is sent yet. The URL may hold a password, so it is in no error.
 pub(crate) fn client(settings: &chalkstream_config::Redis) -> Result<Client> {
-    Client::open(settings.url.expose()).map_err(|_| Error::invalid("redis.url cannot be read"))
+    Client::open(settings.address()).map_err(|_| Error::invalid("redis.url cannot be read"))
 }
 
 /// Prefix of every key, in a hash tag so that all lie in one slot.

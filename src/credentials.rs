@@ -1,7 +1,5 @@
 //! The first keys, in the data folder of an `up`, readable by its owner only; and where other commands find them.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -47,7 +45,11 @@ impl Credentials {
     }
 
     /// Writes them, whole or not at all.
+    #[cfg(all(feature = "server", feature = "worker"))]
     pub fn write(&self, data: &Path) -> Outcome {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+
         let text =
             toml::to_string(self).map_err(|error| Failure::failed("credentials", error.to_string()))?;
         let partial = data.join(".credentials.partial");

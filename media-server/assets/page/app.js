@@ -1,17 +1,35 @@
 // The page: what is needed to see the first picture comes first, all else after it.
 import { Stream } from './stream.js';
-import { parseTime, showNotice } from './view.js';
+import { clock, parseTime, say, showLine, showNotice, showOffer } from './view.js';
 
 const $ = (id) => document.getElementById(id);
 const video = $('video');
 const begin = $('begin');
 let lesson = JSON.parse(document.body.dataset.lesson);
 let begun = false;
+// The session is no longer good.
+let gone = false;
+// Where to begin, when someone chose a moment before there was anything to play.
+let wanted = null;
 let extras = null;
+let waiting = null;
 
-const OVER = ['ready', 'failed', 'cancelled'];
+const OVER = ['ready', 'failed', 'cancelled', 'deleted'];
+// A stall of this length on a line that answers: it is too slow for the picture.
+const SLOW_MS = 8000;
 
-const stream = new Stream(video, document.body.dataset.hls);
+const stream = new Stream(video, document.body.dataset.hls, {
+  parsed,
+  refused,
+  away: (seconds) => {
+    showLine(seconds ? 'The connection is lost. Trying again in' : 'The connection is lost. Trying again.', {
+      seconds,
+      act: () => stream.retry(),
+    });
+  },
+  back: () => showLine(null),
+  broken: () => showNotice({ title: 'This lesson cannot be played here', text: 'Try another browser, or load the page again.', again: () => location.reload() }),
+});
 // For tests and for the browser's console.
 window.chalkstream = { video, get hls() { return stream.hls; }, get lesson() { return lesson; } };
 
@@ -19,15 +37,25 @@ window.chalkstream = { video, get hls() { return stream.hls; }, get lesson() { r
 adopt(lesson);
 
 function adopt(next) {
+  // A server of an older release tells no steps: what was heard of them stays.
+  next.steps ??= lesson.steps;
   lesson = next;
   history.replaceState(null, '', next.watch + location.hash);
   document.body.dataset.state = next.state;
-  $('facts').textContent = next.facts || '';
+  say('facts', next.facts || '');
 }
 
 async function play() {
+  if (gone && stream.ahead() < 1) return;
+  // The button goes, and what it started gets the keys.
+  const focused = document.activeElement === begin;
   begun = true;
   begin.hidden = true;
+  if (focused) {
+    const controller = $('controller');
+    controller.tabIndex = 0;
+    controller.focus({ preventScroll: true });
+  }
   try {
     await video.play();
   } catch {
@@ -37,6 +65,7 @@ async function play() {
 
 // Moves to a second of the lesson and, unless it was never asked for, plays on from there.
 function seek(seconds) {
+  if (!lesson.master) return (wanted = seconds);
   stream.seek(seconds);
   play();
 }
@@ -44,70 +73,196 @@ function seek(seconds) {
 async function start(at) {
   showNotice(null);
   begin.hidden = begun;
-  if (lesson.placeholder) $('stage').style.backgroundImage = `url("${lesson.placeholder}")`;
+  if (lesson.placeholder) backdrop(lesson.placeholder);
   await stream.load(lesson, at);
   begin.dataset.ready = '';
   // The poster waits for the script that plays: on a weak line one of them comes first.
   if (lesson.poster && !begun) video.poster = lesson.base + lesson.poster;
 }
 
+function backdrop(url) {
+  $('stage').style.backgroundImage = `url("${url}")`;
+}
+
+// The playlist is read: sound alone is offered where there is both, and has a picture of its own.
+function parsed() {
+  const toggle = $('sound-only');
+  toggle.hidden = !stream.soundThere;
+  toggle.setAttribute('aria-pressed', String(stream.soundOnly));
+  $('sound-note').hidden = !stream.soundOnly;
+  // Without a picture there is nothing that the controls would hide.
+  $('controller').toggleAttribute('noautohide', stream.still);
+  if (!stream.still) return;
+  video.removeAttribute('poster');
+  if (lesson.poster) backdrop(lesson.base + lesson.poster);
+}
+
+// The sound alone, until it is said otherwise; also after a reload of the page.
+function sound(alone) {
+  showOffer(null);
+  stream.soundOnly = alone;
+  try {
+    sessionStorage.setItem('sound-only', alone ? '1' : '');
+  } catch { /* a frame without storage */ }
+  stream.reload(lesson);
+}
+
 // After the first picture: the controls. After some seconds of buffer, or play: the words and the storyboard.
-function onPicture() {
-  import(document.body.dataset.chrome).then(() => (document.body.dataset.chromeReady = ''));
+function onPicture(tries = 0) {
+  const url = document.body.dataset.chrome;
+  import(tries ? `${url}?${tries}` : url).then(
+    () => (document.body.dataset.chromeReady = ''),
+    () => setTimeout(onPicture, 4000, tries + 1),
+  );
 }
 
 async function onComfort() {
-  if (extras || !lesson.master) return;
-  extras = import('./extras.js').then((m) => m.start({ video, stream, seek, lesson: () => lesson }));
-  window.chalkstream.extras = await extras;
-  document.body.dataset.wordsReady = '';
+  if (extras) return;
+  extras = import('./extras.js').then((m) => m.start({ video, stream, seek, refused, lesson: () => lesson }));
+  try {
+    window.chalkstream.extras = await extras;
+    document.body.dataset.wordsReady = '';
+  } catch {
+    extras = null;
+  }
 }
 
 begin.addEventListener('click', play);
 video.addEventListener('play', () => { begun = true; begin.hidden = true; });
-video.addEventListener('loadeddata', onPicture, { once: true });
+video.addEventListener('loadeddata', () => onPicture(), { once: true });
 video.addEventListener('playing', onComfort);
 video.addEventListener('progress', () => { if (stream.ahead() >= 8) onComfort(); });
 video.addEventListener('canplaythrough', () => setTimeout(onComfort, 0));
 window.addEventListener('hashchange', () => { const at = parseTime(location.hash); if (at !== null) seek(at); });
+$('sound-only').addEventListener('click', () => sound(!stream.soundOnly));
+$('sound-back').addEventListener('click', () => { sound(false); $('sound-only').focus(); });
+// Whoever reaches for the words gets them at once; until they are there, the form must not leave the page.
+for (const type of ['focusin', 'pointerdown']) $('said').addEventListener(type, onComfort);
+$('find').addEventListener('submit', (event) => event.preventDefault());
+
+// A line that answers, but slower than the lowest picture.
+let slow = null;
+video.addEventListener('waiting', () => {
+  clearTimeout(slow);
+  slow = setTimeout(() => {
+    const weak = !stream.lost && !gone && stream.soundThere && !stream.soundOnly && !video.paused && stream.ahead() < 1;
+    if (weak) showOffer('The line is slow. The sound alone needs a fifth of it.', 'Sound only', () => sound(true));
+  }, SLOW_MS);
+});
+video.addEventListener('playing', () => clearTimeout(slow));
+
+// Something of the session was refused: ask why, and say it. What is loaded plays on.
+async function refused() {
+  if (gone) return;
+  const answer = await fetch(`${lesson.base}lesson.json`, { cache: 'no-store' }).catch(() => null);
+  if (gone) return;
+  // No answer: the line is gone, and tried again; a good one: what we had is no more, but there is another.
+  if (!answer || answer.status >= 500) return setTimeout(refused, 5000);
+  if (answer.ok) return renewed(await answer.json());
+  const { code } = await answer.json().catch(() => ({}));
+  end(code);
+}
+
+let renewals = 0;
+function renewed(next) {
+  adopt(next);
+  if (!next.master) return showNotice(next.notice);
+  if (renewals++ < 3) return stream.reload(next);
+  showNotice({ title: 'This lesson does not load', text: 'Load the page again. If that does not help, ask for a new link.', again: () => location.reload() });
+}
+
+function end(code) {
+  gone = true;
+  stream.stop();
+  showOffer(null);
+  const withdrawn = code === 'token_revoked';
+  const title = withdrawn ? 'This link was withdrawn' : code === 'token_expired' ? 'This link has ended' : 'This link no longer works';
+  const last = () => {
+    video.pause();
+    begin.hidden = true;
+    showLine(null);
+    const where = stream.now() > 1 ? ` You were at ${clock(stream.now() * 1000)}.` : '';
+    const what = withdrawn ? 'Ask the person who sent it for a new one.' : 'Ask for a new link to go on watching.';
+    showNotice({ title, text: what + where });
+  };
+  if (withdrawn || stream.ahead() < 1) return last();
+  showLine(`${title}. What is loaded plays to its end; ask for a new link to go on.`);
+  video.addEventListener('waiting', () => { if (stream.ahead() < 1) last(); });
+}
 
 // What is still on its way: states, newer revisions, the transcript.
 async function refresh() {
   const answer = await fetch(`${lesson.base}lesson.json`, { cache: 'no-store' });
-  if (answer.status === 403) return showNotice({ title: 'This link has ended', text: 'Ask for a new link to go on watching.' });
+  if (answer.status === 403) return end((await answer.json().catch(() => ({}))).code);
   if (!answer.ok) return;
   const before = lesson;
   const next = await answer.json();
   adopt(next);
-  if (!next.master) return showNotice(next.notice);
-  if (!before.master) return start(parseTime(location.hash));
-  if (next.revision !== before.revision) offer();
+  tell();
   if (extras) (await extras).changed();
+  if (!next.master) return showNotice(next.notice);
+  if (!before.master) return ready();
+  if (next.revision !== before.revision && !stream.soundOnly) offer();
+}
+
+// How far the steps are: on the stage while there is nothing to play, and beside it while the words are written.
+function tell() {
+  if (!lesson.master) waiting?.then((m) => m.show(lesson));
+  extras?.then((m) => m.progress());
+}
+
+// News of one step, from the event stream.
+function heard({ step, state, done_ms, total_ms }) {
+  lesson.steps ??= [];
+  let known = lesson.steps.find((s) => s.name === step);
+  if (!known) lesson.steps.push((known = { name: step }));
+  Object.assign(known, { state: state ?? 'leased' }, total_ms ? { done_ms, total_ms } : {});
+  tell();
+}
+
+// There is something to play: it starts by itself where someone is looking and the browser lets it.
+async function ready() {
+  const title = document.title;
+  await start(wanted ?? parseTime(location.hash));
+  if (document.hidden) {
+    document.title = `Ready: ${title}`;
+    document.addEventListener('visibilitychange', () => (document.title = title), { once: true });
+    return;
+  }
+  video.addEventListener('loadeddata', play, { once: true });
 }
 
 function offer() {
   const take = () => {
-    $('offer').hidden = true;
+    showOffer(null);
     video.removeEventListener('pause', take);
     video.removeEventListener('waiting', take);
-    stream.reload(lesson);
+    if (!stream.soundOnly) stream.reload(lesson);
   };
   if (video.paused && !video.ended) return take();
-  $('offer').hidden = false;
-  $('offer-take').onclick = take;
+  showOffer('A better picture is ready.', 'Switch now', take);
   video.addEventListener('pause', take);
   video.addEventListener('waiting', take);
 }
 
 function listen() {
   if (OVER.includes(lesson.state)) return;
-  import('./updates.js').then((m) => m.follow(() => lesson, refresh));
+  import('./updates.js').then(
+    (m) => m.follow({ lesson: () => lesson, over: () => gone || OVER.includes(lesson.state), refresh, heard }),
+    () => setTimeout(listen, 5000),
+  );
 }
 
+try {
+  stream.soundOnly = sessionStorage.getItem('sound-only') === '1';
+} catch { /* a frame without storage */ }
 if (lesson.master) {
   start(parseTime(location.hash)).then(() => video.addEventListener('canplay', listen, { once: true }));
 } else {
   showNotice(lesson.notice);
+  waiting = import('./waiting.js');
+  tell();
   listen();
+  onComfort();
 }
-import('./keys.js').then((m) => m.bind({ video, play, stream, query: $('query') }));
+import('./keys.js').then((m) => m.bind({ video, play, stream, query: $('query') })).catch(() => {});

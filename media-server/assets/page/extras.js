@@ -13,14 +13,18 @@ export async function start(player) {
       storyboard(player);
       if (!transcript.loaded) transcript.load();
     },
+    // Some step got further.
+    progress() {
+      if (!transcript.loaded) transcript.explain();
+    },
   };
 }
 
 // Media Chrome takes previews from a metadata track with this label; its images are relative to it, and so to the
 // session.
 function storyboard({ video, lesson }) {
-  const { base, storyboard: file } = lesson();
-  if (!file || video.querySelector('track[label=thumbnails]')) return;
+  const { base, storyboard: file, master } = lesson();
+  if (!file || !master || video.querySelector('track[label=thumbnails]')) return;
   const track = document.createElement('track');
   track.kind = 'metadata';
   track.label = 'thumbnails';

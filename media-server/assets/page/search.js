@@ -19,13 +19,17 @@ export class Search {
       this.timer = setTimeout(() => this.#ask(), PAUSE_MS);
     });
     this.query.addEventListener('keydown', (event) => {
-      if (event.key === 'ArrowDown' && !this.hits.hidden) this.hits.querySelector('.cue')?.focus();
+      if (event.key === 'ArrowDown' && !this.hits.hidden) {
+        event.preventDefault();
+        this.hits.querySelector('.cue')?.focus();
+      }
       if (event.key === 'Escape') this.#clear();
     });
     document.getElementById('find').addEventListener('submit', (event) => {
       event.preventDefault();
       clearTimeout(this.timer);
-      this.#ask();
+      if (this.query.value.trim()) this.#ask();
+      else this.#nothing();
     });
     this.hits.addEventListener('keydown', (event) => this.#key(event));
     // Typed before this script was there.
@@ -36,19 +40,23 @@ export class Search {
     const text = this.query.value.trim();
     if (!text) return this.#clear();
     if (text === this.asked) return;
+    if (!this.player.lesson().transcript) {
+      this.count.textContent = 'There are no words to search in yet.';
+      return;
+    }
     this.asked = text;
     this.pending?.abort();
     this.pending = new AbortController();
     const url = `${this.player.lesson().base}search?limit=${LIMIT}&q=${encodeURIComponent(text)}`;
     try {
       const answer = await fetch(url, { signal: this.pending.signal, cache: 'no-store' });
+      if (answer.status === 403) this.player.refused();
       if (!answer.ok) throw new Error(String(answer.status));
       this.#show(text, (await answer.json()).moments);
     } catch (error) {
       if (error.name === 'AbortError') return;
       this.asked = '';
-      this.#list([]);
-      this.count.textContent = 'The search did not answer. Try again.';
+      this.count.textContent = 'The search did not answer. Press Enter to try again.';
     }
   }
 
@@ -58,7 +66,9 @@ export class Search {
     this.#list(moments.map((moment) => this.#hit(moment)));
     this.hits.dataset.query = text;
     const n = moments.length;
-    this.count.textContent = n === 0 ? 'No moment with these words.' : n === 1 ? '1 moment' : `${n} moments`;
+    const many = n === LIMIT ? `The first ${n} moments` : n === 1 ? '1 moment' : `${n} moments`;
+    // The sentence is the answer where there is no other.
+    this.count.textContent = n ? many : `Nobody says “${text}” in this lesson, as far as we could hear. Try fewer or other words.`;
   }
 
   #list(items) {
@@ -83,7 +93,9 @@ export class Search {
     button.append(el('time', '', clock(moment.start_ms)), text);
     button.addEventListener('click', () => {
       this.hits.querySelector('.now')?.classList.remove('now');
+      this.hits.querySelector('[aria-current]')?.removeAttribute('aria-current');
       button.classList.add('now');
+      button.setAttribute('aria-current', 'true');
       this.player.seek(seekTarget(moment.start_ms, moment.cue_start_ms));
     });
     const item = el('li');
@@ -93,7 +105,12 @@ export class Search {
 
   #key(event) {
     const item = event.target.closest('li');
-    const to = { ArrowDown: item?.nextElementSibling, ArrowUp: item?.previousElementSibling }[event.key];
+    const to = {
+      ArrowDown: item?.nextElementSibling,
+      ArrowUp: item?.previousElementSibling,
+      Home: this.hits.firstElementChild,
+      End: this.hits.lastElementChild,
+    }[event.key];
     if (to) {
       event.preventDefault();
       to.firstElementChild.focus();
@@ -102,6 +119,12 @@ export class Search {
       if (event.key === 'Escape') this.#clear();
       this.query.focus();
     }
+  }
+
+  // Asked for nothing.
+  #nothing() {
+    this.#clear();
+    this.count.textContent = 'Type a word that was said, then press Enter.';
   }
 
   #clear() {

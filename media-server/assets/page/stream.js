@@ -1,6 +1,5 @@
 // The stream: hls.js wherever it can run, the browser's own HLS only where it cannot (Chrome also says «maybe»
 // to HLS, and means another player than the one we test).
-import { showNotice } from './view.js';
 
 const SETTINGS = {
   // Fragmented MP4 needs no transmuxing, so no worker, and the page's policy allows none.
@@ -18,29 +17,69 @@ const SETTINGS = {
   enableCEA708Captions: false,
   enableIMSC1: false,
 };
+// Longest wait between two tries while the line is gone.
+const LONGEST_WAIT_S = 15;
 
+// A multivariant playlist with its variants without picture alone; null where it has none, or no others.
+//
+// hls.js never chooses such a variant while there are others: whoever wants the sound alone gets a playlist of it.
+export function soundAlone(text) {
+  const lines = text.split('\n');
+  const kept = [];
+  let [sound, pictures] = [0, 0];
+  for (let n = 0; n < lines.length; n++) {
+    if (!lines[n].startsWith('#EXT-X-STREAM-INF:')) {
+      if (!/^#EXT-X-(I-FRAME-STREAM-INF:|MEDIA:TYPE=AUDIO)/.test(lines[n])) kept.push(lines[n]);
+      continue;
+    }
+    if (/RESOLUTION=|CODECS="[^"]*(avc|hvc|hev|av01|vp0)/.test(lines[n])) {
+      pictures++;
+      n++;
+    } else {
+      sound++;
+      // The variant is the sound itself, not a rendition beside it.
+      kept.push(lines[n].replace(/,AUDIO="[^"]*"/, ''), lines[++n] ?? '');
+    }
+  }
+  return sound && pictures ? kept.join('\n') : null;
+}
+
+// `told` hears: parsed(), refused(), away(seconds), back(), broken(why).
 export class Stream {
-  constructor(video, library) {
+  constructor(video, library, told) {
     this.video = video;
     this.library = library;
+    this.told = told;
     this.hls = null;
     // Seconds of the lesson at which the stream begins: above 0 where only a part of it may be seen.
     this.offset = 0;
+    // Whether only the sound is wanted, and whether it can be had alone.
+    this.soundOnly = false;
+    this.soundThere = false;
+    // Whether what plays has no picture.
+    this.still = false;
+    window.addEventListener('online', () => this.retry());
   }
 
   // Loads a lesson's stream, at a second of the lesson where one is given.
   async load(lesson, at) {
     const url = lesson.base + lesson.master;
-    const { default: Hls } = await import(this.library);
+    const { default: Hls } = await this.#library();
     if (!Hls.isSupported()) return this.#native(url, at);
     this.hls?.destroy();
+    clearTimeout(this.trying);
     const windowed = Boolean(lesson.window_start_ms);
     // Without a start position a playlist that still grows would begin at its end.
     const startPosition = !windowed && at ? at : 0;
-    const hls = new Hls({ ...SETTINGS, startPosition });
+    const hls = new Hls({ ...SETTINGS, startPosition, pLoader: this.#loader(Hls.DefaultConfig.loader) });
     this.hls = hls;
     hls.subtitleDisplay = false;
     hls.on(Hls.Events.ERROR, (_, data) => this.#failed(Hls, data));
+    hls.on(Hls.Events.FRAG_LOADED, () => this.#back());
+    hls.once(Hls.Events.MANIFEST_PARSED, (_, { levels }) => {
+      this.still = levels.every((level) => !level.width && !level.videoCodec);
+      this.told.parsed();
+    });
     if (windowed) {
       hls.once(Hls.Events.INIT_PTS_FOUND, (_, data) => {
         this.offset = data.initPTS / data.timescale;
@@ -52,7 +91,7 @@ export class Stream {
     this.recoveries = 0;
   }
 
-  // The same second of a newer revision.
+  // The same second of a newer revision, or with or without the picture.
   async reload(lesson) {
     const { paused, playbackRate } = this.video;
     const showing = [...this.video.textTracks].some((track) => track.kind !== 'metadata' && track.mode === 'showing');
@@ -100,35 +139,92 @@ export class Stream {
     return 0;
   }
 
-  #native(url, at) {
+  // Asks for nothing more.
+  stop() {
+    clearTimeout(this.trying);
+    this.stopped = true;
+    this.hls?.stopLoad();
+  }
+
+  // Tries now what was going to be tried later.
+  retry() {
+    clearTimeout(this.trying);
+    if (!this.lost || this.stopped || !this.hls) return;
+    if (this.hls.levels?.length) this.hls.startLoad(this.video.currentTime);
+    else this.hls.loadSource(this.hls.url);
+  }
+
+  // The library, however long it takes: a browser may keep a failure, so another try has another address.
+  async #library() {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await import(tries ? `${this.library}?${tries}` : this.library);
+      } catch {
+        const seconds = Math.min(2 ** (tries + 1), LONGEST_WAIT_S);
+        this.told.away(seconds);
+        await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+      }
+    }
+  }
+
+  // Sees each multivariant playlist before hls.js does.
+  #loader(Loader) {
+    const read = (text) => {
+      const sound = soundAlone(text);
+      this.soundThere = sound !== null;
+      return this.soundOnly && sound ? sound : text;
+    };
+    return class extends Loader {
+      load(context, config, callbacks) {
+        if (context.type !== 'manifest') return super.load(context, config, callbacks);
+        const onSuccess = (response, ...rest) => callbacks.onSuccess({ ...response, data: read(response.data) }, ...rest);
+        super.load(context, config, { ...callbacks, onSuccess });
+      }
+    };
+  }
+
+  async #native(url, at) {
     this.video.src = url;
     if (at) this.seek(at);
+    this.video.addEventListener('error', () => this.told.refused(), { once: true });
+    this.told.parsed();
   }
 
   #failed(Hls, data) {
+    const network = data.type === Hls.ErrorTypes.NETWORK_ERROR;
+    const status = data.response?.code ?? 0;
+    if (network && (status === 401 || status === 403)) return this.told.refused();
+    // Captions that are late are no reason for alarm.
+    if (network && !data.fatal && status < 400 && !data.details.startsWith('subtitle')) return this.#lost();
     if (!data.fatal) return;
-    const status = data.response?.code;
-    if (status === 403 || status === 401) {
-      showNotice({ title: 'This link has ended', text: 'Ask for a new link to go on watching.' });
-    } else if (data.type === Hls.ErrorTypes.MEDIA_ERROR && this.recoveries++ < 3) {
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR && this.recoveries++ < 3) {
       this.hls.recoverMediaError();
-    } else if (data.type === Hls.ErrorTypes.NETWORK_ERROR) {
-      this.#again();
+    } else if (network) {
+      // Something that is not there any more: a newer lesson may be.
+      if (status >= 400 && status < 500) this.told.refused();
+      else this.#again();
     } else {
-      showNotice({ title: 'This lesson cannot be played here', text: 'Try another browser.' });
+      this.told.broken();
     }
+  }
+
+  #lost(seconds) {
+    this.lost = true;
+    this.told.away(seconds);
+  }
+
+  #back() {
+    this.waits = 1;
+    if (!this.lost) return;
+    this.lost = false;
+    this.told.back();
   }
 
   // The line is gone: wait for it, longer each time, and go on where we were.
   #again() {
-    this.waits = Math.min((this.waits || 1) * 2, 30);
-    const hls = this.hls;
-    const go = () => {
-      if (this.hls !== hls) return;
-      if (hls.levels?.length) hls.startLoad(this.video.currentTime);
-      else hls.loadSource(hls.url);
-    };
-    setTimeout(go, this.waits * 1000);
-    this.video.addEventListener('playing', () => (this.waits = 1), { once: true });
+    this.waits = Math.min((this.waits || 1) * 2, LONGEST_WAIT_S);
+    this.#lost(this.waits);
+    clearTimeout(this.trying);
+    this.trying = setTimeout(() => this.retry(), this.waits * 1000);
   }
 }

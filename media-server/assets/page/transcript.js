@@ -3,8 +3,8 @@ import { clock, el } from './view.js';
 
 // A word is heard whole when playback begins a little before it.
 const LEAD_MS = 500;
-// How long a reader who scrolled is left alone.
-const HANDS_OFF_MS = 6000;
+// For so long after we scrolled, or the page changed its size, a scroll is not the reader's.
+const OURS_MS = 1200;
 // Cues a block: the browser lays out only the blocks that can be seen.
 const CHUNK = 40;
 
@@ -22,31 +22,38 @@ export class Transcript {
     this.rows = [];
     this.current = -1;
     this.word = null;
-    this.touched = 0;
+    // The list follows until its reader scrolls, and then not before it is told to.
+    this.following = true;
+    this.oursUntil = 0;
     this.loaded = false;
     this.box.addEventListener('click', (event) => this.#click(event));
     this.box.addEventListener('keydown', (event) => this.#key(event));
-    for (const type of ['wheel', 'touchmove', 'pointerdown']) {
+    for (const type of ['wheel', 'touchmove']) {
       this.box.addEventListener(type, () => this.#handsOff(), { passive: true });
     }
+    // The scroll bar, the find bar, a screen reader.
+    this.box.addEventListener('scroll', () => { if (performance.now() > this.oursUntil) this.#handsOff(); }, { passive: true });
+    this.box.addEventListener('scrollend', () => (this.oursUntil = Math.min(this.oursUntil, performance.now() + 100)));
+    new ResizeObserver(() => this.#ours()).observe(this.box);
     this.follow.addEventListener('click', () => {
-      this.touched = 0;
-      this.#update(true);
+      this.#followAgain();
+      // The button goes: its focus to the row that is being said.
+      this.rows[Math.max(this.current, 0)]?.focus({ preventScroll: true });
     });
     player.video.addEventListener('timeupdate', () => this.#update());
     player.video.addEventListener('seeking', () => this.#update());
   }
 
   async load() {
-    const { base, transcript, state } = this.player.lesson();
-    if (!transcript) {
-      const waiting = state !== 'ready';
-      this.#say(waiting ? 'The transcript is being written.' : 'There is no transcript of this lesson.');
-      return;
-    }
+    const { base, transcript } = this.player.lesson();
+    this.explain();
+    if (!transcript || this.loading) return;
+    this.loading = true;
     const answer = await fetch(base + transcript).catch(() => null);
-    if (!answer?.ok) return this.#say('The transcript could not be loaded.');
-    const { cues, language } = await answer.json();
+    if (answer?.status === 403) this.player.refused();
+    const { cues, language } = answer?.ok ? await answer.json().catch(() => ({})) : {};
+    this.loading = false;
+    if (!cues) return this.#say('The transcript could not be loaded.', () => this.load());
     this.loaded = true;
     this.cues = cues.filter((cue) => cue.text.trim());
     if (!this.cues.length) return this.#say('Nothing was said in this lesson, as far as we could hear.');
@@ -59,8 +66,16 @@ export class Transcript {
       // Long lessons have thousands of cues; the picture must not stutter for them.
       if (at % 400 === 360) await new Promise((resolve) => setTimeout(resolve));
     }
-    this.rows[0].tabIndex = 0;
+    this.#stop(0);
     this.#update(true);
+  }
+
+  // The one row that the tab key comes to.
+  #stop(n) {
+    if (!this.rows[n]) return;
+    if (this.rows[this.tab]) this.rows[this.tab].tabIndex = -1;
+    this.rows[n].tabIndex = 0;
+    this.tab = n;
   }
 
   #row(n) {
@@ -83,8 +98,29 @@ export class Transcript {
     return row;
   }
 
-  #say(text) {
-    this.box.replaceChildren(el('p', 'empty', text));
+  // Why there are no words (yet).
+  explain() {
+    const { transcript, state, steps, sound } = this.player.lesson();
+    if (this.loaded || this.loading) return;
+    const step = steps?.find(({ name }) => name === 'transcribe');
+    if (transcript) this.#say('The transcript is on its way.');
+    else if (sound === false) this.#say('This lesson has no sound, and so no words.');
+    else if (step?.state === 'failed') this.#say('The words of this lesson could not be written down.');
+    else if (['ready', 'failed', 'cancelled', 'deleted'].includes(state)) this.#say('There is no transcript of this lesson.');
+    else if (step?.state === 'leased' && step.total_ms) {
+      this.#say(`The transcript is being written: ${Math.floor((100 * step.done_ms) / step.total_ms)} %.`);
+    } else this.#say('The transcript appears here when it is written.');
+  }
+
+  #say(text, again) {
+    let empty = this.box.querySelector('.empty');
+    if (!empty || this.box.children.length > 1) this.box.replaceChildren((empty = el('p', 'empty')));
+    if (empty.textContent !== text || again) empty.textContent = text;
+    if (!again) return;
+    const button = el('button', 'pill', 'Try again');
+    button.type = 'button';
+    button.addEventListener('click', again);
+    this.box.append(button);
   }
 
   #click(event) {
@@ -92,7 +128,7 @@ export class Transcript {
     if (!row || String(getSelection())) return;
     const cue = this.cues[row.dataset.n];
     const word = cue.words?.[event.target.closest('.w')?.dataset.w];
-    this.touched = 0;
+    this.#setFollowing(true);
     this.player.seek(seekTarget(word ? word.start_ms : cue.start_ms, cue.start_ms));
   }
 
@@ -104,17 +140,38 @@ export class Transcript {
     if (to !== undefined && this.rows[to]) {
       event.preventDefault();
       this.#handsOff();
-      row.tabIndex = -1;
-      this.rows[to].tabIndex = 0;
+      this.#stop(to);
       this.rows[to].focus({ preventScroll: false });
     } else if (event.key === 'Enter' || event.key === ' ') {
       event.preventDefault();
+      this.#setFollowing(true);
       this.player.seek(seekTarget(this.cues[at].start_ms, this.cues[at].start_ms));
+    } else if (event.key === 'PageDown' || event.key === 'PageUp') {
+      this.#handsOff();
     }
   }
 
   #handsOff() {
-    this.touched = performance.now();
+    this.#setFollowing(false);
+  }
+
+  #setFollowing(on) {
+    this.following = on;
+    this.#offer();
+  }
+
+  #followAgain() {
+    this.#setFollowing(true);
+    this.#update(true);
+  }
+
+  // The way back is there where there is something to go back to.
+  #offer() {
+    this.follow.hidden = this.following || this.box.hidden || !this.rows.length;
+  }
+
+  #ours() {
+    this.oursUntil = performance.now() + OURS_MS;
   }
 
   // The last cue that has begun; -1 before the first.
@@ -137,6 +194,7 @@ export class Transcript {
       this.rows[this.current]?.removeAttribute('aria-current');
       this.rows[at]?.classList.add('now');
       this.rows[at]?.setAttribute('aria-current', 'true');
+      if (this.following && !this.box.contains(document.activeElement)) this.#stop(at);
     }
     const spoken = this.cues[at]?.words?.findLastIndex((word) => word.start_ms <= ms && word.end_ms + 400 > ms) ?? -1;
     const word = spoken >= 0 ? this.rows[at].querySelector(`[data-w="${spoken}"]`) : null;
@@ -145,9 +203,8 @@ export class Transcript {
       word?.classList.add('now');
       this.word = word;
     }
-    const free = performance.now() - this.touched > HANDS_OFF_MS || !this.touched;
-    this.follow.hidden = free || this.box.hidden;
-    if (free && (at !== this.current || jump)) this.#show(this.rows[Math.max(at, 0)], jump);
+    this.#offer();
+    if (this.following && (at !== this.current || jump)) this.#show(this.rows[Math.max(at, 0)], jump);
     this.current = at;
   }
 
@@ -158,11 +215,12 @@ export class Transcript {
     const top = this.box.scrollTop + row.getBoundingClientRect().top - box.top - box.height * 0.3;
     const far = Math.abs(top - this.box.scrollTop) > box.height * 2;
     const still = jump || far || matchMedia('(prefers-reduced-motion: reduce)').matches;
+    this.#ours();
     this.box.scrollTo({ top, behavior: still ? 'instant' : 'smooth' });
   }
 
-  // Shows the list again after a search.
+  // Shows the list again after a search, where the playback is.
   returned() {
-    this.#update(true);
+    this.#followAgain();
   }
 }

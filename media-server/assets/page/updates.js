@@ -1,20 +1,67 @@
-// Listens to what happens to the lesson while it is being prepared, and has the page look again.
+// Listens to what happens to the lesson while it is being prepared, and has the page look again. Where no event
+// comes through (a proxy that holds them back, too many listeners), it looks by itself, less and less often.
 
 // States come as they are; looking again costs a request, so bursts are gathered.
 const GATHER_MS = 400;
+const FIRST_LOOK_MS = 4000;
+const LAST_LOOK_MS = 60_000;
 
-export function follow(lesson, refresh) {
-  let timer = null;
+export function follow({ lesson, over, refresh, heard }) {
+  let source = null;
+  let gathering = null;
+  let looking = null;
+  let wait = FIRST_LOOK_MS;
+
   const look = () => {
-    timer ??= setTimeout(async () => {
-      timer = null;
+    gathering ??= setTimeout(async () => {
       await refresh().catch(() => {});
-      if (['ready', 'failed', 'cancelled'].includes(lesson().state)) source.close();
+      gathering = null;
+      if (over()) return end();
+      // Refused or full, a source is closed for good; it may be let in by now.
+      if (source.readyState === EventSource.CLOSED) open();
+      later();
     }, GATHER_MS);
   };
-  const source = new EventSource(`${lesson().base}events`);
-  for (const kind of ['state', 'step', 'revision', 'transcript_ready', 'deleted']) source.addEventListener(kind, look);
-  source.addEventListener('progress', () => { if (!lesson().master) look(); });
+  const later = () => {
+    clearTimeout(looking);
+    looking = setTimeout(() => {
+      wait = Math.min(wait * 1.5, LAST_LOOK_MS);
+      if (document.hidden && source.readyState === EventSource.OPEN) later();
+      else look();
+    }, wait);
+  };
+  // Events come through: looking is only a net under them.
+  const alive = (event) => {
+    wait = LAST_LOOK_MS;
+    later();
+    try {
+      return JSON.parse(event.data).data;
+    } catch {
+      return null;
+    }
+  };
+  const open = () => {
+    source = new EventSource(`${lesson().base}events`);
+    for (const kind of ['state', 'revision', 'transcript_ready', 'deleted']) {
+      source.addEventListener(kind, (event) => { alive(event); look(); });
+    }
+    source.addEventListener('step', (event) => {
+      const data = alive(event);
+      if (data?.step) heard(data);
+      look();
+    });
+    source.addEventListener('progress', (event) => {
+      const data = alive(event);
+      if (data?.step) heard(data);
+    });
+  };
+  const end = () => {
+    clearTimeout(looking);
+    source.close();
+  };
+  open();
   // What happened before the stream was open.
-  source.addEventListener('open', look);
+  look();
+  document.addEventListener('visibilitychange', () => { if (!document.hidden && !over()) look(); });
+  window.addEventListener('online', () => { if (!over()) look(); });
 }

@@ -24,13 +24,57 @@ export function el(name, className, text) {
   return element;
 }
 
-// What stands over the picture while there is nothing to play; null takes it away.
+// Sets a text only where it changes: screen readers say what is set.
+export function say(id, text) {
+  const element = document.getElementById(id);
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// What stands over the picture while there is nothing to play, with a way out where there is one; null takes it away.
 export function showNotice(notice) {
   const box = document.getElementById('notice');
+  const again = document.getElementById('notice-again');
   box.hidden = !notice;
+  // What cannot be seen cannot be reached with keys either.
+  document.getElementById('controller').inert = Boolean(notice);
+  again.hidden = !notice?.again;
   if (!notice) return;
-  document.getElementById('notice-title').textContent = notice.title;
-  document.getElementById('notice-text').textContent = notice.text || '';
-  document.getElementById('notice-progress').hidden = notice.progress === undefined || notice.progress === null;
-  if (notice.progress) document.getElementById('notice-progress').value = notice.progress;
+  say('notice-title', notice.title);
+  say('notice-text', notice.text || '');
+  again.onclick = notice.again ?? null;
+}
+
+let counting = null;
+
+// One line at the top of the picture; null takes it away. With `seconds` they are counted down, with `act` there is
+// a button.
+export function showLine(text, { seconds, act, label } = {}) {
+  const button = document.getElementById('line-act');
+  clearInterval(counting);
+  document.getElementById('line').hidden = !text;
+  say('line-text', text ?? '');
+  button.hidden = !act;
+  button.onclick = act ?? null;
+  button.textContent = label ?? 'Try now';
+  // Beside the text and not in it: a screen reader would read each second.
+  const count = document.getElementById('line-count');
+  const until = performance.now() + (seconds ?? 0) * 1000;
+  const tick = () => {
+    const left = Math.ceil((until - performance.now()) / 1000);
+    count.textContent = seconds && left > 0 ? `${left} s` : '';
+  };
+  tick();
+  if (text && seconds) counting = setInterval(tick, 500);
+}
+
+// A question at the top of the picture, with one answer and a way to say no.
+export function showOffer(text, label, act) {
+  const box = document.getElementById('offer');
+  box.hidden = !text;
+  say('offer-text', text ?? '');
+  if (!text) return;
+  const take = document.getElementById('offer-take');
+  take.textContent = label;
+  take.onclick = act;
+  document.getElementById('offer-no').onclick = () => (box.hidden = true);
 }

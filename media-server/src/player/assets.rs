@@ -28,7 +28,7 @@ pub(super) struct Bundle {
 
 /// Our own scripts and style: small, and compressed when first asked for.
 pub(super) static PAGE: LazyLock<Bundle> = LazyLock::new(|| {
-    const FILES: [(&str, &str); 9] = [
+    const FILES: [(&str, &str); 10] = [
         ("app.js", include_str!("../../assets/page/app.js")),
         ("extras.js", include_str!("../../assets/page/extras.js")),
         ("keys.js", include_str!("../../assets/page/keys.js")),
@@ -38,6 +38,7 @@ pub(super) static PAGE: LazyLock<Bundle> = LazyLock::new(|| {
         ("transcript.js", include_str!("../../assets/page/transcript.js")),
         ("updates.js", include_str!("../../assets/page/updates.js")),
         ("view.js", include_str!("../../assets/page/view.js")),
+        ("waiting.js", include_str!("../../assets/page/waiting.js")),
     ];
     let compressed = |(name, text): (&'static str, &'static str)| Asset {
         name,

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use chalkstream_store::{Manifest, State as RecordingState, layout};
+use chalkstream_store::{JobView, Manifest, Progress, State as RecordingState, StepState, layout};
 use http::header;
 use serde::Serialize;
 
@@ -29,6 +29,12 @@ pub struct Lesson {
     pub master: Option<String>,
     /// What to say while there is nothing to play.
     pub notice: Option<Notice>,
+    /// How far each step is, while there is something left to do.
+    pub steps: Vec<Step>,
+    /// Whether there is a picture; `None` before it is known.
+    pub picture: Option<bool>,
+    /// Whether there is sound; `None` before it is known.
+    pub sound: Option<bool>,
     /// The storyboard's track, where there is one.
     pub storyboard: Option<&'static str>,
     /// The transcript, where there is one.
@@ -50,18 +56,42 @@ pub struct Notice {
     pub text: String,
 }
 
+/// One step, as in the event stream's `step` and `progress`.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub state: StepState,
+    /// Media time done, in ms, where it has told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done_ms: Option<u64>,
+    /// Media time to do, in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_ms: Option<u64>,
+}
+
 /// `/s/{session}/{recording}/lesson.json`.
 pub(super) async fn serve(
     State(app): State<App>,
     viewing: Viewing,
 ) -> Result<([(header::HeaderName, &'static str); 1], Json<Lesson>), Problem> {
-    Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(Lesson::of(&app, &viewing)?)))
+    Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(Lesson::now(&app, &viewing).await?)))
 }
 
 impl Lesson {
     /// The lesson of a session. A session keeps its revision; where a newer one is out, the answer is for the same
     /// session (same name, same end, same limits) at that one.
-    pub(super) fn of(app: &AppState, viewing: &Viewing) -> Result<Self, Problem> {
+    pub(super) async fn now(app: &AppState, viewing: &Viewing) -> Result<Self, Problem> {
+        // Redis away: the manifest still tells the state, only the live progress is missing.
+        let job = match viewing.manifest.state.is_terminal() {
+            true => None,
+            false => app.queue.job(&viewing.tenant, viewing.recording()).await.unwrap_or(None),
+        };
+        Self::of(app, viewing, job.as_ref())
+    }
+
+    fn of(app: &AppState, viewing: &Viewing, job: Option<&JobView>) -> Result<Self, Problem> {
         let newest = at_newest_revision(app, viewing)?;
         let manifest = &newest.manifest;
         let whole = newest.window().is_open();
@@ -76,6 +106,9 @@ impl Lesson {
             revision: newest.session.revision,
             master: playable.then(|| layout::master_relative(newest.session.revision)),
             notice: if playable { None } else { notice(manifest) },
+            steps: steps(manifest, job),
+            picture: manifest.media.as_ref().map(|media| media.has_video),
+            sound: manifest.media.as_ref().map(|media| media.has_audio),
             storyboard: (whole && has("storyboard.vtt")).then_some("storyboard.vtt"),
             transcript: has("transcript.json").then_some("transcript.json"),
             poster: (whole && has("poster")).then_some("poster.jpg"),
@@ -94,6 +127,25 @@ fn at_newest_revision(app: &AppState, viewing: &Viewing) -> Result<Viewing, Prob
         newest.token = newest.session.seal(&viewing.kid, &key.secret_bytes()?).into();
     }
     Ok(newest)
+}
+
+/// The live job's steps, or those of the manifest. A lesson without anything left to do tells those alone that
+/// failed: the page says what is missing.
+fn steps(manifest: &Manifest, job: Option<&JobView>) -> Vec<Step> {
+    let step = |name: &str, state: StepState, progress: Option<Progress>| Step {
+        name: name.to_owned(),
+        state,
+        done_ms: progress.map(|progress| progress.done_ms),
+        total_ms: progress.map(|progress| progress.total_ms),
+    };
+    let mut steps: Vec<Step> = match job {
+        Some(job) => job.steps.iter().map(|one| step(&one.name, one.state, one.progress)).collect(),
+        None => manifest.steps.iter().map(|(name, one)| step(name, one.state, None)).collect(),
+    };
+    if manifest.state.is_terminal() {
+        steps.retain(|step| step.state == StepState::Failed);
+    }
+    steps
 }
 
 fn title(manifest: &Manifest) -> String {
@@ -166,6 +218,23 @@ mod tests {
         assert_eq!(length(45 * 60_000), "45 min");
         assert_eq!(length(90 * 60_000), "1 h 30 min");
         assert_eq!(length(900), "1 s");
+    }
+
+    #[test]
+    fn steps_are_told_until_the_end_and_failures_after_it() {
+        let mut manifest = Manifest::new("t", layout::new_recording_id());
+        for (name, state) in [("inspect", "done"), ("transcribe", "failed")] {
+            let record = serde_json::from_value(serde_json::json!({ "state": state })).unwrap();
+            manifest.steps.insert(name.into(), record);
+        }
+        let told = |manifest: &Manifest| serde_json::to_value(steps(manifest, None)).unwrap();
+        manifest.state = RecordingState::Processing;
+        let both = serde_json::json!([
+            { "name": "inspect", "state": "done" }, { "name": "transcribe", "state": "failed" }
+        ]);
+        assert_eq!(told(&manifest), both);
+        manifest.state = RecordingState::Ready;
+        assert_eq!(told(&manifest), serde_json::json!([{ "name": "transcribe", "state": "failed" }]));
     }
 
     #[test]

@@ -17,7 +17,7 @@ const REFUSAL: &str = include_str!("../../assets/page/refusal.html");
 /// # Errors
 /// Where the page cannot be made.
 pub async fn page(app: &App, viewing: &Viewing) -> Result<Response, Problem> {
-    let lesson = Lesson::of(app, viewing)?;
+    let lesson = Lesson::now(app, viewing).await?;
     let facts = serde_json::to_string(&lesson).map_err(Problem::internal)?;
     let folder = crate::url::path_of(&app.public_url);
     let vendor = format!("{folder}/assets/{}", VENDOR.version);

@@ -1,0 +1,61 @@
+// The stage while a lesson is prepared: what is done, what is being done, and about how long it takes.
+import { el, say } from './view.js';
+
+// Steps in the order a person would tell them, with their share of the wait for something to watch.
+const STEPS = [
+  ['inspect', 'Looking at the file', 1],
+  ['sound', 'Sound', 3],
+  ['transcode', 'Picture', 20],
+  ['transcribe', 'Transcript', 0],
+  ['publish', 'Putting it together', 1],
+];
+// A guess of the time left needs this much of a past.
+const WATCHED_MS = 10_000;
+const WATCHED_SHARE = 0.03;
+
+const share = (step) =>
+  step.state === 'done' ? 1 : step.state === 'leased' && step.total_ms ? Math.min(step.done_ms / step.total_ms, 1) : 0;
+
+let first = null;
+let furthest = 0;
+
+export function show({ state, steps }) {
+  const box = document.getElementById('progress');
+  box.hidden = state !== 'processing' || !steps?.length;
+  if (box.hidden) return;
+  const known = STEPS.map(([name, label, weight]) => ({ label, weight, step: steps.find((s) => s.name === name) }))
+    .filter(({ step }) => step);
+  // Until the whole plan is known, a known step's share is that of the longest plan.
+  const planned = (known.at(-1)?.label === STEPS.at(-1)[1] ? known.map(({ weight }) => weight) : STEPS.map((s) => s[2]))
+    .reduce((sum, weight) => sum + weight, 0);
+  const done = known.reduce((sum, { step, weight }) => sum + share(step) * weight, 0);
+  // Never back: a step that is tried again is told in its own line.
+  furthest = Math.max(furthest, Math.min(done / planned, 1));
+  document.getElementById('progress-bar').value = furthest;
+  const left = timeLeft();
+  say('progress-text', `${Math.floor(furthest * 100)} %${left ? ` · ${left}` : ''}`);
+  document.getElementById('progress-steps').replaceChildren(...known.map(({ label, step }) => {
+    const item = el('li', step.state, label);
+    item.append(el('span', '', told(step)));
+    return item;
+  }));
+}
+
+function told(step) {
+  switch (step.state) {
+    case 'done': return 'done';
+    case 'failed': return 'not possible';
+    case 'leased': return step.total_ms ? `${Math.floor(share(step) * 100)} %` : 'at work';
+    case 'delayed': return 'trying again soon';
+    default: return 'waiting';
+  }
+}
+
+function timeLeft() {
+  const now = performance.now();
+  first ??= { now, at: furthest };
+  const [past, went] = [now - first.now, furthest - first.at];
+  if (past < WATCHED_MS || went < WATCHED_SHARE) return '';
+  const seconds = ((1 - furthest) * past) / went / 1000;
+  return seconds < 50 ? 'less than a minute left' : `about ${Math.round(seconds / 60)} min left`;
+}

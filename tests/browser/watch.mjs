@@ -1,7 +1,8 @@
 // Opens a watch link, plays, and says what a coach would see.
-//   { "url", "until_s"?: 10, "captions_at_s"?: number, "screenshot"?: path, "viewport"?, "color_scheme"?, "timeout_ms"?: 60000 }
-// Answers current_time, captions shown, transcript rows, the storyboard's tiles, the first level loaded, and every
-// error, refused and foreign request.
+//   { "url", "until_s"?: 10, "captions_at_s"?: number, "screenshot"?: path, "viewport"?, "color_scheme"?, "timeout_ms"?: 60000,
+//     "sound_only"?: true }
+// Answers current_time, captions shown, transcript rows, the storyboard's tiles, the first level loaded, with `sound_only` how
+// playback went on without the picture and then with it again, and every error, refused and foreign request.
 import { main, play, state, until, withPage } from './lib.mjs';
 
 await main((asked) =>
@@ -41,6 +42,23 @@ await main((asked) =>
       await page.mouse.move(5, 5);
       await page.screenshot({ path: asked.screenshot });
     }
-    return { ...past, address: new URL(page.url()).pathname.replace(/[^/]+$/, '…'), policy, started_ms, first_level, rows, captions, storyboard_tiles, following };
+    const sound_only = asked.sound_only ? await soundOnly(page, timeout) : null;
+    return { ...past, address: new URL(page.url()).pathname.replace(/[^/]+$/, '…'), policy, started_ms, first_level, rows, captions, storyboard_tiles, following, sound_only };
   }),
 );
+
+// Leaves the picture away and takes it back: the same second goes on, and only sound was loaded meanwhile.
+async function soundOnly(page, timeout) {
+  const at = () => page.evaluate(() => ({ time: document.getElementById('video').currentTime, width: document.getElementById('video').videoWidth, pressed: document.getElementById('sound-only').getAttribute('aria-pressed') }));
+  const plays = (what, pressed, from) => until(page, what, ([wanted, s]) =>
+    document.getElementById('sound-only').getAttribute('aria-pressed') === wanted && document.getElementById('video').currentTime > s, [pressed, from], timeout);
+  const before = await at();
+  await page.evaluate(() => performance.clearResourceTimings());
+  await page.click('#sound-only');
+  await plays('sound alone', 'true', before.time + 1);
+  const alone = await at();
+  const pictures_loaded = await page.evaluate(() => performance.getEntriesByType('resource').filter((entry) => /\/video\/.*\.m4s$/.test(entry.name)).length);
+  await page.click('#sound-only');
+  await plays('the picture again', 'false', alone.time + 1);
+  return { before, alone, after: await at(), pictures_loaded };
+}

@@ -91,7 +91,7 @@ function parsed() {
   toggle.setAttribute('aria-pressed', String(stream.soundOnly));
   $('sound-note').hidden = !stream.soundOnly;
   // Without a picture there is nothing that the controls would hide.
-  $('controller').toggleAttribute('noautohide', stream.still);
+  $('controller').setAttribute('autohide', stream.still ? '-1' : '3');
   if (!stream.still) return;
   video.removeAttribute('poster');
   if (lesson.poster) backdrop(lesson.base + lesson.poster);

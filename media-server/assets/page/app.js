@@ -111,7 +111,10 @@ function sound(alone) {
 function onPicture(tries = 0) {
   const url = document.body.dataset.chrome;
   import(tries ? `${url}?${tries}` : url).then(
-    () => (document.body.dataset.chromeReady = ''),
+    () => {
+      $('controller').fullscreenElement = $('stage');
+      document.body.dataset.chromeReady = '';
+    },
     () => setTimeout(onPicture, 4000, tries + 1),
   );
 }

@@ -149,6 +149,7 @@ export class Stream {
   // Tries now what was going to be tried later.
   retry() {
     clearTimeout(this.trying);
+    this.wake?.();
     if (!this.lost || this.stopped || !this.hls) return;
     if (this.hls.levels?.length) this.hls.startLoad(this.video.currentTime);
     else this.hls.loadSource(this.hls.url);
@@ -161,8 +162,11 @@ export class Stream {
         return await import(tries ? `${this.library}?${tries}` : this.library);
       } catch {
         const seconds = Math.min(2 ** (tries + 1), LONGEST_WAIT_S);
-        this.told.away(seconds);
-        await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+        this.#lost(seconds);
+        await new Promise((resolve) => {
+          this.wake = resolve;
+          this.trying = setTimeout(resolve, seconds * 1000);
+        });
       }
     }
   }

@@ -32,6 +32,6 @@ ENV GST_REGISTRY_UPDATE=no \
     CHALKSTREAM__WORKER__SCRATCH_PATH=/var/lib/chalkstream/scratch \
     CHALKSTREAM__SPEECH__MODEL_PATH=/var/lib/chalkstream/models \
     CHALKSTREAM__LOG__FORMAT=json
-HEALTHCHECK --interval=30s --timeout=20s --start-period=30s --retries=3 CMD ["chalkstream", "doctor"]
+HEALTHCHECK --interval=30s --timeout=20s --start-period=30s --retries=3 CMD ["chalkstream", "doctor", "--quick"]
 ENTRYPOINT ["chalkstream"]
 CMD ["worker"]

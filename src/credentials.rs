@@ -78,5 +78,12 @@ pub fn find(common: &Common, server: Option<String>, api_key: Option<String>) ->
             data.display()
         ))
     })?;
-    Ok((server.unwrap_or(left.server), api_key.unwrap_or(left.api_key)))
+    // A key goes to the server it was made for, and to no other.
+    let same = |given: &String| given.trim_end_matches('/') == left.server.trim_end_matches('/');
+    match (server, api_key) {
+        (Some(server), None) if !same(&server) => {
+            Err(Failure::usage(format!("no API key is known for {server}: give CHALKSTREAM_API_KEY")))
+        }
+        (server, api_key) => Ok((server.unwrap_or(left.server), api_key.unwrap_or(left.api_key))),
+    }
 }

@@ -14,7 +14,10 @@ pub const CREDENTIALS: &str = "credentials.toml";
 const SOCKET_PATH_BYTES: usize = 100;
 
 /// Settings, with what has to be handed to child processes for them to read the same.
-#[cfg_attr(not(all(feature = "server", feature = "worker")), expect(dead_code, reason = "`up` reads the rest"))]
+#[cfg_attr(
+    not(all(feature = "server", feature = "worker")),
+    expect(dead_code, reason = "`up` reads the rest")
+)]
 pub struct Place {
     /// The settings.
     pub settings: Settings,

@@ -19,7 +19,7 @@ pub(crate) struct Finding {
 /// S3 takes no smaller part, the last one aside, in bytes.
 const MIN_PART_BYTES: u64 = 5 << 20;
 /// S3 takes no larger part, in bytes.
-const MAX_PART_BYTES: u64 = 5 << 30;
+const MAX_PART_BYTES: u64 = 64 << 20;
 /// S3 takes no more parts in one object.
 const MAX_PARTS: u64 = 10_000;
 /// The presets x264 knows.
@@ -88,6 +88,12 @@ fn store(store: &Store, max_upload_bytes: u64, report: &mut Report) {
             report.at(!s3.bucket.is_empty(), Path::dotted("store.s3.bucket"), Some("store.kind"), || {
                 "is needed where store.kind is \"s3\"".into()
             });
+            report.at(
+                !s3.access_key_id.is_empty(),
+                Path::dotted("store.s3.access_key_id"),
+                Some("store.kind"),
+                || "is needed where store.kind is \"s3\"".into(),
+            );
             let parts = max_upload_bytes.div_ceil(s3.part_bytes.max(1));
             report.expect(parts <= MAX_PARTS, "store.s3.part_bytes", || {
                 format!(

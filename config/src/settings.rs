@@ -313,7 +313,7 @@ pub struct Speech {
     pub enabled: bool,
     /// Name of the model: `tiny.en`, `base`, …
     pub model: String,
-    /// Folder of the model files; empty means `$XDG_DATA_HOME/chalkstream/models`.
+    /// Folder of the model files; empty means `$CHALKSTREAM_MODELS`, else `chalkstream/models` in the user's cache folder.
     pub model_path: PathBuf,
     /// Language spoken (`en`), or `auto`.
     pub language: String,

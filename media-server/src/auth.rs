@@ -23,6 +23,8 @@ const AUTHORITY_MAX_AGE_S: u64 = 10;
 pub struct ApiCaller {
     /// The tenant the key speaks for.
     pub tenant: String,
+    /// The key's id.
+    pub key: String,
 }
 
 impl FromRequestParts<App> for ApiCaller {
@@ -39,7 +41,7 @@ impl FromRequestParts<App> for ApiCaller {
             .map(|(_, text)| text.trim())
             .ok_or_else(Problem::unauthorized)?;
         let key = app.authority.verify_api_key(text).ok_or_else(Problem::unauthorized)?;
-        Ok(Self { tenant: key.tenant })
+        Ok(Self { tenant: key.tenant, key: key.id })
     }
 }
 
@@ -86,14 +88,7 @@ impl Viewing {
         check_age(app)?;
         let verified = token::verify_session(text, &Ring(&app.authority), now_s())
             .and_then(|verified| {
-                let targets = [
-                    Target::Session(verified.claims.id.clone()),
-                    Target::Link(verified.claims.link.clone()),
-                    Target::Viewer(verified.claims.viewer.clone()),
-                    Target::Recording(verified.claims.recording.clone()),
-                    Target::Key(verified.kid.clone()),
-                ];
-                check_revoked(app, &verified.owner, &targets)?;
+                check_revoked(app, &verified.owner, &targets(&verified.claims, &verified.kid))?;
                 Ok(verified)
             })
             .map_err(|refused| count(app, refused))?;
@@ -105,6 +100,11 @@ impl Viewing {
             token: text.into(),
             manifest,
         })
+    }
+
+    /// All whose revocation ends this session.
+    pub fn targets(&self) -> Vec<Target> {
+        targets(&self.session, &self.kid).into()
     }
 
     /// The recording's id.
@@ -132,6 +132,16 @@ impl Viewing {
         let key = self.manifest.files.get(name)?;
         Some((key, self.manifest.objects.get(key)?))
     }
+}
+
+fn targets(session: &Session, kid: &str) -> [Target; 5] {
+    [
+        Target::Session(session.id.clone()),
+        Target::Link(session.link.clone()),
+        Target::Viewer(session.viewer.clone()),
+        Target::Recording(session.recording.clone()),
+        Target::Key(kid.to_owned()),
+    ]
 }
 
 /// Verifies a link's text, and reads its recording. The link's tenant is the one whose key signed it.

@@ -98,7 +98,7 @@ enum Command {
     #[command(subcommand)]
     Model(model::Model),
     /// What is missing, and how to get it.
-    Doctor,
+    Doctor(doctor::Doctor),
     /// Settings.
     #[command(subcommand)]
     Config(config::Config),
@@ -155,7 +155,7 @@ async fn run(cli: Cli) -> Outcome {
         Command::Rebuild => rebuild::run(common).await,
         #[cfg(feature = "worker")]
         Command::Model(command) => model::run(common, command).await,
-        Command::Doctor => doctor::run(common).await,
+        Command::Doctor(command) => doctor::run(common, &command).await,
         Command::Config(command) => config::run(common, &command),
         #[cfg(feature = "worker")]
         Command::Step => Ok(()),

@@ -60,9 +60,10 @@ pub async fn run(common: &Common, listen: Option<SocketAddr>) -> Outcome {
 
     supervised.start(Order::First, role("server", common, &place)?)?;
     supervised.start(Order::First, role("worker", common, &place)?)?;
-    output::note(&format!("serving at {}", url(&place.settings)));
     output::note(&format!("keys are in {}", data.join(CREDENTIALS).display()));
+    let announced = tokio::spawn(announce(address, url(&place.settings)));
     supervised.keep(&stop).await;
+    announced.abort();
     supervised.stop().await;
     Ok(())
 }
@@ -80,12 +81,30 @@ fn lock(data: &Path) -> Outcome<File> {
     }
 }
 
-/// The address itself, or with port 0 one that is free now.
+/// The address, or with port 0 one that is free now.
 fn free(address: SocketAddr) -> Outcome<SocketAddr> {
-    if address.port() != 0 {
-        return Ok(address);
+    let bound = std::net::TcpListener::bind(address).and_then(|listener| listener.local_addr());
+    bound.map_err(|error| Failure::failed("listen", format!("cannot listen on {address}: {error}")))
+}
+
+/// Says where it serves as soon as it does.
+async fn announce(listen: SocketAddr, url: String) {
+    let here = match listen.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv4() => format!("http://127.0.0.1:{}", listen.port()),
+        ip if ip.is_unspecified() => format!("http://[::1]:{}", listen.port()),
+        _ => format!("http://{listen}"),
+    };
+    let Ok(http) = reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().build() else {
+        return;
+    };
+    let ready = format!("{here}/readyz");
+    while !http.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Ok(std::net::TcpListener::bind(address)?.local_addr()?)
+    output::note(&format!("serving at {here}"));
+    if listen.ip().is_unspecified() && url != here {
+        output::note(&format!("links say {url}; server.public_url sets what viewers reach"));
+    }
 }
 
 /// Where viewers reach the server.

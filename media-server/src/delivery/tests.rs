@@ -239,6 +239,8 @@ async fn tokens_expire_and_are_taken_back_within_five_seconds() {
     let by_viewer = session(&server, json!({ "recording": one.id, "viewer": "gone" })).await;
     let by_recording = session(&server, json!({ "recording": two.id })).await;
     let kept = session(&server, json!({ "recording": one.id })).await;
+    let listening = get(&server, &format!("{by_viewer}events")).await;
+    assert_eq!(listening.status(), StatusCode::OK);
     for target in [json!({ "viewer": "gone" }), json!({ "recording": two.id })] {
         let answer = server.request(Method::POST, "/v1/revocations").json(&target).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::CREATED);
@@ -252,6 +254,7 @@ async fn tokens_expire_and_are_taken_back_within_five_seconds() {
         })
         .await;
     }
+    listening.bytes().await.expect("the open event stream ends");
     assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
     assert_eq!(get(&second, &format!("{kept}hls/2/master.m3u8")).await.status(), StatusCode::OK);
 

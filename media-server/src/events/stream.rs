@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use chalkstream_store::Event;
+use chalkstream_store::{Event, Target};
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
@@ -17,8 +17,10 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::problem::Problem;
 
-/// A stream is closed after this, so that whoever listens has to be let in again: a revoked session hears no more.
+/// A stream is closed after this, so that whoever listens has to be let in again: an expired session hears no more.
 const LIFE: Duration = Duration::from_secs(300);
+/// How often an open stream asks whether its right to listen was taken back.
+const ASK: Duration = Duration::from_secs(1);
 
 /// Whose events a stream carries.
 #[derive(Clone, Debug)]
@@ -30,6 +32,12 @@ pub enum Audience {
 }
 
 impl Audience {
+    fn tenant(&self) -> &str {
+        match self {
+            Audience::Tenant(tenant) | Audience::Recording(tenant, _) => tenant,
+        }
+    }
+
     fn hears(&self, event: &Event) -> bool {
         match self {
             Audience::Tenant(tenant) => event.tenant == *tenant,
@@ -52,6 +60,8 @@ pub fn last_event_id(headers: &HeaderMap) -> Option<String> {
 struct Feed {
     app: App,
     audience: Audience,
+    /// Those whose revocation ends the stream.
+    targets: Vec<Target>,
     /// Read from Redis up to here; `None` for a stream that starts now.
     behind: Option<String>,
     waiting: VecDeque<Arc<Event>>,
@@ -71,11 +81,16 @@ impl Drop for OpenGauge {
     }
 }
 
-/// Answers with the stream of `audience`, from `after` on.
+/// Answers with the stream of `audience`, from `after` on, until one of `targets` is revoked.
 ///
 /// # Errors
 /// 503 where too many streams are open.
-pub fn answer(app: &App, audience: Audience, after: Option<String>) -> Result<Response, Problem> {
+pub fn answer(
+    app: &App,
+    audience: Audience,
+    targets: Vec<Target>,
+    after: Option<String>,
+) -> Result<Response, Problem> {
     let permit = Arc::clone(&app.event_streams).try_acquire_owned().map_err(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", "Too many event streams are open.")
             .retry_after_s(10)
@@ -89,16 +104,19 @@ pub fn answer(app: &App, audience: Audience, after: Option<String>) -> Result<Re
         behind: after,
         waiting: VecDeque::new(),
         audience,
+        targets,
         _permit: permit,
         _open: OpenGauge(app.clone()),
         app: app.clone(),
     };
     // Fused: the response may be polled once more after the end.
     let messages = futures_util::StreamExt::fuse(stream::unfold(feed, |mut feed| async move {
-        let (shutdown, until) = (feed.app.shutdown.clone(), feed.until);
+        let (app, until) = (Arc::clone(&feed.app), feed.until);
+        let (tenant, targets) = (feed.audience.tenant().to_owned(), feed.targets.clone());
         let event = tokio::select! {
-            () = shutdown.cancelled() => None,
+            () = app.shutdown.cancelled() => None,
             () = tokio::time::sleep_until(until) => None,
+            () = revoked(&app, &tenant, &targets) => None,
             event = feed.next() => event,
         }?;
         Some((Ok::<_, Infallible>(message(&event)), feed))
@@ -109,6 +127,13 @@ pub fn answer(app: &App, audience: Audience, after: Option<String>) -> Result<Re
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// Returns when one of `targets` is revoked.
+async fn revoked(app: &App, tenant: &str, targets: &[Target]) {
+    while !app.authority.any_revoked(tenant, targets) {
+        tokio::time::sleep(ASK).await;
+    }
 }
 
 impl Feed {

@@ -21,7 +21,7 @@ pub(super) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let audience = Audience::Recording(viewing.tenant.clone(), viewing.recording().to_owned());
-    answer(&app, audience, last_event_id(&headers))
+    answer(&app, audience, viewing.targets(), last_event_id(&headers))
 }
 
 /// `/s/{session}/{recording}/{file}`: poster, storyboard, transcript, captions.

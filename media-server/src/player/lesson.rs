@@ -177,7 +177,7 @@ fn length(duration_ms: u64) -> String {
 }
 
 fn placeholder(manifest: &Manifest) -> Option<String> {
-    let uri = manifest.steps.get("stills")?.result.as_ref()?.get("placeholder")?.as_str()?;
+    let uri = manifest.steps.get("stills")?.result.as_ref()?.pointer("/report/placeholder")?.as_str()?;
     let plain = uri.bytes().all(|b| b.is_ascii_alphanumeric() || b":/;,+=".contains(&b));
     (uri.starts_with("data:image/") && uri.len() <= 16_384 && plain).then(|| uri.into())
 }
@@ -242,7 +242,8 @@ mod tests {
         let mut manifest = Manifest::new("t", layout::new_recording_id());
         assert_eq!(placeholder(&manifest), None);
         let mut step = |uri: &str| {
-            let record = serde_json::json!({ "state": "done", "result": { "placeholder": uri } });
+            let record =
+                serde_json::json!({ "state": "done", "result": { "report": { "placeholder": uri } } });
             manifest.steps.insert("stills".into(), serde_json::from_value(record).unwrap());
             placeholder(&manifest)
         };

@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
+use chalkstream_store::Target;
 use http::HeaderMap;
 
 use super::routes::current;
@@ -20,7 +21,8 @@ pub async fn recording_events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     current(&app, &caller.tenant, &id).await?;
-    answer(&app, Audience::Recording(caller.tenant, id), last_event_id(&headers))
+    let audience = Audience::Recording(caller.tenant, id);
+    answer(&app, audience, vec![Target::Key(caller.key)], last_event_id(&headers))
 }
 
 /// All events of the tenant, as they happen. `Last-Event-ID` goes on from there.
@@ -31,5 +33,5 @@ pub async fn tenant_events(
     caller: ApiCaller,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    answer(&app, Audience::Tenant(caller.tenant), last_event_id(&headers))
+    answer(&app, Audience::Tenant(caller.tenant), vec![Target::Key(caller.key)], last_event_id(&headers))
 }

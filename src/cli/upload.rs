@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Client, Common};
-use crate::api::Api;
+use crate::api::{self, Api};
 use crate::exit::{Failure, Outcome};
 use crate::progress::{Shown, Unit};
 use crate::{output, tus};
@@ -56,10 +57,7 @@ pub async fn run(common: &Common, command: Upload) -> Outcome {
         false => api.get(&format!("/v1/recordings/{id}")).await?,
     };
     let link = api
-        .json(
-            api.request(reqwest::Method::POST, "/v1/links")
-                .json(&json!({ "recording": id, "viewer": "operator" })),
-        )
+        .json(api.request(Method::POST, "/v1/links").json(&json!({ "recording": id, "viewer": "operator" })))
         .await
         .unwrap_or_default();
     if common.json {
@@ -83,9 +81,15 @@ async fn follow(api: &Api, id: &str, shown: &Shown) -> Outcome<Value> {
     let mut told: Vec<(String, String)> = Vec::new();
     loop {
         ticks.tick().await;
-        let recording = match api.get(&format!("/v1/recordings/{id}")).await {
+        let asked = api.request(Method::GET, &format!("/v1/recordings/{id}")).send().await;
+        let refused = asked.as_ref().is_ok_and(|answer| answer.status().is_client_error());
+        let read = async {
+            let answer = api::expect(asked.map_err(api::unreachable)?).await?;
+            answer.json::<Value>().await.map_err(api::unreachable)
+        };
+        let recording = match read.await {
             Ok(recording) => recording,
-            Err(failure) if last_answer.elapsed() > PATIENCE => return Err(failure),
+            Err(failure) if refused || last_answer.elapsed() > PATIENCE => return Err(failure),
             // A server that restarts loses nothing.
             Err(_) => continue,
         };

@@ -4,9 +4,9 @@ mod child;
 mod keys;
 mod supervise;
 
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,6 +37,12 @@ pub async fn run(common: &Common, listen: Option<SocketAddr>) -> Outcome {
 
     let mut place = place::of_data(common, &data)?;
     logs::begin(&place.settings.log);
+    // Keys and lessons lie in them: their owner's alone, also where the folder above them is open to all.
+    for (_, folder) in place.added.iter().filter(|(name, _)| name.ends_with("_path") || name == "store.path")
+    {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        std::fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+    }
     let address = free(listen.unwrap_or(place.settings.server.listen))?;
     place.settings.server.listen = address;
     place.added.push(("server.listen".into(), address.to_string()));

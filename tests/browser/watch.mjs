@@ -39,7 +39,11 @@ await main((asked) =>
       [...document.getElementById('video').textTracks].find((track) => track.label === 'thumbnails')?.cues?.length ?? 0);
     const following = await page.evaluate(() => document.querySelector('#lines .cue.now')?.innerText ?? null);
     if (asked.screenshot) {
-      await page.mouse.move(5, 5);
+      // With the controls shown; the browser's own caption box slides for 0.2 s and cannot be asked whether it is done.
+      const box = await page.locator('#video').boundingBox();
+      await page.mouse.move(box.x + box.width / 2, box.y + box.height / 3);
+      await until(page, 'the controls', () => !document.querySelector('media-controller').hasAttribute('userinactive'), null, timeout);
+      await page.waitForTimeout(400);
       await page.screenshot({ path: asked.screenshot });
     }
     const sound_only = asked.sound_only ? await soundOnly(page, timeout) : null;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -83,7 +84,11 @@ pub async fn process(
 
 fn open(file: &Path) -> Result<File, ProcessError> {
     let name = file.display();
-    let opened = File::open(file)
+    // Not waiting for whoever writes to a pipe.
+    let opened = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(file)
         .map_err(|error| ProcessError::Usage(format!("{name} cannot be opened: {error}.")))?;
     match opened.metadata() {
         Ok(facts) if facts.is_file() => Ok(opened),

@@ -100,6 +100,28 @@ pub fn plan_media(text: &str, key: &str, window: Window) -> Plan {
     plan
 }
 
+/// A WebVTT text with only the cues that lie wholly inside the window.
+pub fn captions_within(text: &str, window: Window) -> String {
+    let inside = |block: &&str| {
+        let Some(timing) = block.lines().find(|line| line.contains("-->")) else { return true };
+        let (start, end) = timing.split_once("-->").unwrap_or_default();
+        let end = end.split_whitespace().next().unwrap_or_default();
+        let (Some(start), Some(end)) = (clock_ms(start.trim()), clock_ms(end)) else { return false };
+        window.start_ms.is_none_or(|from| start >= from) && window.end_ms.is_none_or(|to| end <= to)
+    };
+    text.split("\n\n").filter(inside).collect::<Vec<_>>().join("\n\n")
+}
+
+/// `[hh:]mm:ss.ttt` in milliseconds.
+fn clock_ms(text: &str) -> Option<u64> {
+    let (clock, ms) = text.split_once('.')?;
+    let mut seconds = 0;
+    for part in clock.split(':') {
+        seconds = seconds * 60 + part.parse::<u64>().ok()?;
+    }
+    Some(seconds * 1000 + ms.parse::<u64>().ok()?)
+}
+
 /// The same multivariant playlist with every URI as an absolute path under `base`, which ends in a slash.
 pub fn with_absolute_uris(text: &str, key: &str, base: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
@@ -220,6 +242,19 @@ mod tests {
         #EXT-X-STREAM-INF:BANDWIDTH=900000,AUDIO=\"a96\"\n../video/7/v480/index.m3u8\n\
         #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=50000,URI=\"../iframes/7/v240/index.m3u8\"\n";
     const KEY: &str = "hls/1/master.m3u8";
+
+    #[test]
+    fn a_window_leaves_the_captions_inside_it() {
+        let cue =
+            |from: &str, to: &str, said: &str| format!("{from} --> {to} line:90%\n{said}\nand more\n\n");
+        let text = String::from("WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n\n")
+            + &cue("00:00:00.500", "00:00:01.000", "before")
+            + &cue("00:01.000", "00:00:01.900", "inside")
+            + &cue("00:00:01.950", "00:00:02.100", "over the end");
+        let left = captions_within(&text, Window { start_ms: Some(1000), end_ms: Some(2000) });
+        assert!(left.starts_with("WEBVTT\nX-TIMESTAMP-MAP=") && left.contains("inside\nand more"), "{left}");
+        assert!(!left.contains("before") && !left.contains("over the end"), "{left}");
+    }
 
     #[test]
     fn without_a_cap_everything_stays() {

@@ -56,7 +56,21 @@ async fn serve(
     }
     let facts = viewing.manifest.objects.get(&key).ok_or_else(Problem::forbidden)?;
     let place = (viewing.tenant.as_str(), viewing.recording(), key.as_str());
+    if key.ends_with(".vtt") && !viewing.window().is_open() {
+        return captions(&app, &viewing, &key).await;
+    }
     object_response(&app, place, facts, &method, &headers, Keep::Immutable).await
+}
+
+/// A segment of captions for a session with a window: it holds a minute of words, and only those inside are given.
+async fn captions(app: &AppState, viewing: &Viewing, key: &str) -> Result<Response, Problem> {
+    let body = app.store.get(&layout::object_key(&viewing.tenant, viewing.recording(), key)).await?;
+    let text = hls::captions_within(&String::from_utf8_lossy(&body), viewing.window());
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/vtt; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+    ];
+    Ok((headers, text).into_response())
 }
 
 /// The multivariant playlist of a session, for a player that was given a link: with absolute paths.

@@ -20,6 +20,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::keys::split_api_key;
+use crate::objects::{all_keys, in_time};
 use crate::redis_link::{self, ANSWER, Again, Link};
 use crate::{ApiKey, Error, Kind, NewApiKey, Result, Revocation, SigningKey, Store, Target, Tenant, layout};
 use snapshot::{Record, Snapshot};
@@ -28,8 +29,9 @@ use snapshot::{Record, Snapshot};
 const POLL: Duration = Duration::from_secs(1);
 /// How often storage is listed.
 const LIST: Duration = Duration::from_secs(3);
-/// A listing that takes longer is begun anew, so that storage that is back is noticed at once.
-const LIST_LIMIT: Duration = Duration::from_secs(4);
+/// Time for storage to give a page of a listing, or an object: after more it is begun anew, so that storage that is
+/// back is noticed at once.
+const ANSWER_LIMIT: Duration = Duration::from_secs(4);
 /// Time for Redis to tell of changes: less than what would delay a listing.
 const POLL_LIMIT: Duration = Duration::from_millis(500);
 /// Objects read at once.
@@ -83,15 +85,14 @@ impl Authority {
             if !changed && self.age() + POLL < LIST {
                 continue;
             }
-            match tokio::time::timeout(LIST_LIMIT, self.refresh()).await {
-                Ok(Ok(())) => {
+            match self.refresh_within(ANSWER_LIMIT).await {
+                Ok(()) => {
                     told = now.or(told);
                     failing = false;
                 }
-                failed => {
+                Err(error) => {
                     if !failing {
-                        let kind =
-                            failed.map_or("unavailable", |f| f.err().map_or("none", |e| e.kind.as_str()));
+                        let kind = error.kind.as_str();
                         tracing::warn!(kind, "keys and revocations cannot be read from storage: {kind}");
                     }
                     failing = true;
@@ -123,17 +124,26 @@ impl Authority {
 
     /// Reads what is new in storage now, and drops what is gone from it.
     pub async fn refresh(&self) -> Result<()> {
+        self.refresh_within(Duration::MAX).await
+    }
+
+    /// The same, where storage answers each question within `limit`.
+    async fn refresh_within(&self, limit: Duration) -> Result<()> {
         let begun = Instant::now();
         let prefixes = [layout::tenants_prefix(), layout::keys_prefix(), layout::revocations_prefix()];
         let [tenants, keys, revocations] = &prefixes;
-        let listed = tokio::try_join!(self.list(tenants), self.list(keys), self.list(revocations))?;
+        let list = |prefix| all_keys(&self.shared.store, prefix, limit);
+        let listed = tokio::try_join!(list(tenants), list(keys), list(revocations))?;
         let listed: Vec<String> = [listed.0, listed.1, listed.2].concat();
 
         // An object under `_system` is never changed, so only new ones are read.
         let before = self.copy();
         let unknown: Vec<String> = listed.iter().filter(|key| !before.knows(key)).cloned().collect();
-        let read: Vec<(String, Option<Record>)> =
-            stream::iter(unknown).map(|key| self.read(key)).buffer_unordered(READS).try_collect().await?;
+        let read: Vec<(String, Option<Record>)> = stream::iter(unknown)
+            .map(|key| in_time(limit, self.read(key)))
+            .buffer_unordered(READS)
+            .try_collect()
+            .await?;
         let read = read.into_iter().filter_map(|(key, record)| Some((key, record?)));
 
         let mut copy = self.shared.copy.write().unwrap_or_else(PoisonError::into_inner);
@@ -142,11 +152,6 @@ impl Authority {
         }
         *self.shared.fresh.lock().unwrap_or_else(PoisonError::into_inner) = begun;
         Ok(())
-    }
-
-    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
-        let listed = self.shared.store.list(prefix, None, usize::MAX).await?;
-        Ok(listed.into_iter().map(|object| object.key).collect())
     }
 
     async fn read(&self, key: String) -> Result<(String, Option<Record>)> {
@@ -322,21 +327,5 @@ impl Authority {
             .collect();
         found.sort_by_key(|revocation| std::cmp::Reverse(revocation.at));
         found
-    }
-
-    /// Removes revocations whose `until` is more than an hour past; answers how many. For the sweeper.
-    pub async fn forget_old_revocations(&self) -> Result<u64> {
-        let before = Timestamp::now().as_second() - 3600;
-        let copy = self.copy();
-        let old = copy.records().filter_map(|record| match record {
-            Record::Revocation(r) if r.until.is_some_and(|until| until.as_second() < before) => Some(r.key()),
-            _ => None,
-        });
-        let mut removed = 0;
-        for key in old {
-            self.shared.store.delete(&key).await?;
-            removed += 1;
-        }
-        Ok(removed)
     }
 }

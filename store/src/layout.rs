@@ -171,6 +171,11 @@ pub fn revocation_key(digest: &str, until_ms: Option<i64>) -> String {
     }
 }
 
+/// When a revocation can be forgotten, by its key; `None` for never.
+pub(crate) fn revocation_until_ms(key: &str) -> Option<i64> {
+    key.strip_suffix(".json")?.rsplit_once('.')?.1.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

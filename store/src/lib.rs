@@ -37,5 +37,5 @@ pub use queue::{
 pub use recording::{
     Failure, Manifest, MediaFacts, Revision, SourceFacts, State, StepRecord, read_manifest, write_manifest,
 };
-pub use revocations::{Revocation, Target};
+pub use revocations::{Revocation, Target, forget_old_revocations};
 pub use tenants::Tenant;

@@ -1,8 +1,10 @@
 //! Makes what Redis lost again from what storage holds. Keys and revocations need nothing here:
 //! [`Authority`](crate::Authority) reads them from storage itself, and before a server answers anything.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::queue::{JobSpec, JobView, Queue, StepState};
-use crate::{Error, Kind, Manifest, Pending, Result, Store, layout, pending, read_manifest};
+use crate::{Error, Kind, Manifest, Pending, Result, StepRecord, Store, layout, pending, read_manifest};
 
 /// A job that is over keeps its marker this long before it counts as forgotten by whoever ended it, in ms.
 const RECORDING_TAKES_MS: u64 = 30_000;
@@ -129,9 +131,7 @@ async fn restore(
         return queue.submit(&job).await.map(|submitted| submitted.created);
     };
     if again {
-        manifest.steps.values_mut().filter(|step| step.state == StepState::Failed).for_each(|step| {
-            step.state = StepState::Waiting;
-        });
+        begin_anew(&mut manifest.steps);
     }
     if !manifest.steps.is_empty() {
         job.steps = from_manifest(&manifest).steps;
@@ -141,6 +141,30 @@ async fn restore(
         .restore(&job, &manifest.steps, manifest.fence, created_at_ms)
         .await
         .map(|submitted| submitted.created)
+}
+
+/// Sets back every step that has no result, and with them those that went on without one, as the queue's own retry
+/// does.
+fn begin_anew(steps: &mut BTreeMap<String, StepRecord>) {
+    let unfinished = steps.iter().filter(|(_, step)| step.state != StepState::Done);
+    let mut anew: BTreeSet<String> = unfinished.map(|(name, _)| name.clone()).collect();
+    loop {
+        let reached = |step: &StepRecord| step.needs.iter().any(|need| anew.contains(need));
+        let more: Vec<String> = steps
+            .iter()
+            .filter(|(name, step)| !anew.contains(*name) && reached(step))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if more.is_empty() {
+            break;
+        }
+        anew.extend(more);
+    }
+    for (_, step) in steps.iter_mut().filter(|(name, _)| anew.contains(*name)) {
+        step.state = StepState::Waiting;
+        step.result = None;
+        step.failure = None;
+    }
 }
 
 fn from_manifest(manifest: &Manifest) -> JobSpec {

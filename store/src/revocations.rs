@@ -1,7 +1,12 @@
 //! Revocations: one object each under `_system/revocations/`, so they survive a loss of Redis.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::objects::all_keys;
+use crate::{Result, Store, layout};
 
 /// What is no longer to be let in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -70,8 +75,21 @@ impl Revocation {
     /// The object it is kept in.
     pub(crate) fn key(&self) -> String {
         let until_ms = self.until.map(|at| at.as_millisecond());
-        crate::layout::revocation_key(&self.target.digest(&self.tenant), until_ms)
+        layout::revocation_key(&self.target.digest(&self.tenant), until_ms)
     }
+}
+
+/// Removes revocations whose `until` is more than an hour past; answers how many. For the sweeper.
+pub async fn forget_old_revocations(store: &Store) -> Result<u64> {
+    let before_ms = Timestamp::now().as_millisecond() - 3_600_000;
+    let mut removed = 0;
+    for key in all_keys(store, &layout::revocations_prefix(), Duration::MAX).await? {
+        if layout::revocation_until_ms(&key).is_some_and(|until_ms| until_ms < before_ms) {
+            store.delete(&key).await?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Why a step did not succeed: what happened, whose fault it is, and whether trying again may help.
 
 use std::fmt;
+use std::io;
 
 use chalkstream_pipeline::Fault;
 use chalkstream_store::Retry;
@@ -81,14 +82,22 @@ impl StepFailure {
         Self::of(Cause::Ours, detail)
     }
 
+    /// A file operation of ours failed: a full disk passes when someone makes room.
+    pub fn file(error: io::Error) -> Self {
+        let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        Self::of(if full { Cause::Storage } else { Cause::Ours }, error)
+    }
+
     /// Whether trying again may help.
     ///
     /// An input's fault never passes. A crash, a hang or an error of the step's own is tried once more: it may have
-    /// been the machine. What storage or we did may pass, so it is tried until attempts run out.
+    /// been the machine. What we did may pass, so it is tried until attempts run out; an outage of storage does, and
+    /// may take days without costing a lesson.
     pub fn retry(&self) -> Retry {
         match (self.fault, self.cause) {
             (Fault::Input | Fault::Dependency, _) | (_, Cause::Cancelled | Cause::Sandbox) => Retry::Never,
-            (_, Cause::Storage | Cause::Ours) => Retry::Backoff,
+            (_, Cause::Storage) => Retry::Uncounted,
+            (_, Cause::Ours) => Retry::Backoff,
             _ => Retry::Once,
         }
     }
@@ -129,7 +138,8 @@ mod tests {
         for (cause, retry) in [
             (Cause::Crashed, Retry::Once),
             (Cause::Stalled, Retry::Once),
-            (Cause::Storage, Retry::Backoff),
+            (Cause::Ours, Retry::Backoff),
+            (Cause::Storage, Retry::Uncounted),
             (Cause::Sandbox, Retry::Never),
         ] {
             assert_eq!(StepFailure::of(cause, "").retry(), retry, "{cause:?}");

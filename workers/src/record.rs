@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use chalkstream_pipeline::media::MediaInfo;
 use chalkstream_pipeline::speech::TranscriptReport;
 use chalkstream_pipeline::stills::StillsReport;
-use chalkstream_store::{Fault, JobState, JobView, Manifest, MediaFacts, Revision, State, StepState};
+use chalkstream_store::{
+    Fault, JobState, JobView, Manifest, MediaFacts, Revision, State, StepState, layout as keys,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::StepFailure;
@@ -26,7 +28,8 @@ pub struct Published {
 pub fn apply(manifest: &mut Manifest, job: &JobView) -> Result<(), StepFailure> {
     manifest.apply(job);
     let results = results(job)?;
-    manifest.objects.retain(|key, _| key.starts_with("source/"));
+    // Sessions on an earlier revision go on, also while a step is tried again and that revision's result is gone.
+    manifest.objects.retain(|key, _| key.starts_with("source/") || is_master(key));
     for result in results.values() {
         manifest.objects.extend(result.objects.clone());
     }
@@ -36,7 +39,10 @@ pub fn apply(manifest: &mut Manifest, job: &JobView) -> Result<(), StepFailure> 
     manifest.media = report::<MediaInfo>(&results, planner::INSPECT)?.map(|media| facts(&media));
     for step in [planner::PUBLISH, planner::FINISH] {
         if let Some(published) = report::<Published>(&results, step)? {
-            manifest.revision = Some(published.revision);
+            let out = manifest.revision.as_ref().map_or(0, |revision| revision.id);
+            if published.revision.id >= out {
+                manifest.revision = Some(published.revision);
+            }
         }
     }
     manifest.playable_with.clear();
@@ -80,6 +86,12 @@ pub fn lost_to_its_input(job: &JobView) -> bool {
 /// The fences of all attempts whose objects a manifest names.
 pub fn fences(manifest: &Manifest) -> BTreeSet<u64> {
     manifest.objects.keys().filter_map(|key| layout::fence_of(key)).collect()
+}
+
+/// Whether a key is a revision's multivariant playlist.
+fn is_master(key: &str) -> bool {
+    let revision = key.strip_prefix("hls/").and_then(|rest| rest.split_once('/')?.0.parse().ok());
+    revision.is_some_and(|revision| key == keys::master_relative(revision))
 }
 
 fn state(job: &JobView) -> State {
@@ -252,6 +264,24 @@ mod tests {
             assert_eq!(manifest.objects.contains_key("work/2/speech.wav"), kept);
             assert_eq!(manifest.failed_optional.len(), 1);
         }
+    }
+
+    #[test]
+    fn a_revision_stays_out_while_a_step_is_tried_again() {
+        let mut manifest = manifest();
+        let steps = |finish: StepView| {
+            vec![
+                done(planner::INSPECT, 1, media(), &[]),
+                done(planner::PUBLISH, 5, published(1), &["hls/1/master.m3u8"]),
+                finish,
+            ]
+        };
+        let finished = done(planner::FINISH, 6, published(2), &["hls/2/master.m3u8"]);
+        apply(&mut manifest, &job(JobState::Done, steps(finished))).unwrap();
+        apply(&mut manifest, &job(JobState::Running, steps(waiting(planner::FINISH)))).unwrap();
+        assert_eq!(manifest.revision.as_ref().unwrap().id, 2);
+        let names: Vec<_> = manifest.objects.keys().map(String::as_str).collect();
+        assert_eq!(names, ["hls/1/master.m3u8", "hls/2/master.m3u8", "source/original.wav"]);
     }
 
     #[test]

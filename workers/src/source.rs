@@ -10,7 +10,7 @@ use chalkstream_store::Store;
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 
-use crate::failure::StepFailure;
+use crate::failure::{Cause, StepFailure};
 use crate::runner::Source;
 use crate::runner::ranges::RangeReader;
 use crate::sink::storage;
@@ -20,7 +20,10 @@ pub async fn open(store: &Store, key: &str) -> Result<Source, StepFailure> {
     if let Some(path) = store.local_path(key) {
         let opened =
             tokio::task::spawn_blocking(move || File::open(path)).await.map_err(StepFailure::ours)?;
-        return opened.map(Source::File).map_err(StepFailure::ours);
+        return opened.map(Source::File).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => StepFailure::ours(error),
+            _ => StepFailure::of(Cause::Storage, error),
+        });
     }
     let size_bytes = store.head(key).await.map_err(storage)?;
     let reader = Arc::new(Stored { store: store.clone(), key: key.to_owned() });

@@ -27,8 +27,9 @@ const TMP: &str = ".tmp";
 const CHUNK: usize = 256 << 10;
 /// As with S3's default part size, so that uploads behave alike on both.
 const PART_BYTES: u64 = 8 << 20;
-/// Temporary files of a process that stopped are removed when the folder is opened after this time.
-const TMP_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Leftovers of a process that stopped, and of uploads that nobody goes on with, are kept this long: twice as long as
+/// an upload that stands still.
+const LEFTOVERS_KEPT: Duration = Duration::from_secs(48 * 3600);
 
 /// Objects as files in a folder.
 #[derive(Clone)]
@@ -47,7 +48,7 @@ impl FsObjects {
             .blocking(|store| {
                 std::fs::create_dir_all(store.root.join(TMP))
                     .map_err(|e| Error::io("cannot make the folder", e))?;
-                store.sweep_tmp();
+                store.sweep(LEFTOVERS_KEPT);
                 Ok(())
             })
             .await?;
@@ -84,8 +85,7 @@ impl FsObjects {
             let folder = target.parent().unwrap_or(&self.root);
             // A delete may remove the folder between its making and the rename: then it is made again.
             for _ in 0..20 {
-                self.make_folder(folder)?;
-                match std::fs::rename(tmp, target) {
+                match self.make_folder(folder).and_then(|()| std::fs::rename(tmp, target)) {
                     Ok(()) => return File::open(folder)?.sync_all(),
                     Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                     Err(e) => return Err(e),
@@ -117,16 +117,26 @@ impl FsObjects {
         Ok(())
     }
 
-    fn sweep_tmp(&self) {
+    /// Removes temporary files and parts of uploads that nothing was added to for `kept`; answers how many.
+    fn sweep(&self, kept: Duration) -> u64 {
         let now = SystemTime::now();
-        let entries = std::fs::read_dir(self.root.join(TMP)).into_iter().flatten().flatten();
-        for entry in entries {
-            let old =
-                entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| now.duration_since(at).ok());
-            if old.is_some_and(|age| age > TMP_KEPT) {
-                let _ = std::fs::remove_file(entry.path());
+        let mut removed = 0;
+        for folder in [TMP, fs_parts::FOLDER] {
+            for entry in std::fs::read_dir(self.root.join(folder)).into_iter().flatten().flatten() {
+                let Ok(facts) = entry.metadata() else { continue };
+                let age = facts.modified().ok().and_then(|at| now.duration_since(at).ok());
+                if age.is_none_or(|age| age <= kept) {
+                    continue;
+                }
+                let gone = if facts.is_dir() {
+                    std::fs::remove_dir_all(entry.path())
+                } else {
+                    std::fs::remove_file(entry.path())
+                };
+                removed += u64::from(gone.is_ok());
             }
         }
+        removed
     }
 }
 
@@ -311,11 +321,38 @@ impl Objects for FsObjects {
         self.path(key).ok()
     }
 
+    async fn sweep_leftovers(&self) -> Result<u64> {
+        self.blocking(|store| Ok(store.sweep(LEFTOVERS_KEPT))).await
+    }
+
     async fn probe(&self) -> Result<()> {
         self.blocking(|store| match std::fs::metadata(store.root.join(TMP)) {
             Ok(facts) if facts.is_dir() => Ok(()),
             _ => Err(Error::new(Kind::Unavailable, "the storage folder is not there")),
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn leftovers_go_when_they_are_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FsObjects::open(folder.path()).await.unwrap();
+        let (old, fresh) =
+            (store.create_multipart("t/r/a").await.unwrap(), store.create_multipart("t/r/b").await.unwrap());
+        let old = folder.path().join(fs_parts::FOLDER).join(old);
+        let (_, tmp) = store.tmp().unwrap();
+        let long_ago = SystemTime::now() - LEFTOVERS_KEPT - Duration::from_secs(60);
+        for path in [&old, &tmp] {
+            File::open(path).unwrap().set_modified(long_ago).unwrap();
+        }
+        assert_eq!(store.sweep_leftovers().await.unwrap(), 2);
+        assert!(!old.exists() && !tmp.exists());
+        store.put_part("t/r/b", &fresh, 1, Bytes::from_static(b"part")).await.unwrap();
+        assert_eq!(store.sweep_leftovers().await.unwrap(), 0);
     }
 }

@@ -9,7 +9,7 @@ use super::{Part, sha256_hex};
 use crate::{Error, Result};
 
 /// Folder of uploads that are open. No key begins with a dot, so none reaches it.
-const FOLDER: &str = ".multipart";
+pub(super) const FOLDER: &str = ".multipart";
 
 fn folder(store: &FsObjects, upload: &str) -> Result<PathBuf> {
     // The id comes back from a client's upload state: it must not become a path.

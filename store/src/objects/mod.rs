@@ -32,6 +32,9 @@ use crate::{Error, Result};
 /// Most bytes [`Objects::get`] reads into memory.
 pub const GET_MAX_BYTES: u64 = 64 << 20;
 
+/// Keys listed at a time where all are wanted: five of S3's own pages, and few walks of a folder.
+const LIST_PAGE: usize = 5_000;
+
 /// Object storage shared by everything in a process.
 pub type Store = Arc<dyn Objects>;
 
@@ -125,6 +128,12 @@ pub trait Objects: Send + Sync {
     /// The file behind an object, where the backend has files.
     fn local_path(&self, key: &str) -> Option<PathBuf>;
 
+    /// Removes what writes and uploads that were never finished left behind days ago; answers how many that were.
+    /// Nothing where the storage does so itself: a bucket has a rule for it.
+    async fn sweep_leftovers(&self) -> Result<u64> {
+        Ok(0)
+    }
+
     /// A cheap check that the storage answers.
     async fn probe(&self) -> Result<()>;
 }
@@ -153,6 +162,25 @@ pub async fn delete_prefix(store: &Store, prefix: &str) -> Result<u64> {
             removed += 1;
         }
     }
+}
+
+/// Every key under a prefix, listed in pages, each of them within `limit`: much to list is no reason to give up.
+pub(crate) async fn all_keys(store: &Store, prefix: &str, limit: Duration) -> Result<Vec<String>> {
+    let mut keys: Vec<String> = Vec::new();
+    loop {
+        let page = in_time(limit, store.list(prefix, keys.last().map(String::as_str), LIST_PAGE)).await?;
+        let last = page.len() < LIST_PAGE;
+        keys.extend(page.into_iter().map(|object| object.key));
+        if last {
+            return Ok(keys);
+        }
+    }
+}
+
+/// The answer of storage, where it comes within `limit`.
+pub(crate) async fn in_time<T>(limit: Duration, asked: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = |_| Err(Error::unavailable("object storage did not answer in time"));
+    tokio::time::timeout(limit, asked).await.unwrap_or_else(late)
 }
 
 /// SHA-256 as lower-case hex.

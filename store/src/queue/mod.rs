@@ -27,7 +27,7 @@ use crate::{Error, Failure, Kind, Result, StepRecord, layout};
 const FINISHED_KEPT_MS: u64 = 24 * 3_600_000;
 /// Dead letters do, in ms.
 const DEAD_KEPT_MS: u64 = 30 * 24 * 3_600_000;
-/// Deduplication values do, in ms; storage knows them for longer.
+/// Deduplication values do at most, in ms; one goes with its job, and storage knows it for longer.
 const DEDUPE_KEPT_MS: u64 = 7 * 24 * 3_600_000;
 /// Code of a step whose worker stopped answering once too often.
 pub const CODE_WORKER_LOST: &str = "worker_lost";
@@ -204,6 +204,7 @@ impl Queue {
             self.policy.base_ms.to_string(),
             self.policy.cap_ms.to_string(),
             format!("{random:.15}"),
+            u8::from(failure.retry == Retry::Uncounted).to_string(),
         ]);
         let (told, after_ms, fields): (String, u64, Fields) =
             self.run(&scripts::FAIL, &args, Again::Never).await?;
@@ -290,8 +291,7 @@ impl Queue {
 
     /// Drops a job and what it was deduplicated by. Its workers' heartbeats answer [`Heartbeat::Lost`].
     pub async fn forget(&self, tenant: &str, recording: &str) -> Result<()> {
-        let args = [job_id(tenant, recording), recording.to_string()];
-        let _: String = self.run(&scripts::FORGET, &args, Again::Once).await?;
+        let _: String = self.run(&scripts::FORGET, &[job_id(tenant, recording)], Again::Once).await?;
         Ok(())
     }
 

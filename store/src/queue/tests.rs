@@ -191,6 +191,26 @@ async fn the_inputs_fault_is_never_tried_again_and_a_crash_once() {
 }
 
 #[tokio::test]
+async fn an_outage_costs_no_attempt() {
+    let (_redis, queue) = queue().await;
+    let spec = job("t", vec![step("a", &[])]);
+    queue.submit(&spec).await.unwrap();
+    for _ in 0..60 {
+        let lease = next(&queue).await;
+        assert_eq!(lease.attempt, 1);
+        let failed = queue.fail(&lease, &failure(Retry::Uncounted)).await.unwrap();
+        assert_eq!(failed.outcome, Outcome::Retry { after_ms: 0 });
+    }
+    // What else goes wrong has all its tries.
+    for attempt in 1..=3 {
+        let lease = next(&queue).await;
+        assert_eq!(lease.attempt, attempt);
+        queue.fail(&lease, &failure(Retry::Backoff)).await.unwrap();
+    }
+    assert_eq!(queue.job("t", &spec.recording).await.unwrap().unwrap().state, JobState::Failed);
+}
+
+#[tokio::test]
 async fn waits_are_drawn_under_a_doubling_ceiling() {
     let (_redis, queue) = queue().await;
     let queue = queue.with_policy(RetryPolicy { attempts: 9, base_ms: 3_600_000, cap_ms: 7_200_000 });
@@ -385,6 +405,32 @@ async fn submitting_twice_makes_one_job() {
     assert_eq!(queue.claim("t", "key", &a).await.unwrap(), a);
     assert_eq!(queue.claim("t", "key", &b).await.unwrap(), a);
     assert_eq!(queue.claim("u", "key", &b).await.unwrap(), b);
+}
+
+#[tokio::test]
+async fn a_forgotten_job_stands_for_no_upload() {
+    let (_redis, queue) = queue().await;
+    let first = JobSpec { dedupe: Some("uploader:hash".into()), ..job("t", vec![step("a", &[])]) };
+    let second = JobSpec { recording: new_recording_id(), ..first.clone() };
+    let third = JobSpec { recording: new_recording_id(), ..first.clone() };
+    queue.submit(&first).await.unwrap();
+    queue.cancel("t", &first.recording).await.unwrap();
+    // As if it had ended long ago: the sweep drops it, and what it was deduplicated by.
+    let (base, id) = (&queue.inner.base, job_id("t", &first.recording));
+    let mut ended = redis::cmd("ZADD");
+    ended.arg(format!("{base}:finished")).arg(0).arg(&id);
+    let _: i64 = queue.inner.main.query(&ended, Again::Never).await.unwrap();
+    queue.sweep(0).await.unwrap();
+    assert_eq!(queue.job("t", &first.recording).await.unwrap(), None);
+    let mut left = redis::cmd("KEYS");
+    left.arg(format!("{base}:dedupe:*"));
+    assert!(queue.inner.main.query::<Vec<String>>(&left, Again::Once).await.unwrap().is_empty());
+    assert!(queue.submit(&second).await.unwrap().created);
+    // One that is gone without having been dropped stands for nothing either.
+    let mut gone = redis::cmd("DEL");
+    gone.arg(format!("{base}:job:{}", job_id("t", &second.recording)));
+    let _: i64 = queue.inner.main.query(&gone, Again::Never).await.unwrap();
+    assert!(queue.submit(&third).await.unwrap().created);
 }
 
 #[tokio::test]

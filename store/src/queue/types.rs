@@ -117,8 +117,10 @@ pub enum Retry {
     Never,
     /// One more time only: the child crashed or hung, which the same input mostly does again.
     Once,
-    /// With growing waits, up to the policy's attempts: storage was away, the disk was full.
+    /// With growing waits, up to the policy's attempts.
     Backoff,
+    /// With growing waits, for days: storage was away, the disk was full. The try does not count.
+    Uncounted,
 }
 
 /// Why a step failed.

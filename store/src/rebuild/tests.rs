@@ -163,3 +163,46 @@ async fn a_dead_letter_can_be_retried_after_redis_forgot_it() {
     assert!(pending::read(&store, "t", &spec.recording).await.unwrap().is_some());
     assert_eq!(resubmit(&store, &queue, "t", &layout::new_recording_id()).await.unwrap(), None);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_went_on_without_a_failed_step_is_done_again_after_redis_forgot_it() {
+    let (store, _folder) = folder().await;
+    let redis = RedisServer::start().await;
+    let queue = Queue::connect(&redis.settings()).await.unwrap();
+    let spec = job();
+    pending::submit(&store, &queue, &spec).await.unwrap();
+    let more = [
+        step("transcribe", &["inspect"], true),
+        step("publish", &["inspect"], false),
+        step("finish", &["transcribe", "publish"], false),
+    ];
+    queue.complete(&next(&queue).await, json!(1), &more).await.unwrap();
+    let never = StepFailure {
+        code: "x".into(),
+        message: "It broke.".into(),
+        fault: Fault::Ours,
+        retry: Retry::Never,
+    };
+    let mut over = None;
+    for _ in 0..3 {
+        let lease = next(&queue).await;
+        over = Some(match lease.step.as_str() {
+            "transcribe" => queue.fail(&lease, &never).await.unwrap().job,
+            _ => queue.complete(&lease, json!("first"), &[]).await.unwrap(),
+        });
+    }
+    let over = over.unwrap();
+    assert_eq!(over.state, JobState::Done);
+    record(&store, &over, State::Ready).await;
+    pending::clear(&store, "t", &spec.recording).await.unwrap();
+    redis.flush().await;
+
+    let view = resubmit(&store, &queue, "t", &spec.recording).await.unwrap().unwrap();
+    assert_eq!(view.step("publish").unwrap().state, StepState::Done);
+    assert_eq!(view.step("finish").unwrap().state, StepState::Waiting);
+    let transcribe = next(&queue).await;
+    assert_eq!(transcribe.step, "transcribe");
+    queue.complete(&transcribe, json!("words"), &[]).await.unwrap();
+    let finish = next(&queue).await;
+    assert_eq!((finish.step.as_str(), &finish.needs["transcribe"]), ("finish", &Some(json!("words"))));
+}

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chalkstream_pipeline::Fault;
 use chalkstream_pipeline::step::{SourceHandle, Step, StepEvent, StepRequest};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -149,7 +150,7 @@ impl Runner {
         let folder = self.scratch.join(&work.name);
         // A folder left by a worker that was killed at the same point.
         remove(&folder).map_err(StepFailure::ours)?;
-        std::fs::create_dir_all(folder.join("tmp/graphs")).map_err(StepFailure::ours)?;
+        std::fs::create_dir_all(folder.join("tmp/graphs")).map_err(StepFailure::file)?;
         let name = work.name.clone();
         let guard = Folder(folder);
         let result = self.in_folder(work, &guard.0, sink).await;
@@ -213,7 +214,9 @@ impl Runner {
             deadline: work.deadline,
             stall: self.stall,
             memory_bytes: self.limits.memory_bytes,
-            disk_bytes: self.limits.file_bytes,
+            // The largest file and all that lies beside it: six hours of sound are 4.1 GB of samples and 0.7 GB of
+            // speech.
+            disk_bytes: self.limits.file_bytes.saturating_mul(2),
         };
         let end = follow(
             &mut running,
@@ -227,7 +230,15 @@ impl Runner {
             Ok(Ok(text)) => text,
             _ => String::new(),
         };
-        conclude(end, storage_failed.load(Ordering::Acquire), complaints.trim_end())
+        let result = conclude(end, storage_failed.load(Ordering::Acquire), complaints.trim_end());
+        if let Err(failure) = &result
+            && may_be_for_room(failure)
+            && no_room(&folder.join("tmp/room")).await
+        {
+            let detail = format!("the scratch disk is full; {}", failure.detail);
+            return Err(StepFailure::of(Cause::Storage, detail));
+        }
+        result
     }
 }
 
@@ -319,7 +330,8 @@ async fn follow(
     let mut last = None;
     while talking || status.is_none() || !taking.is_empty() {
         let room = taking.len() < OUTPUTS_AT_ONCE;
-        let _waits = (!room || !talking).then(|| with.activity.waiting());
+        // Until it has ended, its time counts: one that closes its events and stays meets its bounds.
+        let _waits = (!room || status.is_some()).then(|| with.activity.waiting());
         tokio::select! {
             biased;
             () = with.cancel.cancelled() => {
@@ -415,6 +427,20 @@ fn conclude(end: End, storage_failed: bool, complaints: &str) -> Result<Value, S
             Err(detailed(StepFailure::of(cause, ""), &told(&status)))
         }
     }
+}
+
+/// Whether a child that ended like this may have found its disk full.
+fn may_be_for_room(failure: &StepFailure) -> bool {
+    failure.fault != Fault::Input && matches!(failure.cause, Cause::Reported | Cause::Crashed)
+}
+
+/// Whether a disk is full, as this process sees it: what a child says of it need not be true.
+async fn no_room(file: &Path) -> bool {
+    const ROOM_BYTES: usize = 16 << 20;
+    let written = tokio::fs::write(file, vec![0; ROOM_BYTES]).await;
+    // Its folder goes anyway.
+    let _ = tokio::fs::remove_file(file).await;
+    written.is_err_and(|error| StepFailure::file(error).cause == Cause::Storage)
 }
 
 fn told(status: &io::Result<ExitStatus>) -> String {

@@ -1,7 +1,7 @@
 //! Attempts to leave the sandbox, made inside it: `doctor`, the worker's start and the tests see them fail.
 
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use chalkstream_pipeline::source::read_full;
 use chalkstream_pipeline::step::{SourceHandle, StepContext, StepEvent, open_source};
@@ -32,9 +32,26 @@ pub fn run(probe: Probe, ctx: &StepContext) -> io::Result<Value> {
                 other => other.map(drop)?,
             }
         }
+        Probe::Datagram => {
+            // Nobody listens there, and no socket has that number: open doors answer ENOENT and EBADF.
+            let sent = UnixDatagram::unbound()?.send_to(b"!", ctx.out_dir.join("nobody.sock"));
+            let refused = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+            if let (Err(error), Err(other)) = (sent, attempt::send_message())
+                && refused(&error)
+                && refused(&other)
+            {
+                return Err(error);
+            }
+        }
         Probe::Silence => loop {
             std::thread::park();
         },
+        Probe::Hush => {
+            attempt::close_all_but_complaints()?;
+            loop {
+                std::thread::park();
+            }
+        }
         Probe::Chatter => {
             for done_ms in 0.. {
                 ctx.progress(done_ms, u64::MAX);

@@ -73,8 +73,12 @@ pub enum Probe {
     Execute,
     /// Connects to a unix socket.
     Connect,
+    /// Sends a datagram to a unix socket, and a message.
+    Datagram,
     /// Says nothing for ever.
     Silence,
+    /// Closes its events and stays.
+    Hush,
     /// Reports progress for ever.
     Chatter,
     /// Dies of a signal.

@@ -75,6 +75,24 @@ pub mod attempt {
         }
     }
 
+    /// Sends a message on a socket that does not exist.
+    pub fn send_message() -> io::Result<()> {
+        // SAFETY: an all-zero msghdr names no buffer and no address; the call only reads it.
+        let sent = unsafe {
+            let message: libc::msghdr = std::mem::zeroed();
+            libc::sendmsg(-1, &message, 0)
+        };
+        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Closes every descriptor but the standard ones: to the parent, its events have ended.
+    pub fn close_all_but_complaints() -> io::Result<()> {
+        // SAFETY: takes no pointers. Whatever still holds one of these descriptors is never used again: the caller
+        // stays where it is until the process ends.
+        let rc = unsafe { libc::syscall(libc::SYS_close_range, libc::STDERR_FILENO + 1, u32::MAX, 0) };
+        if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
     /// Maps and touches shared memory.
     pub fn shared_memory(size_bytes: u64) -> io::Result<()> {
         let size = usize::try_from(size_bytes).unwrap_or(usize::MAX);

@@ -24,6 +24,10 @@ const REFUSED: &[i64] = &[
     libc::SYS_listen,
     libc::SYS_accept,
     libc::SYS_accept4,
+    // Nor does a datagram: a message carries an address behind a pointer, where a filter cannot look. `sendto` has
+    // its own in an argument, see below.
+    libc::SYS_sendmsg,
+    libc::SYS_sendmmsg,
     // Other processes.
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -135,6 +139,9 @@ pub fn filters(pid: u32) -> Result<Vec<BpfProgram>, Refused> {
     // Reading a limit has no new value; pthreads do it.
     let new_limit = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?;
     refused.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![new_limit])?]);
+    // Without an address it is a `send` on what is connected already.
+    let address = SeccompCondition::new(4, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?;
+    refused.insert(libc::SYS_sendto, vec![SeccompRule::new(vec![address])?]);
     // The child dies with its parent, and stays so.
     refused.insert(libc::SYS_prctl, vec![rule(0, SeccompCmpOp::Eq, libc::PR_SET_PDEATHSIG as u64)?]);
 

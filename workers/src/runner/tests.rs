@@ -82,7 +82,7 @@ async fn a_child_that_writes_a_large_file_is_stopped() {
 
 #[tokio::test]
 async fn a_child_can_neither_start_a_program_nor_reach_a_unix_socket() {
-    for attempt in [Probe::Execute, Probe::Connect] {
+    for attempt in [Probe::Execute, Probe::Connect, Probe::Datagram] {
         let failure = probe(attempt).await.unwrap_err();
         assert_eq!(failure.cause, Cause::Reported, "refused, and the child says so");
         assert!(failure.detail.contains("not permitted"), "{}", failure.detail);
@@ -92,6 +92,22 @@ async fn a_child_can_neither_start_a_program_nor_reach_a_unix_socket() {
 #[tokio::test]
 async fn a_child_that_stands_still_is_stopped() {
     assert_eq!(stopped_by(Probe::Silence).await, Cause::Stalled);
+}
+
+#[tokio::test]
+async fn a_child_that_closes_its_events_and_stays_is_stopped() {
+    assert_eq!(stopped_by(Probe::Hush).await, Cause::Stalled);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_from_one_with_room() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(!no_room(&folder.path().join("room")).await);
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
+    // A link, so that only the link is removed.
+    let full = folder.path().join("full");
+    std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+    assert!(no_room(&full).await);
 }
 
 #[tokio::test]

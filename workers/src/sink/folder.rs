@@ -43,8 +43,7 @@ impl OutputSink for FolderSink {
                 .map_err(StepFailure::ours)?
                 .map_err(StepFailure::ours)?;
             let facts = ObjectFacts { size_bytes: output.size_bytes, sha256 };
-            self.collected.add(output.path, facts, text);
-            Ok(())
+            self.collected.add(output.path, facts, text)
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Outputs into object storage, hashed on the way.
 
-use chalkstream_store::{ObjectFacts, Store};
+use chalkstream_store::{Kind, ObjectFacts, Store};
 use futures_util::future::BoxFuture;
 
 use super::{Collected, Taken, playlist};
@@ -46,15 +46,19 @@ impl OutputSink for ObjectSink<'_> {
             if facts.size_bytes != output.size_bytes {
                 return Err(StepFailure::of(Cause::Unverified, "an output changed after it was announced"));
             }
-            self.collected.add(output.path, facts, text);
-            Ok(())
+            self.collected.add(output.path, facts, text)
         })
     }
 }
 
-/// A storage error as a step's failure.
+/// A storage error as a step's failure. A refusal (a wrong key, a folder we may not write to) passes as an outage
+/// does, when someone has put it right; what is gone or broken does not.
 pub(crate) fn storage(error: chalkstream_store::Error) -> StepFailure {
-    StepFailure::of(if error.retryable() { Cause::Storage } else { Cause::Ours }, error)
+    let cause = match error.kind {
+        Kind::Unavailable | Kind::Internal => Cause::Storage,
+        _ => Cause::Ours,
+    };
+    StepFailure::of(cause, error)
 }
 
 #[cfg(test)]
@@ -98,6 +102,18 @@ mod tests {
         let taken = sink.into_taken();
         assert_eq!(taken.playlists["video/v240/index.m3u8"], "#EXTM3U\n");
         assert_eq!(taken.outputs["video/v240/index.m3u8"].size_bytes, 8);
+    }
+
+    #[test]
+    fn an_outage_is_told_from_what_is_gone_or_broken() {
+        for (kind, cause) in [
+            (Kind::Unavailable, Cause::Storage),
+            (Kind::Internal, Cause::Storage),
+            (Kind::NotFound, Cause::Ours),
+            (Kind::Corrupt, Cause::Ours),
+        ] {
+            assert_eq!(storage(chalkstream_store::Error::new(kind, "x")).cause, cause, "{kind:?}");
+        }
     }
 
     #[tokio::test]

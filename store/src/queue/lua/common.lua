@@ -4,7 +4,7 @@
 --
 -- job:{id}      hash; id = tenant/recording. tenant, recording, state, fence, created, due, finished, dedupe,
 --               traceparent, failure, names (step names, by spaces), and per step `{name}.{field}`: state, needs,
---               optional, priority, input, attempts, crashes, fence, worker, result, failure, done, total
+--               optional, priority, input, attempts, crashes, outages, fence, worker, result, failure, done, total
 -- ready:{priority}:{tenant}  what waits for a worker, by due time, then age     member = id|step
 -- turns:{priority}           tenants that have such, the one served longest ago first
 -- priorities                 priorities that have such
@@ -186,9 +186,13 @@ end
 -- Everything known of a job, as its fields and values in turn.
 local function view(job) return redis.call('HGETALL', job) end
 
--- Forgets a job that is over or unwanted.
+-- Forgets a job that is over or unwanted, and what it was deduplicated by.
 local function drop(id, job)
-  local tenant = get(job, 'tenant')
+  local tenant, dedupe = get(job, 'tenant'), get(job, 'dedupe')
+  if dedupe then
+    local key = base .. ':dedupe:' .. tenant .. ':' .. dedupe
+    if redis.call('GET', key) == get(job, 'recording') then redis.call('DEL', key) end
+  end
   for _, name in ipairs(words(get(job, 'names'))) do unqueue(id, job, name) end
   for _, kind in ipairs({ 'all', 'open', 'dead' }) do unindex(kind, tenant, id) end
   redis.call('ZREM', base .. ':finished', id)

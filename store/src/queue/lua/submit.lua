@@ -11,8 +11,8 @@ if dedupe ~= '' then
   local other = redis.call('GET', dedupe_key)
   if other and other ~= recording then
     local state = get(job_key(tenant .. '/' .. other), 'state')
-    -- One that failed or was stopped stands for nothing: the upload may be tried again.
-    if state ~= 'failed' and state ~= 'cancelled' then return { other, '0' } end
+    -- One that failed, was stopped or is forgotten stands for nothing: the upload may be tried again.
+    if state and state ~= 'failed' and state ~= 'cancelled' then return { other, '0' } end
   end
 end
 

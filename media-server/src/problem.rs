@@ -108,6 +108,11 @@ impl Problem {
         self.status
     }
 
+    /// True where the same request may succeed later: a service behind this server is away.
+    pub fn passes(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
     /// The stable code.
     pub fn code(&self) -> &'static str {
         self.code

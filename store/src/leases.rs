@@ -27,21 +27,27 @@ pub struct Leases {
     release: Text,
 }
 
+// Who held it last is remembered for 200 times as long.
 const TAKE: &str = "
 local key = KEYS[1] .. ':held:' .. ARGV[1]
 if redis.call('SET', key, ARGV[2], 'NX', 'PX', ARGV[3]) or redis.call('GET', key) == ARGV[2] then
   redis.call('PEXPIRE', key, ARGV[3])
+  redis.call('SET', key .. ':last', ARGV[2], 'PX', 200 * ARGV[3])
   redis.call('DEL', key .. ':wanted')
   return 1
 end
 redis.call('SET', key .. ':wanted', '1', 'PX', ARGV[3])
 return 0";
 
+// What Redis forgot is taken again; what another has held meanwhile is not, although it may be free again.
 const RENEW: &str = "
 local key = KEYS[1] .. ':held:' .. ARGV[1]
-if redis.call('SET', key, ARGV[2], 'NX', 'PX', ARGV[3]) then return 1 end
+local last = redis.call('GET', key .. ':last')
+if last and last ~= ARGV[2] then return 0 end
+redis.call('SET', key, ARGV[2], 'NX', 'PX', ARGV[3])
 if redis.call('GET', key) ~= ARGV[2] then return 0 end
 redis.call('PEXPIRE', key, ARGV[3])
+redis.call('SET', key .. ':last', ARGV[2], 'PX', 200 * ARGV[3])
 return 1 + redis.call('EXISTS', key .. ':wanted')";
 
 const RELEASE: &str = "
@@ -83,5 +89,29 @@ impl Leases {
     async fn run(&self, script: &Text, name: &str, holder: &str, lives: Duration) -> Result<i64> {
         let args = [name.to_owned(), holder.to_owned(), lives.as_millis().max(1).to_string()];
         self.link.script(script, &self.base, &args, Again::Once).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::RedisServer;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_lease_that_another_held_meanwhile_is_lost_and_one_that_redis_forgot_is_not() {
+        const LONG: Duration = Duration::from_secs(60);
+        let redis = RedisServer::start().await;
+        let leases = Leases::connect(&redis.settings()).unwrap();
+        assert!(leases.take("u", "a", LONG).await.unwrap());
+        assert!(!leases.take("u", "b", LONG).await.unwrap());
+        assert_eq!(leases.renew("u", "a", LONG).await.unwrap(), Renewed::Wanted);
+        redis.flush().await;
+        assert_eq!(leases.renew("u", "a", LONG).await.unwrap(), Renewed::Held);
+        // It ended while its holder was paused; another had it, and is done.
+        leases.release("u", "a").await.unwrap();
+        assert!(leases.take("u", "b", LONG).await.unwrap());
+        leases.release("u", "b").await.unwrap();
+        assert_eq!(leases.renew("u", "a", LONG).await.unwrap(), Renewed::Lost);
+        assert!(leases.take("u", "c", LONG).await.unwrap(), "being told so took nothing");
     }
 }

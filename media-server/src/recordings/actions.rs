@@ -1,11 +1,15 @@
 //! Stopping a recording's work, and asking for it again.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use chalkstream_store::{
-    EventKind, JobState, JobView, Manifest, State as RecordingState, pending, rebuild, write_manifest,
+    EventKind, JobState, JobView, Manifest, ObjectFacts, Revision, State as RecordingState, StepState,
+    pending, rebuild, write_manifest,
 };
 use http::StatusCode;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::routes::current;
@@ -23,18 +27,24 @@ pub async fn cancel(
     caller: ApiCaller,
     Path(id): Path<String>,
 ) -> Result<Json<RecordingView>, Problem> {
-    let mut manifest = current(&app, &caller.tenant, &id).await?;
+    let manifest = current(&app, &caller.tenant, &id).await?;
     if manifest.state == RecordingState::Cancelled {
         return Ok(Json(RecordingView::new(&manifest, None)));
     }
     if manifest.state.is_terminal() || manifest.state == RecordingState::AwaitingUpload {
         return Err(conflict("Nothing is being done with this recording."));
     }
-    match app.queue.cancel(&caller.tenant, &id).await? {
+    let job = app.queue.cancel(&caller.tenant, &id).await?;
+    // Only now: a worker may have written one since the first look.
+    let mut manifest = current(&app, &caller.tenant, &id).await?;
+    match job {
         Some(job) if job.state != JobState::Cancelled => {
             return Err(conflict("The work on this recording has just ended."));
         }
-        Some(job) => manifest.apply(&job),
+        Some(job) => {
+            manifest.apply(&job);
+            keep_made(&mut manifest, &job);
+        }
         // Not queued yet, or lost with Redis: without its marker it will not be.
         None => manifest.fence += 1,
     }
@@ -43,6 +53,22 @@ pub async fn cancel(
     pending::clear(&app.store, &caller.tenant, &id).await?;
     announce(&app, &manifest).await;
     Ok(Json(RecordingView::new(&manifest, None)))
+}
+
+/// What a step made is in the queue's view a moment before a worker writes it into the manifest; after a
+/// cancellation no worker does.
+fn keep_made(manifest: &mut Manifest, job: &JobView) {
+    let done = job.steps.iter().filter(|step| step.state == StepState::Done);
+    for result in done.filter_map(|step| step.result.as_ref()) {
+        if let Ok(objects) = BTreeMap::<String, ObjectFacts>::deserialize(&result["objects"]) {
+            manifest.objects.extend(objects);
+        }
+        if let Ok(revision) = Revision::deserialize(&result["report"]["revision"])
+            && manifest.revision.as_ref().is_none_or(|known| known.id < revision.id)
+        {
+            manifest.revision = Some(revision);
+        }
+    }
 }
 
 /// Ask again for what failed or was cancelled. Finished steps are kept.

@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use chalkstream_store::{
-    EventKind, Manifest, State as RecordingState, layout, pending, read_manifest, write_manifest,
+    EventKind, Kind, Manifest, State as RecordingState, layout, pending, read_manifest, write_manifest,
 };
 use http::StatusCode;
 use serde_json::json;
@@ -12,6 +12,7 @@ use super::cache::now_ms;
 use crate::app::{App, AppState};
 use crate::auth::ApiCaller;
 use crate::problem::{Problem, ProblemBody};
+use crate::uploads;
 
 /// How long after a deletion late writes are still swept: longer than any step may run on after it was stopped.
 const SWEPT_FOR_MS: u64 = 3600 * 1000;
@@ -27,6 +28,8 @@ pub async fn delete(
     if !layout::valid_recording(&id) {
         return Err(Problem::not_found());
     }
+    // An upload that goes on would bring it back: its writer is stopped, and nothing of it is left to go on with.
+    let _held = app.locks.take(&caller.tenant, &id).await?;
     let manifest = read_manifest(&app.store, &caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
     let job = app.queue.cancel(&caller.tenant, &id).await?;
     let fence = job.map_or(0, |job| job.fence).max(manifest.fence) + 1;
@@ -38,6 +41,10 @@ pub async fn delete(
     app.store.put(&layout::deleted_key(&caller.tenant, &id), Bytes::from(now_ms().to_string())).await?;
     write_manifest(&app.store, &tombstone).await?;
     pending::clear(&app.store, &caller.tenant, &id).await?;
+    uploads::forget(&app, &caller.tenant, &id).await?;
+    if let Some(value) = &manifest.dedupe {
+        uploads::unbind(&app, &caller.tenant, value, &id).await?;
+    }
     remove_objects(&app, &caller.tenant, &id).await?;
     app.queue.forget(&caller.tenant, &id).await?;
     app.announce(&caller.tenant, &id, EventKind::Deleted, json!({})).await;
@@ -53,12 +60,21 @@ pub async fn sweep(app: &AppState, tenant: &str) -> Result<(), Problem> {
         let Some(recording) = marker.key.rsplit('/').next().filter(|id| layout::valid_recording(id)) else {
             continue;
         };
-        remove_objects(app, tenant, recording).await?;
-        let deleted_at = app.store.get(&marker.key).await?;
-        let deleted_at = std::str::from_utf8(&deleted_at).ok().and_then(|ms| ms.parse::<u64>().ok());
-        if deleted_at.unwrap_or(0) + SWEPT_FOR_MS < now_ms() {
-            app.store.delete(&marker.key).await?;
-        }
+        uploads::left_alone(sweep_one(app, tenant, recording, &marker.key).await, recording)?;
+    }
+    Ok(())
+}
+
+async fn sweep_one(app: &AppState, tenant: &str, recording: &str, marker: &str) -> Result<(), Problem> {
+    remove_objects(app, tenant, recording).await?;
+    let deleted_at = match app.store.get(marker).await {
+        // Another server was here just before.
+        Err(error) if error.kind == Kind::NotFound => return Ok(()),
+        deleted_at => deleted_at?,
+    };
+    let deleted_at = std::str::from_utf8(&deleted_at).ok().and_then(|ms| ms.parse::<u64>().ok());
+    if deleted_at.unwrap_or(0) + SWEPT_FOR_MS < now_ms() {
+        app.store.delete(marker).await?;
     }
     Ok(())
 }

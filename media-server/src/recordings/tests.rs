@@ -1,7 +1,9 @@
 //! What platforms do with recordings, over HTTP.
 #![allow(clippy::unwrap_used)]
 
-use chalkstream_store::{EventKind, Events, Manifest, Queue, State, pending, write_manifest};
+use chalkstream_store::{
+    EventKind, Events, Manifest, Queue, State, StepSpec, pending, read_manifest, write_manifest,
+};
 use futures_util::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -62,6 +64,33 @@ async fn work_is_cancelled_and_asked_for_again() {
     let (status, shown) = json(&server, Method::POST, &format!("/v1/recordings/{id}/retry")).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{shown}");
     assert!(queue.job(TENANT, &id).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_keeps_what_was_just_made() {
+    let world = World::new().await;
+    let queue = Queue::connect(&world.settings.redis).await.unwrap();
+    let id = queued(&world, &queue).await.recording;
+    let server = world.server("a").await;
+    let lease = queue.lease("w", 10_000).await.unwrap().unwrap();
+    // The worker is about to write the manifest that tells of this.
+    let result = json!({ "fence": lease.fence,
+        "report": { "revision": { "id": 3, "master": "hls/3/master.m3u8" } },
+        "objects": { "hls/3/master.m3u8": { "size_bytes": 7, "sha256": "00" } } });
+    let more = [StepSpec {
+        name: "later".into(),
+        needs: Vec::new(),
+        optional: false,
+        priority: 0,
+        input: json!({}),
+    }];
+    queue.complete(&lease, result, &more).await.unwrap();
+    let (status, shown) = json(&server, Method::POST, &format!("/v1/recordings/{id}/cancel")).await;
+    assert_eq!((status, &shown["state"]), (StatusCode::OK, &json!("cancelled")), "{shown}");
+    let manifest = read_manifest(&world.store, TENANT, &id).await.unwrap().unwrap();
+    assert_eq!(manifest.revision.unwrap().id, 3);
+    assert_eq!(manifest.objects["hls/3/master.m3u8"].size_bytes, 7);
+    assert!(manifest.objects.contains_key("source/original.mp4"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,15 +10,28 @@ use futures_util::StreamExt;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::ingest::{gone, hex};
+use super::ingest::{Ingest, gone, hex};
 use super::state::{self, Finished, Upload};
 use crate::app::AppState;
 use crate::problem::Problem;
 
+/// Finishes an upload whose bytes are all durable, where whoever took the last one did not come to it.
+///
+/// # Errors
+/// As for [`finish`]; 409 where the last bytes are not what they were, and have to come again.
+pub async fn finish_whole(app: &AppState, upload: &mut Upload) -> Result<Finished, Problem> {
+    if upload.complete && (upload.size_bytes == 0 || !upload.parts.is_empty()) {
+        return finish(app, upload, None, None).await;
+    }
+    let (sha256, content) = Ingest::resume(&app.store, &app.metrics, upload).await?.complete().await?;
+    finish(app, upload, sha256, content).await
+}
+
 /// Finishes a complete upload. `sha256` and `content` are given where they are at hand.
 ///
 /// # Errors
-/// Where storage is away: to be tried again, nothing is lost.
+/// Where storage is away: to be tried again, nothing is lost. 410 where the recording was deleted, or where the
+/// storage has dropped the parts.
 pub async fn finish(
     app: &AppState,
     upload: &mut Upload,
@@ -31,6 +44,14 @@ pub async fn finish(
     if upload.size_bytes == 0 {
         refuse_empty(app, upload).await?;
         return settle(app, upload, Finished { recording: upload.id.clone(), existing: false }).await;
+    }
+    match read_manifest(&app.store, &upload.tenant, &upload.id).await?.map(|manifest| manifest.state) {
+        Some(State::Deleted) => return Err(gone()),
+        None | Some(State::AwaitingUpload | State::Queued) => {}
+        // A worker had it already, and may have cleared its source away.
+        Some(_) => {
+            return settle(app, upload, Finished { recording: upload.id.clone(), existing: false }).await;
+        }
     }
     assemble(&app.store, upload, content).await?;
     let sha256 = match sha256 {
@@ -127,16 +148,16 @@ async fn assemble(store: &Store, upload: &Upload, content: Option<Bytes>) -> Res
     let multipart = upload.multipart.as_deref().unwrap_or_default();
     match store.complete_multipart(&key, multipart, &upload.parts).await {
         Ok(()) => Ok(()),
-        Err(error) if error.retryable() => Err(error.into()),
         // It was put together before, and the server that did so died before it could say.
-        Err(_) => whole(store, upload).await,
+        Err(error) if matches!(error.kind, Kind::NotFound | Kind::InvalidInput) => whole(store, upload).await,
+        Err(error) => Err(error.into()),
     }
 }
 
 async fn whole(store: &Store, upload: &Upload) -> Result<(), Problem> {
     match store.head(&upload.source_key()).await {
         Ok(size_bytes) if size_bytes == upload.size_bytes => Ok(()),
-        Err(error) if error.retryable() => Err(error.into()),
+        Err(error) if error.kind != Kind::NotFound => Err(error.into()),
         _ => Err(gone()),
     }
 }
@@ -188,6 +209,7 @@ async fn drop_own(app: &AppState, upload: &Upload) -> Result<(), Problem> {
 
 async fn queued_manifest(app: &AppState, upload: &Upload, sha256: &str) -> Result<Manifest, Problem> {
     let mut manifest = match read_manifest(&app.store, &upload.tenant, &upload.id).await? {
+        Some(manifest) if manifest.state == State::Deleted => return Err(gone()),
         Some(manifest) => manifest,
         None => awaiting_manifest(upload),
     };

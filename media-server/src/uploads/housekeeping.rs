@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use chalkstream_store::layout;
 
-use super::finish::finish;
-use super::{EXPIRES_AFTER_MS, requests, state};
+use super::discard::{discard, forget};
+use super::finish::finish_whole;
+use super::{EXPIRES_AFTER_MS, state};
 use crate::app::{App, AppState};
 use crate::problem::Problem;
 use crate::recordings::{now_ms, sweep_deleted};
@@ -38,7 +39,7 @@ async fn round(app: &AppState) {
         for (what, done) in
             [("uploads", uploads(app, &tenant.id).await), ("deleted", sweep_deleted(app, &tenant.id).await)]
         {
-            if let Err(problem) = done {
+            if let Err(problem) = left_alone(done, &tenant.id) {
                 // Of storage being away the readiness check tells; here it is only put off.
                 tracing::debug!(code = problem.code(), what, "clearing away is put off: {}", problem.code());
                 return;
@@ -47,19 +48,42 @@ async fn round(app: &AppState) {
     }
 }
 
+/// One thing that cannot be cleared away must not keep the others: told, and left alone. That storage is away ends
+/// the round.
+///
+/// # Errors
+/// Where storage is away.
+pub fn left_alone(done: Result<(), Problem>, what: &str) -> Result<(), Problem> {
+    match done {
+        Err(problem) if !problem.passes() => {
+            tracing::warn!(what, ?problem, "{what} cannot be cleared away: {}", problem.code());
+            Ok(())
+        }
+        done => done,
+    }
+}
+
 /// One round over a tenant's uploads.
 pub async fn uploads(app: &AppState, tenant: &str) -> Result<(), Problem> {
     let mut after: Option<String> = None;
+    // The state of an upload lies right before its tail.
+    let mut open = String::new();
     loop {
         let page = app.store.list(&layout::uploads_prefix(tenant), after.as_deref(), 1000).await?;
         for object in &page {
             let name = object.key.rsplit('/').next().unwrap_or_default();
             let Some((id, kind)) = name.split_once('.') else { continue };
             match kind {
-                "json" => one(app, tenant, id).await?,
+                "json" => {
+                    open = id.to_owned();
+                    left_alone(one(app, tenant, id).await, id)?;
+                }
                 // Its id tells its age: nothing has to be read.
                 "done" if created_ms(id) + 2 * EXPIRES_AFTER_MS < now_ms() => {
-                    app.store.delete(&object.key).await?
+                    left_alone(forget(app, tenant, id).await, id)?;
+                }
+                "tail" if open != id && created_ms(id) + EXPIRES_AFTER_MS < now_ms() => {
+                    app.store.delete(&object.key).await?;
                 }
                 _ => {}
             }
@@ -72,7 +96,7 @@ pub async fn uploads(app: &AppState, tenant: &str) -> Result<(), Problem> {
 }
 
 async fn one(app: &AppState, tenant: &str, id: &str) -> Result<(), Problem> {
-    let due = |upload: &state::Upload| upload.complete || upload.expires_at_ms < now_ms();
+    let due = |upload: &state::Upload| upload.is_whole() || upload.expires_at_ms < now_ms();
     match state::read(&app.store, tenant, id).await? {
         Some(upload) if due(&upload) => {}
         _ => return Ok(()),
@@ -80,14 +104,14 @@ async fn one(app: &AppState, tenant: &str, id: &str) -> Result<(), Problem> {
     // Someone writing to it right now has the better right.
     let Some(_held) = app.locks.try_take(tenant, id) else { return Ok(()) };
     match state::read(&app.store, tenant, id).await? {
-        Some(mut upload) if upload.complete => match finish(app, &mut upload, None, None).await {
+        // It was acknowledged, and a late writer brought its open state back.
+        Some(upload) if upload.finished.is_some() => discard(app, &upload).await,
+        Some(mut upload) if upload.is_whole() => match finish_whole(app, &mut upload).await {
             Ok(_) => Ok(()),
-            Err(problem) if problem.status() == http::StatusCode::GONE => {
-                requests::discard(app, &upload).await
-            }
+            Err(problem) if problem.status() == http::StatusCode::GONE => discard(app, &upload).await,
             Err(problem) => Err(problem),
         },
-        Some(upload) if due(&upload) => requests::discard(app, &upload).await,
+        Some(upload) if due(&upload) => discard(app, &upload).await,
         _ => Ok(()),
     }
 }

@@ -6,10 +6,13 @@ use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
 use chalkstream_store::{Kind, Store, layout};
 use futures_util::StreamExt;
+use http::StatusCode;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::lock::locked;
+use super::protocol::UPLOAD_OFFSET;
 use super::state::{self, Upload};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
@@ -19,6 +22,10 @@ use crate::recordings::now_ms;
 const IDLE: Duration = Duration::from_secs(30);
 /// On a slow line the bytes of an unfinished part are made durable this often: a server that dies costs no more.
 const FLUSH: Duration = Duration::from_secs(20);
+/// A line is looked at each time it was waited on for this long.
+const PACE: Duration = Duration::from_secs(60);
+/// Below this many bytes in that time (4 KiB/s) it is taken for dead: it would hold a place for days.
+const PACE_BYTES: u64 = 60 * 4096;
 
 /// Why a body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +50,16 @@ pub struct Ingest<'a> {
     /// Over all bytes up to the end of `buffer`.
     hash: Option<Sha256>,
     flushed_at: Instant,
+    /// The state as this request read or wrote it last.
+    stored: Upload,
 }
 
 impl<'a> Ingest<'a> {
     /// Goes on where the durable bytes end.
     ///
     /// # Errors
-    /// Where the tail cannot be read.
+    /// Where the tail cannot be read; 409 where it is not the one that was acknowledged, and its bytes have to come
+    /// again.
     pub async fn resume(
         store: &'a Store,
         metrics: &'a Metrics,
@@ -57,16 +67,24 @@ impl<'a> Ingest<'a> {
     ) -> Result<Self, Problem> {
         let mut buffer = BytesMut::new();
         if upload.tail_bytes > 0 {
-            let tail = store.get(&layout::upload_tail_key(&upload.tenant, &upload.id)).await?;
-            // It may be longer: written, but not told by the state before the server died.
-            let tail = usize::try_from(upload.tail_bytes).ok().and_then(|length| tail.get(..length));
-            buffer.extend_from_slice(tail.ok_or_else(|| Problem::internal("an upload's tail is too short"))?);
+            let tail = match store.get(&layout::upload_tail_key(&upload.tenant, &upload.id)).await {
+                Err(error) if error.kind == Kind::NotFound => Bytes::new(),
+                tail => tail?,
+            };
+            let Some(tail) = upload.tail_of(&tail) else {
+                upload.keep_tail(&[]);
+                upload.complete = false;
+                state::write(store, upload).await?;
+                return Err(wrong_offset(upload));
+            };
+            buffer.extend_from_slice(tail);
         }
         let mut hash = upload.resume_hash();
         if let Some(hash) = &mut hash {
             hash.update(&buffer);
         }
-        Ok(Self { store, metrics, upload, buffer, hash, flushed_at: Instant::now() })
+        let stored = upload.clone();
+        Ok(Self { store, metrics, upload, buffer, hash, flushed_at: Instant::now(), stored })
     }
 
     /// Takes the body until it ends, then makes durable what has come, whyever it ended.
@@ -94,18 +112,20 @@ impl<'a> Ingest<'a> {
     pub async fn complete(mut self) -> Result<(Option<String>, Option<Bytes>), Problem> {
         let mut small = None;
         if self.upload.parts.is_empty() {
-            self.flush().await?;
+            self.tail().await?;
             small = Some(self.buffer.split().freeze());
         } else if !self.buffer.is_empty() {
             self.part().await?;
         }
         self.upload.complete = true;
-        state::write(self.store, self.upload).await?;
+        self.save().await?;
         Ok((self.hash.map(|hash| hex(&hash.finalize())), small))
     }
 
     async fn read(&mut self, mut body: BodyDataStream, stop: &CancellationToken) -> Result<Ended, Problem> {
+        let mut pace = Pace::default();
         loop {
+            let asked = Instant::now();
             let chunk = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(Ended::Stopped),
@@ -115,6 +135,7 @@ impl<'a> Ingest<'a> {
                     Ok(Some(Err(_))) | Err(_) => return Ok(Ended::Cut),
                 },
             };
+            let alive = pace.keeps(asked.elapsed(), chunk.len());
             let mut chunk = chunk;
             while !chunk.is_empty() {
                 if self.is_full() {
@@ -131,11 +152,14 @@ impl<'a> Ingest<'a> {
                 self.metrics.uploaded_bytes.inc_by(taken.len() as u64);
                 if self.buffer.len() as u64 >= self.upload.part_bytes && !self.is_full() {
                     self.part().await?;
-                    state::write(self.store, self.upload).await?;
+                    self.save().await?;
                     self.flushed_at = Instant::now();
                 }
             }
-            if self.flushed_at.elapsed() >= FLUSH {
+            if !alive {
+                return Ok(Ended::Cut);
+            }
+            if self.flushed_at.elapsed() >= FLUSH && !self.is_full() {
                 self.flush().await?;
             }
         }
@@ -143,6 +167,7 @@ impl<'a> Ingest<'a> {
 
     /// Writes the buffer as the next part. The state that tells of it is written by the caller.
     async fn part(&mut self) -> Result<(), Problem> {
+        self.check().await?;
         let key = self.upload.source_key();
         let multipart = match &self.upload.multipart {
             Some(id) => id.clone(),
@@ -162,7 +187,7 @@ impl<'a> Ingest<'a> {
             }
         })?;
         self.upload.parts.push(part);
-        self.upload.tail_bytes = 0;
+        self.upload.keep_tail(&[]);
         self.upload.keep_hash(self.hash.as_ref());
         self.touch();
         Ok(())
@@ -171,14 +196,38 @@ impl<'a> Ingest<'a> {
     /// Writes the buffer as the tail, then the state that tells of it.
     async fn flush(&mut self) -> Result<(), Problem> {
         self.flushed_at = Instant::now();
+        if self.tail().await? { self.save().await } else { Ok(()) }
+    }
+
+    /// Writes the buffer as the tail; `false` where it is so already. The state that tells of it is written by the
+    /// caller.
+    async fn tail(&mut self) -> Result<bool, Problem> {
         if self.buffer.len() as u64 == self.upload.tail_bytes {
-            return Ok(());
+            return Ok(false);
         }
+        self.check().await?;
         let body = Bytes::copy_from_slice(&self.buffer);
         self.store.put(&layout::upload_tail_key(&self.upload.tenant, &self.upload.id), body).await?;
-        self.upload.tail_bytes = self.buffer.len() as u64;
+        self.upload.keep_tail(&self.buffer);
         self.touch();
-        state::write(self.store, self.upload).await
+        Ok(true)
+    }
+
+    async fn save(&mut self) -> Result<(), Problem> {
+        self.check().await?;
+        state::write(self.store, self.upload).await?;
+        self.stored = self.upload.clone();
+        Ok(())
+    }
+
+    /// A lease may be lost without its holder knowing (a paused process, Redis away): who finds that another has
+    /// written meanwhile writes no more.
+    async fn check(&self) -> Result<(), Problem> {
+        match state::read(self.store, &self.upload.tenant, &self.upload.id).await? {
+            Some(stored) if stored == self.stored => Ok(()),
+            Some(_) => Err(locked()),
+            None => Err(gone()),
+        }
     }
 
     fn touch(&mut self) {
@@ -186,9 +235,35 @@ impl<'a> Ingest<'a> {
     }
 }
 
+/// Whether a line brings enough to keep its place.
+#[derive(Default)]
+struct Pace {
+    /// Time spent waiting for the line; not the time our own storage took.
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Counts what came after a wait; `false` where it was too little for the time.
+    fn keeps(&mut self, waited: Duration, bytes: usize) -> bool {
+        self.waited += waited;
+        self.bytes += bytes as u64;
+        if self.waited < PACE {
+            return true;
+        }
+        std::mem::take(self).bytes >= PACE_BYTES
+    }
+}
+
+/// 409: the client is somewhere else than the durable bytes.
+pub fn wrong_offset(upload: &Upload) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "upload_offset", "The bytes have to go on where the durable ones end.")
+        .with_header(UPLOAD_OFFSET, upload.offset().into())
+}
+
 /// 410: the upload is over and cannot be finished.
 pub fn gone() -> Problem {
-    Problem::new(http::StatusCode::GONE, "upload_gone", "This upload is gone; start a new one.")
+    Problem::new(StatusCode::GONE, "upload_gone", "This upload is gone; start a new one.")
 }
 
 /// Lower-case hex.
@@ -198,4 +273,21 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(out, "{byte:02x}");
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_only_drips_loses_its_place() {
+        let mut drips = Pace::default();
+        let minute: Vec<bool> = (0..3).map(|_| drips.keeps(Duration::from_secs(29), 1)).collect();
+        assert_eq!(minute, [true, true, false]);
+        let mut slow = Pace::default();
+        assert!(
+            (0..3600).all(|_| slow.keeps(Duration::from_secs(1), 5_000)),
+            "a bad line is one all the same"
+        );
+    }
 }

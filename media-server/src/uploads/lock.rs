@@ -1,7 +1,7 @@
 //! One writer per upload at a time. A second one does not wait for a connection that may be dead: it asks the first
 //! to stop, which then makes durable what it has and lets go. On this server by a turn, among servers by a lease in
-//! Redis; while Redis is away the turn is all there is, and a part written twice is found out when the parts are put
-//! together.
+//! Redis; while Redis is away the turn is all there is. So each write looks first whether another request has written
+//! since (`Ingest`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -104,8 +104,13 @@ impl Locks {
                     () = over.cancelled() => break,
                     () = tokio::time::sleep(BEAT) => {}
                 }
-                if let Ok(Renewed::Lost | Renewed::Wanted) = leases.renew(&name, &holder, LEASE).await {
-                    stop.cancel();
+                match leases.renew(&name, &holder, LEASE).await {
+                    Ok(Renewed::Wanted) => stop.cancel(),
+                    Ok(Renewed::Lost) => {
+                        stop.cancel();
+                        return;
+                    }
+                    Ok(Renewed::Held) | Err(_) => {}
                 }
             }
             // Lost with Redis, or ended by itself in five seconds, where this does not arrive.
@@ -136,7 +141,8 @@ impl Drop for Held {
     }
 }
 
-fn locked() -> Problem {
+/// 423: another request has the better right.
+pub fn locked() -> Problem {
     Problem::new(
         StatusCode::LOCKED,
         "upload_locked",

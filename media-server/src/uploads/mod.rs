@@ -1,5 +1,6 @@
 //! Uploads: tus 1.0.0 (core, creation, termination, expiration) on object storage.
 
+mod discard;
 mod finish;
 mod housekeeping;
 mod ingest;
@@ -9,10 +10,13 @@ mod requests;
 mod state;
 
 #[cfg(test)]
+mod recovery;
+#[cfg(test)]
 mod tests;
 
+pub use discard::{forget, unbind};
 pub use finish::job_of;
-pub use housekeeping::start as start_housekeeping;
+pub use housekeeping::{left_alone, start as start_housekeeping};
 pub use lock::Locks;
 
 use utoipa_axum::router::OpenApiRouter;

@@ -3,12 +3,13 @@
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use chalkstream_store::{Kind, layout, write_manifest};
+use chalkstream_store::{Fault, Kind, State as RecordingState, layout, read_manifest, write_manifest};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
 
-use super::finish::{awaiting_manifest, finish};
-use super::ingest::{Ended, Ingest, gone};
+use super::discard::discard;
+use super::finish::{awaiting_manifest, finish, finish_whole};
+use super::ingest::{Ended, Ingest, gone, wrong_offset};
 use super::protocol::{
     self, EXISTING, RECORDING, TUS_RESUMABLE, UPLOAD_EXPIRES, UPLOAD_LENGTH, UPLOAD_OFFSET,
 };
@@ -100,10 +101,12 @@ pub async fn head(
     protocol::check_version(&headers)?;
     let mut upload = read_open(&app, &caller.tenant, &id).await?;
     // A client that sees all bytes there takes it for done: so it has to be.
-    if upload.complete && upload.finished.is_none() {
+    if upload.is_whole() && upload.finished.is_none() {
         let _held = app.locks.take(&caller.tenant, &id).await?;
         upload = read_open(&app, &caller.tenant, &id).await?;
-        finish(&app, &mut upload, None, None).await?;
+        if upload.is_whole() && upload.finished.is_none() {
+            finish_whole(&app, &mut upload).await?;
+        }
     }
     answer(StatusCode::OK, &upload)
 }
@@ -130,11 +133,12 @@ pub async fn patch(
 }
 
 async fn receive(app: App, tenant: String, id: String, offset: u64, body: Body) -> Result<Response, Problem> {
-    let held = app.locks.take(&tenant, &id).await?;
+    // The place first: who gets none must not have stopped the one that writes.
     let _place = app.patches.try_acquire().map_err(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many uploads at once; try again shortly.")
             .retry_after_s(3)
     })?;
+    let held = app.locks.take(&tenant, &id).await?;
     let mut upload = read_open(&app, &tenant, &id).await?;
     if offset != upload.offset() {
         return Err(wrong_offset(&upload));
@@ -142,8 +146,8 @@ async fn receive(app: App, tenant: String, id: String, offset: u64, body: Body) 
     if upload.finished.is_some() {
         return answer(StatusCode::NO_CONTENT, &upload);
     }
-    if upload.complete {
-        finish(&app, &mut upload, None, None).await?;
+    if upload.is_whole() {
+        finish_whole(&app, &mut upload).await?;
         return answer(StatusCode::NO_CONTENT, &upload);
     }
     let stop = app.shutdown.child_token();
@@ -182,7 +186,7 @@ pub async fn terminate(
     protocol::check_version(&headers)?;
     let _held = app.locks.take(&caller.tenant, &id).await?;
     let upload = read_open(&app, &caller.tenant, &id).await?;
-    if upload.complete {
+    if upload.is_whole() {
         return Err(Problem::new(
             StatusCode::CONFLICT,
             "upload_finished",
@@ -195,28 +199,12 @@ pub async fn terminate(
     Ok(response)
 }
 
-/// Removes all of an upload that never became a recording.
-pub async fn discard(app: &AppState, upload: &Upload) -> Result<(), Problem> {
-    if let Some(multipart) = &upload.multipart {
-        app.store.abort_multipart(&upload.source_key(), multipart).await?;
-    }
-    app.store.delete(&layout::upload_tail_key(&upload.tenant, &upload.id)).await?;
-    chalkstream_store::delete_prefix(&app.store, &layout::recording_prefix(&upload.tenant, &upload.id))
-        .await?;
-    Ok(app.store.delete(&layout::upload_state_key(&upload.tenant, &upload.id)).await?)
-}
-
 async fn read_open(app: &AppState, tenant: &str, id: &str) -> Result<Upload, Problem> {
     let upload = state::read(&app.store, tenant, id).await?.ok_or_else(Problem::not_found)?;
-    if upload.finished.is_none() && !upload.complete && upload.expires_at_ms < now_ms() {
+    if !upload.is_whole() && upload.expires_at_ms < now_ms() {
         return Err(gone());
     }
     Ok(upload)
-}
-
-fn wrong_offset(upload: &Upload) -> Problem {
-    Problem::new(StatusCode::CONFLICT, "upload_offset", "The bytes have to go on where the durable ones end.")
-        .with_header(UPLOAD_OFFSET, upload.offset().into())
 }
 
 async fn check_open_uploads(app: &AppState, tenant: &str) -> Result<(), Problem> {
@@ -248,21 +236,38 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// The upload an earlier request with the same key made, unless it expired.
+/// The upload an earlier request with the same key made, unless nothing came of it.
 async fn created_before(app: &AppState, tenant: &str, key: &str) -> Result<Option<Upload>, Problem> {
     let id = match app.store.get(&layout::dedupe_key(tenant, key)).await {
         Ok(body) => String::from_utf8(body.to_vec()).map_err(Problem::internal)?,
         Err(error) if error.kind == Kind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    state::read(&app.store, tenant, &id).await
+    match state::read(&app.store, tenant, &id).await? {
+        Some(upload) if stands(app, &upload).await? => Ok(Some(upload)),
+        _ => Ok(None),
+    }
+}
+
+/// Whether a second request with the same key is answered with this upload. One that expired, or whose recording is
+/// gone, was stopped or failed, would bar the same file for days; one that failed by its own fault would fail again.
+async fn stands(app: &AppState, upload: &Upload) -> Result<bool, Problem> {
+    let Some(finished) = &upload.finished else {
+        return Ok(upload.is_whole() || upload.expires_at_ms >= now_ms());
+    };
+    let manifest = read_manifest(&app.store, &upload.tenant, &finished.recording).await?;
+    Ok(manifest.is_some_and(|manifest| match manifest.state {
+        RecordingState::Deleted | RecordingState::Cancelled => false,
+        RecordingState::Failed => manifest.failure.is_some_and(|failure| failure.fault == Fault::Input),
+        _ => true,
+    }))
 }
 
 /// The other request was first by a moment; its state is about to be written.
 async fn wait_for(app: &AppState, tenant: &str, id: &str) -> Result<Option<Upload>, Problem> {
     for _ in 0..20 {
         if let Some(upload) = state::read(&app.store, tenant, id).await? {
-            return Ok(Some(upload));
+            return Ok(stands(app, &upload).await?.then_some(upload));
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }

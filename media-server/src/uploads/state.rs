@@ -4,6 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
+use chalkstream_store::objects::sha256_hex;
 use chalkstream_store::{Kind, Part, Store, layout};
 use serde::{Deserialize, Serialize};
 use sha2::digest::common::hazmat::SerializableState;
@@ -18,7 +19,7 @@ const PART_BYTES: u64 = 5 << 20;
 const MAX_PARTS: u64 = 9_000;
 
 /// An upload as storage knows it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upload {
     /// Version of this format: 1.
     pub version: u32,
@@ -58,6 +59,9 @@ pub struct Upload {
     /// Bytes in the `.tail` object that belong behind the parts.
     #[serde(default)]
     pub tail_bytes: u64,
+    /// SHA-256 of those bytes: whether the object still is the one this state tells of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail_sha256: Option<String>,
     /// SHA-256 over the parts, so far. Without it the hash is taken from the finished object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
@@ -98,6 +102,7 @@ impl Upload {
             multipart: None,
             parts: Vec::new(),
             tail_bytes: 0,
+            tail_sha256: None,
             hash: None,
             complete: size_bytes == 0,
             finished: None,
@@ -112,6 +117,25 @@ impl Upload {
     /// Durable bytes: what `Upload-Offset` says.
     pub fn offset(&self) -> u64 {
         if self.complete { self.size_bytes } else { self.parts_bytes() + self.tail_bytes }
+    }
+
+    /// True where every byte is durable. A server that died may have left it so without marking it complete.
+    pub fn is_whole(&self) -> bool {
+        self.offset() >= self.size_bytes
+    }
+
+    /// Remembers what the `.tail` object holds.
+    pub fn keep_tail(&mut self, bytes: &[u8]) {
+        self.tail_bytes = bytes.len() as u64;
+        self.tail_sha256 = (!bytes.is_empty()).then(|| sha256_hex(bytes));
+    }
+
+    /// The bytes behind the parts, of what the `.tail` object holds; `None` where those are not the ones that were
+    /// acknowledged. It may be longer: written, but not told by the state before the server died.
+    pub fn tail_of<'a>(&self, object: &'a [u8]) -> Option<&'a [u8]> {
+        let tail = object.get(..usize::try_from(self.tail_bytes).ok()?)?;
+        let same = self.tail_sha256.as_ref().is_none_or(|sha256| *sha256 == sha256_hex(tail));
+        same.then_some(tail)
     }
 
     /// Full key of the object it becomes.
@@ -148,9 +172,11 @@ pub async fn read(store: &Store, tenant: &str, id: &str) -> Result<Option<Upload
     if !layout::valid_recording(id) {
         return Ok(None);
     }
-    // The acknowledged ones lie apart, so that the open ones can be counted without reading them.
-    for key in [layout::upload_state_key(tenant, id), layout::upload_done_key(tenant, id)] {
-        match store.get(&key).await {
+    // The acknowledged ones lie apart, so that the open ones can be counted without reading them. What was acknowledged
+    // stays so, whatever a late writer says; and it may be acknowledged between the first look and the second.
+    let done = layout::upload_done_key(tenant, id);
+    for key in [&done, &layout::upload_state_key(tenant, id), &done] {
+        match store.get(key).await {
             Ok(body) => return serde_json::from_slice(&body).map(Some).map_err(Problem::internal),
             Err(error) if error.kind == Kind::NotFound => {}
             Err(error) => return Err(error.into()),
@@ -167,9 +193,13 @@ pub async fn write(store: &Store, upload: &Upload) -> Result<(), Problem> {
         return Ok(store.put(&open, body).await?);
     }
     store.put(&layout::upload_done_key(&upload.tenant, &upload.id), body).await?;
-    // What stays behind here is swept with the expired ones.
-    let _ = store.delete(&layout::upload_tail_key(&upload.tenant, &upload.id)).await;
-    Ok(store.delete(&open).await?)
+    remove_open(store, &upload.tenant, &upload.id).await
+}
+
+/// Removes what only an open upload has. Housekeeping does it again where it was cut off.
+pub async fn remove_open(store: &Store, tenant: &str, id: &str) -> Result<(), Problem> {
+    store.delete(&layout::upload_tail_key(tenant, id)).await?;
+    Ok(store.delete(&layout::upload_state_key(tenant, id)).await?)
 }
 
 #[cfg(test)]

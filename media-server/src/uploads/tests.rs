@@ -10,13 +10,13 @@ use tokio::net::TcpStream;
 
 use crate::testing::{Server, TENANT, World, until};
 
-const MIB: usize = 1 << 20;
+pub const MIB: usize = 1 << 20;
 
-fn bytes(length: usize, seed: u8) -> Vec<u8> {
+pub fn bytes(length: usize, seed: u8) -> Vec<u8> {
     (0..length).map(|at| ((at * 31 + at / 997) as u8) ^ seed).collect()
 }
 
-async fn create(server: &Server, length: usize, key: Option<&str>) -> Response {
+pub async fn create(server: &Server, length: usize, key: Option<&str>) -> Response {
     // filename lesson.MOV, uploader t-1
     let mut request = server
         .tus(Method::POST, "/v1/uploads")
@@ -28,16 +28,16 @@ async fn create(server: &Server, length: usize, key: Option<&str>) -> Response {
     request.send().await.unwrap()
 }
 
-fn text(answer: &Response, name: &str) -> String {
+pub fn text(answer: &Response, name: &str) -> String {
     answer.headers()[name].to_str().unwrap().to_owned()
 }
 
-fn path(answer: &Response) -> String {
+pub fn path(answer: &Response) -> String {
     let location = text(answer, "location");
     location[location.find("/v1/").unwrap()..].to_owned()
 }
 
-async fn patch(server: &Server, path: &str, offset: usize, body: impl Into<reqwest::Body>) -> Response {
+pub async fn patch(server: &Server, path: &str, offset: usize, body: impl Into<reqwest::Body>) -> Response {
     server
         .tus(Method::PATCH, path)
         .header("upload-offset", offset)
@@ -49,7 +49,7 @@ async fn patch(server: &Server, path: &str, offset: usize, body: impl Into<reqwe
 }
 
 /// A PATCH on a bare line: the head, and the first bytes of a body that promises more.
-async fn begin(server: &Server, path: &str, from: usize, size: usize, bytes: &[u8]) -> TcpStream {
+pub async fn begin(server: &Server, path: &str, from: usize, size: usize, bytes: &[u8]) -> TcpStream {
     let mut line = TcpStream::connect(server.address).await.unwrap();
     let head = format!(
         "PATCH {path} HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {}\r\ntus-resumable: 1.0.0\r\n\
@@ -62,13 +62,13 @@ async fn begin(server: &Server, path: &str, from: usize, size: usize, bytes: &[u
     line
 }
 
-async fn offset(server: &Server, path: &str) -> usize {
+pub async fn offset(server: &Server, path: &str) -> usize {
     let answer = server.tus(Method::HEAD, path).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     text(&answer, "upload-offset").parse().unwrap()
 }
 
-async fn code(answer: Response) -> (u16, String) {
+pub async fn code(answer: Response) -> (u16, String) {
     assert_eq!(text(&answer, "content-type"), "application/problem+json");
     let status = answer.status().as_u16();
     let body: Value = answer.json().await.unwrap();

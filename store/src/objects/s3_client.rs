@@ -119,6 +119,9 @@ fn classify(status: u16, code: &str) -> (Kind, &'static str) {
         (_, "SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable" | "Throttling") => {
             (Kind::Unavailable, "object storage is overloaded")
         }
+        (_, "InvalidPart" | "InvalidPartOrder" | "EntityTooSmall") => {
+            (Kind::InvalidInput, "the parts do not make an object")
+        }
         (_, "InvalidRange") => (Kind::InvalidInput, "the range lies outside the object"),
         (404, _) => (Kind::NotFound, "no such object"),
         (416, _) => (Kind::InvalidInput, "the range lies outside the object"),

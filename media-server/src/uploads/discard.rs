@@ -1,0 +1,73 @@
+//! What is taken away of uploads: those that came to nothing, and the notes about those that are over.
+
+use chalkstream_store::{Kind, State, delete_prefix, layout, read_manifest};
+
+use super::state::{self, Upload};
+use crate::app::AppState;
+use crate::problem::Problem;
+
+/// Removes all of an upload that never became a recording. What did become one is not an upload's to remove.
+///
+/// # Errors
+/// Where storage is away.
+pub async fn discard(app: &AppState, upload: &Upload) -> Result<(), Problem> {
+    let manifest = read_manifest(&app.store, &upload.tenant, &upload.id).await?;
+    if upload.finished.is_none() {
+        abort_parts(app, upload).await?;
+        if manifest.is_none_or(|manifest| manifest.state == State::AwaitingUpload) {
+            delete_prefix(&app.store, &layout::recording_prefix(&upload.tenant, &upload.id)).await?;
+        }
+        unbind_key(app, upload).await?;
+    }
+    state::remove_open(&app.store, &upload.tenant, &upload.id).await
+}
+
+/// Forgets an upload, whatever came of it: its bytes, its state, what its `Idempotency-Key` stands for. Its recording
+/// is left alone.
+///
+/// # Errors
+/// Where storage is away.
+pub async fn forget(app: &AppState, tenant: &str, id: &str) -> Result<(), Problem> {
+    match state::read(&app.store, tenant, id).await {
+        Ok(Some(upload)) => {
+            if upload.finished.is_none() {
+                abort_parts(app, &upload).await?;
+            }
+            unbind_key(app, &upload).await?;
+        }
+        Ok(None) => {}
+        Err(problem) if problem.passes() => return Err(problem),
+        Err(problem) => {
+            tracing::warn!(upload = id, ?problem, "the unreadable state of upload {id} is removed");
+        }
+    }
+    state::remove_open(&app.store, tenant, id).await?;
+    Ok(app.store.delete(&layout::upload_done_key(tenant, id)).await?)
+}
+
+/// Forgets that a deduplication value stands for an upload; where it stands for a newer one by now, it stays.
+///
+/// # Errors
+/// Where storage is away.
+pub async fn unbind(app: &AppState, tenant: &str, value: &str, id: &str) -> Result<(), Problem> {
+    let key = layout::dedupe_key(tenant, value);
+    match app.store.get(&key).await {
+        Ok(bound) if bound == id.as_bytes() => Ok(app.store.delete(&key).await?),
+        Err(error) if error.kind != Kind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+async fn unbind_key(app: &AppState, upload: &Upload) -> Result<(), Problem> {
+    match &upload.idempotency {
+        Some(value) => unbind(app, &upload.tenant, value, &upload.id).await,
+        None => Ok(()),
+    }
+}
+
+async fn abort_parts(app: &AppState, upload: &Upload) -> Result<(), Problem> {
+    match &upload.multipart {
+        Some(multipart) => Ok(app.store.abort_multipart(&upload.source_key(), multipart).await?),
+        None => Ok(()),
+    }
+}

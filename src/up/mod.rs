@@ -55,19 +55,24 @@ pub async fn run(common: &Common, listen: Option<SocketAddr>) -> Outcome {
         reached = reach(&place.settings) => reached?,
         () = supervised.first_death() => {
             let log = data.join("redis/redis.log");
-            return Err(Failure::failed("redis", format!("redis-server ended; see {}", log.display())));
+            let told = format!(
+                "redis-server ended; see {}. Its folder can be removed: all in it is made again from storage.",
+                log.display()
+            );
+            return Err(Failure::failed("redis", told));
         }
         () = stop.cancelled() => {
             supervised.stop().await;
             return Ok(());
         }
     }
-    keys::first(&data, &place.settings, &url(&place.settings)).await?;
+    // Commands on this machine need no way around by a public address.
+    keys::first(&data, &place.settings, &here(address)).await?;
 
     supervised.start(Order::First, role("server", common, &place)?)?;
     supervised.start(Order::First, role("worker", common, &place)?)?;
     output::note(&format!("keys are in {}", data.join(CREDENTIALS).display()));
-    let announced = tokio::spawn(announce(address, url(&place.settings)));
+    let announced = tokio::spawn(announce(here(address), public(&place.settings)));
     supervised.keep(&stop).await;
     announced.abort();
     supervised.stop().await;
@@ -93,32 +98,35 @@ fn free(address: SocketAddr) -> Outcome<SocketAddr> {
     bound.map_err(|error| Failure::failed("listen", format!("cannot listen on {address}: {error}")))
 }
 
-/// Says where it serves as soon as it does.
-async fn announce(listen: SocketAddr, url: String) {
-    let here = match listen.ip() {
+/// Where this machine reaches the server.
+fn here(listen: SocketAddr) -> String {
+    match listen.ip() {
         ip if ip.is_unspecified() && ip.is_ipv4() => format!("http://127.0.0.1:{}", listen.port()),
         ip if ip.is_unspecified() => format!("http://[::1]:{}", listen.port()),
         _ => format!("http://{listen}"),
-    };
-    let Ok(http) = reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().build() else {
-        return;
-    };
+    }
+}
+
+/// Where viewers reach the server, or what is wrong about that.
+fn public(settings: &Settings) -> String {
+    match settings.server.public_url.trim_end_matches('/') {
+        "" if settings.server.listen.ip().is_unspecified() => {
+            "links work on this machine only until server.public_url is set".into()
+        }
+        "" => "links work where this address does; server.public_url sets another".into(),
+        given => format!("links begin with {given}"),
+    }
+}
+
+/// Says where it serves as soon as it does.
+async fn announce(here: String, public: String) {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().build();
+    let Ok(http) = client else { return };
     let ready = format!("{here}/readyz");
     while !http.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    output::note(&format!("serving at {here}"));
-    if listen.ip().is_unspecified() && url != here {
-        output::note(&format!("links say {url}; server.public_url sets what viewers reach"));
-    }
-}
-
-/// Where viewers reach the server.
-fn url(settings: &Settings) -> String {
-    match settings.server.public_url.trim_end_matches('/') {
-        "" => format!("http://{}", settings.server.listen),
-        given => given.to_owned(),
-    }
+    output::note(&format!("serving at {here}; {public}"));
 }
 
 /// Waits until Redis answers: it may be reading its files.

@@ -50,6 +50,8 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
     // A session's address is a token: it must not be sent on to any other site.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Titles and names are nobody else's: what may be kept says so itself.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
     headers
         .entry(HeaderName::from_static("cross-origin-resource-policy"))
         .or_insert(HeaderValue::from_static("cross-origin"));

@@ -203,6 +203,7 @@ fn progress(state: State, steps: &[StepProgress]) -> f64 {
             (StepState::Leased, Some(done), Some(total @ 1..)) => (done as f64 / total as f64).min(1.0),
             _ => 0.0,
         })
-        .sum();
+        // Not `sum`: that of nothing is -0.0.
+        .fold(0.0, |all, one| all + one);
     ((done / planned as f64) * 1000.0).round() / 1000.0
 }

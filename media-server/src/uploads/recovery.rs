@@ -182,17 +182,17 @@ async fn a_key_whose_recording_is_gone_or_failed_by_our_fault_makes_a_new_one() 
 async fn a_recording_deleted_during_its_upload_stays_deleted() {
     let world = World::new().await;
     let server = world.server("a").await;
-    let file = bytes(6 * MIB, 7);
+    let file = bytes(9 * MIB, 7);
     let created = create(&server, file.len(), None).await;
     let (path, id) = (path(&created), text(&created, "chalkstream-recording"));
-    let line = begin(&server, &path, 0, file.len(), &file[..5 * MIB + 9]).await;
+    let line = begin(&server, &path, 0, file.len(), &file[..8 * MIB + 9]).await;
     until("a part is durable", || async { (!state_of(&world, &id).await.parts.is_empty()).then_some(()) })
         .await;
     let open = state_of(&world, &id).await;
     delete(&server, &id).await;
     drop(line);
     assert!(kept(&world).await.is_empty());
-    let answer = patch(&server, &path, 5 * MIB + 9, file[5 * MIB + 9..].to_vec()).await;
+    let answer = patch(&server, &path, 8 * MIB + 9, file[8 * MIB + 9..].to_vec()).await;
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     let part =
         world.store.put_part(&open.source_key(), open.multipart.as_ref().unwrap(), 2, Bytes::new()).await;

@@ -37,7 +37,7 @@ pub async fn options(State(app): State<App>) -> Response {
     responses((status = 201, description = "Location of the upload; Chalkstream-Recording is the recording it makes"),
         (status = 200, description = "The same Idempotency-Key made a recording already"),
         (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 412, body = ProblemBody),
-        (status = 413, body = ProblemBody), (status = 429, body = ProblemBody)))]
+        (status = 413, body = ProblemBody), (status = 422, body = ProblemBody), (status = 429, body = ProblemBody)))]
 pub async fn create(
     State(app): State<App>,
     caller: ApiCaller,
@@ -55,24 +55,26 @@ pub async fn create(
         ));
     }
     let metadata = protocol::metadata(&headers)?;
+    let mut upload = Upload::new(&caller.tenant, size_bytes, app.store.min_part_bytes(), metadata, now_ms());
+    upload.traceparent = traceparent(&headers);
     let key = idempotency_key(&headers)?;
     if let Some(key) = &key
-        && let Some(upload) = created_before(&app, &caller.tenant, key).await?
+        && let Some(earlier) = created_before(&app, &caller.tenant, key).await?
     {
-        return created(&app, &upload);
+        must_be_same(&earlier, &upload)?;
+        return created(&app, &earlier);
     }
     check_open_uploads(&app, &caller.tenant).await?;
 
-    let mut upload = Upload::new(&caller.tenant, size_bytes, app.store.min_part_bytes(), metadata, now_ms());
-    upload.traceparent = traceparent(&headers);
     if let Some(key) = key {
         // Two requests at once: the one Redis saw first makes the upload. Without Redis the record in storage decides.
         if let Ok(winner) = app.queue.claim(&caller.tenant, &key, &upload.id).await
             && winner != upload.id
         {
             // Where nothing comes of it, the other request died, or its upload expired: this one takes its place.
-            if let Some(upload) = wait_for(&app, &caller.tenant, &winner).await? {
-                return created(&app, &upload);
+            if let Some(earlier) = wait_for(&app, &caller.tenant, &winner).await? {
+                must_be_same(&earlier, &upload)?;
+                return created(&app, &earlier);
             }
         }
         upload.idempotency = Some(key);
@@ -261,6 +263,19 @@ async fn stands(app: &AppState, upload: &Upload) -> Result<bool, Problem> {
         RecordingState::Failed => manifest.failure.is_some_and(|failure| failure.fault == Fault::Input),
         _ => true,
     }))
+}
+
+/// A key that comes back with another file would lose that file, or give one uploader another one's recording.
+fn must_be_same(earlier: &Upload, asked: &Upload) -> Result<(), Problem> {
+    let of = |upload: &Upload| (upload.size_bytes, upload.uploader.clone(), upload.filename.clone());
+    if of(earlier) == of(asked) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "idempotency_key_reused",
+        "This Idempotency-Key was used for another file or by another uploader; take a new one.",
+    ))
 }
 
 /// The other request was first by a moment; its state is about to be written.

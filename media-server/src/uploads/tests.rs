@@ -145,6 +145,8 @@ async fn the_same_key_twice_is_one_upload_and_the_same_bytes_twice_are_one_recor
     assert_eq!(again.status(), StatusCode::OK);
     let body: Value = again.json().await.unwrap();
     assert_eq!((body["recording"].as_str(), body["existing"].as_bool()), (Some(id.as_str()), Some(true)));
+    let reused = create(&server, 1001, Some("k")).await;
+    assert_eq!(reused.status(), StatusCode::UNPROCESSABLE_ENTITY, "a key is for one file");
 
     let other = create(&server, 1000, Some("k2")).await;
     let own = text(&other, "chalkstream-recording");

@@ -26,7 +26,8 @@ fn runner(scratch: &Path) -> Runner {
     let settings = chalkstream_config::Worker {
         step_memory_bytes: 512 << 20,
         step_file_bytes: 64 << 20,
-        step_stall_ms: 1_000,
+        // Long enough for a busy machine to fill half a gigabyte.
+        step_stall_ms: 4_000,
         ..Default::default()
     };
     let mut runner = Runner::new(&settings, scratch);

@@ -18,7 +18,7 @@ pub(crate) struct Finding {
 
 /// S3 takes no smaller part, the last one aside, in bytes.
 const MIN_PART_BYTES: u64 = 5 << 20;
-/// S3 takes no larger part, in bytes.
+/// The tail of an upload is read back whole, and may be as large as a part, in bytes.
 const MAX_PART_BYTES: u64 = 64 << 20;
 /// S3 takes no more parts in one object.
 const MAX_PARTS: u64 = 10_000;

@@ -55,14 +55,18 @@ async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
 
     let screenshot = Path::new(env!("CARGO_TARGET_TMPDIR")).join("player.png");
     let first_s = lesson.utterances[0].start_ms as f64 / 1000.0 + 0.3;
-    let asked = json!({ "url": link, "until_s": 10.5, "captions_at_s": first_s, "screenshot": screenshot });
+    let asked = json!({
+        "url": link, "until_s": 10.5, "captions_at_s": first_s, "screenshot": screenshot, "sound_only": true,
+    });
     let watched = node::run("watch.mjs", &asked);
     assert!(watched["current_time"].as_f64().unwrap() > 10.0, "{watched}");
     assert!(
         watched["captions"].as_array().is_some_and(|shown| !shown.is_empty()),
         "captions show: {watched}"
     );
-    assert!(watched["errors"].as_array().is_none_or(Vec::is_empty), "{watched}");
+    for wrong in ["errors", "foreign", "refused"] {
+        assert_eq!(watched[wrong].as_array().map(Vec::len), Some(0), "{wrong}: {watched}");
+    }
 
     // The first word of each utterance whose start is known, where the lesson says that word once.
     let words: Vec<Value> = lesson

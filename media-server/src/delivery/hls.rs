@@ -107,7 +107,7 @@ pub fn captions_within(text: &str, window: Window) -> String {
         let (start, end) = timing.split_once("-->").unwrap_or_default();
         let end = end.split_whitespace().next().unwrap_or_default();
         let (Some(start), Some(end)) = (clock_ms(start.trim()), clock_ms(end)) else { return false };
-        window.start_ms.is_none_or(|from| start >= from) && window.end_ms.is_none_or(|to| end <= to)
+        window.holds(start, end)
     };
     text.split("\n\n").filter(inside).collect::<Vec<_>>().join("\n\n")
 }

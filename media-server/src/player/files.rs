@@ -88,8 +88,8 @@ fn within(body: &[u8], window: Window) -> Result<Vec<u8>, serde_json::Error> {
     if let Some(cues) = transcript.get_mut("cues").and_then(Value::as_array_mut) {
         cues.retain(|cue| {
             let at = |name: &str| cue.get(name).and_then(Value::as_u64);
-            window.start_ms.is_none_or(|from| at("start_ms").is_some_and(|start| start >= from))
-                && window.end_ms.is_none_or(|to| at("end_ms").is_some_and(|end| end <= to))
+            let (Some(start), Some(end)) = (at("start_ms"), at("end_ms")) else { return false };
+            window.holds(start, end)
         });
     }
     serde_json::to_vec(&transcript)

@@ -26,6 +26,11 @@ impl Window {
     pub fn overlaps(&self, start_ms: u64, end_ms: u64) -> bool {
         self.start_ms.is_none_or(|from| end_ms > from) && self.end_ms.is_none_or(|to| start_ms < to)
     }
+
+    /// True where all of `start_ms..end_ms` lies inside.
+    pub fn holds(&self, start_ms: u64, end_ms: u64) -> bool {
+        self.start_ms.is_none_or(|from| start_ms >= from) && self.end_ms.is_none_or(|to| end_ms <= to)
+    }
 }
 
 /// A link: the right to open one recording within the next minutes.

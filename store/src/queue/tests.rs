@@ -417,19 +417,17 @@ async fn a_forgotten_job_stands_for_no_upload() {
     queue.cancel("t", &first.recording).await.unwrap();
     // As if it had ended long ago: the sweep drops it, and what it was deduplicated by.
     let (base, id) = (&queue.inner.base, job_id("t", &first.recording));
-    let mut ended = redis::cmd("ZADD");
-    ended.arg(format!("{base}:finished")).arg(0).arg(&id);
-    let _: i64 = queue.inner.main.query(&ended, Again::Never).await.unwrap();
+    let raw = async |words: &[&str]| -> redis::Value {
+        let mut command = redis::cmd(words[0]);
+        queue.inner.main.query(command.arg(&words[1..]), Again::Never).await.unwrap()
+    };
+    raw(&["ZADD", &format!("{base}:finished"), "0", &id]).await;
     queue.sweep(0).await.unwrap();
     assert_eq!(queue.job("t", &first.recording).await.unwrap(), None);
-    let mut left = redis::cmd("KEYS");
-    left.arg(format!("{base}:dedupe:*"));
-    assert!(queue.inner.main.query::<Vec<String>>(&left, Again::Once).await.unwrap().is_empty());
+    assert_eq!(raw(&["KEYS", &format!("{base}:dedupe:*")]).await, redis::Value::Array(Vec::new()));
     assert!(queue.submit(&second).await.unwrap().created);
     // One that is gone without having been dropped stands for nothing either.
-    let mut gone = redis::cmd("DEL");
-    gone.arg(format!("{base}:job:{}", job_id("t", &second.recording)));
-    let _: i64 = queue.inner.main.query(&gone, Again::Never).await.unwrap();
+    raw(&["DEL", &format!("{base}:job:{}", job_id("t", &second.recording))]).await;
     assert!(queue.submit(&third).await.unwrap().created);
 }
 

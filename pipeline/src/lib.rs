@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod ladder;
 pub mod media;
 pub mod model;
+pub mod package;
 pub mod sound;
 pub mod source;
 pub mod speech;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Fault, Result};
 use crate::source::Source;
-use crate::{inspect, sound, speech, stills, transcode};
+use crate::{inspect, package, sound, speech, stills, transcode};
 
 /// What a child process reads as one JSON document on its standard input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub enum SourceHandle {
 pub enum Step {
     /// Says what the file is, or refuses it.
     Inspect(inspect::InspectRequest),
+    /// Indexes the source, so that it can be played as it is.
+    PackageSource(package::PackageRequest),
     /// Decodes the sound once: two renditions and 16 kHz mono for speech.
     Sound(sound::SoundRequest),
     /// Decodes the picture once and makes the ladder.
@@ -54,6 +56,7 @@ impl Step {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Inspect(_) => "inspect",
+            Self::PackageSource(_) => "package_source",
             Self::Sound(_) => "sound",
             Self::Transcode(_) => "transcode",
             Self::Stills(_) => "stills",
@@ -79,6 +82,17 @@ pub enum StepEvent {
         path: String,
         /// Size, in bytes.
         size_bytes: u64,
+    },
+    /// A segment of a growing media playlist was announced as an output.
+    Segment {
+        /// Path of the media playlist it belongs to.
+        playlist: String,
+        /// Its name, relative to the playlist.
+        uri: String,
+        /// How long it lasts, in ticks.
+        duration_ticks: u64,
+        /// Ticks per second.
+        timescale: u32,
     },
     /// The step is done.
     Result {
@@ -160,6 +174,7 @@ pub fn run(step: &Step, source: Source, ctx: &StepContext) -> Result<Value> {
     }
     match step {
         Step::Inspect(request) => json(inspect::run(request, source, ctx)?),
+        Step::PackageSource(request) => json(package::run(request, source, ctx)?),
         Step::Sound(request) => json(sound::run(request, source, ctx)?),
         Step::Transcode(request) => json(transcode::run(request, source, ctx)?),
         Step::Stills(request) => json(stills::run(request, source, ctx)?),

@@ -354,6 +354,8 @@ async fn follow(
                     Ok(Some(StepEvent::Progress { done_ms, total_ms })) => {
                         with.progress.send_replace(Progress { done_ms, total_ms });
                     }
+                    // Nobody follows growing playlists yet.
+                    Ok(Some(StepEvent::Segment { .. })) => {}
                     Ok(Some(StepEvent::Output { path, size_bytes })) => {
                         match outputs::check(with.folder, &path, size_bytes) {
                             Ok(output) => taking.push(take(sink, output)),

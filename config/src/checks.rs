@@ -46,6 +46,8 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
     server(&settings.server, &mut report);
     playback(&settings.playback, &mut report);
     worker(&settings.worker, &mut report);
+    let distance_ms = settings.source_rendition.max_keyframe_distance_ms;
+    report.range("source_rendition.max_keyframe_distance_ms", distance_ms, 1000, 20_000);
     media(&settings.media, &mut report);
     speech(&settings.speech, &mut report);
     report.expect(level_ok(&settings.log.level), "log.level", || {

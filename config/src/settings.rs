@@ -22,6 +22,8 @@ pub struct Settings {
     pub playback: Playback,
     /// The worker process.
     pub worker: Worker,
+    /// The uploaded file as a rendition.
+    pub source_rendition: SourceRendition,
     /// Limits on what a recording may be, and the ladder made of it.
     pub media: Media,
     /// Transcription.
@@ -222,6 +224,8 @@ pub struct Worker {
     pub step_stall_ms: u64,
     /// Longest time to look at a file before it is refused, in ms.
     pub inspect_deadline_ms: u64,
+    /// Renditions whose shorter side is above this, in pixels, are made when nothing else is to be done. 0: none is put off.
+    pub idle_above_height: u32,
     /// Times a step is tried when the fault may pass.
     pub attempts: u32,
     /// Start even where the kernel offers no sandbox.
@@ -241,9 +245,29 @@ impl Default for Worker {
             step_deadline_per_media: 20.0,
             step_stall_ms: 60_000,
             inspect_deadline_ms: 9_000,
+            idle_above_height: 0,
             attempts: 5,
             allow_unsandboxed: false,
         }
+    }
+}
+
+/// The uploaded file as a rendition: where browsers can play it, it is watched within seconds, and no rendition of its own
+/// size is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceRendition {
+    /// Whether it is used at all.
+    pub enabled: bool,
+    /// A file of a higher mean bitrate, in bits per second, is played too, but a rendition of its size is made as well.
+    pub max_bps: u64,
+    /// A file whose keyframes are further apart than this, in ms, is not used: seeking would be slow.
+    pub max_keyframe_distance_ms: u64,
+}
+
+impl Default for SourceRendition {
+    fn default() -> Self {
+        Self { enabled: true, max_bps: 12_000_000, max_keyframe_distance_ms: 6_000 }
     }
 }
 

@@ -82,6 +82,10 @@ pub fn master_relative(revision: u32) -> String {
     format!("hls/{revision}/master.m3u8")
 }
 
+/// Name of the media playlist of a rendition that is still being made. It stands beside the rendition's own and is the
+/// one object that is overwritten.
+pub const GROWING: &str = "growing.m3u8";
+
 /// All pending markers of a tenant.
 pub fn pending_prefix(tenant: &str) -> String {
     format!("{tenant}/_pending/")

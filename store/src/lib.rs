@@ -35,7 +35,8 @@ pub use queue::{
     Progress, Queue, Retry, RetryPolicy, StepFailure, StepSpec, StepState, StepView, Submitted,
 };
 pub use recording::{
-    Failure, Manifest, MediaFacts, Revision, SourceFacts, State, StepRecord, read_manifest, write_manifest,
+    Failure, Manifest, MediaFacts, Notice, Revision, SourceFacts, State, StepRecord, read_manifest,
+    write_manifest,
 };
 pub use revocations::{Revocation, Target, forget_old_revocations};
 pub use tenants::Tenant;

@@ -130,6 +130,32 @@ pub struct Revision {
     pub id: u32,
     /// Key of its multivariant playlist, relative to the recording.
     pub master: String,
+    /// Whether its media playlists still grow: they are read anew, and name segments no manifest knows yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub growing: bool,
+}
+
+/// Revisions are counted in twos, so that one that grows, made beside the others, has a number of its own in between: the
+/// next complete one is newer than it, however the two are timed.
+impl Revision {
+    /// Number of the next revision after `id` whose playlists are complete.
+    pub fn after(id: u32) -> u32 {
+        (id / 2 + 1) * 2
+    }
+
+    /// Number of the next revision after `id` whose playlists grow.
+    pub fn growing_after(id: u32) -> u32 {
+        id.div_ceil(2) * 2 + 1
+    }
+}
+
+/// Something a viewer or operator may want to know; nothing failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Stable, API-visible code.
+    pub code: String,
+    /// One plain sentence.
+    pub message: String,
 }
 
 /// A recording. The manifest with the highest fence is the recording; those below are history.
@@ -183,6 +209,12 @@ pub struct Manifest {
     /// Optional steps that failed for good.
     #[serde(default)]
     pub failed_optional: Vec<Failure>,
+    /// What is odd about the file, or missing from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Notice>,
+    /// Why the file itself is not among what can be watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_declined: Option<Notice>,
     /// What the job was deduplicated by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedupe: Option<String>,
@@ -213,6 +245,8 @@ impl Manifest {
             revision: None,
             files: BTreeMap::new(),
             failed_optional: Vec::new(),
+            warnings: Vec::new(),
+            source_declined: None,
             dedupe: None,
             traceparent: None,
         }

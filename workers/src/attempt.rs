@@ -2,20 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use chalkstream_store::{Lease, Manifest, ObjectFacts, Revision, StepSpec, layout as keys, read_manifest};
+use chalkstream_pipeline::package::PackageReport;
+use chalkstream_pipeline::step::Step;
+use chalkstream_store::{
+    JobView, Lease, Manifest, ObjectFacts, Revision, StepSpec, layout as keys, read_manifest,
+};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Cause, StepFailure};
+use crate::growth::Growth;
 use crate::lease::Held;
+use crate::master::Shown;
 use crate::record::Published;
 use crate::result::{Results, StepResult};
 use crate::runner::{Progress, Work, WorkTask};
 use crate::sink::{Holds, ObjectSink, storage};
 use crate::worker::Worker;
-use crate::{ladder, layout, master, media, planner, result, source, verify};
+use crate::{ladder, layout, media, planner, record, result, source, verify};
 
 /// A step that succeeded: its result, and the steps it adds to the job.
 pub struct Made {
@@ -47,11 +53,10 @@ impl Attempt<'_> {
             .await
             .map_err(storage)?
             .ok_or_else(|| StepFailure::of(Cause::Cancelled, "the recording is gone"))?;
-        match self.lease.step.as_str() {
-            planner::PUBLISH => self.publish(&results, &manifest).await,
-            planner::FINISH => self.finish(&results, &manifest).await,
-            _ => self.media(&results, &manifest).await,
+        if planner::PUBLISHES.contains(&self.lease.step.as_str()) {
+            return self.publish(&manifest).await;
         }
+        self.media(&results, &manifest).await
     }
 
     fn results(&self) -> Result<Results, StepFailure> {
@@ -59,7 +64,8 @@ impl Attempt<'_> {
         had.map(|(name, value)| Ok((name.clone(), StepResult::read(value)?))).collect()
     }
 
-    fn key(&self, relative: &str) -> String {
+    /// Full key of an object of the recording.
+    pub fn key(&self, relative: &str) -> String {
         keys::object_key(&self.lease.tenant, &self.lease.recording, relative)
     }
 
@@ -68,7 +74,11 @@ impl Attempt<'_> {
         let (worker, lease, name) = (self.worker, self.lease, self.lease.step.as_str());
         let settings = &worker.settings;
         let step = media::step(name, &lease.input, results, settings)?;
+        if let Some(nothing) = media::nothing_to_make(&step) {
+            return self.done(&nothing, BTreeMap::new());
+        }
         let inspected = media::inspected(results)?;
+        let growth = self.growth(&step, results).await?;
         let key = match (name, results.get(planner::SOUND)) {
             (planner::TRANSCRIBE, Some(sound)) => {
                 layout::object(sound.report["speech"].as_str().unwrap_or_default(), sound.fence)
@@ -85,17 +95,23 @@ impl Attempt<'_> {
             deadline: media::deadline(name, inspected.as_ref(), settings),
             cancel: self.cancel.clone(),
             progress: self.progress.clone(),
+            background: planner::in_background(name),
         };
         let prefix = keys::recording_prefix(&lease.tenant, &lease.recording);
-        let sink = ObjectSink::new(&worker.store, prefix, lease.fence, self.held);
+        let sink = ObjectSink::new(&worker.store, prefix, lease.fence, self.held).following(growth.as_ref());
         let report = worker.runner.run(work, &sink).await?;
         let taken = sink.into_taken();
+        let grown = match &growth {
+            Some(growth) => growth.end().await?,
+            None => None,
+        };
         verify::verify(name, &report, &taken, inspected.as_ref())
             .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
         let objects = taken
             .outputs
             .into_iter()
             .map(|(path, facts)| (layout::object(&path, lease.fence), facts))
+            .chain(grown)
             .collect();
         let result = StepResult { fence: lease.fence, report, objects };
         let more = match name {
@@ -105,52 +121,91 @@ impl Attempt<'_> {
         Ok(Made { result, more })
     }
 
+    /// Follows the weak line's rendition where there is no moving picture to watch meanwhile.
+    async fn growth(&self, step: &Step, results: &Results) -> Result<Option<Growth<'_>>, StepFailure> {
+        let plan = match step {
+            Step::Transcode(request) if self.lease.step == planner::WEAK_LINE => {
+                request.ladder.renditions.first()
+            }
+            _ => None,
+        };
+        let source: Option<PackageReport> = result::report(results, planner::PACKAGE_SOURCE)?;
+        let played = source.is_some_and(|source| source.video.is_some());
+        let Some(plan) = plan.filter(|_| !played) else { return Ok(None) };
+        let sound = result::report(results, planner::SOUND)?;
+        let sound = sound.zip(results.get(planner::SOUND).map(|result| result.fence));
+        let before = record::newest(&self.job().await?)?.map_or(0, |newest| newest.revision.id);
+        Ok(Some(Growth::new(self, plan.clone(), sound, Revision::growing_after(before))))
+    }
+
+    async fn job(&self) -> Result<JobView, StepFailure> {
+        let job = self.worker.queue.job(&self.lease.tenant, &self.lease.recording).await.map_err(storage)?;
+        job.ok_or_else(|| StepFailure::of(Cause::Cancelled, "the job is gone"))
+    }
+
+    /// Tells what the manifest must know of this step before it is over.
+    pub async fn note(&self, note: &impl Serialize) -> Result<(), StepFailure> {
+        let note = serde_json::to_value(note).map_err(StepFailure::ours)?;
+        let job = self.worker.queue.note(self.lease, &note).await.map_err(storage)?;
+        self.worker.record(&job).await;
+        Ok(())
+    }
+
     fn plan(&self, inspected: &StepResult) -> Result<Vec<StepSpec>, StepFailure> {
         let settings = &self.worker.settings;
         let ladder = |video: &_| ladder::of(video, &settings.media);
+        let source = &settings.source_rendition;
         let plan = planner::PlanSettings {
             limits: media::limits(settings),
             transcribe: settings.speech.enabled,
+            source_segment_ms: source.enabled.then_some(source.max_keyframe_distance_ms),
+            idle_above: Some(settings.worker.idle_above_height).filter(|&height| height > 0),
             ladder: &ladder,
         };
         planner::after_inspect(&inspected.report()?, &plan)
     }
 
-    /// The first revision: all there is to watch, before captions.
-    async fn publish(&self, results: &Results, manifest: &Manifest) -> Result<Made, StepFailure> {
-        if let Some(inspected) = media::inspected(results)? {
-            let picture = result::duration_ms(results, planner::TRANSCODE);
-            let sound = result::duration_ms(results, planner::SOUND);
-            verify::agree(&inspected, picture, sound)
-                .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
+    /// A revision of all that can be watched by now, where there is something that the one before did not have. The
+    /// job is asked, not the lease: what is done besides the steps this one waited for is shown too.
+    async fn publish(&self, manifest: &Manifest) -> Result<Made, StepFailure> {
+        let job = self.job().await?;
+        let results = record::results(&job)?;
+        let inspected =
+            media::inspected(&results)?.ok_or_else(|| StepFailure::ours("nothing was inspected"))?;
+        let picture = result::duration_ms(&results, planner::WEAK_LINE);
+        let sound = result::duration_ms(&results, planner::SOUND);
+        verify::agree(&inspected, picture, sound)
+            .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
+        let shown = Shown::of(&results)?;
+        let before = record::newest(&job)?;
+        let id =
+            before.as_ref().map(|newest| newest.revision.id).max(manifest.revision.as_ref().map(|r| r.id));
+        let published = Published {
+            revision: before.map(|newest| newest.revision).filter(|revision| !revision.growing),
+            with: shown.names(),
+        };
+        if !shown.playable(inspected.audio.is_some(), inspected.video.is_some()) {
+            if self.lease.step == planner::FINISH {
+                return Err(StepFailure::ours("there is nothing to watch"));
+            }
+            return self.done(&Published { with: Vec::new(), ..published }, BTreeMap::new());
         }
-        let id = manifest.revision.as_ref().map_or(1, |revision| revision.id + 1);
-        self.put_out(id, results).await
-    }
-
-    /// The last revision, where there is something that the one before did not have.
-    async fn finish(&self, results: &Results, manifest: &Manifest) -> Result<Made, StepFailure> {
-        let before = manifest.revision.clone().ok_or_else(|| StepFailure::ours("nothing is published"))?;
-        let captions = results
-            .get(planner::TRANSCRIBE)
-            .is_some_and(|transcript| transcript.report["subtitles"].is_string());
-        if captions {
-            return self.put_out(before.id + 1, results).await;
-        }
-        self.done(&Published { revision: before }, BTreeMap::new())
-    }
-
-    async fn put_out(&self, id: u32, results: &Results) -> Result<Made, StepFailure> {
-        let text = master::playlist(results, layout::base_of_object)?;
-        let relative = keys::master_relative(id);
+        let text = shown.playlist(layout::base_of_object);
         let facts = ObjectFacts {
             size_bytes: text.len() as u64,
             sha256: chalkstream_store::objects::sha256_hex(text.as_bytes()),
         };
+        let out = published.revision.as_ref().and_then(|revision| manifest.objects.get(&revision.master));
+        if out == Some(&facts) {
+            return self.done(&published, BTreeMap::new());
+        }
+        let id = Revision::after(id.unwrap_or(0));
+        let relative = keys::master_relative(id);
         self.held.holds().await?;
         self.worker.store.put(&self.key(&relative), text.into()).await.map_err(storage)?;
-        let revision = Revision { id, master: relative.clone() };
-        self.done(&Published { revision }, BTreeMap::from([(relative, facts)]))
+        let revision = Revision { id, master: relative.clone(), growing: false };
+        let published = Published { revision: Some(revision), ..published };
+        self.done(&published, BTreeMap::from([(relative, facts)]))
     }
 
     fn done(

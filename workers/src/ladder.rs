@@ -3,6 +3,7 @@
 use chalkstream_config as config;
 use chalkstream_pipeline::ladder::{Ladder, LadderSettings, Rung, plan};
 use chalkstream_pipeline::media::VideoTrack;
+use chalkstream_pipeline::transcode::RenditionReport;
 
 /// The renditions of a picture.
 pub fn of(video: &VideoTrack, settings: &config::Media) -> Ladder {
@@ -15,4 +16,67 @@ pub fn of(video: &VideoTrack, settings: &config::Media) -> Ladder {
     };
     let rungs = settings.ladder.iter().map(rung).collect();
     plan(video, &LadderSettings { preset: settings.preset.clone(), rungs })
+}
+
+/// Leaves out what the source as a rendition makes needless: the largest rendition, which would be the same again, and
+/// those that would take as many bits as the source does.
+pub fn beside_source(ladder: &mut Ladder, source: &RenditionReport, settings: &config::SourceRendition) {
+    let source_bps = source.average_bandwidth_bps;
+    if source_bps > settings.max_bps {
+        return;
+    }
+    let pixels = |width: u32, height: u32| u64::from(width) * u64::from(height);
+    let same = pixels(source.width, source.height) * 9 / 10;
+    ladder.renditions.retain(|r| pixels(r.width, r.height) < same && r.bitrate_bps * 10 < source_bps * 9);
+}
+
+#[cfg(test)]
+mod tests {
+    use chalkstream_pipeline::media::{Hdr, Rational};
+
+    use super::*;
+
+    fn beside(size: (u32, u32), mean_bps: u64) -> Vec<String> {
+        let video = VideoTrack {
+            codec: "h264".into(),
+            stream_index: 0,
+            width: 1920,
+            height: 1080,
+            frame_rate: Rational::new(30, 1),
+            variable_rate: false,
+            rotation_degrees: 0,
+            mirrored: false,
+            interlaced: false,
+            hdr: Hdr::None,
+            start_ms: 0,
+            end_ms: 60_000,
+        };
+        let source = RenditionReport {
+            name: "source".into(),
+            width: size.0,
+            height: size.1,
+            frame_rate: video.frame_rate,
+            codecs: "avc1.640028".into(),
+            bandwidth_bps: mean_bps,
+            average_bandwidth_bps: mean_bps,
+            playlist: "source/video/index.m3u8".into(),
+            segments: 1,
+            duration_ms: 60_000,
+        };
+        let mut ladder = of(&video, &config::Media::default());
+        beside_source(&mut ladder, &source, &config::SourceRendition::default());
+        ladder.renditions.into_iter().map(|rendition| rendition.name).collect()
+    }
+
+    #[test]
+    fn the_source_stands_for_the_largest_rendition() {
+        assert_eq!(beside((1920, 1080), 6_000_000), ["v720", "v480", "v360", "v240"]);
+        assert_eq!(beside((3840, 2160), 6_000_000), ["v1080", "v720", "v480", "v360", "v240"]);
+    }
+
+    #[test]
+    fn a_lean_source_stands_for_more_and_a_heavy_one_for_none() {
+        assert_eq!(beside((1920, 1080), 1_000_000), ["v360", "v240"]);
+        assert_eq!(beside((1920, 1080), 60_000_000), ["v1080", "v720", "v480", "v360", "v240"]);
+    }
 }

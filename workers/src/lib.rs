@@ -4,6 +4,7 @@ mod attempt;
 mod books;
 mod error;
 mod failure;
+mod growth;
 mod ladder;
 mod layout;
 mod lease;

@@ -1,34 +1,137 @@
 //! The multivariant playlist of a revision, from the results of the steps. Pure.
 
-use chalkstream_pipeline::hls::{Multivariant, Subtitles, multivariant};
-use chalkstream_pipeline::sound::SoundReport;
+use chalkstream_pipeline::hls::{Multivariant, Picture, Place, Sound, Subtitles, multivariant};
+use chalkstream_pipeline::package::PackageReport;
+use chalkstream_pipeline::sound::{AudioReport, SoundReport};
 use chalkstream_pipeline::speech::TranscriptReport;
-use chalkstream_pipeline::transcode::TranscodeReport;
+use chalkstream_pipeline::stills::StillsReport;
+use chalkstream_pipeline::transcode::{RenditionReport, TranscodeReport};
 
 use crate::failure::StepFailure;
 use crate::planner;
 use crate::result::{Results, report};
 
-/// Its text. `base` gives the prefix of a group's URIs (`video`, `audio`, `subtitles`, `iframes`) from the fence of
-/// the attempt that made it.
-pub fn playlist(results: &Results, base: impl Fn(&str, u64) -> String) -> Result<String, StepFailure> {
-    let video: Option<TranscodeReport> = report(results, planner::TRANSCODE)?;
-    let sound: Option<SoundReport> = report(results, planner::SOUND)?;
-    let transcript: Option<TranscriptReport> = report(results, planner::TRANSCRIBE)?;
-    let subtitles: Vec<Subtitles<'_>> = transcript
-        .iter()
-        .filter_map(|transcript| {
-            Some(Subtitles { language: &transcript.language, playlist: transcript.subtitles.as_deref()? })
+/// All that can be watched or heard so far.
+#[derive(Default)]
+pub struct Shown {
+    source: Option<(PackageReport, u64)>,
+    sound: Option<(SoundReport, u64)>,
+    stills: Option<(RenditionReport, u64)>,
+    transcodes: Vec<(TranscodeReport, u64, Place)>,
+    transcript: Option<(TranscriptReport, u64)>,
+}
+
+impl Shown {
+    /// What the accepted results hold.
+    pub fn of(results: &Results) -> Result<Self, StepFailure> {
+        let fence = |step: &str| results.get(step).map_or(0, |result| result.fence);
+        let stills: Option<StillsReport> = report(results, planner::STILLS)?;
+        let mut transcodes = Vec::new();
+        for step in planner::TRANSCODES {
+            if let Some(made) = report::<TranscodeReport>(results, step)? {
+                let place = if step == planner::WEAK_LINE { Place::WeakLine } else { Place::Full };
+                transcodes.push((made, fence(step), place));
+            }
+        }
+        Ok(Self {
+            source: report(results, planner::PACKAGE_SOURCE)?
+                .map(|made| (made, fence(planner::PACKAGE_SOURCE))),
+            sound: report(results, planner::SOUND)?.map(|made| (made, fence(planner::SOUND))),
+            stills: stills.and_then(|stills| Some((stills.rendition?, fence(planner::STILLS)))),
+            transcodes,
+            transcript: report(results, planner::TRANSCRIBE)?.map(|made| (made, fence(planner::TRANSCRIBE))),
         })
-        .collect();
-    let fence = |step: &str| results.get(step).map_or(0, |result| result.fence);
-    Ok(multivariant(&Multivariant {
-        video: video.as_ref(),
-        sound: sound.as_ref(),
-        subtitles: &subtitles,
-        video_base: &base("video", fence(planner::TRANSCODE)),
-        audio_base: &base("audio", fence(planner::SOUND)),
-        subtitles_base: &base("subtitles", fence(planner::TRANSCRIBE)),
-        iframes_base: &base("iframes", fence(planner::TRANSCODE)),
-    }))
+    }
+
+    /// The names of what there is: `source`, `stills`, the ladder's renditions, `sound`, `captions`.
+    pub fn names(&self) -> Vec<String> {
+        let source = self.source().map(|_| "source".to_owned());
+        let stills = self.stills.as_ref().map(|_| "stills".to_owned());
+        let made = self.transcodes.iter().flat_map(|(made, ..)| &made.renditions).map(|r| r.name.clone());
+        let sound = self.sound.as_ref().map(|_| "sound".to_owned());
+        let captions = self.captions().map(|_| "captions".to_owned());
+        source.into_iter().chain(stills).chain(made).chain(sound).chain(captions).collect()
+    }
+
+    /// Whether there is anything to watch or hear. A picture of which the sound is not there yet is not.
+    pub fn playable(&self, has_sound: bool, has_picture: bool) -> bool {
+        let heard = !has_sound || self.sound.is_some() || self.source_sound().is_some();
+        let seen = self.source().is_some() || self.stills.is_some() || !self.transcodes.is_empty();
+        heard && (seen || !has_picture)
+    }
+
+    fn source(&self) -> Option<(&RenditionReport, u64)> {
+        let (made, fence) = self.source.as_ref()?;
+        Some((made.video.as_ref()?, *fence))
+    }
+
+    /// The source's own sound, until there is better.
+    fn source_sound(&self) -> Option<(&AudioReport, u64)> {
+        let (made, fence) = self.source.as_ref()?;
+        Some((made.audio.as_ref().filter(|_| made.video.is_some())?, *fence))
+    }
+
+    fn captions(&self) -> Option<(&str, &str, u64)> {
+        let (transcript, fence) = self.transcript.as_ref()?;
+        Some((transcript.language.as_str(), transcript.subtitles.as_deref()?, *fence))
+    }
+
+    /// The text of the multivariant playlist. `base` gives the prefix of a group's URIs (`video`, `audio`, …) from the
+    /// fence of the attempt that made it.
+    pub fn playlist(&self, base: impl Fn(&str, u64) -> String) -> String {
+        let uri = |path: &str, fence: u64| {
+            let (group, rest) = path.split_once('/').unwrap_or(("video", path));
+            format!("{}{rest}", base(group, fence))
+        };
+        let shown = |report, fence, place| {
+            let report: &RenditionReport = report;
+            Picture { report, uri: uri(&report.playlist, fence), place }
+        };
+        let mut parts = Multivariant::default();
+        parts.pictures.extend(self.source().map(|(report, fence)| shown(report, fence, Place::Full)));
+        parts
+            .pictures
+            .extend(self.stills.as_ref().map(|(report, fence)| shown(report, *fence, Place::Stills)));
+        for (made, fence, place) in &self.transcodes {
+            parts.pictures.extend(made.renditions.iter().map(|report| shown(report, *fence, *place)));
+            let keyframes = made.iframes.iter(); //TMP
+            parts.iframes.extend(keyframes.map(|report| shown(report, *fence, *place)));
+        }
+        let heard = |report, fence| {
+            let report: &AudioReport = report;
+            Sound { report, uri: uri(&report.playlist, fence) }
+        };
+        match &self.sound {
+            Some((sound, fence)) => {
+                parts.sounds.extend(sound.renditions.iter().map(|report| heard(report, *fence)));
+                parts.language = sound.language.as_deref();
+            }
+            None => parts.sounds.extend(self.source_sound().map(|(report, fence)| heard(report, fence))),
+        }
+        parts.subtitles.extend(
+            self.captions()
+                .map(|(language, playlist, fence)| Subtitles { language, uri: uri(playlist, fence) }),
+        );
+        multivariant(&parts)
+    }
+}
+
+/// The multivariant playlist of a rendition that still grows, with the sound it is to have.
+pub fn growing(
+    rendition: &RenditionReport,
+    sound: Option<&SoundReport>,
+    base: impl Fn(&str) -> String,
+) -> String {
+    let uri = |path: &str| {
+        let (group, rest) = path.split_once('/').unwrap_or(("video", path));
+        format!("{}{rest}", base(group))
+    };
+    let small = sound.and_then(|sound| sound.renditions.first());
+    multivariant(&Multivariant {
+        pictures: vec![Picture { report: rendition, uri: uri(&rendition.playlist), place: Place::WeakLine }],
+        sounds: small.map(|report| Sound { report, uri: uri(&report.playlist) }).into_iter().collect(),
+        language: sound.and_then(|sound| sound.language.as_deref()),
+        growing: true,
+        ..Multivariant::default()
+    })
 }

@@ -7,15 +7,17 @@ use chalkstream_config::Settings;
 use chalkstream_pipeline::inspect::InspectRequest;
 use chalkstream_pipeline::media::{Limits, MediaInfo};
 use chalkstream_pipeline::model;
+use chalkstream_pipeline::package::PackageReport;
 use chalkstream_pipeline::sound::SoundReport;
 use chalkstream_pipeline::speech::TranscribeRequest;
 use chalkstream_pipeline::step::Step;
+use chalkstream_pipeline::transcode::TranscodeReport;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::failure::{Cause, StepFailure};
-use crate::planner;
 use crate::result::{Results, report};
+use crate::{ladder, planner};
 
 /// The limits a file is held to.
 pub fn limits(settings: &Settings) -> Limits {
@@ -35,7 +37,24 @@ pub fn step(name: &str, input: &Value, results: &Results, settings: &Settings) -
                 .ok_or_else(|| StepFailure::ours("there is no sound to transcribe"))?;
             transcribe(&sound, settings)
         }
+        planner::LADDER | planner::LADDER_TOP => {
+            let mut step = Step::deserialize(input).map_err(StepFailure::ours)?;
+            let source: Option<PackageReport> = report(results, planner::PACKAGE_SOURCE)?;
+            if let (Step::Transcode(request), Some(source)) = (&mut step, source.and_then(|made| made.video))
+            {
+                ladder::beside_source(&mut request.ladder, &source, &settings.source_rendition);
+            }
+            Ok(step)
+        }
         _ => Step::deserialize(input).map_err(StepFailure::ours),
+    }
+}
+
+/// The report of a step that has nothing to make: the source is all the rest of its ladder.
+pub fn nothing_to_make(step: &Step) -> Option<TranscodeReport> {
+    match step {
+        Step::Transcode(request) if request.ladder.renditions.is_empty() => Some(TranscodeReport::default()),
+        _ => None,
     }
 }
 

@@ -1,7 +1,13 @@
 //! Which steps a recording needs, as plain data. The job starts with `inspect`; what it found decides the rest.
+//!
+//! Stage 1 is what makes a lesson watchable, in the order of what it costs: the source itself, where a browser plays it
+//! (no frame is decoded), sound with stills (a thirtieth of the whole work), the weak line's rendition (a seventh).
+//! Stage 2 is the rest. Each revision is a step of its own, and each waits for the one before it, so that no two are made
+//! at once.
 
 use chalkstream_pipeline::ladder::Ladder;
 use chalkstream_pipeline::media::{Limits, MediaInfo, VideoTrack};
+use chalkstream_pipeline::package::PackageRequest;
 use chalkstream_pipeline::sound::SoundRequest;
 use chalkstream_pipeline::step::Step;
 use chalkstream_pipeline::stills::StillsRequest;
@@ -13,23 +19,47 @@ use crate::failure::StepFailure;
 
 /// Says what the file is.
 pub const INSPECT: &str = "inspect";
+/// Indexes the source, so that it is a rendition.
+pub const PACKAGE_SOURCE: &str = "package_source";
 /// Decodes the sound.
 pub const SOUND: &str = "sound";
-/// Makes the ladder.
-pub const TRANSCODE: &str = "transcode";
-/// Makes poster and storyboard.
+/// Makes poster and storyboard, and the rendition of stills.
 pub const STILLS: &str = "stills";
+/// Makes the weak line's rendition.
+pub const WEAK_LINE: &str = "weak_line";
+/// Makes the rest of the ladder.
+pub const LADDER: &str = "ladder";
+/// Makes the renditions that may wait for idle time.
+pub const LADDER_TOP: &str = "ladder_top";
 /// Makes the transcript.
 pub const TRANSCRIBE: &str = "transcribe";
-/// Puts the first revision out.
-pub const PUBLISH: &str = "publish";
+/// Puts the source out.
+pub const PUBLISH_SOURCE: &str = "publish_source";
+/// Puts sound and stills out.
+pub const PUBLISH_STILLS: &str = "publish_stills";
+/// Puts the weak line's rendition out.
+pub const PUBLISH_WEAK_LINE: &str = "publish_weak_line";
+/// Puts the ladder out.
+pub const PUBLISH_LADDER: &str = "publish_ladder";
 /// Puts the last revision out and cleans up.
 pub const FINISH: &str = "finish";
 
+/// The steps that put a revision out.
+pub const PUBLISHES: [&str; 5] = [PUBLISH_SOURCE, PUBLISH_STILLS, PUBLISH_WEAK_LINE, PUBLISH_LADDER, FINISH];
+/// The steps that make renditions of the decoded picture, smallest first.
+pub const TRANSCODES: [&str; 3] = [WEAK_LINE, LADDER, LADDER_TOP];
+
 /// What makes a recording watchable goes before every other recording's rest.
-const STAGE_1: i64 = 0;
+pub const STAGE_1: i64 = 0;
 /// The rest.
 const STAGE_2: i64 = 1;
+/// What waits until nothing else is to be done.
+const IDLE: i64 = 2;
+
+/// Whether a step may wait for all that makes a lesson watchable.
+pub fn in_background(step: &str) -> bool {
+    [LADDER, LADDER_TOP, TRANSCRIBE].contains(&step)
+}
 
 /// What the settings say about the plan.
 pub struct PlanSettings<'a> {
@@ -37,6 +67,10 @@ pub struct PlanSettings<'a> {
     pub limits: Limits,
     /// Whether a transcript is made.
     pub transcribe: bool,
+    /// The longest segment of the source as a rendition, in ms; none where the source is not to be one.
+    pub source_segment_ms: Option<u64>,
+    /// Renditions higher than this are left to idle time, in pixels of the shorter side.
+    pub idle_above: Option<u32>,
     /// The ladder for a picture.
     pub ladder: &'a dyn Fn(&VideoTrack) -> Ladder,
 }
@@ -52,51 +86,145 @@ pub fn first() -> StepSpec {
     }
 }
 
-/// The steps after `inspect`. Sound or picture that the file does not have gets no step; captions and stills are
-/// never worth a recording.
+/// The steps after `inspect`. Sound or picture that the file does not have gets no step; the source as it is, stills
+/// and captions are never worth a recording.
 pub fn after_inspect(media: &MediaInfo, settings: &PlanSettings<'_>) -> Result<Vec<StepSpec>, StepFailure> {
+    let mut plan = Plan::default();
     let limits = || settings.limits.clone();
-    let mut steps = Vec::new();
-    let mut watchable = vec![INSPECT];
+    if let Some(max_segment_ms) = settings.source_segment_ms.filter(|_| may_be_played(media)) {
+        let request = PackageRequest { media: media.clone(), limits: limits(), max_segment_ms };
+        plan.optional(PACKAGE_SOURCE, &[], STAGE_1, Some(&Step::PackageSource(request)))?;
+        plan.publish(PUBLISH_SOURCE, STAGE_1)?;
+    }
     if media.audio.is_some() {
-        let step = Step::Sound(SoundRequest { media: media.clone(), limits: limits() });
-        steps.push(spec(SOUND, &[INSPECT], STAGE_1, Some(&step))?);
-        watchable.push(SOUND);
+        let request = SoundRequest { media: media.clone(), limits: limits() };
+        plan.add(SOUND, &[], STAGE_1, Some(&Step::Sound(request)))?;
     }
+    let request = StillsRequest { media: media.clone(), limits: limits() };
+    plan.optional(STILLS, &[], STAGE_1, Some(&Step::Stills(request)))?;
+    plan.publish(PUBLISH_STILLS, STAGE_1)?;
     if let Some(video) = &media.video {
-        let ladder = (settings.ladder)(video);
-        let step = Step::Transcode(TranscodeRequest { media: media.clone(), ladder, limits: limits() });
-        steps.push(spec(TRANSCODE, &[INSPECT], STAGE_1, Some(&step))?);
-        watchable.push(TRANSCODE);
+        // Sound and stills first: both cores are theirs until then.
+        let first: Vec<&str> =
+            [PACKAGE_SOURCE, SOUND, STILLS].into_iter().filter(|name| plan.has(name)).collect();
+        for (name, ladder, stage) in parts((settings.ladder)(video), settings.idle_above) {
+            let request = TranscodeRequest {
+                media: media.clone(),
+                ladder,
+                limits: limits(),
+                //TMP
+            };
+            let step = Step::Transcode(request);
+            match name {
+                WEAK_LINE => {
+                    plan.add(WEAK_LINE, &first, STAGE_1, Some(&step))?;
+                    plan.publish(PUBLISH_WEAK_LINE, STAGE_1)?;
+                }
+                // The source may make the largest rendition needless.
+                _ => plan.add(name, &[PACKAGE_SOURCE, WEAK_LINE], stage, Some(&step))?,
+            }
+        }
+        if plan.has(LADDER) && plan.has(LADDER_TOP) {
+            plan.publish(PUBLISH_LADDER, STAGE_2)?;
+        }
     }
-    let stills = Step::Stills(StillsRequest { media: media.clone(), limits: limits() });
-    steps.push(StepSpec { optional: true, ..spec(STILLS, &[INSPECT], STAGE_1, Some(&stills))? });
     if media.audio.is_some() && settings.transcribe {
         // Where its model lies is each worker's own affair.
-        steps.push(StepSpec { optional: true, ..spec(TRANSCRIBE, &[INSPECT, SOUND], STAGE_2, None)? });
+        plan.optional(TRANSCRIBE, &[SOUND], STAGE_2, None)?;
     }
-    steps.push(spec(PUBLISH, &watchable, STAGE_1, None)?);
-    let mut everything: Vec<&str> = vec![INSPECT];
-    everything.extend(steps.iter().map(|step| step.name.as_str()));
-    let finish = spec(FINISH, &everything, STAGE_2, None)?;
-    steps.push(finish);
-    Ok(steps)
+    plan.finish()
 }
 
-fn spec(name: &str, needs: &[&str], priority: i64, step: Option<&Step>) -> Result<StepSpec, StepFailure> {
-    let input = step.map(serde_json::to_value).transpose().map_err(StepFailure::ours)?;
-    Ok(StepSpec {
-        name: name.into(),
-        needs: needs.iter().map(|need| (*need).to_owned()).collect(),
-        optional: false,
-        priority,
-        input: input.unwrap_or_default(),
-    })
+/// Whether it is worth looking at a file's index for playing it as it is.
+fn may_be_played(media: &MediaInfo) -> bool {
+    media.container == "mp4" && media.video.as_ref().is_some_and(|video| video.codec == "h264")
+}
+
+/// A ladder by the steps that make it: the smallest rendition, the rest, and what may wait.
+fn parts(ladder: Ladder, idle_above: Option<u32>) -> Vec<(&'static str, Ladder, i64)> {
+    let idle = |width: u32, height: u32| idle_above.is_some_and(|above| width.min(height) > above);
+    let smallest = ladder.renditions.len().saturating_sub(1);
+    let (mut weak, mut rest, mut top) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, rendition) in ladder.renditions.iter().cloned().enumerate() {
+        match place {
+            _ if place == smallest => weak.push(rendition),
+            _ if idle(rendition.width, rendition.height) => top.push(rendition),
+            _ => rest.push(rendition),
+        }
+    }
+    [(WEAK_LINE, weak, STAGE_1), (LADDER, rest, STAGE_2), (LADDER_TOP, top, IDLE)]
+        .into_iter()
+        .filter(|(name, renditions, _)| *name == WEAK_LINE || !renditions.is_empty())
+        .map(|(name, renditions, stage)| (name, Ladder { renditions, ..ladder.clone() }, stage))
+        .collect()
+}
+
+/// The plan being made.
+#[derive(Default)]
+struct Plan {
+    steps: Vec<StepSpec>,
+}
+
+impl Plan {
+    fn has(&self, name: &str) -> bool {
+        self.steps.iter().any(|step| step.name == name)
+    }
+
+    /// A step that needs `inspect` and those of `needs` that are planned.
+    fn add(
+        &mut self,
+        name: &str,
+        needs: &[&str],
+        priority: i64,
+        step: Option<&Step>,
+    ) -> Result<(), StepFailure> {
+        let input = step.map(serde_json::to_value).transpose().map_err(StepFailure::ours)?;
+        let planned = needs.iter().filter(|need| self.has(need)).map(|need| (*need).to_owned());
+        self.steps.push(StepSpec {
+            name: name.into(),
+            needs: [INSPECT.to_owned()].into_iter().chain(planned).collect(),
+            optional: false,
+            priority,
+            input: input.unwrap_or_default(),
+        });
+        Ok(())
+    }
+
+    fn optional(
+        &mut self,
+        name: &str,
+        needs: &[&str],
+        priority: i64,
+        step: Option<&Step>,
+    ) -> Result<(), StepFailure> {
+        self.add(name, needs, priority, step)?;
+        if let Some(step) = self.steps.last_mut() {
+            step.optional = true;
+        }
+        Ok(())
+    }
+
+    /// A revision of everything planned so far, the last revision before it included.
+    fn publish(&mut self, name: &str, priority: i64) -> Result<(), StepFailure> {
+        let needs: Vec<String> =
+            self.steps.iter().filter(|step| step.name != LADDER_TOP).map(|step| step.name.clone()).collect();
+        let needs: Vec<&str> = needs.iter().map(String::as_str).collect();
+        self.add(name, &needs, priority, None)
+    }
+
+    /// The last step needs all others.
+    fn finish(mut self) -> Result<Vec<StepSpec>, StepFailure> {
+        let needs: Vec<String> = self.steps.iter().map(|step| step.name.clone()).collect();
+        let needs: Vec<&str> = needs.iter().map(String::as_str).collect();
+        self.add(FINISH, &needs, STAGE_2, None)?;
+        Ok(self.steps)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use chalkstream_pipeline::ladder::{LadderSettings, RenditionPlan};
     use chalkstream_pipeline::media::{AudioTrack, Hdr, Rational};
 
     use super::*;
@@ -136,44 +264,123 @@ mod tests {
         }
     }
 
-    fn plan(picture: bool, sound: bool, transcribe: bool) -> Vec<(String, Vec<String>, bool)> {
-        let ladder = |_: &VideoTrack| Ladder { keyframe_interval_ms: 1600, renditions: Vec::new() };
-        let settings = PlanSettings { limits: Limits::default(), transcribe, ladder: &ladder };
-        let steps = after_inspect(&media(picture, sound), &settings).unwrap();
-        steps.into_iter().map(|step| (step.name, step.needs, step.optional)).collect()
+    fn rendition(name: &str, height: u32) -> RenditionPlan {
+        RenditionPlan {
+            name: name.into(),
+            width: height * 16 / 9,
+            height,
+            frame_rate: Rational::new(30, 1),
+            profile: "high".into(),
+            bitrate_bps: u64::from(height) * 1000,
+            vbv_ms: 1000,
+            preset: "veryfast".into(),
+        }
     }
 
-    fn names(plan: &[(String, Vec<String>, bool)]) -> Vec<&str> {
-        plan.iter().map(|(name, _, _)| name.as_str()).collect()
+    fn ladder() -> Ladder {
+        let renditions = [("v1080", 1080), ("v720", 720), ("v240", 240)];
+        let video = media(true, false).video.unwrap();
+        let planned = chalkstream_pipeline::ladder::plan(&video, &LadderSettings::default());
+        Ladder { renditions: renditions.map(|(name, height)| rendition(name, height)).into(), ..planned }
+    }
+
+    fn steps(media: &MediaInfo, transcribe: bool, idle_above: Option<u32>) -> Vec<StepSpec> {
+        let ladder = |_: &VideoTrack| ladder();
+        let settings = PlanSettings {
+            limits: Limits::default(),
+            transcribe,
+            source_segment_ms: Some(6000),
+            idle_above,
+            ladder: &ladder,
+        };
+        after_inspect(media, &settings).unwrap()
+    }
+
+    fn names(steps: &[StepSpec]) -> Vec<&str> {
+        steps.iter().map(|step| step.name.as_str()).collect()
+    }
+
+    fn renditions(steps: &[StepSpec], name: &str) -> Vec<String> {
+        let input = steps.iter().find(|step| step.name == name).unwrap().input.clone();
+        let Step::Transcode(request) = serde_json::from_value(input).unwrap() else { panic!("{name}") };
+        request.ladder.renditions.into_iter().map(|rendition| rendition.name).collect()
     }
 
     #[test]
     fn a_filmed_lesson_gets_everything() {
-        let plan = plan(true, true, true);
-        assert_eq!(names(&plan), [SOUND, TRANSCODE, STILLS, TRANSCRIBE, PUBLISH, FINISH]);
-        let needs = |name: &str| plan.iter().find(|(n, _, _)| n == name).unwrap().1.clone();
-        assert_eq!(needs(TRANSCRIBE), [INSPECT, SOUND]);
-        assert_eq!(needs(PUBLISH), [INSPECT, SOUND, TRANSCODE], "a lesson is watchable before its captions");
-        assert_eq!(needs(FINISH), [INSPECT, SOUND, TRANSCODE, STILLS, TRANSCRIBE, PUBLISH]);
+        let plan = steps(&media(true, true), true, None);
+        assert_eq!(
+            names(&plan),
+            [
+                PACKAGE_SOURCE,
+                PUBLISH_SOURCE,
+                SOUND,
+                STILLS,
+                PUBLISH_STILLS,
+                WEAK_LINE,
+                PUBLISH_WEAK_LINE,
+                LADDER,
+                TRANSCRIBE,
+                FINISH
+            ]
+        );
+        let step = |name: &str| plan.iter().find(|step| step.name == name).unwrap();
+        assert_eq!(
+            step(PUBLISH_SOURCE).needs,
+            [INSPECT, PACKAGE_SOURCE],
+            "watched before anything is decoded"
+        );
+        assert_eq!(step(TRANSCRIBE).needs, [INSPECT, SOUND]);
+        assert_eq!(step(WEAK_LINE).needs, [INSPECT, PACKAGE_SOURCE, SOUND, STILLS]);
+        assert!(step(PUBLISH_WEAK_LINE).needs.contains(&PUBLISH_STILLS.to_owned()), "one revision at a time");
+        assert!(
+            !step(PUBLISH_WEAK_LINE).needs.contains(&TRANSCRIBE.to_owned()),
+            "watched before its captions"
+        );
+        assert_eq!(step(FINISH).needs.len(), plan.len(), "all but itself, and inspect");
         let optional: Vec<_> =
-            plan.iter().filter(|(_, _, optional)| *optional).map(|(n, _, _)| n.as_str()).collect();
-        assert_eq!(optional, [STILLS, TRANSCRIBE]);
+            plan.iter().filter(|step| step.optional).map(|step| step.name.as_str()).collect();
+        assert_eq!(optional, [PACKAGE_SOURCE, STILLS, TRANSCRIBE]);
+        let later: Vec<_> =
+            plan.iter().filter(|step| step.priority > STAGE_1).map(|step| step.name.as_str()).collect();
+        assert_eq!(later, [LADDER, TRANSCRIBE, FINISH]);
+        assert_eq!(renditions(&plan, WEAK_LINE), ["v240"]);
+        assert_eq!(renditions(&plan, LADDER), ["v1080", "v720"]);
+    }
+
+    #[test]
+    fn the_largest_renditions_may_wait() {
+        let plan = steps(&media(true, true), false, Some(720));
+        assert_eq!(renditions(&plan, LADDER), ["v720"]);
+        assert_eq!(renditions(&plan, LADDER_TOP), ["v1080"]);
+        let top = plan.iter().find(|step| step.name == LADDER_TOP).unwrap();
+        assert_eq!(top.priority, IDLE);
+        let ladder = plan.iter().find(|step| step.name == PUBLISH_LADDER).unwrap();
+        assert!(ladder.needs.contains(&LADDER.to_owned()) && !ladder.needs.contains(&LADDER_TOP.to_owned()));
     }
 
     #[test]
     fn what_a_file_does_not_have_gets_no_step() {
-        assert_eq!(names(&plan(true, false, true)), [TRANSCODE, STILLS, PUBLISH, FINISH]);
-        assert_eq!(names(&plan(false, true, true)), [SOUND, STILLS, TRANSCRIBE, PUBLISH, FINISH]);
-        assert_eq!(names(&plan(false, true, false)), [SOUND, STILLS, PUBLISH, FINISH]);
+        let silent = steps(&media(true, false), true, None);
+        assert!(!names(&silent).contains(&SOUND) && !names(&silent).contains(&TRANSCRIBE));
+        let heard = steps(&media(false, true), true, None);
+        assert_eq!(names(&heard), [SOUND, STILLS, PUBLISH_STILLS, TRANSCRIBE, FINISH]);
+        let mut other = media(true, true);
+        other.container = "matroska".into();
+        assert!(!names(&steps(&other, true, None)).contains(&PACKAGE_SOURCE));
     }
 
     #[test]
     fn every_need_is_a_step_planned_before() {
-        let plan = plan(true, true, true);
         let mut known = vec![INSPECT.to_owned()];
-        for (name, needs, _) in plan {
-            assert!(needs.iter().all(|need| known.contains(need)), "{name} needs {needs:?}");
-            known.push(name);
+        for step in steps(&media(true, true), true, Some(720)) {
+            assert!(
+                step.needs.iter().all(|need| known.contains(need)),
+                "{} needs {:?}",
+                step.name,
+                step.needs
+            );
+            known.push(step.name);
         }
     }
 }

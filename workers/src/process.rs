@@ -19,10 +19,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Cause, StepFailure};
+use crate::master::Shown;
 use crate::result::{Results, StepResult, report};
 use crate::runner::{Progress, Runner, Source, Work, WorkTask};
 use crate::sink::FolderSink;
-use crate::{ladder, layout, master, media, planner, verify};
+use crate::{ladder, layout, media, planner, verify};
 
 /// What is told while a file is processed.
 #[derive(Clone, Debug)]
@@ -152,8 +153,8 @@ impl Run<'_> {
                 && let Some(next) = waiting.iter().position(|step| done.over(&step.needs))
             {
                 let step = waiting.remove(next);
-                if step.name == planner::PUBLISH || step.name == planner::FINISH {
-                    // Both are one file here, written when everything is done.
+                if planner::PUBLISHES.contains(&step.name.as_str()) {
+                    // All are one file here, written when everything is done.
                     done.seconds.insert(step.name, 0.0);
                     continue;
                 }
@@ -187,6 +188,9 @@ impl Run<'_> {
         let settings = planner::PlanSettings {
             limits: media::limits(self.settings),
             transcribe: self.settings.speech.enabled,
+            // The folder stands alone: a source that lies elsewhere is no part of it.
+            source_segment_ms: None,
+            idle_above: None,
             ladder: &ladder,
         };
         planner::after_inspect(&found, &settings)
@@ -222,6 +226,7 @@ impl Run<'_> {
             deadline: media::deadline(name, found.as_ref(), self.settings),
             cancel: self.stop.child_token(),
             progress,
+            background: false,
         };
         let sink = FolderSink::new(self.root);
         let report = {
@@ -250,13 +255,13 @@ impl Run<'_> {
     /// Writes the multivariant playlist and `recording.json`, and drops what was only needed on the way.
     fn finish(&self, mut done: Recorded) -> Result<Value, StepFailure> {
         let found = media::inspected(&done.results)?;
-        let picture = crate::result::duration_ms(&done.results, planner::TRANSCODE);
+        let picture = crate::result::duration_ms(&done.results, planner::WEAK_LINE);
         let sound = crate::result::duration_ms(&done.results, planner::SOUND);
         if let Some(found) = &found {
             verify::agree(found, picture, sound)
                 .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
         }
-        let text = master::playlist(&done.results, |group, _| layout::base_of_file(group))?;
+        let text = Shown::of(&done.results)?.playlist(|group, _| layout::base_of_file(group));
         std::fs::create_dir_all(self.root.join("hls")).map_err(StepFailure::ours)?;
         std::fs::write(self.root.join("hls/master.m3u8"), text).map_err(StepFailure::ours)?;
         match std::fs::remove_dir_all(self.root.join("work")) {

@@ -5,23 +5,38 @@
 
 use std::collections::BTreeSet;
 
-use chalkstream_pipeline::media::MediaInfo;
+use chalkstream_pipeline::media::{MediaInfo, Warning};
+use chalkstream_pipeline::package::PackageReport;
 use chalkstream_pipeline::speech::TranscriptReport;
 use chalkstream_pipeline::stills::StillsReport;
+use chalkstream_pipeline::transcode::TranscodeReport;
 use chalkstream_store::{
-    Fault, JobState, JobView, Manifest, MediaFacts, Revision, State, StepState, layout as keys,
+    Fault, JobState, JobView, Manifest, MediaFacts, Notice, Revision, State, StepState, layout as keys,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::failure::StepFailure;
+use crate::growth::Grown;
 use crate::result::{Results, StepResult, report};
 use crate::{layout, planner};
 
-/// What `publish` and `finish` report.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What the steps that put revisions out report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Published {
-    /// The revision that is out with it.
+    /// The revision that is out with it, where there is anything to watch.
+    pub revision: Option<Revision>,
+    /// What can be watched with it.
+    #[serde(default)]
+    pub with: Vec<String>,
+}
+
+/// The newest revision that is out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Newest {
+    /// It.
     pub revision: Revision,
+    /// What can be watched with it.
+    pub with: Vec<String>,
 }
 
 /// Brings a manifest up to a job's view.
@@ -37,28 +52,70 @@ pub fn apply(manifest: &mut Manifest, job: &JobView) -> Result<(), StepFailure> 
         manifest.objects.retain(|key, _| !key.starts_with("work/"));
     }
     manifest.media = report::<MediaInfo>(&results, planner::INSPECT)?.map(|media| facts(&media));
-    for step in [planner::PUBLISH, planner::FINISH] {
-        if let Some(published) = report::<Published>(&results, step)? {
-            let out = manifest.revision.as_ref().map_or(0, |revision| revision.id);
-            if published.revision.id >= out {
-                manifest.revision = Some(published.revision);
-            }
+    for note in notes(job) {
+        manifest.objects.extend(note.objects.clone());
+    }
+    if let Some(newest) = newest(job)? {
+        let out = manifest.revision.as_ref().map_or(0, |revision| revision.id);
+        if newest.revision.id >= out {
+            manifest.revision = Some(newest.revision);
+            manifest.playable_with = newest.with;
         }
     }
-    manifest.playable_with.clear();
-    if results.contains_key(planner::PUBLISH) {
-        let with = if results.contains_key(planner::TRANSCODE) { "ladder" } else { "sound" };
-        manifest.playable_with.push(with.into());
-    }
+    warnings(manifest, &results)?;
     files(manifest, &results)?;
-    manifest.state = state(job);
+    manifest.state = state(manifest, job);
     if lost_to_its_input(job) {
         // The entry is all that stays: what it was, and why it was refused.
         manifest.objects.clear();
         manifest.files.clear();
         manifest.revision = None;
         manifest.playable_with.clear();
+        manifest.warnings.clear();
     }
+    Ok(())
+}
+
+/// What a step that is being made has put out already.
+fn notes(job: &JobView) -> impl Iterator<Item = Grown> {
+    let made = job.steps.iter().filter(|step| step.state == StepState::Leased);
+    made.filter_map(|step| Grown::deserialize(step.note.as_ref()?).ok())
+}
+
+/// The newest revision that a job's steps have put out.
+pub fn newest(job: &JobView) -> Result<Option<Newest>, StepFailure> {
+    let results = results(job)?;
+    let mut found: Vec<Newest> =
+        notes(job).map(|grown| Newest { revision: grown.revision, with: vec!["v240".into()] }).collect();
+    for step in planner::PUBLISHES {
+        if let Some(Published { revision: Some(revision), with }) = report(&results, step)? {
+            found.push(Newest { revision, with });
+        }
+    }
+    Ok(found.into_iter().max_by_key(|newest| newest.revision.id))
+}
+
+/// What is odd about the file, as the steps have told.
+fn warnings(manifest: &mut Manifest, results: &Results) -> Result<(), StepFailure> {
+    let mut told: Vec<Warning> = Vec::new();
+    if let Some(media) = report::<MediaInfo>(results, planner::INSPECT)? {
+        told.extend(media.warnings);
+    }
+    for step in planner::TRANSCODES {
+        if let Some(made) = report::<TranscodeReport>(results, step)? {
+            told.extend(made.warnings);
+        }
+    }
+    let notice = |code: String, message: String| Notice { code, message };
+    manifest.warnings.clear();
+    for Warning { code, message } in told {
+        if manifest.warnings.iter().all(|known| known.code != code) {
+            manifest.warnings.push(notice(code, message));
+        }
+    }
+    let package = report::<PackageReport>(results, planner::PACKAGE_SOURCE)?;
+    manifest.source_declined =
+        package.and_then(|package| package.declined).map(|declined| notice(declined.code, declined.message));
     Ok(())
 }
 
@@ -94,13 +151,12 @@ fn is_master(key: &str) -> bool {
     revision.is_some_and(|revision| key == keys::master_relative(revision))
 }
 
-fn state(job: &JobView) -> State {
-    let done = |name: &str| job.step(name).is_some_and(|step| step.state == StepState::Done);
+fn state(manifest: &Manifest, job: &JobView) -> State {
     match job.state {
         JobState::Failed => State::Failed,
         JobState::Cancelled => State::Cancelled,
         JobState::Done => State::Ready,
-        _ if done(planner::PUBLISH) => State::Playable,
+        _ if manifest.revision.is_some() => State::Playable,
         JobState::Queued => State::Queued,
         JobState::Running => State::Processing,
     }
@@ -183,6 +239,7 @@ mod tests {
             needs: Vec::new(),
             worker: None,
             progress: None,
+            note: None,
             input: Value::Null,
             result: None,
             failure: None,
@@ -219,7 +276,7 @@ mod tests {
     }
 
     fn published(id: u32) -> Value {
-        json!({ "revision": { "id": id, "master": format!("hls/{id}/master.m3u8") } })
+        json!({ "revision": { "id": id, "master": format!("hls/{id}/master.m3u8") }, "with": ["sound"] })
     }
 
     #[test]
@@ -229,7 +286,7 @@ mod tests {
             done(planner::INSPECT, 1, media(), &[]),
             done(planner::SOUND, 2, json!({}), &["hls/audio/2/a32/index.m3u8", "work/2/speech.wav"]),
             done(planner::STILLS, 4, stills(), &["stills/4/poster.jpg"]),
-            done(planner::PUBLISH, 5, published(1), &["hls/1/master.m3u8"]),
+            done(planner::PUBLISH_STILLS, 5, published(1), &["hls/1/master.m3u8"]),
             waiting(planner::FINISH),
         ];
         apply(&mut manifest, &job(JobState::Running, steps)).unwrap();
@@ -244,13 +301,41 @@ mod tests {
     }
 
     #[test]
+    fn a_rendition_that_grows_is_a_revision_until_a_complete_one_is_out() {
+        let mut manifest = manifest();
+        let note = json!({
+            "revision": { "id": 1, "master": "hls/1/master.m3u8", "growing": true },
+            "objects": { "hls/1/master.m3u8": { "size_bytes": 1, "sha256": "00" } },
+        });
+        let leased = StepView { state: StepState::Leased, note: Some(note), ..waiting(planner::WEAK_LINE) };
+        let steps = vec![done(planner::INSPECT, 1, media(), &[]), leased];
+        apply(&mut manifest, &job(JobState::Running, steps)).unwrap();
+        assert_eq!(manifest.state, State::Playable);
+        assert!(manifest.revision.as_ref().unwrap().growing);
+        assert!(manifest.objects.contains_key("hls/1/master.m3u8"));
+        let steps = vec![
+            done(planner::INSPECT, 1, media(), &[]),
+            done(
+                planner::WEAK_LINE,
+                3,
+                json!({ "renditions": [], "iframes": null, "duration_ms": 0, "warnings": [] }),
+                &[],
+            ),
+            done(planner::PUBLISH_WEAK_LINE, 5, published(2), &["hls/2/master.m3u8"]),
+        ];
+        apply(&mut manifest, &job(JobState::Running, steps)).unwrap();
+        assert_eq!(manifest.revision.as_ref().unwrap().id, 2);
+        assert!(manifest.objects.contains_key("hls/1/master.m3u8"), "its sessions go on");
+    }
+
+    #[test]
     fn a_finished_recording_keeps_no_intermediate_unless_a_transcript_can_be_had_later() {
         let steps = |transcribe: StepView| {
             vec![
                 done(planner::INSPECT, 1, media(), &[]),
                 done(planner::SOUND, 2, json!({}), &["work/2/speech.wav"]),
                 transcribe,
-                done(planner::PUBLISH, 5, published(1), &["hls/1/master.m3u8"]),
+                done(planner::PUBLISH_STILLS, 5, published(1), &["hls/1/master.m3u8"]),
                 done(planner::FINISH, 6, published(1), &[]),
             ]
         };
@@ -272,7 +357,7 @@ mod tests {
         let steps = |finish: StepView| {
             vec![
                 done(planner::INSPECT, 1, media(), &[]),
-                done(planner::PUBLISH, 5, published(1), &["hls/1/master.m3u8"]),
+                done(planner::PUBLISH_STILLS, 5, published(1), &["hls/1/master.m3u8"]),
                 finish,
             ]
         };

@@ -8,6 +8,7 @@ use chalkstream_pipeline::transcode::TranscodeReport;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::planner;
 use crate::sink::Taken;
 
 /// Rounding between a playlist's EXTINF values and a report in ms.
@@ -31,10 +32,10 @@ pub fn verify(step: &str, report: &Value, taken: &Taken, media: Option<&MediaInf
         whole(path, text, taken)?;
     }
     match step {
-        "transcode" => transcode(&read(report)?, taken, media),
-        "sound" => sound(&read(report)?, taken, media),
-        "stills" => stills(&read(report)?, taken),
-        "transcribe" => transcript(&read(report)?, taken),
+        planner::WEAK_LINE | planner::LADDER | planner::LADDER_TOP => transcode(&read(report)?, taken, media),
+        planner::SOUND => sound(&read(report)?, taken, media),
+        planner::STILLS => stills(&read(report)?, taken),
+        planner::TRANSCRIBE => transcript(&read(report)?, taken),
         _ => Ok(()),
     }
 }
@@ -135,6 +136,9 @@ fn length(what: &str, expected: Option<u64>, made: u64, warned: bool) -> Result<
 
 fn stills(report: &StillsReport, taken: &Taken) -> Result<(), String> {
     there(&report.poster, taken)?;
+    if let Some(made) = &report.rendition {
+        rendition(&made.playlist, made.duration_ms, taken)?;
+    }
     if let Some(storyboard) = &report.storyboard {
         there(&storyboard.vtt, taken)?;
         for sheet in &storyboard.sheets {
@@ -206,16 +210,16 @@ mod tests {
 
     #[test]
     fn a_whole_rendition_passes() {
-        verify("transcode", &report(4200), &taken(ALL), None).unwrap();
+        verify(planner::WEAK_LINE, &report(4200), &taken(ALL), None).unwrap();
     }
 
     #[test]
     fn a_missing_segment_or_an_empty_one_does_not() {
-        let error = verify("transcode", &report(4200), &taken(&ALL[..3]), None).unwrap_err();
+        let error = verify(planner::WEAK_LINE, &report(4200), &taken(&ALL[..3]), None).unwrap_err();
         assert!(error.contains("00002.m4s"), "{error}");
         let mut empty = taken(ALL);
         empty.outputs.get_mut("video/v240/00001.m4s").unwrap().size_bytes = 0;
-        assert!(verify("transcode", &report(4200), &empty, None).is_err());
+        assert!(verify(planner::WEAK_LINE, &report(4200), &empty, None).is_err());
     }
 
     #[test]
@@ -231,7 +235,7 @@ mod tests {
         for path in ["transcript/captions.en.srt", "transcript/transcript.en.txt"] {
             made.outputs.insert(path.into(), empty.clone());
         }
-        verify("transcribe", &report, &made, None).unwrap();
+        verify(planner::TRANSCRIBE, &report, &made, None).unwrap();
     }
 
     #[test]
@@ -243,13 +247,13 @@ mod tests {
 
     #[test]
     fn a_length_that_was_made_up_does_not() {
-        assert!(verify("transcode", &report(9000), &taken(ALL), None).is_err());
+        assert!(verify(planner::WEAK_LINE, &report(9000), &taken(ALL), None).is_err());
     }
 
     #[test]
     fn a_playlist_without_an_end_does_not() {
         let mut open = taken(ALL);
         open.playlists.insert("video/v240/index.m3u8".into(), PLAYLIST.replace("#EXT-X-ENDLIST\n", ""));
-        assert!(verify("transcode", &report(4200), &open, None).is_err());
+        assert!(verify(planner::WEAK_LINE, &report(4200), &open, None).is_err());
     }
 }

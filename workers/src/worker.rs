@@ -17,7 +17,7 @@ use crate::lease::{Heart, Held, Standing};
 use crate::runner::protocol::Probe;
 use crate::runner::{Progress, Runner};
 use crate::scratch::Scratch;
-use crate::{Error, sweeper};
+use crate::{Error, planner, sweeper};
 
 /// Time between two progress events of one step.
 const TELL_EVERY: Duration = Duration::from_secs(2);
@@ -34,7 +34,8 @@ pub struct Worker {
     pub store: Store,
     /// Starts children.
     pub runner: Runner,
-    queue: Queue,
+    /// The jobs.
+    pub queue: Queue,
     books: Books,
     heart: Arc<Heart>,
     name: String,
@@ -62,7 +63,11 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let name = format!("{}-{}", host.trim(), std::process::id());
     tracing::info!(slots, worker = name, "worker {name} takes {slots} steps at once");
     let worker = Arc::new(Worker { settings, store, runner, queue, books, heart, name });
-    worker.take_steps(slots, &tasks, &shutdown).await;
+    // One place more for what makes a lesson watchable: it never waits behind hours of the rest.
+    tokio::join!(
+        worker.take_steps(slots, None, &tasks, &shutdown),
+        worker.take_steps(1, Some(planner::STAGE_1), &tasks, &shutdown),
+    );
     tasks.close();
     if tokio::time::timeout(STOP_WITHIN, tasks.wait()).await.is_err() {
         tracing::warn!("some steps were not given back in time; their leases will end");
@@ -86,8 +91,14 @@ async fn sandboxed(runner: &Runner, settings: &Settings) -> Result<(), Error> {
 }
 
 impl Worker {
-    /// Leases steps while there is a free slot.
-    async fn take_steps(self: &Arc<Self>, slots: usize, tasks: &TaskTracker, shutdown: &CancellationToken) {
+    /// Leases steps while there is a free slot; none whose priority is above `highest`.
+    async fn take_steps(
+        self: &Arc<Self>,
+        slots: usize,
+        highest: Option<i64>,
+        tasks: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) {
         let free = Arc::new(Semaphore::new(slots));
         let poll = Duration::from_millis(self.settings.worker.poll_ms);
         let mut away = false;
@@ -98,7 +109,8 @@ impl Worker {
             };
             let given = Instant::now();
             // Not cancelled half-way: the queue may have given a step to an asker who is gone.
-            let leased = self.queue.lease(&self.name, self.settings.worker.lease_ms).await;
+            let lease_ms = self.settings.worker.lease_ms;
+            let leased = self.queue.lease_up_to(&self.name, lease_ms, highest).await;
             let idle = match leased {
                 Ok(Some(lease)) => {
                     let (worker, shutdown) = (Arc::clone(self), shutdown.clone());
@@ -274,7 +286,8 @@ impl Worker {
         }
     }
 
-    async fn record(&self, job: &JobView) {
+    /// Writes the books of a job.
+    pub async fn record(&self, job: &JobView) {
         if let Err(error) = self.books.write(job).await {
             // The next step's record holds this one too, and the sweeper writes a last one that is missing.
             tracing::warn!(recording = job.recording, %error, "the manifest of recording {} was not written", job.recording);

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use chalkstream_store::layout;
+
 use crate::token::Window;
 
 /// A playlist as a session gets it, and what it leads to.
@@ -13,6 +15,13 @@ pub struct Plan {
     pub text: String,
     /// Keys, relative to the recording, of all that the text names.
     pub reachable: BTreeSet<String>,
+}
+
+impl Plan {
+    /// The media playlist that is still written, where a multivariant playlist names one.
+    pub fn growing(&self) -> Option<&String> {
+        self.reachable.iter().find(|key| key.rsplit('/').next() == Some(layout::GROWING))
+    }
 }
 
 /// The multivariant playlist of `key` for a session with this cap and window.
@@ -98,6 +107,24 @@ pub fn plan_media(text: &str, key: &str, window: Window) -> Plan {
         plan.text = raise_media_sequence(&plan.text, dropped);
     }
     plan
+}
+
+/// A complete media playlist in step with one that grows: as many segments, and no end before that one's.
+pub fn in_step(complete: &str, growing: &str) -> String {
+    let is_segment = |line: &str| !line.starts_with('#') && !line.trim().is_empty();
+    let mut left = growing.lines().filter(|line| is_segment(line)).count();
+    let ended = growing.lines().any(|line| line == "#EXT-X-ENDLIST");
+    let mut text = String::with_capacity(complete.len());
+    for line in complete.lines() {
+        let of_segment = line.starts_with("#EXTINF:") || is_segment(line);
+        if of_segment && left == 0 && !ended || line == "#EXT-X-ENDLIST" && !ended {
+            continue;
+        }
+        left -= usize::from(is_segment(line) && left > 0);
+        text.push_str(line.strip_suffix("TYPE:VOD").map_or(line, |_| "#EXT-X-PLAYLIST-TYPE:EVENT"));
+        text.push('\n');
+    }
+    text
 }
 
 /// A WebVTT text with only the cues that lie wholly inside the window.
@@ -294,6 +321,20 @@ mod tests {
         assert!(plan.text.contains("#EXT-X-MEDIA-SEQUENCE:2\n"), "{}", plan.text);
         assert!(plan.text.ends_with("#EXT-X-ENDLIST\n"));
         assert_eq!(plan_media(text, "a/index.m3u8", Window::default()).text, text);
+    }
+
+    #[test]
+    fn sound_keeps_step_with_a_picture_that_grows() {
+        let complete = "#EXTM3U\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:3.2,\n00001.m4s\n\
+            #EXTINF:3.2,\n00002.m4s\n#EXTINF:1.0,\n00003.m4s\n#EXT-X-ENDLIST\n";
+        let growing = "#EXTM3U\n#EXTINF:3.2,\n00001.m4s\n#EXTINF:3.2,\n00002.m4s\n";
+        let text = in_step(complete, growing);
+        assert!(text.contains("TYPE:EVENT\n") && text.ends_with("00002.m4s\n"), "{text}");
+        let text = in_step(complete, &format!("{growing}#EXT-X-ENDLIST\n"));
+        assert!(
+            text.ends_with("00003.m4s\n#EXT-X-ENDLIST\n"),
+            "what is longer than the picture is not lost: {text}"
+        );
     }
 
     #[test]

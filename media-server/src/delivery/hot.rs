@@ -9,6 +9,7 @@ use quick_cache::sync::Cache;
 
 use super::hls::{Plan, plan_master, plan_media};
 use crate::problem::Problem;
+use crate::recordings::now_s;
 use crate::token::Window;
 
 /// Bytes kept at most, about.
@@ -62,6 +63,14 @@ impl Hot {
     /// A media playlist under a window.
     pub async fn media(&self, place: &Place<'_>, window: Window) -> Result<Arc<Plan>, Problem> {
         self.plan(place, false, None, window).await
+    }
+
+    /// A media playlist that is still written, as it was at most a second ago.
+    pub async fn growing(&self, place: (&str, &str, &str), window: Window) -> Result<Arc<Plan>, Problem> {
+        let (tenant, recording, key) = place;
+        // An entry belongs to one second and never changes, so none is ever stale.
+        let facts = ObjectFacts { size_bytes: 0, sha256: format!("second {}", now_s()) };
+        self.plan(&Place { tenant, recording, key, facts: &facts }, false, None, window).await
     }
 
     async fn plan(

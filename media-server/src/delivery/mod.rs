@@ -14,7 +14,8 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use chalkstream_store::layout;
+use chalkstream_store::objects::sha256_hex;
+use chalkstream_store::{ObjectFacts, layout};
 use http::{HeaderMap, HeaderValue, Method, header};
 
 pub use hot::Hot;
@@ -23,6 +24,7 @@ pub use object::{Keep, object_response};
 use crate::app::{App, AppState};
 use crate::auth::Viewing;
 use crate::problem::Problem;
+use crate::token::Window;
 use hls::Plan;
 use hot::Place;
 
@@ -44,6 +46,9 @@ async fn serve(
     if key == master_key {
         return Ok(playlist_response(master.text.clone()).into_response());
     }
+    if let Some(growing) = master.growing() {
+        return growing_revision(&app, &viewing, &master, growing, &key, (&method, &headers)).await;
+    }
     // What the session's own playlists name, and the manifest knows: nothing else is there for it.
     if master.reachable.contains(&key) {
         return Ok(playlist_response(media(&app, &viewing, &key).await?.text.clone()).into_response());
@@ -60,6 +65,56 @@ async fn serve(
         return captions(&app, &viewing, &key).await;
     }
     object_response(&app, place, facts, &method, &headers, Keep::Immutable).await
+}
+
+/// A revision whose picture is still being made. Its media playlist is read anew, the sound's is kept in step with it, and
+/// the segments are not in any manifest yet: the playlist names them once they are whole and in their place.
+async fn growing_revision(
+    app: &AppState,
+    viewing: &Viewing,
+    master: &Plan,
+    growing: &str,
+    key: &str,
+    (method, headers): (&Method, &HeaderMap),
+) -> Result<Response, Problem> {
+    let place = |key| (viewing.tenant.as_str(), viewing.recording(), key);
+    let all = app.hot.growing(place(growing), Window::default()).await?;
+    let folder = growing.strip_suffix(layout::GROWING).unwrap_or(growing);
+    if key == growing {
+        let plan = hls::plan_media(&all.text, growing, viewing.window());
+        return Ok(playlist_response(plan.text).into_response());
+    }
+    if let Some(name) = key.strip_prefix(folder) {
+        let reachable = hls::plan_media(&all.text, growing, viewing.window()).reachable;
+        if name.contains('/') || !reachable.contains(key) {
+            return Err(Problem::forbidden());
+        }
+        let full = layout::object_key(&viewing.tenant, viewing.recording(), key);
+        let facts = match viewing.manifest.objects.get(key) {
+            Some(facts) => facts.clone(),
+            // The key is written once, so it can stand for the bytes.
+            None => {
+                ObjectFacts { size_bytes: app.store.head(&full).await?, sha256: sha256_hex(full.as_bytes()) }
+            }
+        };
+        return object_response(app, place(key), &facts, method, headers, Keep::Immutable).await;
+    }
+    let playlist = if master.reachable.contains(key) {
+        key.to_owned()
+    } else {
+        playlist_beside(key).unwrap_or_default()
+    };
+    if !master.reachable.contains(&playlist) {
+        return Err(Problem::forbidden());
+    }
+    let complete = media(app, viewing, &playlist).await?;
+    if playlist == key {
+        let plan = hls::plan_media(&hls::in_step(&complete.text, &all.text), key, viewing.window());
+        return Ok(playlist_response(plan.text).into_response());
+    }
+    let facts = viewing.manifest.objects.get(key).filter(|_| complete.reachable.contains(key));
+    let facts = facts.ok_or_else(Problem::forbidden)?;
+    object_response(app, place(key), facts, method, headers, Keep::Immutable).await
 }
 
 /// A segment of captions for a session with a window: it holds a minute of words, and only those inside are given.

@@ -1,6 +1,8 @@
 //! What a session opens, and what it does not, over HTTP.
 #![allow(clippy::unwrap_used)]
 
+use chalkstream_store::objects::sha256_hex;
+use chalkstream_store::{ObjectFacts, Revision, layout, write_manifest};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use reqwest::{Method, Response, StatusCode};
@@ -113,6 +115,57 @@ async fn a_good_session_plays_everything_its_playlists_name() {
         assert_eq!(header(&head, "content-type"), kind);
         assert!(head.bytes().await.unwrap().is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
+    let Stage { world, server, one, .. } = stage().await;
+    let key = |relative: &str| layout::object_key(TENANT, &one.id, relative);
+    let put = async |relative: &str, text: &str| {
+        world.store.put(&key(relative), text.to_owned().into()).await.unwrap();
+    };
+    // The attempt under fence 12 still runs: of what it made, the manifest knows the multivariant playlist alone.
+    let master = "#EXTM3U\n#EXT-X-START:TIME-OFFSET=0\n\
+        #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a32\",NAME=\"audio\",URI=\"../audio/9/a32/index.m3u8\"\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=150000,AUDIO=\"a32\"\n../video/12/v240/growing.m3u8\n";
+    let mut manifest = one.manifest.clone();
+    let facts = ObjectFacts { size_bytes: master.len() as u64, sha256: sha256_hex(master.as_bytes()) };
+    manifest.objects.insert(layout::master_relative(3), facts);
+    manifest.revision = Some(Revision { id: 3, master: layout::master_relative(3), growing: true });
+    manifest.fence = 12;
+    put(&layout::master_relative(3), master).await;
+    for name in ["init.mp4", "00001.m4s", "00002.m4s", "00003.m4s"] {
+        put(&format!("hls/video/12/v240/{name}"), name).await;
+    }
+    let growing = "#EXTM3U\n#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:3.2,\n00001.m4s\n\
+        #EXTINF:3.2,\n00002.m4s\n";
+    put("hls/video/12/v240/growing.m3u8", growing).await;
+    write_manifest(&world.store, &manifest).await.unwrap();
+    let base = session(&server, json!({ "recording": one.id })).await;
+
+    let picture = format!("{base}hls/video/12/v240/");
+    let sound = format!("{base}hls/audio/9/a32/");
+    let text = async |path: &str| get(&server, path).await.text().await.unwrap();
+    let status = async |path: &str| get(&server, path).await.status();
+    assert_eq!(text(&format!("{picture}growing.m3u8")).await, growing);
+    let heard = text(&format!("{sound}index.m3u8")).await;
+    assert_eq!(heard.matches("#EXTINF").count(), 2, "{heard}");
+    assert!(heard.contains("TYPE:EVENT") && !heard.contains("ENDLIST"), "{heard}");
+    let segment = get(&server, &format!("{picture}00002.m4s")).await;
+    assert!(header(&segment, "cache-control").contains("immutable") && !header(&segment, "etag").is_empty());
+    assert_eq!(segment.text().await.unwrap(), "00002.m4s");
+    assert_eq!(status(&format!("{picture}init.mp4")).await, StatusCode::OK);
+    assert_eq!(status(&format!("{picture}00003.m4s")).await, StatusCode::FORBIDDEN, "not named yet");
+    assert_eq!(status(&format!("{sound}00001.m4s")).await, StatusCode::OK);
+    assert_eq!(status(&format!("{base}hls/video/9/v480/index.m3u8")).await, StatusCode::FORBIDDEN);
+
+    put("hls/video/12/v240/growing.m3u8", &format!("{growing}#EXTINF:1.0,\n00003.m4s\n#EXT-X-ENDLIST\n"))
+        .await;
+    until("the playlist is read anew", async || {
+        status(&format!("{picture}00003.m4s")).await == StatusCode::OK
+    })
+    .await;
+    assert!(text(&format!("{sound}index.m3u8")).await.ends_with("00005.m4s\n#EXT-X-ENDLIST\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! A recording as the API shows it.
 
-use chalkstream_store::{Failure, JobState, JobView, Manifest, State, StepState};
+use chalkstream_store::{Failure, JobState, JobView, Manifest, Notice, State, StepState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -48,6 +48,11 @@ pub struct RecordingView {
     failure: Option<FailureView>,
     /// Optional steps that failed; the recording is whole without them.
     failed_optional: Vec<FailureView>,
+    /// What is odd about the file, or missing from it.
+    warnings: Vec<NoticeView>,
+    /// Why the file itself is not among what can be watched, where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_declined: Option<NoticeView>,
     /// Names of the files that can be had: `transcript.json`, `poster`, ….
     files: Vec<String>,
     /// How much of the known steps is done, from 0 to 1.
@@ -69,6 +74,21 @@ pub struct FailureView {
     /// `input`, `dependency` or `ours`.
     #[schema(value_type = String)]
     fault: serde_json::Value,
+}
+
+/// Something worth knowing; nothing failed.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct NoticeView {
+    /// Stable code.
+    code: String,
+    /// One plain sentence.
+    message: String,
+}
+
+impl From<&Notice> for NoticeView {
+    fn from(notice: &Notice) -> Self {
+        Self { code: notice.code.clone(), message: notice.message.clone() }
+    }
 }
 
 /// How far a step is.
@@ -131,6 +151,8 @@ impl RecordingView {
             revision: manifest.revision.as_ref().map(|revision| revision.id),
             failure: manifest.failure.as_ref().map(Into::into),
             failed_optional: manifest.failed_optional.iter().map(Into::into).collect(),
+            warnings: manifest.warnings.iter().map(Into::into).collect(),
+            source_declined: manifest.source_declined.as_ref().map(Into::into),
             files: manifest.files.keys().cloned().collect(),
             progress: progress(manifest.state, &steps),
             steps,

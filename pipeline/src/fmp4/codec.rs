@@ -8,6 +8,12 @@ pub fn avc_codec(config: &[u8]) -> String {
     }
 }
 
+/// The codec string of an H.264 init segment of ours.
+pub fn codecs_of_init(init: &[u8]) -> Option<String> {
+    let at = init.windows(4).position(|kind| kind == b"avcC")?;
+    init.get(at + 4..at + 8).map(avc_codec)
+}
+
 /// `mp4a.40.N` of an `AudioSpecificConfig`, N being its object type (2: AAC-LC).
 pub fn aac_codec(config: &[u8]) -> String {
     let object_type = match config {

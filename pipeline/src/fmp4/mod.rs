@@ -15,7 +15,7 @@ pub(crate) mod read;
 #[cfg(test)]
 mod tests;
 
-pub use codec::{aac_codec, avc_codec};
+pub use codec::{aac_codec, avc_codec, codecs_of_init};
 pub use fragment::{Sample, fragment, write_fragment};
 pub use init::init_segment;
 

@@ -65,6 +65,12 @@ pub fn media_playlist(playlist: &MediaPlaylist<'_>) -> String {
     text
 }
 
+/// The text of a media playlist to which segments are still added; `ended` where none follows.
+pub fn growing_playlist(playlist: &MediaPlaylist<'_>, ended: bool) -> String {
+    let text = media_playlist(playlist).replace("#EXT-X-PLAYLIST-TYPE:VOD\n", "#EXT-X-PLAYLIST-TYPE:EVENT\n");
+    if ended { text } else { text.replace("#EXT-X-ENDLIST\n", "") }
+}
+
 /// Measured peak and mean of segments given as (ticks, bytes), in bits per second, rounded up. A last segment of
 /// less than half the target says nothing about a line's needs (RFC 8216, 4.3.4.2) unless it is the only one.
 pub fn peak_and_mean_bps(timescale: u32, segments: impl IntoIterator<Item = (u64, u64)>) -> (u64, u64) {

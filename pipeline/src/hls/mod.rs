@@ -7,5 +7,7 @@ mod multivariant;
 #[cfg(test)]
 mod multivariant_tests;
 
-pub use media::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, media_playlist, peak_and_mean_bps};
-pub use multivariant::{Multivariant, Subtitles, multivariant};
+pub use media::{
+    MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, growing_playlist, media_playlist, peak_and_mean_bps,
+};
+pub use multivariant::{Multivariant, Picture, Place, Sound, Subtitles, multivariant};

@@ -3,105 +3,126 @@
 use std::fmt::Write;
 
 use super::language;
-use crate::sound::{AudioReport, SoundReport};
-use crate::transcode::{RenditionReport, TranscodeReport};
+use crate::sound::AudioReport;
+use crate::transcode::RenditionReport;
 
-/// The rendition for the weakest line, which gets the smallest sound.
-const WEAK_LINE: &str = "v240";
 /// The sound of the weak line, and of listening alone.
 const SMALL_SOUND: &str = "a32";
 /// The sound of every other rendition.
 const FULL_SOUND: &str = "a96";
 
-/// What a multivariant playlist is made of. A report's paths (`video/v240/index.m3u8`) become URIs by replacing their
-/// first folder with the group's base.
-#[derive(Clone, Copy, Debug)]
+/// What a multivariant playlist is made of. URIs are relative to it.
+#[derive(Clone, Debug, Default)]
 pub struct Multivariant<'a> {
-    /// The picture, where there is one.
-    pub video: Option<&'a TranscodeReport>,
-    /// The sound, where there is some.
-    pub sound: Option<&'a SoundReport>,
+    /// The pictures.
+    pub pictures: Vec<Picture<'a>>,
+    /// The sound, in each of its renditions.
+    pub sounds: Vec<Sound<'a>>,
+    /// Language the sound says it is in.
+    pub language: Option<&'a str>,
     /// Captions, one a language.
-    pub subtitles: &'a [Subtitles<'a>],
-    /// Replaces `video/`; ends with `/` unless empty.
-    pub video_base: &'a str,
-    /// Replaces `audio/`.
-    pub audio_base: &'a str,
-    /// Replaces `subtitles/`.
-    pub subtitles_base: &'a str,
-    /// Replaces `iframes/`.
-    pub iframes_base: &'a str,
+    pub subtitles: Vec<Subtitles<'a>>,
+    /// Pictures for seeking: keyframes alone.
+    pub iframes: Vec<Picture<'a>>,
+    /// Whether the media playlists still grow: a player then begins at the beginning, not at their end.
+    pub growing: bool,
+}
+
+/// One rendition of the picture.
+#[derive(Clone, Debug)]
+pub struct Picture<'a> {
+    /// What was made.
+    pub report: &'a RenditionReport,
+    /// Its media playlist.
+    pub uri: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// For whom a picture is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The weak line: moves, and has the small sound. Native players begin with it.
+    WeakLine,
+    /// A line too weak even for that: still pictures with the small sound.
+    Stills,
+    /// Everyone else.
+    Full,
+}
+
+/// One rendition of the sound.
+#[derive(Clone, Debug)]
+pub struct Sound<'a> {
+    /// What was made.
+    pub report: &'a AudioReport,
+    /// Its media playlist.
+    pub uri: String,
 }
 
 /// Captions in one language.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Subtitles<'a> {
     /// Language tag.
     pub language: &'a str,
-    /// Path of the media playlist, as reported.
-    pub playlist: &'a str,
+    /// Their media playlist.
+    pub uri: String,
 }
 
 /// The text of a multivariant playlist: the weak line first, since native players start there, then rising, and the
 /// sound alone last.
 pub fn multivariant(parts: &Multivariant<'_>) -> String {
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
-    let sounds: &[AudioReport] = parts.sound.map_or(&[], |s| &s.renditions);
-    let spoken = language::tag(parts.sound.and_then(|s| s.language.as_deref()));
-    for sound in sounds {
+    if parts.growing {
+        text.push_str("#EXT-X-START:TIME-OFFSET=0\n");
+    }
+    let spoken = language::tag(parts.language);
+    for Sound { report, uri } in &parts.sounds {
         // Both groups hold the same rendition under the same name, so that a player keeps its choice when it
         // changes the group.
         let _ = writeln!(
             text,
             "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{}\",NAME=\"{}\",LANGUAGE=\"{spoken}\",DEFAULT=YES,\
-             AUTOSELECT=YES,CHANNELS=\"{}\",URI=\"{}\"",
-            sound.name,
+             AUTOSELECT=YES,CHANNELS=\"{}\",URI=\"{uri}\"",
+            report.name,
             if spoken == "und" { "Original" } else { language::name(spoken) },
-            sound.channels,
-            uri(parts.audio_base, &sound.playlist),
+            report.channels,
         );
     }
-    for subtitles in parts.subtitles {
-        let tag = language::tag(Some(subtitles.language));
+    for Subtitles { language, uri } in &parts.subtitles {
+        let tag = language::tag(Some(language));
         let _ = writeln!(
             text,
             "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"subs\",NAME=\"{}\",LANGUAGE=\"{tag}\",DEFAULT=NO,\
-             AUTOSELECT=YES,FORCED=NO,URI=\"{}\"",
+             AUTOSELECT=YES,FORCED=NO,URI=\"{uri}\"",
             if tag == "und" { "Captions" } else { language::name(tag) },
-            uri(parts.subtitles_base, subtitles.playlist),
         );
     }
     let has_subtitles = !parts.subtitles.is_empty();
 
-    let mut pictures: Vec<&RenditionReport> =
-        parts.video.map_or_else(Vec::new, |v| v.renditions.iter().collect());
-    pictures.sort_by_key(|p| p.bandwidth_bps);
+    let mut pictures: Vec<&Picture<'_>> = parts.pictures.iter().collect();
+    pictures.sort_by_key(|p| (p.place != Place::WeakLine, p.report.bandwidth_bps));
     for picture in &pictures {
-        let sound = sound_for(sounds, if picture.name == WEAK_LINE { SMALL_SOUND } else { FULL_SOUND });
-        variant(&mut text, Some(picture), sound, has_subtitles);
-        let _ = writeln!(text, "{}", uri(parts.video_base, &picture.playlist));
+        let full = picture.place == Place::Full;
+        let sound = sound_for(&parts.sounds, if full { FULL_SOUND } else { SMALL_SOUND });
+        variant(&mut text, Some(picture.report), sound.map(|s| s.report), has_subtitles);
+        let _ = writeln!(text, "{}", picture.uri);
     }
-    let mut alone: Vec<&AudioReport> = if pictures.is_empty() {
-        sounds.iter().collect()
+    let mut alone: Vec<&Sound<'_>> = if pictures.is_empty() {
+        parts.sounds.iter().collect()
     } else {
-        sound_for(sounds, SMALL_SOUND).into_iter().collect()
+        sound_for(&parts.sounds, SMALL_SOUND).into_iter().collect()
     };
-    alone.sort_by_key(|s| s.bandwidth_bps);
+    alone.sort_by_key(|s| s.report.bandwidth_bps);
     for sound in alone {
-        variant(&mut text, None, Some(sound), has_subtitles);
-        let _ = writeln!(text, "{}", uri(parts.audio_base, &sound.playlist));
+        variant(&mut text, None, Some(sound.report), has_subtitles);
+        let _ = writeln!(text, "{}", sound.uri);
     }
-    if let Some(iframes) = parts.video.and_then(|v| v.iframes.as_ref()) {
+    for Picture { report, uri, .. } in &parts.iframes {
         let _ = writeln!(
             text,
             "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\",RESOLUTION={}x{},\
-             URI=\"{}\"",
-            iframes.bandwidth_bps,
-            iframes.average_bandwidth_bps,
-            iframes.codecs,
-            iframes.width,
-            iframes.height,
-            uri(parts.iframes_base, &iframes.playlist),
+             URI=\"{uri}\"",
+            report.bandwidth_bps, report.average_bandwidth_bps, report.codecs, report.width, report.height,
         );
     }
     text
@@ -145,11 +166,6 @@ fn variant(
 }
 
 /// The named sound, or whichever there is.
-fn sound_for<'a>(sounds: &'a [AudioReport], name: &str) -> Option<&'a AudioReport> {
-    sounds.iter().find(|s| s.name == name).or(sounds.first())
-}
-
-/// `path` with its first folder replaced by `base`.
-fn uri(base: &str, path: &str) -> String {
-    format!("{base}{}", path.split_once('/').map_or(path, |(_, rest)| rest))
+fn sound_for<'a>(sounds: &'a [Sound<'a>], name: &str) -> Option<&'a Sound<'a>> {
+    sounds.iter().find(|s| s.report.name == name).or(sounds.first())
 }

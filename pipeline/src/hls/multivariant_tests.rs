@@ -3,7 +3,7 @@
 use super::*;
 use crate::media::Rational;
 use crate::sound::{AudioReport, SoundReport};
-use crate::transcode::{RenditionReport, TranscodeReport};
+use crate::transcode::RenditionReport;
 
 fn picture(name: &str, size: (u32, u32), rate: (u32, u32), bps: (u64, u64)) -> RenditionReport {
     RenditionReport {
@@ -20,18 +20,13 @@ fn picture(name: &str, size: (u32, u32), rate: (u32, u32), bps: (u64, u64)) -> R
     }
 }
 
-fn video() -> TranscodeReport {
-    let mut iframes = picture("v240", (426, 240), (5, 8), (30_000, 20_000));
-    iframes.playlist = "iframes/v240/index.m3u8".to_owned();
-    TranscodeReport {
-        renditions: vec![
-            picture("v360", (640, 360), (30_000, 1001), (500_000, 450_000)),
-            picture("v240", (426, 240), (15_000, 1001), (120_000, 105_000)),
-        ],
-        iframes: Some(iframes),
-        duration_ms: 6400,
-        warnings: vec![],
-    }
+/// The weak line's rendition, a larger one, and the keyframes of the first.
+fn video() -> [RenditionReport; 3] {
+    [
+        picture("v360", (640, 360), (30_000, 1001), (500_000, 450_000)),
+        picture("v240", (426, 240), (15_000, 1001), (120_000, 105_000)),
+        picture("v240", (426, 240), (5, 8), (30_000, 20_000)),
+    ]
 }
 
 fn sound(language: Option<&str>) -> SoundReport {
@@ -56,15 +51,26 @@ fn sound(language: Option<&str>) -> SoundReport {
     }
 }
 
-fn text(video: Option<&TranscodeReport>, sound: Option<&SoundReport>, subtitles: &[Subtitles<'_>]) -> String {
+fn text(video: Option<&[RenditionReport; 3]>, sound: Option<&SoundReport>, captions: &[&str]) -> String {
+    let shown = |report, folder: &str, place| Picture {
+        report,
+        uri: format!("../{folder}/9/{}/index.m3u8", report.name),
+        place,
+    };
+    let heard = |report| Sound { report, uri: format!("../audio/8/{}/index.m3u8", report.name) };
     let text = multivariant(&Multivariant {
-        video,
-        sound,
-        subtitles,
-        video_base: "../video/9/",
-        audio_base: "../audio/8/",
-        subtitles_base: "../subtitles/7/",
-        iframes_base: "../iframes/9/",
+        pictures: video.map_or_else(Vec::new, |[full, weak, _]| {
+            vec![shown(full, "video", Place::Full), shown(weak, "video", Place::WeakLine)]
+        }),
+        sounds: sound.map_or_else(Vec::new, |sound| sound.renditions.iter().map(heard).collect()),
+        language: sound.and_then(|sound| sound.language.as_deref()),
+        subtitles: captions
+            .iter()
+            .map(|language| Subtitles { language, uri: format!("../subtitles/7/{language}/index.m3u8") })
+            .collect(),
+        iframes: video
+            .map_or_else(Vec::new, |[_, _, keyframes]| vec![shown(keyframes, "iframes", Place::Full)]),
+        growing: false,
     });
     let parsed = m3u8_rs::parse_master_playlist_res(text.as_bytes()).unwrap();
     assert!(!parsed.variants.is_empty());
@@ -73,9 +79,8 @@ fn text(video: Option<&TranscodeReport>, sound: Option<&SoundReport>, subtitles:
 
 #[test]
 fn a_lesson_with_everything() {
-    let captions = [Subtitles { language: "en", playlist: "subtitles/en/index.m3u8" }];
     assert_eq!(
-        text(Some(&video()), Some(&sound(Some("en"))), &captions),
+        text(Some(&video()), Some(&sound(Some("en"))), &["en"]),
         r#"#EXTM3U
 #EXT-X-VERSION:7
 #EXT-X-INDEPENDENT-SEGMENTS
@@ -121,4 +126,28 @@ fn sound_alone_has_both_renditions_and_no_picture() {
 fn a_hostile_language_cannot_break_out_of_its_attribute() {
     let text = text(Some(&video()), Some(&sound(Some("en\"\n#EXT-X-ENDLIST"))), &[]);
     assert!(text.contains("LANGUAGE=\"und\"") && !text.contains("ENDLIST"));
+}
+
+#[test]
+fn stills_have_the_small_sound_and_come_after_the_weak_line() {
+    let reports =
+        [picture("stills", (320, 180), (5, 16), (28_000, 20_000)), video()[1].clone(), video()[0].clone()];
+    let places = [Place::Stills, Place::WeakLine, Place::Full];
+    let shown = reports.iter().zip(places);
+    let sound = sound(None);
+    let heard = sound.renditions.iter().map(|report| Sound { report, uri: report.name.clone() });
+    let text = multivariant(&Multivariant {
+        pictures: shown.map(|(report, place)| Picture { report, uri: report.name.clone(), place }).collect(),
+        sounds: heard.collect(),
+        growing: true,
+        ..Multivariant::default()
+    });
+    assert!(text.contains("#EXT-X-START:TIME-OFFSET=0\n"), "{text}");
+    let uris: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(uris, ["v240", "stills", "v360", "a32"]);
+    let stills = text.lines().find(|line| line.contains("RESOLUTION=320x180")).unwrap();
+    assert!(
+        stills.contains("BANDWIDTH=62000,") && stills.contains("FRAME-RATE=0.312,AUDIO=\"a32\""),
+        "{stills}"
+    );
 }

@@ -10,8 +10,8 @@ use image::{ImageFormat, RgbImage};
 
 use crate::error::{Error, Result};
 
-/// What a poster may weigh, in bytes: two and a half seconds of the weakest line.
-pub const POSTER_BYTES: usize = 60_000;
+/// What a poster may weigh, in bytes: half a second of the weakest line.
+pub const POSTER_BYTES: usize = 12_000;
 
 /// A JPEG of the given quality (1 to 100).
 pub fn jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>> {

@@ -67,6 +67,12 @@ fn pass(
     if keyframes_only {
         decoding.stage().start(gst::State::Paused)?;
         decoding.stage().settle()?;
+        // Each keyframe is decoded by itself: those that are not wanted need not be.
+        for element in decoding.stage().pipeline.iterate_elements().into_iter().flatten() {
+            if element.factory().is_some_and(|f| f.has_type(gst::ElementFactoryType::DECODER)) {
+                only_first_of_each(&element, interval_ms, media.origin_ns)?;
+            }
+        }
         // Where this cannot be done (a GIF), all frames are decoded, and the gate picks the same ones.
         let flags = gst::SeekFlags::FLUSH
             | gst::SeekFlags::KEY_UNIT

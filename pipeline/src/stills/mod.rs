@@ -1,8 +1,9 @@
-//! Poster and storyboard, from the keyframes alone; a drawn waveform where there is no picture.
+//! Poster, storyboard and a rendition of stills, from the keyframes alone; a drawn waveform where there is no picture.
 
 mod encode;
 mod frames;
 mod poster;
+mod rendition;
 mod storyboard;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::source::Source;
 use crate::step::StepContext;
+use crate::transcode::RenditionReport;
 
 /// What the step is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,14 +33,17 @@ pub fn run(request: &StillsRequest, source: Source, ctx: &StepContext) -> Result
     let media = &request.media;
     let Some(video) = &media.video else {
         let picture = waveform::draw(&waveform::levels(source, request, ctx)?);
-        return report(&picture, None, ctx);
+        return report(&picture, None, None, ctx);
     };
     let interval_ms = storyboard::interval_ms(media.duration_ms);
     let mut best = poster::Best::default();
     let mut sheets = storyboard::Sheets::new(video, interval_ms, media.duration_ms);
-    frames::keyframes(source, request, interval_ms, ctx, |time_ms, frame| {
+    let mut stills = rendition::Rendition::new(video, ctx)?;
+    let often_ms = interval_ms.min(rendition::SEGMENT_MS);
+    frames::keyframes(source, request, often_ms, ctx, |time_ms, frame| {
         ctx.progress(time_ms, media.duration_ms);
         sheets.add(time_ms, &frame, ctx)?;
+        stills.show(time_ms, &frame, ctx)?;
         best.offer(frame);
         Ok(())
     })?;
@@ -46,13 +51,15 @@ pub fn run(request: &StillsRequest, source: Source, ctx: &StepContext) -> Result
         .into_inner()
         .ok_or_else(|| Error::input("decode_failed", "The picture of this recording can't be played."))?;
     let storyboard = sheets.finish(ctx)?;
+    let stills = stills.finish(ctx)?;
     ctx.progress(media.duration_ms, media.duration_ms);
-    report(&poster, Some(storyboard), ctx)
+    report(&poster, Some(storyboard), stills, ctx)
 }
 
 fn report(
     poster: &image::RgbImage,
     storyboard: Option<Storyboard>,
+    rendition: Option<RenditionReport>,
     ctx: &StepContext,
 ) -> Result<StillsReport> {
     let (bytes, width, height) = encode::fitted_jpeg(poster, encode::POSTER_BYTES)?;
@@ -62,6 +69,7 @@ fn report(
         width,
         height,
         storyboard,
+        rendition,
         placeholder: encode::placeholder(poster)?,
     })
 }
@@ -92,6 +100,9 @@ pub struct StillsReport {
     pub height: u32,
     /// The storyboard, where there is a picture.
     pub storyboard: Option<Storyboard>,
+    /// The rendition of one still a segment, where there is a picture.
+    #[serde(default)]
+    pub rendition: Option<RenditionReport>,
     /// A tiny blurred picture as a `data:` URI.
     pub placeholder: String,
 }

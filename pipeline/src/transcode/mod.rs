@@ -121,7 +121,7 @@ pub struct RenditionReport {
 }
 
 /// What was made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TranscodeReport {
     /// The renditions, largest first.
     pub renditions: Vec<RenditionReport>,

@@ -144,7 +144,22 @@ impl Queue {
     /// Steps of a lower `priority` go first whoever's they are; tenants take turns; within a tenant the job due
     /// first, then the one submitted first.
     pub async fn lease(&self, worker: &str, lease_ms: u64) -> Result<Option<Lease>> {
-        let args = [worker.to_string(), lease_ms.to_string(), self.policy.attempts.to_string()];
+        self.lease_up_to(worker, lease_ms, None).await
+    }
+
+    /// As [`Queue::lease`], but no step whose `priority` is above `highest`.
+    pub async fn lease_up_to(
+        &self,
+        worker: &str,
+        lease_ms: u64,
+        highest: Option<i64>,
+    ) -> Result<Option<Lease>> {
+        let args = [
+            worker.to_string(),
+            lease_ms.to_string(),
+            self.policy.attempts.to_string(),
+            highest.map(|priority| priority.to_string()).unwrap_or_default(),
+        ];
         let reply: Vec<String> = self.run(&scripts::LEASE, &args, Again::Never).await?;
         wire::lease(&reply)
     }
@@ -167,6 +182,15 @@ impl Queue {
             "cancelled" => Heartbeat::Cancelled,
             _ => Heartbeat::Lost,
         })
+    }
+
+    /// Tells what the manifest must know of a step before it is over; the job is answered under a fresh fence.
+    /// [`Kind::Lost`] where the lease was given away.
+    pub async fn note(&self, lease: &Lease, note: &Value) -> Result<JobView> {
+        let mut args = held(lease).to_vec();
+        args.push(wire::json(note)?);
+        let (told, fields): (String, Fields) = self.run(&scripts::NOTE, &args, Again::Once).await?;
+        if told == "ok" { view(&fields) } else { Err(lost()) }
     }
 
     /// Stores a step's result and adds steps (those of a name that is there already are left out).

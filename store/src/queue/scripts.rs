@@ -16,6 +16,7 @@ scripts! {
     SUBMIT = "lua/submit.lua";
     LEASE = "lua/lease.lua";
     HEARTBEAT = "lua/heartbeat.lua";
+    NOTE = "lua/note.lua";
     COMPLETE = "lua/complete.lua";
     FAIL = "lua/fail.lua";
     RELEASE = "lua/release.lua";

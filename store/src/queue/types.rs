@@ -253,6 +253,9 @@ pub struct StepView {
     pub worker: Option<String>,
     /// How far it is.
     pub progress: Option<Progress>,
+    /// What whoever has it told of it so far.
+    #[serde(skip)]
+    pub note: Option<Value>,
     /// What it is asked to do.
     #[serde(skip)]
     pub input: Value,

@@ -131,6 +131,7 @@ fn step(fields: &Fields, name: &str) -> Result<StepView> {
             .unwrap_or_default(),
         worker: text("worker").cloned(),
         progress,
+        note: text("note").map(|t| value(t)).transpose()?,
         input: text("input").map_or(Ok(Value::Null), |t| value(t))?,
         result: text("result").map(|t| value(t)).transpose()?,
         failure: failure(fields, &key("failure"))?,

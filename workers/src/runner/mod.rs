@@ -86,6 +86,8 @@ pub struct Work {
     pub cancel: CancellationToken,
     /// Where progress is shown.
     pub progress: channel::Sender<Progress>,
+    /// Whether it leaves the processor to whatever else wants it.
+    pub background: bool,
 }
 
 /// A step of the pipeline, or an attempt to leave the sandbox.
@@ -123,6 +125,7 @@ impl Runner {
                 file_bytes: settings.step_file_bytes,
                 open_files: OPEN_FILES,
                 allow_unsandboxed: settings.allow_unsandboxed,
+                background: false,
             },
             stall: Duration::from_millis(settings.step_stall_ms),
         }
@@ -181,7 +184,7 @@ impl Runner {
         let registry_task = matches!(work.task, WorkTask::Registry);
         let request = ChildRequest {
             out_dir: folder.to_owned(),
-            limits: self.limits,
+            limits: ChildLimits { background: work.background, ..self.limits },
             task: match work.task {
                 WorkTask::Step(step) => Task::Step(Box::new(StepRequest { step: *step, source: handle })),
                 WorkTask::Probe(probe) => Task::Probe(probe),
@@ -252,6 +255,7 @@ impl Work {
             deadline: Duration::from_secs(60),
             cancel: CancellationToken::new(),
             progress: channel::Sender::default(),
+            background: false,
         }
     }
 }
@@ -354,8 +358,9 @@ async fn follow(
                     Ok(Some(StepEvent::Progress { done_ms, total_ms })) => {
                         with.progress.send_replace(Progress { done_ms, total_ms });
                     }
-                    // Nobody follows growing playlists yet.
-                    Ok(Some(StepEvent::Segment { .. })) => {}
+                    Ok(Some(StepEvent::Segment { playlist, uri, duration_ticks, timescale })) => {
+                        sink.segment(outputs::Segment { playlist, uri, duration_ticks, timescale });
+                    }
                     Ok(Some(StepEvent::Output { path, size_bytes })) => {
                         match outputs::check(with.folder, &path, size_bytes) {
                             Ok(output) => taking.push(take(sink, output)),

@@ -8,7 +8,8 @@ use futures_util::future::BoxFuture;
 use crate::failure::StepFailure;
 
 /// Folders a step may write to.
-const GROUPS: &[&str] = &["video", "audio", "iframes", "subtitles", "stills", "transcript", "index", "work"];
+const GROUPS: &[&str] =
+    &["video", "audio", "iframes", "subtitles", "stills", "transcript", "index", "source", "work"];
 
 /// A complete file made by a step.
 #[derive(Clone, Debug)]
@@ -25,6 +26,22 @@ pub struct Output {
 pub trait OutputSink: Send + Sync {
     /// Takes one output: when this answers, the file's bytes are safe elsewhere (or it is moved).
     fn take(&self, output: Output) -> BoxFuture<'_, Result<(), StepFailure>>;
+
+    /// Hears how long a segment lasts that was announced just before.
+    fn segment(&self, _segment: Segment) {}
+}
+
+/// A segment of a rendition that is being made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Path of the rendition's media playlist.
+    pub playlist: String,
+    /// Its name, relative to that.
+    pub uri: String,
+    /// How long it lasts, in ticks.
+    pub duration_ticks: u64,
+    /// Ticks per second.
+    pub timescale: u32,
 }
 
 /// Drops everything.

@@ -28,6 +28,9 @@ pub struct ChildLimits {
     pub open_files: u64,
     /// Go on where the kernel offers no system call filter.
     pub allow_unsandboxed: bool,
+    /// Leave the processor to whatever else wants it.
+    #[serde(default)]
+    pub background: bool,
 }
 
 /// A child's task.

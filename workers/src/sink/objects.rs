@@ -5,8 +5,9 @@ use futures_util::future::BoxFuture;
 
 use super::{Collected, Taken, playlist};
 use crate::failure::{Cause, StepFailure};
+use crate::growth::Growth;
 use crate::layout;
-use crate::runner::outputs::{Output, OutputSink};
+use crate::runner::outputs::{Output, OutputSink, Segment};
 
 /// Whether the lease an attempt works under still holds.
 pub trait Holds: Send + Sync {
@@ -21,13 +22,19 @@ pub struct ObjectSink<'a> {
     prefix: String,
     fence: u64,
     lease: &'a dyn Holds,
+    growth: Option<&'a Growth<'a>>,
     collected: Collected,
 }
 
 impl<'a> ObjectSink<'a> {
     /// Uploads below `prefix` (`{tenant}/{recording}/`).
     pub fn new(store: &'a Store, prefix: String, fence: u64, lease: &'a dyn Holds) -> Self {
-        Self { store, prefix, fence, lease, collected: Collected::default() }
+        Self { store, prefix, fence, lease, growth: None, collected: Collected::default() }
+    }
+
+    /// Also tells of a rendition as it grows.
+    pub fn following(self, growth: Option<&'a Growth<'a>>) -> Self {
+        Self { growth, ..self }
     }
 
     /// What was taken.
@@ -42,12 +49,26 @@ impl OutputSink for ObjectSink<'_> {
             self.lease.holds().await?;
             let text = playlist(&output.path, &output.file, output.size_bytes).await?;
             let key = format!("{}{}", self.prefix, layout::object(&output.path, self.fence));
+            if let Some(growth) = self.growth.filter(|_| output.path.ends_with("/init.mp4")) {
+                growth.init(&output.path, &tokio::fs::read(&output.file).await.map_err(StepFailure::ours)?);
+            }
             let facts: ObjectFacts = self.store.put_file(&key, &output.file).await.map_err(storage)?;
             if facts.size_bytes != output.size_bytes {
                 return Err(StepFailure::of(Cause::Unverified, "an output changed after it was announced"));
             }
-            self.collected.add(output.path, facts, text)
+            let path = output.path.clone();
+            self.collected.add(output.path, facts, text)?;
+            match self.growth {
+                Some(growth) => growth.stored(&path).await,
+                None => Ok(()),
+            }
         })
+    }
+
+    fn segment(&self, segment: Segment) {
+        if let Some(growth) = self.growth {
+            growth.announced(segment);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 --
 -- job:{id}      hash; id = tenant/recording. tenant, recording, state, fence, created, due, finished, dedupe,
 --               traceparent, failure, names (step names, by spaces), and per step `{name}.{field}`: state, needs,
---               optional, priority, input, attempts, crashes, outages, fence, worker, result, failure, done, total
+--               optional, priority, input, attempts, crashes, outages, fence, worker, result, failure, done, total, note
 -- ready:{priority}:{tenant}  what waits for a worker, by due time, then age     member = id|step
 -- turns:{priority}           tenants that have such, the one served longest ago first
 -- priorities                 priorities that have such

@@ -10,7 +10,7 @@ if state ~= 'leased' then return { 'lost', {} } end
 if not add_steps(job, 5) then return { 'invalid', {} } end
 unqueue(id, job, name)
 redis.call('HSET', job, name .. '.state', 'done', name .. '.result', ARGV[4])
-redis.call('HDEL', job, name .. '.failure')
+redis.call('HDEL', job, name .. '.failure', name .. '.note')
 next_fence(job)
 advance(id, job)
 return { 'ok', view(job) }

@@ -1,7 +1,8 @@
--- worker, lease in ms, most attempts.
+-- worker, lease in ms, most attempts, highest priority number (or empty: any).
 -- Answers the next step, or nothing: tenant, recording, step, fence, attempt, optional, input, traceparent, and
 -- for each need its name, '1' where it has a result, and that.
 local worker, lease_ms, attempts_max = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local highest = ARGV[4] ~= '' and ARGV[4] or '+inf'
 
 wake_delayed()
 
@@ -40,7 +41,7 @@ local function pop(priority)
   end
 end
 
-for _, priority in ipairs(redis.call('ZRANGE', base .. ':priorities', 0, -1)) do
+for _, priority in ipairs(redis.call('ZRANGEBYSCORE', base .. ':priorities', '-inf', highest)) do
   local member = pop(priority)
   while member do
     local id, name = split_member(member)
@@ -49,7 +50,7 @@ for _, priority in ipairs(redis.call('ZRANGE', base .. ':priorities', 0, -1)) do
       local fence = next_fence(job)
       local attempt = redis.call('HINCRBY', job, name .. '.attempts', 1)
       redis.call('HSET', job, name .. '.state', 'leased', name .. '.worker', worker, name .. '.fence', fence)
-      redis.call('HDEL', job, name .. '.done', name .. '.total')
+      redis.call('HDEL', job, name .. '.done', name .. '.total', name .. '.note')
       if get(job, 'state') == 'queued' then set(job, 'state', 'running') end
       redis.call('ZADD', base .. ':leases', digits(now + lease_ms), member)
       local reply = { get(job, 'tenant'), get(job, 'recording'), name, fence, tostring(attempt),

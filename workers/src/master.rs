@@ -94,7 +94,7 @@ impl Shown {
             .extend(self.stills.as_ref().map(|(report, fence)| shown(report, *fence, Place::Stills)));
         for (made, fence, place) in &self.transcodes {
             parts.pictures.extend(made.renditions.iter().map(|report| shown(report, *fence, *place)));
-            let keyframes = made.iframes.iter(); //TMP
+            let keyframes = made.iframes.iter().chain(&made.trickplay);
             parts.iframes.extend(keyframes.map(|report| shown(report, *fence, *place)));
         }
         let heard = |report, fence| {

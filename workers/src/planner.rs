@@ -112,7 +112,8 @@ pub fn after_inspect(media: &MediaInfo, settings: &PlanSettings<'_>) -> Result<V
                 media: media.clone(),
                 ladder,
                 limits: limits(),
-                //TMP
+                iframes: name == WEAK_LINE,
+                trickplay: name == LADDER,
             };
             let step = Step::Transcode(request);
             match name {

@@ -49,6 +49,7 @@ pub struct Rendition {
 impl Rendition {
     /// A rendition of a picture.
     pub fn new(video: &VideoTrack, ctx: &StepContext) -> Result<Self> {
+        crate::gst::init()?;
         let size = size(video.width, video.height);
         let rate = gst::Fraction::new(1000, SEGMENT_MS as i32);
         let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, size.0, size.1)

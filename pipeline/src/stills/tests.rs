@@ -139,11 +139,11 @@ fn the_poster_is_lit_and_light() {
     let made = made(source, "avi", 20_000, Some((1920, 1080, 0)));
     let poster = made.picture(&made.report.poster);
     assert_eq!(poster.dimensions(), (made.report.width, made.report.height));
-    assert!(poster.width() <= 1280 && poster.width() >= 640);
+    assert!(poster.width() <= 1280 && poster.width() >= 300);
     let [r, g, b] = mean(&poster, 0, 0, poster.width(), poster.height());
     assert!(r + g + b > 200, "not the black part");
     let bytes = std::fs::read(made.folder.path().join("out").join(&made.report.poster)).unwrap();
-    assert!(bytes.len() <= 60_000, "{} bytes", bytes.len());
+    assert!(bytes.len() <= 12_000, "{} bytes", bytes.len());
     assert!(!bytes.windows(4).any(|w| w == b"Exif"));
 }
 
@@ -152,7 +152,8 @@ fn sound_alone_gets_a_drawn_poster() {
     let source = "-f lavfi -i anoisesrc=d=6:r=16000:a=0.3 -af tremolo=f=0.5:d=0.9 -ac 1 -f wav";
     let made = made(source, "wav", 6000, None);
     // The whole of it is noise: high bars all along, the hardest to fit.
-    assert!(made.report.width >= 640 && made.report.height * 16 == made.report.width * 9);
+    let (width, height) = (made.report.width, made.report.height);
+    assert!(width >= 300 && (height * 16).abs_diff(width * 9) <= 32, "{width}x{height}");
     assert!(made.report.storyboard.is_none());
     let poster = made.picture(&made.report.poster);
     let (width, height) = poster.dimensions();

@@ -174,8 +174,8 @@ pub fn run(step: &Step, source: Source, ctx: &StepContext) -> Result<Value> {
         serde_json::to_value(report)
             .map_err(|e| Error::internal("the report could not be written").because(e))
     }
-    // Speech needs no GStreamer; everything else does, from the first caps it names.
-    if !matches!(step, Step::Transcribe(_)) {
+    // Speech and the index need no GStreamer; everything else does, from the first caps it names.
+    if !matches!(step, Step::Transcribe(_) | Step::PackageSource(_)) {
         crate::gst::init()?;
     }
     match step {

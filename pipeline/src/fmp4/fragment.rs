@@ -22,6 +22,30 @@ pub struct Sample<'a> {
     pub sync: bool,
 }
 
+/// One sample whose bytes are elsewhere; otherwise as [`Sample`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleFacts {
+    /// How many bytes it has.
+    pub size_bytes: u32,
+    /// Decode time of the next sample less its own.
+    pub duration: u32,
+    /// Presentation time less decode time; may be negative.
+    pub composition_offset: i32,
+    /// Whether decoding can start here.
+    pub sync: bool,
+}
+
+impl From<&Sample<'_>> for SampleFacts {
+    fn from(sample: &Sample<'_>) -> Self {
+        Self {
+            size_bytes: sample.data.len() as u32,
+            duration: sample.duration,
+            composition_offset: sample.composition_offset,
+            sync: sample.sync,
+        }
+    }
+}
+
 /// The bytes of a fragment. `sequence` counts a track's fragments from 1; `base_decode_time` is the decode time of
 /// the first sample, in ticks.
 pub fn fragment(sequence: u32, base_decode_time: u64, samples: &[Sample<'_>]) -> Vec<u8> {
@@ -52,9 +76,13 @@ fn payload(samples: &[Sample<'_>]) -> usize {
     samples.iter().map(|s| s.data.len()).sum()
 }
 
-/// Everything before the first sample's bytes. Fields that are the same for all samples are said once: on the
-/// weakest line the tables of a segment count.
 fn head(sequence: u32, base_decode_time: u64, samples: &[Sample<'_>]) -> Vec<u8> {
+    fragment_head(sequence, base_decode_time, &samples.iter().map(SampleFacts::from).collect::<Vec<_>>())
+}
+
+/// Everything of a fragment before the first sample's bytes. Fields that are the same for all samples are said once:
+/// on the weakest line the tables of a segment count.
+pub fn fragment_head(sequence: u32, base_decode_time: u64, samples: &[SampleFacts]) -> Vec<u8> {
     let duration = same(samples.iter().map(|s| s.duration));
     let flags = same(samples.iter().map(flags_of));
     let only_first_sync = samples.first().is_some_and(|s| s.sync) && !samples.iter().skip(1).any(|s| s.sync);
@@ -93,7 +121,7 @@ fn head(sequence: u32, base_decode_time: u64, samples: &[Sample<'_>]) -> Vec<u8>
                     if present & 0x100 != 0 {
                         u32s(out, &[sample.duration]);
                     }
-                    u32s(out, &[sample.data.len() as u32]);
+                    u32s(out, &[sample.size_bytes]);
                     if present & 0x400 != 0 {
                         u32s(out, &[flags_of(sample)]);
                     }
@@ -106,12 +134,13 @@ fn head(sequence: u32, base_decode_time: u64, samples: &[Sample<'_>]) -> Vec<u8>
     });
     let data_offset = out.len() as u32 + 8;
     out[data_offset_at..data_offset_at + 4].copy_from_slice(&data_offset.to_be_bytes());
-    u32s(&mut out, &[payload(samples) as u32 + 8]);
+    let payload: u32 = samples.iter().fold(8, |sum: u32, s| sum.saturating_add(s.size_bytes));
+    u32s(&mut out, &[payload]);
     out.extend(b"mdat");
     out
 }
 
-fn flags_of(sample: &Sample<'_>) -> u32 {
+fn flags_of(sample: &SampleFacts) -> u32 {
     if sample.sync { SYNC } else { NOT_SYNC }
 }
 

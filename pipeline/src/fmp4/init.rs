@@ -1,7 +1,7 @@
 //! The init segment: what a player needs before the first fragment.
 
 use super::boxes::{boxed, full, u16s, u32s};
-use super::{Media, Track};
+use super::{Colour, Media, Track};
 
 /// Scale and position of a picture or movie that is neither turned nor moved.
 const IDENTITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
@@ -36,7 +36,7 @@ pub fn init_segment(track: &Track) -> Vec<u8> {
 
 fn trak(out: &mut Vec<u8>, track: &Track) {
     let (width, height, volume) = match track.media {
-        Media::Avc { width, height, .. } => (width, height, 0),
+        Media::Avc { width, height, .. } | Media::CameraAvc { width, height, .. } => (width, height, 0),
         Media::Aac { .. } => (0, 0, 0x0100),
     };
     boxed(out, b"trak", |out| {
@@ -53,7 +53,7 @@ fn trak(out: &mut Vec<u8>, track: &Track) {
                 u16s(out, &[packed_language(track.language), 0]);
             });
             let (handler, name): (&[u8; 4], &[u8]) = match track.media {
-                Media::Avc { .. } => (b"vide", b"picture\0"),
+                Media::Avc { .. } | Media::CameraAvc { .. } => (b"vide", b"picture\0"),
                 Media::Aac { .. } => (b"soun", b"sound\0"),
             };
             full(out, b"hdlr", 0, 0, |out| {
@@ -69,7 +69,7 @@ fn trak(out: &mut Vec<u8>, track: &Track) {
 
 fn minf(out: &mut Vec<u8>, media: &Media) {
     match media {
-        Media::Avc { .. } => full(out, b"vmhd", 0, 1, |out| u16s(out, &[0; 4])),
+        Media::Avc { .. } | Media::CameraAvc { .. } => full(out, b"vmhd", 0, 1, |out| u16s(out, &[0; 4])),
         Media::Aac { .. } => full(out, b"smhd", 0, 0, |out| u16s(out, &[0; 2])),
     }
     boxed(out, b"dinf", |out| {
@@ -83,7 +83,12 @@ fn minf(out: &mut Vec<u8>, media: &Media) {
         full(out, b"stsd", 0, 0, |out| {
             u32s(out, &[1]);
             match media {
-                Media::Avc { config, width, height } => avc1(out, config, *width, *height),
+                Media::Avc { config, width, height } => {
+                    avc1(out, config, *width, *height, Some(Colour::BT709));
+                }
+                Media::CameraAvc { config, width, height, colour } => {
+                    avc1(out, config, *width, *height, *colour);
+                }
                 Media::Aac { config, channels, sample_rate_hz, bitrate_bps } => {
                     mp4a(out, config, *channels, *sample_rate_hz, *bitrate_bps);
                 }
@@ -96,7 +101,7 @@ fn minf(out: &mut Vec<u8>, media: &Media) {
     });
 }
 
-fn avc1(out: &mut Vec<u8>, config: &[u8], width: u16, height: u16) {
+fn avc1(out: &mut Vec<u8>, config: &[u8], width: u16, height: u16, colour: Option<Colour>) {
     boxed(out, b"avc1", |out| {
         u16s(out, &[0, 0, 0, 1]);
         u32s(out, &[0; 4]);
@@ -107,12 +112,13 @@ fn avc1(out: &mut Vec<u8>, config: &[u8], width: u16, height: u16) {
         out.extend([0; 32]);
         u16s(out, &[0x18, 0xffff]);
         boxed(out, b"avcC", |out| out.extend(config));
-        boxed(out, b"colr", |out| {
-            out.extend(b"nclx");
-            // BT.709 primaries, transfer and matrix; limited range.
-            u16s(out, &[1, 1, 1]);
-            out.push(0);
-        });
+        if let Some(colour) = colour {
+            boxed(out, b"colr", |out| {
+                out.extend(b"nclx");
+                u16s(out, &[colour.primaries, colour.transfer, colour.matrix]);
+                out.push(u8::from(colour.full_range) << 7);
+            });
+        }
         boxed(out, b"pasp", |out| u32s(out, &[1, 1]));
     });
 }

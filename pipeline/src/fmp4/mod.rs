@@ -16,7 +16,7 @@ pub(crate) mod read;
 mod tests;
 
 pub use codec::{aac_codec, avc_codec, codecs_of_init};
-pub use fragment::{Sample, fragment, write_fragment};
+pub use fragment::{Sample, SampleFacts, fragment, fragment_head, write_fragment};
 pub use init::init_segment;
 
 /// The only track of a file; its number is always 1.
@@ -43,6 +43,17 @@ pub enum Media {
         /// Height, in pixels.
         height: u16,
     },
+    /// H.264 as a camera made it: its own colour, or none told here.
+    CameraAvc {
+        /// The whole `AVCDecoderConfigurationRecord`.
+        config: Vec<u8>,
+        /// Width, in pixels.
+        width: u16,
+        /// Height, in pixels.
+        height: u16,
+        /// Colour, where the camera told it.
+        colour: Option<Colour>,
+    },
     /// AAC, samples without ADTS headers.
     Aac {
         /// The `AudioSpecificConfig`.
@@ -56,11 +67,29 @@ pub enum Media {
     },
 }
 
+/// Colour as ISO/IEC 23091-2 numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colour {
+    /// `ColourPrimaries`; 1 is BT.709.
+    pub primaries: u16,
+    /// `TransferCharacteristics`.
+    pub transfer: u16,
+    /// `MatrixCoefficients`.
+    pub matrix: u16,
+    /// Whether luma uses all values.
+    pub full_range: bool,
+}
+
+impl Colour {
+    /// Standard definition's successor, limited range: what all our own renditions are.
+    pub const BT709: Self = Self { primaries: 1, transfer: 1, matrix: 1, full_range: false };
+}
+
 impl Track {
     /// RFC 6381 codec string, for `CODECS`.
     pub fn codecs(&self) -> String {
         match &self.media {
-            Media::Avc { config, .. } => avc_codec(config),
+            Media::Avc { config, .. } | Media::CameraAvc { config, .. } => avc_codec(config),
             Media::Aac { config, .. } => aac_codec(config),
         }
     }

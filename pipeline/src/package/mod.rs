@@ -1,33 +1,43 @@
 //! The source as a rendition: an index that lets a server answer segments out of the uploaded file itself. No frame is
 //! decoded and no byte of media is copied.
 
+mod entry;
+mod fit;
+mod look;
+mod plan;
+mod sps;
+mod tables;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::fmp4::{Media, Track};
+use crate::gst::boxes::{self, Index};
+use crate::hls::TARGET_DURATION_S;
+use crate::media::{AudioTrack, MediaInfo, VideoTrack};
 use crate::sound::AudioReport;
-use crate::source::Source;
+use crate::source::{ReadAt, Source};
 use crate::step::StepContext;
 use crate::transcode::RenditionReport;
+use plan::{Clock, Plan};
+use tables::{Tables, find, word};
+use write::Written;
 
 /// What the step is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PackageRequest {
     /// What the file is.
-    pub media: crate::media::MediaInfo,
+    pub media: MediaInfo,
     /// Limits the file is held to.
     pub limits: crate::media::Limits,
     /// Longest segment, and so the longest distance of two keyframes, in ms.
     pub max_segment_ms: u64,
-}
-
-/// Runs the step.
-pub fn run(_request: &PackageRequest, _source: Source, _ctx: &StepContext) -> Result<PackageReport> {
-    Ok(PackageReport {
-        video: None,
-        audio: None,
-        declined: Some(Declined { code: "not_yet".into(), message: "Not made yet.".into() }),
-        duration_ms: 0,
-    })
 }
 
 /// Why a source is not a rendition.
@@ -51,4 +61,279 @@ pub struct PackageReport {
     pub declined: Option<Declined>,
     /// Length of the picture, in ms.
     pub duration_ms: u64,
+}
+
+/// Most that the file's tables and `inspect` may differ on when the picture begins, in ms.
+const START_MS: u64 = 50;
+
+/// Why packaging ended early.
+#[derive(Debug)]
+enum Stop {
+    Declined(Declined),
+    Failed(Error),
+}
+
+impl From<Declined> for Stop {
+    fn from(declined: Declined) -> Self {
+        Self::Declined(declined)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn declined(code: &str, message: &str) -> Declined {
+    Declined { code: code.into(), message: message.into() }
+}
+
+fn open_gop() -> Declined {
+    declined(
+        "open_gop",
+        "The recording's keyframes need pictures before them, so a player could not start at them.",
+    )
+}
+
+fn cut_off() -> Declined {
+    declined("cut_off", "The recording is cut off: its end is missing.")
+}
+
+/// Runs the step.
+pub fn run(request: &PackageRequest, source: Source, ctx: &StepContext) -> Result<PackageReport> {
+    match package(request, source.as_ref(), ctx) {
+        Ok(report) => Ok(report),
+        Err(Stop::Declined(declined)) => {
+            Ok(PackageReport { video: None, audio: None, declined: Some(declined), duration_ms: 0 })
+        }
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+fn package(request: &PackageRequest, source: &dyn ReadAt, ctx: &StepContext) -> Result<PackageReport, Stop> {
+    let media = &request.media;
+    fit::file(media)?;
+    let no_picture = || declined("no_picture", "The recording has no picture, only sound.");
+    let video = media.video.as_ref().ok_or_else(no_picture)?;
+    let index = boxes::read_index(source)?;
+    if find(&index.bytes, b"mvex").is_some() {
+        return Err(
+            declined("fragmented", "The recording is stored in pieces that cannot be indexed.").into()
+        );
+    }
+    let movie = boxes::movie(&index);
+    let track = Part::of(&index, &movie, b"vide", video.stream_index).ok_or_else(no_picture)?;
+    let picture = picture(&track, request, source)?;
+    let written = write::index(
+        "index/video",
+        &picture.track,
+        &picture.plan,
+        &picture.tables,
+        source.size_bytes(),
+        ctx,
+    )?;
+    let sound = match &media.audio {
+        Some(audio) => sound(&index, &movie, audio, media, &picture.plan, source.size_bytes(), ctx)?,
+        None => None,
+    };
+    // Picture and sound have one target duration: whichever has the longest segment sets it.
+    let longest = [Some(&written), sound.as_ref().map(|(written, _)| written)].into_iter().flatten();
+    let target = longest.map(target_duration_s).max().unwrap_or(TARGET_DURATION_S);
+    write::playlist("source/video/index.m3u8", &written, target, ctx)?;
+    if let Some((written, _)) = &sound {
+        write::playlist("source/audio/index.m3u8", written, target, ctx)?;
+    }
+    let duration_ms = written.duration_ms();
+    Ok(PackageReport {
+        video: Some(video_report(video, &picture, &written)),
+        audio: sound.map(|(_, report)| report),
+        declined: None,
+        duration_ms,
+    })
+}
+
+fn target_duration_s(written: &Written) -> u64 {
+    let longest = written.durations.iter().copied().max().unwrap_or(0);
+    let timescale = u64::from(written.timescale.max(1));
+    TARGET_DURATION_S.max((longest + timescale / 2) / timescale)
+}
+
+/// A track's boxes.
+struct Part<'a> {
+    stbl: &'a [u8],
+    timescale: u32,
+    edit: Option<boxes::Edit>,
+    /// Its edit list presents several parts of it, or at another speed.
+    edited: bool,
+    /// Its samples are in this very file.
+    own: bool,
+}
+
+impl<'a> Part<'a> {
+    /// The `place`th track of a handler.
+    fn of(index: &'a Index, movie: &boxes::Movie, handler: &[u8; 4], place: u32) -> Option<Self> {
+        let track = boxes::nth(&movie.tracks, handler, place)?;
+        let mut rest = &index.bytes[..];
+        let trak = loop {
+            let (kind, content, next) = boxes::split(rest)?;
+            if &kind == b"trak" && id(content) == Some(track.id) {
+                break content;
+            }
+            rest = next;
+        };
+        let media = find(trak, b"mdia")?;
+        let header = find(media, b"mdhd")?;
+        let timescale = word(header, if *header.first()? == 1 { 20 } else { 12 })?;
+        let minf = find(media, b"minf")?;
+        let list = find(trak, b"edts").and_then(|edits| find(edits, b"elst"));
+        let edited = list.is_some_and(|list| {
+            let some = word(list, 4).is_some_and(|count| count > 0);
+            some && (track.edit.is_none() || !at_its_own_speed(list))
+        });
+        let references = find(minf, b"dinf").and_then(|dinf| find(dinf, b"dref"));
+        // Flag 1 of the only entry; one that is missing can mean nothing else.
+        let own = references
+            .is_none_or(|list| word(list, 4) == Some(1) && word(list, 16).is_some_and(|f| f & 1 == 1));
+        Some(Self { stbl: find(minf, b"stbl")?, timescale, edit: track.edit, edited, own })
+    }
+}
+
+fn id(trak: &[u8]) -> Option<u32> {
+    let head = find(trak, b"tkhd")?;
+    word(head, if *head.first()? == 1 { 20 } else { 12 })
+}
+
+/// Whether every entry of an edit list plays at a speed of one, or is empty.
+fn at_its_own_speed(list: &[u8]) -> bool {
+    let size = if list.first() == Some(&1) { 20 } else { 12 };
+    list.get(8..).unwrap_or_default().chunks_exact(size).all(|entry| {
+        let start_is_none = word(entry, size - 8) == Some(u32::MAX);
+        start_is_none || word(entry, size - 4) == Some(0x1_0000)
+    })
+}
+
+/// A track that can be given out.
+struct Fit<'a> {
+    tables: Tables<'a>,
+    plan: Plan,
+    track: Track,
+    size: (u32, u32),
+}
+
+fn picture<'a>(part: &Part<'a>, request: &PackageRequest, source: &dyn ReadAt) -> Result<Fit<'a>, Stop> {
+    let edited =
+        || declined("edited", "The recording was cut together in the camera, which players do not follow.");
+    if part.edited {
+        return Err(edited().into());
+    }
+    let (kind, content) = entry::only(part.stbl)?;
+    let told = entry::picture(kind, content)?;
+    let (sequence, length_bytes) = fit::picture(&told)?;
+    let tables = Tables::read(part.stbl)?;
+    if !tables.one_description() || !part.own {
+        return Err(
+            declined("several_descriptions", "The recording is put together from several files.").into()
+        );
+    }
+    let clock = Clock::new(part.timescale, part.edit, request.media.origin_ns)?;
+    let keys = plan::keys(&tables)?;
+    let video = request.media.video.as_ref();
+    let frame_ns = video.map_or(0.0, |video| 1e9 / video.frame_rate.as_f64().max(1.0)) as i64;
+    let plan = plan::picture(&tables, &keys, clock, frame_ns, request.max_segment_ms)?;
+    // Other renditions go by what `inspect` saw: two of one recording must not be moved against each other.
+    let start_ms = video.map_or(0, |video| video.start_ms);
+    if plan.presented_ms().abs_diff(start_ms as i64) > START_MS {
+        return Err(edited().into());
+    }
+    let reading = look::Reading { source, length_bytes, config: &told.config };
+    reading.check(&keys)?;
+    let media = Media::CameraAvc {
+        config: told.config,
+        width: sequence.width as u16,
+        height: sequence.height as u16,
+        colour: sequence.colour.or(told.colour),
+    };
+    let track = Track { timescale: plan.timescale, language: None, media };
+    Ok(Fit { tables, plan, track, size: (sequence.width, sequence.height) })
+}
+
+fn sound(
+    index: &Index,
+    movie: &boxes::Movie,
+    audio: &AudioTrack,
+    media: &MediaInfo,
+    picture: &Plan,
+    source_bytes: u64,
+    ctx: &StepContext,
+) -> Result<Option<(Written, AudioReport)>, Stop> {
+    let Some(fit) = fit_sound(index, movie, audio, media, picture) else { return Ok(None) };
+    let written = match write::index("index/audio", &fit.track, &fit.plan, &fit.tables, source_bytes, ctx) {
+        Ok(written) => written,
+        // The picture is played with the normalised sound alone.
+        Err(Stop::Declined(_)) => return Ok(None),
+        Err(stop) => return Err(stop),
+    };
+    let Media::Aac { channels, .. } = fit.track.media else { return Ok(None) };
+    let report = AudioReport {
+        name: "source".into(),
+        channels: channels.into(),
+        codecs: fit.track.codecs(),
+        bandwidth_bps: written.bandwidth_bps.0,
+        average_bandwidth_bps: written.bandwidth_bps.1,
+        playlist: "source/audio/index.m3u8".into(),
+        segments: written.durations.len() as u32,
+        duration_ms: written.duration_ms(),
+    };
+    Ok(Some((written, report)))
+}
+
+/// The recording's own sound, where browsers play it.
+fn fit_sound<'a>(
+    index: &'a Index,
+    movie: &boxes::Movie,
+    audio: &AudioTrack,
+    media: &MediaInfo,
+    picture: &Plan,
+) -> Option<Fit<'a>> {
+    let part = Part::of(index, movie, b"soun", audio.stream_index).filter(|part| !part.edited && part.own)?;
+    let (kind, content) = entry::only(part.stbl).ok()?;
+    let told = entry::sound(kind, content)?;
+    let tables = Tables::read(part.stbl).ok().filter(Tables::one_description)?;
+    let clock = Clock::new(part.timescale, part.edit, media.origin_ns).ok()?;
+    let ms = |ticks: u64| ticks * 1000 / u64::from(picture.timescale);
+    // Sound that ends a little after the picture goes with its last segment.
+    let over = ms(picture.end) + 1000;
+    let cuts: Vec<u64> = picture.cuts.iter().map(|cut| ms(cut.start)).chain([over]).collect();
+    let plan = plan::sound(&tables, clock, &cuts)?;
+    let language = audio.language.as_deref().and_then(|tag| tag.as_bytes().try_into().ok());
+    let media = Media::Aac {
+        config: told.config,
+        channels: told.channels,
+        sample_rate_hz: told.sample_rate_hz,
+        bitrate_bps: 0,
+    };
+    let track = Track { timescale: plan.timescale, language, media };
+    Some(Fit { tables, plan, track, size: (0, 0) })
+}
+
+fn video_report(video: &VideoTrack, picture: &Fit<'_>, written: &Written) -> RenditionReport {
+    RenditionReport {
+        name: "source".into(),
+        width: picture.size.0,
+        height: picture.size.1,
+        frame_rate: video.frame_rate,
+        codecs: picture.track.codecs(),
+        bandwidth_bps: written.bandwidth_bps.0,
+        average_bandwidth_bps: written.bandwidth_bps.1,
+        playlist: "source/video/index.m3u8".into(),
+        segments: written.durations.len() as u32,
+        duration_ms: written.duration_ms(),
+    }
 }

@@ -1,0 +1,223 @@
+//! Whether a picture is one that every browser plays as it is: pure, from what the file's index says of it.
+
+use super::entry::Picture;
+use super::sps::{self, Sequence};
+use super::{Declined, declined};
+use crate::media::{Hdr, MediaInfo};
+
+/// Highest level taken: 4K at 60 frames a second.
+const HIGHEST_LEVEL: u8 = 52;
+
+/// What the file as a whole says.
+pub fn file(media: &MediaInfo) -> Result<(), Declined> {
+    if media.container != "mp4" {
+        return Err(declined("container", "Only MP4 and MOV recordings can be played as they are."));
+    }
+    let video = media
+        .video
+        .as_ref()
+        .ok_or_else(|| declined("no_picture", "The recording has no picture, only sound."))?;
+    if video.codec != "h264" {
+        return Err(declined("codec", "The picture is in a format that not every browser plays."));
+    }
+    if video.rotation_degrees != 0 || video.mirrored {
+        return Err(declined(
+            "turned",
+            "The picture is stored turned or mirrored, and not every player sets it right.",
+        ));
+    }
+    if video.interlaced {
+        return Err(interlaced());
+    }
+    if video.hdr != Hdr::None {
+        return Err(declined(
+            "hdr",
+            "The picture has a wide range of brightness that not every screen shows.",
+        ));
+    }
+    Ok(())
+}
+
+fn interlaced() -> Declined {
+    declined("interlaced", "The picture is made of half pictures, which browsers show as combs.")
+}
+
+/// What the decoder's configuration says; answers the sequence it describes and how many bytes tell a NAL unit's length.
+pub fn picture(picture: &Picture) -> Result<(Sequence, usize), Declined> {
+    let unreadable = || declined("damaged_index", "The recording's index is damaged.");
+    let (sets, length_bytes) = parameter_sets(&picture.config).ok_or_else(unreadable)?;
+    let mut sequences = sets.iter().filter(|set| set.first().is_some_and(|head| head & 0x1f == 7));
+    let (Some(first), None) = (sequences.next(), sequences.next()) else {
+        return Err(declined("several_descriptions", "The recording changes its format on the way."));
+    };
+    let sequence = sps::sequence(first).ok_or_else(unreadable)?;
+    sane(&sequence)?;
+    for set in sets.iter().filter(|set| set.first().is_some_and(|head| head & 0x1f == 8)) {
+        if sps::slice_groups(set).ok_or_else(unreadable)? {
+            return Err(profile());
+        }
+    }
+    let odd = |shape: Option<(u32, u32)>| shape.is_some_and(|(across, down)| across != down);
+    if odd(picture.pixel_shape) || odd(sequence.pixel_shape) {
+        return Err(declined(
+            "pixel_shape",
+            "The picture is stored stretched, and not every player sets it right.",
+        ));
+    }
+    if picture.cropped {
+        return Err(declined(
+            "cropped",
+            "A part of the picture is to be cut away, and not every player does so.",
+        ));
+    }
+    Ok((sequence, length_bytes))
+}
+
+fn profile() -> Declined {
+    declined("profile", "The picture uses a form of H.264 that browsers do not play.")
+}
+
+fn sane(sequence: &Sequence) -> Result<(), Declined> {
+    if !matches!(sequence.profile, 66 | 77 | 100) {
+        return Err(profile());
+    }
+    if sequence.chroma_format != 1 || sequence.bit_depths != (8, 8) {
+        return Err(declined("colour_depth", "The picture has finer colours than browsers play."));
+    }
+    if !sequence.frames_only {
+        return Err(interlaced());
+    }
+    if sequence.level > HIGHEST_LEVEL || sequence.level < 9 {
+        return Err(declined(
+            "level",
+            "The picture is larger or faster than browsers can be relied on to play.",
+        ));
+    }
+    if sequence.width.min(sequence.height) < 16 || sequence.width.max(sequence.height) > 4096 {
+        return Err(declined("size", "The picture has a size that not every player shows."));
+    }
+    // PQ and HLG, where the media tool did not say so.
+    if sequence.colour.is_some_and(|colour| matches!(colour.transfer, 16 | 18)) {
+        return Err(declined(
+            "hdr",
+            "The picture has a wide range of brightness that not every screen shows.",
+        ));
+    }
+    Ok(())
+}
+
+/// The parameter sets of an `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15, 5.3.3.1), and the bytes of a length.
+fn parameter_sets(config: &[u8]) -> Option<(Vec<&[u8]>, usize)> {
+    if config.first() != Some(&1) {
+        return None;
+    }
+    let length_bytes = usize::from(config.get(4)? & 3) + 1;
+    let mut sets = Vec::new();
+    let mut rest = config.get(5..)?;
+    for mask in [0x1f, 0xff] {
+        let (&count, after) = rest.split_first()?;
+        rest = after;
+        for _ in 0..count & mask {
+            let (length, after) = rest.split_first_chunk::<2>()?;
+            let length = usize::from(u16::from_be_bytes(*length));
+            sets.push(after.get(..length)?);
+            rest = after.get(length..)?;
+        }
+    }
+    (length_bytes != 3).then_some((sets, length_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::media::{Rational, VideoTrack};
+
+    fn media() -> MediaInfo {
+        let video = VideoTrack {
+            codec: "h264".into(),
+            stream_index: 0,
+            width: 1920,
+            height: 1080,
+            frame_rate: Rational::new(30, 1),
+            variable_rate: false,
+            rotation_degrees: 0,
+            mirrored: false,
+            interlaced: false,
+            hdr: Hdr::None,
+            start_ms: 0,
+            end_ms: 1000,
+        };
+        MediaInfo {
+            container: "mp4".into(),
+            size_bytes: 1,
+            duration_ms: 1000,
+            origin_ns: 0,
+            video: Some(video),
+            audio: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut MediaInfo, &mut VideoTrack)) -> String {
+        let mut media = media();
+        let mut video = media.video.take().unwrap();
+        change(&mut media, &mut video);
+        media.video = Some(video);
+        file(&media).map_or_else(|declined| declined.code, |()| "fine".into())
+    }
+
+    #[test]
+    fn a_file_is_refused_for_what_inspect_found() {
+        assert_eq!(refused(|_, _| ()), "fine");
+        assert_eq!(refused(|media, _| media.container = "matroska".into()), "container");
+        assert_eq!(refused(|_, video| video.codec = "hevc".into()), "codec");
+        assert_eq!(refused(|_, video| video.rotation_degrees = 90), "turned");
+        assert_eq!(refused(|_, video| video.mirrored = true), "turned");
+        assert_eq!(refused(|_, video| video.interlaced = true), "interlaced");
+        assert_eq!(refused(|_, video| video.hdr = Hdr::Hlg), "hdr");
+        assert_eq!(file(&MediaInfo { video: None, ..media() }).unwrap_err().code, "no_picture");
+    }
+
+    fn good() -> Sequence {
+        Sequence {
+            profile: 100,
+            level: 40,
+            chroma_format: 1,
+            bit_depths: (8, 8),
+            frames_only: true,
+            width: 1920,
+            height: 1080,
+            pixel_shape: None,
+            colour: None,
+        }
+    }
+
+    #[test]
+    fn a_sequence_is_refused_for_what_browsers_do_not_play() {
+        let code =
+            |sequence: Sequence| sane(&sequence).map_or_else(|declined| declined.code, |()| "fine".into());
+        assert_eq!(code(good()), "fine");
+        assert_eq!(code(Sequence { profile: 244, ..good() }), "profile");
+        assert_eq!(code(Sequence { profile: 88, ..good() }), "profile");
+        assert_eq!(code(Sequence { chroma_format: 2, ..good() }), "colour_depth");
+        assert_eq!(code(Sequence { bit_depths: (10, 8), ..good() }), "colour_depth");
+        assert_eq!(code(Sequence { frames_only: false, ..good() }), "interlaced");
+        assert_eq!(code(Sequence { level: 60, ..good() }), "level");
+        assert_eq!(code(Sequence { width: 8192, ..good() }), "size");
+        let hlg = crate::fmp4::Colour { primaries: 9, transfer: 18, matrix: 9, full_range: false };
+        assert_eq!(code(Sequence { colour: Some(hlg), ..good() }), "hdr");
+    }
+
+    #[test]
+    fn a_configuration_gives_its_parameter_sets() {
+        let config = [1, 77, 0, 30, 0xff, 0xe1, 0, 2, 0x67, 1, 2, 0, 1, 0x68, 0, 1, 0x69];
+        let (sets, length_bytes) = parameter_sets(&config).unwrap();
+        assert_eq!((sets, length_bytes), (vec![&[0x67, 1][..], &[0x68], &[0x69]], 4));
+        assert!(parameter_sets(&config[..12]).is_none());
+        assert!(parameter_sets(&[0; 8]).is_none());
+        let entry =
+            |shape, cropped| Picture { config: config.to_vec(), pixel_shape: shape, colour: None, cropped };
+        assert_eq!(picture(&entry(None, false)).unwrap_err().code, "damaged_index");
+    }
+}

@@ -30,6 +30,7 @@ fn video() -> TranscodeReport {
         ],
         iframes: Some(iframes),
         trickplay: None,
+        dropped: vec![],
         duration_ms: 6400,
         warnings: vec![],
     }

@@ -89,7 +89,9 @@ mod tests {
         let data: Vec<u8> =
             (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| luma(x, y)).collect();
         let chroma = vec![128; (width / 2) * (height / 2)];
-        let plane = |data, width, height| Plane { data, stride: width, width, height };
+        fn plane(data: &[u8], width: usize, height: usize) -> Plane<'_> {
+            Plane { data, stride: width, width, height }
+        }
         let planes = [
             plane(&data, width, height),
             plane(&chroma, width / 2, height / 2),

@@ -22,8 +22,9 @@ const MIN_PART_BYTES: u64 = 5 << 20;
 const MAX_PART_BYTES: u64 = 64 << 20;
 /// S3 takes no more parts in one object.
 const MAX_PARTS: u64 = 10_000;
-/// The presets x264 knows.
-const PRESETS: [&str; 10] = [
+/// Ours, and those x264 knows.
+const PRESETS: [&str; 11] = [
+    "lesson",
     "ultrafast",
     "superfast",
     "veryfast",
@@ -197,8 +198,9 @@ fn media(media: &Media, report: &mut Report) {
     report.range("media.max_duration_ms", media.max_duration_ms, 1_000, 48 * 3_600_000);
     report.range("media.max_tracks", media.max_tracks.into(), 1, 1_000);
     report.expect(PRESETS.contains(&media.preset.as_str()), "media.preset", || {
-        format!("is not a preset of x264: {}", PRESETS.join(", "))
+        format!("is not one of {}", PRESETS.join(", "))
     });
+    report.range("media.quality", media.quality.into(), 0, 50);
     report.expect(!media.ladder.is_empty(), "media.ladder", || "has no rendition".into());
     let mut names = BTreeSet::new();
     let mut above = u64::MAX;

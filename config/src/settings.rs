@@ -281,8 +281,13 @@ pub struct Media {
     pub max_duration_ms: u64,
     /// Most tracks in one file.
     pub max_tracks: u32,
-    /// x264 preset of the renditions.
+    /// Preset of the renditions: `lesson`, or one of x264's.
     pub preset: String,
+    /// Constant quality (x264's rate factor, 1 to 50, lower is better), held below each rendition's bitrate; 0 makes
+    /// the bitrate constant.
+    pub quality: u32,
+    /// Whether renditions that add nothing that is seen, or cost as much as the next larger one, are not offered.
+    pub drop_needless: bool,
     /// The renditions, largest first; those above the source are left out.
     pub ladder: Vec<Rung>,
 }
@@ -300,7 +305,9 @@ impl Default for Media {
             max_pixels: 8192 * 4352,
             max_duration_ms: 6 * 3600 * 1000,
             max_tracks: 32,
-            preset: "veryfast".into(),
+            preset: "lesson".into(),
+            quality: 23,
+            drop_needless: true,
             ladder: vec![
                 rung("v1080", 1920, 1080, 30, 4_500_000),
                 rung("v720", 1280, 720, 30, 2_200_000),
@@ -325,7 +332,7 @@ pub struct Rung {
     pub height: u32,
     /// Most frames per second.
     pub max_frame_rate: u32,
-    /// Mean bits per second of the picture.
+    /// Bits per second of the picture: the most where quality is constant, else the mean.
     pub bitrate_bps: u64,
 }
 

@@ -1,7 +1,8 @@
-//! Runs inspect and transcode on a file by hand: `cargo run --example step -- FILE OUT_DIR [inspect]`.
+//! Runs inspect and transcode on a file by hand, and prints both reports: `cargo run --example step -- FILE OUT_DIR`.
+//! `scripts/bench` runs it too: one process that does one step.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chalkstream_pipeline::ladder::{LadderSettings, plan};
@@ -9,13 +10,30 @@ use chalkstream_pipeline::source::FileSource;
 use chalkstream_pipeline::step::{StepContext, StepEvent};
 use chalkstream_pipeline::{inspect, media::Limits, transcode};
 
+const USAGE: &str = "usage: step FILE OUT_DIR [inspect] [preset=P] [quality=N] [rates=FACTOR] [only=NAME,…] [scrub] [all]
+  quality=0 makes bitrates constant; rates multiplies those of all renditions; scrub adds what scrubbing needs; all keeps needless renditions";
+
+/// What is asked on the command line.
+#[derive(Default)]
+struct Asked {
+    inspect_only: bool,
+    scrub: bool,
+    rates: Option<f64>,
+    only: Option<Vec<String>>,
+    settings: LadderSettings,
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let [_, file, out, rest @ ..] = args.as_slice() else {
-        eprintln!("usage: step FILE OUT_DIR [inspect]");
+        eprintln!("{USAGE}");
         std::process::exit(2);
     };
-    match run(file, out, rest.is_empty()) {
+    let Some(asked) = asked(rest) else {
+        eprintln!("{USAGE}");
+        std::process::exit(2);
+    };
+    match run(Path::new(file), Path::new(out), &asked) {
         Ok(()) => {}
         Err(error) => {
             println!("{}", serde_json::json!({ "code": error.code, "message": error.message }));
@@ -29,11 +47,30 @@ fn main() {
     }
 }
 
-fn run(file: &str, out: &str, transcodes: bool) -> chalkstream_pipeline::Result<()> {
-    let source = Arc::new(FileSource::open(&PathBuf::from(file))?);
+fn asked(words: &[String]) -> Option<Asked> {
+    let mut asked = Asked::default();
+    for word in words {
+        match word.split_once('=') {
+            None if word == "inspect" => asked.inspect_only = true,
+            None if word == "scrub" => asked.scrub = true,
+            None if word == "all" => asked.settings.drop_needless = false,
+            Some(("preset", preset)) => preset.clone_into(&mut asked.settings.preset),
+            Some(("quality", quality)) => {
+                asked.settings.quality = Some(quality.parse().ok()?).filter(|&q| q > 0);
+            }
+            Some(("rates", factor)) => asked.rates = Some(factor.parse().ok()?),
+            Some(("only", names)) => asked.only = Some(names.split(',').map(str::to_owned).collect()),
+            _ => return None,
+        }
+    }
+    Some(asked)
+}
+
+fn run(file: &Path, out: &Path, asked: &Asked) -> chalkstream_pipeline::Result<()> {
+    let source = Arc::new(FileSource::open(file)?);
     std::fs::create_dir_all(out)?;
     let ctx = StepContext {
-        out_dir: out.into(),
+        out_dir: PathBuf::from(out),
         emit: Arc::new(|event| {
             if let StepEvent::Error { message, .. } = event {
                 eprintln!("{message}");
@@ -45,17 +82,25 @@ fn run(file: &str, out: &str, transcodes: bool) -> chalkstream_pipeline::Result<
     let media = inspect::run(&inspect::InspectRequest { limits: limits.clone() }, source.clone(), &ctx)?;
     let json = |value| serde_json::to_string(&value).unwrap_or_default();
     println!("{}", json(serde_json::to_value(&media).unwrap_or_default()));
-    if let (Some(video), true) = (&media.video, transcodes) {
-        let ladder = plan(video, &LadderSettings::default());
+    if let (Some(video), false) = (&media.video, asked.inspect_only) {
+        let mut ladder = plan(video, &asked.settings);
+        if let Some(names) = &asked.only {
+            ladder = ladder.part(|rendition| names.contains(&rendition.name));
+        }
+        for rendition in &mut ladder.renditions {
+            let factor = asked.rates.unwrap_or(1.0);
+            rendition.bitrate_bps = (rendition.bitrate_bps as f64 * factor) as u64;
+        }
         let request = transcode::TranscodeRequest {
             media: media.clone(),
-            ladder,
-            iframes: true,
-            trickplay: true,
+            ladder: ladder.clone(),
+            iframes: asked.scrub,
+            trickplay: asked.scrub,
             limits,
         };
         let report = transcode::run(&request, source, &ctx)?;
         println!("{}", json(serde_json::to_value(&report).unwrap_or_default()));
+        println!("{}", json(serde_json::to_value(&ladder).unwrap_or_default()));
     }
     Ok(())
 }

@@ -1,34 +1,55 @@
 """Runs the comparisons named, or all."""
 
+import argparse
 import json
 import os
 import pathlib
 import subprocess
-import sys
 import time
 import tomllib
 
+import content_aware
 import delivery
 import speech
 import transcode
 
-KINDS = {"transcode": transcode, "speech": speech, "delivery": delivery}
+KINDS = {"transcode": transcode, "content-aware": content_aware, "speech": speech, "delivery": delivery}
+# Kinds that take a file, and as many pairs as they say where none are asked for.
+OF_A_FILE = ("transcode", "content-aware")
 PAIRS = 3
 
 
-def main():
-    chalkstream, cache = sys.argv[1], pathlib.Path(sys.argv[2])
-    wanted = sys.argv[3:] or list(KINDS)
-    if unknown := set(wanted) - set(KINDS):
-        sys.exit(f"usage: scripts/bench [{'|'.join(KINDS)} ...]; there is no {', '.join(unknown)}")
+def asked():
+    parser = argparse.ArgumentParser(prog="scripts/bench", usage=f"scripts/bench [{'|'.join(KINDS)} ...] [FILE] [--pairs N]")
+    parser.add_argument("words", nargs="*", metavar="KIND or FILE")
+    parser.add_argument("--pairs", type=int, help="runs of each side (5 for transcode, else 3)")
+    arguments = parser.parse_args()
+    wanted = [word for word in arguments.words if word in KINDS]
+    files = [pathlib.Path(word) for word in arguments.words if word not in KINDS]
+    if missing := [str(file) for file in files if not file.is_file()]:
+        parser.error(f"neither a comparison nor a file: {', '.join(missing)}")
+    if len(files) > 1 or (files and not set(wanted) <= set(OF_A_FILE)):
+        parser.error(f"one file, and only for {' and '.join(OF_A_FILE)}")
+    if arguments.pairs is not None and arguments.pairs < 1:
+        parser.error("--pairs is at least 1")
+    return wanted or list(KINDS if not files else OF_A_FILE), files[0].resolve() if files else None, arguments.pairs
+
+
+def main(chalkstream, cache):
+    wanted, file, pairs = asked()
     settings = tomllib.loads(subprocess.run([chalkstream, "config", "print"], capture_output=True, text=True, check=True).stdout)
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, load {load:.1f} at the start" + (": this machine is busy, so trust ratios only" if load > 0.5 else ""))
-    results = {name: KINDS[name].main(chalkstream, cache, PAIRS, settings) for name in wanted}
+    results = {}
+    for name in wanted:
+        kind = KINDS[name]
+        count = pairs or getattr(kind, "PAIRS", PAIRS)
+        more = {"file": file} if name in OF_A_FILE else {}
+        results[name] = kind.main(chalkstream, cache, count, settings, **more)
     path = cache / "bench.json"
     path.write_text(json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "load": load, **results}, indent=1))
     print(f"\nEvery figure is in {path}")
 
 
 if __name__ == "__main__":
-    main()
+    main(os.environ["CHALKSTREAM_BIN"], pathlib.Path(os.environ["CHALKSTREAM_CACHE"]))

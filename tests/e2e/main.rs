@@ -9,6 +9,7 @@ mod outage;
 mod playback;
 mod refusals;
 mod uploads;
+mod weak_line;
 
 use std::time::Duration;
 

@@ -15,7 +15,9 @@ pub fn of(video: &VideoTrack, settings: &config::Media) -> Ladder {
         bitrate_bps: rung.bitrate_bps,
     };
     let rungs = settings.ladder.iter().map(rung).collect();
-    plan(video, &LadderSettings { preset: settings.preset.clone(), rungs })
+    let quality = (settings.quality > 0).then_some(settings.quality);
+    let (preset, drop_needless) = (settings.preset.clone(), settings.drop_needless);
+    plan(video, &LadderSettings { preset, quality, drop_needless, rungs })
 }
 
 /// Leaves out what the source as a rendition makes needless: the largest rendition, which would be the same again, and

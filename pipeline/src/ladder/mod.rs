@@ -1,5 +1,6 @@
 //! Which renditions a picture gets: a pure plan.
 
+mod needless;
 mod rate;
 #[cfg(test)]
 mod tests;
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::media::{Rational, VideoTrack};
 
+pub use needless::{Dropped, Measured, needless};
 pub use rate::{halved, output_rate};
 
 /// Time between forced keyframes, in ms; a segment is two of them: 3.2 s are exactly 150 AAC frames at 48 kHz.
@@ -27,6 +29,8 @@ pub struct Ladder {
     pub full_rate: Rational,
     /// How many of those frames one of the whole ladder's slowest rendition lasts.
     pub slowest_step: u64,
+    /// Whether renditions that add nothing that is seen are left out once they are measured.
+    pub drop_needless: bool,
     /// The renditions, largest first.
     pub renditions: Vec<RenditionPlan>,
 }
@@ -40,7 +44,13 @@ impl Ladder {
             .max_by(|a, b| a.as_f64().total_cmp(&b.as_f64()))
             .unwrap_or(Rational::new(1, 1));
         let slowest_step = renditions.iter().map(|r| r.step_of(full_rate)).max().unwrap_or(1);
-        Self { keyframe_interval_ms: KEYFRAME_INTERVAL_MS, full_rate, slowest_step, renditions }
+        Self {
+            keyframe_interval_ms: KEYFRAME_INTERVAL_MS,
+            full_rate,
+            slowest_step,
+            drop_needless: false,
+            renditions,
+        }
     }
 
     /// The renditions that are wanted, on the whole ladder's grid: parts that are made apart have their keyframes and
@@ -64,11 +74,13 @@ pub struct RenditionPlan {
     pub frame_rate: Rational,
     /// H.264 profile: `main` or `high`.
     pub profile: String,
-    /// Mean bits per second of the picture.
+    /// Bits per second of the picture: the mean, or with a `quality` the most.
     pub bitrate_bps: u64,
+    /// x264's constant rate factor, 1 to 50; none where the rate is constant.
+    pub quality: Option<u32>,
     /// Size of the rate control's buffer, in ms of `bitrate_bps`.
     pub vbv_ms: u32,
-    /// x264 preset.
+    /// `lesson`, or a preset of x264's.
     pub preset: String,
 }
 
@@ -82,8 +94,12 @@ impl RenditionPlan {
 /// What may be made of a picture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LadderSettings {
-    /// x264 preset of all renditions.
+    /// Preset of all renditions: `lesson`, or one of x264's.
     pub preset: String,
+    /// x264's constant rate factor of all renditions, 1 to 50; none makes the rate constant.
+    pub quality: Option<u32>,
+    /// Whether renditions that add nothing that is seen are left out once they are measured.
+    pub drop_needless: bool,
     /// The rungs, in any order. The smallest is the weak line's.
     pub rungs: Vec<Rung>,
 }
@@ -99,7 +115,7 @@ pub struct Rung {
     pub height: u32,
     /// Most frames per second.
     pub max_frame_rate: u32,
-    /// Mean bits per second of the picture.
+    /// Bits per second of the picture: the mean, or where quality is constant the most.
     pub bitrate_bps: u64,
 }
 
@@ -113,7 +129,9 @@ impl Default for LadderSettings {
             bitrate_bps,
         };
         Self {
-            preset: "veryfast".into(),
+            preset: "lesson".into(),
+            quality: Some(23),
+            drop_needless: true,
             rungs: vec![
                 rung("v1080", 1920, 1080, 30, 4_500_000),
                 rung("v720", 1280, 720, 30, 2_200_000),
@@ -154,10 +172,11 @@ pub fn plan(video: &VideoTrack, settings: &LadderSettings) -> Ladder {
             bitrate_bps: if weak { rung.bitrate_bps } else { bitrate(rung, width, height, frame_rate) },
             vbv_ms: if weak { WEAK_VBV_MS } else { VBV_MS },
             preset: settings.preset.clone(),
+            quality: settings.quality,
         });
     }
     renditions.reverse();
-    Ladder::new(renditions)
+    Ladder { drop_needless: settings.drop_needless, ..Ladder::new(renditions) }
 }
 
 /// The picture fitted into a rung's box: even, never larger than the picture.

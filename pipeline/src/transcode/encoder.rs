@@ -11,6 +11,7 @@ use gstreamer_video as gst_video;
 use super::RenditionReport;
 use super::grid::Grid;
 use super::picture::Picture;
+use super::preset;
 use super::writer::{Output, Writer};
 use crate::error::{Error, Result};
 use crate::gst::{STALL_DEADLINE, Stage, capsfilter, element, element_with};
@@ -73,17 +74,24 @@ impl Encoder {
         let caps = info.to_caps().map_err(|e| Error::internal("a rendition has no caps").because(e))?;
         let source = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
         let frames_a_second = plan.frame_rate.as_f64();
+        let first_key = (1..100_000).find(|frame| grid.is_key(frame * step)).unwrap_or(1);
+        let x264 = preset::x264(plan, first_key, threads(plan));
+        // Where every picture is a keyframe, none need be asked for.
+        let key_int_max =
+            if output == Output::Iframes { 1 } else { (frames_a_second * 10.0).ceil() as u32 + 10 };
         let encoder = element_with(
             "x264enc",
             &[
-                ("speed-preset", &plan.preset),
-                ("pass", "cbr"),
+                ("speed-preset", &x264.base),
+                // Constant quality is held below the same rate, over the same buffer, as a constant rate is.
+                ("pass", if plan.quality.is_some() { "qual" } else { "cbr" }),
+                ("quantizer", &plan.quality.unwrap_or(21).to_string()),
                 ("bitrate", &(plan.bitrate_bps / 1000).max(1).to_string()),
                 ("vbv-buf-capacity", &plan.vbv_ms.to_string()),
-                ("key-int-max", &((frames_a_second * 10.0).ceil() as u32 + 10).to_string()),
+                ("key-int-max", &key_int_max.to_string()),
                 ("threads", &threads(plan).to_string()),
                 ("aud", "false"),
-                ("option-string", &options(plan, grid, step)),
+                ("option-string", &x264.options),
             ],
         )?;
         let filter = capsfilter(
@@ -296,24 +304,6 @@ fn force_keyframes(encoder: &gst::Element) {
         }
         gst::PadProbeReturn::Ok
     });
-}
-
-/// x264's options. Keyframes only where we ask; no B-frames, so decode and presentation times are the same and start
-/// at 0 for every player (ffmpeg shifts presentation where composition offsets are negative); and a lookahead shorter
-/// than the time to the first forced keyframe, for the reason told at `force_keyframes`.
-fn options(plan: &RenditionPlan, grid: Grid, step: u64) -> String {
-    let preset = match plan.preset.as_str() {
-        "ultrafast" | "superfast" => 0,
-        "veryfast" => 10,
-        "faster" => 20,
-        "fast" => 30,
-        "medium" => 40,
-        "slow" => 50,
-        _ => 60,
-    };
-    let first_key = (1..100_000).find(|frame| grid.is_key(frame * step)).unwrap_or(1);
-    let most = (first_key as usize).saturating_sub(1 + threads(plan));
-    format!("scenecut=0:open-gop=0:bframes=0:rc-lookahead={}:sync-lookahead=0", preset.min(most))
 }
 
 /// Threads of one encoder: the small ones run beside each other, so one each; the large ones share what is left.

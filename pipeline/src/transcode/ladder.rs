@@ -8,6 +8,7 @@ use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 
 use super::RenditionReport;
+use super::detail::Detail;
 use super::encoder::Encoder;
 use super::grid::Grid;
 use super::picture::{Picture, Plane, Scaler, Turn, Turner};
@@ -15,7 +16,7 @@ use super::trickplay::Trickplay;
 use super::writer::Output;
 use crate::error::{Error, Result};
 use crate::gst::Decoded;
-use crate::ladder::Ladder;
+use crate::ladder::{Ladder, Measured};
 use crate::step::StepContext;
 
 /// All renditions at work.
@@ -23,6 +24,7 @@ pub struct Encoding {
     grid: Grid,
     rungs: Vec<Rung>,
     trickplay: Option<Trickplay>,
+    detail: Detail,
     turn: Turn,
     turner: Turner,
     caps: Option<(gst::Caps, gst_video::VideoInfo)>,
@@ -38,6 +40,8 @@ pub struct Made {
     pub iframes: Option<RenditionReport>,
     /// One picture a second.
     pub trickplay: Option<RenditionReport>,
+    /// What is known of the renditions.
+    pub measured: Vec<Measured>,
 }
 
 /// One rendition: its scaler, its encoder, and the held source picture at its size.
@@ -79,8 +83,9 @@ impl Encoding {
                 scaled: None,
             });
         }
-        let turner = Turner::default();
-        Ok(Self { grid, rungs, trickplay, turn, turner, caps: None, held: None, next: 0 })
+        let sizes: Vec<_> = ladder.renditions.iter().map(|r| (r.width, r.height)).collect();
+        let (turner, detail) = (Turner::default(), Detail::new(&sizes));
+        Ok(Self { grid, rungs, trickplay, detail, turn, turner, caps: None, held: None, next: 0 })
     }
 
     /// The next source picture. The one held until now is shown up to the new one's first frame.
@@ -117,11 +122,27 @@ impl Encoding {
                 }
             }
             if self.next.is_multiple_of(self.grid.slowest) {
-                self.scrub(self.grid.time_ns(self.next), ctx)?;
+                // All renditions have the held picture now.
+                let time_ns = self.grid.time_ns(self.next);
+                self.scrub(time_ns, ctx)?;
+                self.look(time_ns)?;
             }
             self.next += 1;
         }
         Ok(())
+    }
+
+    /// Measures now and then how much more each rendition shows than the next smaller one.
+    fn look(&mut self, time_ns: u64) -> Result<()> {
+        if self.rungs.len() < 2 || !self.detail.is_due(time_ns) {
+            return Ok(());
+        }
+        let pictures: Vec<&Picture> = self
+            .rungs
+            .iter()
+            .filter_map(|r| r.scaled.as_ref().map(|(picture, _)| picture.as_ref()))
+            .collect();
+        self.detail.look(time_ns, &pictures)
     }
 
     /// Gives the held picture to the trick-play rendition for all its frames up to a time.
@@ -205,6 +226,17 @@ impl Encoding {
             iframes = own_iframes.or(iframes);
         }
         let trickplay = self.trickplay.map(|t| t.finish(end, ctx)).transpose()?;
-        Ok(Made { renditions: reports, iframes, trickplay })
+        let details = self.detail.decibels().into_iter().chain([None]);
+        let measured = reports
+            .iter()
+            .zip(details)
+            .map(|(report, detail_db)| Measured {
+                name: report.name.clone(),
+                frame_rate: report.frame_rate,
+                average_bandwidth_bps: report.average_bandwidth_bps,
+                detail_db,
+            })
+            .collect();
+        Ok(Made { renditions: reports, iframes, trickplay, measured })
     }
 }

@@ -1,9 +1,12 @@
 //! Decodes the picture once and makes the ladder.
 
+mod detail;
 mod encoder;
 mod grid;
 mod ladder;
 mod picture;
+mod preset;
+mod times;
 mod trickplay;
 mod writer;
 
@@ -11,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::gst::{Decoding, Kind};
+use crate::ladder::{Dropped, needless};
 use crate::media::Warning;
 use crate::source::Source;
 use crate::step::StepContext;
@@ -85,10 +89,12 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
         });
     }
     drop(decoding);
-    let ladder::Made { renditions, iframes, trickplay } = ladder.finish(end_ns, ctx)?;
+    let ladder::Made { mut renditions, iframes, trickplay, measured } = ladder.finish(end_ns, ctx)?;
     let duration_ms = renditions.iter().map(|r| r.duration_ms).max().unwrap_or(0);
+    let dropped = if request.ladder.drop_needless { needless(&measured) } else { Vec::new() };
+    renditions.retain(|rendition| !dropped.iter().any(|d| d.name == rendition.name));
     ctx.progress(video.end_ms, video.end_ms);
-    Ok(TranscodeReport { renditions, iframes, trickplay, duration_ms, warnings })
+    Ok(TranscodeReport { renditions, iframes, trickplay, dropped, duration_ms, warnings })
 }
 
 /// A clip shorter than the rate control's buffer could spend all of it at once: its buffer is no longer than itself.
@@ -134,6 +140,9 @@ pub struct TranscodeReport {
     pub iframes: Option<RenditionReport>,
     /// The rendition of one small picture a second, for scrubbing.
     pub trickplay: Option<RenditionReport>,
+    /// Renditions that were made, measured, and found to add nothing: they are not offered.
+    #[serde(default)]
+    pub dropped: Vec<Dropped>,
     /// Length of the picture, in ms.
     pub duration_ms: u64,
     /// What was odd.

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 
 use super::RenditionReport;
 use super::grid::{Grid, timescale};
+use super::times::decode_times;
 use crate::error::{Error, Result};
 use crate::fmp4::{Media, Sample, Track, init_segment, write_fragment};
 use crate::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, media_playlist, peak_and_mean_bps};
@@ -143,30 +144,34 @@ impl Writer {
             return Ok(());
         }
         let first = self.coded;
-        let ticks = i64::from(self.frame_ticks);
-        let mut samples = Vec::with_capacity(self.pending.len());
-        for (place, coded) in self.pending.iter().enumerate() {
-            let decoded = first + place as u64;
-            samples.push(Sample {
-                data: &coded.data,
-                duration: self.frame_ticks,
-                composition_offset: ((coded.frame as i64 - decoded as i64) * ticks) as i32,
-                sync: coded.sync,
-            });
-        }
+        let ticks = u64::from(self.frame_ticks);
         // Frames of a segment are exactly those between its keyframe and the next segment's.
         let last = first + self.pending.len() as u64;
-        if self.pending.iter().any(|c| c.frame < first || c.frame >= last) {
+        let frames: Vec<u64> = self.pending.iter().map(|c| c.frame).collect();
+        let mut shown = frames.clone();
+        shown.sort_unstable();
+        if !shown.into_iter().eq(first..last) {
             return Err(Error::internal("the encoder lost or doubled a frame"));
+        }
+        let times = decode_times(&frames, ticks);
+        let mut samples = Vec::with_capacity(self.pending.len());
+        for (place, coded) in self.pending.iter().enumerate() {
+            let next = times.get(place + 1).copied().unwrap_or(last * ticks);
+            samples.push(Sample {
+                data: &coded.data,
+                duration: (next - times[place]) as u32,
+                composition_offset: (coded.frame * ticks - times[place]) as i32,
+                sync: coded.sync,
+            });
         }
         let number = self.segments.len() as u32 + 1;
         let path = format!("{}/{number:05}.m4s", self.folder);
         let mut file = BufWriter::new(File::create(self.ctx.path(&path)?)?);
-        let bytes = write_fragment(&mut file, number, first * ticks as u64, &samples)?;
+        let bytes = write_fragment(&mut file, number, first * ticks, &samples)?;
         file.flush()?;
         drop(file);
         self.ctx.output(&path)?;
-        let written = Written { ticks: (last - first) * ticks as u64, bytes, offset: 0 };
+        let written = Written { ticks: (last - first) * ticks, bytes, offset: 0 };
         let uri = format!("{number:05}.m4s");
         self.ctx.segment(&format!("{}/index.m3u8", self.folder), &uri, written.ticks, self.timescale);
         self.segments.push(written);

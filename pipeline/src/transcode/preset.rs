@@ -1,0 +1,100 @@
+//! What x264 is told for a rendition. Pure.
+
+use crate::ladder::RenditionPlan;
+
+/// Our own preset; every other name is one of x264's.
+pub const LESSON: &str = "lesson";
+
+/// Settings of one x264.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct X264 {
+    /// The preset of x264's that the options start from.
+    pub base: String,
+    /// Options, `name=value` with colons between.
+    pub options: String,
+}
+
+/// The settings of a rendition whose first keyframe after the start is its frame `first_key`.
+///
+/// Keyframes only where we ask, each closed. And something must have come out before the first keyframe is asked for
+/// (`encoder::force_keyframes` says why), so lookahead and B-frames are held below that.
+pub fn x264(plan: &RenditionPlan, first_key: u64, threads: usize) -> X264 {
+    let most = (first_key as usize).saturating_sub(1 + threads);
+    let lookahead = lookahead(&plan.preset).min(most);
+    let mut options = format!("scenecut=0:open-gop=0:rc-lookahead={lookahead}:sync-lookahead=0");
+    let lesson = plan.preset == LESSON;
+    // As many B-frames as x264's own presets have, where the lookahead leaves room for them.
+    if plan.preset != "ultrafast" {
+        options += &format!(":bframes={}", 3.min(most));
+    }
+    if lesson {
+        options += &format!(":mbtree=1:b-adapt=0:subme={}", subme(plan));
+    }
+    X264 { base: if lesson { "superfast" } else { &plan.preset }.to_owned(), options }
+}
+
+/// x264's own lookahead of each preset, in frames. Where it is 0, its bit saving by following blocks through time is off.
+fn lookahead(preset: &str) -> usize {
+    match preset {
+        "ultrafast" | "superfast" => 0,
+        "veryfast" | LESSON => 10,
+        "faster" => 20,
+        "fast" => 30,
+        "medium" => 40,
+        "slow" => 50,
+        _ => 60,
+    }
+}
+
+/// How closely motion is followed. Large pictures lose nothing that is seen by the cheapest way of looking below whole
+/// samples, which is a third of their cost; small ones at few bits do, and cost little.
+fn subme(plan: &RenditionPlan) -> u8 {
+    match plan.width * plan.height {
+        0..128_000 => 3,
+        128_000..320_000 => 2,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::Rational;
+
+    fn plan(width: u32, height: u32, preset: &str) -> RenditionPlan {
+        RenditionPlan {
+            name: "v".into(),
+            width,
+            height,
+            frame_rate: Rational::new(30, 1),
+            profile: "high".into(),
+            bitrate_bps: 1_000_000,
+            quality: None,
+            vbv_ms: 2000,
+            preset: preset.into(),
+        }
+    }
+
+    #[test]
+    fn large_pictures_are_made_cheaper_than_small_ones() {
+        let made = x264(&plan(1920, 1080, LESSON), 48, 1);
+        assert_eq!(made.base, "superfast");
+        assert!(made.options.contains("rc-lookahead=10") && made.options.contains(":subme=1"), "{made:?}");
+        assert!(x264(&plan(640, 360, LESSON), 48, 1).options.contains(":subme=2"));
+    }
+
+    #[test]
+    fn another_preset_is_x264s_own() {
+        let made = x264(&plan(640, 360, "veryfast"), 48, 1);
+        assert_eq!(made.base, "veryfast");
+        assert!(made.options.contains("rc-lookahead=10") && made.options.contains(":bframes=3"), "{made:?}");
+        assert!(!made.options.contains("subme"));
+    }
+
+    #[test]
+    fn something_comes_out_before_the_first_keyframe_is_asked_for() {
+        let made = x264(&plan(640, 360, LESSON), 2, 1);
+        assert!(made.options.contains("rc-lookahead=0") && made.options.contains(":bframes=0"), "{made:?}");
+        assert!(x264(&plan(640, 360, LESSON), 5, 1).options.contains("rc-lookahead=3"));
+    }
+}

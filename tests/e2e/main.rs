@@ -8,6 +8,7 @@ mod lesson;
 mod outage;
 mod playback;
 mod refusals;
+mod shaper;
 mod uploads;
 
 use std::time::Duration;

@@ -11,8 +11,9 @@ import tomllib
 import delivery
 import speech
 import transcode
+import weak_line
 
-KINDS = {"transcode": transcode, "speech": speech, "delivery": delivery}
+KINDS = {"transcode": transcode, "speech": speech, "delivery": delivery, "weak-line": weak_line}
 PAIRS = 3
 
 

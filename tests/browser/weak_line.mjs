@@ -5,11 +5,16 @@
 // cached, the session and so the stream are new. Times are in ms from the navigation's start, as the page's own clock has it. The
 // button «play» is pressed by a script the moment it is there; Chromium is told to let it start with sound.
 // What counts as start: a second, different frame was handed to the compositor, sound was decoded and is not muted.
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
+import { Line } from './line.mjs';
 import { launch, main, viewOf } from './lib.mjs';
 
 const FAST_BPS = 50_000_000;
+
+await main(async (asked) => {
+  const runs = [];
+  for (let n = 0; n < (asked.runs ?? 5); n++) runs.push(await run(asked));
+  return { runs };
+});
 
 async function run(asked) {
   const { rates } = asked;
@@ -53,25 +58,6 @@ async function run(asked) {
   } finally {
     await browser.close();
     line.end();
-  }
-}
-
-// The proxy: one line in, one line out.
-class Line {
-  constructor(path) {
-    this.child = spawn(path, [], { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.answers = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
-  }
-
-  async tell(what) {
-    this.child.stdin.write(`${JSON.stringify(what)}\n`);
-    const { value, done } = await this.answers.next();
-    if (done) throw new Error('the shaping proxy ended');
-    return JSON.parse(value);
-  }
-
-  end() {
-    this.child.stdin.end();
   }
 }
 
@@ -143,9 +129,3 @@ function watch() {
     }),
   };
 }
-
-await main(async (asked) => {
-  const runs = [];
-  for (let n = 0; n < (asked.runs ?? 5); n++) runs.push(await run(asked));
-  return { runs };
-});

@@ -7,6 +7,7 @@ mod kill;
 mod lesson;
 mod outage;
 mod playback;
+mod player;
 mod refusals;
 mod shaper;
 mod uploads;

@@ -10,10 +10,19 @@ import tomllib
 
 import content_aware
 import delivery
+import playable
 import speech
 import transcode
+import weak_line
 
-KINDS = {"transcode": transcode, "content-aware": content_aware, "speech": speech, "delivery": delivery}
+KINDS = {
+    "transcode": transcode,
+    "content-aware": content_aware,
+    "playable": playable,
+    "speech": speech,
+    "delivery": delivery,
+    "weak-line": weak_line,
+}
 # Kinds that take a file, and as many pairs as they say where none are asked for.
 OF_A_FILE = ("transcode", "content-aware")
 PAIRS = 3

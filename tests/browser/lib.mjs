@@ -24,23 +24,30 @@ function browserPath() {
   return path;
 }
 
-// Opens a page at `url` and hands it to `use`, with all that went wrong on it. Requests to any other origin are
-// refused and reported: the page must need none.
-export async function withPage(url, options, use) {
-  const browser = await chromium.launch({
+// Starts the browser.
+export function launch(more = []) {
+  return chromium.launch({
     executablePath: browserPath(),
     headless: true,
     args: [
       // Tests run as root and in containers, where Chromium's own sandbox does not start.
       '--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync', '--mute-audio',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync', '--mute-audio', ...more,
     ],
   });
+}
+
+// Size and colours of the window, as asked for.
+export function viewOf(options) {
+  return { viewport: options.viewport ?? { width: 1440, height: 900 }, colorScheme: options.color_scheme ?? 'light' };
+}
+
+// Opens a page at `url` and hands it to `use`, with all that went wrong on it. Requests to any other origin are
+// refused and reported: the page must need none.
+export async function withPage(url, options, use) {
+  const browser = await launch(options.arguments);
   try {
-    const context = await browser.newContext({
-      viewport: options.viewport ?? { width: 1440, height: 900 },
-      colorScheme: options.color_scheme ?? 'light',
-    });
+    const context = await browser.newContext(viewOf(options));
     const page = await context.newPage();
     const seen = { errors: [], foreign: [], refused: [] };
     const own = new URL(url).origin;

@@ -7,7 +7,9 @@ mod kill;
 mod lesson;
 mod outage;
 mod playback;
+mod player;
 mod refusals;
+mod shaper;
 mod uploads;
 mod weak_line;
 

@@ -9,6 +9,7 @@ pub mod node;
 pub mod process;
 pub mod redis;
 pub mod s3;
+pub mod shaper;
 pub mod stack;
 pub mod stream;
 pub mod up;

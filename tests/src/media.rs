@@ -54,6 +54,26 @@ pub fn clip(folder: &Path, seconds: u32) -> PathBuf {
     out
 }
 
+/// White flashes on black and beeps that begin with them, each 2.56 s from 2.56 s on: a turn of 20.48 s, repeated as often as said.
+/// That is a whole number of frames of picture and sound at both the full and the half frame rate. Answers its length in seconds too.
+pub fn flashes(folder: &Path, turns: u32) -> (PathBuf, f64) {
+    let (turn, out) = (folder.join("flashes-turn.mp4"), folder.join("flashes.mp4"));
+    let on = |length: f64| format!("lt(mod(t\\,2.56)\\,{length})*gt(t\\,1)");
+    ffmpeg(
+        &format!(
+            "-f lavfi -i color=black:s=320x180:r=25:d=20.48,drawbox=t=fill:c=white:enable='{}' \
+             -f lavfi -i aevalsrc=0.5*sin(2*PI*1000*t)*{}:s=48000:d=20.48 \
+             -c:v libx264 -preset ultrafast -g 50 -pix_fmt yuv420p -c:a aac -b:a 96k",
+            on(0.159),
+            on(0.16)
+        ),
+        &turn,
+    );
+    let loops = turns.saturating_sub(1);
+    ffmpeg(&format!("-stream_loop {loops} -i {} -c copy -movflags +faststart", turn.display()), &out);
+    (out, f64::from(turns) * 20.48)
+}
+
 /// A recording whose transcode takes a while: noise, 720p.
 pub fn heavy_clip(folder: &Path, seconds: u32) -> PathBuf {
     let out = folder.join(format!("heavy-{seconds}.mp4"));

@@ -7,15 +7,22 @@ use std::time::Duration;
 
 use crate::wait;
 
-/// The built `chalkstream` binary: beside this executable, or one folder above where cargo keeps its tests.
+/// The built `chalkstream` binary.
 pub fn chalkstream() -> PathBuf {
+    beside("chalkstream")
+}
+
+/// A built binary of ours: beside this executable, or one folder above where cargo keeps its tests.
+pub fn beside(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     own.ancestors()
         .skip(1)
         .take(2)
-        .map(|folder| folder.join("chalkstream"))
+        .map(|folder| folder.join(name))
         .find(|path| path.is_file())
-        .expect("the chalkstream binary is not built: run `cargo build` first, as scripts/test does")
+        .unwrap_or_else(|| {
+            panic!("the binary `{name}` is not built: run `cargo build` first, as scripts/test does")
+        })
 }
 
 /// A tool that must be on the machine; `package` is what to install otherwise.

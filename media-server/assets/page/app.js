@@ -1,4 +1,5 @@
 // The page: what is needed to see the first picture comes first, all else after it.
+import { bind } from './keys.js';
 import { Stream } from './stream.js';
 import { clock, parseTime, say, showLine, showNotice, showOffer } from './view.js';
 
@@ -17,6 +18,11 @@ let waiting = null;
 const OVER = ['ready', 'failed', 'cancelled', 'deleted'];
 // A stall of this length on a line that answers: it is too slow for the picture.
 const SLOW_MS = 8000;
+// Seconds of buffer from which on there is room for the controls, and for the words.
+const [CONTROLS_AHEAD_S, WORDS_AHEAD_S] = [5, 10];
+// A newer revision takes the place of an older one no more often than this.
+const MOVE_EVERY_MS = 60_000;
+const NOTE_MS = 4000;
 
 const stream = new Stream(video, document.body.dataset.hls, {
   parsed,
@@ -74,10 +80,9 @@ async function start(at) {
   showNotice(null);
   begin.hidden = begun;
   if (lesson.placeholder) backdrop(lesson.placeholder);
+  stream.prepare(lesson, at);
   await stream.load(lesson, at);
   begin.dataset.ready = '';
-  // The poster waits for the script that plays: on a weak line one of them comes first.
-  if (lesson.poster && !begun) video.poster = lesson.base + lesson.poster;
 }
 
 function backdrop(url) {
@@ -107,16 +112,29 @@ function sound(alone) {
   stream.reload(lesson);
 }
 
-// After the first picture: the controls. After some seconds of buffer, or play: the words and the storyboard.
-function onPicture(tries = 0) {
+// After the first picture, and on a weak line only with some seconds of buffer, or for whoever reaches for them.
+let controls = false;
+function onControls(tries = 0) {
+  if (controls && !tries) return;
+  controls = true;
   const url = document.body.dataset.chrome;
   import(tries ? `${url}?${tries}` : url).then(
     () => {
       $('controller').fullscreenElement = $('stage');
       document.body.dataset.chromeReady = '';
     },
-    () => setTimeout(onPicture, 4000, tries + 1),
+    () => setTimeout(onControls, 4000, tries + 1),
   );
+}
+
+// What can wait comes in turn, as the buffer grows: the controls, a sharp poster, the words and the storyboard.
+function onBuffer() {
+  const ahead = stream.ahead();
+  if (ahead >= CONTROLS_AHEAD_S) {
+    onControls();
+    if (lesson.poster && !begun && !video.poster && !stream.still) video.poster = lesson.base + lesson.poster;
+  }
+  if (ahead >= WORDS_AHEAD_S) onComfort();
 }
 
 async function onComfort() {
@@ -132,10 +150,8 @@ async function onComfort() {
 
 begin.addEventListener('click', play);
 video.addEventListener('play', () => { begun = true; begin.hidden = true; });
-video.addEventListener('loadeddata', () => onPicture(), { once: true });
-video.addEventListener('playing', onComfort);
-video.addEventListener('progress', () => { if (stream.ahead() >= 8) onComfort(); });
-video.addEventListener('canplaythrough', () => setTimeout(onComfort, 0));
+for (const type of ['progress', 'timeupdate']) video.addEventListener(type, onBuffer);
+for (const type of ['pointerdown', 'focusin']) $('controller').addEventListener(type, () => onControls());
 window.addEventListener('hashchange', () => { const at = parseTime(location.hash); if (at !== null) seek(at); });
 $('sound-only').addEventListener('click', () => sound(!stream.soundOnly));
 $('sound-back').addEventListener('click', () => { sound(false); $('sound-only').focus(); });
@@ -205,7 +221,8 @@ async function refresh() {
   if (extras) (await extras).changed();
   if (!next.master) return showNotice(next.notice);
   if (!before.master) return ready();
-  if (next.revision !== before.revision && !stream.soundOnly) offer();
+  if (next.revision !== before.revision) newer = true;
+  moveUp();
 }
 
 // How far the steps are: on the stage while there is nothing to play, and beside it while the words are written.
@@ -235,18 +252,31 @@ async function ready() {
   video.addEventListener('loadeddata', play, { once: true });
 }
 
-function offer() {
-  const take = () => {
-    showOffer(null);
-    video.removeEventListener('pause', take);
-    video.removeEventListener('waiting', take);
-    if (!stream.soundOnly) stream.reload(lesson);
-  };
-  if (video.paused && !video.ended) return take();
-  showOffer('A better picture is ready.', 'Switch now', take);
-  video.addEventListener('pause', take);
-  video.addEventListener('waiting', take);
+// A newer revision is taken by itself, at the same second, at a moment when it disturbs nobody: while nothing plays,
+// where playback waits anyway, or where the line is so fast that it hardly shows.
+let newer = false;
+let movedAt = -Infinity;
+async function moveUp() {
+  if (!newer || gone || stream.soundOnly || video.ended || performance.now() < movedAt + MOVE_EVERY_MS) return;
+  const waits = video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA && !stream.lost;
+  if (!video.paused && !waits && !stream.easy()) return;
+  newer = false;
+  movedAt = performance.now();
+  const quiet = !begun;
+  await stream.reload(lesson);
+  if (!quiet) note('Now in a better version.');
 }
+for (const type of ['pause', 'waiting', 'timeupdate']) video.addEventListener(type, moveUp);
+
+function note(text) {
+  showLine(text);
+  setTimeout(() => { if ($('line-text').textContent === text) showLine(null); }, NOTE_MS);
+}
+
+// At the end of what there is of a lesson that is still being made.
+const GROWING = 'The next minutes are being prepared.';
+video.addEventListener('waiting', () => { if (stream.growing() && stream.ahead() === Infinity) showLine(GROWING); });
+video.addEventListener('playing', () => { if ($('line-text').textContent === GROWING) showLine(null); });
 
 function listen() {
   if (OVER.includes(lesson.state)) return;
@@ -268,4 +298,4 @@ if (lesson.master) {
   listen();
   onComfort();
 }
-import('./keys.js').then((m) => m.bind({ video, play, stream, query: $('query') })).catch(() => {});
+bind({ video, play, stream, query: $('query') });

@@ -1,15 +1,14 @@
 // The stream: hls.js wherever it can run, the browser's own HLS only where it cannot (Chrome also says «maybe»
 // to HLS, and means another player than the one we test).
 
+import { Early, lineBps, loaderWith, remember, rememberedBps } from './early.js';
+
 const SETTINGS = {
   // Fragmented MP4 needs no transmuxing, so no worker, and the page's policy allows none.
   enableWorker: false,
   lowLatencyMode: false,
-  // The lowest variant first: on a weak line it is the one that starts; a better one follows in seconds.
-  startLevel: 0,
   testBandwidth: false,
   startFragPrefetch: true,
-  abrEwmaDefaultEstimate: 250_000,
   capLevelToPlayerSize: true,
   maxBufferLength: 30,
   maxMaxBufferLength: 120,
@@ -19,6 +18,31 @@ const SETTINGS = {
 };
 // Longest wait between two tries while the line is gone.
 const LONGEST_WAIT_S = 15;
+// What a line is taken for that nothing is known of.
+const UNKNOWN_BPS = 250_000;
+// How much of a line a variant may need to be begun with.
+const SHARE = 0.7;
+// So much buffer, and a line so fast, that another stream is there before the picture would have to wait for long.
+const [EASY_AHEAD_S, EASY_BPS] = [12, 2_000_000];
+// How long a newer stream's playlists are waited for before the old one goes.
+const READY_MS = 8000;
+
+// A picture every few seconds, for lines that carry no moving one.
+const isStills = (level) => level.frameRate > 0 && level.frameRate < 1;
+
+// Whether the picture may stand still: where the line does not carry the lowest that moves. Going back takes more than
+// staying, or a line in between would change at each segment.
+export function mayStandStill(bps, moving, before) {
+  return bps < (moving.averageBitrate || moving.bitrate) * (before ? 1.25 : 1.1);
+}
+
+// The level to begin with: the lowest that moves, unless the line is known to be too slow for it; after a change of
+// streams, the best for what the line has shown.
+export function firstLevel(levels, { bps, weak, shown }) {
+  const moving = Math.max(levels.findIndex((level) => !isStills(level)), 0);
+  if (shown) return Math.max(levels.findLastIndex((level) => level.bitrate <= bps * SHARE), bps < levels[moving].bitrate ? 0 : moving);
+  return weak ? 0 : moving;
+}
 
 // A multivariant playlist with its variants without picture alone; null where it has none, or no others.
 //
@@ -59,6 +83,28 @@ export class Stream {
     // Whether what plays has no picture.
     this.still = false;
     window.addEventListener('online', () => this.retry());
+    window.addEventListener('pagehide', () => remember(this.shownBps()));
+  }
+
+  // Asks for what the stream of a lesson begins with; `load` takes it from there.
+  prepare(lesson, at) {
+    this.early = new Early(lesson, { at, soundOnly: this.soundOnly });
+    return this.early.ready;
+  }
+
+  // The line's speed, where this player has measured it.
+  shownBps() {
+    return this.measured ? this.hls.bandwidthEstimate : null;
+  }
+
+  // Whether the stream still grows.
+  growing() {
+    return Boolean(this.hls?.levels?.[this.hls.loadLevel]?.details?.live);
+  }
+
+  // Whether another stream may take the place of this one without anyone waiting for long.
+  easy() {
+    return this.ahead() >= EASY_AHEAD_S && (this.shownBps() ?? 0) >= EASY_BPS;
   }
 
   // Loads a lesson's stream, at a second of the lesson where one is given.
@@ -66,18 +112,27 @@ export class Stream {
     const url = lesson.base + lesson.master;
     const { default: Hls } = await this.#library();
     if (!Hls.isSupported()) return this.#native(url, at);
+    const shown = this.shownBps();
+    this.measured = false;
     this.hls?.destroy();
     clearTimeout(this.trying);
+    const early = this.early ?? new Early({});
+    this.early = null;
+    const bps = shown ?? lineBps() ?? rememberedBps() ?? UNKNOWN_BPS;
     const windowed = Boolean(lesson.window_start_ms);
     // Without a start position a playlist that still grows would begin at its end.
     const startPosition = !windowed && at ? at : 0;
-    const hls = new Hls({ ...SETTINGS, startPosition, pLoader: this.#loader(Hls.DefaultConfig.loader) });
+    const loader = loaderWith(Hls.DefaultConfig.loader, early);
+    const hls = new Hls({ ...SETTINGS, abrEwmaDefaultEstimate: bps, startPosition, loader, pLoader: this.#loader(loader) });
     this.hls = hls;
     hls.subtitleDisplay = false;
     hls.on(Hls.Events.ERROR, (_, data) => this.#failed(Hls, data));
     hls.on(Hls.Events.FRAG_LOADED, () => this.#back());
+    hls.on(Hls.Events.FRAG_BUFFERED, (_, { frag }) => (this.measured ||= frag.type === 'main' && frag.sn !== 'initSegment'));
     hls.once(Hls.Events.MANIFEST_PARSED, (_, { levels }) => {
       this.still = levels.every((level) => !level.width && !level.videoCodec);
+      hls.startLevel = firstLevel(levels, { bps, weak: early.weak, shown: shown !== null });
+      this.#guardStills(hls, Boolean(early.weak));
       this.told.parsed();
     });
     if (windowed) {
@@ -91,15 +146,38 @@ export class Stream {
     this.recoveries = 0;
   }
 
-  // The same second of a newer revision, or with or without the picture.
+  // The same second of a newer revision, or with or without the picture. The old one plays on until the new one's
+  // playlists are there, and its last picture stays until the new one's first.
   async reload(lesson) {
+    await Promise.race([this.prepare(lesson, this.now()), new Promise((resolve) => setTimeout(resolve, READY_MS))]);
     const { paused, playbackRate } = this.video;
     const showing = [...this.video.textTracks].some((track) => track.kind !== 'metadata' && track.mode === 'showing');
     const at = this.now();
+    const picture = this.#lastPicture();
     await this.load(lesson, at);
     this.video.playbackRate = playbackRate;
     if (showing) this.showCaptions();
     if (!paused) this.video.play().catch(() => {});
+    const there = () => {
+      // The library begins a little before where it is told to.
+      const off = Math.abs(this.now() - at) > 0.05;
+      if (!off) return picture?.remove();
+      this.seek(at);
+      this.video.addEventListener('seeked', () => picture?.remove(), { once: true });
+    };
+    this.video.addEventListener('loadeddata', there, { once: true });
+    this.video.addEventListener('error', () => picture?.remove(), { once: true });
+    if (picture) document.getElementById('controller').after(picture);
+  }
+
+  // What is seen now, as an element to lie over the video.
+  #lastPicture() {
+    const { videoWidth, videoHeight } = this.video;
+    if (!videoWidth || this.soundOnly) return null;
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height, canvas.className] = [videoWidth, videoHeight, 'last-picture'];
+    canvas.getContext('2d')?.drawImage(this.video, 0, 0);
+    return canvas;
   }
 
   // Shows the first captions as soon as there are some.
@@ -185,6 +263,19 @@ export class Stream {
         super.load(context, config, { ...callbacks, onSuccess });
       }
     };
+  }
+
+  // hls.js knows nothing of stills: to it they are a picture like any other, and a cautious choice.
+  #guardStills(hls, may) {
+    const moving = hls.levels.find((level) => !isStills(level));
+    if (!moving || moving === hls.levels[0]) return;
+    const judge = () => {
+      may = mayStandStill(hls.bandwidthEstimate, moving, may);
+      hls.config.minAutoBitrate = may ? 0 : moving.maxBitrate;
+    };
+    hls.config.minAutoBitrate = may ? 0 : moving.maxBitrate;
+    const { FRAG_BUFFERED, FRAG_LOAD_EMERGENCY_ABORTED } = hls.constructor.Events;
+    for (const event of [FRAG_BUFFERED, FRAG_LOAD_EMERGENCY_ABORTED]) hls.on(event, judge);
   }
 
   async #native(url, at) {

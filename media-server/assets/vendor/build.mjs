@@ -25,9 +25,15 @@ const features = {
 const define = { __VERSION__: JSON.stringify(version('hls.js')), __HLS_WORKER_BUNDLE__: 'undefined', __IN_WORKER__: 'false' };
 for (const [name, on] of Object.entries(features)) define[`__USE_${name}__`] = String(on);
 
-// Modules behind those switches that a bundler cannot prove unused.
+// Modules behind those switches that a bundler cannot prove unused, and those for what no playlist of ours asks for:
+// encrypted segments, TTML captions, dropped-frame counting, sound and pictures that must be packed anew, and the
+// loader for segments that are played before they are whole.
 const leftOut =
-  /\/(eme-controller|cmcd-controller|content-steering-controller|interstitials-controller|iframe-controller|mediakeys-helper|cea-608-parser|tsdemuxer|aacdemuxer|ac3-demuxer|mp3demuxer)$/;
+  /\/(eme-controller|cmcd-controller|content-steering-controller|interstitials-controller|iframe-controller|mediakeys-helper|cea-608-parser|tsdemuxer|aacdemuxer|ac3-demuxer|mp3demuxer|aac-helper|mp4-generator|aes-crypto|fast-aes-key|inject-worker)$/;
+const unneeded = { 'fps-controller': '', 'id3-track-controller': '', 'fetch-loader': 'export const fetchSupported = () => false;',
+  'imsc1-ttml-parser': 'export const IMSC1_CODEC = "stpp.ttml.im1t"; export const parseIMSC1 = undefined;',
+  'aes-decryptor': 'export const removePadding = undefined;' };
+const SHIM = /\/(fps-controller|id3-track-controller|fetch-loader|imsc1-ttml-parser|aes-decryptor)$/;
 const without = {
   name: 'left-out',
   setup(b) {
@@ -35,6 +41,18 @@ const without = {
     b.onLoad({ filter: /.*/, namespace: 'left-out' }, () => ({
       contents: 'module.exports = new Proxy({}, { get: () => undefined });',
     }));
+    b.onResolve({ filter: SHIM }, (args) => ({ path: args.path, namespace: 'unneeded' }));
+    b.onLoad({ filter: /.*/, namespace: 'unneeded' }, ({ path }) => ({
+      contents: `export default undefined; ${unneeded[path.split('/').at(-1)]}`,
+    }));
+    b.onLoad({ filter: /hls\.js\/src\/.*\.ts$/ }, ({ path }) => {
+      let text = readFileSync(path, 'utf8');
+      // Messages for a developer's console, which only `debug: true` would show, are a tenth of the file.
+      text = text.replace(/(?<![.\w])(this|logger|this\.logger|hls\.logger|this\.hls\.logger)\.(log|warn|debug|info|trace)\(/g, 'void 0 && $&');
+      // Of the remuxer for transport streams only its helpers are used.
+      if (path.endsWith('/mp4-remuxer.ts')) text = `const MPEG_TS_PTS_ROLLOVER = 2 ** 33; export default undefined; ${text.slice(text.indexOf('export function normalizePts'))}`;
+      return { contents: text, loader: 'ts' };
+    });
   },
 };
 

@@ -210,12 +210,13 @@ fn uri_of(line: &str) -> Option<&str> {
     }
 }
 
-fn bandwidth(line: &str, tag: &str) -> Option<u64> {
+/// The bandwidth that a tag of this kind tells, in bits per second.
+pub fn bandwidth(line: &str, tag: &str) -> Option<u64> {
     line.starts_with(tag).then(|| attribute(line, "BANDWIDTH")?.parse().ok()).flatten()
 }
 
 /// The value of one attribute of a tag (RFC 8216, section 4.2), without its quotes.
-fn attribute<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+pub fn attribute<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let (_, mut rest) = line.split_once(':')?;
     while !rest.is_empty() {
         let (key, after) = rest.split_once('=')?;

@@ -4,6 +4,7 @@ mod conditional;
 mod hls;
 mod hot;
 mod object;
+mod opening;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 pub use hot::Hot;
 pub use object::{Keep, object_response};
+pub use opening::{Opening, opening};
 
 use crate::app::{App, AppState};
 use crate::auth::Viewing;

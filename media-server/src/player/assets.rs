@@ -14,7 +14,7 @@ use crate::problem::Problem;
 struct Asset {
     name: &'static str,
     kind: &'static str,
-    plain: &'static [u8],
+    plain: std::borrow::Cow<'static, [u8]>,
     gzip: std::borrow::Cow<'static, [u8]>,
     brotli: std::borrow::Cow<'static, [u8]>,
 }
@@ -26,10 +26,11 @@ pub(super) struct Bundle {
     assets: Vec<Asset>,
 }
 
-/// Our own scripts and style: small, and compressed when first asked for.
+/// Our own scripts and style: small, without their comments, and compressed when first asked for.
 pub(super) static PAGE: LazyLock<Bundle> = LazyLock::new(|| {
-    const FILES: [(&str, &str); 10] = [
+    const FILES: [(&str, &str); 11] = [
         ("app.js", include_str!("../../assets/page/app.js")),
+        ("early.js", include_str!("../../assets/page/early.js")),
         ("extras.js", include_str!("../../assets/page/extras.js")),
         ("keys.js", include_str!("../../assets/page/keys.js")),
         ("search.js", include_str!("../../assets/page/search.js")),
@@ -40,12 +41,10 @@ pub(super) static PAGE: LazyLock<Bundle> = LazyLock::new(|| {
         ("view.js", include_str!("../../assets/page/view.js")),
         ("waiting.js", include_str!("../../assets/page/waiting.js")),
     ];
-    let compressed = |(name, text): (&'static str, &'static str)| Asset {
-        name,
-        kind: kind(name),
-        plain: text.as_bytes(),
-        gzip: gzip(text.as_bytes()).into(),
-        brotli: brotli(text.as_bytes()).into(),
+    let compressed = |(name, text): (&'static str, &'static str)| {
+        let plain = without_comments(text).into_bytes();
+        let (gzip, brotli) = (gzip(&plain).into(), brotli(&plain).into());
+        Asset { name, kind: kind(name), plain: plain.into(), gzip, brotli }
     };
     Bundle::new(FILES.into_iter().map(compressed).collect())
 });
@@ -57,7 +56,7 @@ pub(super) static VENDOR: LazyLock<Bundle> = LazyLock::new(|| {
             Asset {
                 name: $name,
                 kind: kind($name),
-                plain: include_bytes!(concat!("../../assets/vendor/", $name)),
+                plain: include_bytes!(concat!("../../assets/vendor/", $name)).into(),
                 gzip: include_bytes!(concat!("../../assets/vendor/", $name, ".gz")).into(),
                 brotli: include_bytes!(concat!("../../assets/vendor/", $name, ".br")).into(),
             }
@@ -72,11 +71,21 @@ impl Bundle {
         for asset in &assets {
             hash.update(asset.name.as_bytes());
             hash.update([0]);
-            hash.update(asset.plain);
+            hash.update(&asset.plain);
         }
         let version = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         Self { version, assets }
     }
+}
+
+/// A script or style without indentation, empty lines and lines that are comments: a viewer on a weak line reads none.
+fn without_comments(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let kept = lines.filter(|line| {
+        let comment = line.starts_with("//") || (line.starts_with("/*") && line.ends_with("*/"));
+        !line.is_empty() && !comment
+    });
+    kept.collect::<Vec<_>>().join("\n")
 }
 
 fn kind(name: &str) -> &'static str {
@@ -90,7 +99,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn brotli(bytes: &[u8]) -> Vec<u8> {
-    let params = brotli::enc::BrotliEncoderParams { quality: 9, ..Default::default() };
+    let params = brotli::enc::BrotliEncoderParams { quality: 11, ..Default::default() };
     let mut out = Vec::new();
     match brotli::BrotliCompress(&mut &bytes[..], &mut out, &params) {
         Ok(_) => out,
@@ -116,7 +125,7 @@ pub(super) async fn serve(
     } else if accepts(accepted, "gzip") && !asset.gzip.is_empty() {
         (&*asset.gzip, Some("gzip"))
     } else {
-        (asset.plain, None)
+        (&*asset.plain, None)
     };
     // The bundles live as long as the program: no copy is made.
     let mut response = (StatusCode::OK, bytes::Bytes::from_static(body)).into_response();
@@ -162,16 +171,58 @@ mod tests {
                 flate2::read::GzDecoder::new(&*asset.gzip).read_to_end(&mut gzip).unwrap();
                 let mut brotli = Vec::new();
                 brotli::BrotliDecompress(&mut &*asset.brotli, &mut brotli).unwrap();
-                assert!(gzip == asset.plain && brotli == asset.plain, "{}", asset.name);
+                assert!(gzip == *asset.plain && brotli == *asset.plain, "{}", asset.name);
             }
         }
+    }
+
+    /// All that is loaded before the first moving picture, as it goes over the line, in bytes.
+    const PAGE_BUDGET_BYTES: usize = 130_000;
+
+    /// Names of the files that a text asks for after `before`.
+    fn named<'a>(text: &'a str, before: &'a str) -> impl Iterator<Item = &'a str> {
+        text.split(before).skip(1).filter_map(|rest| rest.split(['"', '\'']).next())
+    }
+
+    #[test]
+    fn the_page_fits_its_budget_and_names_all_it_needs() {
+        let html = include_str!("../../assets/page/player.html");
+        let asset = |name: &str| PAGE.assets.iter().find(|a| a.name == name).expect("an asset");
+        let first: Vec<&str> = named(html, "{{assets}}/").collect();
+        assert!(first.contains(&"app.js") && first.contains(&"style.css"), "{first:?}");
+        for name in &first {
+            // Found only when a script is read, a file would cost another round trip.
+            let text = std::str::from_utf8(&asset(name).plain).unwrap();
+            for needed in named(text, " from './") {
+                assert!(first.contains(&needed), "{name} needs {needed}, which the page does not name");
+            }
+        }
+        let own: usize = first.iter().map(|name| asset(name).brotli.len()).sum();
+        let library = VENDOR.assets.iter().find(|a| a.name == "hls.js").unwrap().brotli.len();
+        // A lesson with the playlist of a full ladder and a placeholder picture: mostly letters that do not shrink. The
+        // server compresses pages as it sends them, less well than files.
+        let letter = |n: u32| char::from(b'A' + (n.wrapping_mul(2_654_435_761) >> 27) as u8 % 26);
+        let lesson: String = (0..4000).map(letter).collect();
+        let page = brotli(format!("{html}{lesson}").as_bytes()).len() * 5 / 4;
+        let total = own + library + page;
+        assert!(
+            total <= PAGE_BUDGET_BYTES,
+            "{total} bytes: scripts and style {own}, library {library}, page {page}"
+        );
+    }
+
+    #[test]
+    fn comments_go_and_code_stays() {
+        let text = "// a\n\n  const a = 'x'; // b\n/* c */\n  call(`//d`);\n";
+        assert_eq!(without_comments(text), "const a = 'x'; // b\ncall(`//d`);");
     }
 
     #[test]
     fn vendored_scripts_are_the_ones_that_are_documented() {
         let told = include_str!("../../assets/vendor/VENDORED.md");
         for asset in &VENDOR.assets {
-            let hash: String = Sha256::digest(asset.plain).iter().map(|byte| format!("{byte:02x}")).collect();
+            let hash: String =
+                Sha256::digest(&asset.plain).iter().map(|byte| format!("{byte:02x}")).collect();
             assert!(told.contains(&hash), "VENDORED.md does not name the hash of {}: {hash}", asset.name);
         }
     }
@@ -179,7 +230,7 @@ mod tests {
     #[test]
     fn no_script_asks_a_third_party_or_writes_markup() {
         for asset in &PAGE.assets {
-            let text = std::str::from_utf8(asset.plain).unwrap();
+            let text = std::str::from_utf8(&asset.plain).unwrap();
             for banned in [
                 "http://",
                 "https://",

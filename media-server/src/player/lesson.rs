@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::app::{App, AppState};
 use crate::auth::Viewing;
+use crate::delivery::{Opening, opening};
 use crate::problem::Problem;
 
 /// A lesson as the page needs it. Paths are absolute where they begin with a slash, else relative to `base`.
@@ -27,6 +28,8 @@ pub struct Lesson {
     pub revision: u32,
     /// The multivariant playlist; `None` before there is one.
     pub master: Option<String>,
+    /// What the stream begins with, where the page does not have it yet.
+    pub start: Option<Opening>,
     /// What to say while there is nothing to play.
     pub notice: Option<Notice>,
     /// How far each step is, while there is something left to do.
@@ -76,7 +79,12 @@ pub(super) async fn serve(
     State(app): State<App>,
     viewing: Viewing,
 ) -> Result<([(header::HeaderName, &'static str); 1], Json<Lesson>), Problem> {
-    Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(Lesson::now(&app, &viewing).await?)))
+    let mut lesson = Lesson::now(&app, &viewing).await?;
+    // Asked often while the lesson is prepared; the page that has this revision has its opening too.
+    if lesson.revision == viewing.session.revision {
+        lesson.start = None;
+    }
+    Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(lesson)))
 }
 
 impl Lesson {
@@ -88,16 +96,21 @@ impl Lesson {
             true => None,
             false => app.queue.job(&viewing.tenant, viewing.recording()).await.unwrap_or(None),
         };
-        Self::of(app, viewing, job.as_ref())
+        let newest = at_newest_revision(app, viewing)?;
+        let mut lesson = Self::of(app, &newest, job.as_ref());
+        if lesson.master.is_some() {
+            // A head start: without one the player asks for itself, and says what is wrong.
+            lesson.start = opening(app, &newest).await.ok();
+        }
+        Ok(lesson)
     }
 
-    fn of(app: &AppState, viewing: &Viewing, job: Option<&JobView>) -> Result<Self, Problem> {
-        let newest = at_newest_revision(app, viewing)?;
+    fn of(app: &AppState, newest: &Viewing, job: Option<&JobView>) -> Self {
         let manifest = &newest.manifest;
         let whole = newest.window().is_open();
         let has = |name: &str| manifest.files.contains_key(name);
         let playable = manifest.revision.is_some() && newest.session.revision > 0;
-        Ok(Self {
+        Self {
             title: title(manifest),
             facts: facts(manifest),
             state: manifest.state,
@@ -105,6 +118,7 @@ impl Lesson {
             watch: format!("{}/watch/s/{}", crate::url::path_of(&app.public_url), newest.token),
             revision: newest.session.revision,
             master: playable.then(|| layout::master_relative(newest.session.revision)),
+            start: None,
             notice: if playable { None } else { notice(manifest) },
             steps: steps(manifest, job),
             picture: manifest.media.as_ref().map(|media| media.has_video),
@@ -114,7 +128,7 @@ impl Lesson {
             poster: (whole && has("poster")).then_some("poster.jpg"),
             placeholder: if whole { placeholder(manifest) } else { None },
             window_start_ms: newest.window().start_ms,
-        })
+        }
     }
 }
 

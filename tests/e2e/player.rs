@@ -1,0 +1,71 @@
+//! The player page on lines that change, over real ladders and real sound.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chalkstream_tests::media::{ffmpeg, flashes};
+use chalkstream_tests::node;
+use chalkstream_tests::process::beside;
+use chalkstream_tests::up::Up;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::CLIP;
+
+/// Uploads a recording without speech and answers a watch link once all of it is made.
+async fn watched(up: &Up, file: &Path, limit: Duration) -> String {
+    let client = up.client();
+    let id = client.upload(file).await;
+    client.state(&id, &["ready"], limit).await;
+    client.link(&id).await["url"].as_str().unwrap().to_owned()
+}
+
+async fn silent(data: &Path) -> Up {
+    Up::start(data, &[("SPEECH__ENABLED", "false".to_owned())]).await
+}
+
+#[test]
+fn what_the_pages_scripts_work_out() {
+    let checked = node::run("plans.mjs", &json!({}));
+    assert!(checked["checked"].as_u64().is_some_and(|n| n > 0), "{checked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_every_level_a_drop_lands_on_the_next_one_down() {
+    let folder = TempDir::new().unwrap();
+    let up = silent(&folder.path().join("data")).await;
+    let file = folder.path().join("moving.mp4");
+    ffmpeg(
+        "-f lavfi -i testsrc2=s=1280x720:r=25:d=90 -f lavfi -i sine=d=90 -c:v libx264 -preset ultrafast -b:v 5M \
+         -pix_fmt yuv420p -c:a aac",
+        &file,
+    );
+    let link = watched(&up, &file, 3 * CLIP).await;
+    let url = reqwest::Url::parse(&link).unwrap();
+    let upstream = format!("127.0.0.1:{}", url.port().unwrap());
+    let asked = json!({ "shaper": beside("shaper"), "upstream": upstream, "path": url.path() });
+    let seen = node::run("levels.mjs", &asked);
+    let levels = seen["levels"].as_array().unwrap();
+    assert!(levels.len() >= 4, "720p has four levels or more: {seen}");
+    let drops = seen["drops"].as_array().unwrap();
+    assert_eq!(drops.len(), levels.len() - 1, "{seen}");
+    for drop in drops {
+        assert_eq!(drop["to"], drop["expected"], "from {}: {drop}", drop["from"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flashes_and_beeps_come_out_together_at_the_start_and_at_the_end() {
+    let folder = TempDir::new().unwrap();
+    let up = silent(&folder.path().join("data")).await;
+    let (file, length_s) = flashes(folder.path(), 8);
+    let link = watched(&up, &file, 2 * CLIP).await;
+    let asked = json!({ "url": link, "at_s": [0.0, length_s - 12.0], "flashes": 3 });
+    let seen = node::run("avsync.mjs", &asked);
+    for place in seen["places"].as_array().unwrap() {
+        let offsets: Vec<f64> =
+            place["offsets_ms"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+        assert_eq!(offsets.len(), 3, "{place}");
+        assert!(offsets.iter().all(|ms| ms.abs() <= 40.0), "flash − beep in ms: {place}");
+    }
+}

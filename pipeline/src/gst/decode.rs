@@ -1,5 +1,6 @@
 //! One track of a recording, decoded: buffers with their time on the common timeline, pulled one by one.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,9 +45,19 @@ pub struct Decoding {
     /// The part of the track that is presented, where the demuxer does not know.
     edit: Option<boxes::Edit>,
     fault: Fault,
+    tally: Arc<Tally>,
     delivered: u64,
     broken: Option<Error>,
     last: Instant,
+}
+
+/// What went into the decoder and what came out.
+#[derive(Default)]
+struct Tally {
+    packets: AtomicU64,
+    decoded: AtomicU64,
+    /// Decoded buffers after the first that do not follow their predecessor.
+    gaps: AtomicU64,
 }
 
 /// An error found on a streaming thread.
@@ -87,11 +98,12 @@ impl Decoding {
             index,
             limits: limits.clone(),
             fault: Fault::default(),
+            tally: Arc::default(),
             state: Mutex::new(LinkState { seen: 0, tail: Some(tail) }),
             sink: sink.clone(),
             pipeline: pipeline.downgrade(),
         };
-        let fault = link.fault.clone();
+        let (fault, tally) = (link.fault.clone(), link.tally.clone());
         let link = Arc::new(link);
         if let Some(pad) = demux.static_pad("src") {
             link.pad(&pad, true);
@@ -107,6 +119,7 @@ impl Decoding {
             stamps,
             edit,
             fault,
+            tally,
             delivered: 0,
             broken: None,
             last: Instant::now(),
@@ -169,9 +182,24 @@ impl Decoding {
         }
     }
 
+    /// Whether the last buffer was given.
+    pub fn is_over(&self) -> bool {
+        self.broken.is_some() || self.sink.is_eos()
+    }
+
     /// Why the track ended early, if it did.
     pub fn broken(&self) -> Option<&Error> {
         self.broken.as_ref()
+    }
+
+    /// How many packets gave nothing, and of how many, where that is so because they are damaged: told after the last
+    /// buffer. Some packets give nothing in sound files too (headers, the halves of interlaced pictures); then nothing
+    /// is missing in what was decoded.
+    pub fn lost(&self) -> Option<(u64, u64)> {
+        let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let packets = count(&self.tally.packets);
+        let lost = packets.saturating_sub(count(&self.tally.decoded));
+        (lost > 0 && count(&self.tally.gaps) > 0).then_some((lost, packets))
     }
 
     fn decoded(&self, sample: &gst::Sample) -> Option<Decoded> {
@@ -210,7 +238,7 @@ fn alone(source: Source, kind: Kind, index: u32) -> Result<(Source, u32, Option<
     };
     Ok(match boxes::nth(&movie.tracks, handler, index) {
         Some(track) => (boxes::only(source, &movie, track.id), 0, track.edit),
-        None => (source, index, None),
+        None => (movie.readable(source).0, index, None),
     })
 }
 
@@ -220,6 +248,7 @@ struct Link {
     index: u32,
     limits: Limits,
     fault: Fault,
+    tally: Arc<Tally>,
     state: Mutex<LinkState>,
     sink: gst_app::AppSink,
     pipeline: gst::glib::WeakRef<gst::Pipeline>,
@@ -267,6 +296,9 @@ impl Link {
         if pixels(caps) > self.limits.max_pixels {
             return put(&self.fault, too_many_pixels());
         }
+        if chain::is_extended_aac(caps) {
+            return put(&self.fault, super::bus::unsupported());
+        }
         if let Err(error) = self.attach(pad, caps, tail, parsed) {
             put(&self.fault, error);
         }
@@ -281,6 +313,9 @@ impl Link {
             if let Some(sink) = element.static_pad("sink") {
                 self.guard(&sink);
             }
+        }
+        if let Some(decoder) = head.last() {
+            self.count(decoder);
         }
         let mut all = head;
         all.extend(tail);
@@ -318,6 +353,27 @@ impl Link {
             }
             gst::PadProbeReturn::Ok
         });
+    }
+
+    /// Counts what goes into a decoder and what comes out.
+    fn count(&self, decoder: &gst::Element) {
+        let (into, out) = (self.tally.clone(), self.tally.clone());
+        if let Some(pad) = decoder.static_pad("sink") {
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                into.packets.fetch_add(1, Ordering::Relaxed);
+                gst::PadProbeReturn::Ok
+            });
+        }
+        if let Some(pad) = decoder.static_pad("src") {
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                let before = out.decoded.fetch_add(1, Ordering::Relaxed);
+                if before > 0 && info.buffer().is_some_and(|b| b.flags().contains(gst::BufferFlags::DISCONT))
+                {
+                    out.gaps.fetch_add(1, Ordering::Relaxed);
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
     }
 
     fn no_more(&self) {

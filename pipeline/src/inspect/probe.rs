@@ -12,8 +12,14 @@ use crate::media::{AudioTrack, Hdr, Limits, MediaInfo, Rational, VideoTrack};
 use crate::source::Source;
 use crate::step::StepContext;
 
-/// Longest wait for a first decoded buffer.
+/// Longest work for the first decoded buffers. It counts once the decoder has had some of the processor: on a machine
+/// that is busy with others, a healthy decoder may be as slow as a frozen one.
 const LONGEST: Duration = Duration::from_millis(2500);
+const LEAST_CPU: Duration = Duration::from_millis(1000);
+/// Longest wait for them whatever the processor does.
+const LONGEST_WAIT: Duration = Duration::from_millis(5000);
+/// How often the processor's time is looked at.
+const LOOK: Duration = Duration::from_millis(250);
 /// Pictures looked at: interlacing shows in the first few.
 const PICTURES: usize = 5;
 
@@ -58,12 +64,23 @@ fn first(
 ) -> Result<(gst::Caps, bool)> {
     let mut decoding = Decoding::open(source.clone(), info, kind, limits, Vec::new())?;
     decoding.start()?;
-    let begun = Instant::now();
+    let (begun, cpu_before) = (Instant::now(), cpu());
+    let over = || {
+        let worked = cpu().saturating_sub(cpu_before);
+        begun.elapsed() > LONGEST_WAIT || (begun.elapsed() > LONGEST && worked > LEAST_CPU)
+    };
     let mut found: Option<gst::Caps> = None;
     let mut fields = false;
     for _ in 0..most {
-        let left = LONGEST.saturating_sub(begun.elapsed());
-        let Some(decoded) = decoding.next_within(ctx, left)? else { break };
+        let decoded = loop {
+            let decoded = decoding.next_within(ctx, LOOK)?;
+            // Of several pictures the first will do when the rest is late.
+            let enough = found.is_some() && begun.elapsed() > LONGEST;
+            if decoded.is_some() || decoding.is_over() || over() || enough {
+                break decoded;
+            }
+        };
+        let Some(decoded) = decoded else { break };
         fields |= decoded.buffer.flags().bits() & gst_video::VideoBufferFlags::INTERLACED.bits() != 0;
         found = Some(decoded.caps);
     }
@@ -71,6 +88,14 @@ fn first(
         Some(caps) => Ok((caps, fields)),
         None => Err(Error::input("decode_failed", "The file is damaged, so it can't be played.")),
     }
+}
+
+/// Processor time this process has used: fields 14 and 15 of its `stat`, in hundredths of a second.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    let ticks: u64 = after_name.split(' ').skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 /// Decodes the first pictures of a track.
@@ -93,6 +118,7 @@ pub fn picture(
         mirrored: false,
         interlaced: false,
         hdr: Hdr::None,
+        chosen: None,
         start_ms: 0,
         end_ms: 0,
     });
@@ -142,6 +168,7 @@ pub fn sound(
         channels: 0,
         sample_rate_hz: 0,
         language: None,
+        chosen: None,
         start_ms: 0,
         end_ms: 0,
     });

@@ -47,7 +47,13 @@ fn run(file: &str, out: &str, transcodes: bool) -> chalkstream_pipeline::Result<
     println!("{}", json(serde_json::to_value(&media).unwrap_or_default()));
     if let (Some(video), true) = (&media.video, transcodes) {
         let ladder = plan(video, &LadderSettings::default());
-        let request = transcode::TranscodeRequest { media: media.clone(), ladder, limits };
+        let request = transcode::TranscodeRequest {
+            media: media.clone(),
+            ladder,
+            iframes: true,
+            trickplay: true,
+            limits,
+        };
         let report = transcode::run(&request, source, &ctx)?;
         println!("{}", json(serde_json::to_value(&report).unwrap_or_default()));
     }

@@ -134,6 +134,12 @@ impl StepContext {
         Ok(())
     }
 
+    /// Announces that an output is the next segment of a media playlist that grows.
+    pub fn segment(&self, playlist: &str, uri: &str, duration_ticks: u64, timescale: u32) {
+        let (playlist, uri) = (playlist.to_owned(), uri.to_owned());
+        (self.emit)(StepEvent::Segment { playlist, uri, duration_ticks, timescale });
+    }
+
     /// The absolute path of an output, its folder made.
     pub fn path(&self, path: &str) -> Result<PathBuf> {
         let full = self.out_dir.join(path);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use chalkstream_tests::hostile;
 use chalkstream_tests::judge::{Row, judge, warnings};
 use chalkstream_tests::media::ffmpeg;
 use chalkstream_tests::process::chalkstream;
@@ -183,4 +184,15 @@ fn the_choice_among_several_tracks_is_told() {
     );
     assert_eq!(video["chosen"]["why"], "It is the largest.");
     assert_eq!(audio["chosen"]["why"], "It comes first in the file.");
+}
+
+#[test]
+fn playlists_and_scripts_named_as_recordings_open_no_connection() {
+    let folder = TempDir::new().unwrap();
+    let ears = hostile::listeners();
+    for script in hostile::scripts(folder.path(), ears[0].local_addr().unwrap().port()) {
+        let (line, wrong) = hostile::judge(&script, folder.path(), &ears);
+        assert!(wrong.is_empty(), "{}: {line}\n{}", script.display(), wrong.join("\n"));
+        assert!(line.contains("exit 3"), "{}: {line}", script.display());
+    }
 }

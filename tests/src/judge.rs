@@ -16,7 +16,7 @@ const REFUSED: [(&str, &str); 3] = [
     // Nine bits a sample: GStreamer has no such format.
     ("9bitwhite.mkv", "unsupported_codec"),
     // A stub without any stream.
-    ("ASF.wmv", "no_playable_track"),
+    ("ASF.wmv", "decode_failed"),
     // No decoder for it in any distribution.
     ("sample_vvc.mp4", "unsupported_codec"),
 ];
@@ -108,7 +108,7 @@ fn accepted(file: &Path, out: &Path, scratch: &Path, answer: &Value, row: &mut R
             Some((length as f64 / 1000.0, media["duration_ms"].as_u64().unwrap_or(0) as f64 / 1000.0));
     }
     let late = match picture {
-        Some((index, stream)) => pictures(file, out, answer, (index, stream), row),
+        Some((index, stream)) => pictures(file, out, scratch, answer, (index, stream), row),
         None if media["video"].is_null() && probed.stream("video", 0).is_none() => [None; 2],
         None => {
             row.wrong.push("the picture was not used".into());
@@ -116,7 +116,7 @@ fn accepted(file: &Path, out: &Path, scratch: &Path, answer: &Value, row: &mut R
         }
     };
     if let Some(index) = index("audio") {
-        let heard = sounds(file, out, index, row);
+        let heard = sounds(file, out, scratch, index, row);
         for place in 0..2 {
             row.apart_ms[place] = heard[place].map(|heard| heard - late[place].unwrap_or(0.0));
             if let Some(apart) = row.apart_ms[place].filter(|apart| apart.abs() > APART_MS) {
@@ -154,6 +154,7 @@ pub fn warnings(answer: &Value) -> Vec<String> {
 fn pictures(
     file: &Path,
     out: &Path,
+    scratch: &Path,
     answer: &Value,
     (index, stream): (u64, &Value),
     row: &mut Row,
@@ -176,7 +177,9 @@ fn pictures(
         top["frame_rate"]["num"].as_f64().unwrap_or(25.0) / top["frame_rate"]["den"].as_f64().unwrap_or(1.0);
     let frames = (side_s(report) * rate).round().max(1.0);
     let playlist: PathBuf = out.join("hls").join(top["playlist"].as_str().unwrap_or_default());
-    let chain = Probed::chain(stream, size);
+    let joined = presentation::joined(&playlist, scratch);
+    let fields = answer["media"]["video"]["interlaced"] == true;
+    let chain = Probed::chain(stream, size, fields);
     let source_rate = Probed::rate(stream);
     let (mut worst, mut colour) = (None::<Likeness>, [0.0_f64; 3]);
     let mut late = [None; 2];
@@ -185,7 +188,7 @@ fn pictures(
         let at_s = frame / rate;
         let ours_from = (at_s - 0.4 / rate).max(0.0);
         let only_one = ["-frames:v".to_owned(), "1".to_owned()];
-        let ours = decode(&seek(ours_from), &playlist, &only_one, "null", 0.0, size);
+        let ours = decode(&seek(ours_from), &joined, &only_one, "null", 0.0, size);
         let near_s = 1.6 / source_rate.min(rate);
         let from_s = (at_s - near_s).max(0.0);
         let count = ((near_s + 1.6 / source_rate) * source_rate).ceil().clamp(2.0, 12.0) + 1.0;
@@ -269,17 +272,17 @@ fn shape(stream: &Value, (width, height): (usize, usize), row: &mut Row) {
 }
 
 /// How many ms later our sound is than the source's, at the start and at the end.
-fn sounds(file: &Path, out: &Path, index: u64, row: &mut Row) -> [Option<f64>; 2] {
+fn sounds(file: &Path, out: &Path, scratch: &Path, index: u64, row: &mut Row) -> [Option<f64>; 2] {
     let Some(playlist) = stream::files(out, "m3u8").into_iter().find(|p| p.ends_with("audio/a96/index.m3u8"))
     else {
         row.wrong.push("there is no sound".into());
         return [None; 2];
     };
     let length = crate::playlist::seconds(&std::fs::read_to_string(&playlist).unwrap_or_default());
-    let whole = length < SEEK_FROM_S;
+    let (whole, joined) = (length < SEEK_FROM_S, presentation::joined(&playlist, scratch));
     let places = [0.0, (length - echo::WINDOW_S).max(0.0)];
     places.map(|from| {
-        let ours = echo::listen(&playlist, 0, from, whole);
+        let ours = echo::listen(&joined, 0, from, whole);
         let theirs = echo::listen(file, index, from, whole);
         echo::lag_ms(&ours, &theirs)
     })

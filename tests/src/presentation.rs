@@ -75,6 +75,19 @@ pub fn bytes(playlist: &Path, text: &str) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
+/// A rendition as one file, init segment and all segments: ffmpeg seeks in that without surprises.
+pub fn joined(playlist: &Path, scratch: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(playlist).unwrap_or_default();
+    let mut whole = init(playlist, &text).unwrap_or_default();
+    for (_, bytes) in bytes(playlist, &text) {
+        whole.extend(bytes);
+    }
+    let name = playlist.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let file = scratch.join(format!("{name}.joined.mp4"));
+    std::fs::write(&file, whole).unwrap();
+    file
+}
+
 /// What ffprobe says against each segment alone, with its init segment in front: an error, or other samples than its
 /// boxes count. At most `most` segments are looked at, the first and the last ones.
 pub fn probe_segments(playlist: &Path, most: usize, scratch: &Path) -> Vec<String> {

@@ -99,8 +99,9 @@ impl Probed {
         found
     }
 
-    /// How ffmpeg is to make upright, progressive BT.709 pictures of a stream at a size.
-    pub fn chain(stream: &Value, (width, height): (usize, usize)) -> String {
+    /// How ffmpeg is to make upright, progressive BT.709 pictures of a stream at a size. It does not always tell that
+    /// pictures are made of fields.
+    pub fn chain(stream: &Value, (width, height): (usize, usize), fields: bool) -> String {
         let text = |field: &str| stream[field].as_str().unwrap_or("unknown").to_owned();
         let known = |value: String, or: &str| {
             if value.is_empty() || value == "unknown" || value == "reserved" { or.to_owned() } else { value }
@@ -110,8 +111,7 @@ impl Probed {
         let matrix = known(text("color_space"), usual);
         let transfer = text("color_transfer");
         let mut chain = String::new();
-        // A sequence of fields that nobody flags is shown as it is by us and by ffmpeg.
-        if !matches!(stream["field_order"].as_str(), None | Some("progressive" | "unknown")) {
+        if fields || !matches!(stream["field_order"].as_str(), None | Some("progressive" | "unknown")) {
             chain.push_str("yadif=deint=interlaced,");
         }
         if transfer == "smpte2084" || transfer == "arib-std-b67" {

@@ -90,18 +90,21 @@ fn units(data: &[u8], found: &mut Vec<u8>) {
         if unit[0] & 0x1f == 6 {
             let mut rest = &unit[1..];
             while rest.len() > 2 {
-                let (kind, length) = (rest[0], rest[1] as usize);
-                let ours = rest.get(2..18) == Some(&X264);
-                if matches!(kind, 4 | 5) && !ours {
-                    found.push(kind);
+                let (kind, after) = number(rest);
+                let (length, after) = number(after);
+                if matches!(kind, 4 | 5) && after.get(..16) != Some(&X264) {
+                    found.push(kind as u8);
                 }
-                // A length of 255 goes on in the next byte; what follows is then not looked at.
-                if length == 255 {
-                    break;
-                }
-                rest = rest.get(2 + length..).unwrap_or_default();
+                rest = after.get(length..).unwrap_or_default();
             }
         }
         at += 4 + size;
     }
+}
+
+/// A type or a length: bytes of 255 and one that is less, added up.
+fn number(bytes: &[u8]) -> (usize, &[u8]) {
+    let full = bytes.iter().take_while(|&&byte| byte == 255).count();
+    let last = bytes.get(full).map_or(0, |&byte| usize::from(byte));
+    (full * 255 + last, bytes.get(full + 1..).unwrap_or_default())
 }

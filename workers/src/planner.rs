@@ -65,7 +65,13 @@ pub fn after_inspect(media: &MediaInfo, settings: &PlanSettings<'_>) -> Result<V
     }
     if let Some(video) = &media.video {
         let ladder = (settings.ladder)(video);
-        let step = Step::Transcode(TranscodeRequest { media: media.clone(), ladder, limits: limits() });
+        let step = Step::Transcode(TranscodeRequest {
+            media: media.clone(),
+            ladder,
+            iframes: true,
+            trickplay: true,
+            limits: limits(),
+        });
         steps.push(spec(TRANSCODE, &[INSPECT], STAGE_1, Some(&step))?);
         watchable.push(TRANSCODE);
     }
@@ -139,7 +145,7 @@ mod tests {
     }
 
     fn plan(picture: bool, sound: bool, transcribe: bool) -> Vec<(String, Vec<String>, bool)> {
-        let ladder = |_: &VideoTrack| Ladder { keyframe_interval_ms: 1600, renditions: Vec::new() };
+        let ladder = |_: &VideoTrack| Ladder::new(Vec::new());
         let settings = PlanSettings { limits: Limits::default(), transcribe, ladder: &ladder };
         let steps = after_inspect(&media(picture, sound), &settings).unwrap();
         steps.into_iter().map(|step| (step.name, step.needs, step.optional)).collect()

@@ -97,7 +97,7 @@ fn transcode(report: &TranscodeReport, taken: &Taken, media: Option<&MediaInfo>)
             ));
         }
     }
-    if let Some(iframes) = &report.iframes {
+    for iframes in report.iframes.iter().chain(&report.trickplay) {
         there(&iframes.playlist, taken)?;
     }
     let expected = media.and_then(|media| media.video.as_ref()).map(|track| track.end_ms);
@@ -203,7 +203,7 @@ mod tests {
                 "codecs": "avc1.4d400d", "bandwidth_bps": 1, "average_bandwidth_bps": 1,
                 "playlist": "video/v240/index.m3u8", "segments": 2, "duration_ms": duration_ms
             }],
-            "iframes": null, "duration_ms": duration_ms, "warnings": []
+            "iframes": null, "trickplay": null, "duration_ms": duration_ms, "warnings": []
         })
     }
 

@@ -58,6 +58,8 @@ struct Tally {
     decoded: AtomicU64,
     /// Decoded buffers after the first that do not follow their predecessor.
     gaps: AtomicU64,
+    /// Time stamp of the last packet, in ns.
+    packet_ns: AtomicU64,
 }
 
 /// An error found on a streaming thread.
@@ -356,20 +358,34 @@ impl Link {
     }
 
     /// Counts what goes into a decoder and what comes out.
+    ///
+    /// libav's AAC decoder may give nothing for a first packet. GStreamer then stamps what the second one gives with
+    /// the first one's time, and so on to the end, a packet early. It gives each at once, so its time is that of the
+    /// packet that went in last.
     fn count(&self, decoder: &gst::Element) {
         let (into, out) = (self.tally.clone(), self.tally.clone());
+        let at_once = decoder.factory().is_some_and(|factory| factory.name() == "avdec_aac");
         if let Some(pad) = decoder.static_pad("sink") {
-            pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
                 into.packets.fetch_add(1, Ordering::Relaxed);
+                if let Some(pts) = info.buffer().and_then(|buffer| buffer.pts()) {
+                    into.packet_ns.store(pts.nseconds(), Ordering::Relaxed);
+                }
                 gst::PadProbeReturn::Ok
             });
         }
         if let Some(pad) = decoder.static_pad("src") {
             pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
                 let before = out.decoded.fetch_add(1, Ordering::Relaxed);
-                if before > 0 && info.buffer().is_some_and(|b| b.flags().contains(gst::BufferFlags::DISCONT))
-                {
+                let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
+                    return gst::PadProbeReturn::Ok;
+                };
+                if before > 0 && buffer.flags().contains(gst::BufferFlags::DISCONT) {
                     out.gaps.fetch_add(1, Ordering::Relaxed);
+                }
+                let packet = gst::ClockTime::from_nseconds(out.packet_ns.load(Ordering::Relaxed));
+                if at_once && buffer.pts().is_some_and(|pts| pts < packet) {
+                    buffer.make_mut().set_pts(packet);
                 }
                 gst::PadProbeReturn::Ok
             });

@@ -91,7 +91,7 @@ pub fn multivariant(parts: &Multivariant<'_>) -> String {
         variant(&mut text, None, Some(sound), has_subtitles);
         let _ = writeln!(text, "{}", uri(parts.audio_base, &sound.playlist));
     }
-    if let Some(iframes) = parts.video.and_then(|v| v.iframes.as_ref()) {
+    for iframes in parts.video.into_iter().flat_map(|v| v.iframes.iter().chain(&v.trickplay)) {
         let _ = writeln!(
             text,
             "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\",RESOLUTION={}x{},\

@@ -29,6 +29,7 @@ fn video() -> TranscodeReport {
             picture("v240", (426, 240), (15_000, 1001), (120_000, 105_000)),
         ],
         iframes: Some(iframes),
+        trickplay: None,
         duration_ms: 6400,
         warnings: vec![],
     }

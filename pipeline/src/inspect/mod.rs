@@ -8,6 +8,8 @@ mod rate;
 mod scan;
 mod sniff;
 
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -27,8 +29,12 @@ pub struct InspectRequest {
 /// Longest last frame where its packet does not say how long it lasts, in ns.
 pub(crate) const LONGEST_UNKNOWN_NS: i64 = 200_000_000;
 
+/// After this, no more time is given to tracks that do not decode: a refusal comes within ten seconds.
+const LONGEST_LOOK: Duration = Duration::from_millis(6500);
+
 /// Runs the step.
 pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Result<MediaInfo> {
+    let until = Instant::now() + LONGEST_LOOK;
     let container = sniff::sniff(source.as_ref())?;
     let mut movie = gst_boxes::Movie::default();
     let mut warnings = Vec::new();
@@ -79,7 +85,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
     let mut failure = None;
     let (mut video, mut audio) = (None, None);
     for &track in &pictures {
-        match probe::picture(&source, &info, track, &request.limits, ctx) {
+        match probe::picture(&source, &info, track, &request.limits, until, ctx) {
             Ok(probed) => {
                 video = Some((track, probed));
                 break;
@@ -88,7 +94,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
         }
     }
     for &track in &sounds {
-        match probe::sound(&source, &info, track, &request.limits, ctx) {
+        match probe::sound(&source, &info, track, &request.limits, until, ctx) {
             Ok(probed) => {
                 audio = Some((track, probed));
                 break;

@@ -18,6 +18,8 @@ const LONGEST: Duration = Duration::from_millis(2500);
 const LEAST_CPU: Duration = Duration::from_millis(1000);
 /// Longest wait for them whatever the processor does.
 const LONGEST_WAIT: Duration = Duration::from_millis(5000);
+/// What each track is waited for, however late it is.
+const LEAST_WAIT: Duration = Duration::from_millis(1000);
 /// How often the processor's time is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 /// Pictures looked at: interlacing shows in the first few.
@@ -60,14 +62,16 @@ fn first(
     kind: Kind,
     limits: &Limits,
     ctx: &StepContext,
-    most: usize,
+    (most, until): (usize, Instant),
 ) -> Result<(gst::Caps, bool)> {
     let mut decoding = Decoding::open(source.clone(), info, kind, limits, Vec::new())?;
     decoding.start()?;
     let (begun, cpu_before) = (Instant::now(), cpu());
     let over = || {
         let worked = cpu().saturating_sub(cpu_before);
-        begun.elapsed() > LONGEST_WAIT || (begun.elapsed() > LONGEST && worked > LEAST_CPU)
+        let waited =
+            begun.elapsed() > LONGEST_WAIT || (Instant::now() > until && begun.elapsed() > LEAST_WAIT);
+        waited || (begun.elapsed() > LONGEST && worked > LEAST_CPU)
     };
     let mut found: Option<gst::Caps> = None;
     let mut fields = false;
@@ -98,12 +102,13 @@ fn cpu() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// Decodes the first pictures of a track.
+/// Decodes the first pictures of a track; hopeless ones are given up soon after `until`.
 pub fn picture(
     source: &Source,
     info: &MediaInfo,
     track: &Scanned,
     limits: &Limits,
+    until: Instant,
     ctx: &StepContext,
 ) -> Result<Pictures> {
     let mut info = info.clone();
@@ -122,7 +127,7 @@ pub fn picture(
         start_ms: 0,
         end_ms: 0,
     });
-    let (caps, fields) = first(source, &info, Kind::Video, limits, ctx, PICTURES)?;
+    let (caps, fields) = first(source, &info, Kind::Video, limits, ctx, (PICTURES, until))?;
     let raw = gst_video::VideoInfo::from_caps(&caps)
         .map_err(|e| Error::internal("the decoder gave something odd").because(e))?;
     if u64::from(raw.width()) * u64::from(raw.height()) > limits.max_pixels {
@@ -153,12 +158,13 @@ pub fn picture(
     })
 }
 
-/// Decodes the first sound of a track.
+/// Decodes the first sound of a track; a hopeless one is given up soon after `until`.
 pub fn sound(
     source: &Source,
     info: &MediaInfo,
     track: &Scanned,
     limits: &Limits,
+    until: Instant,
     ctx: &StepContext,
 ) -> Result<Sounds> {
     let mut info = info.clone();
@@ -172,7 +178,7 @@ pub fn sound(
         start_ms: 0,
         end_ms: 0,
     });
-    let (caps, _) = first(source, &info, Kind::Audio, limits, ctx, 1)?;
+    let (caps, _) = first(source, &info, Kind::Audio, limits, ctx, (1, until))?;
     let number = |field: &str| {
         caps.structure(0)
             .and_then(|s| s.get::<i32>(field).ok())

@@ -23,8 +23,32 @@ const VBV_MS: u32 = 2_000;
 pub struct Ladder {
     /// Time between forced keyframes, in ms; a segment is two of them.
     pub keyframe_interval_ms: u64,
+    /// Frames per second of the whole ladder's fastest rendition: the frames all times are counted in.
+    pub full_rate: Rational,
+    /// How many of those frames one of the whole ladder's slowest rendition lasts.
+    pub slowest_step: u64,
     /// The renditions, largest first.
     pub renditions: Vec<RenditionPlan>,
+}
+
+impl Ladder {
+    /// A ladder of these renditions, largest first; none is empty and has no pictures to count.
+    pub fn new(renditions: Vec<RenditionPlan>) -> Self {
+        let full_rate = renditions
+            .iter()
+            .map(|r| r.frame_rate)
+            .max_by(|a, b| a.as_f64().total_cmp(&b.as_f64()))
+            .unwrap_or(Rational::new(1, 1));
+        let slowest_step = renditions.iter().map(|r| r.step_of(full_rate)).max().unwrap_or(1);
+        Self { keyframe_interval_ms: KEYFRAME_INTERVAL_MS, full_rate, slowest_step, renditions }
+    }
+
+    /// The renditions that are wanted, on the whole ladder's grid: parts that are made apart have their keyframes and
+    /// segments at the same times.
+    pub fn part(&self, wanted: impl Fn(&RenditionPlan) -> bool) -> Self {
+        let renditions = self.renditions.iter().filter(|r| wanted(r)).cloned().collect();
+        Self { renditions, ..self.clone() }
+    }
 }
 
 /// One rendition to make.
@@ -46,6 +70,13 @@ pub struct RenditionPlan {
     pub vbv_ms: u32,
     /// x264 preset.
     pub preset: String,
+}
+
+impl RenditionPlan {
+    /// How many frames of `full_rate` one of this rendition lasts.
+    pub fn step_of(&self, full_rate: Rational) -> u64 {
+        (full_rate.as_f64() / self.frame_rate.as_f64()).round().max(1.0) as u64
+    }
 }
 
 /// What may be made of a picture.
@@ -126,7 +157,7 @@ pub fn plan(video: &VideoTrack, settings: &LadderSettings) -> Ladder {
         });
     }
     renditions.reverse();
-    Ladder { keyframe_interval_ms: KEYFRAME_INTERVAL_MS, renditions }
+    Ladder::new(renditions)
 }
 
 /// The picture fitted into a rung's box: even, never larger than the picture.

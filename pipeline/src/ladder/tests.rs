@@ -96,3 +96,13 @@ fn frame_rates_are_divided_never_raised() {
     }
     assert_eq!(output_rate(Rational::new(1, 10), 30), Rational::new(1, 1));
 }
+
+#[test]
+fn a_part_of_a_ladder_keeps_the_grid_of_the_whole() {
+    let whole = plan(&video(1920, 1080, 60_000, 1001), &LadderSettings::default());
+    assert_eq!((whole.full_rate, whole.slowest_step), (Rational::new(30_000, 1001), 2));
+    let weak = whole.part(|r| r.name == "v240");
+    assert_eq!((weak.full_rate, weak.slowest_step), (whole.full_rate, whole.slowest_step));
+    assert_eq!(weak.renditions.iter().map(|r| r.step_of(weak.full_rate)).collect::<Vec<_>>(), [2]);
+    assert_eq!(whole.part(|r| r.name != "v240").renditions.len(), 4);
+}

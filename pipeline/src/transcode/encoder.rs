@@ -11,7 +11,7 @@ use gstreamer_video as gst_video;
 use super::RenditionReport;
 use super::grid::Grid;
 use super::picture::Picture;
-use super::writer::Writer;
+use super::writer::{Output, Writer};
 use crate::error::{Error, Result};
 use crate::gst::{STALL_DEADLINE, Stage, capsfilter, element, element_with};
 use crate::ladder::RenditionPlan;
@@ -60,10 +60,10 @@ impl Encoder {
         plan: &RenditionPlan,
         grid: Grid,
         step: u64,
-        iframes: bool,
+        output: Output,
         ctx: &StepContext,
     ) -> Result<Self> {
-        let writer = Writer::new(plan, grid, step, iframes, ctx)?;
+        let writer = Writer::new(plan, grid, step, output, ctx)?;
         let rate = gst::Fraction::new(plan.frame_rate.num as i32, plan.frame_rate.den as i32);
         let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, plan.width, plan.height)
             .fps(rate)
@@ -201,6 +201,15 @@ impl Encoder {
 
     /// Waits for the last segment, and writes the playlists. Also says where segments start, in full-rate frames.
     pub fn finish(self, ctx: &StepContext) -> Result<(RenditionReport, Option<RenditionReport>, Vec<u64>)> {
+        self.finish_at(None, ctx)
+    }
+
+    /// As [`Encoder::finish`]; the last keyframe of an I-frame playlist is shown until `end_ns`, where that is said.
+    pub fn finish_at(
+        self,
+        end_ns: Option<u64>,
+        ctx: &StepContext,
+    ) -> Result<(RenditionReport, Option<RenditionReport>, Vec<u64>)> {
         let mut idle = Instant::now();
         let mut level = self.source.current_level_buffers();
         loop {
@@ -226,7 +235,7 @@ impl Encoder {
         drop(state);
         writer.flush()?;
         let starts = writer.starts();
-        let (report, iframes) = writer.finish(self.pushed)?;
+        let (report, iframes) = writer.finish(self.pushed, end_ns)?;
         Ok((report, iframes, starts))
     }
 }

@@ -12,6 +12,8 @@ use super::encoder::Encoder;
 use super::grid::Grid;
 use super::picture::{Picture, Plane, Scaler, Turn, Turner};
 use super::tone::Toned;
+use super::trickplay::Trickplay;
+use super::writer::Output;
 use crate::error::{Error, Result};
 use crate::gst::Decoded;
 use crate::ladder::Ladder;
@@ -21,12 +23,23 @@ use crate::step::StepContext;
 pub struct Encoding {
     grid: Grid,
     rungs: Vec<Rung>,
+    trickplay: Option<Trickplay>,
     turn: Turn,
     turner: Turner,
     caps: Option<(gst::Caps, gst_video::VideoInfo)>,
     toned: Toned,
     held: Option<gst::Buffer>,
     next: u64,
+}
+
+/// What was made.
+pub struct Made {
+    /// The renditions, largest first.
+    pub renditions: Vec<RenditionReport>,
+    /// The keyframes of the smallest.
+    pub iframes: Option<RenditionReport>,
+    /// One picture a second.
+    pub trickplay: Option<RenditionReport>,
 }
 
 /// One rendition: its scaler, its encoder, and the held source picture at its size.
@@ -37,44 +50,39 @@ struct Rung {
 }
 
 impl Encoding {
-    /// Starts an encoder for each rendition. The smallest also gives the I-frame rendition.
-    pub fn start(ladder: &Ladder, turn: Turn, ctx: &StepContext) -> Result<Self> {
-        let rate = ladder
-            .renditions
-            .iter()
-            .map(|r| r.frame_rate)
-            .max_by(|a, b| a.as_f64().total_cmp(&b.as_f64()))
-            .ok_or_else(|| Error::internal("the ladder has no rendition"))?;
-        let steps: Vec<u64> = ladder
-            .renditions
-            .iter()
-            .map(|r| (rate.as_f64() / r.frame_rate.as_f64()).round().max(1.0) as u64)
-            .collect();
-        let slowest = steps.iter().copied().max().unwrap_or(1);
-        let grid = Grid { rate, slowest, interval_ms: ladder.keyframe_interval_ms };
+    /// Starts an encoder for each rendition. The smallest also gives the I-frame rendition, where one is wanted.
+    pub fn start(
+        ladder: &Ladder,
+        iframes: bool,
+        trickplay: bool,
+        turn: Turn,
+        ctx: &StepContext,
+    ) -> Result<Self> {
+        let smallest =
+            ladder.renditions.last().ok_or_else(|| Error::internal("the ladder has no rendition"))?;
+        let grid = Grid {
+            rate: ladder.full_rate,
+            slowest: ladder.slowest_step.max(1),
+            interval_ms: ladder.keyframe_interval_ms,
+        };
+        let trickplay = if trickplay { Some(Trickplay::start(smallest, ctx)?) } else { None };
         let mut rungs = Vec::new();
-        for (place, (plan, step)) in ladder.renditions.iter().zip(steps).enumerate() {
+        for (place, plan) in ladder.renditions.iter().enumerate() {
             // The largest is scaled before it is turned, so that turning moves as few samples as possible.
             let sideways = place == 0 && turn.sideways();
             let (width, height) =
                 if sideways { (plan.height, plan.width) } else { (plan.width, plan.height) };
-            let iframes = place + 1 == ladder.renditions.len();
+            let last = place + 1 == ladder.renditions.len();
+            let output = if iframes && last { Output::SegmentsAndIframes } else { Output::Segments };
+            let step = plan.step_of(grid.rate);
             rungs.push(Rung {
                 scaler: Scaler::new(width, height),
-                encoder: Encoder::start(plan, grid, step, iframes, ctx)?,
+                encoder: Encoder::start(plan, grid, step, output, ctx)?,
                 scaled: None,
             });
         }
-        Ok(Self {
-            grid,
-            rungs,
-            turn,
-            turner: Turner::default(),
-            caps: None,
-            toned: Toned::default(),
-            held: None,
-            next: 0,
-        })
+        let (turner, toned) = (Turner::default(), Toned::default());
+        Ok(Self { grid, rungs, trickplay, turn, turner, caps: None, toned, held: None, next: 0 })
     }
 
     /// The next source picture. The one held until now is shown up to the new one's first frame.
@@ -110,7 +118,23 @@ impl Encoding {
                     }
                 }
             }
+            if self.next.is_multiple_of(self.grid.slowest) {
+                self.scrub(self.grid.time_ns(self.next), ctx)?;
+            }
             self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Gives the held picture to the trick-play rendition for all its frames up to a time.
+    fn scrub(&mut self, time_ns: u64, ctx: &StepContext) -> Result<()> {
+        let smallest = self.rungs.len() - 1;
+        if self.held.is_none() || !self.trickplay.as_ref().is_some_and(|t| t.is_due(time_ns)) {
+            return Ok(());
+        }
+        self.scaled(smallest)?;
+        if let (Some(trickplay), Some((picture, _))) = (&mut self.trickplay, &self.rungs[smallest].scaled) {
+            trickplay.show(picture, time_ns, ctx)?;
         }
         Ok(())
     }
@@ -163,15 +187,13 @@ impl Encoding {
     }
 
     /// Shows the held picture until the end, closes every rendition, and checks that they agree.
-    pub fn finish(
-        mut self,
-        end_ns: i64,
-        ctx: &StepContext,
-    ) -> Result<(Vec<RenditionReport>, Option<RenditionReport>)> {
+    pub fn finish(mut self, end_ns: i64, ctx: &StepContext) -> Result<Made> {
         // The last picture is seen even where an edit leaves less than half a frame of it. Ends are known to the ms.
         let last = self.next + u64::from((self.grid.time_ns(self.next) as i64) < end_ns - 1_000_000);
         let frames = self.grid.frames_until(end_ns).max(last);
         self.emit(frames, ctx)?;
+        let end = self.grid.time_ns(frames);
+        self.scrub(end.saturating_sub(1), ctx)?;
         for rung in &self.rungs {
             rung.encoder.end()?;
         }
@@ -187,6 +209,7 @@ impl Encoding {
             reports.push(report);
             iframes = own_iframes.or(iframes);
         }
-        Ok((reports, iframes))
+        let trickplay = self.trickplay.map(|t| t.finish(end, ctx)).transpose()?;
+        Ok(Made { renditions: reports, iframes, trickplay })
     }
 }

@@ -5,6 +5,7 @@ mod grid;
 mod ladder;
 pub(crate) mod picture;
 pub(crate) mod tone;
+mod trickplay;
 mod writer;
 
 use serde::{Deserialize, Serialize};
@@ -21,8 +22,12 @@ use picture::Turn;
 pub struct TranscodeRequest {
     /// What the file is.
     pub media: crate::media::MediaInfo,
-    /// What to make of it.
+    /// What to make of it: the whole ladder, or a part of it on the whole's grid.
     pub ladder: crate::ladder::Ladder,
+    /// Whether the keyframes of the smallest rendition get a playlist of their own.
+    pub iframes: bool,
+    /// Whether a rendition of one small picture a second is made, for scrubbing.
+    pub trickplay: bool,
     /// Limits the picture is held to.
     pub limits: crate::media::Limits,
 }
@@ -36,7 +41,7 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     let tail = encoder::picture_tail(video.interlaced, video.hdr)?;
     let mut decoding = Decoding::open(source, &request.media, Kind::Video, &request.limits, tail)?;
     let plan = held_back(&request.ladder, video.end_ms);
-    let mut ladder = ladder::Encoding::start(&plan, turn, ctx)?;
+    let mut ladder = ladder::Encoding::start(&plan, request.iframes, request.trickplay, turn, ctx)?;
     decoding.start()?;
 
     let nominal_ns = ((1e9 / video.frame_rate.as_f64().clamp(0.1, 1000.0)) as i64)
@@ -81,10 +86,10 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
         warnings.push(Warning::new("damaged", "The picture is damaged near its end."));
     }
     drop(decoding);
-    let (renditions, iframes) = ladder.finish(end_ns, ctx)?;
+    let ladder::Made { renditions, iframes, trickplay } = ladder.finish(end_ns, ctx)?;
     let duration_ms = renditions.iter().map(|r| r.duration_ms).max().unwrap_or(0);
     ctx.progress(video.end_ms, video.end_ms);
-    Ok(TranscodeReport { renditions, iframes, duration_ms, warnings })
+    Ok(TranscodeReport { renditions, iframes, trickplay, duration_ms, warnings })
 }
 
 /// A clip shorter than the rate control's buffer could spend all of it at once: its buffer is no longer than itself.
@@ -128,6 +133,8 @@ pub struct TranscodeReport {
     pub renditions: Vec<RenditionReport>,
     /// The I-frame rendition.
     pub iframes: Option<RenditionReport>,
+    /// The rendition of one small picture a second, for scrubbing.
+    pub trickplay: Option<RenditionReport>,
     /// Length of the picture, in ms.
     pub duration_ms: u64,
     /// What was odd.

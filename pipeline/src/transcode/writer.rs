@@ -27,12 +27,24 @@ struct Written {
     offset: u64,
 }
 
+/// What a rendition becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Segments and their playlist.
+    Segments,
+    /// Segments, and the keyframes once more with a playlist of their own.
+    SegmentsAndIframes,
+    /// An I-frame playlist only; every picture is a keyframe.
+    Iframes,
+}
+
 /// Writes one rendition.
 pub struct Writer {
     plan: RenditionPlan,
     grid: Grid,
     /// Full-rate frames to one of this rendition.
     step: u64,
+    output: Output,
     folder: String,
     timescale: u32,
     frame_ticks: u32,
@@ -50,15 +62,19 @@ impl Writer {
         plan: &RenditionPlan,
         grid: Grid,
         step: u64,
-        iframes: bool,
+        output: Output,
         ctx: &StepContext,
     ) -> Result<Self> {
         let (timescale, frame_ticks) = timescale(plan.frame_rate);
-        let iframes = if iframes { Some(Iframes::new(&plan.name, ctx)?) } else { None };
+        let iframes = match output {
+            Output::Segments => None,
+            Output::SegmentsAndIframes | Output::Iframes => Some(Iframes::new(&plan.name, ctx)?),
+        };
         Ok(Self {
             plan: plan.clone(),
             grid,
             step,
+            output,
             folder: format!("video/{}", plan.name),
             timescale,
             frame_ticks,
@@ -86,7 +102,9 @@ impl Writer {
             },
         };
         let init = init_segment(&track);
-        self.ctx.write(&format!("{}/init.mp4", self.folder), &init)?;
+        if self.output != Output::Iframes {
+            self.ctx.write(&format!("{}/init.mp4", self.folder), &init)?;
+        }
         if let Some(iframes) = &self.iframes {
             self.ctx.write(&format!("{}/init.mp4", iframes.folder), &init)?;
         }
@@ -111,7 +129,11 @@ impl Writer {
                 iframes.push(data.clone(), frame, self.frame_ticks)?;
             }
         }
-        self.pending.push(Coded { data, frame, sync });
+        if self.output == Output::Iframes {
+            self.coded += 1;
+        } else {
+            self.pending.push(Coded { data, frame, sync });
+        }
         Ok(())
     }
 
@@ -144,21 +166,37 @@ impl Writer {
         file.flush()?;
         drop(file);
         self.ctx.output(&path)?;
-        self.segments.push(Written { ticks: (last - first) * ticks as u64, bytes, offset: 0 });
+        let written = Written { ticks: (last - first) * ticks as u64, bytes, offset: 0 };
+        let uri = format!("{number:05}.m4s");
+        self.ctx.segment(&format!("{}/index.m3u8", self.folder), &uri, written.ticks, self.timescale);
+        self.segments.push(written);
         self.coded = last;
         self.pending.clear();
         Ok(())
     }
 
-    /// Writes the last segment and the playlists; `frames` is how many the rendition must have.
-    pub fn finish(mut self, frames: u64) -> Result<(RenditionReport, Option<RenditionReport>)> {
+    /// Writes the last segment and the playlists; `frames` is how many the rendition must have. The report of an
+    /// I-frame rendition alone comes first.
+    pub fn finish(
+        mut self,
+        frames: u64,
+        end_ns: Option<u64>,
+    ) -> Result<(RenditionReport, Option<RenditionReport>)> {
         self.flush()?;
         if self.coded != frames {
             return Err(Error::internal("the encoder did not give back every frame")
                 .because(format!("{} of {frames} frames in {}", self.coded, self.plan.name)));
         }
-        let iframes = self.iframes.take();
-        let end = self.coded * u64::from(self.frame_ticks);
+        let all = self.coded * u64::from(self.frame_ticks);
+        let end = end_ns.map_or(all, |ns| {
+            let ticks = u128::from(ns) * u128::from(self.timescale) / 1_000_000_000;
+            (ticks as u64).clamp(all.saturating_sub(u64::from(self.frame_ticks)) + 1, all)
+        });
+        let iframes = self.iframes.take().map(|iframes| self.finish_iframes(iframes, end)).transpose()?;
+        if self.output == Output::Iframes {
+            let report = iframes.ok_or_else(|| Error::internal("an I-frame rendition has no keyframes"))?;
+            return Ok((report, None));
+        }
         let playlist = format!("{}/index.m3u8", self.folder);
         let listed: Vec<_> = self
             .segments
@@ -171,23 +209,21 @@ impl Writer {
             })
             .collect();
         let report = self.report(playlist, &self.segments, &listed, false)?;
-        let iframes = match iframes {
-            Some(iframes) => {
-                let folder = iframes.folder.clone();
-                let written = iframes.finish(end)?;
-                let listed: Vec<_> = written
-                    .iter()
-                    .map(|s| PlaylistSegment {
-                        uri: "frames.m4s".into(),
-                        duration_ticks: s.ticks,
-                        byte_range: Some((s.offset, s.bytes)),
-                    })
-                    .collect();
-                Some(self.report(format!("{folder}/index.m3u8"), &written, &listed, true)?)
-            }
-            None => None,
-        };
         Ok((report, iframes))
+    }
+
+    fn finish_iframes(&self, iframes: Iframes, end: u64) -> Result<RenditionReport> {
+        let playlist = format!("{}/index.m3u8", iframes.folder);
+        let written = iframes.finish(end)?;
+        let listed: Vec<_> = written
+            .iter()
+            .map(|s| PlaylistSegment {
+                uri: "frames.m4s".into(),
+                duration_ticks: s.ticks,
+                byte_range: Some((s.offset, s.bytes)),
+            })
+            .collect();
+        self.report(playlist, &written, &listed, true)
     }
 
     fn report(

@@ -49,27 +49,35 @@ pub fn problems(source: &Path, out: &Path) -> Vec<String> {
         }
     }
     ends(source, out, &mut wrong);
-    for path in files(out, "vtt") {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let storyboard = path.ends_with("storyboard.vtt");
+    wrong.extend(node::playlists(playlists.iter().map(|path| named(path, out))));
+    wrong.extend(node::webvtts(files(out, "vtt").iter().map(|path| {
+        let (name, text) = named(path, out);
         // RFC 8216, 3.5, adds a header line to a segment that WebVTT itself does not know.
         let text = text.replacen("WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n", "WEBVTT\n", 1);
-        let kind = if storyboard { "metadata" } else { "subtitles" };
-        wrong.extend(node::webvtt(&path.display().to_string(), &text, kind));
-    }
+        let kind = if path.ends_with("storyboard.vtt") { "metadata" } else { "subtitles" };
+        (name, text, kind)
+    })));
     wrong
+}
+
+/// A file's path below `out`, and its text.
+fn named(path: &Path, out: &Path) -> (String, String) {
+    (path.strip_prefix(out).unwrap().display().to_string(), std::fs::read_to_string(path).unwrap())
 }
 
 /// Every file below `folder` with this extension.
 pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = all_files(folder);
+    found.retain(|path| path.extension().is_some_and(|e| e == extension));
+    found
+}
+
+/// Every file below `folder`.
+pub fn all_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.is_dir() {
-            found.extend(files(&path, extension));
-        } else if path.extension().is_some_and(|e| e == extension) {
-            found.push(path);
-        }
+        if path.is_dir() { found.extend(all_files(&path)) } else { found.push(path) }
     }
     found.sort();
     found

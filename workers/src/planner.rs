@@ -242,6 +242,7 @@ mod tests {
             mirrored: false,
             interlaced: false,
             hdr: Hdr::None,
+            chosen: None,
             start_ms: 0,
             end_ms: 5000,
         };
@@ -251,6 +252,7 @@ mod tests {
             channels: 2,
             sample_rate_hz: 48_000,
             language: None,
+            chosen: None,
             start_ms: 0,
             end_ms: 5000,
         };
@@ -275,6 +277,7 @@ mod tests {
             bitrate_bps: u64::from(height) * 1000,
             vbv_ms: 1000,
             preset: "veryfast".into(),
+            quality: None,
         }
     }
 

@@ -5,11 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use chalkstream_pipeline::media::{MediaInfo, Warning};
+use chalkstream_pipeline::media::MediaInfo;
 use chalkstream_pipeline::package::PackageReport;
 use chalkstream_pipeline::speech::TranscriptReport;
 use chalkstream_pipeline::stills::StillsReport;
-use chalkstream_pipeline::transcode::TranscodeReport;
 use chalkstream_store::{
     Fault, JobState, JobView, Manifest, MediaFacts, Notice, Revision, State, StepState, layout as keys,
 };
@@ -18,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::StepFailure;
 use crate::growth::Grown;
 use crate::result::{Results, StepResult, report};
-use crate::{layout, planner};
+use crate::{layout, planner, result};
 
 /// What the steps that put revisions out report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -97,25 +96,12 @@ pub fn newest(job: &JobView) -> Result<Option<Newest>, StepFailure> {
 
 /// What is odd about the file, as the steps have told.
 fn warnings(manifest: &mut Manifest, results: &Results) -> Result<(), StepFailure> {
-    let mut told: Vec<Warning> = Vec::new();
-    if let Some(media) = report::<MediaInfo>(results, planner::INSPECT)? {
-        told.extend(media.warnings);
-    }
-    for step in planner::TRANSCODES {
-        if let Some(made) = report::<TranscodeReport>(results, step)? {
-            told.extend(made.warnings);
-        }
-    }
-    let notice = |code: String, message: String| Notice { code, message };
-    manifest.warnings.clear();
-    for Warning { code, message } in told {
-        if manifest.warnings.iter().all(|known| known.code != code) {
-            manifest.warnings.push(notice(code, message));
-        }
-    }
+    let told = result::warnings(results);
+    manifest.warnings = told.iter().filter_map(|warning| Notice::deserialize(warning).ok()).collect();
     let package = report::<PackageReport>(results, planner::PACKAGE_SOURCE)?;
-    manifest.source_declined =
-        package.and_then(|package| package.declined).map(|declined| notice(declined.code, declined.message));
+    manifest.source_declined = package
+        .and_then(|package| package.declined)
+        .map(|declined| Notice { code: declined.code, message: declined.message });
     Ok(())
 }
 

@@ -48,6 +48,7 @@ fn sound(language: Option<&str>) -> SoundReport {
         language: language.map(str::to_owned),
         speech: "work/speech.wav".to_owned(),
         duration_ms: 6400,
+        warnings: Vec::new(),
     }
 }
 

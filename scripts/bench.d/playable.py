@@ -13,7 +13,8 @@ import tomllib
 import urllib.request
 
 from delivery import free_port, wait_for
-from measure import run
+from measure import TICKS, run, tree
+from source import moving
 
 MINUTES = (1, 10, 45, 90)
 # What a phone makes: a keyframe each second, no B-frames.
@@ -24,14 +25,10 @@ LIMIT_S = 3 * 3600
 
 def source(cache, minutes):
     """A lesson of this length: one minute of 1080p30, as a phone would code it, over and over."""
-    from transcode import source as pictures
-
     minute = cache / "bench-phone-1.mp4"
     if not minute.is_file():
         part = cache / "bench-phone-1.part.mp4"
-        found = pictures(cache)
-        found = found if isinstance(found, pathlib.Path) else found[0]
-        run(["ffmpeg", "-v", "error", "-y", "-i", found, "-i", cache / "lesson/lesson.mp4", "-map", "0:v", "-map", "1:a", "-t", 60, *PHONE, "-movflags", "+faststart", part], limit_s=900)
+        run(["ffmpeg", "-v", "error", "-y", "-i", moving(cache, 60), "-t", 60, *PHONE, "-movflags", "+faststart", part], limit_s=900)
         part.rename(minute)
     if minutes == 1:
         return minute
@@ -69,10 +66,38 @@ class Stack:
             sys.exit(f"bench: the upload failed:\n{taken.stderr[-1500:]}")
         return json.loads(taken.stdout)["recording"]
 
+    def cpu_s(self):
+        """CPU seconds of everything so far, of what has ended as well."""
+        fields = (pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in tree(self.process.pid))
+        return sum(sum(int(field) for field in each[11:15]) for each in fields) / TICKS
+
+    def peak_bytes(self):
+        """Resident memory of everything, now."""
+        return sum(resident for _, resident in tree(self.process.pid).values())
+
     def close(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(60)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def until_ready(chalkstream, path):
+    """What a lesson takes by the default policy, from its last uploaded byte until all is done, without a transcript."""
+    stack = Stack(chalkstream)
+    try:
+        recording, before, start, peak = stack.upload(path), stack.cpu_s(), time.monotonic(), 0
+        while (view := stack.ask(f"/v1/recordings/{recording}"))["state"] != "ready":
+            if view["state"] == "failed" or time.monotonic() - start > LIMIT_S:
+                sys.exit(f"bench: the lesson did not become ready: {view['failure'] if 'failure' in view else view['state']}")
+            peak = max(peak, stack.peak_bytes())
+            time.sleep(POLL_S)
+        seen = {"wall_s": time.monotonic() - start, "cpu_s": stack.cpu_s() - before, "peak_mib": peak / 2**20}
+        if "source" not in view["playable_with"]:
+            sys.exit(f"bench: the source was declined: {view.get('source_declined')}")
+        made = stack.data.joinpath("objects").rglob("hls/video/**/*.m4s")
+        return {**seen, "mbytes": sum(segment.stat().st_size for segment in made) / 1e6}
+    finally:
+        stack.close()
 
 
 def follow(stack, recording, start):

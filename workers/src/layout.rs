@@ -1,7 +1,7 @@
 //! Where a step's outputs go, relative to the recording, and what playlists say about each other.
 
 /// Groups whose files are streamed.
-const STREAMED: &[&str] = &["video", "audio", "iframes", "subtitles"];
+const STREAMED: &[&str] = &["video", "audio", "iframes", "subtitles", "source"];
 
 /// Key, relative to the recording, of an output that the attempt with this fence made. The fence keeps two attempts
 /// at one step from ever writing to one key.
@@ -55,9 +55,15 @@ mod tests {
         assert_eq!(object("video/v240/00001.m4s", 17), "hls/video/17/v240/00001.m4s");
         assert_eq!(object("stills/poster.jpg", 17), "stills/17/poster.jpg");
         assert_eq!(object("work/speech.wav", 17), "work/17/speech.wav");
-        for path in
-            ["video/v240/00001.m4s", "subtitles/en/index.m3u8", "stills/poster.jpg", "work/speech.wav"]
-        {
+        assert_eq!(object("source/video/index.m3u8", 17), "hls/source/17/video/index.m3u8");
+        for path in [
+            "video/v240/00001.m4s",
+            "subtitles/en/index.m3u8",
+            "source/audio/index.m3u8",
+            "index/video",
+            "stills/poster.jpg",
+            "work/speech.wav",
+        ] {
             assert_eq!(fence_of(&object(path, 17)), Some(17), "{path}");
         }
         for key in ["hls/1/master.m3u8", "source/original.mp4", "manifest/00000000000000000017.json"] {

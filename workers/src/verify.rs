@@ -1,6 +1,7 @@
 //! No step succeeds on its own word: what it reports must be among what it made, whole and of the right length.
 
 use chalkstream_pipeline::media::MediaInfo;
+use chalkstream_pipeline::package::PackageReport;
 use chalkstream_pipeline::sound::SoundReport;
 use chalkstream_pipeline::speech::TranscriptReport;
 use chalkstream_pipeline::stills::StillsReport;
@@ -29,9 +30,14 @@ pub fn verify(step: &str, report: &Value, taken: &Taken, media: Option<&MediaInf
         return Err(format!("{path} is empty"));
     }
     for (path, text) in &taken.playlists {
-        whole(path, text, taken)?;
+        // The source's segments are joined by the server: they are no objects.
+        match step == planner::PACKAGE_SOURCE && path.starts_with("source/") {
+            true => ended(path, text)?,
+            false => whole(path, text, taken)?,
+        }
     }
     match step {
+        planner::PACKAGE_SOURCE => package(&read(report)?, taken, media),
         planner::WEAK_LINE | planner::LADDER | planner::LADDER_TOP => transcode(&read(report)?, taken, media),
         planner::SOUND => sound(&read(report)?, taken, media),
         planner::STILLS => stills(&read(report)?, taken),
@@ -59,10 +65,11 @@ fn whole(path: &str, text: &str, taken: &Taken) -> Result<(), String> {
     for uri in mapped.chain(segments) {
         there(&format!("{folder}/{uri}"), taken)?;
     }
-    if !text.lines().any(|line| line == "#EXT-X-ENDLIST") {
-        return Err(format!("{path} has no end"));
-    }
-    Ok(())
+    ended(path, text)
+}
+
+fn ended(path: &str, text: &str) -> Result<(), String> {
+    if text.lines().any(|line| line == "#EXT-X-ENDLIST") { Ok(()) } else { Err(format!("{path} has no end")) }
 }
 
 /// The length a media playlist adds up to, in ms.
@@ -103,6 +110,39 @@ fn transcode(report: &TranscodeReport, taken: &Taken, media: Option<&MediaInfo>)
     }
     let expected = media.and_then(|media| media.video.as_ref()).map(|track| track.end_ms);
     length("picture", expected, report.duration_ms, !report.warnings.is_empty())
+}
+
+/// Bytes of an index object before its init segment, and of each segment in its table (docs/ref/objects.md).
+const INDEX_HEAD_BYTES: u64 = 32;
+const INDEX_ENTRY_BYTES: u64 = 48;
+
+/// The source as a rendition: for each track a playlist and the index that its segments are joined from.
+fn package(report: &PackageReport, taken: &Taken, media: Option<&MediaInfo>) -> Result<(), String> {
+    let Some(video) = &report.video else {
+        return match (&report.declined, &report.audio, taken.outputs.keys().next()) {
+            (Some(_), None, None) => Ok(()),
+            (Some(_), _, _) => Err("the source was declined and something made of it".into()),
+            (None, _, _) => Err("the source was neither packaged nor declined".into()),
+        };
+    };
+    let track = |name: &str, playlist: &str, segments: u32, duration_ms: u64| {
+        rendition(playlist, duration_ms, taken)?;
+        let index = format!("index/{name}");
+        there(&index, taken)?;
+        let named =
+            taken.playlists[playlist].lines().filter(|line| line.starts_with("#EXTINF:")).count() as u64;
+        let least = INDEX_HEAD_BYTES + named * INDEX_ENTRY_BYTES;
+        if named != u64::from(segments) || taken.outputs[&index].size_bytes <= least {
+            return Err(format!("{playlist} names {named} segments, reported are {segments}"));
+        }
+        Ok(())
+    };
+    track("video", &video.playlist, video.segments, video.duration_ms)?;
+    if let Some(audio) = &report.audio {
+        track("audio", &audio.playlist, audio.segments, audio.duration_ms)?;
+    }
+    let expected = media.and_then(|media| media.video.as_ref()).map(|track| track.end_ms);
+    length("picture", expected, report.duration_ms, media.is_some_and(|media| !media.warnings.is_empty()))
 }
 
 fn sound(report: &SoundReport, taken: &Taken, media: Option<&MediaInfo>) -> Result<(), String> {
@@ -226,6 +266,37 @@ mod tests {
         let mut empty = taken(ALL);
         empty.outputs.get_mut("video/v240/00001.m4s").unwrap().size_bytes = 0;
         assert!(verify(planner::WEAK_LINE, &report(4200), &empty, None).is_err());
+    }
+
+    #[test]
+    fn a_packaged_source_has_its_playlists_and_indexes_and_no_segments() {
+        let report = |segments: u32| {
+            json!({
+                "video": {
+                    "name": "source", "width": 1920, "height": 1080, "frame_rate": {"num": 30, "den": 1},
+                    "codecs": "avc1.640028", "bandwidth_bps": 1, "average_bandwidth_bps": 1,
+                    "playlist": "source/video/index.m3u8", "segments": segments, "duration_ms": 4200
+                },
+                "audio": null, "declined": null, "duration_ms": 4200
+            })
+        };
+        let mut made = taken(&["source/video/index.m3u8", "index/video"]);
+        made.playlists = [("source/video/index.m3u8".into(), PLAYLIST.into())].into();
+        made.outputs.get_mut("index/video").unwrap().size_bytes = 1000;
+        verify(planner::PACKAGE_SOURCE, &report(2), &made, None).unwrap();
+        assert!(verify(planner::PACKAGE_SOURCE, &report(3), &made, None).is_err());
+        let mut open = made.clone();
+        open.playlists.insert("source/video/index.m3u8".into(), PLAYLIST.replace("#EXT-X-ENDLIST\n", ""));
+        assert!(verify(planner::PACKAGE_SOURCE, &report(2), &open, None).is_err());
+        made.outputs.remove("index/video");
+        assert!(verify(planner::PACKAGE_SOURCE, &report(2), &made, None).unwrap_err().contains("index/video"));
+
+        let declined = json!({
+            "video": null, "audio": null, "duration_ms": 0,
+            "declined": { "code": "turned", "message": "The picture is stored turned." }
+        });
+        verify(planner::PACKAGE_SOURCE, &declined, &Taken::default(), None).unwrap();
+        assert!(verify(planner::PACKAGE_SOURCE, &declined, &made, None).is_err(), "declined, and something made");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Playlists as sessions get them, worked out once however many viewers ask. Keyed by the content's hash, so an
-//! entry is never stale; bounded in bytes.
+//! Playlists as sessions get them, and the tables of indexes, worked out once however many viewers ask. Keyed by the
+//! content's hash, so an entry is never stale; bounded in bytes.
 
 use std::sync::Arc;
 
@@ -8,6 +8,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::hls::{Plan, plan_master, plan_media};
+use super::index::{Index, head_bytes};
+use super::joined::read_whole;
 use crate::problem::Problem;
 use crate::recordings::now_s;
 use crate::token::Window;
@@ -38,16 +40,57 @@ impl Weighter<Key, Arc<Plan>> for ByText {
     }
 }
 
+/// Bytes of indexes kept at most, about: those of a hundred lessons of 90 minutes.
+const KEPT_INDEX_BYTES: u64 = 16 << 20;
+/// Indexes expected, about.
+const EXPECTED_INDEXES: usize = 200;
+/// Bytes of an index read at first: header, init segment and table of most lessons.
+const FIRST_READ_BYTES: u64 = 128 << 10;
+
+/// Object key and content's hash.
+type IndexKey = (String, String);
+
+#[derive(Clone)]
+struct ByTable;
+
+impl Weighter<IndexKey, Arc<Index>> for ByTable {
+    fn weight(&self, key: &IndexKey, index: &Arc<Index>) -> u64 {
+        (key.0.len() + index.weight() + 256) as u64
+    }
+}
+
 /// The cache.
 pub struct Hot {
     store: Store,
     plans: Cache<Key, Arc<Plan>, ByText>,
+    indexes: Cache<IndexKey, Arc<Index>, ByTable>,
 }
 
 impl Hot {
     /// An empty cache over `store`.
     pub fn new(store: Store) -> Self {
-        Self { store, plans: Cache::with_weighter(EXPECTED, KEPT_BYTES, ByText) }
+        Self {
+            store,
+            plans: Cache::with_weighter(EXPECTED, KEPT_BYTES, ByText),
+            indexes: Cache::with_weighter(EXPECTED_INDEXES, KEPT_INDEX_BYTES, ByTable),
+        }
+    }
+
+    /// The index of one track of a source, without its records.
+    pub async fn index(&self, place: &Place<'_>) -> Result<Arc<Index>, Problem> {
+        let key = (layout::object_key(place.tenant, place.recording, place.key), place.facts.sha256.clone());
+        self.indexes
+            .get_or_insert_async(&key, async {
+                let wrong = || Problem::internal("an index object is not one");
+                let size_bytes = place.facts.size_bytes;
+                let mut head = read_whole(&self.store, &key.0, 0..size_bytes.min(FIRST_READ_BYTES)).await?;
+                let length = head_bytes(&head).filter(|&length| length <= size_bytes).ok_or_else(wrong)?;
+                if length > head.len() as u64 {
+                    head = read_whole(&self.store, &key.0, 0..length).await?;
+                }
+                Index::parse(&head, size_bytes).map(Arc::new).ok_or_else(wrong)
+            })
+            .await
     }
 
     /// A multivariant playlist under a cap and a window.

@@ -3,9 +3,13 @@
 mod conditional;
 mod hls;
 mod hot;
+mod index;
+mod joined;
 mod object;
 mod opening;
 
+#[cfg(test)]
+mod joined_tests;
 #[cfg(test)]
 mod tests;
 
@@ -61,7 +65,10 @@ async fn serve(
     {
         return Err(Problem::forbidden());
     }
-    let facts = viewing.manifest.objects.get(&key).ok_or_else(Problem::forbidden)?;
+    let Some(facts) = viewing.manifest.objects.get(&key) else {
+        // The source's own segments are named and not there.
+        return joined::joined_response(&app, &viewing, &key, &method, &headers).await;
+    };
     let place = (viewing.tenant.as_str(), viewing.recording(), key.as_str());
     if key.ends_with(".vtt") && !viewing.window().is_open() {
         return captions(&app, &viewing, &key).await;

@@ -1,5 +1,7 @@
 //! One immutable object as an HTTP answer: conditions, single ranges, streamed as it is read.
 
+use std::ops::Range;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use chalkstream_store::{ObjectFacts, layout};
@@ -7,6 +9,7 @@ use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::conditional::{Answer, decide};
+use super::joined::gone;
 use crate::app::AppState;
 use crate::problem::Problem;
 
@@ -17,6 +20,18 @@ pub enum Keep {
     Immutable,
     /// The viewer alone.
     Private,
+}
+
+/// What is answered, before it is known which part of it.
+pub struct Answered {
+    /// Strong entity tag, with its quotes.
+    pub etag: String,
+    /// Size of the whole, in bytes.
+    pub size_bytes: u64,
+    /// Content type.
+    pub content_type: &'static str,
+    /// Who may keep a copy.
+    pub keep: Keep,
 }
 
 /// Answers with an object of a recording that the caller has found the asker may see.
@@ -32,10 +47,37 @@ pub async fn object_response(
     keep: Keep,
 ) -> Result<Response, Problem> {
     let (tenant, recording, key) = place;
-    let etag = etag(facts);
     let size_bytes = facts.size_bytes;
-    let answer = decide(request, &etag, size_bytes);
-    let (status, range) = match answer {
+    let answered = Answered { etag: etag(facts), size_bytes, content_type: content_type(key), keep };
+    respond(app, answered, method, request, |range| async move {
+        let length = range.as_ref().map_or(size_bytes, |range| range.end - range.start);
+        let body = app.store.read(&layout::object_key(tenant, recording, key), range).await.map_err(gone)?;
+        if body.size_bytes != length {
+            return Err(Problem::internal("an object is not as long as its manifest says"));
+        }
+        Ok(Body::from_stream(
+            body.stream.map(|chunk| {
+                chunk.inspect_err(|error| tracing::warn!(%error, "an answer broke off: {error}"))
+            }),
+        ))
+    })
+    .await
+}
+
+/// Answers by conditions and single ranges. `open` gives the bytes of a range, or all; it is not asked where none are
+/// sent.
+///
+/// # Errors
+/// Where `open` fails, or the range lies behind the end.
+pub async fn respond<F: Future<Output = Result<Body, Problem>>>(
+    app: &AppState,
+    answered: Answered,
+    method: &Method,
+    request: &HeaderMap,
+    open: impl FnOnce(Option<Range<u64>>) -> F,
+) -> Result<Response, Problem> {
+    let Answered { etag, size_bytes, content_type, keep } = answered;
+    let (status, range) = match decide(request, &etag, size_bytes) {
         Answer::NotModified => (StatusCode::NOT_MODIFIED, None),
         Answer::Unsatisfiable => {
             let problem = Problem::new(
@@ -49,24 +91,13 @@ pub async fn object_response(
         Answer::Part(range) => (StatusCode::PARTIAL_CONTENT, Some(range)),
     };
     let length = range.as_ref().map_or(size_bytes, |range| range.end - range.start);
-    let body =
-        if *method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
-            Body::empty()
-        } else {
-            let body = app.store.read(&layout::object_key(tenant, recording, key), range.clone()).await;
-            // In the manifest and not in the storage is our fault, not the viewer's.
-            let body = body.map_err(|error| match error.kind {
-                chalkstream_store::Kind::NotFound => Problem::internal("an object of a manifest is gone"),
-                _ => error.into(),
-            })?;
-            if body.size_bytes != length {
-                return Err(Problem::internal("an object is not as long as its manifest says"));
-            }
-            app.metrics.delivered_bytes.inc_by(length);
-            Body::from_stream(body.stream.map(|chunk| {
-                chunk.inspect_err(|error| tracing::warn!(%error, "an answer broke off: {error}"))
-            }))
-        };
+    let body = if *method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
+        Body::empty()
+    } else {
+        let body = open(range.clone()).await?;
+        app.metrics.delivered_bytes.inc_by(length);
+        body
+    };
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::ETAG, value(etag)?);
@@ -79,7 +110,7 @@ pub async fn object_response(
         }),
     );
     if status != StatusCode::NOT_MODIFIED {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(key)));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         // By hand: a HEAD answer has no body to take it from.
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
@@ -100,11 +131,11 @@ fn value(text: String) -> Result<HeaderValue, Problem> {
 }
 
 /// The content type of an object, by its key.
-fn content_type(key: &str) -> &'static str {
+pub fn content_type(key: &str) -> &'static str {
     match key.rsplit_once('.').map_or("", |(_, extension)| extension) {
         "m3u8" => "application/vnd.apple.mpegurl",
         "m4s" => "video/iso.segment",
-        "mp4" if key.starts_with("hls/audio/") => "audio/mp4",
+        "mp4" if key.starts_with("hls/audio/") || key.ends_with("/audio/init.mp4") => "audio/mp4",
         "mp4" => "video/mp4",
         "vtt" => "text/vtt; charset=utf-8",
         "srt" => "application/x-subrip; charset=utf-8",

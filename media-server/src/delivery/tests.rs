@@ -24,7 +24,7 @@ fn path_of(url: &Value) -> String {
 }
 
 /// `/s/{session}/{recording}/` of a fresh session.
-async fn session(server: &Server, more: Value) -> String {
+pub(super) async fn session(server: &Server, more: Value) -> String {
     let link = mint(server, more).await;
     let master = server.open(Method::GET, &path_of(&link["master_url"])).send().await.unwrap();
     assert_eq!(master.status(), StatusCode::OK);
@@ -34,11 +34,11 @@ async fn session(server: &Server, more: Value) -> String {
     child[..child.find("hls/").unwrap()].to_owned()
 }
 
-async fn get(server: &Server, path: &str) -> Response {
+pub(super) async fn get(server: &Server, path: &str) -> Response {
     server.open(Method::GET, path).send().await.unwrap()
 }
 
-fn header(answer: &Response, name: &str) -> String {
+pub(super) fn header(answer: &Response, name: &str) -> String {
     answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
 }
 

@@ -1,0 +1,177 @@
+//! The source as a rendition, over HTTP: its segments are joined from an index and the uploaded file.
+#![allow(clippy::unwrap_used)]
+
+use bytes::Bytes;
+use chalkstream_store::{ObjectFacts, Revision, layout, objects, write_manifest};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use super::index::{Run, written};
+use super::tests::{get, header, session};
+use crate::testing::{Lesson, Server, TENANT, World, lesson};
+
+/// Interleaved as a phone does it: a run of picture, one of sound, and so on.
+const VIDEO: [(u64, &[Run]); 3] =
+    [(10, &[(0, 300), (20, 200)]), (600, &[(0, 500)]), (1200, &[(0, 1), (7, 90), (3, 9)])];
+const AUDIO: [(u64, &[Run]); 3] = [(310, &[(0, 20)]), (530, &[(0, 70)]), (1100, &[(0, 50), (10, 40)])];
+
+const MASTER: &str = "#EXTM3U\n#EXT-X-VERSION:7\n\
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"source\",NAME=\"audio\",DEFAULT=YES,URI=\"../source/9/audio/index.m3u8\"\n\
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a32\",NAME=\"audio\",DEFAULT=YES,URI=\"../audio/9/a32/index.m3u8\"\n\
+#EXT-X-STREAM-INF:BANDWIDTH=190000,AUDIO=\"a32\"\n../video/9/v240/index.m3u8\n\
+#EXT-X-STREAM-INF:BANDWIDTH=9500000,AUDIO=\"source\"\n../source/9/video/index.m3u8\n";
+
+fn moof(track: &str, number: usize) -> Vec<u8> {
+    format!("moof {number} of {track} ").repeat(9).into_bytes()
+}
+
+/// A lesson whose source is a rendition of three segments.
+async fn packaged(world: &World) -> Lesson {
+    let mut lesson = lesson(&world.store, TENANT).await;
+    let source_bytes = lesson.manifest.source.as_ref().unwrap().size_bytes;
+    let mut put = vec![(layout::master_relative(3), MASTER.as_bytes().to_vec())];
+    for (track, runs) in [("video", VIDEO), ("audio", AUDIO)] {
+        let moofs: Vec<_> = (1..=3).map(|number| moof(track, number)).collect();
+        let segments: Vec<_> =
+            moofs.iter().zip(runs).map(|(moof, (offset, runs))| (&moof[..], offset, runs)).collect();
+        put.push((
+            format!("index/9/{track}"),
+            written(format!("init of {track}").as_bytes(), source_bytes, &segments),
+        ));
+        let text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-PLAYLIST-TYPE:VOD\n\
+            #EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:3.200000,\n00001.m4s\n#EXTINF:3.200000,\n00002.m4s\n\
+            #EXTINF:3.200000,\n00003.m4s\n#EXT-X-ENDLIST\n";
+        put.push((format!("hls/source/9/{track}/index.m3u8"), text.into()));
+    }
+    for (key, body) in put {
+        let facts = ObjectFacts { size_bytes: body.len() as u64, sha256: objects::sha256_hex(&body) };
+        world.store.put(&layout::object_key(TENANT, &lesson.id, &key), Bytes::from(body)).await.unwrap();
+        lesson.manifest.objects.insert(key, facts);
+    }
+    lesson.manifest.fence = 10;
+    lesson.manifest.revision = Some(Revision { id: 3, master: layout::master_relative(3) });
+    write_manifest(&world.store, &lesson.manifest).await.unwrap();
+    lesson
+}
+
+/// What a segment is, by the runs above.
+fn expected(lesson: &Lesson, track: &str, number: usize) -> Vec<u8> {
+    let source = lesson.content("source/original.mp4");
+    let (offset, runs) = if track == "video" { VIDEO[number - 1] } else { AUDIO[number - 1] };
+    let mut made = moof(track, number);
+    let mut at = offset as usize;
+    for (skip, take) in runs {
+        at += *skip as usize;
+        made.extend(&source[at..at + *take as usize]);
+        at += *take as usize;
+    }
+    made
+}
+
+async fn ask(server: &Server, method: Method, path: &str, headers: &[(&str, &str)]) -> reqwest::Response {
+    let request = headers.iter().fold(server.open(method, path), |request, (k, v)| request.header(*k, *v));
+    request.send().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_of_the_source_are_joined_and_answered_like_any_other() {
+    let world = World::new().await;
+    let lesson = packaged(&world).await;
+    let server = world.server("a").await;
+    let base = session(&server, json!({ "recording": lesson.id })).await;
+    let mut tags = std::collections::BTreeSet::new();
+    for track in ["video", "audio"] {
+        let folder = format!("{base}hls/source/9/{track}");
+        let init = get(&server, &format!("{folder}/init.mp4")).await;
+        assert_eq!(header(&init, "content-type"), format!("{track}/mp4"));
+        tags.insert(header(&init, "etag"));
+        assert_eq!(init.bytes().await.unwrap(), format!("init of {track}"));
+        for number in 1..=3 {
+            let (path, whole) = (format!("{folder}/{number:05}.m4s"), expected(&lesson, track, number));
+            let answer = get(&server, &path).await;
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+            assert_eq!(header(&answer, "content-length"), whole.len().to_string());
+            assert_eq!(header(&answer, "content-type"), "video/iso.segment");
+            assert_eq!(header(&answer, "cache-control"), "public, max-age=31536000, immutable");
+            let etag = header(&answer, "etag");
+            assert!(etag.starts_with('"'), "strong: {etag}");
+            assert_eq!(answer.bytes().await.unwrap(), whole, "{path}");
+
+            let head = ask(&server, Method::HEAD, &path, &[]).await;
+            assert_eq!(
+                (head.status(), header(&head, "content-length")),
+                (StatusCode::OK, whole.len().to_string())
+            );
+            assert!(head.bytes().await.unwrap().is_empty());
+            let same = ask(&server, Method::GET, &path, &[("if-none-match", &etag)]).await;
+            assert_eq!(same.status(), StatusCode::NOT_MODIFIED);
+            // From the header into the runs, over a gap, a single byte, and the end.
+            let last = whole.len() - 1;
+            let header_bytes = moof(track, number).len();
+            for (from, to) in
+                [(0, 3), (header_bytes - 2, header_bytes + 5), (header_bytes, last), (last, last), (5, last)]
+            {
+                let part =
+                    ask(&server, Method::GET, &path, &[("range", &format!("bytes={from}-{to}"))]).await;
+                assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+                assert_eq!(header(&part, "content-range"), format!("bytes {from}-{to}/{}", whole.len()));
+                assert_eq!(part.bytes().await.unwrap(), whole[from..=to], "{path} {from}-{to}");
+            }
+            let behind = ask(&server, Method::GET, &path, &[("range", "bytes=99999-")]).await;
+            assert_eq!(behind.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+            tags.insert(etag);
+        }
+    }
+    assert_eq!(tags.len(), 8, "no two answers share a tag: {tags:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_reaches_of_the_source_what_its_playlists_name() {
+    let world = World::new().await;
+    let lesson = packaged(&world).await;
+    let server = world.server("a").await;
+    let status = async |base: &str, key: &str| get(&server, &format!("{base}{key}")).await.status().as_u16();
+
+    let base = session(&server, json!({ "recording": lesson.id })).await;
+    for key in [
+        "hls/source/9/video/00004.m4s",
+        "hls/source/9/video/1.m4s",
+        "hls/source/8/video/00001.m4s",
+        "hls/source/9/text/00001.m4s",
+        "hls/index/9/video",
+        "hls/source/original.mp4",
+    ] {
+        assert_eq!(status(&base, key).await, 403, "{key}");
+    }
+    let capped = session(&server, json!({ "recording": lesson.id, "max_bps": 200_000 })).await;
+    for key in ["index.m3u8", "init.mp4", "00001.m4s"] {
+        assert_eq!(status(&capped, &format!("hls/source/9/video/{key}")).await, 403, "{key}");
+        assert_eq!(status(&capped, &format!("hls/source/9/audio/{key}")).await, 403, "{key}");
+    }
+    assert_eq!(status(&capped, "hls/video/9/v240/00001.m4s").await, 200);
+
+    let window = json!({ "recording": lesson.id, "start_ms": 3_300, "end_ms": 6_300 });
+    let window = session(&server, window).await;
+    for (name, expected) in [("init.mp4", 200), ("00001.m4s", 403), ("00002.m4s", 200), ("00003.m4s", 403)] {
+        for track in ["video", "audio"] {
+            assert_eq!(
+                status(&window, &format!("hls/source/9/{track}/{name}")).await,
+                expected,
+                "{track}/{name}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_of_another_source_gives_no_bytes() {
+    let world = World::new().await;
+    let mut lesson = packaged(&world).await;
+    lesson.manifest.source.as_mut().unwrap().size_bytes += 1;
+    lesson.manifest.fence = 11;
+    write_manifest(&world.store, &lesson.manifest).await.unwrap();
+    let server = world.server("a").await;
+    let base = session(&server, json!({ "recording": lesson.id })).await;
+    let answer = get(&server, &format!("{base}hls/source/9/video/00001.m4s")).await;
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}

@@ -49,11 +49,7 @@ fn lookahead(preset: &str) -> usize {
 /// How closely motion is followed. Large pictures lose nothing that is seen by the cheapest way of looking below whole
 /// samples, which is a third of their cost; small ones at few bits do, and cost little.
 fn subme(plan: &RenditionPlan) -> u8 {
-    match plan.width * plan.height {
-        0..128_000 => 3,
-        128_000..320_000 => 2,
-        _ => 1,
-    }
+    if plan.width * plan.height < 320_000 { 3 } else { 1 }
 }
 
 #[cfg(test)]
@@ -80,7 +76,7 @@ mod tests {
         let made = x264(&plan(1920, 1080, LESSON), 48, 1);
         assert_eq!(made.base, "superfast");
         assert!(made.options.contains("rc-lookahead=10") && made.options.contains(":subme=1"), "{made:?}");
-        assert!(x264(&plan(640, 360, LESSON), 48, 1).options.contains(":subme=2"));
+        assert!(x264(&plan(640, 360, LESSON), 48, 1).options.contains(":subme=3"));
     }
 
     #[test]

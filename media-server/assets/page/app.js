@@ -109,7 +109,7 @@ function sound(alone) {
   try {
     sessionStorage.setItem('sound-only', alone ? '1' : '');
   } catch { /* a frame without storage */ }
-  stream.reload(lesson);
+  stream.reload(lesson, { atOnce: true });
 }
 
 // After the first picture, and on a weak line only with some seconds of buffer, or for whoever reaches for them.

@@ -147,9 +147,9 @@ export class Stream {
   }
 
   // The same second of a newer revision, or with or without the picture. The old one plays on until the new one's
-  // playlists are there, and its last picture stays until the new one's first.
-  async reload(lesson) {
-    await Promise.race([this.prepare(lesson, this.now()), new Promise((resolve) => setTimeout(resolve, READY_MS))]);
+  // playlists are there, unless it is not to load on meanwhile; its last picture stays until the new one's first.
+  async reload(lesson, { atOnce = false } = {}) {
+    if (!atOnce) await Promise.race([this.prepare(lesson, this.now()), new Promise((resolve) => setTimeout(resolve, READY_MS))]);
     const { paused, playbackRate } = this.video;
     const showing = [...this.video.textTracks].some((track) => track.kind !== 'metadata' && track.mode === 'showing');
     const at = this.now();

@@ -45,6 +45,49 @@ pub struct Warning {
     pub message: String,
 }
 
+impl Warning {
+    /// A warning.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into() }
+    }
+
+    /// A track that is shorter than it should be.
+    pub fn cut_short(what: &str, end_ms: u64, expected_ms: u64) -> Self {
+        let (end, expected) = (clock(end_ms), clock(expected_ms));
+        Self::new(
+            "cut_short",
+            format!("The {what} ends after {end} of {expected}: the rest is missing or damaged."),
+        )
+    }
+
+    /// A track of which packets could not be decoded.
+    pub fn damaged(what: &str, lost: u64, packets: u64) -> Self {
+        let share = (lost * 100).div_ceil(packets.max(1)).min(100);
+        Self::new("damaged", format!("The {what} is damaged: about {share}% of it could not be read."))
+    }
+}
+
+/// Whether a track that should end at `expected_ms` was cut short. Indexes round, and a last frame may be missing.
+pub fn is_short(end_ms: u64, expected_ms: u64) -> bool {
+    end_ms + (expected_ms / 100).clamp(500, 2000) < expected_ms
+}
+
+/// A time as people write it: `0:07`, `12:34`, `1:02:03`.
+pub fn clock(ms: u64) -> String {
+    let s = ms / 1000;
+    let (hours, minutes, seconds) = (s / 3600, s / 60 % 60, s % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+/// Why this track and not another of its kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// How many tracks of the kind there are.
+    pub of: u32,
+    /// One plain sentence.
+    pub why: String,
+}
+
 /// What a file holds, of that which we use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediaInfo {
@@ -90,6 +133,9 @@ pub struct VideoTrack {
     pub interlaced: bool,
     /// Transfer characteristic.
     pub hdr: Hdr,
+    /// Why this one, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Choice>,
     /// First presented frame, in ms.
     pub start_ms: u64,
     /// End of the last frame, in ms.
@@ -109,6 +155,9 @@ pub struct AudioTrack {
     pub sample_rate_hz: u32,
     /// Language tag, where the file says one.
     pub language: Option<String>,
+    /// Why this one, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Choice>,
     /// First presented sample, in ms.
     pub start_ms: u64,
     /// End of the last sample, in ms.
@@ -129,5 +178,27 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { max_pixels: 8192 * 4352, max_duration_ms: 6 * 3_600_000, max_tracks: 32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_as_people_write_them() {
+        assert_eq!(clock(7_900), "0:07");
+        assert_eq!(clock(754_000), "12:34");
+        assert_eq!(clock(3_723_000), "1:02:03");
+        let said = Warning::cut_short("picture", 754_000, 2_700_000).message;
+        assert_eq!(said, "The picture ends after 12:34 of 45:00: the rest is missing or damaged.");
+    }
+
+    #[test]
+    fn a_missing_frame_is_not_a_missing_end() {
+        assert!(!is_short(3_960, 4_000));
+        assert!(is_short(3_000, 4_000));
+        assert!(!is_short(2_698_500, 2_700_000));
+        assert!(is_short(754_000, 2_700_000));
     }
 }

@@ -39,6 +39,9 @@ pub async fn run(common: &Common, command: &Process) -> Outcome {
     };
     let stop = signals::stop()?;
     let recording = process(&settings, &command.file, &command.out, stop, &tell).await.map_err(failure)?;
+    for warning in recording["warnings"].as_array().into_iter().flatten() {
+        output::note(warning["message"].as_str().unwrap_or_default());
+    }
     if common.json {
         output::json(&recording);
     } else {

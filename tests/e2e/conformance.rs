@@ -3,31 +3,33 @@
 use std::path::Path;
 use std::process::Command;
 
+use chalkstream_tests::hostile;
+use chalkstream_tests::judge::{Row, judge, warnings};
 use chalkstream_tests::media::ffmpeg;
 use chalkstream_tests::process::chalkstream;
-use chalkstream_tests::stack::models;
-use chalkstream_tests::stream;
+use serde_json::Value;
 use tempfile::TempDir;
 
-fn processed(name: &str, arguments: &str) {
+/// Makes a recording with ffmpeg and has it judged: nothing may be wrong.
+fn processed(name: &str, arguments: &str) -> Row {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join(name);
     ffmpeg(arguments, &file);
-    check(&file, &folder.path().join("out"));
+    let row = judge(&file, folder.path());
+    assert!(row.wrong.is_empty(), "{name}:\n{}", row.wrong.join("\n"));
+    assert!(row.refused.is_none(), "{name}: {row:?}");
+    row
 }
 
-fn check(file: &Path, out: &Path) {
+/// What `process` answers for a file, and its exit code.
+fn answer(file: &Path, out: &Path) -> (Option<i32>, Value) {
     let output = Command::new(chalkstream())
-        .env("CHALKSTREAM__SPEECH__MODEL_PATH", models())
+        .env("CHALKSTREAM__SPEECH__ENABLED", "false")
         .args(["process", "--json", "--out"])
-        .arg(out)
-        .arg(file)
+        .args([out, file])
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    let wrong = stream::problems(file, out);
-    assert!(wrong.is_empty(), "{}:\n{}", file.display(), wrong.join("\n"));
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())
 }
 
 #[test]
@@ -67,4 +69,130 @@ fn a_gif_is_a_silent_video() {
 #[test]
 fn sound_alone() {
     processed("voice.mp3", "-f lavfi -i sine=f=300:d=9 -ar 22050 -ac 1");
+}
+
+/// Colours of every kind, in high dynamic range: x265 writes what it is told into the stream.
+fn hdr(transfer: &str) -> String {
+    format!(
+        "-f lavfi -i testsrc2=s=640x360:r=25:d=4 -vf eq=contrast=0.6:brightness=-0.1 -pix_fmt yuv420p10le -c:v libx265 \
+         -preset ultrafast -x265-params log-level=error:crf=12:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc:range=limited \
+         -tag:v hvc1"
+    )
+}
+
+#[test]
+fn hlg_becomes_what_a_reference_tone_mapping_makes_of_it() {
+    let row = processed("hlg.mp4", &hdr("arib-std-b67"));
+    assert_eq!(row.hdr, "hlg");
+    assert!(row.likeness.unwrap().0 > 28.0, "{row:?}");
+}
+
+#[test]
+fn pq_becomes_what_a_reference_tone_mapping_makes_of_it() {
+    let row = processed("pq.mp4", &hdr("smpte2084"));
+    assert_eq!(row.hdr, "pq");
+    assert!(row.likeness.unwrap().0 > 28.0, "{row:?}");
+}
+
+#[test]
+fn full_range_in_old_colours() {
+    processed(
+        "phone.mp4",
+        "-f lavfi -i testsrc2=s=640x480:r=30:d=4 -vf scale=out_range=pc:out_color_matrix=smpte170m -pix_fmt yuvj420p \
+         -color_range pc -colorspace smpte170m -c:v libx264 -preset ultrafast",
+    );
+}
+
+#[test]
+fn ten_bits_and_whole_chroma() {
+    processed(
+        "film.mkv",
+        "-f lavfi -i testsrc2=s=640x360:r=25:d=4 -pix_fmt yuv422p10le -c:v libx264 -preset ultrafast",
+    );
+    processed(
+        "screen.mkv",
+        "-f lavfi -i testsrc2=s=640x360:r=25:d=4 -pix_fmt yuv444p -c:v libx264 -preset ultrafast",
+    );
+}
+
+#[test]
+fn what_a_phone_says_of_itself_is_not_published() {
+    let row = processed(
+        "phone.mov",
+        "-f lavfi -i testsrc2=s=320x240:r=25:d=4 -f lavfi -i sine=d=4 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac \
+         -movflags use_metadata_tags -metadata location=+12.3456-065.4321/ -metadata make=Examplephone \
+         -metadata model=Example-12-Pro -metadata comment=Room-7B-with-Ms-Example",
+    );
+    assert!(row.wrong.is_empty());
+}
+
+#[test]
+fn a_recording_that_was_cut_gives_what_is_there_and_says_so() {
+    let folder = TempDir::new().unwrap();
+    let whole = folder.path().join("whole.mp4");
+    ffmpeg(
+        "-f lavfi -i testsrc2=s=320x240:r=25:d=10 -f lavfi -i sine=d=10 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 \
+         -c:a aac -movflags faststart",
+        &whole,
+    );
+    let bytes = std::fs::read(&whole).unwrap();
+    let cut = folder.path().join("cut.mp4");
+    std::fs::write(&cut, &bytes[..bytes.len() * 6 / 10]).unwrap();
+    let out = folder.path().join("out");
+    let (code, answer) = answer(&cut, &out);
+    assert_eq!(code, Some(0), "{answer}");
+    let said = warnings(&answer).join(" ");
+    assert!(said.contains("ends after 0:0") && said.contains("of 0:10"), "{said}");
+    let made = answer["media"]["duration_ms"].as_u64().unwrap();
+    assert!((4_000..8_000).contains(&made), "{made}");
+}
+
+#[test]
+fn an_index_that_was_cut_costs_only_its_last_track() {
+    let folder = TempDir::new().unwrap();
+    let whole = folder.path().join("whole.mp4");
+    ffmpeg(
+        "-f lavfi -i testsrc2=s=320x240:r=25:d=4 -f lavfi -i sine=d=4 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac",
+        &whole,
+    );
+    let bytes = std::fs::read(&whole).unwrap();
+    let last = bytes.windows(4).rposition(|w| w == b"stbl").expect("a sample table");
+    let cut = folder.path().join("cut.mp4");
+    std::fs::write(&cut, &bytes[..last + 60]).unwrap();
+    let (code, answer) = answer(&cut, &folder.path().join("out"));
+    assert_eq!(code, Some(0), "{answer}");
+    assert!(warnings(&answer).iter().any(|w| w.contains("cut off")), "{answer}");
+    assert!(answer["media"]["video"].is_object() && answer["media"]["audio"].is_null(), "{answer}");
+}
+
+#[test]
+fn the_choice_among_several_tracks_is_told() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("two.mp4");
+    ffmpeg(
+        "-f lavfi -i testsrc2=s=160x120:r=10:d=3 -f lavfi -i testsrc2=s=320x240:r=10:d=3 -f lavfi -i sine=d=3 \
+         -f lavfi -i sine=f=900:d=3 -map 0 -map 1 -map 2 -map 3 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac",
+        &file,
+    );
+    let (code, answer) = answer(&file, &folder.path().join("out"));
+    assert_eq!(code, Some(0), "{answer}");
+    let (video, audio) = (&answer["media"]["video"], &answer["media"]["audio"]);
+    assert_eq!(
+        (video["stream_index"].as_u64(), video["chosen"]["of"].as_u64()),
+        (Some(1), Some(2)),
+        "{video}"
+    );
+    assert_eq!(video["chosen"]["why"], "It is the largest.");
+    assert_eq!(audio["chosen"]["why"], "It comes first in the file.");
+}
+
+#[test]
+fn playlists_and_scripts_named_as_recordings_open_no_connection() {
+    let folder = TempDir::new().unwrap();
+    let ears = hostile::listeners();
+    for script in hostile::scripts(folder.path(), ears[0].local_addr().unwrap().port()) {
+        let (line, wrong) = hostile::judge(&script, folder.path(), &ears);
+        assert!(wrong.is_empty(), "{}: {line}\n{}", script.display(), wrong.join("\n"));
+        assert!(line.contains("exit 3"), "{}: {line}", script.display());
+    }
 }

@@ -1,6 +1,7 @@
 //! End to end: a lesson goes in, a stream comes out, whatever is killed, cut or wrong on the way.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod apple;
 mod cancel;
 mod conformance;
 mod kill;

@@ -2,14 +2,23 @@
 //! recordings. Nothing is skipped: what is missing is a failure that says what to install.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
+pub mod apple;
 pub mod boxes;
 pub mod client;
+pub mod echo;
+pub mod frames;
+pub mod hostile;
+pub mod judge;
 pub mod media;
 pub mod node;
+pub mod playlist;
+pub mod presentation;
 pub mod process;
 pub mod redis;
 pub mod s3;
+pub mod source;
 pub mod stack;
 pub mod stream;
+pub mod traces;
 pub mod up;
 pub mod wait;

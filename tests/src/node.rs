@@ -14,19 +14,45 @@ pub fn folder() -> PathBuf {
 }
 
 /// What the reference parser says is wrong with a WebVTT text of this kind («subtitles» or «metadata»).
-pub fn webvtt(name: &str, text: &str, kind: &str) -> Vec<String> {
-    let file = json!({ "name": name, "text": text, "kind": kind });
-    let checked = run("vtt.mjs", &json!({ "files": [file] }));
-    let errors = checked["results"][0]["errors"].as_array().expect("vtt.mjs answers a list of errors");
-    errors.iter().map(|error| format!("{name}: {error}")).collect()
+pub fn webvtt(name: &str, text: &str, kind: &'static str) -> Vec<String> {
+    webvtts([(name.to_owned(), text.to_owned(), kind)])
+}
+
+/// As [`webvtt`], for many files at once: names, texts and kinds.
+pub fn webvtts(files: impl IntoIterator<Item = (String, String, &'static str)>) -> Vec<String> {
+    let files: Vec<Value> = files
+        .into_iter()
+        .map(|(name, text, kind)| json!({ "name": name, "text": text, "kind": kind }))
+        .collect();
+    let checked = run("vtt.mjs", &json!({ "files": files }));
+    let results = checked["results"].as_array().expect("vtt.mjs answers a list");
+    assert_eq!(results.len(), files.len(), "vtt.mjs answers for each file");
+    results
+        .iter()
+        .flat_map(|result| {
+            let errors = result["errors"].as_array().expect("vtt.mjs answers a list of errors");
+            errors.iter().map(|error| format!("{}: {error}", result["name"])).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// What hls-parser's strict mode says is wrong with a playlist.
 pub fn playlist(name: &str, text: &str) -> Option<String> {
-    let checked = run("playlists.mjs", &json!({ "playlists": [{ "name": name, "text": text }] }));
-    let result = &checked["results"][0];
-    let ok = result["ok"].as_bool().expect("playlists.mjs answers whether it is ok");
-    (!ok).then(|| format!("{name}: {}", result["error"]))
+    playlists([(name.to_owned(), text.to_owned())]).pop()
+}
+
+/// As [`playlist`], for many at once: names and texts.
+pub fn playlists(playlists: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+    let playlists: Vec<Value> =
+        playlists.into_iter().map(|(name, text)| json!({ "name": name, "text": text })).collect();
+    let checked = run("playlists.mjs", &json!({ "playlists": playlists }));
+    let results = checked["results"].as_array().expect("playlists.mjs answers a list");
+    assert_eq!(results.len(), playlists.len(), "playlists.mjs answers for each playlist");
+    results
+        .iter()
+        .filter(|result| !result["ok"].as_bool().expect("playlists.mjs answers whether it is ok"))
+        .map(|result| format!("{}: {}", result["name"], result["error"]))
+        .collect()
 }
 
 /// Runs a script with one JSON document on its standard input; answers the JSON it printed.

@@ -121,7 +121,8 @@ impl Attempt<'_> {
         if let Some(inspected) = media::inspected(results)? {
             let picture = result::duration_ms(results, planner::TRANSCODE);
             let sound = result::duration_ms(results, planner::SOUND);
-            verify::agree(&inspected, picture, sound)
+            let warned = !result::warnings(results).is_empty();
+            verify::agree(&inspected, picture, sound, warned)
                 .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
         }
         let id = manifest.revision.as_ref().map_or(1, |revision| revision.id + 1);

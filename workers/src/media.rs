@@ -101,6 +101,7 @@ mod tests {
             language: None,
             speech: "work/speech.wav".into(),
             duration_ms: 1,
+            warnings: Vec::new(),
         };
         let failure = transcribe(&sound, &settings).unwrap_err();
         assert_eq!(failure.code, "model_missing");

@@ -119,6 +119,7 @@ mod tests {
             mirrored: false,
             interlaced: false,
             hdr: Hdr::None,
+            chosen: None,
             start_ms: 0,
             end_ms: 5000,
         };
@@ -128,6 +129,7 @@ mod tests {
             channels: 2,
             sample_rate_hz: 48_000,
             language: None,
+            chosen: None,
             start_ms: 0,
             end_ms: 5000,
         };

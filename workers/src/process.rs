@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Cause, StepFailure};
-use crate::result::{Results, StepResult, report};
+use crate::result::{Results, StepResult, report, warnings};
 use crate::runner::{Progress, Runner, Source, Work, WorkTask};
 use crate::sink::FolderSink;
 use crate::{ladder, layout, master, media, planner, verify};
@@ -253,7 +253,7 @@ impl Run<'_> {
         let picture = crate::result::duration_ms(&done.results, planner::TRANSCODE);
         let sound = crate::result::duration_ms(&done.results, planner::SOUND);
         if let Some(found) = &found {
-            verify::agree(found, picture, sound)
+            verify::agree(found, picture, sound, !warnings(&done.results).is_empty())
                 .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
         }
         let text = master::playlist(&done.results, |group, _| layout::base_of_file(group))?;
@@ -270,6 +270,7 @@ impl Run<'_> {
             "media": found,
             "playlist": "hls/master.m3u8",
             "files": files(&done.results)?,
+            "warnings": warnings(&done.results),
             "steps": done.steps(),
             "failed_optional": done.failed.iter().map(told_failure).collect::<Vec<_>>(),
         });

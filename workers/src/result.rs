@@ -45,3 +45,16 @@ pub fn report<T: DeserializeOwned>(results: &Results, step: &str) -> Result<Opti
 pub fn duration_ms(results: &Results, step: &str) -> Option<u64> {
     results.get(step)?.report["duration_ms"].as_u64()
 }
+
+/// What steps warned of, each once: codes and sentences.
+pub fn warnings(results: &Results) -> Vec<Value> {
+    let mut found: Vec<Value> = Vec::new();
+    for result in results.values() {
+        for warning in result.report["warnings"].as_array().into_iter().flatten() {
+            if !found.contains(warning) {
+                found.push(warning.clone());
+            }
+        }
+    }
+    found
+}

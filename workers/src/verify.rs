@@ -118,7 +118,7 @@ fn sound(report: &SoundReport, taken: &Taken, media: Option<&MediaInfo>) -> Resu
         }
     }
     there(&report.speech, taken)?;
-    let warned = media.is_some_and(|media| !media.warnings.is_empty());
+    let warned = media.is_some_and(|media| !media.warnings.is_empty()) || !report.warnings.is_empty();
     let expected = media.and_then(|media| media.audio.as_ref()).map(|track| track.end_ms);
     length("sound", expected, report.duration_ms, warned)
 }
@@ -156,15 +156,21 @@ fn allowed_ms(expected: u64) -> u64 {
     INDEX_MS.max(expected / 50)
 }
 
-/// Sound and picture agree: they end as far apart as the source's tracks do.
-pub fn agree(media: &MediaInfo, picture_ms: Option<u64>, sound_ms: Option<u64>) -> Result<(), String> {
+/// Sound and picture agree: they end as far apart as the source's tracks do, unless somebody has `warned` that one of
+/// them does not.
+pub fn agree(
+    media: &MediaInfo,
+    picture_ms: Option<u64>,
+    sound_ms: Option<u64>,
+    warned: bool,
+) -> Result<(), String> {
     let (Some(picture), Some(sound)) = (picture_ms, sound_ms) else { return Ok(()) };
     let (Some(video), Some(audio)) = (&media.video, &media.audio) else { return Ok(()) };
     let allowed = allowed_ms(media.duration_ms);
     // What `inspect` found too short it guessed; there is nothing to compare with.
     let guessed = picture > video.end_ms + allowed || sound > audio.end_ms + allowed;
     let apart = (picture as i64 - sound as i64) - (video.end_ms as i64 - audio.end_ms as i64);
-    if media.warnings.is_empty() && !guessed && apart.unsigned_abs() > allowed {
+    if !warned && !guessed && apart.unsigned_abs() > allowed {
         return Err(format!("the picture is {picture} ms long, the sound {sound} ms"));
     }
     Ok(())

@@ -18,6 +18,38 @@ pub struct Index {
     pub offset: u64,
     /// The content.
     pub bytes: Vec<u8>,
+    /// Where its box begins in the file, if the file ends inside it.
+    cut_at: Option<u64>,
+}
+
+impl Index {
+    /// What makes an index that the file ends inside readable: its box ends with the file, and what is left of the
+    /// last track is free space. None if no track is whole.
+    fn repairs(&self) -> Vec<Patch> {
+        let Some(start) = self.cut_at else { return Vec::new() };
+        let (mut rest, mut tracks) = (&self.bytes[..], 0);
+        while let Some((kind, _, next)) = split(rest) {
+            tracks += usize::from(&kind == b"trak");
+            rest = next;
+        }
+        let Ok(size) = u32::try_from(self.bytes.len() + 8) else { return Vec::new() };
+        let torn = self.bytes.len() - rest.len();
+        let left = rest.len() as u32;
+        if tracks == 0 || (1..8).contains(&left) {
+            return Vec::new();
+        }
+        let mut patches = vec![(start, size.to_be_bytes().to_vec())];
+        if left > 0 {
+            let free = [&left.to_be_bytes()[..], b"free"].concat();
+            patches.push((self.offset + torn as u64, free));
+        }
+        patches
+    }
+
+    /// Whether the file ends inside the index.
+    pub fn is_cut(&self) -> bool {
+        self.cut_at.is_some()
+    }
 }
 
 /// Reads the index; a file without one, or with a part of one, is cut off.
@@ -49,7 +81,10 @@ pub fn read_index(source: &dyn ReadAt) -> Result<Index> {
             let mut bytes = vec![0; (size - header).min(end.saturating_sub(offset)) as usize];
             let read = read_full(source, offset, &mut bytes)?;
             bytes.truncate(read);
-            return if (read as u64) < size - header { Err(cut_off()) } else { Ok(Index { offset, bytes }) };
+            let whole = read as u64 == size - header;
+            let index = Index { offset, bytes, cut_at: (!whole && header == 8).then_some(at) };
+            // Of an index that ends early the whole tracks are used.
+            return if whole || !index.repairs().is_empty() { Ok(index) } else { Err(cut_off()) };
         }
         at = match at.checked_add(size) {
             Some(next) if next < end => next,
@@ -142,7 +177,12 @@ pub struct Movie {
     pub tracks: Vec<Track>,
     /// Where its length is told.
     length: Option<Length>,
+    /// What makes the index readable, where it is not as it stands.
+    repairs: Vec<Patch>,
 }
+
+/// A day, in ns.
+const DAY_NS: u64 = 86_400_000_000_000;
 
 /// Bytes that stand in for the file's own.
 type Patch = (u64, Vec<u8>);
@@ -194,10 +234,34 @@ impl Length {
 pub fn movie(index: &Index) -> Movie {
     let place = |part: &[u8]| index.offset + (part.as_ptr() as usize - index.bytes.as_ptr() as usize) as u64;
     let length = find(&index.bytes, b"mvhd").and_then(|head| Length::read(head, place(head)));
-    Movie { tracks: tracks(index), length }
+    let tracks = tracks(index);
+    let mut repairs = index.repairs();
+    // A movie that is said to be thousands of hours long is refused by the demuxer, whatever its tracks say.
+    let longest = tracks.iter().filter_map(Track::told_ns).max();
+    if let (Some(length), Some(longest)) = (length, longest)
+        && length.told_ns.is_none_or(|told| told > longest.saturating_mul(100).saturating_add(DAY_NS))
+    {
+        repairs.push(length.telling(longest));
+    }
+    Movie { tracks, length, repairs }
+}
+
+impl Track {
+    /// How long the media of the track is said to be, in ns; none where that is not told.
+    pub fn told_ns(&self) -> Option<u64> {
+        self.length.and_then(|length| length.told_ns)
+    }
 }
 
 impl Movie {
+    /// The file as its demuxer can read it, and whether that differs from how it stands.
+    pub fn readable(&self, source: Source) -> (Source, bool) {
+        if self.repairs.is_empty() {
+            return (source, false);
+        }
+        (Arc::new(Patched { inner: source, patches: self.repairs.clone() }), true)
+    }
+
     /// The lengths of the movie and of one track made a fifth and a second longer than the track is. The demuxer drops
     /// what is presented, in media time, after either: the ends of recordings trimmed by an edit list, and the last
     /// pictures where they are presented later than decoded. It takes a track of less than a fifth of the movie for
@@ -303,7 +367,9 @@ pub fn only(source: Source, movie: &Movie, id: u32) -> Source {
     let free = |at: u64| (at, b"free".to_vec());
     let others = movie.tracks.iter().filter(|t| t.id != id).map(|t| free(t.kind_offset));
     let own = movie.tracks.iter().filter(|t| t.id == id).filter_map(|t| t.edits_offset).map(free);
-    let patches = others.chain(own).chain(movie.stretched(id)).collect();
+    // The later of two for the same place stands.
+    let repairs = movie.repairs.iter().cloned();
+    let patches = repairs.chain(others).chain(own).chain(movie.stretched(id)).collect();
     Arc::new(Patched { inner: source, patches })
 }
 

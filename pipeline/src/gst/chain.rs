@@ -37,6 +37,15 @@ fn parser_name(caps: &gst::CapsRef) -> Option<&'static str> {
     })
 }
 
+/// Whether sound is xHE-AAC (object type 42 in its AudioSpecificConfig, ISO/IEC 14496-3), which no decoder here reads:
+/// the parser would call it damaged.
+pub fn is_extended_aac(caps: &gst::CapsRef) -> bool {
+    let Some(s) = caps.structure(0).filter(|s| s.name() == "audio/mpeg") else { return false };
+    let Ok(config) = s.get::<gst::Buffer>("codec_data") else { return false };
+    let Ok(map) = config.map_readable() else { return false };
+    matches!(map.as_slice(), [first, second, ..] if first >> 3 == 31 && 32 + ((first & 7) << 3 | second >> 5) == 42)
+}
+
 /// Whether caps are already decoded samples.
 fn is_raw(caps: &gst::CapsRef) -> bool {
     caps.structure(0).is_some_and(|s| matches!(s.name().as_str(), "video/x-raw" | "audio/x-raw"))

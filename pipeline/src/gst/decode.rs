@@ -1,5 +1,6 @@
 //! One track of a recording, decoded: buffers with their time on the common timeline, pulled one by one.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,9 +45,21 @@ pub struct Decoding {
     /// The part of the track that is presented, where the demuxer does not know.
     edit: Option<boxes::Edit>,
     fault: Fault,
+    tally: Arc<Tally>,
     delivered: u64,
     broken: Option<Error>,
     last: Instant,
+}
+
+/// What went into the decoder and what came out.
+#[derive(Default)]
+struct Tally {
+    packets: AtomicU64,
+    decoded: AtomicU64,
+    /// Decoded buffers after the first that do not follow their predecessor.
+    gaps: AtomicU64,
+    /// Time stamp of the last packet, in ns.
+    packet_ns: AtomicU64,
 }
 
 /// An error found on a streaming thread.
@@ -87,11 +100,12 @@ impl Decoding {
             index,
             limits: limits.clone(),
             fault: Fault::default(),
+            tally: Arc::default(),
             state: Mutex::new(LinkState { seen: 0, tail: Some(tail) }),
             sink: sink.clone(),
             pipeline: pipeline.downgrade(),
         };
-        let fault = link.fault.clone();
+        let (fault, tally) = (link.fault.clone(), link.tally.clone());
         let link = Arc::new(link);
         if let Some(pad) = demux.static_pad("src") {
             link.pad(&pad, true);
@@ -107,6 +121,7 @@ impl Decoding {
             stamps,
             edit,
             fault,
+            tally,
             delivered: 0,
             broken: None,
             last: Instant::now(),
@@ -169,9 +184,24 @@ impl Decoding {
         }
     }
 
+    /// Whether the last buffer was given.
+    pub fn is_over(&self) -> bool {
+        self.broken.is_some() || self.sink.is_eos()
+    }
+
     /// Why the track ended early, if it did.
     pub fn broken(&self) -> Option<&Error> {
         self.broken.as_ref()
+    }
+
+    /// How many packets gave nothing, and of how many, where that is so because they are damaged: told after the last
+    /// buffer. Some packets give nothing in sound files too (headers, the halves of interlaced pictures); then nothing
+    /// is missing in what was decoded.
+    pub fn lost(&self) -> Option<(u64, u64)> {
+        let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let packets = count(&self.tally.packets);
+        let lost = packets.saturating_sub(count(&self.tally.decoded));
+        (lost > 0 && count(&self.tally.gaps) > 0).then_some((lost, packets))
     }
 
     fn decoded(&self, sample: &gst::Sample) -> Option<Decoded> {
@@ -210,7 +240,7 @@ fn alone(source: Source, kind: Kind, index: u32) -> Result<(Source, u32, Option<
     };
     Ok(match boxes::nth(&movie.tracks, handler, index) {
         Some(track) => (boxes::only(source, &movie, track.id), 0, track.edit),
-        None => (source, index, None),
+        None => (movie.readable(source).0, index, None),
     })
 }
 
@@ -220,6 +250,7 @@ struct Link {
     index: u32,
     limits: Limits,
     fault: Fault,
+    tally: Arc<Tally>,
     state: Mutex<LinkState>,
     sink: gst_app::AppSink,
     pipeline: gst::glib::WeakRef<gst::Pipeline>,
@@ -267,6 +298,9 @@ impl Link {
         if pixels(caps) > self.limits.max_pixels {
             return put(&self.fault, too_many_pixels());
         }
+        if chain::is_extended_aac(caps) {
+            return put(&self.fault, super::bus::unsupported());
+        }
         if let Err(error) = self.attach(pad, caps, tail, parsed) {
             put(&self.fault, error);
         }
@@ -281,6 +315,9 @@ impl Link {
             if let Some(sink) = element.static_pad("sink") {
                 self.guard(&sink);
             }
+        }
+        if let Some(decoder) = head.last() {
+            self.count(decoder);
         }
         let mut all = head;
         all.extend(tail);
@@ -318,6 +355,41 @@ impl Link {
             }
             gst::PadProbeReturn::Ok
         });
+    }
+
+    /// Counts what goes into a decoder and what comes out.
+    ///
+    /// libav's AAC decoder may give nothing for a first packet. GStreamer then stamps what the second one gives with
+    /// the first one's time, and so on to the end, a packet early. It gives each at once, so its time is that of the
+    /// packet that went in last.
+    fn count(&self, decoder: &gst::Element) {
+        let (into, out) = (self.tally.clone(), self.tally.clone());
+        let at_once = decoder.factory().is_some_and(|factory| factory.name() == "avdec_aac");
+        if let Some(pad) = decoder.static_pad("sink") {
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                into.packets.fetch_add(1, Ordering::Relaxed);
+                if let Some(pts) = info.buffer().and_then(|buffer| buffer.pts()) {
+                    into.packet_ns.store(pts.nseconds(), Ordering::Relaxed);
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
+        if let Some(pad) = decoder.static_pad("src") {
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                let before = out.decoded.fetch_add(1, Ordering::Relaxed);
+                let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
+                    return gst::PadProbeReturn::Ok;
+                };
+                if before > 0 && buffer.flags().contains(gst::BufferFlags::DISCONT) {
+                    out.gaps.fetch_add(1, Ordering::Relaxed);
+                }
+                let packet = gst::ClockTime::from_nseconds(out.packet_ns.load(Ordering::Relaxed));
+                if at_once && buffer.pts().is_some_and(|pts| pts < packet) {
+                    buffer.make_mut().set_pts(packet);
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
     }
 
     fn no_more(&self) {

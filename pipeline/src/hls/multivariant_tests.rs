@@ -54,6 +54,7 @@ fn sound(language: Option<&str>) -> SoundReport {
         language: language.map(str::to_owned),
         speech: "work/speech.wav".to_owned(),
         duration_ms: 6400,
+        warnings: Vec::new(),
     }
 }
 

@@ -2,16 +2,19 @@
 //! pictures and sounds decoded.
 
 mod boxes;
+mod choose;
 mod probe;
 mod rate;
 mod scan;
 mod sniff;
 
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::gst::boxes as gst_boxes;
-use crate::media::{AudioTrack, MediaInfo, Rational, VideoTrack, Warning};
+use crate::media::{AudioTrack, MediaInfo, Rational, VideoTrack, Warning, is_short};
 use crate::source::Source;
 use crate::step::StepContext;
 use scan::{Scan, Scanned};
@@ -26,16 +29,35 @@ pub struct InspectRequest {
 /// Longest last frame where its packet does not say how long it lasts, in ns.
 pub(crate) const LONGEST_UNKNOWN_NS: i64 = 200_000_000;
 
+/// After this, no more time is given to tracks that do not decode: a refusal comes within ten seconds.
+const LONGEST_LOOK: Duration = Duration::from_millis(6500);
+
 /// Runs the step.
 pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Result<MediaInfo> {
+    let until = Instant::now() + LONGEST_LOOK;
     let container = sniff::sniff(source.as_ref())?;
     let mut movie = gst_boxes::Movie::default();
+    let mut warnings = Vec::new();
+    let mut readable = source.clone();
     if container == "mp4" {
         let index = gst_boxes::read_index(source.as_ref())?;
         boxes::check(&index, &request.limits)?;
         movie = gst_boxes::movie(&index);
+        let (repaired, differs) = movie.readable(source.clone());
+        readable = repaired;
+        if index.is_cut() {
+            warnings.push(Warning::new(
+                "cut_off",
+                "The file is cut off inside its index; the tracks that are whole are used.",
+            ));
+        } else if differs {
+            warnings.push(Warning::new(
+                "odd_length",
+                "The file says it is far longer than it is; its tracks were believed.",
+            ));
+        }
     }
-    let scanned = scan::scan(source.clone(), container, ctx)?;
+    let scanned = scan::scan(readable, container, ctx)?;
     let mut tracks = scanned.numbered();
     for track in &mut tracks {
         by_the_index(track, &movie, &source, ctx)?;
@@ -47,9 +69,8 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
             "The file has more tracks than a recording can have.",
         ));
     }
-    let picture = choose_picture(&tracks);
-    let sound = tracks.iter().find(|t| !t.picture && t.start_ns.is_some());
-    if picture.is_none() && sound.is_none() {
+    let (pictures, sounds) = (choose::pictures(&tracks), choose::sounds(&tracks));
+    if pictures.is_empty() && sounds.is_empty() {
         return Err(nothing_playable(scanned.error));
     }
     let mut info = MediaInfo {
@@ -59,34 +80,40 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
         origin_ns: 0,
         video: None,
         audio: None,
-        warnings: Vec::new(),
+        warnings,
     };
     let mut failure = None;
     let (mut video, mut audio) = (None, None);
-    if let Some(track) = picture {
-        match probe::picture(&source, &info, track, &request.limits, ctx) {
-            Ok(probed) => video = Some((track, probed)),
-            Err(error) => {
-                keep(error, &mut failure, &mut info, "The picture can't be read; only the sound is used.")?
+    for &track in &pictures {
+        match probe::picture(&source, &info, track, &request.limits, until, ctx) {
+            Ok(probed) => {
+                video = Some((track, probed));
+                break;
             }
+            Err(error) => keep(error, &mut failure)?,
         }
     }
-    if let Some(track) = sound {
-        match probe::sound(&source, &info, track, &request.limits, ctx) {
-            Ok(probed) => audio = Some((track, probed)),
-            Err(error) => {
-                keep(error, &mut failure, &mut info, "The sound can't be read; only the picture is used.")?
+    for &track in &sounds {
+        match probe::sound(&source, &info, track, &request.limits, until, ctx) {
+            Ok(probed) => {
+                audio = Some((track, probed));
+                break;
             }
+            Err(error) => keep(error, &mut failure)?,
         }
     }
-    if video.is_none() && audio.is_none() {
-        return Err(failure.unwrap_or_else(|| nothing_playable(None)));
+    let unread = |kind: &str, other: &str, error: &Option<Error>| {
+        let code = error.as_ref().map_or("decode_failed", |e| e.code);
+        Warning::new(code, format!("The {kind} can't be read; only the {other} is used."))
+    };
+    match (video.is_some(), audio.is_some()) {
+        (false, false) => return Err(failure.unwrap_or_else(|| nothing_playable(None))),
+        (false, true) if !pictures.is_empty() => info.warnings.push(unread("picture", "sound", &failure)),
+        (true, false) if !sounds.is_empty() => info.warnings.push(unread("sound", "picture", &failure)),
+        _ => {}
     }
     if scanned.error.is_some() {
-        info.warnings.push(Warning {
-            code: "damaged".into(),
-            message: "The file is damaged; what can be read of it is used.".into(),
-        });
+        info.warnings.push(Warning::new("damaged", "The file is damaged; what can be read of it is used."));
     }
     let chosen = [video.as_ref().map(|v| v.0), audio.as_ref().map(|a| a.0)];
     let origin_ns = chosen.iter().flatten().filter_map(|t| t.start_ns).min().unwrap_or(0);
@@ -106,6 +133,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
             mirrored: probed.mirrored,
             interlaced: probed.interlaced,
             hdr: probed.hdr,
+            chosen: choose::why_picture(track, &tracks, pictures.first().copied()),
             start_ms,
             end_ms,
         }
@@ -119,6 +147,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
             channels: probed.channels,
             sample_rate_hz: probed.sample_rate_hz,
             language: track.language.clone(),
+            chosen: choose::why_sound(track, &tracks, sounds.first().copied()),
             start_ms,
             end_ms,
         }
@@ -131,6 +160,11 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
             "too_long",
             "The recording is longer than is allowed.",
         ));
+    }
+    if let Some(expected_ms) = expected_ms(&movie, &scanned, &info)
+        && is_short(info.duration_ms, expected_ms)
+    {
+        info.warnings.push(Warning::cut_short("recording", info.duration_ms, expected_ms));
     }
     Ok(info)
 }
@@ -154,14 +188,40 @@ fn by_the_index(
     Ok(())
 }
 
+/// How long the recording should be by what the file says of itself, in ms. Only a file that was read whole is held
+/// to it, and only to what a recording can be: of others the steps that decode it say where it ends.
+fn expected_ms(movie: &gst_boxes::Movie, scanned: &Scan, info: &MediaInfo) -> Option<u64> {
+    if !scanned.whole && scanned.error.is_none() {
+        return None;
+    }
+    let told_ns = |handler: &[u8; 4], index: Option<u32>| {
+        let track = gst_boxes::nth(&movie.tracks, handler, index?)?;
+        let edited = track.edit.and_then(|edit| Some(edit.length_ns? + edit.delay_ns));
+        edited.and_then(|ns| u64::try_from(ns).ok()).or(track.told_ns())
+    };
+    let tracks = [
+        told_ns(b"vide", info.video.as_ref().map(|v| v.stream_index)),
+        told_ns(b"soun", info.audio.as_ref().map(|a| a.stream_index)),
+    ];
+    // The tracks of an MP4 say it themselves; elsewhere it is what the demuxer reads or works out.
+    let told = match info.container.as_str() {
+        "mp4" => tracks.into_iter().flatten().max(),
+        "matroska" | "avi" | "flv" | "asf" | "wav" => scanned.claimed_ns,
+        _ => None,
+    };
+    told.map(|ns| ns / 1_000_000).filter(|&ms| ms < A_WEEK_MS)
+}
+
+/// Lengths above this are not lengths of recordings.
+const A_WEEK_MS: u64 = 7 * 86_400_000;
+
 /// A track that cannot be read costs the file only where there is no other, or a limit is broken.
-fn keep(error: Error, failure: &mut Option<Error>, info: &mut MediaInfo, message: &str) -> Result<()> {
+fn keep(error: Error, failure: &mut Option<Error>) -> Result<()> {
     let hard = matches!(error.kind, ErrorKind::LimitExceeded | ErrorKind::Cancelled | ErrorKind::Dependency)
         || error.kind == ErrorKind::Internal;
     if hard {
         return Err(error);
     }
-    info.warnings.push(Warning { code: error.code.into(), message: message.into() });
     failure.get_or_insert(error);
     Ok(())
 }
@@ -173,27 +233,6 @@ fn nothing_playable(error: Option<Error>) -> Error {
             .because(error.to_string()),
         None => Error::input("no_playable_track", "There is nothing in the file that can be played."),
     }
-}
-
-/// The largest moving picture; a cover or thumbnail only where there is nothing else and it moves.
-fn choose_picture(tracks: &[Scanned]) -> Option<&Scanned> {
-    let area = |track: &Scanned| {
-        let size = track.caps.as_ref().and_then(|caps| {
-            let s = caps.structure(0)?;
-            Some(i64::from(s.get::<i32>("width").ok()?) * i64::from(s.get::<i32>("height").ok()?))
-        });
-        size.unwrap_or(0)
-    };
-    let still = |track: &Scanned| {
-        let jpeg = track.caps.as_ref().and_then(|c| c.structure(0)).is_some_and(|s| s.name() == "image/jpeg");
-        jpeg && track.packets < 3
-    };
-    tracks
-        .iter()
-        .filter(|t| t.picture && t.start_ns.is_some() && !still(t))
-        // The first of the largest.
-        .rev()
-        .max_by_key(|t| area(t))
 }
 
 /// The rate a track's caps declare.

@@ -12,8 +12,16 @@ use crate::media::{AudioTrack, Hdr, Limits, MediaInfo, Rational, VideoTrack};
 use crate::source::Source;
 use crate::step::StepContext;
 
-/// Longest wait for a first decoded buffer.
+/// Longest work for the first decoded buffers. It counts once the decoder has had some of the processor: on a machine
+/// that is busy with others, a healthy decoder may be as slow as a frozen one.
 const LONGEST: Duration = Duration::from_millis(2500);
+const LEAST_CPU: Duration = Duration::from_millis(1000);
+/// Longest wait for them whatever the processor does.
+const LONGEST_WAIT: Duration = Duration::from_millis(5000);
+/// What each track is waited for, however late it is.
+const LEAST_WAIT: Duration = Duration::from_millis(1000);
+/// How often the processor's time is looked at.
+const LOOK: Duration = Duration::from_millis(250);
 /// Pictures looked at: interlacing shows in the first few.
 const PICTURES: usize = 5;
 
@@ -54,16 +62,29 @@ fn first(
     kind: Kind,
     limits: &Limits,
     ctx: &StepContext,
-    most: usize,
+    (most, until): (usize, Instant),
 ) -> Result<(gst::Caps, bool)> {
     let mut decoding = Decoding::open(source.clone(), info, kind, limits, Vec::new())?;
     decoding.start()?;
-    let begun = Instant::now();
+    let (begun, cpu_before) = (Instant::now(), cpu());
+    let over = || {
+        let worked = cpu().saturating_sub(cpu_before);
+        let waited =
+            begun.elapsed() > LONGEST_WAIT || (Instant::now() > until && begun.elapsed() > LEAST_WAIT);
+        waited || (begun.elapsed() > LONGEST && worked > LEAST_CPU)
+    };
     let mut found: Option<gst::Caps> = None;
     let mut fields = false;
     for _ in 0..most {
-        let left = LONGEST.saturating_sub(begun.elapsed());
-        let Some(decoded) = decoding.next_within(ctx, left)? else { break };
+        let decoded = loop {
+            let decoded = decoding.next_within(ctx, LOOK)?;
+            // Of several pictures the first will do when the rest is late.
+            let enough = found.is_some() && begun.elapsed() > LONGEST;
+            if decoded.is_some() || decoding.is_over() || over() || enough {
+                break decoded;
+            }
+        };
+        let Some(decoded) = decoded else { break };
         fields |= decoded.buffer.flags().bits() & gst_video::VideoBufferFlags::INTERLACED.bits() != 0;
         found = Some(decoded.caps);
     }
@@ -73,12 +94,21 @@ fn first(
     }
 }
 
-/// Decodes the first pictures of a track.
+/// Processor time this process has used: fields 14 and 15 of its `stat`, in hundredths of a second.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    let ticks: u64 = after_name.split(' ').skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// Decodes the first pictures of a track; hopeless ones are given up soon after `until`.
 pub fn picture(
     source: &Source,
     info: &MediaInfo,
     track: &Scanned,
     limits: &Limits,
+    until: Instant,
     ctx: &StepContext,
 ) -> Result<Pictures> {
     let mut info = info.clone();
@@ -93,10 +123,11 @@ pub fn picture(
         mirrored: false,
         interlaced: false,
         hdr: Hdr::None,
+        chosen: None,
         start_ms: 0,
         end_ms: 0,
     });
-    let (caps, fields) = first(source, &info, Kind::Video, limits, ctx, PICTURES)?;
+    let (caps, fields) = first(source, &info, Kind::Video, limits, ctx, (PICTURES, until))?;
     let raw = gst_video::VideoInfo::from_caps(&caps)
         .map_err(|e| Error::internal("the decoder gave something odd").because(e))?;
     if u64::from(raw.width()) * u64::from(raw.height()) > limits.max_pixels {
@@ -127,12 +158,13 @@ pub fn picture(
     })
 }
 
-/// Decodes the first sound of a track.
+/// Decodes the first sound of a track; a hopeless one is given up soon after `until`.
 pub fn sound(
     source: &Source,
     info: &MediaInfo,
     track: &Scanned,
     limits: &Limits,
+    until: Instant,
     ctx: &StepContext,
 ) -> Result<Sounds> {
     let mut info = info.clone();
@@ -142,10 +174,11 @@ pub fn sound(
         channels: 0,
         sample_rate_hz: 0,
         language: None,
+        chosen: None,
         start_ms: 0,
         end_ms: 0,
     });
-    let (caps, _) = first(source, &info, Kind::Audio, limits, ctx, 1)?;
+    let (caps, _) = first(source, &info, Kind::Audio, limits, ctx, (1, until))?;
     let number = |field: &str| {
         caps.structure(0)
             .and_then(|s| s.get::<i32>(field).ok())

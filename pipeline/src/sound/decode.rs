@@ -9,7 +9,7 @@ use super::pcm::PcmWriter;
 use super::timeline::{Placer, RATE_HZ, ms_of_frames};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gst::{Decoding, Kind, capsfilter, element, element_with};
-use crate::media::{Limits, MediaInfo};
+use crate::media::{self, Limits, MediaInfo, Warning};
 use crate::source::Source;
 use crate::step::StepContext;
 
@@ -19,6 +19,8 @@ pub struct Pass {
     pub frames: u64,
     /// Loudness of the whole.
     pub loudness: Loudness,
+    /// What was odd.
+    pub warnings: Vec<Warning>,
 }
 
 /// Decodes the recording's sound into the file `pcm`. `progress` is told the frames done.
@@ -67,12 +69,21 @@ pub fn decode(
         progress(placer.frames());
     }
     writer.silence(placer.finish())?;
+    let (end_ms, mut warnings) = (ms_of_frames(placer.frames()), Vec::new());
+    let expected_ms = media.audio.as_ref().map_or(0, |track| track.end_ms);
+    if media::is_short(end_ms, expected_ms) {
+        warnings.push(Warning::cut_short("sound", end_ms, expected_ms));
+    } else if let Some((lost, packets)) = decoding.lost() {
+        warnings.push(Warning::damaged("sound", lost, packets));
+    } else if decoding.broken().is_some() {
+        warnings.push(Warning::new("damaged", "The sound is damaged near its end."));
+    }
     if let Some(error) = decoding.broken() {
-        tracing::warn!(after_ms = ms_of_frames(placer.frames()), error = %error, "the sound ends early");
+        tracing::warn!(after_ms = end_ms, error = %error, "the sound ends early");
     }
     match writer.finish()? {
         0 => Err(Error::input("decode_failed", "The sound of this recording can't be played.")),
-        frames => Ok(Pass { frames, loudness: meter.loudness() }),
+        frames => Ok(Pass { frames, loudness: meter.loudness(), warnings }),
     }
 }
 

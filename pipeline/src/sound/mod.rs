@@ -55,6 +55,7 @@ pub fn run(request: &SoundRequest, source: Source, ctx: &StepContext) -> Result<
         language: track.language.clone(),
         speech: shape::SPEECH_PATH.to_owned(),
         duration_ms: timeline::ms_of_frames(pass.frames),
+        warnings: pass.warnings,
     })
 }
 
@@ -113,4 +114,7 @@ pub struct SoundReport {
     pub speech: String,
     /// Length of the sound, in ms.
     pub duration_ms: u64,
+    /// What was odd.
+    #[serde(default)]
+    pub warnings: Vec<crate::media::Warning>,
 }

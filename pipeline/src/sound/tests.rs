@@ -36,6 +36,7 @@ fn made(rate_hz: u32, channels: u16, samples: &[i16], origin_ns: i64, cancelled:
             channels: channels.into(),
             sample_rate_hz: rate_hz,
             language: Some("deu".to_owned()),
+            chosen: None,
             start_ms: 0,
             end_ms,
         }),

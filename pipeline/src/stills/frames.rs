@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use gstreamer_video as gst_video;
 use image::RgbImage;
 use image::imageops::{flip_horizontal, rotate90, rotate180, rotate270};
 
 use super::StillsRequest;
 use super::encode::fit;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::gst::{Decoding, Kind, capsfilter, element, element_with};
-use crate::media::VideoTrack;
+use crate::media::{Hdr, VideoTrack};
 use crate::source::Source;
 use crate::step::StepContext;
+use crate::transcode::tone::{self, Toned};
 
 /// Longest side of a frame, in pixels.
 const LONGEST_SIDE: u32 = 1280;
@@ -28,9 +30,11 @@ pub fn keyframes(
     ctx: &StepContext,
     mut take: impl FnMut(u64, RgbImage) -> Result<()>,
 ) -> Result<()> {
-    match pass(source.clone(), request, interval_ms, true, ctx, &mut take)? {
-        0 => pass(source, request, interval_ms, false, ctx, &mut take).map(|_| ()),
-        _ => Ok(()),
+    // The first half alone of a keyframe made of two fields is no picture to the decoder.
+    match pass(source.clone(), request, interval_ms, true, ctx, &mut take) {
+        Ok(handed) if handed > 0 => Ok(()),
+        Err(error) if error.fault() != Fault::Input => Err(error),
+        _ => pass(source, request, interval_ms, false, ctx, &mut take).map(|_| ()),
     }
 }
 
@@ -49,8 +53,11 @@ fn pass(
     let (width, height) = fit(video.width, video.height, LONGEST_SIDE);
     // The pipeline sees the picture as it was stored, before it is turned upright.
     let (width, height) = if video.rotation_degrees % 180 == 90 { (height, width) } else { (width, height) };
+    // What is tone-mapped is so by planes, each half as wide for chroma.
+    let even = |length: u32| if video.hdr == Hdr::None { length } else { (length & !1).max(2) };
+    let (width, height) = (even(width), even(height));
     let caps = gst::Caps::builder("video/x-raw")
-        .field("format", "RGB")
+        .field("format", if video.hdr == Hdr::None { "RGB" } else { "I420_10LE" })
         .field("width", width as i32)
         .field("height", height as i32)
         .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
@@ -80,12 +87,21 @@ fn pass(
     }
     decoding.start()?;
     let (most_ms, mut handed) = (request.limits.max_duration_ms, 0);
+    let mut toned = Toned::default();
     while let Some(decoded) = decoding.next(ctx)? {
         let time_ms = u64::try_from(decoded.time_ns / 1_000_000).unwrap_or(0);
         if time_ms > most_ms {
             break;
         }
-        take(time_ms, upright(rgb(&decoded.buffer, width, height)?, video))?;
+        let frame = match video.hdr {
+            Hdr::None => rgb(&decoded.buffer, width, height)?,
+            _ => {
+                let info = gst_video::VideoInfo::from_caps(&decoded.caps)
+                    .map_err(|e| Error::internal("the decoder gave something odd").because(e))?;
+                tone::rgb(&toned.picture(&decoded.buffer, &info, None)?)
+            }
+        };
+        take(time_ms, upright(frame, video))?;
         handed += 1;
     }
     Ok(handed)

@@ -50,6 +50,7 @@ fn made(arguments: &str, container: &str, duration_ms: u64, picture: Option<(u32
         mirrored: false,
         interlaced: false,
         hdr: Hdr::None,
+        chosen: None,
         start_ms: 0,
         end_ms: duration_ms,
     });
@@ -59,6 +60,7 @@ fn made(arguments: &str, container: &str, duration_ms: u64, picture: Option<(u32
         channels: 1,
         sample_rate_hz: 16_000,
         language: None,
+        chosen: None,
         start_ms: 0,
         end_ms: duration_ms,
     });

@@ -15,6 +15,7 @@ use super::writer::{Output, Writer};
 use crate::error::{Error, Result};
 use crate::gst::{STALL_DEADLINE, Stage, capsfilter, element, element_with};
 use crate::ladder::RenditionPlan;
+use crate::media::Hdr;
 use crate::step::StepContext;
 
 /// Most pictures waiting for an encoder.
@@ -322,16 +323,20 @@ fn threads(plan: &RenditionPlan) -> usize {
     if plan.width * plan.height > 900 * 500 { (cores / 2).clamp(1, 6) } else { 1 }
 }
 
-/// The elements between the decoder and us: progressive I420 in BT.709.
-pub fn picture_tail(interlaced: bool) -> Result<Vec<gst::Element>> {
-    let caps =
-        gst::Caps::builder("video/x-raw").field("format", "I420").field("colorimetry", "bt709").build();
+/// The elements between the decoder and us: progressive I420 in BT.709. High dynamic range stays as it is, in 10 bits,
+/// for [`super::tone`].
+pub fn picture_tail(interlaced: bool, hdr: Hdr) -> Result<Vec<gst::Element>> {
+    let caps = gst::Caps::builder("video/x-raw");
+    let caps = match hdr {
+        Hdr::None => caps.field("format", "I420").field("colorimetry", "bt709"),
+        _ => caps.field("format", "I420_10LE"),
+    };
     let mut tail = Vec::new();
     if interlaced {
         tail.push(element("videoconvert")?);
         tail.push(element_with("deinterlace", &[("mode", "auto"), ("fields", "top")])?);
     }
     tail.push(element("videoconvert")?);
-    tail.push(capsfilter(&caps)?);
+    tail.push(capsfilter(&caps.build())?);
     Ok(tail)
 }

@@ -11,6 +11,7 @@ use super::RenditionReport;
 use super::encoder::Encoder;
 use super::grid::Grid;
 use super::picture::{Picture, Plane, Scaler, Turn, Turner};
+use super::tone::Toned;
 use super::trickplay::Trickplay;
 use super::writer::Output;
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ pub struct Encoding {
     turn: Turn,
     turner: Turner,
     caps: Option<(gst::Caps, gst_video::VideoInfo)>,
+    toned: Toned,
     held: Option<gst::Buffer>,
     next: u64,
 }
@@ -79,8 +81,8 @@ impl Encoding {
                 scaled: None,
             });
         }
-        let turner = Turner::default();
-        Ok(Self { grid, rungs, trickplay, turn, turner, caps: None, held: None, next: 0 })
+        let (turner, toned) = (Turner::default(), Toned::default());
+        Ok(Self { grid, rungs, trickplay, turn, turner, caps: None, toned, held: None, next: 0 })
     }
 
     /// The next source picture. The one held until now is shown up to the new one's first frame.
@@ -164,6 +166,9 @@ impl Encoding {
     fn first(&mut self) -> Result<Picture> {
         let odd = || Error::internal("a decoded picture could not be read");
         let (Some(buffer), Some((_, info))) = (&self.held, &self.caps) else { return Err(odd()) };
+        if Toned::wants(info) {
+            return self.toned.picture(buffer, info, Some(self.rungs[0].scaler.size()));
+        }
         let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|_| odd())?;
         let plane = |index: u32| -> Result<Plane<'_>> {
             let component = info.format_info();

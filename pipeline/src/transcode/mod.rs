@@ -3,7 +3,8 @@
 mod encoder;
 mod grid;
 mod ladder;
-mod picture;
+pub(crate) mod picture;
+pub(crate) mod tone;
 mod trickplay;
 mod writer;
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::gst::{Decoding, Kind};
-use crate::media::Warning;
+use crate::media::{Warning, is_short};
 use crate::source::Source;
 use crate::step::StepContext;
 use picture::Turn;
@@ -37,7 +38,7 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
         Error::input("no_playable_track", "There is no picture in the file that can be played.")
     })?;
     let turn = Turn { degrees: video.rotation_degrees, mirrored: video.mirrored };
-    let tail = encoder::picture_tail(video.interlaced)?;
+    let tail = encoder::picture_tail(video.interlaced, video.hdr)?;
     let mut decoding = Decoding::open(source, &request.media, Kind::Video, &request.limits, tail)?;
     let plan = held_back(&request.ladder, video.end_ms);
     let mut ladder = ladder::Encoding::start(&plan, request.iframes, request.trickplay, turn, ctx)?;
@@ -77,12 +78,12 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     }
     let mut warnings = Vec::new();
     let end_ms = (end_ns / 1_000_000).max(0) as u64;
-    if decoding.broken().is_some() || end_ms + 1000 < video.end_ms {
-        warnings.push(Warning {
-            code: "picture_cut_short".into(),
-            message: "The picture ends earlier than the file says: a part of it is missing or damaged."
-                .into(),
-        });
+    if is_short(end_ms, video.end_ms) {
+        warnings.push(Warning::cut_short("picture", end_ms, video.end_ms));
+    } else if let Some((lost, packets)) = decoding.lost() {
+        warnings.push(Warning::damaged("picture", lost, packets));
+    } else if decoding.broken().is_some() {
+        warnings.push(Warning::new("damaged", "The picture is damaged near its end."));
     }
     drop(decoding);
     let ladder::Made { renditions, iframes, trickplay } = ladder.finish(end_ns, ctx)?;

@@ -31,7 +31,8 @@ pub struct Pool {
 const POOLED: usize = 12;
 
 impl Pool {
-    fn get(self: &Arc<Self>, width: usize, height: usize) -> Picture {
+    /// A picture to fill, of even size.
+    pub fn get(self: &Arc<Self>, width: usize, height: usize) -> Picture {
         let size = width * height + 2 * (width / 2) * (height / 2);
         let mut data = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         data.resize(size, 0);
@@ -82,7 +83,8 @@ impl Picture {
         [plane(0, self.width, self.height), plane(luma, width, height), plane(luma + chroma, width, height)]
     }
 
-    fn planes_mut(&mut self) -> [(&mut [u8], usize, usize); 3] {
+    /// Its planes with their widths and heights, to be written.
+    pub fn planes_mut(&mut self) -> [(&mut [u8], usize, usize); 3] {
         let (width, height) = (self.width, self.height);
         let (luma, chroma) = self.data.split_at_mut(width * height);
         let (u, v) = chroma.split_at_mut((width / 2) * (height / 2));
@@ -102,6 +104,11 @@ impl Scaler {
     /// To `width` × `height`, both even.
     pub fn new(width: u32, height: u32) -> Self {
         Self { width: width as usize, height: height as usize, resizer: Resizer::new(), pool: Arc::default() }
+    }
+
+    /// Width and height it scales to.
+    pub fn size(&self) -> (usize, usize) {
+        (self.width, self.height)
     }
 
     /// A scaled copy. Catmull-Rom over the whole footprint: sharp, and without aliasing on the way down.

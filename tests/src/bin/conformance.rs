@@ -1,63 +1,155 @@
-//! `conformance DIR…`: every recording below the folders through `chalkstream process`, refereed; a table and an
-//! exit code of 1 where something is wrong.
+//! `conformance [--hostile] [--fresh] DIR|FILE…`: every recording through `chalkstream process`, refereed; a table, a
+//! line a file, and an exit code of 1 where something is wrong.
+//!
+//! What is done is kept in a log beside this binary and not done again until `chalkstream` is another one.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
+use chalkstream_tests::judge::{Row, judge};
 use chalkstream_tests::process::chalkstream;
-use chalkstream_tests::stack::models;
-use chalkstream_tests::stream;
+use chalkstream_tests::{hostile, stream};
+use serde_json::{Value, json};
 
 /// Beside the recordings lie texts and truths, which are not for us.
 const NOT_MEDIA: [&str; 6] = ["json", "txt", "md", "vtt", "srt", "tsv"];
 
 fn main() -> ExitCode {
+    let (options, paths): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
+    let has = |name: &str| options.iter().any(|option| option == name);
+    if paths.is_empty() || options.iter().any(|o| o != "--hostile" && o != "--fresh") {
+        println!("usage: conformance [--hostile] [--fresh] DIR|FILE…");
+        return ExitCode::from(2);
+    }
+    let scratch = tempfile::TempDir::new().unwrap();
     let mut files: Vec<PathBuf> = Vec::new();
-    for argument in std::env::args().skip(1) {
-        let path = PathBuf::from(argument);
-        if path.is_dir() {
-            files.extend(std::fs::read_dir(path).unwrap().flatten().map(|entry| entry.path()));
-        } else {
-            files.push(path);
-        }
+    for path in paths.iter().map(PathBuf::from) {
+        if path.is_dir() { files.extend(below(&path)) } else { files.push(path) }
     }
-    files.retain(|path| {
-        path.is_file() && !NOT_MEDIA.iter().any(|e| path.extension().is_some_and(|x| x == *e))
-    });
     files.sort();
-    let (mut passed, mut failed) = (0, 0);
+    let ears = if has("--hostile") { hostile::listeners() } else { Vec::new() };
+    if let Some(ear) = ears.first() {
+        files.extend(hostile::scripts(scratch.path(), ear.local_addr().unwrap().port()));
+    }
+    let mut log = Log::open(has("--fresh"));
+    println!(
+        "{}",
+        if has("--hostile") { "file                             time   memory  end" } else { HEAD }
+    );
+    let (mut right, mut refused, mut wrong) = (0, 0, 0);
     for file in &files {
-        let wrong = check(file);
-        let name = file.file_name().unwrap().to_string_lossy();
-        if wrong.is_empty() {
-            passed += 1;
-            println!("ok    {name}");
-        } else {
-            failed += 1;
-            println!("WRONG {name}");
-            for line in wrong {
-                println!("      {line}");
+        let (line, problems, was_refused) = log.of(file, has("--hostile"), || {
+            let folder = tempfile::TempDir::new_in(scratch.path()).unwrap();
+            if has("--hostile") {
+                let name = file.file_name().unwrap().to_string_lossy().into_owned();
+                let (line, problems) = hostile::judge(file, folder.path(), &ears);
+                (format!("{} {line}", fitted(&name, 32)), problems, false)
+            } else {
+                let row = judge(file, folder.path());
+                (shown(&row), row.wrong.clone(), row.refused.is_some())
             }
+        });
+        println!("{line}");
+        for problem in &problems {
+            println!("      {problem}");
+        }
+        let _ = std::io::stdout().flush();
+        match (problems.is_empty(), was_refused) {
+            (false, _) => wrong += 1,
+            (true, true) => refused += 1,
+            (true, false) => right += 1,
         }
     }
-    println!("{passed} passed, {failed} failed");
-    if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!("{} files: {right} right, {refused} refused as they should be, {wrong} wrong", files.len());
+    if wrong == 0 && right + refused > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn check(file: &Path) -> Vec<String> {
-    let folder = tempfile::TempDir::new().unwrap();
-    let out = folder.path().join("out");
-    let output = Command::new(chalkstream())
-        .env("CHALKSTREAM__SPEECH__MODEL_PATH", models())
-        .args(["process", "--json", "--out"])
-        .arg(&out)
-        .arg(file)
-        .output()
-        .unwrap();
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stdout).replace('\n', " ");
-        return vec![format!("{}: {text}", output.status)];
+/// Every recording below a folder.
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = stream::all_files(folder);
+    found.retain(|path| !NOT_MEDIA.iter().any(|e| path.extension().is_some_and(|x| x == *e)));
+    found
+}
+
+const HEAD: &str = "file                             size            PSNR  SSIM   length/said s      A/V ms     colour Y U V    verdict";
+
+fn fitted(text: &str, width: usize) -> String {
+    let mut text: String = text.chars().take(width).collect();
+    while text.chars().count() < width {
+        text.push(' ');
     }
-    stream::problems(file, &out)
+    text
+}
+
+/// One line of the table.
+fn shown(row: &Row) -> String {
+    let or = |value: Option<String>| value.unwrap_or_else(|| "—".into());
+    let hdr = if row.hdr == "pq" || row.hdr == "hlg" { format!(" {}", row.hdr) } else { String::new() };
+    let apart = |place: usize| or(row.apart_ms[place].map(|ms| format!("{ms:.0}")));
+    let verdict = match (&row.refused, row.wrong.is_empty()) {
+        (Some(code), _) => format!("refused: {code}"),
+        (None, true) if row.warnings.is_empty() => "ok".into(),
+        (None, true) => format!("ok, warned: {}", row.warnings.join(" ")),
+        (None, false) => "WRONG".into(),
+    };
+    format!(
+        "{} {} {} {} {}  {} {}",
+        fitted(&row.name, 32),
+        fitted(&format!("{}{hdr}", row.size), 15),
+        fitted(&or(row.likeness.map(|(psnr, ssim)| format!("{psnr:4.1}  {ssim:.3}"))), 12),
+        fitted(&or(row.lengths_s.map(|(made, said)| format!("{made:.3}/{said:.3}"))), 17),
+        fitted(&format!("{}..{}", apart(0), apart(1)), 10),
+        fitted(&or(row.colour.map(|[y, u, v]| format!("{y:+.1} {u:+.1} {v:+.1}"))), 16),
+        verdict
+    )
+}
+
+/// What was judged before, with the same binary: each file once.
+struct Log {
+    path: PathBuf,
+    done: BTreeMap<String, Value>,
+    binary: String,
+}
+
+impl Log {
+    fn open(fresh: bool) -> Self {
+        let path = std::env::current_exe().unwrap().with_file_name("conformance.log");
+        let text = if fresh { String::new() } else { std::fs::read_to_string(&path).unwrap_or_default() };
+        let done = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter_map(|entry| Some((entry["key"].as_str()?.to_owned(), entry)))
+            .collect();
+        if fresh {
+            let _ = std::fs::remove_file(&path);
+        }
+        let changed = |path: &Path| format!("{:?}", std::fs::metadata(path).unwrap().modified().unwrap());
+        let own = std::env::current_exe().unwrap();
+        Self { path, done, binary: format!("{} {}", changed(&chalkstream()), changed(&own)) }
+    }
+
+    /// The line, the problems and whether it was refused: from the log, or judged now. Only what is right is kept.
+    fn of(
+        &mut self,
+        file: &Path,
+        hostile: bool,
+        judge: impl FnOnce() -> (String, Vec<String>, bool),
+    ) -> (String, Vec<String>, bool) {
+        let key = format!("{hostile} {} {}", file.display(), self.binary);
+        if let Some(entry) = self.done.get(&key) {
+            let line = entry["line"].as_str().unwrap_or_default().to_owned();
+            return (line, Vec::new(), entry["refused"] == true);
+        }
+        let (line, problems, refused) = judge();
+        if problems.is_empty() {
+            let entry = json!({ "key": key, "line": line, "refused": refused });
+            let mut log = std::fs::File::options().create(true).append(true).open(&self.path).unwrap();
+            writeln!(log, "{entry}").unwrap();
+        }
+        (line, problems, refused)
+    }
 }

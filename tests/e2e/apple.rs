@@ -106,9 +106,11 @@ fn each_rule_is_found_where_it_alone_is_broken() {
             p.media.get_mut("v240.m3u8").unwrap().facts[1].keyframe = false;
         }),
         ("7.7", "a segment above the target duration", |p| {
+            text(p, "v240.m3u8", "#EXTINF:3.200000,\n0", "#EXTINF:1.800000,\n0");
             text(p, "v240.m3u8", "#EXTINF:3.200000,\n1", "#EXTINF:4.600000,\n1");
-            p.media.get_mut("v240.m3u8").unwrap().facts[1] =
-                Fact { size_bytes: 55_000, duration_s: 4.6, samples: 69, keyframe: true };
+            let facts = &mut p.media.get_mut("v240.m3u8").unwrap().facts;
+            facts[0] = Fact { size_bytes: 24_750, duration_s: 1.8, samples: 27, keyframe: true };
+            facts[1] = Fact { size_bytes: 63_250, duration_s: 4.6, samples: 69, keyframe: true };
         }),
         ("8.1", "a length that the samples do not have", |p| {
             p.media.get_mut("v240.m3u8").unwrap().facts[2].duration_s = 1.4;

@@ -91,6 +91,12 @@ impl Rules<'_> {
         self.named("EXT-X-STREAM-INF").into_iter().filter(is).collect()
     }
 
+    /// Whether a media playlist lists keyframes alone: it says so, or the multivariant playlist does.
+    fn is_for_skimming(&self, uri: &str, media: &Media) -> bool {
+        let named = |line: &Line| line.name == "EXT-X-I-FRAME-STREAM-INF" && line.uri() == uri;
+        is_iframes(&media.text) || self.all.iter().any(named)
+    }
+
     fn multivariant(&mut self) {
         let variants = self.named("EXT-X-STREAM-INF");
         if variants.is_empty() {
@@ -159,6 +165,10 @@ impl Rules<'_> {
         if uri == variant.uri() { None } else { self.presentation.media.get(uri) }
     }
 
+    fn has_group(&self, group: &str) -> bool {
+        self.all.iter().any(|line| line.name == "EXT-X-MEDIA" && line.get("GROUP-ID") == Some(group))
+    }
+
     /// 1.26, 1.27 and 9.21: what is said is what is measured, and one variant fits the weakest line.
     fn bitrates(&mut self) {
         let mut weakest = f64::MAX;
@@ -166,6 +176,10 @@ impl Rules<'_> {
         for variant in self.named("EXT-X-STREAM-INF") {
             let Some(media) = self.presentation.media.get(&variant.uri()) else { continue };
             let (mut peak, mut mean) = rates(media);
+            // Without its sound there is nothing to compare; 8.9 says so.
+            if variant.get("AUDIO").is_some_and(|group| !self.has_group(group)) {
+                continue;
+            }
             if let Some(sound) = self.sound(&variant) {
                 let (sound_peak, sound_mean) = rates(sound);
                 (peak, mean) = (peak + sound_peak, mean + sound_mean);
@@ -193,7 +207,7 @@ impl Rules<'_> {
         let mut targets: BTreeMap<u64, String> = BTreeMap::new();
         let mut longest = 0.0_f64;
         for (uri, media) in &self.presentation.media {
-            if is_iframes(&media.text) {
+            if self.is_for_skimming(uri, media) {
                 continue;
             }
             if let Some(target) = number(&media.text, "EXT-X-TARGETDURATION") {
@@ -274,7 +288,7 @@ impl Rules<'_> {
             self.say("7.4", format!("{uri}: segment {} does not start with a keyframe", place + 1));
         }
         // An I-frame playlist's entries last until the next one: their samples say nothing of it.
-        if is_iframes(&media.text) {
+        if self.is_for_skimming(uri, media) {
             return;
         }
         let real: f64 = media.facts.iter().map(|fact| fact.duration_s).sum();

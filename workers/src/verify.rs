@@ -289,14 +289,19 @@ mod tests {
         open.playlists.insert("source/video/index.m3u8".into(), PLAYLIST.replace("#EXT-X-ENDLIST\n", ""));
         assert!(verify(planner::PACKAGE_SOURCE, &report(2), &open, None).is_err());
         made.outputs.remove("index/video");
-        assert!(verify(planner::PACKAGE_SOURCE, &report(2), &made, None).unwrap_err().contains("index/video"));
+        assert!(
+            verify(planner::PACKAGE_SOURCE, &report(2), &made, None).unwrap_err().contains("index/video")
+        );
 
         let declined = json!({
             "video": null, "audio": null, "duration_ms": 0,
             "declined": { "code": "turned", "message": "The picture is stored turned." }
         });
         verify(planner::PACKAGE_SOURCE, &declined, &Taken::default(), None).unwrap();
-        assert!(verify(planner::PACKAGE_SOURCE, &declined, &made, None).is_err(), "declined, and something made");
+        assert!(
+            verify(planner::PACKAGE_SOURCE, &declined, &made, None).is_err(),
+            "declined, and something made"
+        );
     }
 
     #[test]

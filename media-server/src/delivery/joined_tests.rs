@@ -49,7 +49,7 @@ async fn packaged(world: &World) -> Lesson {
         lesson.manifest.objects.insert(key, facts);
     }
     lesson.manifest.fence = 10;
-    lesson.manifest.revision = Some(Revision { id: 3, master: layout::master_relative(3) });
+    lesson.manifest.revision = Some(Revision { id: 3, master: layout::master_relative(3), growing: false });
     write_manifest(&world.store, &lesson.manifest).await.unwrap();
     lesson
 }

@@ -5,9 +5,10 @@ import { el, say } from './view.js';
 const STEPS = [
   ['inspect', 'Looking at the file', 1],
   ['sound', 'Sound', 3],
-  ['transcode', 'Picture', 20],
+  ['stills', 'Stills', 5],
+  ['weak_line', 'Picture', 0],
   ['transcribe', 'Transcript', 0],
-  ['publish', 'Putting it together', 1],
+  ['publish_stills', 'Putting it together', 1],
 ];
 // A guess of the time left needs this much of a past.
 const WATCHED_MS = 10_000;

@@ -57,10 +57,11 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
             ));
         }
     }
-    let scanned = scan::scan(readable, container, ctx)?;
+    let until = Instant::now() + scan::LONGEST_ALL;
+    let scanned = scan::scan(readable, container, until, ctx)?;
     let mut tracks = scanned.numbered();
     for track in &mut tracks {
-        by_the_index(track, &movie, &source, ctx)?;
+        by_the_index(track, &movie, &source, until, ctx)?;
     }
     if tracks.len() as u32 > request.limits.max_tracks {
         return Err(Error::new(
@@ -175,6 +176,7 @@ fn by_the_index(
     track: &mut Scanned,
     movie: &gst_boxes::Movie,
     source: &Source,
+    until: Instant,
     ctx: &StepContext,
 ) -> Result<()> {
     let listed = &movie.tracks;
@@ -184,7 +186,7 @@ fn by_the_index(
     let flip = if own.mirrored { "flip-" } else { "" };
     track.orientation = Some(format!("{flip}rotate-{}", own.rotation_degrees));
     let alone = gst_boxes::only(source.clone(), movie, own.id);
-    track.retimed(&scan::scan(alone, "mp4", ctx)?, own.edit);
+    track.retimed(&scan::scan(alone, "mp4", until, ctx)?, own.edit);
     Ok(())
 }
 

@@ -18,7 +18,9 @@ const WHOLE_BYTES: u64 = 64 << 20;
 /// Of a larger file, this much is read.
 const PART_BYTES: u64 = 24 << 20;
 /// Longest scan.
-const LONGEST: Duration = Duration::from_millis(4000);
+const LONGEST: Duration = Duration::from_millis(2500);
+/// All scans of one file together: the first pictures and sounds still have to be decoded within the step's deadline.
+pub const LONGEST_ALL: Duration = Duration::from_millis(5000);
 /// Most time stamps kept of a track.
 const MOST_TIMES: usize = 20_000;
 
@@ -79,8 +81,8 @@ impl ReadAt for Counting {
 
 type Tracks = Arc<Mutex<Vec<Scanned>>>;
 
-/// Reads a file's packets.
-pub fn scan(source: Source, container: &str, ctx: &StepContext) -> Result<Scan> {
+/// Reads a file's packets, until `until` at the latest.
+pub fn scan(source: Source, container: &str, until: Instant, ctx: &StepContext) -> Result<Scan> {
     let size = source.size_bytes();
     let budget = if size <= WHOLE_BYTES { u64::MAX } else { PART_BYTES };
     let counting = Arc::new(Counting { inner: source, read: AtomicU64::new(0) });
@@ -108,7 +110,7 @@ pub fn scan(source: Source, container: &str, ctx: &StepContext) -> Result<Scan> 
             Ok(false) => {}
             Err(found) => error = Some(found),
         }
-        if counting.read.load(Ordering::Relaxed) > budget || begun.elapsed() > LONGEST {
+        if counting.read.load(Ordering::Relaxed) > budget || begun.elapsed() > LONGEST || Instant::now() > until {
             break;
         }
     }
@@ -224,7 +226,9 @@ impl Scanned {
         times.drain(..first);
         self.packets = track.packets;
         self.start_ns = times.first().map(|&ns| ns.max(from));
-        self.end_ns = presented(track.end_ns).min(until);
+        // A scan that was cut short saw no end.
+        let end_ns = if alone.whole { track.end_ns } else { track.end_ns.max(self.end_ns) };
+        self.end_ns = presented(end_ns).min(until);
         self.times_ns = times;
     }
 }

@@ -97,13 +97,16 @@ pub struct Scaler {
     width: usize,
     height: usize,
     resizer: Resizer,
+    /// A plane at its new height and its old width.
+    between: Vec<u8>,
     pool: Arc<Pool>,
 }
 
 impl Scaler {
     /// To `width` × `height`, both even.
     pub fn new(width: u32, height: u32) -> Self {
-        Self { width: width as usize, height: height as usize, resizer: Resizer::new(), pool: Arc::default() }
+        let (width, height) = (width as usize, height as usize);
+        Self { width, height, resizer: Resizer::new(), between: Vec::new(), pool: Arc::default() }
     }
 
     /// Width and height it scales to.
@@ -140,7 +143,17 @@ impl Scaler {
                 .map_err(|e| fault(&e))?;
             let mut to =
                 TypedImage::<U8>::from_buffer(width as u32, height as u32, out).map_err(|e| fault(&e))?;
-            self.resizer.resize_typed(&from, &mut to, &options).map_err(|e| fault(&e))?;
+            if height >= rows {
+                self.resizer.resize_typed(&from, &mut to, &options).map_err(|e| fault(&e))?;
+                continue;
+            }
+            // Columns first: the pass along the rows is the dear one, and then has fewer rows.
+            self.between.resize(plane.width * height, 0);
+            let (between_width, between_height) = (plane.width as u32, height as u32);
+            let mut between = TypedImage::<U8>::from_buffer(between_width, between_height, &mut self.between)
+                .map_err(|e| fault(&e))?;
+            self.resizer.resize_typed(&from, &mut between, &options).map_err(|e| fault(&e))?;
+            self.resizer.resize_typed(&between, &mut to, &options).map_err(|e| fault(&e))?;
         }
         Ok(made)
     }

@@ -110,7 +110,10 @@ pub fn scan(source: Source, container: &str, until: Instant, ctx: &StepContext) 
             Ok(false) => {}
             Err(found) => error = Some(found),
         }
-        if counting.read.load(Ordering::Relaxed) > budget || begun.elapsed() > LONGEST || Instant::now() > until {
+        if counting.read.load(Ordering::Relaxed) > budget
+            || begun.elapsed() > LONGEST
+            || Instant::now() > until
+        {
             break;
         }
     }

@@ -57,11 +57,11 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
             ));
         }
     }
-    let until = Instant::now() + scan::LONGEST_ALL;
-    let scanned = scan::scan(readable, container, until, ctx)?;
+    let scans_until = Instant::now() + scan::LONGEST_ALL;
+    let scanned = scan::scan(readable, container, scans_until, ctx)?;
     let mut tracks = scanned.numbered();
     for track in &mut tracks {
-        by_the_index(track, &movie, &source, until, ctx)?;
+        by_the_index(track, &movie, &source, scans_until, ctx)?;
     }
     if tracks.len() as u32 > request.limits.max_tracks {
         return Err(Error::new(

@@ -100,7 +100,7 @@ fn accepted(file: &Path, out: &Path, scratch: &Path, answer: &Value, row: &mut R
 
     let index = |track: &str| media[track]["stream_index"].as_u64();
     let picture = index("video").and_then(|index| Some((index, probed.stream("video", index)?)));
-    if let Some(length) = answer["steps"]["transcode"]["report"]["duration_ms"]
+    if let Some(length) = answer["steps"]["weak_line"]["report"]["duration_ms"]
         .as_u64()
         .or(answer["steps"]["sound"]["report"]["duration_ms"].as_u64())
     {
@@ -159,10 +159,13 @@ fn pictures(
     (index, stream): (u64, &Value),
     row: &mut Row,
 ) -> [Option<f64>; 2] {
-    let report = &answer["steps"]["transcode"]["report"];
-    let Some(top) = report["renditions"].as_array().and_then(|all| {
-        all.iter().max_by_key(|r| r["height"].as_u64().unwrap_or(0) * r["width"].as_u64().unwrap_or(0))
-    }) else {
+    let report = &answer["steps"]["weak_line"]["report"];
+    let made = ["weak_line", "ladder", "ladder_top"]
+        .iter()
+        .filter_map(|step| answer["steps"][*step]["report"]["renditions"].as_array());
+    let Some(top) =
+        made.flatten().max_by_key(|r| r["height"].as_u64().unwrap_or(0) * r["width"].as_u64().unwrap_or(0))
+    else {
         row.wrong.push("there is no picture".into());
         return [None; 2];
     };

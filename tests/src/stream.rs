@@ -37,7 +37,8 @@ pub fn problems(source: &Path, out: &Path) -> Vec<String> {
                     ));
                 }
                 let starts = segments(path, &media, &name, &mut wrong);
-                if name.contains("/video/") {
+                // Stills change at their own times: a slow picture's frames come up to one of them late.
+                if name.contains("/video/") && !name.contains("/stills/") {
                     boundaries.push((name, starts));
                 }
             }

@@ -110,7 +110,12 @@ impl FsObjects {
             self.make_folder(parent)?;
             match std::fs::create_dir(folder) {
                 Ok(()) => File::open(parent)?.sync_all()?,
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => match std::fs::metadata(folder) {
+                    Ok(found) if found.is_dir() => {}
+                    Ok(_) => return Err(e),
+                    // Somebody made it, and somebody removed it again.
+                    Err(gone) => return Err(gone),
+                },
                 Err(e) => return Err(e),
             }
         }

@@ -64,7 +64,7 @@ class Stack:
         taken = subprocess.run([str(self.chalkstream), "upload", str(path), "--data", str(self.data), "--json"], capture_output=True, text=True)
         if taken.returncode != 0:
             sys.exit(f"bench: the upload failed:\n{taken.stderr[-1500:]}")
-        return json.loads(taken.stdout)["recording"]
+        return json.loads(taken.stdout)["id"]
 
     def cpu_s(self):
         """CPU seconds of everything so far, of what has ended as well."""

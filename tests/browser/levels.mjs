@@ -32,8 +32,9 @@ async function from(asked, level) {
     const down_bps = Math.round(Math.min(levels[level].bitrate_bps * UP, above * 1.2));
     await line.tell({ down_bps: Math.max(down_bps, 250_000) });
     await page.click('#begin');
-    // A short buffer, so that a drop matters soon.
-    await page.evaluate(() => Object.assign(window.chalkstream.hls.config, { maxBufferLength: 8, maxMaxBufferLength: 8 }));
+    // Short enough for a drop to matter soon, and long enough for the player to choose: with less it gives up the segment it
+    // is loading and takes whatever comes quickest.
+    await page.evaluate(() => Object.assign(window.chalkstream.hls.config, { maxBufferLength: 16, maxMaxBufferLength: 16 }));
     await until(page, `the level ${levels[level].name}`, (n) => window.heard.loaded.slice(-2).filter((l) => l === n).length === 2, level, timeout);
     const cut_bps = Math.round(Math.min(levels[level - 1].bitrate_bps * STAY, levels[level].bitrate_bps * 0.9));
     await line.tell({ down_bps: cut_bps });

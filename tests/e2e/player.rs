@@ -36,7 +36,8 @@ async fn from_every_level_a_drop_lands_on_the_next_one_down() {
     let up = silent(&folder.path().join("data")).await;
     let file = folder.path().join("moving.mp4");
     ffmpeg(
-        "-f lavfi -i testsrc2=s=1280x720:r=25:d=90 -f lavfi -i sine=d=90 -c:v libx264 -preset ultrafast -b:v 5M \
+        // Noise fills every rendition up to its cap, so that the levels are as far apart as the ladder has them.
+        "-f lavfi -i testsrc2=s=1280x720:r=25:d=90,noise=alls=50:allf=t -f lavfi -i sine=d=90 -c:v libx264 -preset ultrafast -b:v 5M \
          -pix_fmt yuv420p -c:a aac",
         &file,
     );

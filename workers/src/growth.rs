@@ -30,6 +30,8 @@ const WORTH_TELLING_MS: u64 = 9_600;
 pub struct Grown {
     /// The revision that is out with it.
     pub revision: Revision,
+    /// What can be watched with it.
+    pub with: Vec<String>,
     /// Its multivariant playlist.
     pub objects: BTreeMap<String, ObjectFacts>,
 }
@@ -193,8 +195,11 @@ impl<'a> Growth<'a> {
         let relative = keys::master_relative(self.revision);
         let objects = BTreeMap::from([(relative.clone(), facts(&text))]);
         self.put(&relative, text).await?;
-        let grown =
-            Grown { revision: Revision { id: self.revision, master: relative, growing: true }, objects };
+        let grown = Grown {
+            revision: Revision { id: self.revision, master: relative, growing: true },
+            with: vec![plan.name.clone()],
+            objects,
+        };
         self.attempt.note(&grown).await
     }
 

@@ -85,7 +85,7 @@ fn notes(job: &JobView) -> impl Iterator<Item = Grown> {
 pub fn newest(job: &JobView) -> Result<Option<Newest>, StepFailure> {
     let results = results(job)?;
     let mut found: Vec<Newest> =
-        notes(job).map(|grown| Newest { revision: grown.revision, with: vec!["v240".into()] }).collect();
+        notes(job).map(|grown| Newest { revision: grown.revision, with: grown.with }).collect();
     for step in planner::PUBLISHES {
         if let Some(Published { revision: Some(revision), with }) = report(&results, step)? {
             found.push(Newest { revision, with });
@@ -291,6 +291,7 @@ mod tests {
         let mut manifest = manifest();
         let note = json!({
             "revision": { "id": 1, "master": "hls/1/master.m3u8", "growing": true },
+            "with": ["v240"],
             "objects": { "hls/1/master.m3u8": { "size_bytes": 1, "sha256": "00" } },
         });
         let leased = StepView { state: StepState::Leased, note: Some(note), ..waiting(planner::WEAK_LINE) };
@@ -298,6 +299,7 @@ mod tests {
         apply(&mut manifest, &job(JobState::Running, steps)).unwrap();
         assert_eq!(manifest.state, State::Playable);
         assert!(manifest.revision.as_ref().unwrap().growing);
+        assert_eq!(manifest.playable_with, ["v240"]);
         assert!(manifest.objects.contains_key("hls/1/master.m3u8"));
         let steps = vec![
             done(planner::INSPECT, 1, media(), &[]),

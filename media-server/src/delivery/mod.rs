@@ -86,8 +86,8 @@ async fn growing_revision(
     key: &str,
     (method, headers): (&Method, &HeaderMap),
 ) -> Result<Response, Problem> {
-    let place = |key| (viewing.tenant.as_str(), viewing.recording(), key);
-    let all = app.hot.growing(place(growing), Window::default()).await?;
+    let at = |key| (viewing.tenant.as_str(), viewing.recording(), key);
+    let all = app.hot.growing(at(growing), Window::default()).await?;
     let folder = growing.strip_suffix(layout::GROWING).unwrap_or(growing);
     if key == growing {
         let plan = hls::plan_media(&all.text, growing, viewing.window());
@@ -106,7 +106,7 @@ async fn growing_revision(
                 ObjectFacts { size_bytes: app.store.head(&full).await?, sha256: sha256_hex(full.as_bytes()) }
             }
         };
-        return object_response(app, place(key), &facts, method, headers, Keep::Immutable).await;
+        return object_response(app, at(key), &facts, method, headers, Keep::Immutable).await;
     }
     let playlist = if master.reachable.contains(key) {
         key.to_owned()
@@ -118,12 +118,14 @@ async fn growing_revision(
     }
     let complete = media(app, viewing, &playlist).await?;
     if playlist == key {
+        // Both as they are: the window is applied once, to what keeps step.
+        let complete = app.hot.media(&place(viewing, &playlist)?, Window::default()).await?;
         let plan = hls::plan_media(&hls::in_step(&complete.text, &all.text), key, viewing.window());
         return Ok(playlist_response(plan.text).into_response());
     }
     let facts = viewing.manifest.objects.get(key).filter(|_| complete.reachable.contains(key));
     let facts = facts.ok_or_else(Problem::forbidden)?;
-    object_response(app, place(key), facts, method, headers, Keep::Immutable).await
+    object_response(app, at(key), facts, method, headers, Keep::Immutable).await
 }
 
 /// A segment of captions for a session with a window: it holds a minute of words, and only those inside are given.

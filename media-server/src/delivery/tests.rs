@@ -158,6 +158,12 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
     assert_eq!(status(&format!("{picture}00003.m4s")).await, StatusCode::FORBIDDEN, "not named yet");
     assert_eq!(status(&format!("{sound}00001.m4s")).await, StatusCode::OK);
     assert_eq!(status(&format!("{base}hls/video/9/v480/index.m3u8")).await, StatusCode::FORBIDDEN);
+    // A window is applied to what keeps step, once: of two segments the second one is inside.
+    let late = session(&server, json!({ "recording": one.id, "start_ms": 3300 })).await;
+    for name in ["video/12/v240/growing.m3u8", "audio/9/a32/index.m3u8"] {
+        let text = text(&format!("{late}hls/{name}")).await;
+        assert!(text.matches("#EXTINF").count() == 1 && text.ends_with("00002.m4s\n"), "{name}: {text}");
+    }
 
     put("hls/video/12/v240/growing.m3u8", &format!("{growing}#EXTINF:1.0,\n00003.m4s\n#EXT-X-ENDLIST\n"))
         .await;

@@ -307,10 +307,15 @@ fn force_keyframes(encoder: &gst::Element) {
     });
 }
 
-/// Threads of one encoder: the small ones run beside each other, so one each; the large ones share what is left.
+/// Threads of one encoder. With one alone, the largest waits for its turn among all the others' on few cores, and they
+/// wait for it; the smallest is done in any case.
 fn threads(plan: &RenditionPlan) -> usize {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    if plan.width * plan.height > 900 * 500 { (cores / 2).clamp(1, 6) } else { 1 }
+    match plan.width * plan.height {
+        460_000.. => (cores / 2).clamp(2, 6).min(cores),
+        200_000.. => cores.min(2),
+        _ => 1,
+    }
 }
 
 /// The elements between the decoder and us: progressive I420 in BT.709. High dynamic range stays as it is, in 10 bits,

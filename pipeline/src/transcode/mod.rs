@@ -8,6 +8,7 @@ pub(crate) mod picture;
 mod preset;
 mod times;
 pub(crate) mod tone;
+mod transpose;
 mod trickplay;
 mod writer;
 

@@ -6,6 +6,7 @@ use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
+use super::transpose::transpose;
 use crate::error::{Error, Result};
 
 /// One plane of a picture as it lies in memory.
@@ -97,16 +98,24 @@ pub struct Scaler {
     width: usize,
     height: usize,
     resizer: Resizer,
-    /// A plane at its new height and its old width.
-    between: Vec<u8>,
+    /// A plane on its way.
+    between: Between,
     pool: Arc<Pool>,
+}
+
+/// A plane at its new height and its old width, then with columns as rows, then at its new width.
+#[derive(Default)]
+struct Between {
+    lower: Vec<u8>,
+    turned: Vec<u8>,
+    narrower: Vec<u8>,
 }
 
 impl Scaler {
     /// To `width` × `height`, both even.
     pub fn new(width: u32, height: u32) -> Self {
         let (width, height) = (width as usize, height as usize);
-        Self { width, height, resizer: Resizer::new(), between: Vec::new(), pool: Arc::default() }
+        Self { width, height, resizer: Resizer::new(), between: Between::default(), pool: Arc::default() }
     }
 
     /// Width and height it scales to.
@@ -116,47 +125,56 @@ impl Scaler {
 
     /// A scaled copy. Catmull-Rom over the whole footprint: sharp, and without aliasing on the way down.
     pub fn scale(&mut self, planes: &[Plane<'_>; 3]) -> Result<Picture> {
-        let fault = |e: &dyn std::fmt::Display| {
-            Error::internal("a picture could not be scaled").because(e.to_string())
-        };
         let mut made = self.pool.get(self.width, self.height);
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
         for (plane, (out, width, height)) in planes.iter().zip(made.planes_mut()) {
-            if (plane.width, plane.height) == (width, height) {
+            // The last row of a plane may be shorter than its stride.
+            let rows = plane.height.min(plane.data.len() / plane.stride.max(1));
+            if rows == 0 {
+                return Err(Error::internal("a picture could not be scaled").because("a plane is empty"));
+            }
+            if (plane.width, rows) == (width, height) {
                 for (from, to) in plane.data.chunks(plane.stride).zip(out.chunks_exact_mut(width)) {
                     to.copy_from_slice(&from[..width]);
                 }
                 continue;
             }
-            // The last row of a plane may be shorter than its stride.
-            let rows = plane.height.min(plane.data.len() / plane.stride.max(1));
-            if rows == 0 {
-                return Err(fault(&"a plane is empty"));
-            }
-            let whole = TypedImageRef::<U8>::from_buffer(
-                plane.stride as u32,
-                rows as u32,
-                &plane.data[..plane.stride * rows],
-            )
-            .map_err(|e| fault(&e))?;
-            let from = TypedCroppedImage::new(whole, 0, 0, plane.width as u32, rows as u32)
-                .map_err(|e| fault(&e))?;
-            let mut to =
-                TypedImage::<U8>::from_buffer(width as u32, height as u32, out).map_err(|e| fault(&e))?;
-            if height >= rows {
-                self.resizer.resize_typed(&from, &mut to, &options).map_err(|e| fault(&e))?;
+            let Between { lower, turned, narrower } = &mut self.between;
+            // Samples below one another are added up many at a time, those beside one another are not: so both
+            // passes go down columns, with the plane turned over between them.
+            if plane.width == width {
+                columns(&mut self.resizer, *plane, rows, out, height)?;
                 continue;
             }
-            // Columns first: the pass along the rows is the dear one, and then has fewer rows.
-            self.between.resize(plane.width * height, 0);
-            let (between_width, between_height) = (plane.width as u32, height as u32);
-            let mut between = TypedImage::<U8>::from_buffer(between_width, between_height, &mut self.between)
-                .map_err(|e| fault(&e))?;
-            self.resizer.resize_typed(&from, &mut between, &options).map_err(|e| fault(&e))?;
-            self.resizer.resize_typed(&between, &mut to, &options).map_err(|e| fault(&e))?;
+            lower.resize(plane.width * height, 0);
+            turned.resize(plane.width * height, 0);
+            narrower.resize(width * height, 0);
+            columns(&mut self.resizer, *plane, rows, lower, height)?;
+            transpose(lower, plane.width, turned);
+            let across = Plane { data: turned, stride: height, width: height, height: plane.width };
+            columns(&mut self.resizer, across, plane.width, narrower, width)?;
+            transpose(narrower, height, out);
         }
         Ok(made)
     }
+}
+
+/// A plane's columns at another length: `height` samples for the first `rows`.
+fn columns(
+    resizer: &mut Resizer,
+    plane: Plane<'_>,
+    rows: usize,
+    out: &mut [u8],
+    height: usize,
+) -> Result<()> {
+    let fault =
+        |e: &dyn std::fmt::Display| Error::internal("a picture could not be scaled").because(e.to_string());
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+    let (stride, width) = (plane.stride as u32, plane.width as u32);
+    let whole = TypedImageRef::<U8>::from_buffer(stride, rows as u32, &plane.data[..plane.stride * rows])
+        .map_err(|e| fault(&e))?;
+    let from = TypedCroppedImage::new(whole, 0, 0, width, rows as u32).map_err(|e| fault(&e))?;
+    let mut to = TypedImage::<U8>::from_buffer(width, height as u32, out).map_err(|e| fault(&e))?;
+    resizer.resize_typed(&from, &mut to, &options).map_err(|e| fault(&e))
 }
 
 /// How a picture is brought upright: mirrored left to right first, then turned clockwise.

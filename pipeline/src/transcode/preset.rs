@@ -5,6 +5,9 @@ use crate::ladder::RenditionPlan;
 /// Our own preset; every other name is one of x264's.
 pub const LESSON: &str = "lesson";
 
+/// B-frames between two others, at most.
+const B_FRAMES: usize = 3;
+
 /// Settings of one x264.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct X264 {
@@ -20,12 +23,15 @@ pub struct X264 {
 /// (`encoder::force_keyframes` says why), so lookahead and B-frames are held below that.
 pub fn x264(plan: &RenditionPlan, first_key: u64, threads: usize) -> X264 {
     let most = (first_key as usize).saturating_sub(1 + threads);
+    // With threads of its own x264 looks ahead in one more, which keeps as many pictures as it has B-frames, and one.
+    let beside = if threads > 1 && most > 3 * (B_FRAMES + 1) { B_FRAMES + 1 } else { 0 };
+    let most = most - beside;
     let lookahead = lookahead(&plan.preset).min(most);
-    let mut options = format!("scenecut=0:open-gop=0:rc-lookahead={lookahead}:sync-lookahead=0");
+    let mut options = format!("scenecut=0:open-gop=0:rc-lookahead={lookahead}:sync-lookahead={beside}");
     let lesson = plan.preset == LESSON;
     // As many B-frames as x264's own presets have, where the lookahead leaves room for them.
     if plan.preset != "ultrafast" {
-        options += &format!(":bframes={}", 3.min(most));
+        options += &format!(":bframes={}", B_FRAMES.min(most));
     }
     if lesson {
         options += &format!(":mbtree=1:b-adapt=0:subme={}", subme(plan));
@@ -85,6 +91,13 @@ mod tests {
         assert_eq!(made.base, "veryfast");
         assert!(made.options.contains("rc-lookahead=10") && made.options.contains(":bframes=3"), "{made:?}");
         assert!(!made.options.contains("subme"));
+    }
+
+    #[test]
+    fn several_threads_look_ahead_beside_the_encoder() {
+        assert!(x264(&plan(640, 360, LESSON), 48, 2).options.contains("rc-lookahead=10:sync-lookahead=4"));
+        assert!(x264(&plan(640, 360, LESSON), 48, 1).options.contains("sync-lookahead=0"));
+        assert!(x264(&plan(640, 360, LESSON), 8, 2).options.contains("rc-lookahead=5:sync-lookahead=0"));
     }
 
     #[test]

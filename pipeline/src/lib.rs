@@ -4,6 +4,7 @@
 //! [`step::run`] and is meant to run in a child process that may crash, hang or be killed.
 
 pub mod captions;
+pub mod clock;
 pub mod error;
 pub mod fmp4;
 pub mod gst;

@@ -184,7 +184,8 @@ impl Rules<'_> {
                 let (sound_peak, sound_mean) = rates(sound);
                 (peak, mean) = (peak + sound_peak, mean + sound_mean);
             }
-            if variant.get("RESOLUTION").is_some() {
+            // What is over within a second has no rate that a line would have to hold.
+            if variant.get("RESOLUTION").is_some() && seconds(&media.text) >= 1.0 {
                 any_picture = true;
                 weakest = weakest.min(peak);
             }
@@ -202,7 +203,7 @@ impl Rules<'_> {
         }
     }
 
-    /// 8.2 one target duration, 5.2 captions to the end.
+    /// 8.2 one target duration for sound and picture (captions that are complete may have another), 5.2 captions to the end.
     fn lengths(&mut self) {
         let mut targets: BTreeMap<u64, String> = BTreeMap::new();
         let mut longest = 0.0_f64;
@@ -210,7 +211,9 @@ impl Rules<'_> {
             if self.is_for_skimming(uri, media) {
                 continue;
             }
-            if let Some(target) = number(&media.text, "EXT-X-TARGETDURATION") {
+            let complete = media.text.contains("#EXT-X-PLAYLIST-TYPE:VOD");
+            let exempt = complete && !media.captions.is_empty();
+            if let Some(target) = number(&media.text, "EXT-X-TARGETDURATION").filter(|_| !exempt) {
                 targets.insert(target, uri.clone());
             }
             if media.captions.is_empty() {

@@ -26,7 +26,7 @@ pub fn listen(file: &Path, stream: u64, from_s: f64, whole: bool) -> Vec<f32> {
     if whole {
         cut(&mut command);
     }
-    // Late starts are filled: otherwise the first sample would be taken for the time asked for.
+    // Late starts and gaps are filled: otherwise the first sample would be taken for the time asked for.
     let output = command
         .args([
             "-map",
@@ -34,7 +34,7 @@ pub fn listen(file: &Path, stream: u64, from_s: f64, whole: bool) -> Vec<f32> {
             "-t",
             &format!("{WINDOW_S}"),
             "-af",
-            "aresample=8000:async=1:first_pts=0",
+            "aresample=8000:async=1:min_hard_comp=0.02:first_pts=0",
         ])
         .args(["-ac", "1", "-f", "f32le", "-"])
         .output()

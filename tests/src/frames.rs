@@ -16,11 +16,14 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Pictures that ffmpeg prints as raw I420.
+    /// Pictures that ffmpeg prints as raw I420. Luma beyond the limited range is shown as its ends, and is taken for them.
     pub fn read(raw: &[u8], width: usize, height: usize) -> Vec<Self> {
-        raw.chunks_exact(width * height * 3 / 2)
-            .map(|data| Self { width, height, data: data.to_vec() })
-            .collect()
+        let picture = |raw: &[u8]| {
+            let mut data = raw.to_vec();
+            data[..width * height].iter_mut().for_each(|luma| *luma = (*luma).clamp(16, 235));
+            Self { width, height, data }
+        };
+        raw.chunks_exact(width * height * 3 / 2).map(picture).collect()
     }
 
     fn luma(&self) -> &[u8] {

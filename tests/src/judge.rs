@@ -178,7 +178,9 @@ fn pictures(
 
     let rate =
         top["frame_rate"]["num"].as_f64().unwrap_or(25.0) / top["frame_rate"]["den"].as_f64().unwrap_or(1.0);
-    let frames = (side_s(report) * rate).round().max(1.0);
+    // Each rendition ends within a frame of its own of the source's end.
+    let own = if top["duration_ms"].is_null() { report } else { top };
+    let frames = (side_s(own) * rate).round().max(1.0);
     let playlist: PathBuf = out.join("hls").join(top["playlist"].as_str().unwrap_or_default());
     let joined = presentation::joined(&playlist, scratch);
     let fields = answer["media"]["video"]["interlaced"] == true;
@@ -199,7 +201,17 @@ fn pictures(
         let whole = side_s(report) < SEEK_FROM_S;
         let theirs: Vec<(f64, Frame)> = if whole {
             after.extend(seek(from_s));
-            decode(&[], file, &after, &chain, from_s, size)
+            let near = decode(&[], file, &after, &chain, from_s, size);
+            // Where none is near before it, one from long before is still on.
+            if near.first().is_some_and(|(at, _)| *at > at_s + 0.5 / rate) {
+                let after =
+                    ["-map".into(), format!("0:v:{index}"), "-to".into(), format!("{:.6}", at_s + near_s)];
+                let mut all = decode(&[], file, &after, &chain, 0.0, size);
+                all.drain(..all.len().saturating_sub(4));
+                all
+            } else {
+                near
+            }
         } else {
             let found = decode(&seek(from_s), file, &after, &chain, 0.0, size);
             found.into_iter().map(|(at, frame)| (at + from_s, frame)).collect()
@@ -235,7 +247,9 @@ fn pictures(
             row.wrong
                 .push(format!("the picture is another: {:.1} dB, SSIM {:.3}", worst.psnr_db, worst.ssim));
         }
-        let allowed = if row.hdr == "none" { [3.0, 2.5, 2.5] } else { [6.0, 4.0, 4.0] };
+        // The mean of a handful of samples is hardly one.
+        let tiny = size.0 * size.1 < 32 * 32;
+        let allowed = if row.hdr == "none" && !tiny { [3.0, 2.5, 2.5] } else { [6.0, 4.5, 4.5] };
         if colour.iter().zip(allowed).any(|(off, allowed)| off.abs() > allowed) {
             row.wrong.push(format!(
                 "colours are off by {:.1} luma, {:.1} and {:.1} chroma",

@@ -139,6 +139,8 @@ pub struct Track {
     pub mirrored: bool,
     /// What its edit list presents, where that is one part of the track.
     pub edit: Option<Edit>,
+    /// Whether samples of its picture use their full range, where it says so.
+    pub full_range: Option<bool>,
     /// Where the length of its media is told.
     length: Option<Length>,
     /// Where the `trak` box's type stands in the file.
@@ -341,7 +343,26 @@ fn track(content: &[u8], kind_offset: u64, movie: Option<u32>) -> Option<Track> 
     // A box's content begins four bytes after its type.
     let edits_offset = edits.filter(|_| edit.is_some()).map(|edits| place(edits) - 4);
     let length = find(media, b"mdhd").and_then(|head| Length::read(head, place(head)));
-    Some(Track { id, handler, rotation_degrees, mirrored, edit, length, kind_offset, edits_offset })
+    let full_range = full_range(media);
+    Some(Track {
+        id,
+        handler,
+        rotation_degrees,
+        mirrored,
+        edit,
+        full_range,
+        length,
+        kind_offset,
+        edits_offset,
+    })
+}
+
+/// The last word of the colour box of the first picture's description, which the demuxer does not read.
+fn full_range(media: &[u8]) -> Option<bool> {
+    let descriptions = find(find(find(media, b"minf")?, b"stbl")?, b"stsd")?;
+    let (_, entry, _) = split(descriptions.get(8..)?)?;
+    let colours = find(entry.get(78..)?, b"colr")?;
+    (colours.starts_with(b"nclx")).then_some(colours.get(10)? >> 7 == 1)
 }
 
 /// The turn in a track's matrix, whose scale does not matter. The demuxer's own reading takes the movie's scale for a

@@ -2,6 +2,7 @@
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use gstreamer_video as gst_video;
 
 use super::bus::unsupported;
 use super::{element, element_with};
@@ -52,7 +53,7 @@ fn is_raw(caps: &gst::CapsRef) -> bool {
 }
 
 /// The elements from a demuxer's pad to raw samples, in order; none for samples that are raw already.
-pub fn decoder_for(caps: &gst::CapsRef, parsed: bool) -> Result<Vec<gst::Element>> {
+pub fn decoder_for(caps: &gst::CapsRef, parsed: bool, full_range: Option<bool>) -> Result<Vec<gst::Element>> {
     if is_raw(caps) {
         return Ok(Vec::new());
     }
@@ -61,10 +62,80 @@ pub fn decoder_for(caps: &gst::CapsRef, parsed: bool) -> Result<Vec<gst::Element
         chain.push(element(name)?);
     }
     let factory = best_decoder(caps).ok_or_else(unsupported)?;
-    let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 4).to_string();
+    // One more than there are processors: one of them is usually waiting for its turn to hand a picture on.
+    let threads = (std::thread::available_parallelism().map_or(2, usize::from) + 1).min(5).to_string();
     // Damaged frames are passed on as well as they can be shown, never an error until nothing at all decodes.
-    chain.push(element_with(&factory, &[("max-threads", &threads), ("max-errors", "-1"), ("qos", "false")])?);
+    let decoder =
+        element_with(&factory, &[("max-threads", &threads), ("max-errors", "-1"), ("qos", "false")])?;
+    if is_mpeg_1(caps) {
+        hide_shape(&decoder);
+    }
+    if is_picture(caps) {
+        tell_colours(&decoder, full_range);
+    }
+    chain.push(decoder);
     Ok(chain)
+}
+
+fn is_mpeg_1(caps: &gst::CapsRef) -> bool {
+    caps.structure(0).is_some_and(|s| s.name() == "video/mpeg" && s.get("mpegversion") == Ok(1i32))
+}
+
+/// Corrects what a decoder says of its pictures' colours: their range where the file says it, and which way they were made
+/// of red, green and blue where nothing does. A converter that is not told takes them for something else.
+fn tell_colours(decoder: &gst::Element, full_range: Option<bool>) {
+    let Some(src) = decoder.static_pad("src") else { return };
+    on_caps(&src, move |caps| {
+        let Ok(info) = gst_video::VideoInfo::from_caps(caps) else { return };
+        if !info.is_yuv() {
+            return;
+        }
+        // Where no matrix is said, the range that is said is lost in reading the caps as a whole.
+        let text = caps.structure(0).and_then(|s| s.get::<String>("colorimetry").ok());
+        let said = text.and_then(|text| text.parse().ok()).unwrap_or(info.colorimetry());
+        let range = match full_range {
+            Some(true) => gst_video::VideoColorRange::Range0_255,
+            Some(false) => gst_video::VideoColorRange::Range16_235,
+            None => said.range(),
+        };
+        let matrix = match said.matrix() {
+            gst_video::VideoColorMatrix::Unknown if info.width().min(info.height()) > 576 => {
+                gst_video::VideoColorMatrix::Bt709
+            }
+            gst_video::VideoColorMatrix::Unknown => gst_video::VideoColorMatrix::Bt601,
+            matrix => matrix,
+        };
+        if (range, matrix) != (said.range(), said.matrix()) {
+            let right = gst_video::VideoColorimetry::new(range, matrix, said.transfer(), said.primaries());
+            caps.make_mut().set("colorimetry", right.to_string());
+        }
+    });
+}
+
+/// Keeps from a decoder of MPEG-1 what the parser says of its pixels' shape: it knows the table of MPEG-2 only, the decoder
+/// has the right one.
+fn hide_shape(decoder: &gst::Element) {
+    let Some(sink) = decoder.static_pad("sink") else { return };
+    on_caps(&sink, |caps| {
+        if let Some(structure) = caps.make_mut().structure_mut(0) {
+            structure.remove_field("pixel-aspect-ratio");
+        }
+    });
+}
+
+/// Changes the caps that pass a pad.
+fn on_caps(pad: &gst::Pad, change: impl Fn(&mut gst::Caps) + Send + Sync + 'static) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &info.data
+            && let gst::EventView::Caps(told) = event.view()
+        {
+            let mut caps = told.caps_owned();
+            change(&mut caps);
+            let changed = gst::event::Caps::builder(&caps).seqnum(event.seqnum()).build();
+            info.data = Some(gst::PadProbeData::Event(changed));
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// The best software decoder that takes `caps`.

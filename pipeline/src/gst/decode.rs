@@ -89,8 +89,9 @@ impl Decoding {
         }
         .ok_or_else(|| Error::internal("the track was not found by inspect"))?;
         let stamps = if media.container == "gif" { Some(super::gif::gif_times(&source)?) } else { None };
-        let (source, index, edit) =
+        let (source, index, track) =
             if media.container == "mp4" { alone(source, kind, index)? } else { (source, index, None) };
+        let (edit, full_range) = track.map_or((None, None), |track| (track.edit, track.full_range));
         let (pipeline, demux) = open_demuxer(source, &media.container)?;
         let sink = gst_app::AppSink::builder().sync(false).max_buffers(4).build();
         // In the pipeline from the start: a sink that is not started calls itself at its end.
@@ -98,6 +99,7 @@ impl Decoding {
         let link = Link {
             kind,
             index,
+            full_range,
             limits: limits.clone(),
             fault: Fault::default(),
             tally: Arc::default(),
@@ -231,15 +233,15 @@ impl Decoding {
     }
 }
 
-/// An MP4 with the wanted track only, which of its kind that then is, and the edit list to apply to it.
-fn alone(source: Source, kind: Kind, index: u32) -> Result<(Source, u32, Option<boxes::Edit>)> {
+/// An MP4 with the wanted track only, which of its kind that then is, and what its index says of it.
+fn alone(source: Source, kind: Kind, index: u32) -> Result<(Source, u32, Option<boxes::Track>)> {
     let movie = boxes::movie(&boxes::read_index(source.as_ref())?);
     let handler = match kind {
         Kind::Video => b"vide",
         Kind::Audio => b"soun",
     };
     Ok(match boxes::nth(&movie.tracks, handler, index) {
-        Some(track) => (boxes::only(source, &movie, track.id), 0, track.edit),
+        Some(track) => (boxes::only(source, &movie, track.id), 0, Some(track.clone())),
         None => (movie.readable(source).0, index, None),
     })
 }
@@ -248,6 +250,7 @@ fn alone(source: Source, kind: Kind, index: u32) -> Result<(Source, u32, Option<
 struct Link {
     kind: Kind,
     index: u32,
+    full_range: Option<bool>,
     limits: Limits,
     fault: Fault,
     tally: Arc<Tally>,
@@ -309,7 +312,7 @@ impl Link {
     fn attach(&self, pad: &gst::Pad, caps: &gst::Caps, tail: Vec<gst::Element>, parsed: bool) -> Result<()> {
         let Some(pipeline) = self.pipeline.upgrade() else { return Ok(()) };
         let fault = |e: gst::glib::BoolError| Error::internal("the decoder could not be linked").because(e);
-        let head = chain::decoder_for(caps, parsed)?;
+        let head = chain::decoder_for(caps, parsed, self.full_range)?;
         // Two places hear of the picture's size: before the decoder allocates, and after it.
         for element in head.iter().chain(tail.first()) {
             if let Some(sink) = element.static_pad("sink") {

@@ -3,18 +3,21 @@
 
 mod boxes;
 mod choose;
+mod framing;
 mod probe;
 mod rate;
 mod scan;
 mod sniff;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::FairClock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gst::boxes as gst_boxes;
 use crate::media::{AudioTrack, MediaInfo, Rational, VideoTrack, Warning, is_short};
+use crate::package;
 use crate::source::Source;
 use crate::step::StepContext;
 use scan::{Scan, Scanned};
@@ -29,23 +32,24 @@ pub struct InspectRequest {
 /// Longest last frame where its packet does not say how long it lasts, in ns.
 pub(crate) const LONGEST_UNKNOWN_NS: i64 = 200_000_000;
 
-/// After this, no more time is given to tracks that do not decode: a refusal comes within ten seconds.
+/// After this, no more time is given to tracks that do not decode: a refusal comes within ten seconds, on a machine that
+/// is not busy with other work.
 const LONGEST_LOOK: Duration = Duration::from_millis(6500);
 
 /// Runs the step.
 pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Result<MediaInfo> {
-    let until = Instant::now() + LONGEST_LOOK;
+    let clock = FairClock::own();
     let container = sniff::sniff(source.as_ref())?;
-    let mut movie = gst_boxes::Movie::default();
+    let (mut movie, mut index) = (gst_boxes::Movie::default(), None);
     let mut warnings = Vec::new();
     let mut readable = source.clone();
     if container == "mp4" {
-        let index = gst_boxes::read_index(source.as_ref())?;
-        boxes::check(&index, &request.limits)?;
-        movie = gst_boxes::movie(&index);
+        let read = gst_boxes::read_index(source.as_ref())?;
+        boxes::check(&read, &request.limits)?;
+        movie = gst_boxes::movie(&read);
         let (repaired, differs) = movie.readable(source.clone());
         readable = repaired;
-        if index.is_cut() {
+        if read.is_cut() {
             warnings.push(Warning::new(
                 "cut_off",
                 "The file is cut off inside its index; the tracks that are whole are used.",
@@ -56,12 +60,15 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
                 "The file says it is far longer than it is; its tracks were believed.",
             ));
         }
+        index = Some(read);
     }
-    let scans_until = Instant::now() + scan::LONGEST_ALL;
-    let scanned = scan::scan(readable, container, scans_until, ctx)?;
+    if container == "wav" && !framing::wav_has_samples(source.as_ref())? {
+        return Err(nothing_playable(Some(Error::internal("a WAV has no samples"))));
+    }
+    let scanned = scan::scan(readable, container, &clock, ctx)?;
     let mut tracks = scanned.numbered();
     for track in &mut tracks {
-        by_the_index(track, &movie, &source, scans_until, ctx)?;
+        by_the_index(track, &movie, index.as_ref(), &source, &clock, ctx)?;
     }
     if tracks.len() as u32 > request.limits.max_tracks {
         return Err(Error::new(
@@ -86,7 +93,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
     let mut failure = None;
     let (mut video, mut audio) = (None, None);
     for &track in &pictures {
-        match probe::picture(&source, &info, track, &request.limits, until, ctx) {
+        match probe::picture(&source, &info, track, &request.limits, &clock, ctx) {
             Ok(probed) => {
                 video = Some((track, probed));
                 break;
@@ -95,7 +102,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
         }
     }
     for &track in &sounds {
-        match probe::sound(&source, &info, track, &request.limits, until, ctx) {
+        match probe::sound(&source, &info, track, &request.limits, &clock, ctx) {
             Ok(probed) => {
                 audio = Some((track, probed));
                 break;
@@ -113,7 +120,8 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
         (true, false) if !sounds.is_empty() => info.warnings.push(unread("sound", "picture", &failure)),
         _ => {}
     }
-    if scanned.error.is_some() {
+    let torn = container == "ogg" && framing::ogg_is_damaged(source.as_ref(), scan::WHOLE_BYTES)?;
+    if scanned.error.is_some() || torn {
         info.warnings.push(Warning::new("damaged", "The file is damaged; what can be read of it is used."));
     }
     let chosen = [video.as_ref().map(|v| v.0), audio.as_ref().map(|a| a.0)];
@@ -170,13 +178,14 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
     Ok(info)
 }
 
-/// What an MP4's own index says of a track better than the demuxer: which of its kind it is, how to turn it, and, from a
-/// scan of the track alone, its times.
+/// What an MP4's own index says of a track better than the demuxer: which of its kind it is, how to turn it, and, from its
+/// sample tables or a scan of the track alone, its times.
 fn by_the_index(
     track: &mut Scanned,
     movie: &gst_boxes::Movie,
+    index: Option<&gst_boxes::Index>,
     source: &Source,
-    until: Instant,
+    clock: &FairClock,
     ctx: &StepContext,
 ) -> Result<()> {
     let listed = &movie.tracks;
@@ -185,8 +194,14 @@ fn by_the_index(
     track.index = before.filter(|t| t.handler == own.handler).count() as u32;
     let flip = if own.mirrored { "flip-" } else { "" };
     track.orientation = Some(format!("{flip}rotate-{}", own.rotation_degrees));
-    let alone = gst_boxes::only(source.clone(), movie, own.id);
-    track.retimed(&scan::scan(alone, "mp4", until, ctx)?, own.edit);
+    // A large file is not read to its end, but its sample tables say where that is.
+    let size = source.size_bytes();
+    let table = index.filter(|_| size > scan::WHOLE_BYTES);
+    let alone = match table.and_then(|index| package::shown(index, movie, own, size, scan::MOST_TIMES)) {
+        Some(shown) => Scan::of_table(track.number, shown),
+        None => scan::scan(gst_boxes::only(source.clone(), movie, own.id), "mp4", clock, ctx)?,
+    };
+    track.retimed(&alone, own.edit);
     Ok(())
 }
 
@@ -254,7 +269,7 @@ fn times_ms(track: &Scanned, frame_ns: i64, origin_ns: i64, scan: &Scan) -> (u64
     if end <= last {
         end = last + frame_ns.min(LONGEST_UNKNOWN_NS);
     }
-    if !scan.whole && scan.error.is_none() {
+    if !scan.whole && scan.error.is_none() && !track.ended {
         // Only the front was read: the end is what the index says.
         end =
             end.max(scan.claimed_ns.map_or(end, |ns| ns.min(i64::MAX as u64 / 2) as i64 + origin_ns.max(0)));

@@ -1,26 +1,23 @@
 //! The first pictures and sounds of a track, decoded: the truth about their size, shape and colour.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 
 use super::scan::Scanned;
+use crate::clock::FairClock;
 use crate::error::{Error, Result};
 use crate::gst::{Decoding, Kind};
 use crate::media::{AudioTrack, Hdr, Limits, MediaInfo, Rational, VideoTrack};
 use crate::source::Source;
 use crate::step::StepContext;
 
-/// Longest work for the first decoded buffers. It counts once the decoder has had some of the processor: on a machine
-/// that is busy with others, a healthy decoder may be as slow as a frozen one.
+/// Longest wait for the first decoded buffers, of several pictures for the first.
 const LONGEST: Duration = Duration::from_millis(2500);
-const LEAST_CPU: Duration = Duration::from_millis(1000);
-/// Longest wait for them whatever the processor does.
-const LONGEST_WAIT: Duration = Duration::from_millis(5000);
 /// What each track is waited for, however late it is.
-const LEAST_WAIT: Duration = Duration::from_millis(1000);
-/// How often the processor's time is looked at.
+const LEAST: Duration = Duration::from_millis(1000);
+/// How often the clock is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 /// Pictures looked at: interlacing shows in the first few.
 const PICTURES: usize = 5;
@@ -62,25 +59,18 @@ fn first(
     kind: Kind,
     limits: &Limits,
     ctx: &StepContext,
-    (most, until): (usize, Instant),
+    (most, clock): (usize, &FairClock),
 ) -> Result<(gst::Caps, bool)> {
     let mut decoding = Decoding::open(source.clone(), info, kind, limits, Vec::new())?;
     decoding.start()?;
-    let (begun, cpu_before) = (Instant::now(), cpu());
-    let over = || {
-        let worked = cpu().saturating_sub(cpu_before);
-        let waited =
-            begun.elapsed() > LONGEST_WAIT || (Instant::now() > until && begun.elapsed() > LEAST_WAIT);
-        waited || (begun.elapsed() > LONGEST && worked > LEAST_CPU)
-    };
+    let begun = clock.elapsed();
+    let until = begun + LONGEST.min(super::LONGEST_LOOK.saturating_sub(begun)).max(LEAST);
     let mut found: Option<gst::Caps> = None;
     let mut fields = false;
     for _ in 0..most {
         let decoded = loop {
             let decoded = decoding.next_within(ctx, LOOK)?;
-            // Of several pictures the first will do when the rest is late.
-            let enough = found.is_some() && begun.elapsed() > LONGEST;
-            if decoded.is_some() || decoding.is_over() || over() || enough {
+            if decoded.is_some() || decoding.is_over() || clock.elapsed() > until {
                 break decoded;
             }
         };
@@ -94,21 +84,13 @@ fn first(
     }
 }
 
-/// Processor time this process has used: fields 14 and 15 of its `stat`, in hundredths of a second.
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-    let ticks: u64 = after_name.split(' ').skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
-}
-
-/// Decodes the first pictures of a track; hopeless ones are given up soon after `until`.
+/// Decodes the first pictures of a track; hopeless ones are given up.
 pub fn picture(
     source: &Source,
     info: &MediaInfo,
     track: &Scanned,
     limits: &Limits,
-    until: Instant,
+    clock: &FairClock,
     ctx: &StepContext,
 ) -> Result<Pictures> {
     let mut info = info.clone();
@@ -127,7 +109,7 @@ pub fn picture(
         start_ms: 0,
         end_ms: 0,
     });
-    let (caps, fields) = first(source, &info, Kind::Video, limits, ctx, (PICTURES, until))?;
+    let (caps, fields) = first(source, &info, Kind::Video, limits, ctx, (PICTURES, clock))?;
     let raw = gst_video::VideoInfo::from_caps(&caps)
         .map_err(|e| Error::internal("the decoder gave something odd").because(e))?;
     if u64::from(raw.width()) * u64::from(raw.height()) > limits.max_pixels {
@@ -158,13 +140,13 @@ pub fn picture(
     })
 }
 
-/// Decodes the first sound of a track; a hopeless one is given up soon after `until`.
+/// Decodes the first sound of a track; a hopeless one is given up.
 pub fn sound(
     source: &Source,
     info: &MediaInfo,
     track: &Scanned,
     limits: &Limits,
-    until: Instant,
+    clock: &FairClock,
     ctx: &StepContext,
 ) -> Result<Sounds> {
     let mut info = info.clone();
@@ -178,7 +160,7 @@ pub fn sound(
         start_ms: 0,
         end_ms: 0,
     });
-    let (caps, _) = first(source, &info, Kind::Audio, limits, ctx, (1, until))?;
+    let (caps, _) = first(source, &info, Kind::Audio, limits, ctx, (1, clock))?;
     let number = |field: &str| {
         caps.structure(0)
             .and_then(|s| s.get::<i32>(field).ok())

@@ -2,27 +2,29 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use crate::clock::FairClock;
 use crate::error::{Error, Result};
 use crate::gst::boxes::Edit;
 use crate::gst::{Stage, element, is_picture, is_sound, open_demuxer};
+use crate::package::Shown;
 use crate::source::{ReadAt, Source};
 use crate::step::StepContext;
 
 /// Files up to this size are read whole, so that ends are exact.
-const WHOLE_BYTES: u64 = 64 << 20;
+pub const WHOLE_BYTES: u64 = 64 << 20;
 /// Of a larger file, this much is read.
 const PART_BYTES: u64 = 24 << 20;
 /// Longest scan.
 const LONGEST: Duration = Duration::from_millis(2500);
 /// All scans of one file together: the first pictures and sounds still have to be decoded within the step's deadline.
-pub const LONGEST_ALL: Duration = Duration::from_millis(5000);
+const LONGEST_ALL: Duration = Duration::from_millis(5000);
 /// Most time stamps kept of a track.
-const MOST_TIMES: usize = 20_000;
+pub const MOST_TIMES: usize = 20_000;
 
 /// One picture or sound track as its packets show it. Times are running times, in ns.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +49,8 @@ pub struct Scanned {
     pub orientation: Option<String>,
     /// Language the track says.
     pub language: Option<String>,
+    /// Whether its end was seen.
+    pub ended: bool,
 }
 
 /// What a scan saw.
@@ -81,8 +85,8 @@ impl ReadAt for Counting {
 
 type Tracks = Arc<Mutex<Vec<Scanned>>>;
 
-/// Reads a file's packets, until `until` at the latest.
-pub fn scan(source: Source, container: &str, until: Instant, ctx: &StepContext) -> Result<Scan> {
+/// Reads a file's packets, as long as the step's `clock` leaves time for it.
+pub fn scan(source: Source, container: &str, clock: &FairClock, ctx: &StepContext) -> Result<Scan> {
     let size = source.size_bytes();
     let budget = if size <= WHOLE_BYTES { u64::MAX } else { PART_BYTES };
     let counting = Arc::new(Counting { inner: source, read: AtomicU64::new(0) });
@@ -97,7 +101,7 @@ pub fn scan(source: Source, container: &str, until: Instant, ctx: &StepContext) 
         demux.connect_pad_added(move |_, pad| watch(pad, &seen, &weak, clips));
     }
     let stage = Stage::new(pipeline);
-    let begun = Instant::now();
+    let until = (clock.elapsed() + LONGEST).min(LONGEST_ALL);
     let mut error = stage.start(gst::State::Playing).err();
     let mut whole = false;
     while error.is_none() {
@@ -110,10 +114,7 @@ pub fn scan(source: Source, container: &str, until: Instant, ctx: &StepContext) 
             Ok(false) => {}
             Err(found) => error = Some(found),
         }
-        if counting.read.load(Ordering::Relaxed) > budget
-            || begun.elapsed() > LONGEST
-            || Instant::now() > until
-        {
+        if counting.read.load(Ordering::Relaxed) > budget || clock.elapsed() > until {
             break;
         }
     }
@@ -229,6 +230,7 @@ impl Scanned {
         times.drain(..first);
         self.packets = track.packets;
         self.start_ns = times.first().map(|&ns| ns.max(from));
+        self.ended = alone.whole;
         // A scan that was cut short saw no end.
         let end_ns = if alone.whole { track.end_ns } else { track.end_ns.max(self.end_ns) };
         self.end_ns = presented(end_ns).min(until);
@@ -237,6 +239,19 @@ impl Scanned {
 }
 
 impl Scan {
+    /// What a scan of one track would see whose samples are known.
+    pub fn of_table(number: Option<u32>, shown: Shown) -> Self {
+        let track = Scanned {
+            number,
+            packets: shown.samples,
+            start_ns: shown.times_ns.first().copied(),
+            end_ns: shown.end_ns,
+            times_ns: shown.times_ns,
+            ..Scanned::default()
+        };
+        Self { tracks: vec![track], whole: true, claimed_ns: None, error: None }
+    }
+
     /// Picture and sound tracks with packets, each kind numbered in the order the demuxer gave them.
     pub fn numbered(&self) -> Vec<Scanned> {
         let (mut pictures, mut sounds) = (0, 0);

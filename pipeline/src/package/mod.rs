@@ -219,6 +219,49 @@ fn at_its_own_speed(list: &[u8]) -> bool {
     })
 }
 
+/// When a track's samples are shown, before any edit.
+pub struct Shown {
+    /// Times of the first `most` samples in decode order, in ns.
+    pub times_ns: Vec<i64>,
+    /// Latest end, in ns.
+    pub end_ns: i64,
+    /// How many there are.
+    pub samples: u64,
+}
+
+/// Reads that from the sample tables; none where they are not all there is to know (a recording in pieces, times that are
+/// shifted once more) or where samples lie beyond the file's end.
+pub fn shown(
+    index: &Index,
+    movie: &boxes::Movie,
+    track: &boxes::Track,
+    file: u64,
+    most: usize,
+) -> Option<Shown> {
+    if find(&index.bytes, b"mvex").is_some() {
+        return None;
+    }
+    let place = movie.tracks.iter().take_while(|t| t.id != track.id).filter(|t| t.handler == track.handler);
+    let part = Part::of(index, movie, &track.handler, place.count() as u32)?;
+    if find(part.stbl, b"cslg").is_some() || part.timescale == 0 {
+        return None;
+    }
+    let tables = Tables::read(part.stbl).ok()?;
+    let ns = |ticks: i64| (i128::from(ticks) * 1_000_000_000 / i128::from(part.timescale)) as i64;
+    let mut shown = Shown { times_ns: Vec::new(), end_ns: 0, samples: 0 };
+    for sample in tables.samples() {
+        if sample.offset.checked_add(u64::from(sample.size))? > file {
+            return None;
+        }
+        shown.samples += 1;
+        shown.end_ns = shown.end_ns.max(ns(sample.pts + i64::from(sample.duration)));
+        if shown.times_ns.len() < most {
+            shown.times_ns.push(ns(sample.pts));
+        }
+    }
+    (shown.samples > 0).then_some(shown)
+}
+
 /// A track that can be given out.
 struct Fit<'a> {
     tables: Tables<'a>,

@@ -1,12 +1,15 @@
 //! Watching a child: how long it has worked, when it last moved, how much memory and disk it holds.
 //!
 //! Time in which the child waits for us (storage that does not answer, outputs not yet taken) counts neither
-//! towards its deadline nor as standing still: a slow store is not the recording's fault.
+//! towards its deadline nor as standing still: a slow store is not the recording's fault. Nor does all of the time count
+//! in which it waits for a processor that others use.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use chalkstream_pipeline::clock::FairClock;
 
 /// How often a child is looked at.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -124,7 +127,7 @@ impl Watchdog {
 
 /// Looks at the child until it must be stopped.
 pub async fn watch(pid: u32, folder: &Path, bounds: Bounds, activity: &Activity) -> Verdict {
-    let start = Instant::now();
+    let clock = FairClock::of(pid);
     let mut watchdog = Watchdog::new(bounds);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -140,7 +143,7 @@ pub async fn watch(pid: u32, folder: &Path, bounds: Bounds, activity: &Activity)
             memory_bytes: resident_bytes(pid),
             disk_bytes,
         };
-        if let Some(verdict) = watchdog.judge(start.elapsed(), seen) {
+        if let Some(verdict) = watchdog.judge(clock.elapsed(), seen) {
             return verdict;
         }
     }

@@ -1,0 +1,111 @@
+//! Time by which work is held to a limit, on machines that are busy with other work.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// However busy the machine is, this part of the time that passes counts.
+const LEAST_SHARE: f64 = 0.25;
+
+/// A clock that runs slower while a process's threads wait for a processor: a healthy decoder on a busy machine may look
+/// like a frozen one, but a frozen one waits for no processor. Where the kernel keeps no such figures it is a plain clock.
+#[derive(Debug)]
+pub struct FairClock {
+    pid: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    seen: Instant,
+    used: Used,
+    counted: Duration,
+}
+
+/// What all threads of a process have had so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Used {
+    /// Time on a processor.
+    ran: Duration,
+    /// Time in which one was waited for.
+    waited: Duration,
+}
+
+impl FairClock {
+    /// A clock for a process, which begins now.
+    pub fn of(pid: u32) -> Self {
+        let state = State { seen: Instant::now(), used: used(pid), counted: Duration::ZERO };
+        Self { pid, state: Mutex::new(state) }
+    }
+
+    /// A clock for this process, which begins now.
+    pub fn own() -> Self {
+        Self::of(std::process::id())
+    }
+
+    /// What has passed since the beginning.
+    pub fn elapsed(&self) -> Duration {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, used) = (Instant::now(), used(self.pid));
+        let passed = now - state.seen;
+        let ran = used.ran.saturating_sub(state.used.ran);
+        let waited = used.waited.saturating_sub(state.used.waited);
+        let counted = state.counted + passed.mul_f64(share(passed, ran, waited));
+        *state = State { seen: now, used, counted };
+        counted
+    }
+}
+
+/// The part of a time that counts: all of it, less the part in which the process wanted to run and others did.
+fn share(passed: Duration, ran: Duration, waited: Duration) -> f64 {
+    let wanted = (ran + waited).as_secs_f64();
+    if wanted <= 0.0 || passed.is_zero() {
+        return 1.0;
+    }
+    let wanting = (wanted / passed.as_secs_f64()).min(1.0);
+    (1.0 - wanting * waited.as_secs_f64() / wanted).max(LEAST_SHARE)
+}
+
+/// Adds up the first two fields of `schedstat` of all threads, in ns.
+fn used(pid: u32) -> Used {
+    let mut used = Used::default();
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return used };
+    for thread in threads.flatten() {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+        let mut ns = text.split_whitespace().filter_map(|field| field.parse().ok()).map(Duration::from_nanos);
+        used.ran += ns.next().unwrap_or_default();
+        used.waited += ns.next().unwrap_or_default();
+    }
+    used
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(passed: u64, ran: u64, waited: u64) -> f64 {
+        let ms = Duration::from_millis;
+        (share(ms(passed), ms(ran), ms(waited)) * 100.0).round() / 100.0
+    }
+
+    #[test]
+    fn only_waiting_for_a_processor_slows_it() {
+        // Idle or frozen, at work on a quiet machine, half of the time beside another, and hardly ever.
+        assert_eq!(of(1000, 0, 0), 1.0);
+        assert_eq!(of(1000, 1000, 0), 1.0);
+        assert_eq!(of(1000, 500, 500), 0.5);
+        assert_eq!(of(1000, 10, 990), LEAST_SHARE);
+        // Two threads at work and two waiting, and little work that waited for half of its time.
+        assert_eq!(of(1000, 2000, 2000), 0.5);
+        assert_eq!(of(1000, 50, 50), 0.95);
+        assert_eq!(of(0, 0, 0), 1.0);
+    }
+
+    #[test]
+    fn it_never_runs_ahead_of_the_time_that_passes() {
+        let (begun, clock) = (Instant::now(), FairClock::own());
+        while begun.elapsed() < Duration::from_millis(20) {
+            assert!(clock.elapsed() <= begun.elapsed());
+        }
+        assert!(clock.elapsed() > Duration::from_millis(4));
+    }
+}

@@ -183,6 +183,7 @@ fn worker(worker: &Worker, report: &mut Report) {
     // GStreamer with its plug-ins maps about 200 MiB before it reads a byte.
     report.range("worker.step_memory_bytes", worker.step_memory_bytes, 256 << 20, 1 << 40);
     report.range("worker.step_file_bytes", worker.step_file_bytes, 1 << 20, 1 << 44);
+    report.range("worker.step_output_bytes", worker.step_output_bytes, 1 << 20, 1 << 44);
     report.range("worker.step_deadline_base_ms", worker.step_deadline_base_ms, 1_000, 86_400_000);
     let factor = worker.step_deadline_per_media;
     report.expect((0.0..=10_000.0).contains(&factor), "worker.step_deadline_per_media", || {

@@ -216,6 +216,8 @@ pub struct Worker {
     pub step_memory_bytes: u64,
     /// Largest single file a step's child may write, in bytes.
     pub step_file_bytes: u64,
+    /// All files together that one step may make, in bytes.
+    pub step_output_bytes: u64,
     /// A step may take this long, plus `step_deadline_per_media` times the recording's length, in ms.
     pub step_deadline_base_ms: u64,
     /// See `step_deadline_base_ms`.
@@ -241,6 +243,7 @@ impl Default for Worker {
             poll_ms: 250,
             step_memory_bytes: 2 << 30,
             step_file_bytes: 4 << 30,
+            step_output_bytes: 32 << 30,
             step_deadline_base_ms: 120_000,
             step_deadline_per_media: 20.0,
             step_stall_ms: 60_000,

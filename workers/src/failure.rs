@@ -23,6 +23,8 @@ pub enum Cause {
     Memory,
     /// It took more disk than it may.
     Disk,
+    /// It made more than it may.
+    Output,
     /// It tried to leave its sandbox.
     Sandbox,
     /// Its outputs are not what it said.
@@ -60,6 +62,9 @@ impl StepFailure {
             Cause::Stalled => ("step_stalled", "Reading the recording came to a halt."),
             Cause::Memory => ("step_memory", "Reading the recording takes more memory than is allowed."),
             Cause::Disk => ("step_disk", "Reading the recording takes more disk space than is allowed."),
+            Cause::Output => {
+                ("output_too_large", "What would be made of the recording is more than is allowed.")
+            }
             Cause::Sandbox => (
                 "step_forbidden",
                 "Reading the recording was stopped because it did something that is not allowed.",
@@ -71,7 +76,7 @@ impl StepFailure {
         Self {
             code: code.into(),
             message: message.into(),
-            fault: Fault::Ours,
+            fault: if cause == Cause::Output { Fault::Input } else { Fault::Ours },
             cause,
             detail: detail.to_string(),
         }
@@ -141,6 +146,7 @@ mod tests {
             (Cause::Ours, Retry::Backoff),
             (Cause::Storage, Retry::Uncounted),
             (Cause::Sandbox, Retry::Never),
+            (Cause::Output, Retry::Never),
         ] {
             assert_eq!(StepFailure::of(cause, "").retry(), retry, "{cause:?}");
         }

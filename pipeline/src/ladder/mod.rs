@@ -91,12 +91,15 @@ impl RenditionPlan {
     }
 }
 
+/// How much coarser the weak line's quality is than the others': it has few bits, and a still picture should need fewer.
+const WEAK_COARSER: u32 = 4;
+
 /// What may be made of a picture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LadderSettings {
     /// Preset of all renditions: `lesson`, or one of x264's.
     pub preset: String,
-    /// x264's constant rate factor of all renditions, 1 to 50; none makes the rate constant.
+    /// x264's constant rate factor of the renditions, 1 to 50, 4 more for the weak line's; none makes the rate constant.
     pub quality: Option<u32>,
     /// Whether renditions that add nothing that is seen are left out once they are measured.
     pub drop_needless: bool,
@@ -172,7 +175,7 @@ pub fn plan(video: &VideoTrack, settings: &LadderSettings) -> Ladder {
             bitrate_bps: if weak { rung.bitrate_bps } else { bitrate(rung, width, height, frame_rate) },
             vbv_ms: if weak { WEAK_VBV_MS } else { VBV_MS },
             preset: settings.preset.clone(),
-            quality: settings.quality,
+            quality: settings.quality.map(|q| if weak { (q + WEAK_COARSER).min(50) } else { q }),
         });
     }
     renditions.reverse();

@@ -109,6 +109,7 @@ pub struct Runner {
     registry: PathBuf,
     limits: ChildLimits,
     stall: Duration,
+    output_bytes: u64,
 }
 
 impl Runner {
@@ -128,6 +129,7 @@ impl Runner {
                 background: false,
             },
             stall: Duration::from_millis(settings.step_stall_ms),
+            output_bytes: settings.step_output_bytes,
         }
     }
 
@@ -224,7 +226,14 @@ impl Runner {
         let end = follow(
             &mut running,
             pipes::Events::new(stdout),
-            Following { folder, bounds, activity, cancel: &work.cancel, progress: &work.progress },
+            Following {
+                folder,
+                bounds,
+                output_bytes: self.output_bytes,
+                activity,
+                cancel: &work.cancel,
+                progress: &work.progress,
+            },
             sink,
         )
         .await;
@@ -306,6 +315,8 @@ fn open(
 struct Following<'a> {
     folder: &'a Path,
     bounds: Bounds,
+    /// Most that it may make in all.
+    output_bytes: u64,
     activity: Arc<Activity>,
     cancel: &'a CancellationToken,
     progress: &'a channel::Sender<Progress>,
@@ -332,6 +343,7 @@ async fn follow(
     let mut status = None;
     let mut talking = true;
     let mut last = None;
+    let mut made_bytes = 0_u64;
     while talking || status.is_none() || !taking.is_empty() {
         let room = taking.len() < OUTPUTS_AT_ONCE;
         // Until it has ended, its time counts: one that closes its events and stays meets its bounds.
@@ -362,6 +374,11 @@ async fn follow(
                         sink.segment(outputs::Segment { playlist, uri, duration_ticks, timescale });
                     }
                     Ok(Some(StepEvent::Output { path, size_bytes })) => {
+                        made_bytes = made_bytes.saturating_add(size_bytes);
+                        if made_bytes > with.output_bytes {
+                            let detail = format!("{path} makes it {made_bytes} bytes");
+                            return End::Stopped(StepFailure::of(Cause::Output, detail));
+                        }
                         match outputs::check(with.folder, &path, size_bytes) {
                             Ok(output) => taking.push(take(sink, output)),
                             Err(error) => return End::Stopped(StepFailure::of(Cause::Unverified, error)),

@@ -186,6 +186,19 @@ async fn every_output_is_taken_once_and_deleted() {
     assert_eq!(sink.0.lock().unwrap().len(), 300);
 }
 
+#[tokio::test]
+async fn a_step_that_makes_too_much_is_stopped() {
+    let scratch = tempfile::tempdir().unwrap();
+    let work = Work::quiet("much", WorkTask::Probe(Probe::Outputs(300)));
+    let sink = Memory::default();
+    let mut runner = runner(scratch.path());
+    // An output is "segment 1" and so on.
+    runner.output_bytes = 100;
+    let failure = runner.run(work, &sink).await.unwrap_err();
+    assert_eq!((failure.cause, failure.code.as_str()), (Cause::Output, "output_too_large"));
+    assert!(sink.0.lock().unwrap().len() <= 10);
+}
+
 /// A store that is full.
 struct Full;
 

@@ -55,12 +55,17 @@ async fn from_every_level_a_drop_lands_on_the_next_one_down() {
     }
 }
 
+/// How often the 20.48 s of flashes are repeated; 176 is an hour.
+fn turns() -> u32 {
+    std::env::var("CHALKSTREAM_FLASH_TURNS").map_or(8, |turns| turns.parse().expect("a number of turns"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn flashes_and_beeps_come_out_together_at_the_start_and_at_the_end() {
     let folder = TempDir::new().unwrap();
     let up = silent(&folder.path().join("data")).await;
-    let (file, length_s) = flashes(folder.path(), 8);
-    let link = watched(&up, &file, 2 * CLIP).await;
+    let (file, length_s) = flashes(folder.path(), turns());
+    let link = watched(&up, &file, 2 * CLIP + Duration::from_secs_f64(length_s / 4.0)).await;
     let asked = json!({ "url": link, "at_s": [0.0, length_s - 12.0], "flashes": 3 });
     let seen = node::run("avsync.mjs", &asked);
     for place in seen["places"].as_array().unwrap() {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use chalkstream_tests::media::{clip, ffmpeg};
 use chalkstream_tests::process::chalkstream;
 use chalkstream_tests::stack::Stack;
+use chalkstream_tests::wait;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -91,9 +92,13 @@ async fn the_api_refuses_bad_files_and_keeps_only_their_entry() {
         assert_eq!(shown["failure"]["code"], code, "{shown}");
         assert!(shown["failure"]["message"].as_str().unwrap().ends_with('.'), "{shown}");
         let folder = stack.objects().join("district").join(&recording);
+        // The refusal is told first, then its objects go.
         for part in ["source", "hls", "stills", "transcript", "work"] {
-            let left = folder.join(part).read_dir().is_ok_and(|mut d| d.next().is_some());
-            assert!(!left, "{code}: {part} is left behind");
+            wait::until(&format!("{code}: {part} is gone"), Duration::from_secs(10), || async {
+                let left = folder.join(part).read_dir().is_ok_and(|mut d| d.next().is_some());
+                (!left).then_some(())
+            })
+            .await;
         }
     }
 }

@@ -5,8 +5,10 @@ use crate::source::{ReadAt, read_full};
 
 /// Most chunks looked at in a WAV.
 const MOST_CHUNKS: usize = 10_000;
-/// Largest page of an Ogg: its header, 255 lengths and what they promise.
-const LARGEST_PAGE: usize = 27 + 255 + 255 * 255;
+/// Largest head of an Ogg's page: 27 bytes and 255 lengths.
+const LARGEST_HEAD: usize = 27 + 255;
+/// Largest page: its head, and what the lengths promise.
+const LARGEST_PAGE: usize = LARGEST_HEAD + 255 * 255;
 
 /// Whether a WAV has a chunk of samples.
 pub fn wav_has_samples(source: &dyn ReadAt) -> Result<bool> {
@@ -32,16 +34,16 @@ pub fn ogg_is_damaged(source: &dyn ReadAt, most: u64) -> Result<bool> {
     let mut page = vec![0; LARGEST_PAGE];
     let mut at = 0;
     while at < most.min(source.size_bytes()) {
-        let read = read_full(source, at, &mut page)?;
-        let Some(lengths) = page[..read].get(26).and_then(|&n| page[..read].get(27..27 + usize::from(n)))
-        else {
-            return Ok(false);
-        };
-        if &page[..4] != b"OggS" {
+        let read = read_full(source, at, &mut page[..LARGEST_HEAD])?;
+        if read >= 4 && &page[..4] != b"OggS" {
             return Ok(true);
         }
+        let head = &page[..read];
+        let Some(lengths) = head.get(26).and_then(|&n| head.get(27..27 + usize::from(n))) else {
+            return Ok(false);
+        };
         let size = 27 + lengths.len() + lengths.iter().map(|&n| usize::from(n)).sum::<usize>();
-        if size > read {
+        if read < size && read_full(source, at + read as u64, &mut page[read..size])? < size - read {
             return Ok(false);
         }
         let told = u32::from_le_bytes([page[22], page[23], page[24], page[25]]);

@@ -11,6 +11,7 @@ const LEAST_SHARE: f64 = 0.25;
 #[derive(Debug)]
 pub struct FairClock {
     pid: u32,
+    processors: f64,
     state: Mutex<State>,
 }
 
@@ -34,7 +35,8 @@ impl FairClock {
     /// A clock for a process, which begins now.
     pub fn of(pid: u32) -> Self {
         let state = State { seen: Instant::now(), used: used(pid), counted: Duration::ZERO };
-        Self { pid, state: Mutex::new(state) }
+        let processors = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        Self { pid, processors, state: Mutex::new(state) }
     }
 
     /// A clock for this process, which begins now.
@@ -49,20 +51,22 @@ impl FairClock {
         let passed = now - state.seen;
         let ran = used.ran.saturating_sub(state.used.ran);
         let waited = used.waited.saturating_sub(state.used.waited);
-        let counted = state.counted + passed.mul_f64(share(passed, ran, waited));
+        let counted = state.counted + passed.mul_f64(share(passed, ran, waited, self.processors));
         *state = State { seen: now, used, counted };
         counted
     }
 }
 
-/// The part of a time that counts: all of it, less the part in which the process wanted to run and others did.
-fn share(passed: Duration, ran: Duration, waited: Duration) -> f64 {
+/// The part of a time that counts: all of it, less the part in which the process wanted to run and others did. A thread
+/// that waits for one of the same process waits for nobody else: the part of the machine that it had counts in any case.
+fn share(passed: Duration, ran: Duration, waited: Duration, processors: f64) -> f64 {
     let wanted = (ran + waited).as_secs_f64();
     if wanted <= 0.0 || passed.is_zero() {
         return 1.0;
     }
     let wanting = (wanted / passed.as_secs_f64()).min(1.0);
-    (1.0 - wanting * waited.as_secs_f64() / wanted).max(LEAST_SHARE)
+    let had = (ran.as_secs_f64() / (passed.as_secs_f64() * processors)).min(1.0);
+    (1.0 - wanting * waited.as_secs_f64() / wanted).max(had).max(LEAST_SHARE)
 }
 
 /// Adds up the first two fields of `schedstat` of all threads, in ns.
@@ -84,7 +88,7 @@ mod tests {
 
     fn of(passed: u64, ran: u64, waited: u64) -> f64 {
         let ms = Duration::from_millis;
-        (share(ms(passed), ms(ran), ms(waited)) * 100.0).round() / 100.0
+        (share(ms(passed), ms(ran), ms(waited), 4.0) * 100.0).round() / 100.0
     }
 
     #[test]
@@ -94,8 +98,9 @@ mod tests {
         assert_eq!(of(1000, 1000, 0), 1.0);
         assert_eq!(of(1000, 500, 500), 0.5);
         assert_eq!(of(1000, 10, 990), LEAST_SHARE);
-        // Two threads at work and two waiting, and little work that waited for half of its time.
-        assert_eq!(of(1000, 2000, 2000), 0.5);
+        // Eight threads that have all four processors, and half of them; little work that waited for half of its time.
+        assert_eq!(of(1000, 4000, 4000), 1.0);
+        assert_eq!(of(1000, 2000, 6000), 0.5);
         assert_eq!(of(1000, 50, 50), 0.95);
         assert_eq!(of(0, 0, 0), 1.0);
     }

@@ -163,7 +163,7 @@ pub struct Edit {
 impl Edit {
     /// Presentation time of a media time, in ns; negative or past the end for what is not presented.
     pub fn presented(&self, media_ns: i64) -> i64 {
-        media_ns - self.start_ns + self.delay_ns
+        media_ns.saturating_sub(self.start_ns).saturating_add(self.delay_ns)
     }
 
     /// First and last presentation time, in ns.

@@ -95,8 +95,11 @@ fn tell_colours(decoder: &gst::Element, full_range: Option<bool>) {
         let said = text.and_then(|text| text.parse().ok()).unwrap_or(info.colorimetry());
         let range = match full_range {
             Some(true) => gst_video::VideoColorRange::Range0_255,
-            Some(false) => gst_video::VideoColorRange::Range16_235,
-            None => said.range(),
+            // Also what is written by those who do not know.
+            Some(false) if said.range() == gst_video::VideoColorRange::Unknown => {
+                gst_video::VideoColorRange::Range16_235
+            }
+            _ => said.range(),
         };
         let matrix = match said.matrix() {
             gst_video::VideoColorMatrix::Unknown if info.width().min(info.height()) > 576 => {

@@ -1,14 +1,15 @@
 //! What demuxers pass over in silence: a WAV without samples, an Ogg whose pages are damaged.
 
+use std::io::{self, BufReader, Read};
+
 use crate::error::Result;
 use crate::source::{ReadAt, read_full};
+use crate::step::StepContext;
 
 /// Most chunks looked at in a WAV.
-const MOST_CHUNKS: usize = 10_000;
-/// Largest head of an Ogg's page: 27 bytes and 255 lengths.
-const LARGEST_HEAD: usize = 27 + 255;
-/// Largest page: its head, and what the lengths promise.
-const LARGEST_PAGE: usize = LARGEST_HEAD + 255 * 255;
+const MOST_CHUNKS: usize = 1_000;
+/// How much of an Ogg is read at once.
+const BLOCK: usize = 1 << 18;
 
 /// Whether a WAV has a chunk of samples.
 pub fn wav_has_samples(source: &dyn ReadAt) -> Result<bool> {
@@ -29,21 +30,25 @@ pub fn wav_has_samples(source: &dyn ReadAt) -> Result<bool> {
 
 /// Whether a page of an Ogg differs from its checksum, or something else stands between pages, in the first `most` bytes.
 /// A last page that is cut off is not counted.
-pub fn ogg_is_damaged(source: &dyn ReadAt, most: u64) -> Result<bool> {
+pub fn ogg_is_damaged(source: &dyn ReadAt, most: u64, ctx: &StepContext) -> Result<bool> {
     let table = checksums();
-    let mut page = vec![0; LARGEST_PAGE];
+    let mut file = BufReader::with_capacity(BLOCK, Sequential { source, at: 0 });
+    let mut page = vec![0; 27 + 255 + 255 * 255];
     let mut at = 0;
     while at < most.min(source.size_bytes()) {
-        let read = read_full(source, at, &mut page[..LARGEST_HEAD])?;
-        if read >= 4 && &page[..4] != b"OggS" {
+        ctx.check()?;
+        if !fill(&mut file, &mut page[..27])? {
+            return Ok(false);
+        }
+        if &page[..4] != b"OggS" {
             return Ok(true);
         }
-        let head = &page[..read];
-        let Some(lengths) = head.get(26).and_then(|&n| head.get(27..27 + usize::from(n))) else {
+        let head = 27 + usize::from(page[26]);
+        if !fill(&mut file, &mut page[27..head])? {
             return Ok(false);
-        };
-        let size = 27 + lengths.len() + lengths.iter().map(|&n| usize::from(n)).sum::<usize>();
-        if read < size && read_full(source, at + read as u64, &mut page[read..size])? < size - read {
+        }
+        let size = head + page[27..head].iter().map(|&length| usize::from(length)).sum::<usize>();
+        if !fill(&mut file, &mut page[head..size])? {
             return Ok(false);
         }
         let told = u32::from_le_bytes([page[22], page[23], page[24], page[25]]);
@@ -57,6 +62,29 @@ pub fn ogg_is_damaged(source: &dyn ReadAt, most: u64) -> Result<bool> {
         at += size as u64;
     }
     Ok(false)
+}
+
+/// A source read from its start to its end.
+struct Sequential<'a> {
+    source: &'a dyn ReadAt,
+    at: u64,
+}
+
+impl Read for Sequential<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read_at(self.at, buf)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+/// Fills a buffer; no where the file ends before.
+fn fill(file: &mut impl Read, buf: &mut [u8]) -> io::Result<bool> {
+    match file.read_exact(buf) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The table of Ogg's checksum (RFC 3533): a CRC of 32 bits, 0x04c11db7, most significant bit first.
@@ -74,6 +102,8 @@ fn checksums() -> [u32; 256] {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
     use super::*;
 
     struct Bytes(Vec<u8>);
@@ -83,7 +113,7 @@ mod tests {
             self.0.len() as u64
         }
 
-        fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
             let rest = self.0.get(offset as usize..).unwrap_or_default();
             let n = rest.len().min(buf.len());
             buf[..n].copy_from_slice(&rest[..n]);
@@ -104,7 +134,8 @@ mod tests {
         // A page as libogg writes it: its checksum was worked out by another program.
         let mut page = b"OggS\0\x02\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x01\x03abc".to_vec();
         page[22..26].copy_from_slice(&PAGE_SUM.to_le_bytes());
-        let damaged = |pages: &[&[u8]]| ogg_is_damaged(&Bytes(pages.concat()), u64::MAX).unwrap();
+        let ctx = StepContext { out_dir: "out".into(), emit: Arc::new(|_| ()), cancel: Arc::default() };
+        let damaged = |pages: &[&[u8]]| ogg_is_damaged(&Bytes(pages.concat()), u64::MAX, &ctx).unwrap();
         assert!(!damaged(&[&page, &page]));
         // Cut off, changed, and with something between two pages.
         assert!(!damaged(&[&page, &page[..29]]));

@@ -38,7 +38,6 @@ const LONGEST_LOOK: Duration = Duration::from_millis(6500);
 
 /// Runs the step.
 pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Result<MediaInfo> {
-    let clock = FairClock::own();
     let container = sniff::sniff(source.as_ref())?;
     let (mut movie, mut index) = (gst_boxes::Movie::default(), None);
     let mut warnings = Vec::new();
@@ -65,6 +64,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
     if container == "wav" && !framing::wav_has_samples(source.as_ref())? {
         return Err(nothing_playable(Some(Error::internal("a WAV has no samples"))));
     }
+    let clock = FairClock::own();
     let scanned = scan::scan(readable, container, &clock, ctx)?;
     let mut tracks = scanned.numbered();
     for track in &mut tracks {
@@ -120,7 +120,8 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
         (true, false) if !sounds.is_empty() => info.warnings.push(unread("sound", "picture", &failure)),
         _ => {}
     }
-    let torn = container == "ogg" && framing::ogg_is_damaged(source.as_ref(), scan::WHOLE_BYTES)?;
+    let torn = container == "ogg"
+        && framing::ogg_is_damaged(source.as_ref(), scan::budget(source.size_bytes()), ctx)?;
     if scanned.error.is_some() || torn {
         info.warnings.push(Warning::new("damaged", "The file is damaged; what can be read of it is used."));
     }

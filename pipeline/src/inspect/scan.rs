@@ -85,10 +85,14 @@ impl ReadAt for Counting {
 
 type Tracks = Arc<Mutex<Vec<Scanned>>>;
 
+/// How much of a file of this size is read.
+pub fn budget(size_bytes: u64) -> u64 {
+    if size_bytes <= WHOLE_BYTES { u64::MAX } else { PART_BYTES }
+}
+
 /// Reads a file's packets, as long as the step's `clock` leaves time for it.
 pub fn scan(source: Source, container: &str, clock: &FairClock, ctx: &StepContext) -> Result<Scan> {
-    let size = source.size_bytes();
-    let budget = if size <= WHOLE_BYTES { u64::MAX } else { PART_BYTES };
+    let budget = budget(source.size_bytes());
     let counting = Arc::new(Counting { inner: source, read: AtomicU64::new(0) });
     let (pipeline, demux) = open_demuxer(counting.clone(), container)?;
     let tracks = Tracks::default();

@@ -219,6 +219,11 @@ fn at_its_own_speed(list: &[u8]) -> bool {
     })
 }
 
+/// Most samples whose times are read: six hours at 90 a second. Raw sound has far more.
+const MOST_SHOWN: u64 = 2_000_000;
+/// Times beyond this are no times of a recording.
+const A_WEEK_NS: i64 = 7 * 86_400_000_000_000;
+
 /// When a track's samples are shown, before any edit.
 pub struct Shown {
     /// Times of the first `most` samples in decode order, in ns.
@@ -229,8 +234,8 @@ pub struct Shown {
     pub samples: u64,
 }
 
-/// Reads that from the sample tables; none where they are not all there is to know (a recording in pieces, times that are
-/// shifted once more) or where samples lie beyond the file's end.
+/// Reads that from the sample tables; none where they are not all there is to know (a recording in pieces, several edits, times
+/// that are shifted once more), where they are past belief, or where samples lie beyond the file's end.
 pub fn shown(
     index: &Index,
     movie: &boxes::Movie,
@@ -243,20 +248,26 @@ pub fn shown(
     }
     let place = movie.tracks.iter().take_while(|t| t.id != track.id).filter(|t| t.handler == track.handler);
     let part = Part::of(index, movie, &track.handler, place.count() as u32)?;
-    if find(part.stbl, b"cslg").is_some() || part.timescale == 0 {
+    if part.edited || !part.own || part.timescale == 0 || find(part.stbl, b"cslg").is_some() {
         return None;
     }
     let tables = Tables::read(part.stbl).ok()?;
-    let ns = |ticks: i64| (i128::from(ticks) * 1_000_000_000 / i128::from(part.timescale)) as i64;
+    let ns = |ticks: i64| {
+        let ns = i64::try_from(i128::from(ticks) * 1_000_000_000 / i128::from(part.timescale)).ok()?;
+        (-A_WEEK_NS..=A_WEEK_NS).contains(&ns).then_some(ns)
+    };
     let mut shown = Shown { times_ns: Vec::new(), end_ns: 0, samples: 0 };
     for sample in tables.samples() {
         if sample.offset.checked_add(u64::from(sample.size))? > file {
             return None;
         }
         shown.samples += 1;
-        shown.end_ns = shown.end_ns.max(ns(sample.pts + i64::from(sample.duration)));
+        if shown.samples > MOST_SHOWN {
+            return None;
+        }
+        shown.end_ns = shown.end_ns.max(ns(sample.pts.checked_add(i64::from(sample.duration))?)?);
         if shown.times_ns.len() < most {
-            shown.times_ns.push(ns(sample.pts));
+            shown.times_ns.push(ns(sample.pts)?);
         }
     }
     (shown.samples > 0).then_some(shown)

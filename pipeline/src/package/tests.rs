@@ -95,6 +95,41 @@ fn join(source: &Path, index: &Path) -> Joined {
     Joined { init: index[32..32 + init].to_vec(), segments: segments.collect() }
 }
 
+#[test]
+fn sample_tables_say_when_everything_is_shown() {
+    let place = Place::new();
+    let file = place.make("timed.mp4", &[PICTURE, TONE, X264, AAC]);
+    let shown_of = |bytes: Vec<u8>, handler: &[u8; 4]| {
+        std::fs::write(&file, &bytes).unwrap();
+        let source = FileSource::open(&file).unwrap();
+        let index = boxes::read_index(&source).unwrap();
+        let movie = boxes::movie(&index);
+        let track = boxes::nth(&movie.tracks, handler, 0).unwrap().clone();
+        let shown = shown(&index, &movie, &track, bytes.len() as u64, 100)?;
+        Some((
+            shown.samples,
+            shown.times_ns.len(),
+            track.edit.map_or(shown.end_ns, |e| e.presented(shown.end_ns)),
+        ))
+    };
+    let bytes = std::fs::read(&file).unwrap();
+    let (samples, kept, end_ns) = shown_of(bytes.clone(), b"vide").unwrap();
+    assert_eq!((samples, kept), (360, 100));
+    assert!((end_ns - 12_000_000_000).abs() < 1_000_000, "{end_ns}");
+    let (_, _, end_ns) = shown_of(bytes.clone(), b"soun").unwrap();
+    assert!((end_ns - 12_000_000_000).abs() < 45_000_000, "{end_ns}");
+    // Samples beyond the file's end, a time of a century, and a list of edits at another speed.
+    let changed = |kind: &[u8; 4], at: usize, word: u32| {
+        let mut bytes = bytes.clone();
+        let found = bytes.windows(4).position(|w| w == kind).unwrap();
+        bytes[found + at..found + at + 4].copy_from_slice(&word.to_be_bytes());
+        bytes
+    };
+    assert!(shown_of(changed(b"stco", 12, u32::MAX), b"vide").is_none());
+    assert!(shown_of(changed(b"stts", 16, u32::MAX), b"vide").is_none());
+    assert!(shown_of(changed(b"elst", 20, 0x2_0000), b"vide").is_none());
+}
+
 /// A packet or picture: when it is presented, in seconds, and a hash of its bytes.
 type Timed = (f64, String);
 

@@ -117,21 +117,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::gst::boxes::read_index;
-    use crate::source::ReadAt;
-
-    struct Bytes(Vec<u8>);
-
-    impl ReadAt for Bytes {
-        fn size_bytes(&self) -> u64 {
-            self.0.len() as u64
-        }
-        fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
-            let from = self.0.get(offset as usize..).unwrap_or_default();
-            let n = from.len().min(buf.len());
-            buf[..n].copy_from_slice(&from[..n]);
-            Ok(n)
-        }
-    }
+    use crate::source::Bytes;
 
     fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
         let mut made = (content.len() as u32 + 8).to_be_bytes().to_vec();

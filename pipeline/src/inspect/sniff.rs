@@ -134,20 +134,7 @@ fn refusal(front: &[u8]) -> Error {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    struct Bytes(Vec<u8>);
-
-    impl ReadAt for Bytes {
-        fn size_bytes(&self) -> u64 {
-            self.0.len() as u64
-        }
-        fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
-            let from = self.0.get(offset as usize..).unwrap_or_default();
-            let n = from.len().min(buf.len());
-            buf[..n].copy_from_slice(&from[..n]);
-            Ok(n)
-        }
-    }
+    use crate::source::Bytes;
 
     fn code(bytes: &[u8]) -> &'static str {
         sniff(&Bytes(bytes.to_vec())).unwrap_or_else(|e| e.code)

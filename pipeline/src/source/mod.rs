@@ -105,3 +105,21 @@ impl ReadAt for RangeSource {
         Ok(count)
     }
 }
+
+/// Bytes in memory, for tests.
+#[cfg(test)]
+pub struct Bytes(pub Vec<u8>);
+
+#[cfg(test)]
+impl ReadAt for Bytes {
+    fn size_bytes(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let rest = self.0.get(offset as usize..).unwrap_or_default();
+        let n = rest.len().min(buf.len());
+        buf[..n].copy_from_slice(&rest[..n]);
+        Ok(n)
+    }
+}

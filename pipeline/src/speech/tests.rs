@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use super::wav::tests::{Bytes, file};
+use super::wav::tests::file;
 use super::*;
+use crate::source::Bytes;
 use crate::source::FileSource;
 use crate::step::StepEvent;
 

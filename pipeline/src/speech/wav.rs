@@ -80,25 +80,10 @@ fn wrong(why: &str) -> Error {
 #[cfg(test)]
 pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::io;
     use std::sync::Arc;
 
     use super::*;
-
-    pub struct Bytes(pub Vec<u8>);
-
-    impl ReadAt for Bytes {
-        fn size_bytes(&self) -> u64 {
-            self.0.len() as u64
-        }
-
-        fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-            let rest = self.0.get(offset as usize..).unwrap_or_default();
-            let n = rest.len().min(buf.len());
-            buf[..n].copy_from_slice(&rest[..n]);
-            Ok(n)
-        }
-    }
+    use crate::source::Bytes;
 
     /// A WAV file of these samples, with a chunk in front that readers must step over.
     pub fn file(samples: &[i16]) -> Vec<u8> {

@@ -1,6 +1,7 @@
-// From every level of a lesson's ladder but the lowest, the line is cut to what the next one down needs: which one is loaded then?
+// From every level of a lesson's ladder but the lowest, the line is cut to what the next one down needs: which one is loaded then,
+// and how much sound is loaded twice, once in each of its renditions?
 //   { "shaper": path, "upstream", "path", "timeout_ms"?: 60000 }  →  { "levels": [{ name, bitrate_bps, frame_rate, height }],
-//     "drops": [{ from, to, expected, passed: [names], down_bps, stalled_ms }] }
+//     "drops": [{ from, to, expected, passed: [names], down_bps, sound_twice }] }
 // A level is reached by giving the line what it needs, and left by giving it what the next one needs: nothing is set in the player.
 import { Line } from './line.mjs';
 import { launch, main, until } from './lib.mjs';
@@ -46,7 +47,8 @@ async function from(asked, level) {
     }, level, timeout);
     const passed = await page.evaluate(() => window.heard.loaded);
     const name = (n) => levels[n].name;
-    return { levels, from: name(level), to: name(passed.at(-1)), expected: name(level - 1), passed: passed.map(name), down_bps: cut_bps };
+    const sound_twice = await page.evaluate(() => window.heard.sounds.length - new Set(window.heard.sounds).size);
+    return { levels, from: name(level), to: name(passed.at(-1)), expected: name(level - 1), passed: passed.map(name), down_bps: cut_bps, sound_twice };
   } finally {
     await browser.close();
     line.end();
@@ -60,13 +62,17 @@ function listen() {
     const next = window.chalkstream?.hls;
     if (!next || next === hls) return;
     hls = next;
-    const heard = (window.heard = { levels: null, loaded: [] });
+    const heard = (window.heard = { levels: null, loaded: [], sounds: [] });
     const { Events } = hls.constructor;
     const told = () => {
       if (hls.levels.length) heard.levels = hls.levels.map((l) => ({ name: l.uri.split('/').at(-2), bitrate_bps: l.bitrate, frame_rate: l.frameRate, height: l.height }));
     };
     told();
     hls.on(Events.MANIFEST_PARSED, told);
-    hls.on(Events.FRAG_LOADED, (_, { frag }) => { if (frag.type === 'main' && frag.sn !== 'initSegment') heard.loaded.push(frag.level); });
+    hls.on(Events.FRAG_LOADED, (_, { frag }) => {
+      if (frag.sn === 'initSegment') return;
+      if (frag.type === 'main') heard.loaded.push(frag.level);
+      if (frag.type === 'audio') heard.sounds.push(frag.sn);
+    });
   }, 10);
 }

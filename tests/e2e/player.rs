@@ -52,6 +52,7 @@ async fn from_every_level_a_drop_lands_on_the_next_one_down() {
     assert_eq!(drops.len(), levels.len() - 1, "{seen}");
     for drop in drops {
         assert_eq!(drop["to"], drop["expected"], "from {}: {drop}", drop["from"]);
+        assert_eq!(drop["sound_twice"], 0, "sound that was there is loaded again: {drop}");
     }
 }
 

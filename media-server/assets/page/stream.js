@@ -68,6 +68,18 @@ export function soundAlone(text) {
   return sound && pictures ? kept.join('\n') : null;
 }
 
+// hls.js throws away all sound that is buffered when another variant has another rendition of it, and loads that from where
+// the playback is: on a line that has just fallen, half a minute of sound is gone and the playback waits for new. Here what is
+// there is played, and the other rendition goes on after it.
+const soundThatLasts = (Controller) => class extends Controller {
+  onAudioTrackSwitching(event, track) {
+    super.onAudioTrackSwitching(event, { ...track, flushImmediate: true });
+    if (this.switchingTrack) this.completeAudioSwitch(this.switchingTrack);
+  }
+
+  flushAudioIfNeeded() {}
+};
+
 // `told` hears: parsed(), refused(), away(seconds), back(), broken(why).
 export class Stream {
   constructor(video, library, told) {
@@ -123,7 +135,9 @@ export class Stream {
     // Without a start position a playlist that still grows would begin at its end.
     const startPosition = !windowed && at ? at : 0;
     const loader = loaderWith(Hls.DefaultConfig.loader, early);
-    const hls = new Hls({ ...SETTINGS, abrEwmaDefaultEstimate: bps, startPosition, loader, pLoader: this.#loader(loader) });
+    const audioStreamController = soundThatLasts(Hls.DefaultConfig.audioStreamController);
+    const settings = { ...SETTINGS, abrEwmaDefaultEstimate: bps, startPosition, audioStreamController };
+    const hls = new Hls({ ...settings, loader, pLoader: this.#loader(loader) });
     this.hls = hls;
     hls.subtitleDisplay = false;
     hls.on(Hls.Events.ERROR, (_, data) => this.#failed(Hls, data));

@@ -12,6 +12,9 @@ const stream_text = readFileSync(new URL('stream.js', page), 'utf8');
 assert.ok(stream_text.includes("from './early.js'"), 'stream.js imports early.js');
 const { fallen, lineBps, shareOf } = await import(early_url);
 const { firstLevel, mayStandStill, soundAlone } = await import(module(stream_text.replace("'./early.js'", JSON.stringify(early_url))));
+const view_url = module(readFileSync(new URL('view.js', page), 'utf8'));
+const transcript_text = readFileSync(new URL('transcript.js', page), 'utf8');
+const { nextPage } = await import(module(transcript_text.replace("'./view.js'", JSON.stringify(view_url))));
 
 const stills = { bitrate: 50_000, averageBitrate: 45_000, frameRate: 0.4 };
 const v240 = { bitrate: 157_000, averageBitrate: 142_000, frameRate: 12.5 };
@@ -36,6 +39,14 @@ const checks = {
     assert.equal(mayStandStill(170_000, v240, false), false);
     assert.equal(mayStandStill(170_000, v240, true), true);
     assert.equal(mayStandStill(180_000, v240, true), false);
+  },
+  'words come from the playback on, with those just before it, then from the start': () => {
+    assert.equal(nextPage(new Set(), 6, 3), 3);
+    assert.equal(nextPage(new Set([3]), 6, 3), 2);
+    assert.equal(nextPage(new Set([2, 3]), 6, 3), 4);
+    assert.equal(nextPage(new Set([2, 3, 4, 5]), 6, 3), 0);
+    assert.equal(nextPage(new Set([0, 3, 4, 5]), 6, 2), 2);
+    assert.equal(nextPage(new Set([0]), 1, 0), null);
   },
   'a load beside another has its share of the line': () => {
     const load = { url: 'v', from: 0, to: 2000, bytes: 30_000 };

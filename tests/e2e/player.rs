@@ -6,6 +6,7 @@ use std::time::Duration;
 use chalkstream_tests::media::{ffmpeg, flashes};
 use chalkstream_tests::node;
 use chalkstream_tests::process::beside;
+use chalkstream_tests::stream::files;
 use chalkstream_tests::up::Up;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -54,6 +55,41 @@ async fn from_every_level_a_drop_lands_on_the_next_one_down() {
         assert_eq!(drop["to"], drop["expected"], "from {}: {drop}", drop["from"]);
         assert_eq!(drop["sound_twice"], 0, "sound that was there is loaded again: {drop}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_words_of_a_long_lesson_come_in_pages() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let up = Up::start(&data, &[]).await;
+    let client = up.client();
+    let file = folder.path().join("long.mp4");
+    // Twenty-five minutes of which little is to be made.
+    ffmpeg(
+        "-f lavfi -i color=gray:s=256x144:r=1:d=1500 -f lavfi -i anullsrc=r=16000:cl=mono -t 1500 -c:v libx264 -g 3 -c:a aac -b:a 16k",
+        &file,
+    );
+    let id = client.upload(&file).await;
+    client.state(&id, &["ready"], 4 * CLIP).await;
+    // Nobody speaks in it: these are its words, one cue each ten seconds.
+    let cue = |n: u64| json!({ "start_ms": n * 10_000, "end_ms": n * 10_000 + 9000, "text": format!("sentence {n}"), "words": [] });
+    let words =
+        json!({ "language": "en", "duration_ms": 1_500_000, "cues": (0..150).map(cue).collect::<Vec<_>>() });
+    let found =
+        files(&data, "json").into_iter().filter(|path| path.ends_with("transcript.json")).collect::<Vec<_>>();
+    assert_eq!(found.len(), 1, "{found:?}");
+    std::fs::write(&found[0], words.to_string()).unwrap();
+
+    let url = format!("{}#t=1205", client.link(&id).await["url"].as_str().unwrap());
+    let seen = node::run("pages.mjs", &json!({ "url": url, "fails": "from_ms=600000&", "rows": 150 }));
+    // Where the playback is, then what is before it, which fails once, then the rest.
+    assert_eq!(seen["asked"], json!([1_200_000, 600_000, 600_000, 0]), "{seen}");
+    assert_eq!((seen["first"].as_u64(), seen["last"].as_u64()), (Some(1_200_000), Some(0)), "{seen}");
+    assert!(
+        seen["sorted"] == true && seen["moved_px"].as_f64().unwrap() <= 1.0,
+        "what is read stays: {seen}"
+    );
+    assert!(seen["sought_s"].as_f64().unwrap() < 10.0, "{seen}");
 }
 
 /// How often the 20.48 s of flashes are repeated; 176 is an hour.

@@ -7,10 +7,25 @@ const LEAD_MS = 500;
 const OURS_MS = 1200;
 // Cues a block: the browser lays out only the blocks that can be seen.
 const CHUNK = 40;
+// Words come in pages of this length, that where the playback is first: a whole lesson's would hold up the picture.
+const PAGE_MS = 600_000;
+// The others come while so many seconds are buffered.
+const ROOM_S = 20;
+// One that did not come is asked for again after this, then after twice as long, up to sixteen times.
+const AGAIN_MS = 5000;
 
 // Where to begin so that a word is heard: a little before it, and not before its cue. In seconds.
 export function seekTarget(wordMs, cueMs) {
   return Math.max(wordMs - LEAD_MS, cueMs + 10, 0) / 1000;
+}
+
+// The first of `count` pages that is not here yet: that at `at`, the one before it, those after it, and then from the start.
+export function nextPage(here, count, at) {
+  if (here.has(at) && at > 0 && !here.has(at - 1)) return at - 1;
+  for (let n = 0; n < count; n++) {
+    if (!here.has((at + n) % count)) return (at + n) % count;
+  }
+  return null;
 }
 
 export class Transcript {
@@ -18,9 +33,11 @@ export class Transcript {
     this.player = player;
     this.box = document.getElementById('lines');
     this.follow = document.getElementById('follow');
+    // Pages by number; and the cues and rows of all that are here, in order.
+    this.pages = new Map();
     this.cues = [];
     this.rows = [];
-    this.current = -1;
+    this.row = null;
     this.word = null;
     // The list follows until its reader scrolls, and then not before it is told to.
     this.following = true;
@@ -38,52 +55,114 @@ export class Transcript {
     this.follow.addEventListener('click', () => {
       this.#followAgain();
       // The button goes: its focus to the row that is being said.
-      this.rows[Math.max(this.current, 0)]?.focus({ preventScroll: true });
+      (this.row ?? this.rows[0])?.focus({ preventScroll: true });
     });
     player.video.addEventListener('timeupdate', () => this.#update());
     player.video.addEventListener('seeking', () => this.#update());
   }
 
+  // Loads the page of words that is being played; the others follow by themselves.
   async load() {
-    const { base, transcript } = this.player.lesson();
     this.explain();
-    if (!transcript || this.loading) return;
+    if (!this.player.lesson().transcript || this.loading) return;
     this.loading = true;
-    const answer = await fetch(base + transcript).catch(() => null);
-    if (answer?.status === 403) this.player.refused();
-    const { cues, language } = answer?.ok ? await answer.json().catch(() => ({})) : {};
+    let found = await this.#page(this.#playing());
+    const count = Math.max(1, Math.ceil(found.duration_ms / PAGE_MS));
+    // At the very end the last page may begin after the last word's.
+    if (found.number >= count) found = await this.#page(count - 1);
     this.loading = false;
-    if (!cues) return this.#say('The transcript could not be loaded.', () => this.load());
+    if (!found.cues) return this.#say('The transcript could not be loaded.', () => this.load());
     this.loaded = true;
-    this.cues = cues.filter((cue) => cue.text.trim());
-    if (!this.cues.length) return this.#say('Nothing was said in this lesson, as far as we could hear.');
-    if (language) this.box.lang = language;
+    if (found.language) this.box.lang = found.language;
     this.box.replaceChildren();
-    for (let at = 0; at < this.cues.length; at += CHUNK) {
-      const chunk = el('div', 'chunk');
-      for (let n = at; n < Math.min(at + CHUNK, this.cues.length); n++) chunk.append(this.#row(n));
-      this.box.append(chunk);
-      // Long lessons have thousands of cues; the picture must not stutter for them.
-      if (at % 400 === 360) await new Promise((resolve) => setTimeout(resolve));
-    }
-    this.#stop(0);
+    this.count = count;
+    this.#add(found);
     this.#update(true);
+    this.#rest();
+  }
+
+  // The page that is being played.
+  #playing() {
+    const page = Math.max(0, Math.floor((this.player.stream.now() * 1000) / PAGE_MS));
+    return Math.min(page, (this.count ?? Infinity) - 1);
+  }
+
+  // One page; `over` where asking again is of no use.
+  async #page(number) {
+    const { base, transcript } = this.player.lesson();
+    const part = `?from_ms=${number * PAGE_MS}&to_ms=${(number + 1) * PAGE_MS}`;
+    const answer = await fetch(base + transcript + part).catch(() => null);
+    if (answer?.status === 403) this.player.refused();
+    const found = answer?.ok ? await answer.json().catch(() => null) : null;
+    return found?.cues ? { ...found, number } : { over: answer?.status >= 400 && answer.status < 500 };
+  }
+
+  // All other pages: from the playback to the end, then from the start.
+  async #rest() {
+    const { video, stream } = this.player;
+    for (let failed = 0; ; ) {
+      const at = this.#playing();
+      const next = nextPage(this.pages, this.count, at);
+      if (next === null) break;
+      // What is being played is wanted now, and the cue before it may be still on.
+      if (next !== at && stream.ahead() < ROOM_S) {
+        await new Promise((resolve) => {
+          for (const type of ['progress', 'seeked', 'timeupdate']) video.addEventListener(type, resolve, { once: true });
+        });
+        continue;
+      }
+      const found = await this.#page(next);
+      if (found.over) return;
+      if (found.cues) {
+        failed = 0;
+        this.#add(found);
+      } else {
+        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS * 2 ** Math.min(failed, 4)));
+        failed += 1;
+      }
+    }
+    if (!this.cues.length) this.#say('Nothing was said in this lesson, as far as we could hear.');
+  }
+
+  #add({ number, cues }) {
+    const page = { cues: cues.filter((cue) => cue.text.trim()), box: el('div') };
+    page.rows = page.cues.map((cue) => this.#row(cue));
+    for (let at = 0; at < page.rows.length; at += CHUNK) {
+      const chunk = el('div', 'chunk');
+      chunk.append(...page.rows.slice(at, at + CHUNK));
+      page.box.append(chunk);
+    }
+    this.pages.set(number, page);
+    const inOrder = [...this.pages.keys()].sort((a, b) => a - b);
+    const after = this.pages.get(inOrder[inOrder.indexOf(number) + 1]);
+    // What is read stays where it is.
+    const read = this.rows.find((row) => row.getBoundingClientRect().bottom > this.box.getBoundingClientRect().top);
+    const before = read?.getBoundingClientRect().top;
+    this.#ours();
+    // Laid out whole, so that its height is what it will be; from then on the browser knows it.
+    page.box.className = 'new';
+    this.box.insertBefore(page.box, after?.box ?? null);
+    if (read) this.box.scrollTop += read.getBoundingClientRect().top - before;
+    requestAnimationFrame(() => requestAnimationFrame(() => (page.box.className = '')));
+    this.cues = inOrder.flatMap((each) => this.pages.get(each).cues);
+    this.rows = inOrder.flatMap((each) => this.pages.get(each).rows);
+    if (!this.tab) this.#stop(this.rows[0]);
+    this.#update();
   }
 
   // The one row that the tab key comes to.
-  #stop(n) {
-    if (!this.rows[n]) return;
-    if (this.rows[this.tab]) this.rows[this.tab].tabIndex = -1;
-    this.rows[n].tabIndex = 0;
-    this.tab = n;
+  #stop(row) {
+    if (!row) return;
+    if (this.tab) this.tab.tabIndex = -1;
+    row.tabIndex = 0;
+    this.tab = row;
   }
 
-  #row(n) {
-    const cue = this.cues[n];
+  #row(cue) {
     const row = el('div', 'cue');
     row.role = 'button';
     row.tabIndex = -1;
-    row.dataset.n = n;
+    row.cue = cue;
     row.dataset.startMs = cue.start_ms;
     const text = el('p');
     const words = cue.words?.length ? cue.words : [];
@@ -94,7 +173,6 @@ export class Transcript {
     });
     if (!words.length) text.textContent = cue.text;
     row.append(el('time', '', clock(cue.start_ms)), text);
-    this.rows[n] = row;
     return row;
   }
 
@@ -126,7 +204,7 @@ export class Transcript {
   #click(event) {
     const row = event.target.closest('.cue');
     if (!row || String(getSelection())) return;
-    const cue = this.cues[row.dataset.n];
+    const { cue } = row;
     const word = cue.words?.[event.target.closest('.w')?.dataset.w];
     this.#setFollowing(true);
     this.player.seek(seekTarget(word ? word.start_ms : cue.start_ms, cue.start_ms));
@@ -135,17 +213,17 @@ export class Transcript {
   #key(event) {
     const row = event.target.closest('.cue');
     if (!row) return;
-    const at = Number(row.dataset.n);
+    const at = this.rows.indexOf(row);
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: this.rows.length - 1 }[event.key];
     if (to !== undefined && this.rows[to]) {
       event.preventDefault();
       this.#handsOff();
-      this.#stop(to);
+      this.#stop(this.rows[to]);
       this.rows[to].focus({ preventScroll: false });
     } else if (event.key === 'Enter' || event.key === ' ') {
       event.preventDefault();
       this.#setFollowing(true);
-      this.player.seek(seekTarget(this.cues[at].start_ms, this.cues[at].start_ms));
+      this.player.seek(seekTarget(row.cue.start_ms, row.cue.start_ms));
     } else if (event.key === 'PageDown' || event.key === 'PageUp') {
       this.#handsOff();
     }
@@ -174,7 +252,7 @@ export class Transcript {
     this.oursUntil = performance.now() + OURS_MS;
   }
 
-  // The last cue that has begun; -1 before the first.
+  // The row of the last cue that has begun; none before the first, or where its page is not here yet.
   #at(ms) {
     let [low, high] = [0, this.cues.length];
     while (low < high) {
@@ -182,30 +260,34 @@ export class Transcript {
       if (this.cues[middle].start_ms <= ms) low = middle + 1;
       else high = middle;
     }
-    return low - 1;
+    const row = this.rows[low - 1];
+    const [now, then] = [ms, row?.cue.start_ms].map((time) => Math.floor(time / PAGE_MS));
+    // What was said last may be on a page that is not here.
+    return row && this.pages.has(now) && (then === now || then === now - 1) ? row : null;
   }
 
   #update(jump = false) {
     if (!this.loaded || !this.rows.length) return;
     const ms = this.player.stream.now() * 1000 + 20;
-    const at = this.#at(ms);
-    if (at !== this.current) {
-      this.rows[this.current]?.classList.remove('now');
-      this.rows[this.current]?.removeAttribute('aria-current');
-      this.rows[at]?.classList.add('now');
-      this.rows[at]?.setAttribute('aria-current', 'true');
-      if (this.following && !this.box.contains(document.activeElement)) this.#stop(at);
+    const row = this.#at(ms);
+    const other = row !== this.row;
+    if (other) {
+      this.row?.classList.remove('now');
+      this.row?.removeAttribute('aria-current');
+      row?.classList.add('now');
+      row?.setAttribute('aria-current', 'true');
+      if (this.following && !this.box.contains(document.activeElement)) this.#stop(row);
     }
-    const spoken = this.cues[at]?.words?.findLastIndex((word) => word.start_ms <= ms && word.end_ms + 400 > ms) ?? -1;
-    const word = spoken >= 0 ? this.rows[at].querySelector(`[data-w="${spoken}"]`) : null;
+    const spoken = row?.cue.words?.findLastIndex((word) => word.start_ms <= ms && word.end_ms + 400 > ms) ?? -1;
+    const word = spoken >= 0 ? row.querySelector(`[data-w="${spoken}"]`) : null;
     if (word !== this.word) {
       this.word?.classList.remove('now');
       word?.classList.add('now');
       this.word = word;
     }
     this.#offer();
-    if (this.following && (at !== this.current || jump)) this.#show(this.rows[Math.max(at, 0)], jump);
-    this.current = at;
+    if (this.following && row && (other || jump)) this.#show(row, jump);
+    this.row = row;
   }
 
   // Brings a row to the upper third, scrolling the list alone and never the page.

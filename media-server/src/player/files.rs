@@ -1,10 +1,12 @@
 //! What belongs to a lesson beside its stream: pictures, words, events; each for the session's recording alone.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use chalkstream_store::layout;
 use http::{HeaderMap, HeaderValue, Method, header};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::app::App;
@@ -24,6 +26,25 @@ pub(super) async fn events(
     answer(&app, audience, viewing.targets(), last_event_id(&headers))
 }
 
+/// The part of a transcript that is asked for: the cues that begin in it. In ms.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(super) struct Part {
+    #[serde(default)]
+    from_ms: Option<u64>,
+    #[serde(default)]
+    to_ms: Option<u64>,
+}
+
+impl Part {
+    fn is_all(self) -> bool {
+        self.from_ms.is_none() && self.to_ms.is_none()
+    }
+
+    fn holds(self, start_ms: u64) -> bool {
+        self.from_ms.is_none_or(|from| start_ms >= from) && self.to_ms.is_none_or(|to| start_ms < to)
+    }
+}
+
 /// `/s/{session}/{recording}/{file}`: poster, storyboard, transcript, captions.
 ///
 /// A session with a window gets the words inside it and no pictures: a sheet shows the whole lesson.
@@ -31,12 +52,14 @@ pub(super) async fn serve(
     State(app): State<App>,
     viewing: Viewing,
     Path((_, _, file)): Path<(String, String, String)>,
+    part: Result<Query<Part>, QueryRejection>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let window = viewing.window();
     if file == "transcript.json" {
-        return transcript(&app, &viewing).await;
+        let Query(part) = part.map_err(|_| Problem::invalid("query", "The query cannot be read."))?;
+        return transcript(&app, &viewing, part).await;
     }
     if !window.is_open() {
         return Err(Problem::forbidden());
@@ -66,14 +89,14 @@ fn key(viewing: &Viewing, file: &str) -> Option<String> {
 }
 
 /// The words. Without an entity tag, so that they may be compressed: they are text, and the line may be weak.
-async fn transcript(app: &App, viewing: &Viewing) -> Result<Response, Problem> {
+async fn transcript(app: &App, viewing: &Viewing, part: Part) -> Result<Response, Problem> {
     let (key, _) = viewing.file("transcript.json").ok_or_else(Problem::not_found)?;
     let key = layout::object_key(&viewing.tenant, viewing.recording(), key);
     let window = viewing.window();
-    let body = if window.is_open() {
+    let body = if window.is_open() && part.is_all() {
         Body::from_stream(app.store.read(&key, None).await?.stream)
     } else {
-        Body::from(within(&app.store.get(&key).await?, window).map_err(Problem::internal)?)
+        Body::from(within(&app.store.get(&key).await?, window, part).map_err(Problem::internal)?)
     };
     let mut response = body.into_response();
     let headers = response.headers_mut();
@@ -82,14 +105,14 @@ async fn transcript(app: &App, viewing: &Viewing) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// A transcript with only the cues that lie wholly inside the window, as search finds them.
-fn within(body: &[u8], window: Window) -> Result<Vec<u8>, serde_json::Error> {
+/// A transcript with only the cues that lie wholly inside the window, as search finds them, and begin in the part.
+fn within(body: &[u8], window: Window, part: Part) -> Result<Vec<u8>, serde_json::Error> {
     let mut transcript: Value = serde_json::from_slice(body)?;
     if let Some(cues) = transcript.get_mut("cues").and_then(Value::as_array_mut) {
         cues.retain(|cue| {
             let at = |name: &str| cue.get(name).and_then(Value::as_u64);
             let (Some(start), Some(end)) = (at("start_ms"), at("end_ms")) else { return false };
-            window.holds(start, end)
+            window.holds(start, end) && part.holds(start)
         });
     }
     serde_json::to_vec(&transcript)
@@ -104,9 +127,20 @@ mod tests {
         let body = br#"{"language":"en","cues":[{"start_ms":0,"end_ms":900,"text":"a"},
             {"start_ms":1000,"end_ms":1900,"text":"b"},{"start_ms":1950,"end_ms":2100,"text":"c"},{"text":"d"}]}"#;
         let window = Window { start_ms: Some(1000), end_ms: Some(2000) };
-        let left: Value = serde_json::from_slice(&within(body, window).unwrap()).unwrap();
+        let left: Value = serde_json::from_slice(&within(body, window, Part::default()).unwrap()).unwrap();
         assert_eq!(left["cues"].as_array().unwrap().len(), 1);
         assert_eq!(left["cues"][0]["text"], "b");
         assert_eq!(left["language"], "en");
+
+        let texts = |from_ms, to_ms| {
+            let left = within(body, Window::default(), Part { from_ms, to_ms }).unwrap();
+            let left: Value = serde_json::from_slice(&left).unwrap();
+            let cues = left["cues"].as_array().unwrap().clone();
+            cues.iter().map(|cue| cue["text"].as_str().unwrap().to_owned()).collect::<String>()
+        };
+        assert_eq!(texts(Some(0), Some(1000)), "a");
+        assert_eq!(texts(Some(1000), None), "bc");
+        assert_eq!(texts(None, Some(1950)), "ab");
+        assert_eq!(texts(Some(5000), Some(6000)), "");
     }
 }

@@ -97,11 +97,13 @@ fn turns() -> u32 {
     std::env::var("CHALKSTREAM_FLASH_TURNS").map_or(8, |turns| turns.parse().expect("a number of turns"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn flashes_and_beeps_come_out_together_at_the_start_and_at_the_end() {
+/// How far flashes and beeps come out apart, at the start and at the end: as the file is, or as we make it of uneven frames.
+async fn flashes_and_beeps_come_out_together(uneven: bool) {
     let folder = TempDir::new().unwrap();
-    let up = silent(&folder.path().join("data")).await;
-    let (file, length_s) = flashes(folder.path(), turns());
+    let settings =
+        [("SPEECH__ENABLED", "false".to_owned()), ("SOURCE_RENDITION__ENABLED", (!uneven).to_string())];
+    let up = Up::start(&folder.path().join("data"), &settings).await;
+    let (file, length_s) = flashes(folder.path(), turns(), uneven);
     let link = watched(&up, &file, 2 * CLIP + Duration::from_secs_f64(length_s / 4.0)).await;
     let asked = json!({ "url": link, "at_s": [0.0, length_s - 12.0], "flashes": 3 });
     let seen = node::run("avsync.mjs", &asked);
@@ -111,4 +113,15 @@ async fn flashes_and_beeps_come_out_together_at_the_start_and_at_the_end() {
         assert_eq!(offsets.len(), 3, "{place}");
         assert!(offsets.iter().all(|ms| ms.abs() <= 40.0), "flash − beep in ms: {place}");
     }
+    println!("{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flashes_and_beeps_come_out_together_as_the_file_is() {
+    flashes_and_beeps_come_out_together(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flashes_and_beeps_of_uneven_frames_come_out_together() {
+    flashes_and_beeps_come_out_together(true).await;
 }

@@ -55,15 +55,17 @@ pub fn clip(folder: &Path, seconds: u32) -> PathBuf {
 }
 
 /// White flashes on black and beeps that begin with them, each 2.56 s from 2.56 s on: a turn of 20.48 s, repeated as often as said.
-/// That is a whole number of frames of picture and sound at both the full and the half frame rate. Answers its length in seconds too.
-pub fn flashes(folder: &Path, turns: u32) -> (PathBuf, f64) {
+/// That is a whole number of frames of picture and sound at both the full and the half frame rate. `uneven` leaves out frames here
+/// and there, as phones do, but no flash's first. Answers its length in seconds too.
+pub fn flashes(folder: &Path, turns: u32, uneven: bool) -> (PathBuf, f64) {
     let (turn, out) = (folder.join("flashes-turn.mp4"), folder.join("flashes.mp4"));
     let on = |length: f64| format!("lt(mod(t\\,2.56)\\,{length})*gt(t\\,1)");
+    let kept = if uneven { ",select=eq(mod(n\\,64)\\,0)+lt(mod(n\\,7)\\,5)" } else { "" };
     ffmpeg(
         &format!(
-            "-f lavfi -i color=black:s=320x180:r=25:d=20.48,drawbox=t=fill:c=white:enable='{}' \
+            "-f lavfi -i color=black:s=320x180:r=25:d=20.48,drawbox=t=fill:c=white:enable='{}'{kept} \
              -f lavfi -i aevalsrc=0.5*sin(2*PI*1000*t)*{}:s=48000:d=20.48 \
-             -c:v libx264 -preset ultrafast -g 50 -pix_fmt yuv420p -c:a aac -b:a 96k",
+             -fps_mode vfr -c:v libx264 -preset ultrafast -g 50 -pix_fmt yuv420p -c:a aac -b:a 96k",
             on(0.159),
             on(0.16)
         ),

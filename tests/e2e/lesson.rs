@@ -4,13 +4,16 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use chalkstream_tests::client::Client;
 use chalkstream_tests::media::{Lesson, Utterance, lesson};
-use chalkstream_tests::node;
 use chalkstream_tests::redis::Redis;
 use chalkstream_tests::s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
 use chalkstream_tests::up::Up;
+use chalkstream_tests::{apple, node, presentation};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::playback::uris;
 
 fn run(mut command: Command) -> String {
     let output = command.output().unwrap();
@@ -97,6 +100,43 @@ async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
     assert!(near >= 18, "{near} of 20 land near the word: {found:#}");
     let hits = results.iter().filter(|r| r["hit_s"].is_number()).count();
     assert_eq!(in_cue, hits, "all that are found land in their cue: {found:#}");
+    what_is_served_is_sound(&up.client(), &id, &folder.path().join("served")).await;
+}
+
+/// Copies the stream that a link leads to, the source as a rendition included, and holds all of it to the rules.
+async fn what_is_served_is_sound(client: &Client, recording: &str, copy: &Path) {
+    let link = client.link(recording).await;
+    let url = link["master_url"].as_str().unwrap();
+    let text = client.text(url).await;
+    let write = |path: &str, bytes: &[u8]| {
+        let path = copy.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    let named = uris(&text);
+    let base = named[0].split_inclusive("/hls/").next().unwrap();
+    assert!(named.iter().any(|uri| uri.contains("/source/")), "the source plays as it is: {text}");
+    write("1/master.m3u8", text.replace(base, "../").as_bytes());
+    let mut playlists = vec![("master".to_owned(), text.clone())];
+    for uri in &named {
+        let folder = uri.rsplit_once('/').unwrap().0;
+        let playlist = client.text(uri).await;
+        let mut parts = uris(&playlist);
+        parts.dedup();
+        for part in parts {
+            let path = format!("{folder}/{part}");
+            let answer = client.open(&path).await;
+            assert!(answer.status().is_success(), "{path}");
+            write(path.strip_prefix(base).unwrap(), &answer.bytes().await.unwrap());
+        }
+        write(uri.strip_prefix(base).unwrap(), playlist.as_bytes());
+        playlists.push((uri.clone(), playlist));
+    }
+    assert_eq!(node::playlists(playlists), Vec::<String>::new());
+    let broken = apple::broken(&presentation::read(&copy.join("1/master.m3u8")));
+    let broken: Vec<String> =
+        broken.iter().map(|broken| format!("{}: {}", broken.rule, broken.what)).collect();
+    assert_eq!(broken, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

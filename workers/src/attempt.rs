@@ -110,6 +110,8 @@ impl Attempt<'_> {
         let objects = taken
             .outputs
             .into_iter()
+            // What nothing names is swept up at the job's end.
+            .filter(|(path, _)| !result::is_needless(&report, path))
             .map(|(path, facts)| (layout::object(&path, lease.fence), facts))
             .chain(grown)
             .collect();

@@ -241,7 +241,15 @@ impl Run<'_> {
         let taken = sink.into_taken();
         verify::verify(name, &report, &taken, found.as_ref())
             .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
-        let objects = taken.outputs.into_iter().map(|(path, facts)| (layout::file(&path), facts)).collect();
+        let (needless, objects): (BTreeMap<_, _>, _) =
+            taken.outputs.into_iter().partition(|(path, _)| crate::result::is_needless(&report, path));
+        for path in needless.keys() {
+            let path = self.root.join(layout::file(path));
+            std::fs::remove_file(&path).map_err(StepFailure::ours)?;
+            // With the last file the folder goes.
+            let _ = path.parent().map(std::fs::remove_dir);
+        }
+        let objects = objects.into_iter().map(|(path, facts)| (layout::file(&path), facts)).collect();
         Ok((StepResult { fence: 0, report, objects: BTreeMap::new() }, objects))
     }
 

@@ -46,6 +46,14 @@ pub fn duration_ms(results: &Results, step: &str) -> Option<u64> {
     results.get(step)?.report["duration_ms"].as_u64()
 }
 
+/// Whether an output is of a rendition that was made, measured and found needless: it is in the report and nowhere else.
+pub fn is_needless(report: &Value, path: &str) -> bool {
+    let Some((rendition, _)) = path.strip_prefix("video/").and_then(|rest| rest.split_once('/')) else {
+        return false;
+    };
+    report["dropped"].as_array().into_iter().flatten().any(|dropped| dropped["name"] == rendition)
+}
+
 /// What steps warned of, each once: codes and sentences.
 pub fn warnings(results: &Results) -> Vec<Value> {
     let mut found: Vec<Value> = Vec::new();
@@ -57,4 +65,23 @@ pub fn warnings(results: &Results) -> Vec<Value> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn outputs_of_needless_renditions_are_told() {
+        let report = json!({ "renditions": [], "dropped": [{ "name": "v480", "reason": "no_detail" }] });
+        assert!(is_needless(&report, "video/v480/00001.m4s"));
+        for path in
+            ["video/v4800/00001.m4s", "video/v360/index.m3u8", "iframes/v480/index.m3u8", "video/v480"]
+        {
+            assert!(!is_needless(&report, path), "{path}");
+        }
+        assert!(!is_needless(&json!({ "renditions": [] }), "video/v480/00001.m4s"));
+    }
 }

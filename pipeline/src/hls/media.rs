@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-/// The target duration of sound and picture alike, in whole seconds (they must agree, and are made apart). Segments
-/// are 3.2 s; a slow picture's keyframe may come up to a second late.
-pub const TARGET_DURATION_S: u64 = 4;
+/// The target duration of every rendition, in whole seconds: all of a stream must have the same (RFC 8216, 6.2.4), and are
+/// made apart. Ours have segments of 3.2 s; those of a recording that is played as it is last as long as its keyframes are
+/// apart, 6 s at most unless the configuration allows more.
+pub const TARGET_DURATION_S: u64 = 6;
 
 /// A media playlist to write.
 #[derive(Clone, Debug)]
@@ -120,7 +121,7 @@ mod tests {
         });
         assert_eq!(
             text,
-            "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:1\n\
+            "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:1\n\
              #EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"init.mp4\"\n\
              #EXTINF:3.200000,\n00001.m4s\n#EXTINF:3.200000,\n00002.m4s\n#EXTINF:0.021333,\n00003.m4s\n\
              #EXT-X-ENDLIST\n"

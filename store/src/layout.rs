@@ -82,6 +82,11 @@ pub fn master_relative(revision: u32) -> String {
     format!("hls/{revision}/master.m3u8")
 }
 
+/// The multivariant playlist of a revision's H.265 source, where it has one, relative to its recording.
+pub fn hevc_relative(revision: u32) -> String {
+    format!("hls/{revision}/hevc.m3u8")
+}
+
 /// Name of the media playlist of a rendition that is still being made. It stands beside the rendition's own and is the
 /// one object that is overwritten.
 pub const GROWING: &str = "growing.m3u8";

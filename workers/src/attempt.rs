@@ -193,21 +193,23 @@ impl Attempt<'_> {
             return self.done(&Published { with: Vec::new(), ..published }, BTreeMap::new());
         }
         let text = shown.playlist(layout::base_of_object);
-        let facts = ObjectFacts {
-            size_bytes: text.len() as u64,
-            sha256: chalkstream_store::objects::sha256_hex(text.as_bytes()),
-        };
         let out = published.revision.as_ref().and_then(|revision| manifest.objects.get(&revision.master));
-        if out == Some(&facts) {
+        if out == Some(&facts(&text)) {
             return self.done(&published, BTreeMap::new());
         }
         let id = Revision::after(id.unwrap_or(0));
         let relative = keys::master_relative(id);
+        let hevc = shown.hevc_playlist(inspected.audio.is_some(), layout::base_of_object);
+        let texts = [(relative.clone(), Some(text)), (keys::hevc_relative(id), hevc)];
         self.held.holds().await?;
-        self.worker.store.put(&self.key(&relative), text.into()).await.map_err(storage)?;
-        let revision = Revision { id, master: relative.clone(), growing: false };
+        let mut objects = BTreeMap::new();
+        for (key, text) in texts.into_iter().filter_map(|(key, text)| Some((key, text?))) {
+            objects.insert(key.clone(), facts(&text));
+            self.worker.store.put(&self.key(&key), text.into()).await.map_err(storage)?;
+        }
+        let revision = Revision { id, master: relative, growing: false };
         let published = Published { revision: Some(revision), ..published };
-        self.done(&published, BTreeMap::from([(relative, facts)]))
+        self.done(&published, objects)
     }
 
     fn done(
@@ -219,4 +221,9 @@ impl Attempt<'_> {
         let result = StepResult { fence: self.lease.fence, report, objects };
         Ok(Made { result, more: Vec::new() })
     }
+}
+
+fn facts(text: &str) -> ObjectFacts {
+    let sha256 = chalkstream_store::objects::sha256_hex(text.as_bytes());
+    ObjectFacts { size_bytes: text.len() as u64, sha256 }
 }

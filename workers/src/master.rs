@@ -1,7 +1,7 @@
 //! The multivariant playlist of a revision, from the results of the steps. Pure.
 
 use chalkstream_pipeline::hls::{Multivariant, Picture, Place, Sound, Subtitles, multivariant};
-use chalkstream_pipeline::package::PackageReport;
+use chalkstream_pipeline::package::{HevcReport, PackageReport};
 use chalkstream_pipeline::sound::{AudioReport, SoundReport};
 use chalkstream_pipeline::speech::TranscriptReport;
 use chalkstream_pipeline::stills::StillsReport;
@@ -43,9 +43,9 @@ impl Shown {
         })
     }
 
-    /// The names of what there is: `source`, `stills`, the ladder's renditions, `sound`, `captions`.
+    /// The names of what there is: `source`, `hevc`, `stills`, the ladder's renditions, `sound`, `captions`.
     pub fn names(&self) -> Vec<String> {
-        let source = self.source().map(|_| "source".to_owned());
+        let source = self.source().map(|_| "source".to_owned()).or(self.hevc().map(|_| "hevc".to_owned()));
         let stills = self.stills.as_ref().map(|_| "stills".to_owned());
         let made = self.transcodes.iter().flat_map(|(made, ..)| &made.renditions).map(|r| r.name.clone());
         let sound = self.sound.as_ref().map(|_| "sound".to_owned());
@@ -63,6 +63,11 @@ impl Shown {
     fn source(&self) -> Option<(&RenditionReport, u64)> {
         let (made, fence) = self.source.as_ref()?;
         Some((made.video.as_ref()?, *fence))
+    }
+
+    fn hevc(&self) -> Option<(&HevcReport, u64)> {
+        let (made, fence) = self.source.as_ref()?;
+        Some((made.hevc.as_ref()?, *fence))
     }
 
     /// The source's own sound, until there is better.
@@ -85,7 +90,7 @@ impl Shown {
         };
         let shown = |report, fence, place| {
             let report: &RenditionReport = report;
-            Picture { report, uri: uri(&report.playlist, fence), place }
+            Picture { report, uri: uri(&report.playlist, fence), place, hdr: None }
         };
         let mut parts = Multivariant::default();
         parts.pictures.extend(self.source().map(|(report, fence)| shown(report, fence, Place::Full)));
@@ -97,10 +102,28 @@ impl Shown {
             let keyframes = made.iframes.iter().chain(&made.trickplay);
             parts.iframes.extend(keyframes.map(|report| shown(report, *fence, *place)));
         }
-        let heard = |report, fence| {
-            let report: &AudioReport = report;
-            Sound { report, uri: uri(&report.playlist, fence) }
+        self.hear(&mut parts, &uri);
+        multivariant(&parts)
+    }
+
+    /// The text of the multivariant playlist of an H.265 source, once its sound is there: the source's picture alone, for
+    /// players that show it smoothly. Beside H.264 it would be a variant that they cannot change to.
+    pub fn hevc_playlist(&self, has_sound: bool, base: impl Fn(&str, u64) -> String) -> Option<String> {
+        let (made, fence) = self.hevc().filter(|_| !has_sound || self.sound.is_some())?;
+        let uri = |path: &str, fence: u64| {
+            let (group, rest) = path.split_once('/').unwrap_or(("video", path));
+            format!("{}{rest}", base(group, fence))
         };
+        let (report, hdr) = (&made.picture, Some(made.hdr));
+        let picture = Picture { report, uri: uri(&report.playlist, fence), place: Place::Full, hdr };
+        let mut parts = Multivariant { pictures: vec![picture], ..Multivariant::default() };
+        self.hear(&mut parts, &uri);
+        Some(multivariant(&parts))
+    }
+
+    /// Adds what is heard and read beside the picture.
+    fn hear<'a>(&'a self, parts: &mut Multivariant<'a>, uri: &impl Fn(&str, u64) -> String) {
+        let heard = |report: &'a AudioReport, fence| Sound { report, uri: uri(&report.playlist, fence) };
         match &self.sound {
             Some((sound, fence)) => {
                 parts.sounds.extend(sound.renditions.iter().map(|report| heard(report, *fence)));
@@ -112,7 +135,6 @@ impl Shown {
             self.captions()
                 .map(|(language, playlist, fence)| Subtitles { language, uri: uri(playlist, fence) }),
         );
-        multivariant(&parts)
     }
 }
 
@@ -128,7 +150,12 @@ pub fn growing(
     };
     let small = sound.and_then(|sound| sound.renditions.first());
     multivariant(&Multivariant {
-        pictures: vec![Picture { report: rendition, uri: uri(&rendition.playlist), place: Place::WeakLine }],
+        pictures: vec![Picture {
+            report: rendition,
+            uri: uri(&rendition.playlist),
+            place: Place::WeakLine,
+            hdr: None,
+        }],
         sounds: small.map(|report| Sound { report, uri: uri(&report.playlist) }).into_iter().collect(),
         language: sound.and_then(|sound| sound.language.as_deref()),
         growing: true,

@@ -91,10 +91,16 @@ pub fn first() -> StepSpec {
 pub fn after_inspect(media: &MediaInfo, settings: &PlanSettings<'_>) -> Result<Vec<StepSpec>, StepFailure> {
     let mut plan = Plan::default();
     let limits = || settings.limits.clone();
-    if let Some(max_segment_ms) = settings.source_segment_ms.filter(|_| may_be_played(media)) {
+    let codec =
+        media.video.as_ref().filter(|_| media.container == "mp4").map_or("", |video| video.codec.as_str());
+    // Worth a look at the file's index: it may be played as it is, by every browser or by some.
+    let (by_all, by_some) = (codec == "h264", codec == "hevc");
+    if let Some(max_segment_ms) = settings.source_segment_ms.filter(|_| by_all || by_some) {
         let request = PackageRequest { media: media.clone(), limits: limits(), max_segment_ms };
         plan.optional(PACKAGE_SOURCE, &[], STAGE_1, Some(&Step::PackageSource(request)))?;
-        plan.publish(PUBLISH_SOURCE, STAGE_1)?;
+        if by_all {
+            plan.publish(PUBLISH_SOURCE, STAGE_1)?;
+        }
     }
     if media.audio.is_some() {
         let request = SoundRequest { media: media.clone(), limits: limits() };
@@ -134,11 +140,6 @@ pub fn after_inspect(media: &MediaInfo, settings: &PlanSettings<'_>) -> Result<V
         plan.optional(TRANSCRIBE, &[SOUND], STAGE_2, None)?;
     }
     plan.finish()
-}
-
-/// Whether it is worth looking at a file's index for playing it as it is.
-fn may_be_played(media: &MediaInfo) -> bool {
-    media.container == "mp4" && media.video.as_ref().is_some_and(|video| video.codec == "h264")
 }
 
 /// A ladder by the steps that make it: the smallest rendition, the rest, and what may wait.
@@ -372,6 +373,10 @@ mod tests {
         let mut other = media(true, true);
         other.container = "matroska".into();
         assert!(!names(&steps(&other, true, None)).contains(&PACKAGE_SOURCE));
+        let mut camera = media(true, true);
+        camera.video.as_mut().unwrap().codec = "hevc".into();
+        let camera = steps(&camera, true, None);
+        assert!(names(&camera).contains(&PACKAGE_SOURCE) && !names(&camera).contains(&PUBLISH_SOURCE));
     }
 
     #[test]

@@ -131,10 +131,10 @@ pub fn fences(manifest: &Manifest) -> BTreeSet<u64> {
     manifest.objects.keys().filter_map(|key| layout::fence_of(key)).collect()
 }
 
-/// Whether a key is a revision's multivariant playlist.
+/// Whether a key is a multivariant playlist of a revision.
 fn is_master(key: &str) -> bool {
     let revision = key.strip_prefix("hls/").and_then(|rest| rest.split_once('/')?.0.parse().ok());
-    revision.is_some_and(|revision| key == keys::master_relative(revision))
+    revision.is_some_and(|id| key == keys::master_relative(id) || key == keys::hevc_relative(id))
 }
 
 fn state(manifest: &Manifest, job: &JobView) -> State {

@@ -118,7 +118,7 @@ const INDEX_ENTRY_BYTES: u64 = 48;
 
 /// The source as a rendition: for each track a playlist and the index that its segments are joined from.
 fn package(report: &PackageReport, taken: &Taken, media: Option<&MediaInfo>) -> Result<(), String> {
-    let Some(video) = &report.video else {
+    let Some(video) = report.video.as_ref().or(report.hevc.as_ref().map(|hevc| &hevc.picture)) else {
         return match (&report.declined, &report.audio, taken.outputs.keys().next()) {
             (Some(_), None, None) => Ok(()),
             (Some(_), _, _) => Err("the source was declined and something made of it".into()),

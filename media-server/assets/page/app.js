@@ -34,7 +34,7 @@ const stream = new Stream(video, document.body.dataset.hls, {
     });
   },
   back: () => showLine(null),
-  broken: () => showNotice({ title: 'This lesson cannot be played here', text: 'Try another browser, or load the page again.', again: () => location.reload() }),
+  broken: () => unoriginal('The original picture cannot be played here.') || showNotice({ title: 'This lesson cannot be played here', text: 'Try another browser, or load the page again.', again: () => location.reload() }),
 });
 // For tests and for the browser's console.
 window.chalkstream = { video, get hls() { return stream.hls; }, get lesson() { return lesson; } };
@@ -95,6 +95,7 @@ function parsed() {
   toggle.hidden = !stream.soundThere;
   toggle.setAttribute('aria-pressed', String(stream.soundOnly));
   $('sound-note').hidden = !stream.soundOnly;
+  offerOriginal();
   // Without a picture there is nothing that the controls would hide.
   $('controller').setAttribute('autohide', stream.still ? '-1' : '3');
   if (!stream.still) return;
@@ -110,6 +111,28 @@ function sound(alone) {
     sessionStorage.setItem('sound-only', alone ? '1' : '');
   } catch { /* a frame without storage */ }
   stream.reload(lesson, { atOnce: true });
+}
+
+// The camera's own picture, where this browser plays it smoothly. There is one size of it: whoever chooses it has the line.
+async function offerOriginal() {
+  const toggle = $('original');
+  const { original } = lesson;
+  toggle.setAttribute('aria-pressed', String(stream.original));
+  const may = original && !stream.soundOnly && extras && (await import('./original.js').catch(() => null));
+  toggle.hidden = !(may && (await may.smooth(original)));
+}
+
+function setOriginal(on) {
+  stream.original = on;
+  return stream.reload(lesson, { atOnce: true });
+}
+
+// Back to what every line and browser takes; false where that plays already.
+function unoriginal(why) {
+  if (!stream.original) return false;
+  setOriginal(false);
+  note(why);
+  return true;
 }
 
 // After the first picture, and on a weak line only with some seconds of buffer, or for whoever reaches for them.
@@ -143,6 +166,7 @@ async function onComfort() {
   try {
     window.chalkstream.extras = await extras;
     document.body.dataset.wordsReady = '';
+    offerOriginal();
   } catch {
     extras = null;
   }
@@ -154,6 +178,7 @@ for (const type of ['progress', 'timeupdate']) video.addEventListener(type, onBu
 for (const type of ['pointerdown', 'focusin']) $('controller').addEventListener(type, () => onControls());
 window.addEventListener('hashchange', () => { const at = parseTime(location.hash); if (at !== null) seek(at); });
 $('sound-only').addEventListener('click', () => sound(!stream.soundOnly));
+$('original').addEventListener('click', () => setOriginal(!stream.original));
 $('sound-back').addEventListener('click', () => { sound(false); $('sound-only').focus(); });
 // Whoever reaches for the words gets them at once; until they are there, the form must not leave the page.
 for (const type of ['focusin', 'pointerdown']) $('said').addEventListener(type, onComfort);
@@ -164,6 +189,7 @@ let slow = null;
 video.addEventListener('waiting', () => {
   clearTimeout(slow);
   slow = setTimeout(() => {
+    if (!stream.lost && !gone && !video.paused && unoriginal('The line is too slow for the original picture.')) return;
     const weak = !stream.lost && !gone && stream.soundThere && !stream.soundOnly && !video.paused && stream.ahead() < 1;
     if (weak) showOffer('The line is slow. The sound alone needs a fifth of it.', 'Sound only', () => sound(true));
   }, SLOW_MS);

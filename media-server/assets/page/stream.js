@@ -92,6 +92,8 @@ export class Stream {
     // Whether only the sound is wanted, and whether it can be had alone.
     this.soundOnly = false;
     this.soundThere = false;
+    // Whether the camera's own picture is wanted, where it is none that all browsers play.
+    this.original = false;
     // Whether what plays has no picture.
     this.still = false;
     window.addEventListener('online', () => this.retry());
@@ -100,7 +102,8 @@ export class Stream {
 
   // Asks for what the stream of a lesson begins with; `load` takes it from there.
   prepare(lesson, at) {
-    this.early = new Early(lesson, { at, soundOnly: this.soundOnly });
+    // That one begins with nothing of what the page was told.
+    this.early = new Early(this.#isOriginal(lesson) ? {} : lesson, { at, soundOnly: this.soundOnly });
     return this.early.ready;
   }
 
@@ -121,7 +124,7 @@ export class Stream {
 
   // Loads a lesson's stream, at a second of the lesson where one is given.
   async load(lesson, at) {
-    const url = lesson.base + lesson.master;
+    const url = lesson.base + (this.#isOriginal(lesson) ? lesson.original : lesson).master;
     const { default: Hls } = await this.#library();
     if (!Hls.isSupported()) return this.#native(url, at);
     const shown = this.shownBps();
@@ -158,6 +161,10 @@ export class Stream {
     hls.loadSource(url);
     hls.attachMedia(this.video);
     this.recoveries = 0;
+  }
+
+  #isOriginal(lesson) {
+    return this.original && !this.soundOnly && Boolean(lesson.original);
   }
 
   // The same second of a newer revision, or with or without the picture. The old one plays on until the new one's

@@ -27,9 +27,15 @@ fn moof(track: &str, number: usize) -> Vec<u8> {
 
 /// A lesson whose source is a rendition of three segments.
 async fn packaged(world: &World) -> Lesson {
+    named_by(world, &[(layout::master_relative(3), MASTER)]).await
+}
+
+/// The same, with these multivariant playlists.
+async fn named_by(world: &World, playlists: &[(String, &str)]) -> Lesson {
     let mut lesson = lesson(&world.store, TENANT).await;
     let source_bytes = lesson.manifest.source.as_ref().unwrap().size_bytes;
-    let mut put = vec![(layout::master_relative(3), MASTER.as_bytes().to_vec())];
+    let playlists = playlists.iter().map(|(key, text)| (key.clone(), text.as_bytes().to_vec()));
+    let mut put: Vec<_> = playlists.collect();
     for (track, runs) in [("video", VIDEO), ("audio", AUDIO)] {
         let moofs: Vec<_> = (1..=3).map(|number| moof(track, number)).collect();
         let segments: Vec<_> =
@@ -161,6 +167,36 @@ async fn a_session_reaches_of_the_source_what_its_playlists_name() {
             );
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_h265_source_is_reached_by_its_own_playlist() {
+    let world = World::new().await;
+    let small = MASTER.split_once("#EXT-X-STREAM-INF:BANDWIDTH=95").unwrap().0;
+    let hevc = "#EXTM3U\n#EXT-X-VERSION:7\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=9500000,CODECS=\"hvc1.2.4.L120.B0\",RESOLUTION=1920x1080,FRAME-RATE=29.970,\
+        VIDEO-RANGE=HLG\n../source/9/video/index.m3u8\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=33000,CODECS=\"mp4a.40.2\"\n../audio/9/a32/index.m3u8\n";
+    let playlists = [(layout::master_relative(3), small), (layout::hevc_relative(3), hevc)];
+    let lesson = named_by(&world, &playlists).await;
+    let server = world.server("a").await;
+    let told = async |base: &str| {
+        let answer = get(&server, &format!("{base}lesson.json")).await;
+        answer.json::<serde_json::Value>().await.unwrap()["original"].clone()
+    };
+    let segment = "hls/source/9/video/00001.m4s";
+
+    let base = session(&server, json!({ "recording": lesson.id })).await;
+    assert_eq!(get(&server, &format!("{base}hls/3/hevc.m3u8")).await.text().await.unwrap(), hevc);
+    let answer = get(&server, &format!("{base}{segment}")).await;
+    assert_eq!(answer.bytes().await.unwrap(), expected(&lesson, "video", 1));
+    let original = told(&base).await;
+    assert_eq!((&original["master"], &original["range"]), (&json!("hls/3/hevc.m3u8"), &json!("HLG")));
+
+    // Who may not have so much is not offered it.
+    let capped = session(&server, json!({ "recording": lesson.id, "max_bps": 200_000 })).await;
+    assert_eq!(get(&server, &format!("{capped}{segment}")).await.status(), StatusCode::FORBIDDEN);
+    assert!(told(&capped).await.is_null());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ mod index;
 mod joined;
 mod object;
 mod opening;
+mod original;
 
 #[cfg(test)]
 mod joined_tests;
@@ -26,6 +27,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 pub use hot::Hot;
 pub use object::{Keep, object_response};
 pub use opening::{Opening, opening};
+pub use original::{Original, original};
 
 use crate::app::{App, AppState};
 use crate::auth::Viewing;
@@ -47,22 +49,27 @@ async fn serve(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let key = format!("hls/{path}");
-    let master_key = layout::master_relative(viewing.session.revision);
+    let revision = viewing.session.revision;
     let master = master(&app, &viewing).await?;
-    if key == master_key {
-        return Ok(playlist_response(master.text.clone()).into_response());
+    let hevc = hevc(&app, &viewing).await?;
+    let masters = [
+        (layout::master_relative(revision), Some(&master)),
+        (layout::hevc_relative(revision), hevc.as_ref()),
+    ];
+    if let Some((_, Some(plan))) = masters.iter().find(|(name, _)| *name == key) {
+        return Ok(playlist_response(plan.text.clone()).into_response());
     }
+    let reachable =
+        |key: &str| masters.iter().filter_map(|(_, plan)| *plan).any(|plan| plan.reachable.contains(key));
     if let Some(growing) = master.growing() {
         return growing_revision(&app, &viewing, &master, growing, &key, (&method, &headers)).await;
     }
     // What the session's own playlists name, and the manifest knows: nothing else is there for it.
-    if master.reachable.contains(&key) {
+    if reachable(&key) {
         return Ok(playlist_response(media(&app, &viewing, &key).await?.text.clone()).into_response());
     }
     let playlist = playlist_beside(&key).ok_or_else(Problem::forbidden)?;
-    if !master.reachable.contains(&playlist)
-        || !media(&app, &viewing, &playlist).await?.reachable.contains(&key)
-    {
+    if !reachable(&playlist) || !media(&app, &viewing, &playlist).await?.reachable.contains(&key) {
         return Err(Problem::forbidden());
     }
     let Some(facts) = viewing.manifest.objects.get(&key) else {
@@ -161,6 +168,16 @@ async fn master(app: &AppState, viewing: &Viewing) -> Result<Arc<Plan>, Problem>
     let key = layout::master_relative(viewing.session.revision);
     let place = place(viewing, &key)?;
     app.hot.master(&place, viewing.session.max_bps, viewing.window()).await
+}
+
+/// The multivariant playlist of the session's H.265 source, where there is one.
+async fn hevc(app: &AppState, viewing: &Viewing) -> Result<Option<Arc<Plan>>, Problem> {
+    let key = layout::hevc_relative(viewing.session.revision);
+    if !viewing.manifest.objects.contains_key(&key) {
+        return Ok(None);
+    }
+    let place = place(viewing, &key)?;
+    app.hot.master(&place, viewing.session.max_bps, viewing.window()).await.map(Some)
 }
 
 async fn media(app: &AppState, viewing: &Viewing, key: &str) -> Result<Arc<Plan>, Problem> {

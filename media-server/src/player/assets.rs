@@ -28,11 +28,12 @@ pub(super) struct Bundle {
 
 /// Our own scripts and style: small, without their comments, and compressed when first asked for.
 pub(super) static PAGE: LazyLock<Bundle> = LazyLock::new(|| {
-    const FILES: [(&str, &str); 11] = [
+    const FILES: [(&str, &str); 12] = [
         ("app.js", include_str!("../../assets/page/app.js")),
         ("early.js", include_str!("../../assets/page/early.js")),
         ("extras.js", include_str!("../../assets/page/extras.js")),
         ("keys.js", include_str!("../../assets/page/keys.js")),
+        ("original.js", include_str!("../../assets/page/original.js")),
         ("search.js", include_str!("../../assets/page/search.js")),
         ("stream.js", include_str!("../../assets/page/stream.js")),
         ("style.css", include_str!("../../assets/page/style.css")),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::app::{App, AppState};
 use crate::auth::Viewing;
-use crate::delivery::{Opening, opening};
+use crate::delivery::{Opening, Original, opening, original};
 use crate::problem::Problem;
 
 /// A lesson as the page needs it. Paths are absolute where they begin with a slash, else relative to `base`.
@@ -30,6 +30,8 @@ pub struct Lesson {
     pub master: Option<String>,
     /// What the stream begins with, where the page does not have it yet.
     pub start: Option<Opening>,
+    /// The recording's own picture, for players that show it.
+    pub original: Option<Original>,
     /// What to say while there is nothing to play.
     pub notice: Option<Notice>,
     /// How far each step is, while there is something left to do.
@@ -101,6 +103,7 @@ impl Lesson {
         if lesson.master.is_some() {
             // A head start: without one the player asks for itself, and says what is wrong.
             lesson.start = opening(app, &newest).await.ok();
+            lesson.original = original(app, &newest).await.ok().flatten();
         }
         Ok(lesson)
     }
@@ -119,6 +122,7 @@ impl Lesson {
             revision: newest.session.revision,
             master: playable.then(|| layout::master_relative(newest.session.revision)),
             start: None,
+            original: None,
             notice: if playable { None } else { notice(manifest) },
             steps: steps(manifest, job),
             picture: manifest.media.as_ref().map(|media| media.has_video),

@@ -8,6 +8,24 @@ pub fn avc_codec(config: &[u8]) -> String {
     }
 }
 
+/// `hvc1.P.C.TL.B…` of an `HEVCDecoderConfigurationRecord` (ISO/IEC 14496-15, annex E).
+pub fn hevc_codec(config: &[u8]) -> String {
+    let [_, profile, c0, c1, c2, c3, constraints @ .., _] = config.get(..14).unwrap_or_default() else {
+        return "hvc1".to_owned();
+    };
+    let (constraints, level) = constraints.split_at(6);
+    let space = ["", "A", "B", "C"][usize::from(profile >> 6)];
+    let compatible = u32::from_be_bytes([*c0, *c1, *c2, *c3]).reverse_bits();
+    let tier = if profile & 0x20 == 0 { 'L' } else { 'H' };
+    let mut text =
+        format!("hvc1.{space}{}.{compatible:X}.{tier}{}", profile & 0x1f, level.first().unwrap_or(&0));
+    let told = constraints.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    for byte in &constraints[..told] {
+        text.push_str(&format!(".{byte:X}"));
+    }
+    text
+}
+
 /// The codec string of an H.264 init segment of ours.
 pub fn codecs_of_init(init: &[u8]) -> Option<String> {
     let at = init.windows(4).position(|kind| kind == b"avcC")?;

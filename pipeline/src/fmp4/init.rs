@@ -36,7 +36,9 @@ pub fn init_segment(track: &Track) -> Vec<u8> {
 
 fn trak(out: &mut Vec<u8>, track: &Track) {
     let (width, height, volume) = match track.media {
-        Media::Avc { width, height, .. } | Media::CameraAvc { width, height, .. } => (width, height, 0),
+        Media::Avc { width, height, .. }
+        | Media::CameraAvc { width, height, .. }
+        | Media::CameraHevc { width, height, .. } => (width, height, 0),
         Media::Aac { .. } => (0, 0, 0x0100),
     };
     boxed(out, b"trak", |out| {
@@ -53,8 +55,8 @@ fn trak(out: &mut Vec<u8>, track: &Track) {
                 u16s(out, &[packed_language(track.language), 0]);
             });
             let (handler, name): (&[u8; 4], &[u8]) = match track.media {
-                Media::Avc { .. } | Media::CameraAvc { .. } => (b"vide", b"picture\0"),
                 Media::Aac { .. } => (b"soun", b"sound\0"),
+                _ => (b"vide", b"picture\0"),
             };
             full(out, b"hdlr", 0, 0, |out| {
                 u32s(out, &[0]);
@@ -69,8 +71,8 @@ fn trak(out: &mut Vec<u8>, track: &Track) {
 
 fn minf(out: &mut Vec<u8>, media: &Media) {
     match media {
-        Media::Avc { .. } | Media::CameraAvc { .. } => full(out, b"vmhd", 0, 1, |out| u16s(out, &[0; 4])),
         Media::Aac { .. } => full(out, b"smhd", 0, 0, |out| u16s(out, &[0; 2])),
+        _ => full(out, b"vmhd", 0, 1, |out| u16s(out, &[0; 4])),
     }
     boxed(out, b"dinf", |out| {
         full(out, b"dref", 0, 0, |out| {
@@ -84,10 +86,13 @@ fn minf(out: &mut Vec<u8>, media: &Media) {
             u32s(out, &[1]);
             match media {
                 Media::Avc { config, width, height } => {
-                    avc1(out, config, *width, *height, Some(Colour::BT709));
+                    visual(out, [b"avc1", b"avcC"], config, (*width, *height), Some(Colour::BT709));
                 }
                 Media::CameraAvc { config, width, height, colour } => {
-                    avc1(out, config, *width, *height, *colour);
+                    visual(out, [b"avc1", b"avcC"], config, (*width, *height), *colour);
+                }
+                Media::CameraHevc { config, width, height, colour } => {
+                    visual(out, [b"hvc1", b"hvcC"], config, (*width, *height), *colour);
                 }
                 Media::Aac { config, channels, sample_rate_hz, bitrate_bps } => {
                     mp4a(out, config, *channels, *sample_rate_hz, *bitrate_bps);
@@ -101,8 +106,15 @@ fn minf(out: &mut Vec<u8>, media: &Media) {
     });
 }
 
-fn avc1(out: &mut Vec<u8>, config: &[u8], width: u16, height: u16, colour: Option<Colour>) {
-    boxed(out, b"avc1", |out| {
+/// A picture's sample entry: its type, and that of the box with the decoder's configuration.
+fn visual(
+    out: &mut Vec<u8>,
+    [entry, configuration]: [&[u8; 4]; 2],
+    config: &[u8],
+    (width, height): (u16, u16),
+    colour: Option<Colour>,
+) {
+    boxed(out, entry, |out| {
         u16s(out, &[0, 0, 0, 1]);
         u32s(out, &[0; 4]);
         u16s(out, &[width, height]);
@@ -111,7 +123,7 @@ fn avc1(out: &mut Vec<u8>, config: &[u8], width: u16, height: u16, colour: Optio
         u16s(out, &[1]);
         out.extend([0; 32]);
         u16s(out, &[0x18, 0xffff]);
-        boxed(out, b"avcC", |out| out.extend(config));
+        boxed(out, configuration, |out| out.extend(config));
         if let Some(colour) = colour {
             boxed(out, b"colr", |out| {
                 out.extend(b"nclx");

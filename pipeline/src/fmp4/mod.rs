@@ -15,7 +15,7 @@ pub(crate) mod read;
 #[cfg(test)]
 mod tests;
 
-pub use codec::{aac_codec, avc_codec, codecs_of_init};
+pub use codec::{aac_codec, avc_codec, codecs_of_init, hevc_codec};
 pub use fragment::{Sample, SampleFacts, fragment, fragment_head, write_fragment};
 pub use init::init_segment;
 
@@ -46,6 +46,17 @@ pub enum Media {
     /// H.264 as a camera made it: its own colour, or none told here.
     CameraAvc {
         /// The whole `AVCDecoderConfigurationRecord`.
+        config: Vec<u8>,
+        /// Width, in pixels.
+        width: u16,
+        /// Height, in pixels.
+        height: u16,
+        /// Colour, where the camera told it.
+        colour: Option<Colour>,
+    },
+    /// H.265 as a camera made it, its parameter sets in the configuration alone (`hvc1`).
+    CameraHevc {
+        /// The whole `HEVCDecoderConfigurationRecord`.
         config: Vec<u8>,
         /// Width, in pixels.
         width: u16,
@@ -90,6 +101,7 @@ impl Track {
     pub fn codecs(&self) -> String {
         match &self.media {
             Media::Avc { config, .. } | Media::CameraAvc { config, .. } => avc_codec(config),
+            Media::CameraHevc { config, .. } => hevc_codec(config),
             Media::Aac { config, .. } => aac_codec(config),
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::language;
+use crate::media::Hdr;
 use crate::sound::AudioReport;
 use crate::transcode::RenditionReport;
 
@@ -37,6 +38,8 @@ pub struct Picture<'a> {
     pub uri: String,
     /// Where it stands.
     pub place: Place,
+    /// Its range of brightness, where players are to choose by it.
+    pub hdr: Option<Hdr>,
 }
 
 /// For whom a picture is.
@@ -104,7 +107,7 @@ pub fn multivariant(parts: &Multivariant<'_>) -> String {
     for picture in &pictures {
         let full = picture.place == Place::Full;
         let sound = sound_for(&parts.sounds, if full { FULL_SOUND } else { SMALL_SOUND });
-        variant(&mut text, Some(picture.report), sound.map(|s| s.report), has_subtitles);
+        variant(&mut text, Some(picture), sound.map(|s| s.report), has_subtitles);
         let _ = writeln!(text, "{}", picture.uri);
     }
     let mut alone: Vec<&Sound<'_>> = if pictures.is_empty() {
@@ -129,12 +132,8 @@ pub fn multivariant(parts: &Multivariant<'_>) -> String {
 }
 
 /// The line of one variant: what it needs is its picture and its sound together.
-fn variant(
-    text: &mut String,
-    picture: Option<&RenditionReport>,
-    sound: Option<&AudioReport>,
-    has_subtitles: bool,
-) {
+fn variant(text: &mut String, shown: Option<&Picture<'_>>, sound: Option<&AudioReport>, has_subtitles: bool) {
+    let picture = shown.map(|shown| shown.report);
     let peak = picture.map_or(0, |p| p.bandwidth_bps) + sound.map_or(0, |s| s.bandwidth_bps);
     let mean = picture.map_or(0, |p| p.average_bandwidth_bps) + sound.map_or(0, |s| s.average_bandwidth_bps);
     let codecs: Vec<&str> =
@@ -152,6 +151,14 @@ fn variant(
             picture.height,
             picture.frame_rate.as_f64()
         );
+    }
+    if let Some(hdr) = shown.and_then(|shown| shown.hdr) {
+        let range = match hdr {
+            Hdr::None => "SDR",
+            Hdr::Pq => "PQ",
+            Hdr::Hlg => "HLG",
+        };
+        let _ = write!(text, ",VIDEO-RANGE={range}");
     }
     if let Some(sound) = sound {
         let _ = write!(text, ",AUDIO=\"{}\"", sound.name);

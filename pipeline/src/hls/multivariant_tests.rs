@@ -57,6 +57,7 @@ fn text(video: Option<&[RenditionReport; 3]>, sound: Option<&SoundReport>, capti
         report,
         uri: format!("../{folder}/9/{}/index.m3u8", report.name),
         place,
+        hdr: None,
     };
     let heard = |report| Sound { report, uri: format!("../audio/8/{}/index.m3u8", report.name) };
     let text = multivariant(&Multivariant {
@@ -138,7 +139,9 @@ fn stills_have_the_small_sound_and_come_after_the_weak_line() {
     let sound = sound(None);
     let heard = sound.renditions.iter().map(|report| Sound { report, uri: report.name.clone() });
     let text = multivariant(&Multivariant {
-        pictures: shown.map(|(report, place)| Picture { report, uri: report.name.clone(), place }).collect(),
+        pictures: shown
+            .map(|(report, place)| Picture { report, uri: report.name.clone(), place, hdr: None })
+            .collect(),
         sounds: heard.collect(),
         growing: true,
         ..Multivariant::default()

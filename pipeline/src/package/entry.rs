@@ -9,11 +9,24 @@ const VISUAL: usize = 78;
 /// Longest `AudioSpecificConfig` taken over: one with a channel map, which none of ours needs, is longer.
 const LONGEST_CONFIG: usize = 32;
 
+/// How a picture is coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// H.264.
+    Avc,
+    /// H.265.
+    Hevc,
+}
+
 /// What is told of a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
-    /// The `AVCDecoderConfigurationRecord`.
+    /// How it is coded.
+    pub coding: Coding,
+    /// The decoder's configuration record.
     pub config: Vec<u8>,
+    /// Width and height, in pixels.
+    pub size: (u16, u16),
     /// Shape of a pixel, where it is told.
     pub pixel_shape: Option<(u32, u32)>,
     /// Colour, where it is told.
@@ -49,15 +62,18 @@ pub fn only(stbl: &[u8]) -> Result<([u8; 4], &[u8]), Declined> {
     crate::gst::boxes::split(entries).map(|(kind, content, _)| (kind, content)).ok_or_else(several)
 }
 
-/// Reads an `avc1` entry.
+/// Reads an `avc1`, `hvc1` or `hev1` entry. The last may have its parameter sets among the samples; those in its
+/// configuration are what counts here.
 pub fn picture(kind: [u8; 4], entry: &[u8]) -> Result<Picture, Declined> {
     let unreadable = || declined("damaged_index", "The recording's index is damaged.");
-    if &kind != b"avc1" {
-        return Err(declined("codec", "The picture is in a format that browsers do not play."));
-    }
+    let (coding, configuration) = match &kind {
+        b"avc1" => (Coding::Avc, b"avcC"),
+        b"hvc1" | b"hev1" => (Coding::Hevc, b"hvcC"),
+        _ => return Err(declined("codec", "The picture is in a format that browsers do not play.")),
+    };
     let (width, height) = (half(entry, 24).ok_or_else(unreadable)?, half(entry, 26).ok_or_else(unreadable)?);
     let boxes = entry.get(VISUAL..).ok_or_else(unreadable)?;
-    let config = find(boxes, b"avcC").ok_or_else(unreadable)?.to_vec();
+    let config = find(boxes, configuration).ok_or_else(unreadable)?.to_vec();
     let pair = |content: &[u8]| Some((word(content, 0)?, word(content, 4)?));
     let pixel_shape = find(boxes, b"pasp").and_then(pair).filter(|&(across, down)| across > 0 && down > 0);
     let cropped = find(boxes, b"clap").is_some_and(|clap| {
@@ -67,7 +83,8 @@ pub fn picture(kind: [u8; 4], entry: &[u8]) -> Result<Picture, Declined> {
         };
         !whole(0, width) || !whole(8, height)
     });
-    Ok(Picture { config, pixel_shape, colour: find(boxes, b"colr").and_then(colour), cropped })
+    let colour = find(boxes, b"colr").and_then(colour);
+    Ok(Picture { coding, config, size: (width, height), pixel_shape, colour, cropped })
 }
 
 fn half(content: &[u8], at: usize) -> Option<u16> {
@@ -178,7 +195,14 @@ mod tests {
             Media::CameraAvc { config: config.clone(), width: 640, height: 480, colour: Some(colour) };
         let made = stbl(media);
         let (kind, entry) = only(&made).unwrap();
-        let told = Picture { config, pixel_shape: Some((1, 1)), colour: Some(colour), cropped: false };
+        let told = Picture {
+            coding: Coding::Avc,
+            config,
+            size: (640, 480),
+            pixel_shape: Some((1, 1)),
+            colour: Some(colour),
+            cropped: false,
+        };
         assert_eq!(picture(kind, entry), Ok(told));
         assert_eq!(picture(*b"avc3", entry).unwrap_err().code, "codec");
         assert_eq!(picture(kind, &entry[..40]).unwrap_err().code, "damaged_index");

@@ -1,8 +1,9 @@
 //! Whether a picture is one that every browser plays as it is: pure, from what the file's index says of it.
 
-use super::entry::Picture;
+use super::entry::{Coding, Picture};
 use super::sps::{self, Sequence};
-use super::{Declined, declined};
+use super::{Declined, declined, hevc};
+use crate::fmp4::{Colour, Media};
 use crate::media::{Hdr, MediaInfo};
 
 /// Highest level taken: 4K at 60 frames a second.
@@ -17,7 +18,7 @@ pub fn file(media: &MediaInfo) -> Result<(), Declined> {
         .video
         .as_ref()
         .ok_or_else(|| declined("no_picture", "The recording has no picture, only sound."))?;
-    if video.codec != "h264" {
+    if !matches!(video.codec.as_str(), "h264" | "hevc") {
         return Err(declined("codec", "The picture is in a format that not every browser plays."));
     }
     if video.rotation_degrees != 0 || video.mirrored {
@@ -29,21 +30,64 @@ pub fn file(media: &MediaInfo) -> Result<(), Declined> {
     if video.interlaced {
         return Err(interlaced());
     }
-    if video.hdr != Hdr::None {
-        return Err(declined(
-            "hdr",
-            "The picture has a wide range of brightness that not every screen shows.",
-        ));
+    // H.265 is offered to those players alone that can show it.
+    if video.hdr != Hdr::None && video.codec == "h264" {
+        return Err(hdr());
     }
     Ok(())
+}
+
+fn hdr() -> Declined {
+    declined("hdr", "The picture has a wide range of brightness that not every screen shows.")
 }
 
 fn interlaced() -> Declined {
     declined("interlaced", "The picture is made of half pictures, which browsers show as combs.")
 }
 
-/// What the decoder's configuration says; answers the sequence it describes and how many bytes tell a NAL unit's length.
-pub fn picture(picture: &Picture) -> Result<(Sequence, usize), Declined> {
+/// What a track is to say of its picture, and how many bytes tell a unit's length in its samples. `shown` is the size that
+/// the picture has upright and with square pixels.
+pub fn picture(told: &Picture, shown: (u32, u32)) -> Result<(Media, usize), Declined> {
+    let stretched = told.pixel_shape.is_some_and(|(across, down)| across != down);
+    let (media, length_bytes, square) = match told.coding {
+        Coding::Avc => {
+            let (sequence, length_bytes) = avc(told)?;
+            let square = sequence.pixel_shape.is_none_or(|(across, down)| across == down);
+            let media = Media::CameraAvc {
+                config: told.config.clone(),
+                width: sequence.width as u16,
+                height: sequence.height as u16,
+                colour: sequence.colour.or(told.colour),
+            };
+            (media, length_bytes, square)
+        }
+        Coding::Hevc => {
+            let (length_bytes, _) = hevc::config(&told.config)?;
+            let (width, height) = told.size;
+            // What the sequence says of it is seen by what `inspect` made of it.
+            let near = |coded: u16, shown: u32| u32::from(coded).abs_diff(shown) <= 1;
+            let square = near(width, shown.0) && near(height, shown.1);
+            let colour: Option<Colour> = told.colour;
+            (Media::CameraHevc { config: told.config.clone(), width, height, colour }, length_bytes, square)
+        }
+    };
+    if stretched || !square {
+        return Err(declined(
+            "pixel_shape",
+            "The picture is stored stretched, and not every player sets it right.",
+        ));
+    }
+    if told.cropped {
+        return Err(declined(
+            "cropped",
+            "A part of the picture is to be cut away, and not every player does so.",
+        ));
+    }
+    Ok((media, length_bytes))
+}
+
+/// What an H.264 decoder's configuration says: the sequence it describes, and how many bytes tell a unit's length.
+fn avc(picture: &Picture) -> Result<(Sequence, usize), Declined> {
     let unreadable = || declined("damaged_index", "The recording's index is damaged.");
     let (sets, length_bytes) = parameter_sets(&picture.config).ok_or_else(unreadable)?;
     let mut sequences = sets.iter().filter(|set| set.first().is_some_and(|head| head & 0x1f == 7));
@@ -56,19 +100,6 @@ pub fn picture(picture: &Picture) -> Result<(Sequence, usize), Declined> {
         if sps::slice_groups(set).ok_or_else(unreadable)? {
             return Err(profile());
         }
-    }
-    let odd = |shape: Option<(u32, u32)>| shape.is_some_and(|(across, down)| across != down);
-    if odd(picture.pixel_shape) || odd(sequence.pixel_shape) {
-        return Err(declined(
-            "pixel_shape",
-            "The picture is stored stretched, and not every player sets it right.",
-        ));
-    }
-    if picture.cropped {
-        return Err(declined(
-            "cropped",
-            "A part of the picture is to be cut away, and not every player does so.",
-        ));
     }
     Ok((sequence, length_bytes))
 }
@@ -98,10 +129,7 @@ fn sane(sequence: &Sequence) -> Result<(), Declined> {
     }
     // PQ and HLG, where the media tool did not say so.
     if sequence.colour.is_some_and(|colour| matches!(colour.transfer, 16 | 18)) {
-        return Err(declined(
-            "hdr",
-            "The picture has a wide range of brightness that not every screen shows.",
-        ));
+        return Err(hdr());
     }
     Ok(())
 }
@@ -172,7 +200,7 @@ mod tests {
     fn a_file_is_refused_for_what_inspect_found() {
         assert_eq!(refused(|_, _| ()), "fine");
         assert_eq!(refused(|media, _| media.container = "matroska".into()), "container");
-        assert_eq!(refused(|_, video| video.codec = "hevc".into()), "codec");
+        assert_eq!(refused(|_, video| video.codec = "vp9".into()), "codec");
         assert_eq!(refused(|_, video| video.rotation_degrees = 90), "turned");
         assert_eq!(refused(|_, video| video.mirrored = true), "turned");
         assert_eq!(refused(|_, video| video.interlaced = true), "interlaced");
@@ -206,7 +234,7 @@ mod tests {
         assert_eq!(code(Sequence { frames_only: false, ..good() }), "interlaced");
         assert_eq!(code(Sequence { level: 60, ..good() }), "level");
         assert_eq!(code(Sequence { width: 8192, ..good() }), "size");
-        let hlg = crate::fmp4::Colour { primaries: 9, transfer: 18, matrix: 9, full_range: false };
+        let hlg = Colour { primaries: 9, transfer: 18, matrix: 9, full_range: false };
         assert_eq!(code(Sequence { colour: Some(hlg), ..good() }), "hdr");
     }
 
@@ -217,8 +245,9 @@ mod tests {
         assert_eq!((sets, length_bytes), (vec![&[0x67, 1][..], &[0x68], &[0x69]], 4));
         assert!(parameter_sets(&config[..12]).is_none());
         assert!(parameter_sets(&[0; 8]).is_none());
-        let entry =
-            |shape, cropped| Picture { config: config.to_vec(), pixel_shape: shape, colour: None, cropped };
-        assert_eq!(picture(&entry(None, false)).unwrap_err().code, "damaged_index");
+        let (size, config) = ((640, 480), config.to_vec());
+        let told =
+            Picture { coding: Coding::Avc, config, size, pixel_shape: None, colour: None, cropped: false };
+        assert_eq!(picture(&told, (640, 480)).unwrap_err().code, "damaged_index");
     }
 }

@@ -4,6 +4,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::entry::Coding;
+use super::hevc::{self, Unit};
 use super::plan::Key;
 use super::{Declined, Stop, declined};
 use crate::source::{ReadAt, read_full};
@@ -20,9 +22,11 @@ const MOST_UNITS: usize = 64;
 const LARGEST_SEI: usize = 16 << 10;
 
 /// Encoders known to put nothing but their own name and settings into user data.
-const KNOWN_ENCODERS: [[u8; 16]; 2] = [
+const KNOWN_ENCODERS: [[u8; 16]; 3] = [
     // x264.
     *b"\xdc\x45\xe9\xbd\xe6\xd9\x48\xb7\x96\x2c\xd8\x20\xd9\x23\xee\xef",
+    // x265.
+    *b"\x2c\xa2\xde\x09\xb5\x17\x47\xdb\xbb\x55\xa4\xfe\x7f\xc2\xfc\x4e",
     // Apple's: ten bytes that change with rate control.
     *b"\x47\x56\x4a\xdc\x5c\x4c\x43\x3f\x94\xef\xc5\x11\x3c\xd1\x43\xa8",
 ];
@@ -30,8 +34,8 @@ const KNOWN_ENCODERS: [[u8; 16]; 2] = [
 /// What one sample is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Seen {
-    /// Its picture can be decoded without any other.
-    idr: bool,
+    /// Decoding can start at its picture.
+    key: bool,
     /// It carries what is no picture, and may be a camera's own data.
     camera_data: bool,
     /// It changes the sequence's parameters.
@@ -46,9 +50,11 @@ struct Seen {
 pub struct Reading<'a> {
     /// The file.
     pub source: &'a dyn ReadAt,
+    /// How pictures are coded.
+    pub coding: Coding,
     /// Bytes that tell a unit's length.
     pub length_bytes: usize,
-    /// The `AVCDecoderConfigurationRecord`.
+    /// The decoder's configuration record.
     pub config: &'a [u8],
 }
 
@@ -56,6 +62,16 @@ impl Reading<'_> {
     /// Looks at keyframes spread over the recording, and at the sample after each.
     pub fn check(&self, keys: &[Key]) -> Result<(), Stop> {
         let begun = Instant::now();
+        if self.coding == Coding::Hevc {
+            // An encoder may say of itself there what others say in the first picture.
+            let (_, units) = hevc::config(self.config)?;
+            let camera_data = units.into_iter().any(|unit| match hevc::unit(unit[0]) {
+                Unit::Information => !known_information(&unit[1..]),
+                Unit::Parameters => false,
+                _ => true,
+            });
+            fit(Seen { camera_data, ..Seen::default() }, false)?;
+        }
         for (looked, place) in spread(keys.len()).enumerate() {
             if looked >= LEAST && begun.elapsed() > PATIENCE {
                 break;
@@ -86,26 +102,42 @@ impl Reading<'_> {
                 return Ok(Seen { damaged: true, ..seen });
             };
             let (kind, length) =
-                (kind & 0x1f, length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)));
+                (self.unit(*kind), length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)));
             at += self.length_bytes;
             if length == 0 || length > size - at {
                 return Ok(Seen { damaged: true, ..seen });
             }
             match kind {
-                5 => seen.idr = true,
-                6 if length > LARGEST_SEI => seen.camera_data = true,
-                6 => seen.camera_data |= !known_information(window.get(at, length)?),
-                7 => {
+                Unit::Key => seen.key = true,
+                Unit::Information if length > LARGEST_SEI => seen.camera_data = true,
+                Unit::Information => {
+                    let unit = window.get(at, length)?;
+                    // H.265's units have one more byte in front.
+                    let head = usize::from(self.coding == Coding::Hevc);
+                    seen.camera_data |= !known_information(unit.get(head..).unwrap_or_default());
+                }
+                Unit::Parameters => {
                     let set = window.get(at, length.min(WINDOW))?;
                     seen.other_sequence |= !self.config.windows(set.len()).any(|part| part == set);
                 }
-                1 | 8..=15 | 19 => {}
-                // Partitions of slices, and what the standard leaves to others.
-                _ => seen.camera_data = true,
+                Unit::Plain => {}
+                Unit::Other => seen.camera_data = true,
             }
             at += length;
         }
         Ok(seen)
+    }
+
+    fn unit(&self, first: u8) -> Unit {
+        match (self.coding, first & 0x1f) {
+            (Coding::Hevc, _) => hevc::unit(first),
+            (Coding::Avc, 5) => Unit::Key,
+            (Coding::Avc, 6) => Unit::Information,
+            (Coding::Avc, 7) => Unit::Parameters,
+            (Coding::Avc, 1 | 8..=15 | 19) => Unit::Plain,
+            // Partitions of slices, and what the standard leaves to others.
+            (Coding::Avc, _) => Unit::Other,
+        }
     }
 }
 
@@ -125,7 +157,7 @@ fn fit(seen: Seen, key: bool) -> Result<(), Declined> {
     if seen.other_sequence {
         return Err(declined("several_descriptions", "The recording changes its format on the way."));
     }
-    if key && !seen.idr {
+    if key && !seen.key {
         return Err(super::open_gop());
     }
     Ok(())
@@ -227,8 +259,9 @@ mod tests {
 
     fn seen(bytes: Vec<u8>) -> Seen {
         let size = bytes.len() as u32;
-        let reading = Reading { source: &Bytes(bytes), length_bytes: 4, config: b"--\x67sequence--" };
-        reading.sample(0, size).unwrap()
+        let source = Bytes(bytes);
+        let (coding, config) = (Coding::Avc, &b"--\x67sequence--"[..]);
+        Reading { source: &source, coding, length_bytes: 4, config }.sample(0, size).unwrap()
     }
 
     fn user_data(id: &[u8; 16], more: usize) -> Vec<u8> {
@@ -246,7 +279,7 @@ mod tests {
     fn a_keyframe_is_told_from_another_picture() {
         let slice = |kind: u8| [vec![kind], vec![7; 5000]].concat();
         let known = user_data(&KNOWN_ENCODERS[0], 700);
-        let whole = Seen { idr: true, ..Seen::default() };
+        let whole = Seen { key: true, ..Seen::default() };
         assert_eq!(
             seen(sample(&[b"\x09\xf0", b"\x67sequence", b"\x68p", &known, &slice(0x65), &slice(0x65)])),
             whole
@@ -258,8 +291,27 @@ mod tests {
         let mut cut = sample(&[&slice(0x65)]);
         cut.truncate(200);
         assert!(seen(cut).damaged);
-        let reading = Reading { source: &Bytes(vec![0; 100]), length_bytes: 4, config: b"" };
+        let source = Bytes(vec![0; 100]);
+        let reading = Reading { source: &source, coding: Coding::Avc, length_bytes: 4, config: b"" };
         assert!(reading.sample(50, 51).unwrap().cut_off);
+    }
+
+    #[test]
+    fn h265_is_looked_at_alike() {
+        let seen = |units: &[&[u8]]| {
+            let bytes = sample(units);
+            let (size, source) = (bytes.len() as u32, Bytes(bytes));
+            let (coding, config) = (Coding::Hevc, &b"--\x42\x01sequence--"[..]);
+            Reading { source: &source, coding, length_bytes: 4, config }.sample(0, size).unwrap()
+        };
+        let information = |id: &[u8; 16]| [&b"\x4e\x01\x05\x10"[..], id, b"\x80"].concat();
+        let whole = Seen { key: true, ..Seen::default() };
+        assert_eq!(seen(&[b"\x42\x01sequence", &information(&KNOWN_ENCODERS[1]), b"\x28\x01picture"]), whole);
+        assert!(!seen(&[b"\x02\x01picture"]).key);
+        assert!(seen(&[&information(b"where I have bee"), b"\x28\x01picture"]).camera_data);
+        assert!(seen(&[b"\x42\x01another", b"\x28\x01picture"]).other_sequence);
+        assert!(!seen(&[b"\x28\x01picture", b"\x7c\x01how bright"]).camera_data);
+        assert!(seen(&[b"\x28\x01picture", b"\x7e\x01anything"]).camera_data);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod entry;
 mod fit;
+mod hevc;
 mod look;
 mod plan;
 mod sps;
@@ -20,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::fmp4::{Media, Track};
 use crate::gst::boxes::{self, Index};
 use crate::hls::TARGET_DURATION_S;
-use crate::media::{AudioTrack, MediaInfo, VideoTrack};
+use crate::media::{AudioTrack, Hdr, MediaInfo, VideoTrack};
 use crate::sound::AudioReport;
 use crate::source::{ReadAt, Source};
 use crate::step::StepContext;
@@ -54,6 +55,9 @@ pub struct Declined {
 pub struct PackageReport {
     /// The picture: name `source`, playlist `source/video/index.m3u8`, its index in `index/video`.
     pub video: Option<RenditionReport>,
+    /// The picture, where it is H.265: named and laid out alike, and for a multivariant playlist of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hevc: Option<HevcReport>,
     /// The sound as it came, for the time until the normalised renditions are there: playlist
     /// `source/audio/index.m3u8`, its index in `index/audio`.
     pub audio: Option<AudioReport>,
@@ -61,6 +65,15 @@ pub struct PackageReport {
     pub declined: Option<Declined>,
     /// Length of the picture, in ms.
     pub duration_ms: u64,
+}
+
+/// A picture that is H.265.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HevcReport {
+    /// The picture.
+    pub picture: RenditionReport,
+    /// Its range of brightness.
+    pub hdr: Hdr,
 }
 
 /// Most that the file's tables and `inspect` may differ on when the picture begins, in ms.
@@ -111,7 +124,8 @@ pub fn run(request: &PackageRequest, source: Source, ctx: &StepContext) -> Resul
     match package(request, source.as_ref(), ctx) {
         Ok(report) => Ok(report),
         Err(Stop::Declined(declined)) => {
-            Ok(PackageReport { video: None, audio: None, declined: Some(declined), duration_ms: 0 })
+            let declined = Some(declined);
+            Ok(PackageReport { video: None, hevc: None, audio: None, declined, duration_ms: 0 })
         }
         Err(Stop::Failed(error)) => Err(error),
     }
@@ -139,9 +153,13 @@ fn package(request: &PackageRequest, source: &dyn ReadAt, ctx: &StepContext) -> 
         source.size_bytes(),
         ctx,
     )?;
+    let is_hevc = matches!(picture.track.media, Media::CameraHevc { .. });
+    // H.265 is not what a lesson is first watched with, and has the normalised sound alone.
     let sound = match &media.audio {
-        Some(audio) => sound(&index, &movie, audio, media, &picture.plan, source.size_bytes(), ctx)?,
-        None => None,
+        Some(audio) if !is_hevc => {
+            sound(&index, &movie, audio, media, &picture.plan, source.size_bytes(), ctx)?
+        }
+        _ => None,
     };
     // Picture and sound have one target duration: whichever has the longest segment sets it.
     let longest = [Some(&written), sound.as_ref().map(|(written, _)| written)].into_iter().flatten();
@@ -150,13 +168,13 @@ fn package(request: &PackageRequest, source: &dyn ReadAt, ctx: &StepContext) -> 
     if let Some((written, _)) = &sound {
         write::playlist("source/audio/index.m3u8", written, target, ctx)?;
     }
-    let duration_ms = written.duration_ms();
-    Ok(PackageReport {
-        video: Some(video_report(video, &picture, &written)),
-        audio: sound.map(|(_, report)| report),
-        declined: None,
-        duration_ms,
-    })
+    let made = video_report(video, &picture, &written);
+    let (video, hevc) = match is_hevc {
+        true => (None, Some(HevcReport { picture: made, hdr: video.hdr })),
+        false => (Some(made), None),
+    };
+    let audio = sound.map(|(_, report)| report);
+    Ok(PackageReport { video, hevc, audio, declined: None, duration_ms: written.duration_ms() })
 }
 
 fn target_duration_s(written: &Written) -> u64 {
@@ -278,7 +296,6 @@ struct Fit<'a> {
     tables: Tables<'a>,
     plan: Plan,
     track: Track,
-    size: (u32, u32),
 }
 
 fn picture<'a>(part: &Part<'a>, request: &PackageRequest, source: &dyn ReadAt) -> Result<Fit<'a>, Stop> {
@@ -289,7 +306,8 @@ fn picture<'a>(part: &Part<'a>, request: &PackageRequest, source: &dyn ReadAt) -
     }
     let (kind, content) = entry::only(part.stbl)?;
     let told = entry::picture(kind, content)?;
-    let (sequence, length_bytes) = fit::picture(&told)?;
+    let shown = request.media.video.as_ref().map_or((0, 0), |video| (video.width, video.height));
+    let (media, length_bytes) = fit::picture(&told, shown)?;
     let tables = Tables::read(part.stbl)?;
     if !tables.one_description() || !part.own {
         return Err(
@@ -306,16 +324,10 @@ fn picture<'a>(part: &Part<'a>, request: &PackageRequest, source: &dyn ReadAt) -
     if plan.presented_ms().abs_diff(start_ms as i64) > START_MS {
         return Err(edited().into());
     }
-    let reading = look::Reading { source, length_bytes, config: &told.config };
+    let reading = look::Reading { source, coding: told.coding, length_bytes, config: &told.config };
     reading.check(&keys)?;
-    let media = Media::CameraAvc {
-        config: told.config,
-        width: sequence.width as u16,
-        height: sequence.height as u16,
-        colour: sequence.colour.or(told.colour),
-    };
     let track = Track { timescale: plan.timescale, language: None, media };
-    Ok(Fit { tables, plan, track, size: (sequence.width, sequence.height) })
+    Ok(Fit { tables, plan, track })
 }
 
 fn sound(
@@ -374,14 +386,18 @@ fn fit_sound<'a>(
         bitrate_bps: 0,
     };
     let track = Track { timescale: plan.timescale, language, media };
-    Some(Fit { tables, plan, track, size: (0, 0) })
+    Some(Fit { tables, plan, track })
 }
 
 fn video_report(video: &VideoTrack, picture: &Fit<'_>, written: &Written) -> RenditionReport {
+    let (width, height) = match picture.track.media {
+        Media::CameraAvc { width, height, .. } | Media::CameraHevc { width, height, .. } => (width, height),
+        _ => (0, 0),
+    };
     RenditionReport {
         name: "source".into(),
-        width: picture.size.0,
-        height: picture.size.1,
+        width: width.into(),
+        height: height.into(),
         frame_rate: video.frame_rate,
         codecs: picture.track.codecs(),
         bandwidth_bps: written.bandwidth_bps.0,

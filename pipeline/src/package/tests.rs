@@ -58,7 +58,7 @@ impl Place {
 
     fn code(&self, file: &Path) -> String {
         let report = self.package(file);
-        assert_eq!(report.declined.is_none(), report.video.is_some());
+        assert_eq!(report.declined.is_none(), report.video.is_some() || report.hevc.is_some());
         report.declined.map_or_else(|| "fine".into(), |declined| declined.code)
     }
 }
@@ -192,7 +192,7 @@ fn compared(place: &Place, file: &Path, segments: u32) -> PackageReport {
     let name = file.file_name().unwrap().display();
     let report = place.package(file);
     assert_eq!(report.declined, None, "{name}");
-    let video = report.video.clone().unwrap();
+    let video = report.video.clone().or(report.hevc.clone().map(|hevc| hevc.picture)).unwrap();
     let out = place.path("out");
     let joined = join(file, &out.join("index/video"));
     assert_eq!((joined.segments.len() as u32, video.segments), (segments, segments), "{name}");
@@ -283,6 +283,27 @@ fn odd_clocks_and_tracks_that_begin_apart() {
     compared(&place, &place.make("late_picture.mp4", &late), 4);
     let alone = compared(&place, &place.make("silent.mp4", &[PICTURE, X264]), 4);
     assert_eq!(alone.audio, None);
+}
+
+#[test]
+fn h265_is_a_picture_of_its_own() {
+    let place = Place::new();
+    let x265 = |more: &'static str| ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", more];
+    let closed = x265("log-level=none:keyint=48:bframes=3:open-gop=0");
+    let hvc1 = ["-tag:v", "hvc1", "-pix_fmt", "yuv420p10le", "-color_trc", "arib-std-b67"];
+    let file = place.make("hevc.mp4", &[PICTURE, TONE, &closed, AAC, &hvc1]);
+    let report = compared(&place, &file, 4);
+    assert_eq!((report.video, report.audio), (None, None));
+    let hevc = report.hevc.unwrap();
+    assert_eq!((hevc.hdr, hevc.picture.width, hevc.picture.height), (Hdr::Hlg, 320, 180));
+    assert!(hevc.picture.codecs.starts_with("hvc1.2.4.L"), "{}", hevc.picture.codecs);
+
+    let copied =
+        |name: &str, more: &[&str]| place.make(name, &[&["-i", file.to_str().unwrap(), "-c", "copy"], more]);
+    let named = compared(&place, &copied("hev1.mp4", &["-tag:v", "hev1"]), 4);
+    assert_eq!(named.hevc.unwrap().picture.codecs, hevc.picture.codecs);
+    let open = x265("log-level=none:keyint=48:bframes=3:open-gop=1");
+    assert_eq!(place.code(&place.make("open.mp4", &[PICTURE, &open, &["-tag:v", "hvc1"]])), "open_gop");
 }
 
 #[test]

@@ -255,8 +255,8 @@ impl Default for Worker {
     }
 }
 
-/// The uploaded file as a rendition: where browsers can play it, it is watched within seconds, and no rendition of its own
-/// size is made.
+/// The uploaded file as a rendition: where browsers can play it (H.264), it is watched within seconds, and no rendition of
+/// its own size is made; H.265 is offered to those that can, beside all renditions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SourceRendition {

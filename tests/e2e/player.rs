@@ -113,7 +113,6 @@ async fn flashes_and_beeps_come_out_together(uneven: bool) {
         assert_eq!(offsets.len(), 3, "{place}");
         assert!(offsets.iter().all(|ms| ms.abs() <= 40.0), "flash − beep in ms: {place}");
     }
-    println!("{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

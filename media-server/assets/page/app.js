@@ -114,12 +114,13 @@ function sound(alone) {
 }
 
 // The camera's own picture, where this browser plays it smoothly. There is one size of it: whoever chooses it has the line.
+let offers = 0;
 async function offerOriginal() {
-  const toggle = $('original');
-  const { original } = lesson;
-  toggle.setAttribute('aria-pressed', String(stream.original));
+  const [toggle, nth, { original }] = [$('original'), ++offers, lesson];
+  toggle.setAttribute('aria-pressed', String(stream.originalPlays));
   const may = original && !stream.soundOnly && extras && (await import('./original.js').catch(() => null));
-  toggle.hidden = !(may && (await may.smooth(original)));
+  const smooth = may && (await may.smooth(original));
+  if (nth === offers) toggle.hidden = !smooth && !stream.originalPlays;
 }
 
 function setOriginal(on) {
@@ -129,7 +130,7 @@ function setOriginal(on) {
 
 // Back to what every line and browser takes; false where that plays already.
 function unoriginal(why) {
-  if (!stream.original) return false;
+  if (!stream.originalPlays) return false;
   setOriginal(false);
   note(why);
   return true;
@@ -178,7 +179,7 @@ for (const type of ['progress', 'timeupdate']) video.addEventListener(type, onBu
 for (const type of ['pointerdown', 'focusin']) $('controller').addEventListener(type, () => onControls());
 window.addEventListener('hashchange', () => { const at = parseTime(location.hash); if (at !== null) seek(at); });
 $('sound-only').addEventListener('click', () => sound(!stream.soundOnly));
-$('original').addEventListener('click', () => setOriginal(!stream.original));
+$('original').addEventListener('click', () => setOriginal(!stream.originalPlays));
 $('sound-back').addEventListener('click', () => { sound(false); $('sound-only').focus(); });
 // Whoever reaches for the words gets them at once; until they are there, the form must not leave the page.
 for (const type of ['focusin', 'pointerdown']) $('said').addEventListener(type, onComfort);
@@ -212,6 +213,7 @@ let renewals = 0;
 function renewed(next) {
   adopt(next);
   if (!next.master) return showNotice(next.notice);
+  stream.original = false;
   if (renewals++ < 3) return stream.reload(next);
   showNotice({ title: 'This lesson does not load', text: 'Load the page again. If that does not help, ask for a new link.', again: () => location.reload() });
 }

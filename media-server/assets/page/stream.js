@@ -92,8 +92,12 @@ export class Stream {
     // Whether only the sound is wanted, and whether it can be had alone.
     this.soundOnly = false;
     this.soundThere = false;
-    // Whether the camera's own picture is wanted, where it is none that all browsers play.
+    // Whether the camera's own picture is wanted, where it is none that all browsers play; and whether it is what is loaded.
     this.original = false;
+    this.originalPlays = false;
+    // Where playback is to be, in seconds of the lesson, until it is there.
+    this.target = null;
+    for (const type of ['seeked', 'timeupdate']) video.addEventListener(type, () => this.#arrived());
     // Whether what plays has no picture.
     this.still = false;
     window.addEventListener('online', () => this.retry());
@@ -124,7 +128,9 @@ export class Stream {
 
   // Loads a lesson's stream, at a second of the lesson where one is given.
   async load(lesson, at) {
-    const url = lesson.base + (this.#isOriginal(lesson) ? lesson.original : lesson).master;
+    this.originalPlays = this.#isOriginal(lesson);
+    this.target = at || null;
+    const url = lesson.base + (this.originalPlays ? lesson.original : lesson).master;
     const { default: Hls } = await this.#library();
     if (!Hls.isSupported()) return this.#native(url, at);
     const shown = this.shownBps();
@@ -163,6 +169,13 @@ export class Stream {
     this.recoveries = 0;
   }
 
+  // A new stream is at 0 until its library has moved it.
+  #arrived() {
+    const { currentTime, readyState, seeking } = this.video;
+    const there = Math.abs(currentTime + this.offset - this.target) < 1;
+    if (this.target !== null && readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && !seeking && there) this.target = null;
+  }
+
   #isOriginal(lesson) {
     return this.original && !this.soundOnly && Boolean(lesson.original);
   }
@@ -176,12 +189,15 @@ export class Stream {
     const at = this.now();
     const picture = this.#lastPicture();
     await this.load(lesson, at);
+    const { hls } = this;
     this.video.playbackRate = playbackRate;
     if (showing) this.showCaptions();
     if (!paused) this.video.play().catch(() => {});
     const there = () => {
+      // Another one came after it.
+      if (this.hls !== hls) return picture?.remove();
       // The library begins a little before where it is told to.
-      const off = Math.abs(this.now() - at) > 0.05;
+      const off = Math.abs(this.video.currentTime + this.offset - at) > 0.05;
       if (!off) return picture?.remove();
       this.seek(at);
       this.video.addEventListener('seeked', () => picture?.remove(), { once: true });
@@ -213,12 +229,13 @@ export class Stream {
 
   // Seconds of the lesson.
   now() {
-    return this.video.currentTime + this.offset;
+    return this.target ?? this.video.currentTime + this.offset;
   }
 
   // Moves to a second of the lesson.
   seek(seconds) {
     const to = Math.max(0, seconds - this.offset);
+    if (this.target !== null) this.target = seconds;
     if (this.video.readyState === 0) {
       if (this.hls) this.hls.startLoad(to);
       this.video.addEventListener('loadedmetadata', () => (this.video.currentTime = to), { once: true });
@@ -313,6 +330,8 @@ export class Stream {
     // Captions that are late are no reason for alarm.
     if (network && !data.fatal && status < 400 && !data.details.startsWith('subtitle')) return this.#lost();
     if (!data.fatal) return;
+    // What all browsers play may be whole.
+    if (this.originalPlays && status >= 400) return this.told.broken();
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR && this.recoveries++ < 3) {
       this.hls.recoverMediaError();
     } else if (network) {

@@ -87,14 +87,14 @@ export class Transcript {
     return Math.min(page, (this.count ?? Infinity) - 1);
   }
 
-  // One page; `over` where asking again is of no use.
+  // One page; nothing of it where it does not come.
   async #page(number) {
     const { base, transcript } = this.player.lesson();
     const part = `?from_ms=${number * PAGE_MS}&to_ms=${(number + 1) * PAGE_MS}`;
     const answer = await fetch(base + transcript + part).catch(() => null);
     if (answer?.status === 403) this.player.refused();
     const found = answer?.ok ? await answer.json().catch(() => null) : null;
-    return found?.cues ? { ...found, number } : { over: answer?.status >= 400 && answer.status < 500 };
+    return found?.cues ? { ...found, number } : {};
   }
 
   // All other pages: from the playback to the end, then from the start.
@@ -106,13 +106,14 @@ export class Transcript {
       if (next === null) break;
       // What is being played is wanted now, and the cue before it may be still on.
       if (next !== at && stream.ahead() < ROOM_S) {
+        const heard = new AbortController();
         await new Promise((resolve) => {
-          for (const type of ['progress', 'seeked', 'timeupdate']) video.addEventListener(type, resolve, { once: true });
+          for (const type of ['progress', 'seeked', 'timeupdate']) video.addEventListener(type, resolve, { signal: heard.signal });
         });
+        heard.abort();
         continue;
       }
       const found = await this.#page(next);
-      if (found.over) return;
       if (found.cues) {
         failed = 0;
         this.#add(found);

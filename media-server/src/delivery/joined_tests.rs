@@ -177,8 +177,15 @@ async fn an_h265_source_is_reached_by_its_own_playlist() {
         #EXT-X-STREAM-INF:BANDWIDTH=9500000,CODECS=\"hvc1.2.4.L120.B0\",RESOLUTION=1920x1080,FRAME-RATE=29.970,\
         VIDEO-RANGE=HLG\n../source/9/video/index.m3u8\n\
         #EXT-X-STREAM-INF:BANDWIDTH=33000,CODECS=\"mp4a.40.2\"\n../audio/9/a32/index.m3u8\n";
+    let (alone, _) = hevc.rsplit_once("#EXT-X-STREAM-INF").unwrap();
+    for hevc in [hevc, alone] {
+        an_h265_source_is_reached(&world, small, hevc).await;
+    }
+}
+
+async fn an_h265_source_is_reached(world: &World, small: &str, hevc: &str) {
     let playlists = [(layout::master_relative(3), small), (layout::hevc_relative(3), hevc)];
-    let lesson = named_by(&world, &playlists).await;
+    let lesson = named_by(world, &playlists).await;
     let server = world.server("a").await;
     let told = async |base: &str| {
         let answer = get(&server, &format!("{base}lesson.json")).await;
@@ -195,7 +202,9 @@ async fn an_h265_source_is_reached_by_its_own_playlist() {
 
     // Who may not have so much is not offered it.
     let capped = session(&server, json!({ "recording": lesson.id, "max_bps": 200_000 })).await;
-    assert_eq!(get(&server, &format!("{capped}{segment}")).await.status(), StatusCode::FORBIDDEN);
+    for key in [segment, "hls/source/9/video/index.m3u8"] {
+        assert_eq!(get(&server, &format!("{capped}{key}")).await.status(), StatusCode::FORBIDDEN, "{key}");
+    }
     assert!(told(&capped).await.is_null());
 }
 

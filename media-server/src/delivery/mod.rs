@@ -49,27 +49,30 @@ async fn serve(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let key = format!("hls/{path}");
-    let revision = viewing.session.revision;
     let master = master(&app, &viewing).await?;
-    let hevc = hevc(&app, &viewing).await?;
-    let masters = [
-        (layout::master_relative(revision), Some(&master)),
-        (layout::hevc_relative(revision), hevc.as_ref()),
-    ];
-    if let Some((_, Some(plan))) = masters.iter().find(|(name, _)| *name == key) {
+    if key == layout::master_relative(viewing.session.revision) {
+        return Ok(playlist_response(master.text.clone()).into_response());
+    }
+    if key == layout::hevc_relative(viewing.session.revision) {
+        let plan = hevc(&app, &viewing).await?.ok_or_else(Problem::forbidden)?;
         return Ok(playlist_response(plan.text.clone()).into_response());
     }
-    let reachable =
-        |key: &str| masters.iter().filter_map(|(_, plan)| *plan).any(|plan| plan.reachable.contains(key));
     if let Some(growing) = master.growing() {
         return growing_revision(&app, &viewing, &master, growing, &key, (&method, &headers)).await;
     }
     // What the session's own playlists name, and the manifest knows: nothing else is there for it.
-    if reachable(&key) {
-        return Ok(playlist_response(media(&app, &viewing, &key).await?.text.clone()).into_response());
+    let playlist = if master.reachable.contains(&key) { Some(key.clone()) } else { playlist_beside(&key) };
+    let playlist = playlist.ok_or_else(Problem::forbidden)?;
+    let named = master.reachable.contains(&playlist)
+        || hevc(&app, &viewing).await?.is_some_and(|plan| plan.reachable.contains(&playlist));
+    if !named {
+        return Err(Problem::forbidden());
     }
-    let playlist = playlist_beside(&key).ok_or_else(Problem::forbidden)?;
-    if !reachable(&playlist) || !media(&app, &viewing, &playlist).await?.reachable.contains(&key) {
+    let plan = media(&app, &viewing, &playlist).await?;
+    if playlist == key {
+        return Ok(playlist_response(plan.text.clone()).into_response());
+    }
+    if !plan.reachable.contains(&key) {
         return Err(Problem::forbidden());
     }
     let Some(facts) = viewing.manifest.objects.get(&key) else {
@@ -170,14 +173,18 @@ async fn master(app: &AppState, viewing: &Viewing) -> Result<Arc<Plan>, Problem>
     app.hot.master(&place, viewing.session.max_bps, viewing.window()).await
 }
 
-/// The multivariant playlist of the session's H.265 source, where there is one.
+/// The multivariant playlist of the session's H.265 source, where there is one and the session may have so much.
 async fn hevc(app: &AppState, viewing: &Viewing) -> Result<Option<Arc<Plan>>, Problem> {
     let key = layout::hevc_relative(viewing.session.revision);
     if !viewing.manifest.objects.contains_key(&key) {
         return Ok(None);
     }
     let place = place(viewing, &key)?;
-    app.hot.master(&place, viewing.session.max_bps, viewing.window()).await.map(Some)
+    let plan = app.hot.master(&place, viewing.session.max_bps, viewing.window()).await?;
+    // A cap leaves the lowest variant of any playlist, and this one may have no other.
+    let least = original::least_bps(&plan.text);
+    let may = least.is_some_and(|least| viewing.session.max_bps.is_none_or(|cap| least <= cap));
+    Ok(Some(plan).filter(|_| may))
 }
 
 async fn media(app: &AppState, viewing: &Viewing, key: &str) -> Result<Arc<Plan>, Problem> {

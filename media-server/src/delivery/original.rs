@@ -34,9 +34,20 @@ pub async fn original(app: &AppState, viewing: &Viewing) -> Result<Option<Origin
     Ok(plan.and_then(|plan| told(&plan.text, key)))
 }
 
+const TAG: &str = "#EXT-X-STREAM-INF:";
+
+/// The variant that has a picture.
+fn picture(text: &str) -> Option<&str> {
+    text.lines().find(|line| line.starts_with(TAG) && attribute(line, "RESOLUTION").is_some())
+}
+
+/// Bits per second that the picture needs at its peak, sound included; none where a playlist has no picture.
+pub fn least_bps(text: &str) -> Option<u64> {
+    picture(text).and_then(|line| bandwidth(line, TAG))
+}
+
 fn told(text: &str, master: String) -> Option<Original> {
-    const TAG: &str = "#EXT-X-STREAM-INF:";
-    let line = text.lines().find(|line| line.starts_with(TAG) && attribute(line, "RESOLUTION").is_some())?;
+    let line = picture(text)?;
     let (width, height) = attribute(line, "RESOLUTION")?.split_once('x')?;
     let codec = attribute(line, "CODECS")?.split(',').next()?;
     Some(Original {

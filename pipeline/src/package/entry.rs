@@ -6,6 +6,8 @@ use crate::fmp4::Colour;
 
 /// Bytes of a visual sample entry before its boxes.
 const VISUAL: usize = 78;
+/// Longest decoder configuration of a picture taken over; parameter sets are some hundred bytes.
+const LONGEST_PICTURE_CONFIG: usize = 16 << 10;
 /// Longest `AudioSpecificConfig` taken over: one with a channel map, which none of ours needs, is longer.
 const LONGEST_CONFIG: usize = 32;
 
@@ -73,7 +75,8 @@ pub fn picture(kind: [u8; 4], entry: &[u8]) -> Result<Picture, Declined> {
     };
     let (width, height) = (half(entry, 24).ok_or_else(unreadable)?, half(entry, 26).ok_or_else(unreadable)?);
     let boxes = entry.get(VISUAL..).ok_or_else(unreadable)?;
-    let config = find(boxes, configuration).ok_or_else(unreadable)?.to_vec();
+    let config = find(boxes, configuration).filter(|config| config.len() <= LONGEST_PICTURE_CONFIG);
+    let config = config.ok_or_else(unreadable)?.to_vec();
     let pair = |content: &[u8]| Some((word(content, 0)?, word(content, 4)?));
     let pixel_shape = find(boxes, b"pasp").and_then(pair).filter(|&(across, down)| across > 0 && down > 0);
     let cropped = find(boxes, b"clap").is_some_and(|clap| {

@@ -1,4 +1,4 @@
-//! Whether a picture is one that every browser plays as it is: pure, from what the file's index says of it.
+//! Whether a picture is one that browsers play as it is, every one (H.264) or some (H.265): pure, from what the file's index says of it.
 
 use super::entry::{Coding, Picture};
 use super::sps::{self, Sequence};
@@ -68,7 +68,8 @@ pub fn picture(told: &Picture, shown: (u32, u32)) -> Result<(Media, usize), Decl
             let near = |coded: u16, shown: u32| u32::from(coded).abs_diff(shown) <= 1;
             let square = near(width, shown.0) && near(height, shown.1);
             let colour: Option<Colour> = told.colour;
-            (Media::CameraHevc { config: told.config.clone(), width, height, colour }, length_bytes, square)
+            let config = hevc::complete(&told.config);
+            (Media::CameraHevc { config, width, height, colour }, length_bytes, square)
         }
     };
     if stretched || !square {

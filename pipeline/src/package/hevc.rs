@@ -15,7 +15,7 @@ pub enum Unit {
     Key,
     /// Nothing to look at: a part of another picture, a delimiter, filling.
     Plain,
-    /// A parameter set.
+    /// A parameter set. Those of H.265 are in the configuration and nowhere else.
     Parameters,
     /// Additional information.
     Information,
@@ -81,7 +81,25 @@ fn units(config: &[u8]) -> Option<Vec<&[u8]>> {
             rest = after.get(length..)?;
         }
     }
-    Some(units)
+    // What follows could be anything.
+    rest.is_empty().then_some(units)
+}
+
+/// A configuration that says of its parameter sets that there are no others, as `hvc1` has it.
+pub fn complete(config: &[u8]) -> Vec<u8> {
+    let mut made = config.to_vec();
+    let mut at = HEAD;
+    for _ in 0..config[HEAD - 1] {
+        if matches!(made[at] & 0x3f, 32..=34) {
+            made[at] |= 0x80;
+        }
+        let count = u16::from_be_bytes([made[at + 1], made[at + 2]]);
+        at += 3;
+        for _ in 0..count {
+            at += 2 + usize::from(u16::from_be_bytes([made[at], made[at + 1]]));
+        }
+    }
+    made
 }
 
 #[cfg(test)]
@@ -108,6 +126,9 @@ mod tests {
         assert_eq!((length_bytes, units.len()), (4, 3));
         assert_eq!(units[1], b"\x42\x01s");
         assert_eq!(hevc_codec(&made), "hvc1.2.4.L120.B0");
+        let sets = |config: &[u8]| [23, 31, 39].map(|at| config[at]);
+        assert_eq!((sets(&made), sets(&complete(&made))), ([32, 33, 34], [0xa0, 0xa1, 0xa2]));
+        assert!(config(&[made, vec![0]].concat()).is_err(), "something after the sets");
     }
 
     #[test]
@@ -123,7 +144,8 @@ mod tests {
         assert_eq!(with(12, 180).as_deref(), Some("level"));
         assert_eq!(with(0, 2).as_deref(), Some("damaged_index"));
         assert_eq!(with(22, 4).as_deref(), Some("damaged_index"), "a set that is not there");
-        assert_eq!(with(22, 1).as_deref(), Some("several_descriptions"), "no sequence");
+        assert_eq!(with(22, 2).as_deref(), Some("damaged_index"), "a set too many");
+        assert_eq!(with(36, 0x40).as_deref(), Some("several_descriptions"), "no sequence");
         assert!(config(&record()[..20]).is_err());
         assert_eq!(with(22, 3), None);
     }

@@ -40,6 +40,8 @@ struct Seen {
     camera_data: bool,
     /// It changes the sequence's parameters.
     other_sequence: bool,
+    /// It has parameters where there may be none.
+    parameters: bool,
     /// It lies beyond the end of the file.
     cut_off: bool,
     /// Its lengths do not fit.
@@ -116,6 +118,7 @@ impl Reading<'_> {
                     let head = usize::from(self.coding == Coding::Hevc);
                     seen.camera_data |= !known_information(unit.get(head..).unwrap_or_default());
                 }
+                Unit::Parameters if self.coding == Coding::Hevc => seen.parameters = true,
                 Unit::Parameters => {
                     let set = window.get(at, length.min(WINDOW))?;
                     seen.other_sequence |= !self.config.windows(set.len()).any(|part| part == set);
@@ -152,6 +155,12 @@ fn fit(seen: Seen, key: bool) -> Result<(), Declined> {
         return Err(declined(
             "camera_data",
             "The camera has written data of its own between the pictures, which we do not pass on.",
+        ));
+    }
+    if seen.parameters {
+        return Err(declined(
+            "codec",
+            "The picture is stored in a way that browsers do not play: its parameters are among the pictures.",
         ));
     }
     if seen.other_sequence {
@@ -301,15 +310,15 @@ mod tests {
         let seen = |units: &[&[u8]]| {
             let bytes = sample(units);
             let (size, source) = (bytes.len() as u32, Bytes(bytes));
-            let (coding, config) = (Coding::Hevc, &b"--\x42\x01sequence--"[..]);
+            let (coding, config) = (Coding::Hevc, &b"--"[..]);
             Reading { source: &source, coding, length_bytes: 4, config }.sample(0, size).unwrap()
         };
         let information = |id: &[u8; 16]| [&b"\x4e\x01\x05\x10"[..], id, b"\x80"].concat();
         let whole = Seen { key: true, ..Seen::default() };
-        assert_eq!(seen(&[b"\x42\x01sequence", &information(&KNOWN_ENCODERS[1]), b"\x28\x01picture"]), whole);
+        assert_eq!(seen(&[b"\x46\x01\x50", &information(&KNOWN_ENCODERS[1]), b"\x28\x01picture"]), whole);
         assert!(!seen(&[b"\x02\x01picture"]).key);
         assert!(seen(&[&information(b"where I have bee"), b"\x28\x01picture"]).camera_data);
-        assert!(seen(&[b"\x42\x01another", b"\x28\x01picture"]).other_sequence);
+        assert!(seen(&[b"\x42\x01sequence", b"\x28\x01picture"]).parameters);
         assert!(!seen(&[b"\x28\x01picture", b"\x7c\x01how bright"]).camera_data);
         assert!(seen(&[b"\x28\x01picture", b"\x7e\x01anything"]).camera_data);
     }

@@ -374,8 +374,9 @@ fn fit_sound<'a>(
     let tables = Tables::read(part.stbl).ok().filter(Tables::one_description)?;
     let clock = Clock::new(part.timescale, part.edit, media.origin_ns).ok()?;
     let ms = |ticks: u64| ticks * 1000 / u64::from(picture.timescale);
-    // Sound that ends a little after the picture goes with its last segment.
-    let over = ms(picture.end) + 1000;
+    // Sound that ends a little after the picture goes with its last segment, where that does not become too long.
+    let last = picture.cuts.last().map_or(0, |cut| ms(cut.start));
+    let over = (ms(picture.end) + 1000).min(last + TARGET_DURATION_S * 1000).max(ms(picture.end));
     let cuts: Vec<u64> = picture.cuts.iter().map(|cut| ms(cut.start)).chain([over]).collect();
     let plan = plan::sound(&tables, clock, &cuts)?;
     let language = audio.language.as_deref().and_then(|tag| tag.as_bytes().try_into().ok());

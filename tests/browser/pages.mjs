@@ -1,6 +1,6 @@
 // A long lesson's words on the page: opened in its last part, with one page of words that does not come at first.
-//   { "url" (with #t=…), "fails": "from_ms=…", "timeout_ms"?: 60000 }
-//   → { "asked": [from_ms in order], "first", "read", "moved_px", "last", "sought_s", "now" }
+//   { "url" (with #t=…), "fails": "from_ms=…", "rows": how many in all, "timeout_ms"?: 60000 }
+//   → { "asked": [from_ms in order], "first", "read", "moved_px", "last", "sorted", "sought_s" }
 // `first` and `last` are the times of the first row when the first page was there and when all were; `moved_px` is how far the row
 // that was read moved when pages came in above it; `sought_s` is where a click on the first row went.
 import { main, play, state, until, withPage } from './lib.mjs';

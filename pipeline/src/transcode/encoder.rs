@@ -87,7 +87,7 @@ impl Encoder {
                 // Constant quality is held below the same rate, over the same buffer, as a constant rate is.
                 ("pass", if plan.quality.is_some() { "qual" } else { "cbr" }),
                 ("quantizer", &plan.quality.unwrap_or(21).to_string()),
-                ("bitrate", &(plan.bitrate_bps / 1000).max(1).to_string()),
+                ("bitrate", &(preset::bitrate_bps(plan) / 1000).max(1).to_string()),
                 ("vbv-buf-capacity", &plan.vbv_ms.to_string()),
                 ("key-int-max", &key_int_max.to_string()),
                 ("threads", &threads(plan).to_string()),

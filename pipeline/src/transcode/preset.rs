@@ -58,6 +58,13 @@ fn subme(plan: &RenditionPlan) -> u8 {
     if plan.width * plan.height < 320_000 { 3 } else { 1 }
 }
 
+/// Bits a second that x264 is asked for. At the smallest size our settings spend all they are given, where x264's own
+/// leave one in twenty: two in a hundred less are not seen there.
+pub fn bitrate_bps(plan: &RenditionPlan) -> u64 {
+    let small = plan.preset == LESSON && plan.width * plan.height < 150_000;
+    if small { plan.bitrate_bps * 98 / 100 } else { plan.bitrate_bps }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +90,13 @@ mod tests {
         assert_eq!(made.base, "superfast");
         assert!(made.options.contains("rc-lookahead=10") && made.options.contains(":subme=1"), "{made:?}");
         assert!(x264(&plan(640, 360, LESSON), 48, 1).options.contains(":subme=3"));
+    }
+
+    #[test]
+    fn the_smallest_is_asked_for_a_little_less() {
+        assert_eq!(bitrate_bps(&plan(426, 240, LESSON)), 980_000);
+        assert_eq!(bitrate_bps(&plan(640, 360, LESSON)), 1_000_000);
+        assert_eq!(bitrate_bps(&plan(426, 240, "veryfast")), 1_000_000);
     }
 
     #[test]

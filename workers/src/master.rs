@@ -84,10 +84,7 @@ impl Shown {
     /// The text of the multivariant playlist. `base` gives the prefix of a group's URIs (`video`, `audio`, …) from the
     /// fence of the attempt that made it.
     pub fn playlist(&self, base: impl Fn(&str, u64) -> String) -> String {
-        let uri = |path: &str, fence: u64| {
-            let (group, rest) = path.split_once('/').unwrap_or(("video", path));
-            format!("{}{rest}", base(group, fence))
-        };
+        let uri = |path: &str, fence: u64| address(path, |group| base(group, fence));
         let shown = |report, fence, place| {
             let report: &RenditionReport = report;
             Picture { report, uri: uri(&report.playlist, fence), place, hdr: None }
@@ -110,10 +107,7 @@ impl Shown {
     /// players that show it smoothly. Beside H.264 it would be a variant that they cannot change to.
     pub fn hevc_playlist(&self, has_sound: bool, base: impl Fn(&str, u64) -> String) -> Option<String> {
         let (made, fence) = self.hevc().filter(|_| !has_sound || self.sound.is_some())?;
-        let uri = |path: &str, fence: u64| {
-            let (group, rest) = path.split_once('/').unwrap_or(("video", path));
-            format!("{}{rest}", base(group, fence))
-        };
+        let uri = |path: &str, fence: u64| address(path, |group| base(group, fence));
         let (report, hdr) = (&made.picture, Some(made.hdr));
         let picture = Picture { report, uri: uri(&report.playlist, fence), place: Place::Full, hdr };
         let mut parts = Multivariant { pictures: vec![picture], ..Multivariant::default() };
@@ -138,16 +132,19 @@ impl Shown {
     }
 }
 
+/// The URI of what a step announced, `group/rest`, under the group's prefix.
+fn address(path: &str, base: impl FnOnce(&str) -> String) -> String {
+    let (group, rest) = path.split_once('/').unwrap_or(("video", path));
+    format!("{}{rest}", base(group))
+}
+
 /// The multivariant playlist of a rendition that still grows, with the sound it is to have.
 pub fn growing(
     rendition: &RenditionReport,
     sound: Option<&SoundReport>,
     base: impl Fn(&str) -> String,
 ) -> String {
-    let uri = |path: &str| {
-        let (group, rest) = path.split_once('/').unwrap_or(("video", path));
-        format!("{}{rest}", base(group))
-    };
+    let uri = |path: &str| address(path, &base);
     let small = sound.and_then(|sound| sound.renditions.first());
     multivariant(&Multivariant {
         pictures: vec![Picture {

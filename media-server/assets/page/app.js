@@ -163,7 +163,7 @@ function onBuffer() {
 
 async function onComfort() {
   if (extras) return;
-  extras = import('./extras.js').then((m) => m.start({ video, stream, seek, refused, lesson: () => lesson }));
+  extras = import('./extras.js').then((m) => m.start({ video, stream, seek, refused, over: () => gone, lesson: () => lesson }));
   try {
     window.chalkstream.extras = await extras;
     document.body.dataset.wordsReady = '';

@@ -97,13 +97,14 @@ export class Transcript {
     return found?.cues ? { ...found, number } : {};
   }
 
-  // All other pages: from the playback to the end, then from the start.
+  // All other pages: from the playback to the end, then from the start; until the lesson may not be watched any more.
   async #rest() {
     const { video, stream } = this.player;
     for (let failed = 0; ; ) {
       const at = this.#playing();
       const next = nextPage(this.pages, this.count, at);
       if (next === null) break;
+      if (this.player.over()) return;
       // What is being played is wanted now, and the cue before it may be still on.
       if (next !== at && stream.ahead() < ROOM_S) {
         const heard = new AbortController();

@@ -1,7 +1,10 @@
 //! Time by which work is held to a limit, on machines that are busy with other work.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::source::{ReadAt, Source};
 
 /// However busy the machine is, this part of the time that passes counts.
 const LEAST_SHARE: f64 = 0.25;
@@ -12,6 +15,8 @@ const LEAST_SHARE: f64 = 0.25;
 pub struct FairClock {
     pid: u32,
     processors: f64,
+    /// Time in which bytes were waited for, in ns.
+    read_ns: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -19,6 +24,7 @@ pub struct FairClock {
 struct State {
     seen: Instant,
     used: Used,
+    read_ns: u64,
     counted: Duration,
 }
 
@@ -34,9 +40,9 @@ struct Used {
 impl FairClock {
     /// A clock for a process, which begins now.
     pub fn of(pid: u32) -> Self {
-        let state = State { seen: Instant::now(), used: used(pid), counted: Duration::ZERO };
+        let state = State { seen: Instant::now(), used: used(pid), read_ns: 0, counted: Duration::ZERO };
         let processors = std::thread::available_parallelism().map_or(1, usize::from) as f64;
-        Self { pid, processors, state: Mutex::new(state) }
+        Self { pid, processors, read_ns: AtomicU64::new(0), state: Mutex::new(state) }
     }
 
     /// A clock for this process, which begins now.
@@ -51,9 +57,36 @@ impl FairClock {
         let passed = now - state.seen;
         let ran = used.ran.saturating_sub(state.used.ran);
         let waited = used.waited.saturating_sub(state.used.waited);
-        let counted = state.counted + passed.mul_f64(share(passed, ran, waited, self.processors));
-        *state = State { seen: now, used, counted };
+        let read_ns = self.read_ns.load(Ordering::Relaxed);
+        let read = Duration::from_nanos(read_ns - state.read_ns);
+        let counted = passed.mul_f64(share(passed, ran, waited, self.processors)).saturating_sub(read);
+        let counted = state.counted + counted;
+        *state = State { seen: now, used, read_ns, counted };
         counted
+    }
+
+    /// A source of which this clock leaves out the time that its bytes are waited for: a disk that writes other files is
+    /// no fault of this one. Whoever gives the bytes says when there are none.
+    pub fn reading(self: &Arc<Self>, inner: Source) -> Source {
+        Arc::new(Timed { inner, clock: self.clone() })
+    }
+}
+
+struct Timed {
+    inner: Source,
+    clock: Arc<FairClock>,
+}
+
+impl ReadAt for Timed {
+    fn size_bytes(&self) -> u64 {
+        self.inner.size_bytes()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+        let begun = Instant::now();
+        let read = self.inner.read_at(offset, buf);
+        self.clock.read_ns.fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        read
     }
 }
 
@@ -103,6 +136,29 @@ mod tests {
         assert_eq!(of(1000, 2000, 6000), 0.5);
         assert_eq!(of(1000, 50, 50), 0.95);
         assert_eq!(of(0, 0, 0), 1.0);
+    }
+
+    #[test]
+    fn a_slow_disk_is_left_out() {
+        struct Slow;
+        impl ReadAt for Slow {
+            fn size_bytes(&self) -> u64 {
+                1
+            }
+            fn read_at(&self, _: u64, _: &mut [u8]) -> std::io::Result<usize> {
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_millis(50) {
+                    std::thread::yield_now();
+                }
+                Ok(1)
+            }
+        }
+        let clock = Arc::new(FairClock::own());
+        let source = clock.reading(Arc::new(Slow));
+        for _ in 0..4 {
+            assert_eq!(source.read_at(0, &mut [0]).unwrap_or_default(), 1);
+        }
+        assert!(clock.elapsed() < Duration::from_millis(100), "200 ms were reading");
     }
 
     #[test]

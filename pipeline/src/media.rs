@@ -72,6 +72,16 @@ pub fn is_short(end_ms: u64, expected_ms: u64) -> bool {
     end_ms + (expected_ms / 100).clamp(500, 2000) < expected_ms
 }
 
+/// How far apart picture and sound may end, in ms. Players play to where both have something, and buffer some 30 s: where
+/// one ends much earlier, they would stand still there and never learn that it is over.
+const APART_MS: u64 = 10_000;
+
+/// Where a track that ends at `end_ms` is to end, when the other one ends at `other_ms`: with that where it is far behind,
+/// still or silent.
+pub fn held_until(end_ms: u64, other_ms: u64) -> u64 {
+    if end_ms + APART_MS < other_ms { other_ms } else { end_ms }
+}
+
 /// A time as people write it: `0:07`, `12:34`, `1:02:03`.
 pub fn clock(ms: u64) -> String {
     let s = ms / 1000;

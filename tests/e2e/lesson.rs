@@ -5,14 +5,17 @@ use std::process::Command;
 use std::time::Duration;
 
 use chalkstream_tests::client::Client;
-use chalkstream_tests::media::{Lesson, Utterance, lesson};
+use chalkstream_tests::media::{Lesson, Utterance, ffmpeg, lesson};
+use chalkstream_tests::process::tool;
 use chalkstream_tests::redis::Redis;
 use chalkstream_tests::s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
+use chalkstream_tests::stack::Stack;
 use chalkstream_tests::up::Up;
-use chalkstream_tests::{apple, node, presentation};
+use chalkstream_tests::{apple, hostile, node, playlist, presentation, traces};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::CLIP;
 use crate::playback::uris;
 
 fn run(mut command: Command) -> String {
@@ -103,8 +106,18 @@ async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
     what_is_served_is_sound(&up.client(), &id, &folder.path().join("served")).await;
 }
 
-/// Copies the stream that a link leads to, the source as a rendition included, and holds all of it to the rules.
+/// Holds the stream that a link leads to to the rules, the source as a rendition included.
 async fn what_is_served_is_sound(client: &Client, recording: &str, copy: &Path) {
+    let playlists = copied(client, recording, copy).await;
+    assert_eq!(node::playlists(playlists), Vec::<String>::new());
+    let broken = apple::broken(&presentation::read(&copy.join("1/master.m3u8")));
+    let broken: Vec<String> =
+        broken.iter().map(|broken| format!("{}: {}", broken.rule, broken.what)).collect();
+    assert_eq!(broken, Vec::<String>::new());
+}
+
+/// Copies the stream that a link leads to; answers its playlists.
+async fn copied(client: &Client, recording: &str, copy: &Path) -> Vec<(String, String)> {
     let link = client.link(recording).await;
     let url = link["master_url"].as_str().unwrap();
     let text = client.text(url).await;
@@ -132,11 +145,45 @@ async fn what_is_served_is_sound(client: &Client, recording: &str, copy: &Path) 
         write(uri.strip_prefix(base).unwrap(), playlist.as_bytes());
         playlists.push((uri.clone(), playlist));
     }
-    assert_eq!(node::playlists(playlists), Vec::<String>::new());
-    let broken = apple::broken(&presentation::read(&copy.join("1/master.m3u8")));
-    let broken: Vec<String> =
-        broken.iter().map(|broken| format!("{}: {}", broken.rule, broken.what)).collect();
-    assert_eq!(broken, Vec::<String>::new());
+    playlists
+}
+
+/// Hashes of a file's decoded pictures.
+fn pictures(file: &Path) -> String {
+    let mut decode = Command::new(tool("ffmpeg", "ffmpeg"));
+    decode.args(["-v", "error", "-i"]).arg(file).args(["-map", "0:v:0", "-fps_mode", "passthrough"]);
+    decode.args(["-f", "hash", "-hash", "md5", "-"]);
+    run(decode)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_camera_says_between_pictures_is_not_served() {
+    let mut stack = Stack::fs().await;
+    let server = stack.server().await;
+    let _worker = stack.worker();
+    let client = stack.client(&server);
+    let (raw, file) = (stack.folder().join("raw.h264"), stack.folder().join("placed.mp4"));
+    let place = "48.8584N002.2945E";
+    let told = format!("h264_metadata=sei_user_data=086f3693-b7b3-4f2c-9653-21492feee5b8+{place}");
+    let picture =
+        "-f lavfi -i testsrc2=s=640x360:r=25:d=6 -c:v libx264 -preset ultrafast -g 25 -pix_fmt yuv420p";
+    ffmpeg(&format!("{picture} -x264-params repeat-headers=1 -bsf:v {told}"), &raw);
+    let sound = "-f lavfi -i sine=f=440:d=6 -c:v copy -c:a aac";
+    ffmpeg(&format!("-r 25 -i {} {sound} -metadata location={place}", raw.display()), &file);
+    let said = std::fs::read(&file).unwrap();
+    let times = said.windows(place.len()).filter(|part| *part == place.as_bytes()).count();
+    assert!(times > 5, "the camera says where it is {times} times");
+
+    let recording = client.upload(&file).await;
+    client.state(&recording, &["ready"], CLIP).await;
+    let copy = stack.folder().join("served");
+    let playlists = copied(&client, &recording, &copy).await;
+    assert_eq!(traces::left(&copy, &[place.to_owned()]), Vec::<String>::new());
+    let is_source = |uri: &str| uri.contains("/source/") && uri.contains("/video/");
+    let (uri, _) = playlists.iter().find(|(uri, _)| is_source(uri)).unwrap();
+    let served = copy.join(uri.split_once("/hls/").unwrap().1);
+    let joined = presentation::joined(&served, stack.folder());
+    assert_eq!(pictures(&joined), pictures(&file), "every picture is as it was");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,4 +216,26 @@ async fn the_same_with_s3_and_an_external_redis() {
     let vtt = client.request(reqwest::Method::GET, &format!("/v1/recordings/{id}/transcript.vtt"));
     let vtt = vtt.timeout(Duration::from_secs(10)).send().await.unwrap().text().await.unwrap();
     assert_eq!(node::webvtt("transcript", &vtt, "subtitles"), Vec::<String>::new());
+}
+
+#[test]
+fn picture_and_sound_end_together_where_one_is_much_shorter() {
+    let folder = TempDir::new().unwrap();
+    for (picture, sound) in [(24, 4), (4, 24)] {
+        let file = folder.path().join(format!("{picture}-{sound}.mp4"));
+        ffmpeg(
+            &format!(
+                "-f lavfi -i testsrc2=s=320x180:r=25:d={picture} -f lavfi -i sine=f=440:d={sound} \
+                 -c:v libx264 -preset ultrafast -g 50 -pix_fmt yuv420p -c:a aac"
+            ),
+            &file,
+        );
+        let out = file.with_extension("out");
+        let ended = hostile::run(&file, &out);
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.answer);
+        for playlist in ["hls/video/v240/index.m3u8", "hls/audio/a32/index.m3u8"] {
+            let lasts = playlist::seconds(&std::fs::read_to_string(out.join(playlist)).unwrap());
+            assert!((lasts - 24.0).abs() < 0.2, "{picture} and {sound}: {playlist} lasts {lasts} s");
+        }
+    }
 }

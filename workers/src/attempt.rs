@@ -78,7 +78,7 @@ impl Attempt<'_> {
             return self.done(&nothing, BTreeMap::new());
         }
         let inspected = media::inspected(results)?;
-        let growth = self.growth(&step, results).await?;
+        let growth = self.growth(&step, results, manifest).await?;
         let key = match (name, results.get(planner::SOUND)) {
             (planner::TRANSCRIBE, Some(sound)) => {
                 layout::object(sound.report["speech"].as_str().unwrap_or_default(), sound.fence)
@@ -124,7 +124,12 @@ impl Attempt<'_> {
     }
 
     /// Follows the weak line's rendition where there is no moving picture to watch meanwhile.
-    async fn growth(&self, step: &Step, results: &Results) -> Result<Option<Growth<'_>>, StepFailure> {
+    async fn growth(
+        &self,
+        step: &Step,
+        results: &Results,
+        manifest: &Manifest,
+    ) -> Result<Option<Growth<'_>>, StepFailure> {
         let plan = match step {
             Step::Transcode(request) if self.lease.step == planner::WEAK_LINE => {
                 request.ladder.renditions.first()
@@ -136,7 +141,8 @@ impl Attempt<'_> {
         let Some(plan) = plan.filter(|_| !played) else { return Ok(None) };
         let sound = result::report(results, planner::SOUND)?;
         let sound = sound.zip(results.get(planner::SOUND).map(|result| result.fence));
-        let before = record::newest(&self.job().await?)?.map_or(0, |newest| newest.revision.id);
+        let newest = record::newest(&self.job().await?)?.map_or(0, |newest| newest.revision.id);
+        let before = newest.max(record::last_revision(manifest));
         Ok(Some(Growth::new(self, plan.clone(), sound, Revision::growing_after(before))))
     }
 
@@ -180,8 +186,7 @@ impl Attempt<'_> {
             .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
         let shown = Shown::of(&results)?;
         let before = record::newest(&job)?;
-        let id =
-            before.as_ref().map(|newest| newest.revision.id).max(manifest.revision.as_ref().map(|r| r.id));
+        let newest = before.as_ref().map_or(0, |newest| newest.revision.id);
         let published = Published {
             revision: before.map(|newest| newest.revision).filter(|revision| !revision.growing),
             with: shown.names(),
@@ -197,7 +202,7 @@ impl Attempt<'_> {
         if out == Some(&facts(&text)) {
             return self.done(&published, BTreeMap::new());
         }
-        let id = Revision::after(id.unwrap_or(0));
+        let id = Revision::after(newest.max(record::last_revision(manifest)));
         let relative = keys::master_relative(id);
         let hevc = shown.hevc_playlist(inspected.audio.is_some(), layout::base_of_object);
         let texts = [(relative.clone(), Some(text)), (keys::hevc_relative(id), hevc)];

@@ -54,12 +54,24 @@ pub fn apply(manifest: &mut Manifest, job: &JobView) -> Result<(), StepFailure> 
     for note in notes(job) {
         manifest.objects.extend(note.objects.clone());
     }
-    if let Some(newest) = newest(job)? {
-        let out = manifest.revision.as_ref().map_or(0, |revision| revision.id);
-        if newest.revision.id >= out {
+    let out = manifest.revision.as_ref();
+    // An attempt that was lost takes with it what it had put out as it grew.
+    let lost = out.is_some_and(|out| {
+        out.growing
+            && !results.contains_key(planner::WEAK_LINE)
+            && !notes(job).any(|grown| grown.revision.id == out.id)
+    });
+    let out = out.filter(|_| !lost).map_or(0, |out| out.id);
+    match newest(job)? {
+        Some(newest) if newest.revision.id >= out => {
             manifest.revision = Some(newest.revision);
             manifest.playable_with = newest.with;
         }
+        None if lost => {
+            manifest.revision = None;
+            manifest.playable_with.clear();
+        }
+        _ => {}
     }
     warnings(manifest, &results)?;
     files(manifest, &results)?;
@@ -133,8 +145,18 @@ pub fn fences(manifest: &Manifest) -> BTreeSet<u64> {
 
 /// Whether a key is a multivariant playlist of a revision.
 fn is_master(key: &str) -> bool {
-    let revision = key.strip_prefix("hls/").and_then(|rest| rest.split_once('/')?.0.parse().ok());
-    revision.is_some_and(|id| key == keys::master_relative(id) || key == keys::hevc_relative(id))
+    revision_of(key).is_some()
+}
+
+/// The revision whose multivariant playlist has this key.
+fn revision_of(key: &str) -> Option<u32> {
+    let id = key.strip_prefix("hls/")?.split_once('/')?.0.parse().ok()?;
+    (key == keys::master_relative(id) || key == keys::hevc_relative(id)).then_some(id)
+}
+
+/// The highest number that a revision of a recording ever had: a playlist's key is never used again.
+pub fn last_revision(manifest: &Manifest) -> u32 {
+    manifest.objects.keys().filter_map(|key| revision_of(key)).max().unwrap_or(0)
 }
 
 fn state(manifest: &Manifest, job: &JobView) -> State {
@@ -314,6 +336,42 @@ mod tests {
         apply(&mut manifest, &job(JobState::Running, steps)).unwrap();
         assert_eq!(manifest.revision.as_ref().unwrap().id, 2);
         assert!(manifest.objects.contains_key("hls/1/master.m3u8"), "its sessions go on");
+    }
+
+    #[test]
+    fn a_lost_attempt_takes_its_revision_with_it() {
+        let grown = |fence: u64| {
+            let playlist = format!("hls/video/{fence}/v240/growing.m3u8");
+            let facts = json!({ "size_bytes": 1, "sha256": "00" });
+            json!({
+                "revision": { "id": 3, "master": "hls/3/master.m3u8", "growing": true },
+                "with": ["v240"],
+                "objects": { "hls/3/master.m3u8": facts, playlist: facts },
+            })
+        };
+        let steps = |weak: StepView| {
+            vec![
+                done(planner::INSPECT, 1, media(), &[]),
+                done(planner::PUBLISH_STILLS, 5, published(2), &["hls/2/master.m3u8"]),
+                weak,
+            ]
+        };
+        let leased =
+            StepView { state: StepState::Leased, note: Some(grown(7)), ..waiting(planner::WEAK_LINE) };
+        for (before, after) in [(2, Some(2)), (0, None)] {
+            let mut manifest = manifest();
+            let steps = |weak: StepView| {
+                let steps = steps(weak).into_iter();
+                steps.filter(|step| before > 0 || step.name != planner::PUBLISH_STILLS).collect::<Vec<_>>()
+            };
+            apply(&mut manifest, &job(JobState::Running, steps(leased.clone()))).unwrap();
+            assert_eq!(manifest.revision.as_ref().unwrap().id, 3);
+            apply(&mut manifest, &job(JobState::Running, steps(waiting(planner::WEAK_LINE)))).unwrap();
+            assert_eq!(manifest.revision.as_ref().map(|revision| revision.id), after);
+            assert_eq!(manifest.playable_with.is_empty(), after.is_none());
+            assert!(!manifest.objects.contains_key("hls/video/7/v240/growing.m3u8"));
+            assert_eq!(last_revision(&manifest), 3, "the next one has a number of its own");
+        }
     }
 
     #[test]

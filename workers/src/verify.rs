@@ -113,7 +113,7 @@ fn transcode(report: &TranscodeReport, taken: &Taken, media: Option<&MediaInfo>)
 }
 
 /// Bytes of an index object before its init segment, and of each segment in its table (docs/ref/objects.md).
-const INDEX_HEAD_BYTES: u64 = 32;
+const INDEX_HEAD_BYTES: u64 = 40;
 const INDEX_ENTRY_BYTES: u64 = 48;
 
 /// The source as a rendition: for each track a playlist and the index that its segments are joined from.

@@ -223,7 +223,8 @@ impl Worker {
 
     /// Ends an attempt whose lease is over, or that a stopping worker leaves to another.
     async fn give_up(&self, lease: &Lease, held: &Held, shutdown: &CancellationToken) {
-        let why = match held.standing() {
+        let standing = held.standing();
+        let why = match standing {
             Standing::Cancelled => "its job is over",
             Standing::Held(_) if shutdown.is_cancelled() => {
                 if let Err(error) = self.queue.release(lease).await {
@@ -240,6 +241,12 @@ impl Worker {
             lease.step,
             lease.recording
         );
+        // First nobody is sent there any more, then it is gone.
+        if standing != Standing::Cancelled
+            && let Ok(Some(job)) = self.queue.job(&lease.tenant, &lease.recording).await
+        {
+            self.record(&job).await;
+        }
         if let Err(error) = self.books.discard(&lease.tenant, &lease.recording, lease.fence).await {
             tracing::warn!(recording = lease.recording, %error, "what a lost attempt wrote was not removed");
         }
@@ -271,11 +278,12 @@ impl Worker {
                             "will be tried again"
                         );
                     }
+                    self.record(&outcome.job).await;
                     if let Err(error) = self.books.discard(&lease.tenant, &lease.recording, lease.fence).await
                     {
                         tracing::debug!(%error, "what a failed attempt wrote was not removed");
                     }
-                    return self.record(&outcome.job).await;
+                    return;
                 }
                 Err(error) if error.retryable() && matches!(held.standing(), Standing::Held(_)) => {
                     tokio::time::sleep(HAND_IN_EVERY).await;

@@ -20,6 +20,8 @@ const OVER = ['ready', 'failed', 'cancelled', 'deleted'];
 const SLOW_MS = 8000;
 // Seconds of buffer from which on there is room for the controls, and for the words.
 const [CONTROLS_AHEAD_S, WORDS_AHEAD_S] = [5, 10];
+// Renewals so far apart have nothing to do with each other.
+const RENEWED_MS = 60_000;
 // A newer revision takes the place of an older one no more often than this.
 const MOVE_EVERY_MS = 60_000;
 const NOTE_MS = 4000;
@@ -209,9 +211,12 @@ async function refused() {
   end(code);
 }
 
-let renewals = 0;
+// Renewed so often in a row, a lesson does not load; not where it played meanwhile.
+let [renewals, renewedAt] = [0, 0];
 function renewed(next) {
   adopt(next);
+  if (performance.now() > renewedAt + RENEWED_MS) renewals = 0;
+  renewedAt = performance.now();
   if (!next.master) return showNotice(next.notice);
   stream.original = false;
   if (renewals++ < 3) return stream.reload(next);
@@ -281,13 +286,24 @@ async function ready() {
 }
 
 // A newer revision is taken by itself, at the same second, at a moment when it disturbs nobody: while nothing plays,
-// where playback waits anyway, or where the line is so fast that it hardly shows.
+// where playback waits anyway, or where the line is so fast that it hardly shows. Else it is offered, once.
 let newer = false;
+let offered = null;
 let movedAt = -Infinity;
 async function moveUp() {
   if (!newer || gone || stream.soundOnly || video.ended || performance.now() < movedAt + MOVE_EVERY_MS) return;
+  // Whoever watches the original is not taken to what has none yet.
+  if (stream.originalPlays && !lesson.original) return;
   const waits = video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA && !stream.lost;
-  if (!video.paused && !waits && !stream.easy()) return;
+  if (video.paused || waits || stream.easy()) return takeNewer();
+  if (offered === lesson.revision || !$('offer').hidden) return;
+  offered = lesson.revision;
+  showOffer('More of this lesson is ready.', 'Change now', takeNewer);
+}
+
+async function takeNewer() {
+  if (offered !== null) showOffer(null);
+  offered = null;
   newer = false;
   movedAt = performance.now();
   const quiet = !begun;

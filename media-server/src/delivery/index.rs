@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::units::{Coding, Framing};
+
 /// Bytes before the init segment.
-const HEADER_BYTES: u64 = 32;
+const HEADER_BYTES: u64 = 40;
 /// Bytes of a segment in the table.
 const ENTRY_BYTES: u64 = 48;
 /// Largest init segment: ours are below one thousand bytes.
@@ -23,6 +25,8 @@ pub struct Index {
     pub init: Bytes,
     /// Size of the source it is an index of, in bytes.
     pub source_bytes: u64,
+    /// How its samples are made of units; none of sound.
+    pub framing: Option<Framing>,
     segments: Vec<Segment>,
 }
 
@@ -50,7 +54,7 @@ fn wide(bytes: &[u8], at: usize) -> Option<u64> {
 
 /// Bytes of header, init segment and table, by the header; none where it is not one.
 pub fn head_bytes(header: &[u8]) -> Option<u64> {
-    let known = header.get(..8)? == b"chalkidx" && word(header, 8)? == 1;
+    let known = header.get(..8)? == b"chalkidx" && word(header, 8)? == 2;
     let (segments, init) = (u64::from(word(header, 16)?), u64::from(word(header, 20)?));
     let head = HEADER_BYTES + init + segments * ENTRY_BYTES;
     (known && init <= MAX_INIT_BYTES && head <= MAX_HEAD_BYTES).then_some(head)
@@ -63,6 +67,17 @@ impl Index {
         let head = head.get(..usize::try_from(length).ok()?)?;
         let table = (HEADER_BYTES + u64::from(word(head, 20)?)) as usize;
         let source_bytes = wide(head, 24)?;
+        let coding = match word(head, 32)? {
+            0 => None,
+            1 => Some(Coding::Avc),
+            2 => Some(Coding::Hevc),
+            _ => return None,
+        };
+        let length_bytes = word(head, 36)?;
+        if coding.is_some() && !(1..=4).contains(&length_bytes) {
+            return None;
+        }
+        let framing = coding.map(|coding| Framing { coding, length_bytes });
         let segments = head[table..]
             .chunks_exact(ENTRY_BYTES as usize)
             .map(|entry| {
@@ -84,7 +99,7 @@ impl Index {
             })
             .collect::<Option<Vec<_>>>()?;
         let init = Bytes::copy_from_slice(&head[HEADER_BYTES as usize..table]);
-        Some(Self { init, source_bytes, segments })
+        Some(Self { init, source_bytes, framing, segments })
     }
 
     /// A segment by its number, from 1.
@@ -178,13 +193,25 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// An index by the documented layout: of each segment its `moof`, where its runs begin, and they.
-    pub fn written(init: &[u8], source_bytes: u64, segments: &[(&[u8], u64, &[Run])]) -> Vec<u8> {
+    /// An index of sound by the documented layout: of each segment its `moof`, where its runs begin, and they.
+    fn sound(init: &[u8], source_bytes: u64, segments: &[(&[u8], u64, &[Run])]) -> Vec<u8> {
+        written(0, init, source_bytes, segments)
+    }
+
+    /// The same of any track, by the number that says how it is coded.
+    pub fn written(
+        coding: u32,
+        init: &[u8],
+        source_bytes: u64,
+        segments: &[(&[u8], u64, &[Run])],
+    ) -> Vec<u8> {
         let mut made = b"chalkidx".to_vec();
-        for number in [1, 1000, segments.len() as u32, init.len() as u32] {
+        for number in [2, 1000, segments.len() as u32, init.len() as u32] {
             made.extend(number.to_be_bytes());
         }
         made.extend(source_bytes.to_be_bytes());
+        made.extend(coding.to_be_bytes());
+        made.extend(4_u32.to_be_bytes());
         made.extend(init);
         let mut at = (made.len() + segments.len() * 48) as u64;
         let mut records = Vec::new();
@@ -210,7 +237,7 @@ mod tests {
 
     #[test]
     fn an_index_is_read_and_its_parts_found() {
-        let bytes = written(b"init", 100, &[(b"moof1", 10, &[(0, 5), (2, 3)]), (b"moof2!", 90, &[(0, 10)])]);
+        let bytes = sound(b"init", 100, &[(b"moof1", 10, &[(0, 5), (2, 3)]), (b"moof2!", 90, &[(0, 10)])]);
         let index = Index::parse(&bytes, bytes.len() as u64).unwrap();
         assert_eq!((&index.init[..], index.source_bytes), (&b"init"[..], 100));
         assert!(index.segment(0).is_none() && index.segment(3).is_none());
@@ -231,9 +258,9 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_not_believed() {
-        let good = written(b"init", 100, &[(b"moof", 10, &[(0, 5), (2, 3)])]);
+        let good = sound(b"init", 100, &[(b"moof", 10, &[(0, 5), (2, 3)])]);
         let size = good.len() as u64;
-        let entry = 36;
+        let entry = 44;
         let changed = |at: usize, to: &[u8]| {
             let mut bytes = good.clone();
             bytes[at..at + to.len()].copy_from_slice(to);
@@ -241,10 +268,15 @@ mod tests {
         };
         assert!(changed(0, b"c").is_some());
         assert!(changed(0, b"x").is_none(), "another kind of object");
-        assert!(changed(8, &[0, 0, 0, 2]).is_none(), "another version");
+        assert!(changed(8, &[0, 0, 0, 1]).is_none(), "another version");
         assert!(changed(16, &[0xff; 4]).is_none(), "more segments than can be");
         assert!(changed(20, &[0xff; 4]).is_none(), "a huge init segment");
         assert!(changed(24, &[0; 8]).is_none(), "a source that is too short");
+        assert!(
+            changed(32, &[0, 0, 0, 2]).is_some() && changed(32, &[0, 0, 0, 3]).is_none(),
+            "a coding unheard of"
+        );
+        assert!(changed(32, &[0, 0, 0, 1, 0, 0, 0, 5]).is_none(), "lengths of five bytes");
         assert!(changed(entry + 12, &[0xff; 4]).is_none(), "more runs than there are");
         assert!(changed(entry + 16, &[0; 8]).is_none(), "a record in the head");
         assert!(changed(entry + 16, &[0xff; 8]).is_none(), "a record nowhere");

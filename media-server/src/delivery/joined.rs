@@ -1,5 +1,5 @@
-//! A segment of the source as a rendition: its header out of an index object, joined with one read of the source, from
-//! which other tracks' bytes are dropped as they pass.
+//! A segment of the source as a rendition: its header out of an index object, joined with one read of the source. Other
+//! tracks' bytes are dropped as they pass, and what lies between pictures is written over.
 
 use std::ops::Range;
 
@@ -14,6 +14,7 @@ use http::{HeaderMap, Method};
 use super::hot::Place;
 use super::index::{Run, Segment};
 use super::object::{Answered, Keep, content_type, respond};
+use super::units::{Cleaning, Framing, sample_sizes};
 use crate::app::AppState;
 use crate::auth::Viewing;
 use crate::problem::Problem;
@@ -83,7 +84,7 @@ pub async fn joined_response(
     let answered = answered(&number.to_string(), segment.size_bytes());
     respond(app, answered, method, request, |range| async move {
         let range = range.unwrap_or(0..segment.size_bytes());
-        let bytes = joined(&app.store, &segment, (&places.0, &places.1), range).await?;
+        let bytes = joined(&app.store, &segment, index.framing, (&places.0, &places.1), range).await?;
         Ok(Body::from_stream(
             bytes.map(|chunk| {
                 chunk.inspect_err(|error| tracing::warn!(%error, "an answer broke off: {error}"))
@@ -97,15 +98,26 @@ pub async fn joined_response(
 async fn joined(
     store: &Store,
     segment: &Segment,
+    framing: Option<Framing>,
     (index, source): (&str, &str),
     wanted: Range<u64>,
 ) -> Result<BoxStream<'static, Stored<Bytes>>, Problem> {
     let record = read_whole(store, index, segment.record_range()).await?;
     let wrong = || Problem::internal("an index's record is not right");
-    let parts = segment.parts(&record, wanted).ok_or_else(wrong)?;
+    let mut parts = segment.parts(&record, wanted.clone()).ok_or_else(wrong)?;
     let moof = stream::iter((!parts.moof.is_empty()).then_some(Ok(parts.moof)));
     if parts.source.is_empty() {
         return Ok(moof.boxed());
+    }
+    // What a byte of a picture's sample is, is known from the first one on.
+    let mut unwanted = 0;
+    let mut cleaning = None;
+    if let Some(framing) = framing {
+        let whole = segment.parts(&record, 0..wanted.end).ok_or_else(wrong)?;
+        let sizes = sample_sizes(&whole.moof).ok_or_else(wrong)?;
+        unwanted = wanted.start.saturating_sub(whole.moof.len() as u64) as usize;
+        (parts.source, parts.runs) = (whole.source, whole.runs);
+        cleaning = Some(Cleaning::new(framing, sizes));
     }
     let length = parts.source.end - parts.source.start;
     let body = store.read(source, Some(parts.source)).await.map_err(gone)?;
@@ -113,7 +125,15 @@ async fn joined(
         return Err(Problem::internal("the source is shorter than its manifest says"));
     }
     let mut taking = Taking::new(parts.runs);
-    let taken = body.stream.map(move |chunk| chunk.map(|chunk| taking.take(chunk)));
+    let taken = body.stream.map(move |chunk| {
+        let mut taken = taking.take(chunk?);
+        if let Some(cleaning) = &mut cleaning {
+            taken = cleaning.clean(taken);
+        }
+        let passed = taken.split_to(unwanted.min(taken.len()));
+        unwanted -= passed.len();
+        Ok(taken)
+    });
     // A chunk of other tracks' bytes leaves nothing: an empty one is not sent.
     let taken = taken.filter(|chunk| std::future::ready(!matches!(chunk, Ok(chunk) if chunk.is_empty())));
     Ok(moof.chain(taken).boxed())

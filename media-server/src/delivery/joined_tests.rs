@@ -42,7 +42,7 @@ async fn named_by(world: &World, playlists: &[(String, &str)]) -> Lesson {
             moofs.iter().zip(runs).map(|(moof, (offset, runs))| (&moof[..], offset, runs)).collect();
         put.push((
             format!("index/9/{track}"),
-            written(format!("init of {track}").as_bytes(), source_bytes, &segments),
+            written(0, format!("init of {track}").as_bytes(), source_bytes, &segments),
         ));
         let text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-PLAYLIST-TYPE:VOD\n\
             #EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:3.200000,\n00001.m4s\n#EXTINF:3.200000,\n00002.m4s\n\
@@ -219,4 +219,50 @@ async fn an_index_of_another_source_gives_no_bytes() {
     let base = session(&server, json!({ "recording": lesson.id })).await;
     let answer = get(&server, &format!("{base}hls/source/9/video/00001.m4s")).await;
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    [&(content.len() as u32 + 8).to_be_bytes()[..], kind, content].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_camera_says_between_pictures_is_given_to_nobody() {
+    let world = World::new().await;
+    let mut lesson = packaged(&world).await;
+    let sample = |units: &[&[u8]]| -> Vec<u8> {
+        units.iter().flat_map(|unit| [&(unit.len() as u32).to_be_bytes()[..], unit].concat()).collect()
+    };
+    let said = b"\x06\x05\x14+48.8584+002.2945/ GPS\x80";
+    let first = sample(&[said, b"\x65 a picture"]);
+    let second = sample(&[b"\x41 another", b"\x1f+48.8584"]);
+    // Sound lies between them.
+    let mut source = lesson.content("source/original.mp4").to_vec();
+    source[10..10 + first.len()].copy_from_slice(&first);
+    source[100..100 + second.len()].copy_from_slice(&second);
+    let words = [0x201_u32, 2, 0, first.len() as u32, second.len() as u32];
+    let run = boxed(b"trun", &words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<_>>());
+    let moof = [boxed(b"moof", &boxed(b"traf", &run)), b"....mdat".to_vec()].concat();
+    let runs = [(0, first.len() as u32), (90 - first.len() as u32, second.len() as u32)];
+    let index = written(1, b"init", source.len() as u64, &[(&moof, 10, &runs)]);
+    let facts = ObjectFacts { size_bytes: index.len() as u64, sha256: objects::sha256_hex(&index) };
+    for (key, body) in [("index/9/video", index), ("source/original.mp4", source)] {
+        let key = layout::object_key(TENANT, &lesson.id, key);
+        world.store.put(&key, Bytes::from(body)).await.unwrap();
+    }
+    lesson.manifest.objects.insert("index/9/video".into(), facts);
+    lesson.manifest.fence = 11;
+    write_manifest(&world.store, &lesson.manifest).await.unwrap();
+
+    let server = world.server("a").await;
+    let base = session(&server, json!({ "recording": lesson.id })).await;
+    let path = format!("{base}hls/source/9/video/00001.m4s");
+    let whole = get(&server, &path).await.bytes().await.unwrap();
+    assert_eq!(whole.len(), moof.len() + first.len() + second.len());
+    let kept = |part: &[u8]| whole.windows(part.len()).any(|found| found == part);
+    assert!(kept(b"\x65 a picture") && kept(b"\x41 another") && !kept(b"48.8") && !kept(b"GPS"));
+    // A part of it is a part of the same, wherever it begins.
+    for from in 0..whole.len() {
+        let part = ask(&server, Method::GET, &path, &[("range", &format!("bytes={from}-"))]).await;
+        assert_eq!(part.bytes().await.unwrap(), whole.slice(from..), "from {from}");
+    }
 }

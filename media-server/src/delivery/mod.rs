@@ -8,6 +8,7 @@ mod joined;
 mod object;
 mod opening;
 mod original;
+mod units;
 
 #[cfg(test)]
 mod joined_tests;

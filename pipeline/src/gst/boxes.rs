@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::matrix;
 use crate::error::{Error, Result};
 use crate::source::{ReadAt, Source, read_full};
 
@@ -141,6 +142,8 @@ pub struct Track {
     pub edit: Option<Edit>,
     /// Whether samples of its picture use their full range, where it says so.
     pub full_range: Option<bool>,
+    /// How long all that its edit list presents is, in ns; none where there is no list, or where it says «all».
+    edited_ns: Option<u64>,
     /// Where the length of its media is told.
     length: Option<Length>,
     /// Where the `trak` box's type stands in the file.
@@ -253,6 +256,14 @@ impl Track {
     pub fn told_ns(&self) -> Option<u64> {
         self.length.and_then(|length| length.told_ns)
     }
+
+    /// How long it is said to be presented, in ns.
+    pub fn presented_ns(&self) -> Option<u64> {
+        let one = self.edit.and_then(|edit| u64::try_from(edit.length_ns? + edit.delay_ns).ok());
+        // A list of several parts may show one twice; of a recording nobody does.
+        let several = self.edited_ns.map(|ns| self.told_ns().map_or(ns, |told| told.min(ns)));
+        one.or(several).or(self.told_ns())
+    }
 }
 
 impl Movie {
@@ -278,12 +289,13 @@ impl Movie {
 
 fn tracks(index: &Index) -> Vec<Track> {
     let mut found = Vec::new();
-    let timescale = find(&index.bytes, b"mvhd").and_then(timescale);
+    let head = find(&index.bytes, b"mvhd");
+    let (timescale, turned) = (head.and_then(timescale), head.map_or(matrix::UPRIGHT, matrix::of_movie));
     let mut rest = &index.bytes[..];
     while let Some((kind, content, next)) = split(rest) {
         if &kind == b"trak" {
             let at = index.bytes.len() - rest.len();
-            if let Some(track) = track(content, index.offset + at as u64 + 4, timescale) {
+            if let Some(track) = track(content, index.offset + at as u64 + 4, timescale, turned) {
                 found.push(track);
             }
         }
@@ -293,13 +305,28 @@ fn tracks(index: &Index) -> Vec<Track> {
 }
 
 /// A big-endian word at a place.
-fn word(content: &[u8], at: usize) -> Option<u32> {
+pub fn word(content: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(content.get(at..at + 4)?.try_into().ok()?))
 }
 
 /// Ticks per second in `mvhd` or `mdhd`, whose times have eight bytes in version 1.
 fn timescale(head: &[u8]) -> Option<u32> {
     word(head, if *head.first()? == 1 { 20 } else { 12 }).filter(|&ticks| ticks > 0)
+}
+
+/// How long all parts of an edit list are, in ns; none where one is as long as there is something to present.
+fn edited_ns(list: &[u8], movie: u32) -> Option<u64> {
+    let wide = *list.first()? == 1;
+    let entries = list.get(8..)?.chunks_exact(if wide { 20 } else { 12 }).take(word(list, 4)? as usize);
+    let length = |entry: &[u8]| {
+        Some(if wide {
+            u64::from(word(entry, 0)?) << 32 | u64::from(word(entry, 4)?)
+        } else {
+            word(entry, 0)?.into()
+        })
+    };
+    let ticks = entries.map(|entry| length(entry).filter(|&ticks| ticks > 0)).sum::<Option<u64>>()?;
+    u64::try_from(u128::from(ticks) * 1_000_000_000 / u128::from(movie)).ok().filter(|&ns| ns > 0)
 }
 
 /// An edit list that presents one part of the track, perhaps later than at once. Others are left to the demuxer.
@@ -328,17 +355,18 @@ fn edit(list: &[u8], movie: u32, media: u32) -> Option<Edit> {
     None
 }
 
-fn track(content: &[u8], kind_offset: u64, movie: Option<u32>) -> Option<Track> {
+fn track(content: &[u8], kind_offset: u64, movie: Option<u32>, turned: matrix::Matrix) -> Option<Track> {
     let head = find(content, b"tkhd")?;
     // Version 1 has times of eight bytes.
     let wide = *head.first()? == 1;
-    let (id, matrix) = if wide { (word(head, 20)?, 52) } else { (word(head, 12)?, 40) };
-    let part = |place: usize| word(head, matrix + place * 4).map(|w| w as i32);
-    let (rotation_degrees, mirrored) = turn(part(0)?, part(1)?, part(3)?, part(4)?);
+    let (id, at) = if wide { (word(head, 20)?, 52) } else { (word(head, 12)?, 40) };
+    let (rotation_degrees, mirrored) = matrix::turn(matrix::both(matrix::of(head, at)?, turned));
     let media = find(content, b"mdia")?;
     let handler = find(media, b"hdlr")?.get(8..12)?.try_into().ok()?;
     let edits = find(content, b"edts");
-    let edit = edits.and_then(|edits| edit(find(edits, b"elst")?, movie?, timescale(find(media, b"mdhd")?)?));
+    let list = edits.and_then(|edits| find(edits, b"elst"));
+    let edit = list.and_then(|list| edit(list, movie?, timescale(find(media, b"mdhd")?)?));
+    let edited_ns = list.and_then(|list| edited_ns(list, movie?));
     let place = |part: &[u8]| kind_offset + 4 + (part.as_ptr() as usize - content.as_ptr() as usize) as u64;
     // A box's content begins four bytes after its type.
     let edits_offset = edits.filter(|_| edit.is_some()).map(|edits| place(edits) - 4);
@@ -351,6 +379,7 @@ fn track(content: &[u8], kind_offset: u64, movie: Option<u32>) -> Option<Track> 
         mirrored,
         edit,
         full_range,
+        edited_ns,
         length,
         kind_offset,
         edits_offset,
@@ -363,22 +392,6 @@ fn full_range(media: &[u8]) -> Option<bool> {
     let (_, entry, _) = split(descriptions.get(8..)?)?;
     let colours = find(entry.get(78..)?, b"colr")?;
     (colours.starts_with(b"nclx")).then_some(colours.get(10)? >> 7 == 1)
-}
-
-/// The turn in a track's matrix, whose scale does not matter. The demuxer's own reading takes the movie's scale for a
-/// half turn.
-fn turn(a: i32, b: i32, c: i32, d: i32) -> (u16, bool) {
-    let (a, b, c, d) = (i64::from(a), i64::from(b), i64::from(c), i64::from(d));
-    let mirrored = a * d - b * c < 0;
-    // Mirrored first: (x, y) becomes (-x, y), so the first row's signs change.
-    let (a, b) = if mirrored { (-a, -b) } else { (a, b) };
-    let degrees = match (a.abs() >= b.abs(), a >= 0, b >= 0) {
-        (true, true, _) => 0,
-        (true, false, _) => 180,
-        (false, _, true) => 90,
-        (false, _, false) => 270,
-    };
-    (degrees, mirrored)
 }
 
 /// The file with one of its tracks only, and that without its edit list if it has an [`Edit`]: the others' boxes are
@@ -448,18 +461,5 @@ mod tests {
         assert_eq!(list(&[(600, 0), (600, 2000)]), None);
         assert_eq!(plain.presented(5 * second), second);
         assert_eq!(edit(&[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], 600, 600), None);
-    }
-
-    #[test]
-    fn matrices_say_how_to_turn() {
-        let one = 0x1_0000;
-        assert_eq!(turn(one, 0, 0, one), (0, false));
-        assert_eq!(turn(0, one, -one, 0), (90, false));
-        assert_eq!(turn(-one, 0, 0, -one), (180, false));
-        assert_eq!(turn(0, -one, one, 0), (270, false));
-        assert_eq!(turn(-one, 0, 0, one), (0, true));
-        assert_eq!(turn(one, 0, 0, -one), (180, true));
-        // Scaled, as QuickTime's own tools write.
-        assert_eq!(turn(108_442, 0, 0, 108_407), (0, false));
     }
 }

@@ -9,6 +9,7 @@ mod rate;
 mod scan;
 mod sniff;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,8 @@ const LONGEST_LOOK: Duration = Duration::from_millis(6500);
 
 /// Runs the step.
 pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Result<MediaInfo> {
+    let clock = Arc::new(FairClock::own());
+    let source = clock.reading(source);
     let container = sniff::sniff(source.as_ref())?;
     let (mut movie, mut index) = (gst_boxes::Movie::default(), None);
     let mut warnings = Vec::new();
@@ -64,7 +67,6 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
     if container == "wav" && !framing::wav_has_samples(source.as_ref())? {
         return Err(nothing_playable(Some(Error::internal("a WAV has no samples"))));
     }
-    let clock = FairClock::own();
     let scanned = scan::scan(readable, container, &clock, ctx)?;
     let mut tracks = scanned.numbered();
     for track in &mut tracks {
@@ -213,9 +215,7 @@ fn expected_ms(movie: &gst_boxes::Movie, scanned: &Scan, info: &MediaInfo) -> Op
         return None;
     }
     let told_ns = |handler: &[u8; 4], index: Option<u32>| {
-        let track = gst_boxes::nth(&movie.tracks, handler, index?)?;
-        let edited = track.edit.and_then(|edit| Some(edit.length_ns? + edit.delay_ns));
-        edited.and_then(|ns| u64::try_from(ns).ok()).or(track.told_ns())
+        gst_boxes::nth(&movie.tracks, handler, index?)?.presented_ns()
     };
     let tracks = [
         told_ns(b"vide", info.video.as_ref().map(|v| v.stream_index)),

@@ -4,7 +4,7 @@ use super::entry::{Coding, Picture};
 use super::sps::{self, Sequence};
 use super::{Declined, declined, hevc};
 use crate::fmp4::{Colour, Media};
-use crate::media::{Hdr, MediaInfo};
+use crate::media::{Hdr, MediaInfo, held_until};
 
 /// Highest level taken: 4K at 60 frames a second.
 const HIGHEST_LEVEL: u8 = 52;
@@ -30,6 +30,14 @@ pub fn file(media: &MediaInfo) -> Result<(), Declined> {
     if video.interlaced {
         return Err(interlaced());
     }
+    // Nothing of the source can be made longer.
+    let sound_ms = media.audio.as_ref().map_or(0, |track| track.end_ms);
+    if held_until(video.end_ms, sound_ms) > video.end_ms {
+        return Err(declined(
+            "ends_early",
+            "The picture ends long before the sound, and players would stop there.",
+        ));
+    }
     // H.265 is offered to those players alone that can show it.
     if video.hdr != Hdr::None && video.codec == "h264" {
         return Err(hdr());
@@ -51,10 +59,11 @@ pub fn picture(told: &Picture, shown: (u32, u32)) -> Result<(Media, usize), Decl
     let stretched = told.pixel_shape.is_some_and(|(across, down)| across != down);
     let (media, length_bytes, square) = match told.coding {
         Coding::Avc => {
-            let (sequence, length_bytes) = avc(told)?;
-            let square = sequence.pixel_shape.is_none_or(|(across, down)| across == down);
+            let (sequence, length_bytes, config) = avc(told)?;
+            let square = sequence.pixel_shape.is_none_or(|(across, down)| across == down)
+                && near((sequence.width, sequence.height), shown);
             let media = Media::CameraAvc {
-                config: told.config.clone(),
+                config,
                 width: sequence.width as u16,
                 height: sequence.height as u16,
                 colour: sequence.colour.or(told.colour),
@@ -62,11 +71,9 @@ pub fn picture(told: &Picture, shown: (u32, u32)) -> Result<(Media, usize), Decl
             (media, length_bytes, square)
         }
         Coding::Hevc => {
-            let (length_bytes, _) = hevc::config(&told.config)?;
+            let length_bytes = hevc::config(&told.config)?;
             let (width, height) = told.size;
-            // What the sequence says of it is seen by what `inspect` made of it.
-            let near = |coded: u16, shown: u32| u32::from(coded).abs_diff(shown) <= 1;
-            let square = near(width, shown.0) && near(height, shown.1);
+            let square = near((width.into(), height.into()), shown);
             let colour: Option<Colour> = told.colour;
             let config = hevc::complete(&told.config);
             (Media::CameraHevc { config, width, height, colour }, length_bytes, square)
@@ -87,8 +94,14 @@ pub fn picture(told: &Picture, shown: (u32, u32)) -> Result<(Media, usize), Decl
     Ok((media, length_bytes))
 }
 
-/// What an H.264 decoder's configuration says: the sequence it describes, and how many bytes tell a unit's length.
-fn avc(picture: &Picture) -> Result<(Sequence, usize), Declined> {
+/// Whether a picture is shown as large as it is coded, whatever the file says of it elsewhere.
+fn near(coded: (u32, u32), shown: (u32, u32)) -> bool {
+    coded.0.abs_diff(shown.0) <= 1 && coded.1.abs_diff(shown.1) <= 1
+}
+
+/// What an H.264 decoder's configuration says: the sequence it describes, how many bytes tell a unit's length, and the
+/// configuration without anything else.
+fn avc(picture: &Picture) -> Result<(Sequence, usize, Vec<u8>), Declined> {
     let unreadable = || declined("damaged_index", "The recording's index is damaged.");
     let (sets, length_bytes) = parameter_sets(&picture.config).ok_or_else(unreadable)?;
     let mut sequences = sets.iter().filter(|set| set.first().is_some_and(|head| head & 0x1f == 7));
@@ -97,12 +110,32 @@ fn avc(picture: &Picture) -> Result<(Sequence, usize), Declined> {
     };
     let sequence = sps::sequence(first).ok_or_else(unreadable)?;
     sane(&sequence)?;
-    for set in sets.iter().filter(|set| set.first().is_some_and(|head| head & 0x1f == 8)) {
+    let pictures: Vec<&[u8]> =
+        sets.iter().filter(|set| set.first().is_some_and(|head| head & 0x1f == 8)).copied().collect();
+    for set in &pictures {
         if sps::slice_groups(set).ok_or_else(unreadable)? {
             return Err(profile());
         }
     }
-    Ok((sequence, length_bytes))
+    let config = configuration(&picture.config, first, &pictures);
+    Ok((sequence, length_bytes, config))
+}
+
+/// A configuration of these parameter sets alone, with the head of another: what follows there could be anything.
+fn configuration(head: &[u8], sequence: &[u8], pictures: &[&[u8]]) -> Vec<u8> {
+    let mut made = head[..5].to_vec();
+    for (mark, sets) in [(0xe0, &[sequence][..]), (0, pictures)] {
+        made.push(mark | sets.len() as u8);
+        for set in sets {
+            made.extend((set.len() as u16).to_be_bytes());
+            made.extend(*set);
+        }
+    }
+    // High profile says here that it is 4:2:0 of eight bits, as all that gets here is.
+    if head[1] == 100 {
+        made.extend([0xfd, 0xf8, 0xf8, 0]);
+    }
+    made
 }
 
 fn profile() -> Declined {
@@ -207,6 +240,22 @@ mod tests {
         assert_eq!(refused(|_, video| video.interlaced = true), "interlaced");
         assert_eq!(refused(|_, video| video.hdr = Hdr::Hlg), "hdr");
         assert_eq!(file(&MediaInfo { video: None, ..media() }).unwrap_err().code, "no_picture");
+        let sound = |end_ms| {
+            let media = media();
+            let audio = crate::media::AudioTrack {
+                codec: "aac".into(),
+                stream_index: 0,
+                channels: 1,
+                sample_rate_hz: 48_000,
+                language: None,
+                chosen: None,
+                start_ms: 0,
+                end_ms,
+            };
+            file(&MediaInfo { audio: Some(audio), ..media })
+                .map_or_else(|declined| declined.code, |()| "fine".into())
+        };
+        assert_eq!((sound(10_000), sound(12_000)), ("fine".to_owned(), "ends_early".to_owned()));
     }
 
     fn good() -> Sequence {
@@ -250,5 +299,9 @@ mod tests {
         let told =
             Picture { coding: Coding::Avc, config, size, pixel_shape: None, colour: None, cropped: false };
         assert_eq!(picture(&told, (640, 480)).unwrap_err().code, "damaged_index");
+        let told =
+            [&[1, 100, 0, 30, 0xff, 0xe1, 0, 2, 0x67, 1, 1, 0, 1, 0x68][..], b"where it was made"].concat();
+        let made = configuration(&told, &[0x67, 1], &[&[0x68]]);
+        assert_eq!(made, [&told[..14], &[0xfd, 0xf8, 0xf8, 0]].concat());
     }
 }

@@ -1,4 +1,4 @@
-//! What an H.265 picture's configuration says (ISO/IEC 14496-15, 8.3.3.1), and which of its units are no picture.
+//! What an H.265 picture's configuration says (ISO/IEC 14496-15, 8.3.3.1), and what its units are.
 
 use super::{Declined, declined};
 
@@ -13,32 +13,23 @@ const SEQUENCE: u8 = 33;
 pub enum Unit {
     /// A part of a picture that decoding can start at. Whether pictures after it are shown before it, the times tell.
     Key,
-    /// Nothing to look at: a part of another picture, a delimiter, filling.
-    Plain,
     /// A parameter set. Those of H.265 are in the configuration and nowhere else.
     Parameters,
-    /// Additional information.
-    Information,
-    /// Anything else.
-    Other,
+    /// Nothing to look at: a part of another picture, a delimiter, or what the server writes over.
+    Plain,
 }
 
 /// The type of a unit, by its first byte (ITU-T H.265, table 7-1).
 pub fn unit(first: u8) -> Unit {
     match first >> 1 & 0x3f {
         16..=21 => Unit::Key,
-        0..=9 | 35..=38 => Unit::Plain,
         32..=34 => Unit::Parameters,
-        39 | 40 => Unit::Information,
-        // How bright the scene is, for screens that adapt to it (Dolby Vision).
-        62 => Unit::Plain,
-        _ => Unit::Other,
+        _ => Unit::Plain,
     }
 }
 
-/// Checks that browsers which play H.265 at all play this; answers how many bytes tell a unit's length, and the units
-/// that the configuration holds.
-pub fn config(config: &[u8]) -> Result<(usize, Vec<&[u8]>), Declined> {
+/// Checks that browsers which play H.265 at all play this; answers how many bytes tell a unit's length.
+pub fn config(config: &[u8]) -> Result<usize, Declined> {
     let unreadable = || declined("damaged_index", "The recording's index is damaged.");
     let [1, profile, ..] = *config else { return Err(unreadable()) };
     let head = config.get(..HEAD).ok_or_else(unreadable)?;
@@ -64,7 +55,7 @@ pub fn config(config: &[u8]) -> Result<(usize, Vec<&[u8]>), Declined> {
     let (Some(_), None) = (sequences.next(), sequences.next()) else {
         return Err(declined("several_descriptions", "The recording changes its format on the way."));
     };
-    Ok((length_bytes, units))
+    Ok(length_bytes)
 }
 
 /// The units of a configuration, none of them empty.
@@ -85,20 +76,23 @@ fn units(config: &[u8]) -> Option<Vec<&[u8]>> {
     rest.is_empty().then_some(units)
 }
 
-/// A configuration that says of its parameter sets that there are no others, as `hvc1` has it.
+/// A configuration of parameter sets alone, which says of them that there are no others, as `hvc1` has it.
 pub fn complete(config: &[u8]) -> Vec<u8> {
-    let mut made = config.to_vec();
-    let mut at = HEAD;
+    let (mut made, mut arrays, mut at) = (config[..HEAD].to_vec(), 0, HEAD);
     for _ in 0..config[HEAD - 1] {
-        if matches!(made[at] & 0x3f, 32..=34) {
-            made[at] |= 0x80;
-        }
-        let count = u16::from_be_bytes([made[at + 1], made[at + 2]]);
+        let (start, count) = (at, u16::from_be_bytes([config[at + 1], config[at + 2]]));
         at += 3;
         for _ in 0..count {
-            at += 2 + usize::from(u16::from_be_bytes([made[at], made[at + 1]]));
+            at += 2 + usize::from(u16::from_be_bytes([config[at], config[at + 1]]));
+        }
+        let kind = config[start] & 0x3f;
+        if matches!(kind, 32..=34) {
+            made.push(0x80 | kind);
+            made.extend(&config[start + 1..at]);
+            arrays += 1;
         }
     }
+    made[HEAD - 1] = arrays;
     made
 }
 
@@ -122,12 +116,18 @@ mod tests {
     #[test]
     fn a_configuration_is_read() {
         let made = record();
-        let (length_bytes, units) = config(&made).unwrap();
-        assert_eq!((length_bytes, units.len()), (4, 3));
-        assert_eq!(units[1], b"\x42\x01s");
+        assert_eq!(config(&made).unwrap(), 4);
         assert_eq!(hevc_codec(&made), "hvc1.2.4.L120.B0");
         let sets = |config: &[u8]| [23, 31, 39].map(|at| config[at]);
         assert_eq!((sets(&made), sets(&complete(&made))), ([32, 33, 34], [0xa0, 0xa1, 0xa2]));
+        let mut told = made.clone();
+        told[HEAD - 1] = 4;
+        told.extend(b"\x27\0\x01\0\x09\x4e\x01\x05\x04here\x80");
+        assert_eq!(
+            (config(&told).unwrap(), complete(&told)),
+            (4, complete(&made)),
+            "what an encoder says of itself"
+        );
         assert!(config(&[made, vec![0]].concat()).is_err(), "something after the sets");
     }
 
@@ -157,7 +157,6 @@ mod tests {
         assert_eq!(unit(0x02), Unit::Plain);
         assert_eq!(unit(0x46), Unit::Plain, "a delimiter");
         assert_eq!(unit(0x42), Unit::Parameters);
-        assert_eq!(unit(0x4e), Unit::Information);
-        assert_eq!(unit(0x7e), Unit::Other);
+        assert_eq!(unit(0x4e), Unit::Plain, "additional information");
     }
 }

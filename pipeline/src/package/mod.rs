@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::fmp4::{Media, Track};
 use crate::gst::boxes::{self, Index};
 use crate::hls::TARGET_DURATION_S;
-use crate::media::{AudioTrack, Hdr, MediaInfo, VideoTrack};
+use crate::media::{AudioTrack, Hdr, MediaInfo, VideoTrack, held_until};
 use crate::sound::AudioReport;
 use crate::source::{ReadAt, Source};
 use crate::step::StepContext;
@@ -368,6 +368,10 @@ fn fit_sound<'a>(
     media: &MediaInfo,
     picture: &Plan,
 ) -> Option<Fit<'a>> {
+    let picture_ms = media.video.as_ref().map_or(0, |track| track.end_ms);
+    if held_until(audio.end_ms, picture_ms) > audio.end_ms {
+        return None;
+    }
     let part = Part::of(index, movie, b"soun", audio.stream_index).filter(|part| !part.edited && part.own)?;
     let (kind, content) = entry::only(part.stbl).ok()?;
     let told = entry::sound(kind, content)?;

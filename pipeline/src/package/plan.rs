@@ -206,6 +206,9 @@ pub fn picture(
         .map(|(place, key)| if place == 0 { 0 } else { clock.time(key.pts) })
         .collect();
     let end = clock.time(end).max(1);
+    if end > clock.ticks(LONGEST_MS) {
+        return Err(declined("damaged_index", "The recording's index is damaged."));
+    }
     let places =
         cuts(&times, end, clock.ticks(SEGMENT_MS), clock.ticks(max_segment_ms)).ok_or_else(|| {
             declined(
@@ -225,6 +228,9 @@ pub fn picture(
         decode_shift: (keys[0].pts - first_dts).saturating_mul(clock.factor),
     })
 }
+
+/// No recording is longer than a week: later times are lies, and each is some cuts.
+const LONGEST_MS: u64 = 7 * 86_400_000;
 
 /// The keyframes nearest to multiples of `aim`, as places in `times` (the first is 0), so that no part is longer than
 /// `longest`. None where keyframes are further apart.
@@ -276,6 +282,9 @@ pub fn sound(tables: &Tables<'_>, clock: Clock, picture_ms: &[u64]) -> Option<Pl
             break;
         }
         let (time, length) = (clock.time(sample.dts), i64::from(sample.duration) * clock.factor);
+        if time > clock.ticks(LONGEST_MS) {
+            return None;
+        }
         let Some(plan) = &mut made else {
             // What the encoder needs to get going is left out; a packet that is mostly presented begins with it.
             let mostly = time.saturating_add(length / 2) > 0

@@ -6,16 +6,16 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use super::plan::Plan;
 use super::tables::Tables;
 use super::{Declined, Stop, declined};
-use crate::fmp4::{SampleFacts, Track, fragment_head, init_segment};
+use crate::fmp4::{Media, SampleFacts, Track, fragment_head, init_segment};
 use crate::hls::{MediaPlaylist, PlaylistSegment, media_playlist, peak_and_mean_bps};
 use crate::step::StepContext;
 
 /// First bytes of an index object.
 pub const MAGIC: &[u8; 8] = b"chalkidx";
 /// Version of its layout.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes before the init segment.
-pub const HEADER_BYTES: usize = 32;
+pub const HEADER_BYTES: usize = 40;
 /// Bytes of a segment in the table.
 pub const ENTRY_BYTES: usize = 48;
 /// Most bytes of the source that a segment lies among: what a server reads for one answer.
@@ -109,6 +109,9 @@ pub fn index(
         out.write_all(&number.to_be_bytes())?;
     }
     out.write_all(&source_bytes.to_be_bytes())?;
+    let (coding, length_bytes) = framing(&track.media);
+    out.write_all(&coding.to_be_bytes())?;
+    out.write_all(&length_bytes.to_be_bytes())?;
     out.write_all(&init)?;
     out.write_all(&entries)?;
     out.flush()?;
@@ -117,6 +120,17 @@ pub fn index(
     let bandwidth_bps = peak_and_mean_bps(plan.timescale, played.iter().copied());
     let durations = played.into_iter().map(|(ticks, _)| ticks).collect();
     Ok(Written { durations, bandwidth_bps, timescale: plan.timescale })
+}
+
+/// What a server must know of samples to take out of them what is no picture: how they are coded, and how many bytes tell a
+/// unit's length.
+fn framing(media: &Media) -> (u32, u32) {
+    let length_bytes = |config: &[u8], at: usize| config.get(at).map_or(0, |byte| u32::from(byte & 3) + 1);
+    match media {
+        Media::Avc { config, .. } | Media::CameraAvc { config, .. } => (1, length_bytes(config, 4)),
+        Media::CameraHevc { config, .. } => (2, length_bytes(config, 21)),
+        _ => (0, 0),
+    }
 }
 
 struct Writer {

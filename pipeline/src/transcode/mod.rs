@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gst::{Decoding, Kind};
 use crate::ladder::{Dropped, needless};
-use crate::media::{Warning, is_short};
+use crate::media::{Warning, held_until, is_short};
 use crate::source::Source;
 use crate::step::StepContext;
 use picture::Turn;
@@ -91,6 +91,12 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
         warnings.push(Warning::new("damaged", "The picture is damaged near its end."));
     }
     drop(decoding);
+    let sound_ms = request.media.audio.as_ref().map_or(0, |track| track.end_ms);
+    let held_ms = held_until(end_ms, sound_ms.min(request.limits.max_duration_ms));
+    // Of a file that is cut off nobody knows how long the sound is.
+    if held_ms > end_ms && warnings.is_empty() {
+        end_ns = held_ms as i64 * 1_000_000;
+    }
     let ladder::Made { mut renditions, iframes, trickplay, measured } = ladder.finish(end_ns, ctx)?;
     let duration_ms = renditions.iter().map(|r| r.duration_ms).max().unwrap_or(0);
     let dropped = if request.ladder.drop_needless { needless(&measured) } else { Vec::new() };

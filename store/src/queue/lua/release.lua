@@ -4,5 +4,7 @@ local job = job_key(id)
 if get(job, name .. '.fence') ~= fence or get(job, name .. '.state') ~= 'leased' then return 'lost' end
 redis.call('ZREM', base .. ':leases', id .. '|' .. name)
 redis.call('HINCRBY', job, name .. '.attempts', -1)
+-- What the step had put out already is no more: the recording is written anew.
+next_fence(job)
 push_ready(id, job, name)
 return 'ok'

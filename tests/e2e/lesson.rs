@@ -221,7 +221,7 @@ async fn the_same_with_s3_and_an_external_redis() {
 #[test]
 fn picture_and_sound_end_together_where_one_is_much_shorter() {
     let folder = TempDir::new().unwrap();
-    for (picture, sound) in [(24, 4), (4, 24)] {
+    for (picture, sound) in [(24, 8), (8, 24)] {
         let file = folder.path().join(format!("{picture}-{sound}.mp4"));
         ffmpeg(
             &format!(

@@ -81,11 +81,11 @@ pub fn decode(
     if let Some(error) = decoding.broken() {
         tracing::warn!(after_ms = end_ms, error = %error, "the sound ends early");
     }
+    let picture_ms = media.video.as_ref().map_or(0, |track| track.end_ms);
+    let until_ms = media::held_until(end_ms, picture_ms.min(limits.max_duration_ms));
     // Of a file that is cut off nobody knows how long the picture is.
-    if placer.frames() > 0 && warnings.is_empty() {
-        let picture_ms = media.video.as_ref().map_or(0, |track| track.end_ms);
-        let until = media::held_until(end_ms, picture_ms.min(limits.max_duration_ms)) * RATE_HZ / 1000;
-        writer.silence(until.saturating_sub(placer.frames()))?;
+    if placer.frames() > 0 && until_ms > end_ms && warnings.is_empty() {
+        writer.silence(until_ms * RATE_HZ / 1000 - placer.frames())?;
     }
     match writer.finish()? {
         0 => Err(Error::input("decode_failed", "The sound of this recording can't be played.")),

@@ -7,15 +7,20 @@ use chalkstream_tests::hostile;
 use chalkstream_tests::judge::{Row, judge, warnings};
 use chalkstream_tests::media::{ffmpeg, lesson};
 use chalkstream_tests::process::chalkstream;
+use chalkstream_tests::served::Served;
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// Makes a recording with ffmpeg and has it judged: nothing may be wrong.
 fn processed(name: &str, arguments: &str) -> Row {
+    judged(name, arguments, None)
+}
+
+fn judged(name: &str, arguments: &str, served: Option<&Served>) -> Row {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join(name);
     ffmpeg(arguments, &file);
-    let row = judge(&file, folder.path());
+    let row = judge(&file, folder.path(), served);
     assert!(row.wrong.is_empty(), "{name}:\n{}", row.wrong.join("\n"));
     assert!(row.refused.is_none(), "{name}: {row:?}");
     row
@@ -34,10 +39,14 @@ fn answer(file: &Path, out: &Path) -> (Option<i32>, Value) {
 
 #[test]
 fn a_phones_mp4() {
-    processed(
-        "phone.mp4",
-        "-f lavfi -i testsrc2=s=1280x720:r=30:d=8 -f lavfi -i sine=d=8 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac",
-    );
+    let served = Served::start();
+    for extra in ["-preset ultrafast -g 90", "-preset veryfast -bf 3 -g 60 -movflags +faststart"] {
+        let arguments = format!(
+            "-f lavfi -i testsrc2=s=1280x720:r=30:d=8 -f lavfi -i anoisesrc=d=8:a=0.1 -c:v libx264 {extra} -pix_fmt yuv420p -c:a aac"
+        );
+        let row = judged("phone.mp4", &arguments, Some(&served));
+        assert!(row.served, "the source is not played as it is");
+    }
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chalkstream_tests::client::Client;
-use chalkstream_tests::media::heavy_clip;
+use chalkstream_tests::media::{ffmpeg, heavy_clip};
+use chalkstream_tests::playlist::uris;
 use chalkstream_tests::process::{alive, descendants, send, step_child};
 use chalkstream_tests::stack::{LEASE_MS, Stack};
 use chalkstream_tests::up::Up;
@@ -146,4 +147,36 @@ async fn a_worker_stopped_past_its_lease_writes_nothing_when_it_goes_on() {
             .collect::<Vec<_>>()
     };
     assert_eq!(own(&before), own(&after), "a lost attempt changed the recording");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_stops_takes_back_the_revision_that_grew() {
+    let mut stack = Stack::fs().await;
+    let server = stack.server().await;
+    let mut first = stack.worker();
+    let client = stack.client(&server);
+    // Turned, a recording is not played as it is, so its smallest rendition is watched while it grows.
+    let turned = stack.folder().join("turned.mp4");
+    let upright = heavy_clip(stack.folder(), 60);
+    ffmpeg(&format!("-i {} -c copy -metadata:s:v rotate=90", upright.display()), &turned);
+    let recording = client.upload(&turned).await;
+    let revision = async || client.recording(&recording).await["revision"].as_u64().unwrap_or(0);
+    wait::until("a revision grows", CLIP, || async { (revision().await % 2 == 1).then_some(()) }).await;
+    let grown = revision().await;
+    first.signal(libc::SIGTERM);
+    assert!(first.ended(Duration::from_secs(30)).await.success());
+
+    // Whoever comes now is sent to what is whole, and all of it is there.
+    let left = revision().await;
+    assert!(left > 0 && left < grown, "{left} follows {grown}");
+    let master = client.link(&recording).await["master_url"].as_str().unwrap().to_owned();
+    let playlists = uris(&client.text(&master).await);
+    assert!(!playlists.is_empty());
+    for playlist in playlists {
+        client.text(&playlist).await;
+    }
+    let _second = stack.worker();
+    ends_ready(&client, &recording).await;
+    assert!(revision().await > grown, "a number is not used again");
+    nothing_twice(&stack.objects(), &recording).await;
 }

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use chalkstream_tests::client::Client;
 use chalkstream_tests::media::{Lesson, Utterance, ffmpeg, lesson};
+use chalkstream_tests::playlist::{self, uris};
 use chalkstream_tests::process::tool;
 use chalkstream_tests::redis::Redis;
 use chalkstream_tests::s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
 use chalkstream_tests::stack::Stack;
 use chalkstream_tests::up::Up;
-use chalkstream_tests::{apple, hostile, node, playlist, presentation, traces};
+use chalkstream_tests::{apple, hostile, node, presentation, traces};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::CLIP;
-use crate::playback::uris;
 
 fn run(mut command: Command) -> String {
     let output = command.output().unwrap();
@@ -221,7 +221,7 @@ async fn the_same_with_s3_and_an_external_redis() {
 #[test]
 fn picture_and_sound_end_together_where_one_is_much_shorter() {
     let folder = TempDir::new().unwrap();
-    for (picture, sound) in [(24, 8), (8, 24)] {
+    for (picture, sound) in [(24, 8), (8, 24), (24, 4), (4, 24)] {
         let file = folder.path().join(format!("{picture}-{sound}.mp4"));
         ffmpeg(
             &format!(
@@ -233,7 +233,9 @@ fn picture_and_sound_end_together_where_one_is_much_shorter() {
         let out = file.with_extension("out");
         let ended = hostile::run(&file, &out);
         assert_eq!(ended.status.code(), Some(0), "{}", ended.answer);
-        for playlist in ["hls/video/v240/index.m3u8", "hls/audio/a32/index.m3u8"] {
+        for playlist in
+            ["hls/video/v240/index.m3u8", "hls/video/stills/index.m3u8", "hls/audio/a32/index.m3u8"]
+        {
             let lasts = playlist::seconds(&std::fs::read_to_string(out.join(playlist)).unwrap());
             assert!((lasts - 24.0).abs() < 0.2, "{picture} and {sound}: {playlist} lasts {lasts} s");
         }

@@ -4,25 +4,13 @@ use std::time::Duration;
 
 use chalkstream_tests::client::Client;
 use chalkstream_tests::media::clip;
+use chalkstream_tests::playlist::uris;
 use chalkstream_tests::stack::Stack;
 use chalkstream_tests::wait;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::CLIP;
-
-/// The URIs of a playlist: its lines that are not tags, and the `URI="…"` of its tags.
-pub fn uris(playlist: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for line in playlist.lines() {
-        if let Some((_, rest)) = line.split_once("URI=\"") {
-            found.extend(rest.split('"').next().map(str::to_owned));
-        } else if !line.starts_with('#') && !line.trim().is_empty() {
-            found.push(line.to_owned());
-        }
-    }
-    found
-}
 
 /// Every URL a player reaches from a master playlist, by kind.
 async fn walk(client: &Client, master_url: &str) -> Vec<String> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::frames::{Frame, Likeness, compare, decode};
 use crate::process::chalkstream;
+use crate::served::Served;
 use crate::source::Probed;
 use crate::stack::models;
 use crate::{apple, echo, presentation, stream, traces};
@@ -44,6 +45,8 @@ pub struct Row {
     pub colour: Option<[f64; 3]>,
     /// `none`, `pq` or `hlg`.
     pub hdr: String,
+    /// Whether the source is served as it is, and what was told of it was right.
+    pub served: bool,
     /// What was warned of.
     pub warnings: Vec<String>,
     /// Refused with this code, as it should be.
@@ -52,8 +55,8 @@ pub struct Row {
     pub wrong: Vec<String>,
 }
 
-/// Processes and judges a file. Its stream stays in `folder/out`.
-pub fn judge(file: &Path, folder: &Path) -> Row {
+/// Processes and judges a file, and its source as `served`, where it is to be. Its stream stays in `folder/out`.
+pub fn judge(file: &Path, folder: &Path, served: Option<&Served>) -> Row {
     let name = file.file_name().unwrap().to_string_lossy().into_owned();
     let mut row = Row { name: name.clone(), ..Row::default() };
     let out = folder.join("out");
@@ -69,7 +72,12 @@ pub fn judge(file: &Path, folder: &Path) -> Row {
     let code = answer["code"].as_str().map(str::to_owned);
     match (expected, output.status.code(), &code) {
         (Some(expected), Some(3), Some(code)) if expected == code => row.refused = Some(code.clone()),
-        (None, Some(0), _) => accepted(file, &out, folder, &answer, &mut row),
+        (None, Some(0), _) => {
+            accepted(file, &out, folder, &answer, &mut row);
+            if let Some(served) = served {
+                as_it_is(file, folder, &answer, served, &mut row);
+            }
+        }
         _ => row.wrong.push(format!(
             "{}: {}",
             output.status,
@@ -126,6 +134,19 @@ fn accepted(file: &Path, out: &Path, scratch: &Path, answer: &Value, row: &mut R
         }
     } else if probed.stream("audio", 0).is_some() {
         row.wrong.push("the sound was not used".into());
+    }
+}
+
+/// Judges the source as it is served, where it may be.
+fn as_it_is(file: &Path, scratch: &Path, answer: &Value, served: &Served, row: &mut Row) {
+    let media = &answer["media"];
+    if media["container"] != "mp4" || media["video"]["codec"] != "h264" {
+        return;
+    }
+    let index = |track: &str| media[track]["stream_index"].as_u64();
+    if let Some(wrong) = served.problems(file, index("video").unwrap_or(0), index("audio"), scratch) {
+        row.served = true;
+        row.wrong.extend(wrong);
     }
 }
 

@@ -16,6 +16,7 @@ pub mod presentation;
 pub mod process;
 pub mod redis;
 pub mod s3;
+pub mod served;
 pub mod shaper;
 pub mod source;
 pub mod stack;

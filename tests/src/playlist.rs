@@ -89,3 +89,16 @@ pub fn seconds(text: &str) -> f64 {
 pub fn init_uri(text: &str) -> Option<String> {
     lines(text).iter().find(|line| line.name == "EXT-X-MAP").map(Line::uri)
 }
+
+/// The URIs of a playlist: its lines that are not tags, and the `URI="…"` of its tags.
+pub fn uris(playlist: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in playlist.lines() {
+        if let Some((_, rest)) = line.split_once("URI=\"") {
+            found.extend(rest.split('"').next().map(str::to_owned));
+        } else if !line.starts_with('#') && !line.trim().is_empty() {
+            found.push(line.to_owned());
+        }
+    }
+    found
+}

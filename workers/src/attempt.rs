@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chalkstream_pipeline::package::PackageReport;
+use chalkstream_pipeline::sound::SoundReport;
 use chalkstream_pipeline::step::Step;
 use chalkstream_store::{
     JobView, Lease, Manifest, ObjectFacts, Revision, StepSpec, layout as keys, read_manifest,
@@ -79,19 +80,22 @@ impl Attempt<'_> {
         }
         let inspected = media::inspected(results)?;
         let growth = self.growth(&step, results, manifest).await?;
-        let key = match (name, results.get(planner::SOUND)) {
+        let source = match (name, results.get(planner::SOUND)) {
             (planner::TRANSCRIBE, Some(sound)) => {
-                layout::object(sound.report["speech"].as_str().unwrap_or_default(), sound.fence)
+                let parts = sound.report::<SoundReport>()?.speech;
+                let keys = parts.iter().map(|part| self.key(&layout::object(part, sound.fence)));
+                source::open_parts(&worker.store, &keys.collect::<Vec<_>>()).await?
             }
             _ => {
                 let source = manifest.source.as_ref().map(|source| source.key.clone());
-                source.ok_or_else(|| StepFailure::ours("the recording has no source"))?
+                let key = source.ok_or_else(|| StepFailure::ours("the recording has no source"))?;
+                source::open(&worker.store, &self.key(&key)).await?
             }
         };
         let work = Work {
             name: format!("{}-{name}-{}", lease.recording, lease.fence),
             task: WorkTask::Step(Box::new(step)),
-            source: source::open(&worker.store, &self.key(&key)).await?,
+            source,
             deadline: media::deadline(name, inspected.as_ref(), settings),
             cancel: self.cancel.clone(),
             progress: self.progress.clone(),
@@ -139,11 +143,9 @@ impl Attempt<'_> {
         let source: Option<PackageReport> = result::report(results, planner::PACKAGE_SOURCE)?;
         let played = source.is_some_and(|source| source.video.is_some());
         let Some(plan) = plan.filter(|_| !played) else { return Ok(None) };
-        let sound = result::report(results, planner::SOUND)?;
-        let sound = sound.zip(results.get(planner::SOUND).map(|result| result.fence));
         let newest = record::newest(&self.job().await?)?.map_or(0, |newest| newest.revision.id);
         let before = newest.max(record::last_revision(manifest));
-        Ok(Some(Growth::new(self, plan.clone(), sound, Revision::growing_after(before))))
+        Ok(Some(Growth::new(self, plan.clone(), Shown::of(results)?, Revision::growing_after(before))))
     }
 
     async fn job(&self) -> Result<JobView, StepFailure> {

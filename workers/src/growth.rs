@@ -10,16 +10,16 @@ use std::sync::{Mutex, PoisonError};
 use chalkstream_pipeline::fmp4::codecs_of_init;
 use chalkstream_pipeline::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, growing_playlist};
 use chalkstream_pipeline::ladder::RenditionPlan;
-use chalkstream_pipeline::sound::SoundReport;
 use chalkstream_pipeline::transcode::RenditionReport;
 use chalkstream_store::{ObjectFacts, Revision, layout as keys};
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::Attempt;
 use crate::failure::StepFailure;
+use crate::layout;
+use crate::master::Shown;
 use crate::runner::outputs::Segment;
 use crate::sink::{Holds, storage};
-use crate::{layout, master};
 
 /// Media time that is there before anyone is told, and then between two writings of the playlist, in ms. A player
 /// loads the playlist anew each target duration.
@@ -40,7 +40,8 @@ pub struct Grown {
 pub struct Growth<'a> {
     attempt: &'a Attempt<'a>,
     plan: RenditionPlan,
-    sound: Option<(SoundReport, u64)>,
+    /// What there is beside it.
+    shown: Shown,
     /// Number of the revision.
     revision: u32,
     state: Mutex<State>,
@@ -63,17 +64,12 @@ struct Told {
 }
 
 impl<'a> Growth<'a> {
-    /// Follows an attempt that makes `plan`, to be heard with `sound`.
-    pub fn new(
-        attempt: &'a Attempt<'a>,
-        plan: RenditionPlan,
-        sound: Option<(SoundReport, u64)>,
-        revision: u32,
-    ) -> Self {
+    /// Follows an attempt that makes `plan`, to be watched with what is `shown` already.
+    pub fn new(attempt: &'a Attempt<'a>, plan: RenditionPlan, shown: Shown, revision: u32) -> Self {
         Self {
             attempt,
             plan,
-            sound,
+            shown,
             revision,
             state: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
@@ -183,21 +179,13 @@ impl<'a> Growth<'a> {
             segments: 0,
             duration_ms: 0,
         };
-        let sound = self.sound.as_ref();
-        let text = master::growing(&rendition, sound.map(|(sound, _)| sound), |group| {
-            let fence = if group == "audio" {
-                sound.map_or(0, |(_, fence)| *fence)
-            } else {
-                self.attempt.lease.fence
-            };
-            layout::base_of_object(group, fence)
-        });
+        let text = self.shown.growing(&rendition, self.attempt.lease.fence, layout::base_of_object);
         let relative = keys::master_relative(self.revision);
         let objects = BTreeMap::from([(relative.clone(), facts(&text))]);
         self.put(&relative, text).await?;
         let grown = Grown {
             revision: Revision { id: self.revision, master: relative, growing: true },
-            with: vec![plan.name.clone()],
+            with: self.shown.names_beside(&plan.name),
             objects,
         };
         self.attempt.note(&grown).await

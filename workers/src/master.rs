@@ -53,6 +53,13 @@ impl Shown {
         source.into_iter().chain(stills).chain(made).chain(sound).chain(captions).collect()
     }
 
+    /// The names of what there is beside a rendition that still grows, and its own.
+    pub fn names_beside(&self, rendition: &str) -> Vec<String> {
+        let stills = self.stills.as_ref().map(|_| "stills");
+        let sound = self.sound.as_ref().map(|_| "sound");
+        stills.into_iter().chain([rendition]).chain(sound).map(str::to_owned).collect()
+    }
+
     /// Whether there is anything to watch or hear. A picture of which the sound is not there yet is not.
     pub fn playable(&self, has_sound: bool, has_picture: bool) -> bool {
         let heard = !has_sound || self.sound.is_some() || self.source_sound().is_some();
@@ -115,6 +122,32 @@ impl Shown {
         Some(multivariant(&parts))
     }
 
+    /// The text of the multivariant playlist of a `rendition` that still grows, with what the weakest line has beside it:
+    /// the stills and the small sound, which the server keeps in step.
+    pub fn growing(
+        &self,
+        rendition: &RenditionReport,
+        fence: u64,
+        base: impl Fn(&str, u64) -> String,
+    ) -> String {
+        let uri = |path: &str, fence: u64| address(path, |group| base(group, fence));
+        let shown = |report, fence, place| {
+            let report: &RenditionReport = report;
+            Picture { report, uri: uri(&report.playlist, fence), place, hdr: None }
+        };
+        let mut parts = Multivariant { growing: true, ..Multivariant::default() };
+        parts.pictures.push(shown(rendition, fence, Place::WeakLine));
+        parts
+            .pictures
+            .extend(self.stills.as_ref().map(|(report, fence)| shown(report, *fence, Place::Stills)));
+        if let Some((sound, fence)) = &self.sound {
+            let small = sound.renditions.first();
+            parts.sounds.extend(small.map(|report| Sound { report, uri: uri(&report.playlist, *fence) }));
+            parts.language = sound.language.as_deref();
+        }
+        multivariant(&parts)
+    }
+
     /// Adds what is heard and read beside the picture.
     fn hear<'a>(&'a self, parts: &mut Multivariant<'a>, uri: &impl Fn(&str, u64) -> String) {
         let heard = |report: &'a AudioReport, fence| Sound { report, uri: uri(&report.playlist, fence) };
@@ -136,26 +169,4 @@ impl Shown {
 fn address(path: &str, base: impl FnOnce(&str) -> String) -> String {
     let (group, rest) = path.split_once('/').unwrap_or(("video", path));
     format!("{}{rest}", base(group))
-}
-
-/// The multivariant playlist of a rendition that still grows, with the sound it is to have.
-pub fn growing(
-    rendition: &RenditionReport,
-    sound: Option<&SoundReport>,
-    base: impl Fn(&str) -> String,
-) -> String {
-    let uri = |path: &str| address(path, &base);
-    let small = sound.and_then(|sound| sound.renditions.first());
-    multivariant(&Multivariant {
-        pictures: vec![Picture {
-            report: rendition,
-            uri: uri(&rendition.playlist),
-            place: Place::WeakLine,
-            hdr: None,
-        }],
-        sounds: small.map(|report| Sound { report, uri: uri(&report.playlist) }).into_iter().collect(),
-        language: sound.and_then(|sound| sound.language.as_deref()),
-        growing: true,
-        ..Multivariant::default()
-    })
 }

@@ -118,7 +118,7 @@ mod tests {
             gain_db: 0.0,
             renditions: Vec::new(),
             language: None,
-            speech: "work/speech.wav".into(),
+            speech: vec!["work/speech.wav.001".into()],
             duration_ms: 1,
             warnings: Vec::new(),
         };

@@ -23,7 +23,7 @@ use crate::master::Shown;
 use crate::result::{Results, StepResult, report, warnings};
 use crate::runner::{Progress, Runner, Source, Work, WorkTask};
 use crate::sink::FolderSink;
-use crate::{ladder, layout, media, planner, verify};
+use crate::{ladder, layout, media, planner, source, verify};
 
 /// What is told while a file is processed.
 #[derive(Clone, Debug)]
@@ -213,16 +213,17 @@ impl Run<'_> {
         let source = match name {
             planner::TRANSCRIBE => {
                 let sound: Option<SoundReport> = report(results, planner::SOUND)?;
-                let speech = sound.map(|sound| sound.speech).unwrap_or_default();
-                File::open(self.root.join(layout::file(&speech)))
+                let parts = sound.map(|sound| sound.speech).unwrap_or_default();
+                let files = parts.iter().map(|part| self.root.join(layout::file(part)));
+                source::open_files(&files.collect::<Vec<_>>())
             }
-            _ => self.source.try_clone(),
+            _ => self.source.try_clone().map(Source::File),
         };
         let (progress, seen) = watch::channel(Progress::default());
         let work = Work {
             name: name.to_owned(),
             task: WorkTask::Step(Box::new(step)),
-            source: Source::File(source.map_err(StepFailure::ours)?),
+            source: source.map_err(StepFailure::ours)?,
             deadline: media::deadline(name, found.as_ref(), self.settings),
             cancel: self.stop.child_token(),
             progress,

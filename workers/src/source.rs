@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -25,9 +27,65 @@ pub async fn open(store: &Store, key: &str) -> Result<Source, StepFailure> {
             _ => StepFailure::of(Cause::Storage, error),
         });
     }
-    let size_bytes = store.head(key).await.map_err(storage)?;
-    let reader = Arc::new(Stored { store: store.clone(), key: key.to_owned() });
-    Ok(Source::Ranges { size_bytes, reader })
+    open_parts(store, &[key.to_owned()]).await
+}
+
+/// Opens objects for a child that sees them as one.
+pub async fn open_parts(store: &Store, keys: &[String]) -> Result<Source, StepFailure> {
+    let mut parts = Vec::new();
+    for key in keys {
+        let size_bytes = store.head(key).await.map_err(storage)?;
+        parts.push((Stored { store: store.clone(), key: key.clone() }, size_bytes));
+    }
+    Ok(joined(parts))
+}
+
+/// Opens files for a child that sees them as one.
+pub fn open_files(files: &[PathBuf]) -> io::Result<Source> {
+    let parts = files.iter().map(|path| {
+        let file = File::open(path)?;
+        let size_bytes = file.metadata()?.len();
+        Ok((Arc::new(file), size_bytes))
+    });
+    Ok(joined(parts.collect::<io::Result<_>>()?))
+}
+
+fn joined<R: RangeReader + 'static>(parts: Vec<(R, u64)>) -> Source {
+    let size_bytes = parts.iter().map(|(_, size_bytes)| size_bytes).sum();
+    Source::Ranges { size_bytes, reader: Arc::new(Parts(parts)) }
+}
+
+/// Readers and their sizes, one after the other.
+struct Parts<R>(Vec<(R, u64)>);
+
+impl<R: RangeReader> RangeReader for Parts<R> {
+    fn read(&self, range: Range<u64>) -> BoxFuture<'_, io::Result<Bytes>> {
+        Box::pin(async move {
+            let mut bytes = BytesMut::with_capacity((range.end - range.start) as usize);
+            let mut begin = 0;
+            for (part, size_bytes) in &self.0 {
+                let own = range.start.max(begin)..range.end.min(begin + size_bytes);
+                if own.start < own.end {
+                    bytes.extend_from_slice(&part.read(own.start - begin..own.end - begin).await?);
+                }
+                begin += size_bytes;
+            }
+            Ok(bytes.freeze())
+        })
+    }
+}
+
+impl RangeReader for Arc<File> {
+    fn read(&self, range: Range<u64>) -> BoxFuture<'_, io::Result<Bytes>> {
+        let file = Arc::clone(self);
+        Box::pin(async move {
+            let read = move || {
+                let mut bytes = vec![0; (range.end - range.start) as usize];
+                file.read_exact_at(&mut bytes, range.start).map(|()| bytes.into())
+            };
+            tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+        })
+    }
 }
 
 struct Stored {
@@ -47,5 +105,30 @@ impl RangeReader for Stored {
             }
             Ok(bytes.freeze())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn parts_are_read_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let files: Vec<PathBuf> = ["abc", "", "defg", "h"]
+            .iter()
+            .enumerate()
+            .map(|(number, text)| {
+                let path = folder.path().join(number.to_string());
+                std::fs::write(&path, text).unwrap();
+                path
+            })
+            .collect();
+        let Source::Ranges { size_bytes, reader } = open_files(&files).unwrap() else { panic!("no ranges") };
+        assert_eq!(size_bytes, 8);
+        for (range, expected) in [(0..8, "abcdefgh"), (2..4, "cd"), (3..7, "defg"), (7..8, "h"), (1..1, "")] {
+            assert_eq!(reader.read(range).await.unwrap(), expected);
+        }
     }
 }

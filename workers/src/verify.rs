@@ -158,7 +158,10 @@ fn sound(report: &SoundReport, taken: &Taken, media: Option<&MediaInfo>) -> Resu
             ));
         }
     }
-    there(&report.speech, taken)?;
+    if report.speech.is_empty() {
+        return Err("there is no sound for speech".into());
+    }
+    report.speech.iter().try_for_each(|part| there(part, taken))?;
     let warned = media.is_some_and(|media| !media.warnings.is_empty()) || !report.warnings.is_empty();
     let expected = media.and_then(|media| media.audio.as_ref()).map(|track| track.end_ms);
     length("sound", expected, report.duration_ms, warned)

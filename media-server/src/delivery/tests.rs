@@ -127,7 +127,8 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
     // The attempt under fence 12 still runs: of what it made, the manifest knows the multivariant playlist alone.
     let master = "#EXTM3U\n#EXT-X-START:TIME-OFFSET=0\n\
         #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a32\",NAME=\"audio\",URI=\"../audio/9/a32/index.m3u8\"\n\
-        #EXT-X-STREAM-INF:BANDWIDTH=150000,AUDIO=\"a32\"\n../video/12/v240/growing.m3u8\n";
+        #EXT-X-STREAM-INF:BANDWIDTH=150000,AUDIO=\"a32\"\n../video/12/v240/growing.m3u8\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=60000,AUDIO=\"a32\"\n../video/9/v240/index.m3u8\n";
     let mut manifest = one.manifest.clone();
     let facts = ObjectFacts { size_bytes: master.len() as u64, sha256: sha256_hex(master.as_bytes()) };
     manifest.objects.insert(layout::master_relative(3), facts);
@@ -148,9 +149,12 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
     let text = async |path: &str| get(&server, path).await.text().await.unwrap();
     let status = async |path: &str| get(&server, path).await.status();
     assert_eq!(text(&format!("{picture}growing.m3u8")).await, growing);
-    let heard = text(&format!("{sound}index.m3u8")).await;
-    assert_eq!(heard.matches("#EXTINF").count(), 2, "{heard}");
-    assert!(heard.contains("TYPE:EVENT") && !heard.contains("ENDLIST"), "{heard}");
+    // What is whole beside it, the sound and another picture, goes no further.
+    for whole in [format!("{sound}index.m3u8"), format!("{base}hls/video/9/v240/index.m3u8")] {
+        let beside = text(&whole).await;
+        assert_eq!(beside.matches("#EXTINF").count(), 2, "{beside}");
+        assert!(beside.contains("TYPE:EVENT") && !beside.contains("ENDLIST"), "{beside}");
+    }
     let segment = get(&server, &format!("{picture}00002.m4s")).await;
     assert!(header(&segment, "cache-control").contains("immutable") && !header(&segment, "etag").is_empty());
     assert_eq!(segment.text().await.unwrap(), "00002.m4s");

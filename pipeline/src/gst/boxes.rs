@@ -184,6 +184,8 @@ pub struct Movie {
     length: Option<Length>,
     /// What makes the index readable, where it is not as it stands.
     repairs: Vec<Patch>,
+    /// What keeps the demuxer from leaving short tracks out.
+    unhidden: Vec<Patch>,
 }
 
 /// A day, in ns.
@@ -243,12 +245,34 @@ pub fn movie(index: &Index) -> Movie {
     let mut repairs = index.repairs();
     // A movie that is said to be thousands of hours long is refused by the demuxer, whatever its tracks say.
     let longest = tracks.iter().filter_map(Track::told_ns).max();
+    let mut movie_ns = length.and_then(|length| length.told_ns);
     if let (Some(length), Some(longest)) = (length, longest)
-        && length.told_ns.is_none_or(|told| told > longest.saturating_mul(100).saturating_add(DAY_NS))
+        && movie_ns.is_none_or(|told| told > longest.saturating_mul(100).saturating_add(DAY_NS))
     {
         repairs.push(length.telling(longest));
+        movie_ns = Some(longest);
     }
-    Movie { tracks, length, repairs }
+    let unhidden = unhidden(&tracks, movie_ns.unwrap_or(0));
+    Movie { tracks, length, repairs, unhidden }
+}
+
+/// The demuxer takes a track of less than a fifth of the movie for a preview. The only picture or sound there is is told
+/// to be a quarter; a picture of less than a second may well be a cover.
+fn unhidden(tracks: &[Track], movie_ns: u64) -> Vec<Patch> {
+    let only = |track: &Track| tracks.iter().filter(|other| other.handler == track.handler).count() == 1;
+    let least_ns = |track: &Track| match &track.handler {
+        b"soun" => Some(1),
+        b"vide" => Some(1_000_000_000),
+        _ => None,
+    };
+    let quarter_ns = movie_ns / 4;
+    tracks
+        .iter()
+        .filter(|track| only(track))
+        .filter_map(|track| Some((track.length?, track.told_ns()?, least_ns(track)?)))
+        .filter(|(_, told_ns, least_ns)| (*least_ns..quarter_ns).contains(told_ns))
+        .map(|(length, ..)| length.telling(quarter_ns))
+        .collect()
 }
 
 impl Track {
@@ -269,10 +293,11 @@ impl Track {
 impl Movie {
     /// The file as its demuxer can read it, and whether that differs from how it stands.
     pub fn readable(&self, source: Source) -> (Source, bool) {
-        if self.repairs.is_empty() {
+        let patches = [&self.repairs[..], &self.unhidden].concat();
+        if patches.is_empty() {
             return (source, false);
         }
-        (Arc::new(Patched { inner: source, patches: self.repairs.clone() }), true)
+        (Arc::new(Patched { inner: source, patches }), !self.repairs.is_empty())
     }
 
     /// The lengths of the movie and of one track made a fifth and a second longer than the track is. The demuxer drops

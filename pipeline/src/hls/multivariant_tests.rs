@@ -46,7 +46,7 @@ fn sound(language: Option<&str>) -> SoundReport {
         gain_db: 5.0,
         renditions: vec![rendition("a32", 1, 34_000, 33_000), rendition("a96", 2, 99_000, 97_000)],
         language: language.map(str::to_owned),
-        speech: "work/speech.wav".to_owned(),
+        speech: vec!["work/speech.wav.001".to_owned()],
         duration_ms: 6400,
         warnings: Vec::new(),
     }

@@ -1,11 +1,7 @@
-//! The first pass: the chosen track decoded once, to 48 kHz stereo on the recording's timeline, and measured.
-
-use std::path::Path;
+//! The chosen track decoded, to 48 kHz stereo on the recording's timeline.
 
 use gstreamer as gst;
 
-use super::loudness::{Loudness, Meter};
-use super::pcm::PcmWriter;
 use super::timeline::{Placer, RATE_HZ, ms_of_frames};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gst::{Decoding, Kind, capsfilter, element, element_with};
@@ -13,24 +9,24 @@ use crate::media::{self, Limits, MediaInfo, Warning};
 use crate::source::Source;
 use crate::step::StepContext;
 
-/// What the first pass found.
+/// Frames of silence handed out at a time.
+static SILENCE: [[f32; 2]; 4800] = [[0.0; 2]; 4800];
+
+/// What was decoded.
 pub struct Pass {
     /// Length, in frames at 48 kHz.
     pub frames: u64,
-    /// Loudness of the whole.
-    pub loudness: Loudness,
     /// What was odd.
     pub warnings: Vec<Warning>,
 }
 
-/// Decodes the recording's sound into the file `pcm`. `progress` is told the frames done.
+/// Decodes the recording's sound and hands `take` all of it in order, silence where there is none.
 pub fn decode(
     source: Source,
     media: &MediaInfo,
     limits: &Limits,
-    pcm: &Path,
     ctx: &StepContext,
-    mut progress: impl FnMut(u64),
+    mut take: impl FnMut(&[[f32; 2]]) -> Result<()>,
 ) -> Result<Pass> {
     crate::gst::init()?;
     let caps = gst::Caps::builder("audio/x-raw")
@@ -50,7 +46,16 @@ pub fn decode(
     decoding.start()?;
 
     let most_frames = limits.max_duration_ms.saturating_mul(RATE_HZ) / 1000;
-    let (mut placer, mut meter, mut writer) = (Placer::default(), Meter::new()?, PcmWriter::create(pcm)?);
+    let silence = |mut frames: u64, take: &mut dyn FnMut(&[[f32; 2]]) -> Result<()>| {
+        while frames > 0 {
+            ctx.check()?;
+            let now = frames.min(SILENCE.len() as u64);
+            take(&SILENCE[..now as usize])?;
+            frames -= now;
+        }
+        Ok::<_, Error>(())
+    };
+    let mut placer = Placer::default();
     let mut frames: Vec<[f32; 2]> = Vec::new();
     while let Some(decoded) = decoding.next(ctx)? {
         let bytes =
@@ -62,13 +67,10 @@ pub fn decode(
         if placer.frames() > most_frames {
             return Err(Error::new(ErrorKind::LimitExceeded, "too_long", "The recording is too long."));
         }
-        let fresh = &frames[placement.skip as usize..];
-        writer.silence(placement.silence)?;
-        writer.write(fresh)?;
-        meter.add(fresh)?;
-        progress(placer.frames());
+        silence(placement.silence, &mut take)?;
+        take(&frames[placement.skip as usize..])?;
     }
-    writer.silence(placer.finish())?;
+    silence(placer.finish(), &mut take)?;
     let (end_ms, mut warnings) = (ms_of_frames(placer.frames()), Vec::new());
     let expected_ms = media.audio.as_ref().map_or(0, |track| track.end_ms);
     if media::is_short(end_ms, expected_ms) {
@@ -83,13 +85,16 @@ pub fn decode(
     }
     let picture_ms = media.video.as_ref().map_or(0, |track| track.end_ms);
     let until_ms = media::held_until(end_ms, picture_ms.min(limits.max_duration_ms));
+    let mut all = placer.frames();
     // Of a file that is cut off nobody knows how long the picture is.
-    if placer.frames() > 0 && until_ms > end_ms && warnings.is_empty() {
-        writer.silence(until_ms * RATE_HZ / 1000 - placer.frames())?;
+    if all > 0 && until_ms > end_ms && warnings.is_empty() {
+        let held = until_ms * RATE_HZ / 1000 - all;
+        silence(held, &mut take)?;
+        all += held;
     }
-    match writer.finish()? {
+    match all {
         0 => Err(Error::input("decode_failed", "The sound of this recording can't be played.")),
-        frames => Ok(Pass { frames, loudness: meter.loudness(), warnings }),
+        frames => Ok(Pass { frames, warnings }),
     }
 }
 

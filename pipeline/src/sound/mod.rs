@@ -1,23 +1,29 @@
-//! The sound, decoded once: loudness, two renditions, and 16 kHz mono for speech.
+//! The sound: loudness, two renditions, and 16 kHz mono for speech. It is decoded twice, once to measure it and once to
+//! make everything: decoding costs less than anything else here, and 90 minutes of decoded sound are a gigabyte.
 
 mod aac;
 mod decode;
 mod fir;
 mod limiter;
 mod loudness;
-mod pcm;
 mod rendition;
 mod shape;
 mod timeline;
+mod wav;
 
 #[cfg(test)]
 mod tests;
 
+use loudness::Meter;
 use serde::{Deserialize, Serialize};
+use shape::Shaper;
 
 use crate::error::{Error, Result};
 use crate::source::Source;
 use crate::step::StepContext;
+
+/// Measuring is one part in so many of the work.
+const MEASURING: u64 = 3;
 
 /// What the step is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,47 +34,41 @@ pub struct SoundRequest {
     pub limits: crate::media::Limits,
 }
 
-/// Runs the step: one pass decodes and measures, a second one over the decoded sound makes everything.
+/// Runs the step: the first pass measures, the second makes everything.
 pub fn run(request: &SoundRequest, source: Source, ctx: &StepContext) -> Result<SoundReport> {
     let track = request
         .media
         .audio
         .as_ref()
         .ok_or_else(|| Error::internal("a recording without sound was given to the sound step"))?;
-    let pcm = ctx.tmp()?.join("sound.pcm");
     let total_ms = track.end_ms.max(1);
-    let halves = Halves { ctx, total_ms };
-    let pass = decode::decode(source, &request.media, &request.limits, &pcm, ctx, |frames| {
-        halves.report(timeline::ms_of_frames(frames).min(total_ms) / 2);
+    let (mut meter, mut measured) = (Meter::new()?, 0);
+    let pass = decode::decode(source.clone(), &request.media, &request.limits, ctx, |frames| {
+        measured += frames.len() as u64;
+        ctx.progress(timeline::ms_of_frames(measured).min(total_ms) / MEASURING, total_ms);
+        meter.add(frames)
     })?;
+    let loudness = meter.loudness();
     let language = track.language.as_deref().and_then(language_code);
-    let renditions = shape::shape(&pcm, pass.frames, &pass.loudness, language, ctx, |frames| {
-        halves.report(total_ms / 2 + total_ms * frames / pass.frames.max(1) / 2);
+    let (mut shaper, mut made) = (Shaper::new(ctx, pass.frames, &loudness, language)?, 0);
+    decode::decode(source, &request.media, &request.limits, ctx, |frames| {
+        made += frames.len() as u64;
+        let begun_ms = total_ms / MEASURING;
+        ctx.progress(begun_ms + (total_ms - begun_ms) * made / pass.frames.max(1), total_ms);
+        shaper.push(frames)
     })?;
-    std::fs::remove_file(&pcm)?;
+    let (renditions, speech) = shaper.finish(!pass.warnings.is_empty())?;
     ctx.progress(total_ms, total_ms);
     Ok(SoundReport {
-        loudness_lufs: pass.loudness.integrated_lufs,
-        true_peak_dbtp: pass.loudness.true_peak_dbtp,
-        gain_db: pass.loudness.gain_db(),
+        loudness_lufs: loudness.integrated_lufs,
+        true_peak_dbtp: loudness.true_peak_dbtp,
+        gain_db: loudness.gain_db(),
         renditions,
         language: track.language.clone(),
-        speech: shape::SPEECH_PATH.to_owned(),
+        speech,
         duration_ms: timeline::ms_of_frames(pass.frames),
         warnings: pass.warnings,
     })
-}
-
-/// Progress over two passes.
-struct Halves<'a> {
-    ctx: &'a StepContext,
-    total_ms: u64,
-}
-
-impl Halves<'_> {
-    fn report(&self, done_ms: u64) {
-        self.ctx.progress(done_ms, self.total_ms);
-    }
 }
 
 /// The three letters MP4 wants, of a tag that has them already.
@@ -110,8 +110,8 @@ pub struct SoundReport {
     pub renditions: Vec<AudioReport>,
     /// Language the track says it is in.
     pub language: Option<String>,
-    /// Path of the 16 kHz mono WAV for speech.
-    pub speech: String,
+    /// Paths of the parts of the 16 kHz mono WAV for speech, in order.
+    pub speech: Vec<String>,
     /// Length of the sound, in ms.
     pub duration_ms: u64,
     /// What was odd.

@@ -12,6 +12,7 @@ mod waveform;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::media::held_until;
 use crate::source::Source;
 use crate::step::StepContext;
 use crate::transcode::RenditionReport;
@@ -38,7 +39,9 @@ pub fn run(request: &StillsRequest, source: Source, ctx: &StepContext) -> Result
     let interval_ms = storyboard::interval_ms(media.duration_ms);
     let mut best = poster::Best::default();
     let mut sheets = storyboard::Sheets::new(video, interval_ms, media.duration_ms);
-    let mut stills = rendition::Rendition::new(video, ctx)?;
+    let sound_ms = media.audio.as_ref().map_or(0, |track| track.end_ms);
+    let end_ms = held_until(video.end_ms, sound_ms.min(request.limits.max_duration_ms));
+    let mut stills = rendition::Rendition::new(video, end_ms, ctx)?;
     let often_ms = interval_ms.min(rendition::SEGMENT_MS);
     frames::keyframes(source, request, often_ms, ctx, |time_ms, frame| {
         ctx.progress(time_ms, media.duration_ms);

@@ -47,8 +47,8 @@ pub struct Rendition {
 }
 
 impl Rendition {
-    /// A rendition of a picture.
-    pub fn new(video: &VideoTrack, ctx: &StepContext) -> Result<Self> {
+    /// A rendition of a picture that is shown until `end_ms`.
+    pub fn new(video: &VideoTrack, end_ms: u64, ctx: &StepContext) -> Result<Self> {
         crate::gst::init()?;
         let size = size(video.width, video.height);
         let rate = gst::Fraction::new(1000, SEGMENT_MS as i32);
@@ -99,7 +99,7 @@ impl Rendition {
             held: None,
             next: 0,
             written: Vec::new(),
-            end_ms: video.end_ms.max(1),
+            end_ms: end_ms.max(1),
         })
     }
 

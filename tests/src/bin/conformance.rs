@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use chalkstream_tests::judge::{Row, judge};
 use chalkstream_tests::process::chalkstream;
+use chalkstream_tests::served::Served;
 use chalkstream_tests::{hostile, stream};
 use serde_json::{Value, json};
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         "{}",
         if has("--hostile") { "file                             time   memory  end" } else { HEAD }
     );
+    let mut served = None;
     let (mut right, mut refused, mut wrong) = (0, 0, 0);
     for file in &files {
         let (line, problems, was_refused) = log.of(file, has("--hostile"), || {
@@ -49,7 +51,8 @@ fn main() -> ExitCode {
                 let (line, problems) = hostile::judge(file, folder.path(), &ears);
                 (format!("{} {line}", fitted(&name, 32)), problems, false)
             } else {
-                let row = judge(file, folder.path());
+                let served = served.get_or_insert_with(Served::start);
+                let row = judge(file, folder.path(), Some(served));
                 (shown(&row), row.wrong.clone(), row.refused.is_some())
             }
         });
@@ -92,8 +95,11 @@ fn shown(row: &Row) -> String {
     let apart = |place: usize| or(row.apart_ms[place].map(|ms| format!("{ms:.0}")));
     let verdict = match (&row.refused, row.wrong.is_empty()) {
         (Some(code), _) => format!("refused: {code}"),
-        (None, true) if row.warnings.is_empty() => "ok".into(),
-        (None, true) => format!("ok, warned: {}", row.warnings.join(" ")),
+        (None, true) => {
+            let served = if row.served { ", also as it is" } else { "" };
+            let warned = if row.warnings.is_empty() { "" } else { ", warned: " };
+            format!("ok{served}{warned}{}", row.warnings.join(" "))
+        }
         (None, false) => "WRONG".into(),
     };
     format!(

@@ -10,7 +10,7 @@ const IDENTITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 pub fn init_segment(track: &Track) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     boxed(&mut out, b"ftyp", |out| {
-        // `cmf2` is CMAF's name for what the module's head describes: no edit list, negative composition offsets.
+        // `cmf2` is CMAF's name for what the module's head describes: no edit list, offsets to the time of presentation.
         out.extend(b"iso6");
         u32s(out, &[0]);
         for brand in [b"iso6", b"cmfc", b"cmf2"] {

@@ -1,14 +1,15 @@
 //! Fragmented MP4: init segments and fragments, written by hand.
 //!
 //! One track a file, no edit list: media source players ignore edit lists, so every shift (priming, edits, a late
-//! start) is already in the time stamps. The first decode time equals the first presentation time, and pictures
-//! shown before their decode time carry a negative composition offset (`trun` version 1), so that nothing starts
-//! below zero and nothing has to be shifted back.
+//! start) is already in the time stamps. The first decode time of a segment equals its first presentation time, and no
+//! picture is decoded after it is shown ([`decode_times`]), so that nothing starts below zero and nothing has to be shifted
+//! back.
 
 mod boxes;
 mod codec;
 mod fragment;
 mod init;
+mod times;
 
 #[cfg(test)]
 pub(crate) mod read;
@@ -18,6 +19,7 @@ mod tests;
 pub use codec::{aac_codec, avc_codec, codecs_of_init, hevc_codec};
 pub use fragment::{Sample, SampleFacts, fragment, fragment_head, write_fragment};
 pub use init::init_segment;
+pub use times::decode_times;
 
 /// The only track of a file; its number is always 1.
 #[derive(Clone, Debug, PartialEq, Eq)]

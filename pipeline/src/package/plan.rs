@@ -1,7 +1,6 @@
 //! Which of a track's samples make which segment, and when: pure, from its tables and its edit list.
 //!
-//! The common timeline begins at 0 with the earliest presented sample of the recording. A track's first sample is
-//! presented at the time that decoding starts, as in all our fragments: see [`crate::fmp4`].
+//! The common timeline begins at 0 with the earliest presented sample of the recording.
 
 use super::tables::{Sample, Tables};
 use super::{Declined, declined, open_gop};
@@ -93,7 +92,7 @@ pub struct Plan {
     pub timescale: u32,
     /// The segments; the first begins at 0.
     pub cuts: Vec<Cut>,
-    /// When the first sample is decoded and presented.
+    /// When the first sample is presented.
     pub first: u64,
     /// The first sample that is no longer given out.
     pub until: u32,
@@ -102,29 +101,20 @@ pub struct Plan {
     /// When the first picture would be presented by its own time.
     presented: i64,
     clock: Clock,
-    /// What is added to a decode time besides the clock's shift, so that the first one is the first presentation time.
-    decode_shift: i64,
 }
 
 impl Plan {
-    /// Decode and presentation time of a sample of the plan, in ticks of the segments.
-    pub fn times(&self, sample: &Sample) -> (i64, i64) {
+    /// Presentation time of a sample of the plan, in ticks of the segments.
+    pub fn time(&self, sample: &Sample) -> u64 {
         if self.cuts.first().is_some_and(|cut| cut.number == sample.number) {
-            return (self.first as i64, self.first as i64);
+            return self.first;
         }
-        let first = self.first as i64;
-        let dts = self.clock.time(sample.dts).saturating_add(self.decode_shift);
-        (dts.max(first), self.clock.time(sample.pts).max(0))
+        u64::try_from(self.clock.time(sample.pts)).unwrap_or(0).max(self.first)
     }
 
     /// When the first sample would be presented by its own time, in ms.
     pub fn presented_ms(&self) -> i64 {
         self.presented.saturating_mul(1000) / i64::from(self.timescale)
-    }
-
-    /// How long a sample lasts by itself, in ticks of the segments.
-    pub fn own_duration(&self, sample: &Sample) -> i64 {
-        i64::from(sample.duration) * self.clock.factor
     }
 }
 
@@ -192,11 +182,7 @@ pub fn picture(
         ));
     };
     let keys: Vec<Key> = keys[begin..].iter().filter(|key| key.number < until).copied().collect();
-    let mut first_dts = 0;
     for sample in tables.samples().take(until as usize).skip(keys[0].number as usize) {
-        if sample.number == keys[0].number {
-            first_dts = sample.dts;
-        }
         end = end.max(sample.pts.saturating_add(i64::from(sample.duration)));
     }
     // The first picture is there from the beginning, also where sound begins before it.
@@ -225,7 +211,6 @@ pub fn picture(
         end: end as u64,
         presented: clock.time(keys[0].pts).max(0),
         clock,
-        decode_shift: (keys[0].pts - first_dts).saturating_mul(clock.factor),
     })
 }
 
@@ -298,7 +283,6 @@ pub fn sound(tables: &Tables<'_>, clock: Clock, picture_ms: &[u64]) -> Option<Pl
                     end: time.saturating_add(length).max(1) as u64,
                     presented: time.max(0),
                     clock,
-                    decode_shift: 0,
                 });
             }
             continue;

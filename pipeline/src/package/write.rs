@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 
 use super::plan::Plan;
-use super::tables::Tables;
+use super::tables::{Sample, Tables};
 use super::{Declined, Stop, declined};
-use crate::fmp4::{Media, SampleFacts, Track, fragment_head, init_segment};
+use crate::fmp4::{Media, SampleFacts, Track, decode_times, fragment_head, init_segment};
 use crate::hls::{MediaPlaylist, PlaylistSegment, media_playlist, peak_and_mean_bps};
 use crate::step::StepContext;
 
@@ -45,8 +45,9 @@ impl Written {
 /// One segment, while its samples are gathered.
 #[derive(Default)]
 struct Segment {
-    base_dts: u64,
-    facts: Vec<SampleFacts>,
+    samples: Vec<Sample>,
+    /// When each is shown, in ticks.
+    shown: Vec<u64>,
     /// Bytes to pass over, and bytes to take.
     runs: Vec<(u32, u32)>,
     source_offset: u64,
@@ -55,15 +56,15 @@ struct Segment {
 }
 
 impl Segment {
-    fn add(&mut self, offset: u64, facts: SampleFacts) -> Result<(), Declined> {
-        let size = u64::from(facts.size_bytes);
+    fn add(&mut self, sample: Sample, shown: u64) -> Result<(), Declined> {
+        let (offset, size) = (sample.offset, u64::from(sample.size));
         let scattered = || {
             declined(
                 "scattered",
                 "The recording's parts lie too far from each other in the file to be played.",
             )
         };
-        if self.facts.is_empty() {
+        if self.samples.is_empty() {
             (self.source_offset, self.source_end) = (offset, offset);
         }
         let skip = offset.checked_sub(self.source_end).ok_or_else(scattered)?;
@@ -73,11 +74,29 @@ impl Segment {
         }
         self.payload += size;
         match self.runs.last_mut() {
-            Some((_, take)) if skip == 0 => *take += facts.size_bytes,
-            _ => self.runs.push((skip as u32, facts.size_bytes)),
+            Some((_, take)) if skip == 0 => *take += sample.size,
+            _ => self.runs.push((skip as u32, sample.size)),
         }
-        self.facts.push(facts);
+        self.samples.push(sample);
+        self.shown.push(shown);
         Ok(())
+    }
+
+    /// The `moof` of a segment that ends at `end`; none where its times cannot be.
+    fn moof(&self, number: u32, end: u64) -> Option<Vec<u8>> {
+        let decoded = decode_times(&self.shown);
+        let next = decoded.iter().skip(1).copied().chain([end]);
+        let facts = self.samples.iter().zip(&self.shown).zip(decoded.iter().zip(next)).map(
+            |((sample, shown), (decoded, next))| {
+                Some(SampleFacts {
+                    size_bytes: sample.size,
+                    duration: u32::try_from(next.checked_sub(*decoded)?).ok()?,
+                    composition_offset: i32::try_from(shown - decoded).ok()?,
+                    sync: sample.sync,
+                })
+            },
+        );
+        Some(fragment_head(number, *decoded.first()?, &facts.collect::<Option<Vec<_>>>()?))
     }
 }
 
@@ -144,37 +163,24 @@ struct Writer {
 
 impl Writer {
     fn segments(&mut self, plan: &Plan, tables: &Tables<'_>, ctx: &StepContext) -> Result<(), Stop> {
-        let too_far = || declined("damaged_index", "The recording's index is damaged.");
         let from = plan.cuts[0].number;
-        let mut samples = tables.samples().take(plan.until as usize).skip(from as usize).peekable();
         let mut cuts = plan.cuts.iter().peekable();
         let mut segment = Segment::default();
         let mut start = 0;
-        while let Some(sample) = samples.next() {
-            let (dts, pts) = plan.times(&sample);
+        for sample in tables.samples().take(plan.until as usize).skip(from as usize) {
             if let Some(cut) = cuts.next_if(|cut| cut.number == sample.number) {
                 if cut.number != from {
                     self.finish(&segment, start, cut.start)?;
                     ctx.check()?;
                 }
-                segment = Segment { base_dts: dts as u64, ..Segment::default() };
+                segment = Segment::default();
                 start = cut.start;
             }
-            let duration = match samples.peek() {
-                Some(next) => plan.times(next).0 - dts,
-                None => plan.own_duration(&sample),
-            };
-            let facts = SampleFacts {
-                size_bytes: sample.size,
-                duration: u32::try_from(duration).map_err(|_| too_far())?,
-                composition_offset: i32::try_from(pts - dts).map_err(|_| too_far())?,
-                sync: sample.sync,
-            };
-            segment.add(sample.offset, facts)?;
+            segment.add(sample, plan.time(&sample))?;
         }
         // Tables that ran dry would leave segments without samples.
-        if cuts.next().is_some() || segment.facts.is_empty() {
-            return Err(too_far().into());
+        if cuts.next().is_some() || segment.samples.is_empty() {
+            return Err(damaged().into());
         }
         self.finish(&segment, start, plan.end)
     }
@@ -184,11 +190,11 @@ impl Writer {
             return Err(super::cut_off().into());
         }
         let number = self.played.len() as u32 + 1;
-        let moof = fragment_head(number, segment.base_dts, &segment.facts);
+        let moof = segment.moof(number, end).ok_or_else(damaged)?;
         let record = moof.len() + segment.runs.len() * 8;
         let duration = u32::try_from(end.saturating_sub(start)).unwrap_or(u32::MAX);
         if record > LARGEST_RECORD || duration == 0 {
-            return Err(declined("damaged_index", "The recording's index is damaged.").into());
+            return Err(damaged().into());
         }
         let mut entry = Vec::with_capacity(ENTRY_BYTES);
         entry.extend(start.to_be_bytes());
@@ -210,6 +216,10 @@ impl Writer {
         self.played.push((u64::from(duration), moof.len() as u64 + segment.payload));
         Ok(())
     }
+}
+
+fn damaged() -> Declined {
+    declined("damaged_index", "The recording's index is damaged.")
 }
 
 /// Writes the media playlist of a track. `target_duration_s` is that of picture and sound alike.

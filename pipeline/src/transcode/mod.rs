@@ -6,7 +6,6 @@ mod grid;
 mod ladder;
 pub(crate) mod picture;
 mod preset;
-mod times;
 pub(crate) mod tone;
 mod transpose;
 mod trickplay;

@@ -5,9 +5,8 @@ use std::io::{BufWriter, Write};
 
 use super::RenditionReport;
 use super::grid::{Grid, timescale};
-use super::times::decode_times;
 use crate::error::{Error, Result};
-use crate::fmp4::{Media, Sample, Track, init_segment, write_fragment};
+use crate::fmp4::{Media, Sample, Track, decode_times, init_segment, write_fragment};
 use crate::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, media_playlist, peak_and_mean_bps};
 use crate::ladder::RenditionPlan;
 use crate::step::StepContext;
@@ -153,7 +152,7 @@ impl Writer {
         if !shown.into_iter().eq(first..last) {
             return Err(Error::internal("the encoder lost or doubled a frame"));
         }
-        let times = decode_times(&frames, ticks);
+        let times = decode_times(&frames.iter().map(|frame| frame * ticks).collect::<Vec<_>>());
         let mut samples = Vec::with_capacity(self.pending.len());
         for (place, coded) in self.pending.iter().enumerate() {
             let next = times.get(place + 1).copied().unwrap_or(last * ticks);

@@ -41,7 +41,7 @@ pub enum Step {
     Inspect(inspect::InspectRequest),
     /// Indexes the source, so that it can be played as it is.
     PackageSource(package::PackageRequest),
-    /// Decodes the sound once: two renditions and 16 kHz mono for speech.
+    /// Decodes the sound: two renditions and 16 kHz mono for speech.
     Sound(sound::SoundRequest),
     /// Decodes the picture once and makes the ladder.
     Transcode(transcode::TranscodeRequest),
@@ -113,7 +113,7 @@ pub enum StepEvent {
 /// What a step works with.
 #[derive(Clone)]
 pub struct StepContext {
-    /// The folder outputs are written to; temporary files go to `tmp/` below it.
+    /// The folder outputs are written to.
     pub out_dir: PathBuf,
     /// Where events go.
     pub emit: Arc<dyn Fn(StepEvent) + Send + Sync>,
@@ -153,13 +153,6 @@ impl StepContext {
     pub fn write(&self, path: &str, bytes: &[u8]) -> Result<()> {
         std::fs::write(self.path(path)?, bytes)?;
         self.output(path)
-    }
-
-    /// The step's folder for temporary files, made.
-    pub fn tmp(&self) -> Result<PathBuf> {
-        let folder = self.out_dir.join("tmp");
-        std::fs::create_dir_all(&folder)?;
-        Ok(folder)
     }
 
     /// Fails when the work should stop.

@@ -45,7 +45,7 @@ fn a_phones_mp4() {
          -pix_fmt yuv420p -c:a aac -movflags +faststart",
         Some(&Served::start()),
     );
-    assert!(row.served, "the source is not played as it is");
+    assert_eq!(row.source.as_deref(), Some("as it is"));
 }
 
 #[test]

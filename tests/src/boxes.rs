@@ -13,6 +13,8 @@ pub struct Fragment {
     pub end: i64,
     /// Whether the first sample is a sync sample.
     pub sync: bool,
+    /// Least presentation time less decode time.
+    pub least_offset: i64,
 }
 
 /// The bodies of the boxes named `path` (one inside the other), in order.
@@ -75,6 +77,7 @@ fn fragment(traf: &[u8]) -> Fragment {
     let start = if tfdt[0] == 1 { be64(tfdt, 4) } else { u64::from(be32(tfdt, 4)) };
 
     let (mut duration, mut samples, mut end, mut sync) = (0_u64, 0_u32, i64::MIN, false);
+    let mut least_offset = i64::MAX;
     for trun in find(traf, &[b"trun"]) {
         let flags = be32(trun, 0) & 0xff_ffff;
         let count = be32(trun, 4);
@@ -100,10 +103,11 @@ fn fragment(traf: &[u8]) -> Fragment {
             if samples == 0 {
                 sync = sample_flags & 0x0001_0000 == 0;
             }
+            least_offset = least_offset.min(offset);
             end = end.max((start + duration) as i64 + offset + i64::from(length));
             duration += u64::from(length);
             samples += 1;
         }
     }
-    Fragment { start, duration, samples, end, sync }
+    Fragment { start, duration, samples, end, sync, least_offset }
 }

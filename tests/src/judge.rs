@@ -45,8 +45,8 @@ pub struct Row {
     pub colour: Option<[f64; 3]>,
     /// `none`, `pq` or `hlg`.
     pub hdr: String,
-    /// Whether the source is served as it is, and what was told of it was right.
-    pub served: bool,
+    /// How the source is served as it is, where that is to be judged: `as it is`, or why not.
+    pub source: Option<String>,
     /// What was warned of.
     pub warnings: Vec<String>,
     /// Refused with this code, as it should be.
@@ -144,10 +144,13 @@ fn as_it_is(file: &Path, scratch: &Path, answer: &Value, served: &Served, row: &
         return;
     }
     let index = |track: &str| media[track]["stream_index"].as_u64();
-    if let Some(wrong) = served.problems(file, index("video").unwrap_or(0), index("audio"), scratch) {
-        row.served = true;
-        row.wrong.extend(wrong);
-    }
+    row.source = Some(match served.judge(file, index("video").unwrap_or(0), index("audio"), scratch) {
+        Ok(verdict) => {
+            row.wrong.extend(verdict.wrong);
+            if verdict.heard { "as it is" } else { "as it is, sound not compared" }.to_owned()
+        }
+        Err(code) => format!("declined, {code}"),
+    });
 }
 
 /// Everything that was warned of: about the file, and by steps.

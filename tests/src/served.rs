@@ -10,11 +10,11 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::client::Client;
-use crate::playlist::{seconds, uris};
+use crate::playlist::{init_uri, seconds, segments, uris};
 use crate::process::tool;
 use crate::source::Probed;
 use crate::up::Up;
-use crate::{echo, presentation, traces};
+use crate::{boxes, echo, presentation, traces};
 
 /// Longest until it is known whether a recording is played as it is.
 const DECIDED: Duration = Duration::from_secs(300);
@@ -42,23 +42,22 @@ impl Served {
         Self { runtime, up, _data: data }
     }
 
-    /// What is wrong with the source as it is served; none where it is not served as it is. `picture` and `sound` are the
-    /// places of the tracks that were chosen.
-    pub fn problems(
+    /// How the source is served as it is, or the code it is declined with. `picture` and `sound` are the places of the
+    /// tracks that were chosen.
+    pub fn judge(
         &self,
         file: &Path,
         picture: u64,
         sound: Option<u64>,
         scratch: &Path,
-    ) -> Option<Vec<String>> {
+    ) -> Result<Verdict, String> {
         let out = scratch.join("served");
-        let served = self.runtime.block_on(fetched(&self.up.client(), file, &out));
-        let mut wrong = Vec::new();
-        let playlists = served?;
+        let playlists = self.runtime.block_on(fetched(&self.up.client(), file, &out))?;
         let probed = Probed::of(file);
-        wrong.extend(traces::left(&out, &probed.secrets()));
+        let mut wrong = traces::left(&out, &probed.secrets());
         for playlist in &playlists {
             wrong.extend(presentation::probe_segments(playlist, PROBED, scratch));
+            wrong.extend(times(playlist));
         }
         let of =
             |track: &str| playlists.iter().find(|path| path.parent().is_some_and(|p| p.ends_with(track)));
@@ -69,6 +68,7 @@ impl Served {
                 wrong.extend(pictures(file, picture, probed.start_s(), &joined));
             }
         }
+        let mut heard = false;
         if let (Some(playlist), Some(index)) = (of("audio"), sound) {
             let length_s = seconds(&std::fs::read_to_string(playlist).unwrap());
             let joined = presentation::joined(playlist, scratch);
@@ -77,17 +77,57 @@ impl Served {
             for from_s in [0.0, (length_s - echo::WINDOW_S).max(0.0)] {
                 let ours = echo::listen(&joined, 0, from_s, length_s < COMPARED_S);
                 let theirs = echo::listen(file, index, from_s + begins_s, length_s < COMPARED_S);
-                if let Some(late_ms) = echo::lag_ms(&ours, &theirs).filter(|ms| ms.abs() > 1000.0 * APART_S) {
+                // None for silence and for a steady tone, which are alike at any time.
+                let late_ms = echo::lag_ms(&ours, &theirs);
+                heard |= late_ms.is_some();
+                if let Some(late_ms) = late_ms.filter(|ms| ms.abs() > 1000.0 * APART_S) {
                     wrong.push(format!("sound is {late_ms:.0} ms late at {from_s:.0} s"));
                 }
             }
         }
-        Some(wrong.into_iter().map(|what| format!("source as served: {what}")).collect())
+        let wrong = wrong.into_iter().map(|what| format!("source as served: {what}")).collect();
+        Ok(Verdict { heard, wrong })
     }
 }
 
-/// Uploads a file and fetches its source's tracks into `out`, a folder each; answers their playlists.
-async fn fetched(client: &Client, file: &Path, out: &Path) -> Option<Vec<PathBuf>> {
+/// Of a source that is served as it is.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Whether its sound could be compared: it is served until ours is there, and may be silent.
+    pub heard: bool,
+    /// What is wrong.
+    pub wrong: Vec<String>,
+}
+
+/// What is wrong with the times in a track's segments: each begins where its playlist says, and nothing is shown before it
+/// is decoded.
+fn times(playlist: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(playlist).unwrap();
+    let init = init_uri(&text).map(|uri| std::fs::read(playlist.with_file_name(uri)).unwrap());
+    let scale = init.map_or(1.0, |init| f64::from(boxes::timescale(&init)));
+    let (mut wrong, mut at_s) = (Vec::new(), 0.0);
+    for (segment, (uri, bytes)) in segments(&text).iter().zip(presentation::bytes(playlist, &text)) {
+        let fragments = boxes::fragments(&bytes);
+        let Some(first) = fragments.first() else {
+            wrong.push(format!("{uri} has no samples"));
+            continue;
+        };
+        let begins_s = first.start as f64 / scale;
+        // Sound may begin a little after the picture.
+        if (begins_s - at_s).abs() > if at_s == 0.0 { 0.5 } else { APART_S } {
+            wrong.push(format!("{uri} begins at {begins_s:.3} s, its playlist says {at_s:.3} s"));
+        }
+        if fragments.iter().any(|fragment| fragment.least_offset < 0) {
+            wrong.push(format!("{uri} has pictures that are shown before they are decoded"));
+        }
+        at_s += segment.duration_s;
+    }
+    wrong
+}
+
+/// Uploads a file and fetches its source's tracks into `out`, a folder each; answers their playlists, or the code the
+/// source is declined with.
+async fn fetched(client: &Client, file: &Path, out: &Path) -> Result<Vec<PathBuf>, String> {
     let recording = client.upload(file).await;
     let state = client.state(&recording, &["playable", "ready"], DECIDED).await;
     let listed =
@@ -113,36 +153,46 @@ async fn fetched(client: &Client, file: &Path, out: &Path) -> Option<Vec<PathBuf
     }
     let path = format!("/v1/recordings/{recording}");
     client.request(Method::DELETE, &path).send().await.unwrap().error_for_status().unwrap();
-    listed.then_some(playlists)
+    let declined = state["source_declined"]["code"].as_str().map(str::to_owned);
+    if listed {
+        Ok(playlists)
+    } else {
+        Err(declined.expect("a source is served as it is, or declined with a code"))
+    }
 }
 
-/// The pictures of the file that are not, the same sample by sample, in ours at their time.
+/// The pictures of the file that are not in ours at their time, the same sample by sample, and the other way round.
 fn pictures(file: &Path, index: u64, start_s: f64, joined: &Path) -> Vec<String> {
-    let theirs = shown(file, index);
-    let mut ours: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for (at_s, hash) in shown(joined, 0) {
-        ours.entry(hash).or_default().push(at_s);
+    let theirs: Vec<_> = shown(file, index).into_iter().map(|(at_s, hash)| (at_s - start_s, hash)).collect();
+    let ours = shown(joined, 0);
+    if theirs.len() < 2 {
+        return vec!["ffmpeg shows no pictures of the file".to_owned()];
     }
-    // The first picture may be shown from 0 on.
-    let missing: Vec<f64> = theirs
-        .iter()
-        .skip(1)
-        .map(|(at_s, hash)| (at_s - start_s, hash))
-        .filter(|(at_s, hash)| {
-            !ours.get(*hash).is_some_and(|times| times.iter().any(|ours| (ours - at_s).abs() < APART_S))
-        })
-        .map(|(at_s, _)| at_s)
-        .collect();
-    let mut wrong = Vec::new();
-    if theirs.is_empty() {
-        wrong.push("ffmpeg shows no picture of the file".to_owned());
+    let missing = lacking(&theirs, &ours).map(|(lost, first_s)| {
+        format!(
+            "{lost} of {} pictures are not there at their time, the first at {first_s:.3} s",
+            theirs.len()
+        )
+    });
+    // Ours may go on for what others need, and further where the comparison ends.
+    let until_s = theirs.last().map_or(0.0, |(at_s, _)| *at_s);
+    let compared: Vec<_> = ours.into_iter().filter(|(at_s, _)| *at_s <= until_s).collect();
+    let added = lacking(&compared, &theirs)
+        .map(|(more, first_s)| format!("{more} pictures are not the file's, the first at {first_s:.3} s"));
+    missing.into_iter().chain(added).collect()
+}
+
+/// How many of some pictures others lack, and when the first of them is. The very first may be shown from 0 on.
+fn lacking(all: &[(f64, String)], others: &[(f64, String)]) -> Option<(usize, f64)> {
+    let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (at_s, hash) in others {
+        times.entry(hash).or_default().push(*at_s);
     }
-    if let Some(first) = missing.first() {
-        let (lost, all) = (missing.len(), theirs.len());
-        wrong
-            .push(format!("{lost} of {all} pictures are not there at their time, the first at {first:.3} s"));
-    }
-    wrong
+    let has = |(at_s, hash): &&(f64, String)| {
+        times.get(hash.as_str()).is_some_and(|times| times.iter().any(|other| (other - at_s).abs() < APART_S))
+    };
+    let lacking: Vec<f64> = all.iter().skip(1).filter(|one| !has(one)).map(|(at_s, _)| *at_s).collect();
+    Some((lacking.len(), *lacking.first()?))
 }
 
 /// Times and hashes of the pictures ffmpeg shows.
@@ -154,6 +204,7 @@ fn shown(file: &Path, index: u64) -> Vec<(f64, String)> {
         .args(["-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "framehash", "-hash", "md5", "-"])
         .output()
         .unwrap();
+    assert!(output.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let base = text.lines().find_map(|line| line.strip_prefix("#tb 0: ")?.split_once('/'));
     let Some((Ok(num), Ok(den))) = base.map(|(num, den)| (num.parse::<f64>(), den.parse::<f64>())) else {

@@ -61,10 +61,13 @@ struct Parts<R>(Vec<(R, u64)>);
 impl<R: RangeReader> RangeReader for Parts<R> {
     fn read(&self, range: Range<u64>) -> BoxFuture<'_, io::Result<Bytes>> {
         Box::pin(async move {
-            let mut bytes = BytesMut::with_capacity((range.end - range.start) as usize);
+            let mut bytes = BytesMut::new();
             let mut begin = 0;
             for (part, size_bytes) in &self.0 {
                 let own = range.start.max(begin)..range.end.min(begin + size_bytes);
+                if own == range {
+                    return part.read(own.start - begin..own.end - begin).await;
+                }
                 if own.start < own.end {
                     bytes.extend_from_slice(&part.read(own.start - begin..own.end - begin).await?);
                 }

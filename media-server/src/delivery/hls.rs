@@ -27,7 +27,7 @@ impl Plan {
 /// The multivariant playlist of `key` for a session with this cap and window.
 ///
 /// Variants above `max_bps` are left out, with the audio and subtitle groups only they use; the lowest one always
-/// stays. A session with a window gets no I-frame playlists: their frames lie in one object, which its ranges
+/// stays. A session with a window gets no I-frame playlists: minutes of frames lie in one object, which its ranges
 /// would not guard.
 pub fn plan_master(text: &str, key: &str, max_bps: Option<u64>, window: Window) -> Plan {
     let bandwidths = text.lines().filter_map(|line| bandwidth(line, "#EXT-X-STREAM-INF:"));

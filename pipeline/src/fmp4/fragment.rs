@@ -16,7 +16,7 @@ pub struct Sample<'a> {
     pub data: &'a [u8],
     /// Decode time of the next sample less its own.
     pub duration: u32,
-    /// Presentation time less decode time; may be negative.
+    /// Presentation time less decode time.
     pub composition_offset: i32,
     /// Whether decoding can start here.
     pub sync: bool,
@@ -29,7 +29,7 @@ pub struct SampleFacts {
     pub size_bytes: u32,
     /// Decode time of the next sample less its own.
     pub duration: u32,
-    /// Presentation time less decode time; may be negative.
+    /// Presentation time less decode time.
     pub composition_offset: i32,
     /// Whether decoding can start here.
     pub sync: bool,

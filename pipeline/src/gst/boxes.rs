@@ -224,9 +224,19 @@ impl Length {
         Some(Self { offset: place + at as u64, wide, timescale, told_ns })
     }
 
+    /// A length in its ticks, rounded up.
+    fn ticks(&self, ns: u64) -> u128 {
+        u128::from(ns) * u128::from(self.timescale) / 1_000_000_000 + 1
+    }
+
+    /// Whether it has room for a length.
+    fn holds(&self, ns: u64) -> bool {
+        self.wide || self.ticks(ns) < i32::MAX as u128
+    }
+
     /// The bytes that tell another length.
     fn telling(&self, ns: u64) -> Patch {
-        let ticks = u128::from(ns) * u128::from(self.timescale) / 1_000_000_000 + 1;
+        let ticks = self.ticks(ns);
         let bytes = if self.wide {
             (ticks.min(i64::MAX as u128) as u64).to_be_bytes().to_vec()
         } else {
@@ -271,6 +281,7 @@ fn unhidden(tracks: &[Track], movie_ns: u64) -> Vec<Patch> {
         .filter(|track| only(track))
         .filter_map(|track| Some((track.length?, track.told_ns()?, least_ns(track)?)))
         .filter(|(_, told_ns, least_ns)| (*least_ns..quarter_ns).contains(told_ns))
+        .filter(|(length, ..)| length.holds(quarter_ns))
         .map(|(length, ..)| length.telling(quarter_ns))
         .collect()
 }

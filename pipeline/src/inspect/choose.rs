@@ -52,10 +52,10 @@ fn area(track: &Scanned) -> i64 {
     size.unwrap_or(0)
 }
 
-/// A cover or thumbnail: a picture or two in JPEG.
+/// A cover or thumbnail: a picture or two in JPEG or PNG.
 fn is_still(track: &Scanned) -> bool {
-    let jpeg = track.caps.as_ref().and_then(|c| c.structure(0)).is_some_and(|s| s.name() == "image/jpeg");
-    jpeg && track.packets < 3
+    let name = track.caps.as_ref().and_then(|c| c.structure(0)).map(|s| s.name().as_str());
+    matches!(name, Some("image/jpeg" | "image/png")) && track.packets < 3
 }
 
 #[cfg(test)]

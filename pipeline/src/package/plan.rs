@@ -267,7 +267,8 @@ pub fn sound(tables: &Tables<'_>, clock: Clock, picture_ms: &[u64]) -> Option<Pl
             break;
         }
         let (time, length) = (clock.time(sample.dts), i64::from(sample.duration) * clock.factor);
-        if time > clock.ticks(LONGEST_MS) {
+        // Sound is heard as it is decoded; what says otherwise is nothing that players know.
+        if time > clock.ticks(LONGEST_MS) || sample.pts != sample.dts {
             return None;
         }
         let Some(plan) = &mut made else {

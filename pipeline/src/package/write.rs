@@ -45,7 +45,8 @@ impl Written {
 /// One segment, while its samples are gathered.
 #[derive(Default)]
 struct Segment {
-    samples: Vec<Sample>,
+    /// Bytes of each sample, and whether decoding can start there.
+    samples: Vec<(u32, bool)>,
     /// When each is shown, in ticks.
     shown: Vec<u64>,
     /// Bytes to pass over, and bytes to take.
@@ -64,6 +65,10 @@ impl Segment {
                 "The recording's parts lie too far from each other in the file to be played.",
             )
         };
+        // Each is four bytes of the record at least.
+        if self.samples.len() * 4 > LARGEST_RECORD {
+            return Err(damaged());
+        }
         if self.samples.is_empty() {
             (self.source_offset, self.source_end) = (offset, offset);
         }
@@ -77,7 +82,7 @@ impl Segment {
             Some((_, take)) if skip == 0 => *take += sample.size,
             _ => self.runs.push((skip as u32, sample.size)),
         }
-        self.samples.push(sample);
+        self.samples.push((sample.size, sample.sync));
         self.shown.push(shown);
         Ok(())
     }
@@ -87,12 +92,12 @@ impl Segment {
         let decoded = decode_times(&self.shown);
         let next = decoded.iter().skip(1).copied().chain([end]);
         let facts = self.samples.iter().zip(&self.shown).zip(decoded.iter().zip(next)).map(
-            |((sample, shown), (decoded, next))| {
+            |((&(size_bytes, sync), shown), (decoded, next))| {
                 Some(SampleFacts {
-                    size_bytes: sample.size,
+                    size_bytes,
                     duration: u32::try_from(next.checked_sub(*decoded)?).ok()?,
                     composition_offset: i32::try_from(shown - decoded).ok()?,
-                    sync: sample.sync,
+                    sync,
                 })
             },
         );

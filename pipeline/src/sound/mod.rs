@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use shape::Shaper;
 
 use crate::error::{Error, Result};
+use crate::media::Warning;
 use crate::source::Source;
 use crate::step::StepContext;
 
@@ -51,13 +52,19 @@ pub fn run(request: &SoundRequest, source: Source, ctx: &StepContext) -> Result<
     let loudness = meter.loudness();
     let language = track.language.as_deref().and_then(language_code);
     let (mut shaper, mut made) = (Shaper::new(ctx, pass.frames, &loudness, language)?, 0);
-    decode::decode(source, &request.media, &request.limits, ctx, |frames| {
+    let again = decode::decode(source, &request.media, &request.limits, ctx, |frames| {
         made += frames.len() as u64;
         let begun_ms = total_ms / MEASURING;
         ctx.progress(begun_ms + (total_ms - begun_ms) * made / pass.frames.max(1), total_ms);
         shaper.push(frames)
     })?;
-    let (renditions, speech) = shaper.finish(!pass.warnings.is_empty())?;
+    let mut warnings = pass.warnings;
+    if warnings.is_empty() && !shaper.is_whole() {
+        tracing::warn!(first = pass.frames, second = again.frames, "the sound was decoded to two lengths");
+        warnings
+            .push(Warning::new("damaged", "The sound is damaged: it could not be read the same way twice."));
+    }
+    let (renditions, speech) = shaper.finish()?;
     ctx.progress(total_ms, total_ms);
     Ok(SoundReport {
         loudness_lufs: loudness.integrated_lufs,
@@ -67,7 +74,7 @@ pub fn run(request: &SoundRequest, source: Source, ctx: &StepContext) -> Result<
         language: track.language.clone(),
         speech,
         duration_ms: timeline::ms_of_frames(pass.frames),
-        warnings: pass.warnings,
+        warnings,
     })
 }
 
@@ -116,5 +123,5 @@ pub struct SoundReport {
     pub duration_ms: u64,
     /// What was odd.
     #[serde(default)]
-    pub warnings: Vec<crate::media::Warning>,
+    pub warnings: Vec<Warning>,
 }

@@ -7,7 +7,7 @@ use super::limiter::Limiter;
 use super::loudness::{CEILING_DBTP, Loudness, amplitude};
 use super::rendition::{RENDITIONS, Rendition};
 use super::wav::WavWriter;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::step::StepContext;
 
 /// Frames handled at a time: half a second.
@@ -103,13 +103,13 @@ impl<'a> Shaper<'a> {
         Ok(())
     }
 
-    /// Completes everything: the renditions, and the parts of the WAV for speech. Where the sound is `damaged`, a decoder
-    /// may not come equally far twice: it is silent from there.
-    pub fn finish(mut self, damaged: bool) -> Result<(Vec<AudioReport>, Vec<String>)> {
-        if self.taken != self.expected && !damaged {
-            let (first, second) = (self.expected, self.taken);
-            return Err(Error::internal(format!("the sound gave {first} frames, then {second}")));
-        }
+    /// Whether as much has come as was measured: a decoder may not come equally far in a damaged sound twice.
+    pub fn is_whole(&self) -> bool {
+        self.taken == self.expected
+    }
+
+    /// Completes everything: the renditions, and the parts of the WAV for speech. What is missing is silent.
+    pub fn finish(mut self) -> Result<(Vec<AudioReport>, Vec<String>)> {
         while self.taken < self.expected {
             let missing = (self.expected - self.taken).min(BLOCK_FRAMES as u64);
             self.push(&[[0.0; 2]; BLOCK_FRAMES][..missing as usize])?;

@@ -143,7 +143,6 @@ fn a_click_stays_where_it_is_and_lengths_agree() {
         .filter_map(|e| if let StepEvent::Progress { done_ms, .. } = e { Some(*done_ms) } else { None })
         .collect();
     assert!(done.is_sorted() && done.last() == Some(&10_002), "{done:?}");
-    assert!(!made.folder.path().join("out/tmp").exists(), "nothing is kept besides what is announced");
 }
 
 #[test]
@@ -205,4 +204,25 @@ fn sound_that_starts_late_is_preceded_by_silence() {
 fn a_cancel_is_heard() {
     let error = made(48_000, 2, &[0; 96_000], 0, true).report.unwrap_err();
     assert_eq!(error.kind, crate::ErrorKind::Cancelled);
+}
+
+#[test]
+fn a_second_pass_of_another_length_is_held_to_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let ctx = StepContext {
+        out_dir: folder.path().to_owned(),
+        emit: Arc::new(|_| ()),
+        cancel: Arc::new(AtomicBool::new(false)),
+    };
+    crate::gst::init().unwrap();
+    let loudness = Meter::new().unwrap().loudness();
+    for given in [90_000, 96_000, 99_000] {
+        let mut shaper = Shaper::new(&ctx, 96_000, &loudness, None).unwrap();
+        shaper.push(&vec![[0.25; 2]; given]).unwrap();
+        assert_eq!(shaper.is_whole(), given == 96_000);
+        let (renditions, speech) = shaper.finish().unwrap();
+        assert!(renditions.iter().all(|made| made.duration_ms == 2000), "{given}: {renditions:?}");
+        let speech = std::fs::read(folder.path().join(&speech[0])).unwrap();
+        assert_eq!(speech.len(), 44 + 2 * 32_000, "{given}");
+    }
 }

@@ -24,7 +24,9 @@ struct Coded {
 struct Written {
     ticks: u64,
     bytes: u64,
+    /// Where it lies in its file, and which of an I-frame rendition's files that is.
     offset: u64,
+    part: usize,
 }
 
 /// What a rendition becomes.
@@ -170,7 +172,7 @@ impl Writer {
         file.flush()?;
         drop(file);
         self.ctx.output(&path)?;
-        let written = Written { ticks: (last - first) * ticks, bytes, offset: 0 };
+        let written = Written { ticks: (last - first) * ticks, bytes, offset: 0, part: 0 };
         let uri = format!("{number:05}.m4s");
         self.ctx.segment(&format!("{}/index.m3u8", self.folder), &uri, written.ticks, self.timescale);
         self.segments.push(written);
@@ -222,7 +224,7 @@ impl Writer {
         let listed: Vec<_> = written
             .iter()
             .map(|s| PlaylistSegment {
-                uri: "frames.m4s".into(),
+                uri: part_name(s.part),
                 duration_ticks: s.ticks,
                 byte_range: Some((s.offset, s.bytes)),
             })
@@ -276,23 +278,34 @@ impl Writer {
     }
 }
 
-/// The I-frame rendition: the keyframes of another, one fragment each, in one file.
+/// Bytes after which an I-frame rendition goes on in another file, so that what is complete goes to storage.
+const PART_BYTES: u64 = 4 << 20;
+
+/// The I-frame rendition: the keyframes of another, one fragment each, some minutes of them a file.
 struct Iframes {
     folder: String,
-    path: String,
     file: BufWriter<File>,
+    /// Number of the file, and what is in it.
+    part: usize,
+    bytes: u64,
     pending: Option<(Vec<u8>, u64)>,
     written: Vec<Written>,
-    bytes: u64,
     ctx: StepContext,
+}
+
+fn part_name(part: usize) -> String {
+    format!("frames-{:03}.m4s", part + 1)
 }
 
 impl Iframes {
     fn new(name: &str, ctx: &StepContext) -> Result<Self> {
         let folder = format!("iframes/{name}");
-        let path = format!("{folder}/frames.m4s");
-        let file = BufWriter::new(File::create(ctx.path(&path)?)?);
-        Ok(Self { folder, path, file, pending: None, written: Vec::new(), bytes: 0, ctx: ctx.clone() })
+        let file = Self::create(&folder, 0, ctx)?;
+        Ok(Self { folder, file, part: 0, bytes: 0, pending: None, written: Vec::new(), ctx: ctx.clone() })
+    }
+
+    fn create(folder: &str, part: usize, ctx: &StepContext) -> Result<BufWriter<File>> {
+        Ok(BufWriter::new(File::create(ctx.path(&format!("{folder}/{}", part_name(part)))?)?))
     }
 
     fn push(&mut self, data: Vec<u8>, frame: u64, frame_ticks: u32) -> Result<()> {
@@ -305,19 +318,70 @@ impl Iframes {
     /// Writes the pending keyframe, shown until `until`, in ticks.
     fn close(&mut self, until: u64) -> Result<()> {
         let Some((data, at)) = self.pending.take() else { return Ok(()) };
+        if self.bytes >= PART_BYTES {
+            self.complete()?;
+            (self.part, self.bytes) = (self.part + 1, 0);
+            self.file = Self::create(&self.folder, self.part, &self.ctx)?;
+        }
         let ticks = until - at;
         let sample = Sample { data: &data, duration: ticks as u32, composition_offset: 0, sync: true };
         let number = self.written.len() as u32 + 1;
         let bytes = write_fragment(&mut self.file, number, at, &[sample])?;
-        self.written.push(Written { ticks, bytes, offset: self.bytes });
+        self.written.push(Written { ticks, bytes, offset: self.bytes, part: self.part });
         self.bytes += bytes;
         Ok(())
     }
 
+    /// Announces the file that is being written.
+    fn complete(&mut self) -> Result<()> {
+        self.file.flush()?;
+        self.ctx.output(&format!("{}/{}", self.folder, part_name(self.part)))
+    }
+
     fn finish(mut self, end: u64) -> Result<Vec<Written>> {
         self.close(end)?;
-        self.file.flush()?;
-        self.ctx.output(&self.path)?;
+        self.complete()?;
         Ok(self.written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::step::StepEvent;
+
+    #[test]
+    fn keyframes_go_on_in_another_file_and_are_where_they_are_said_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let announced = Arc::new(Mutex::new(Vec::new()));
+        let sink = announced.clone();
+        let ctx = StepContext {
+            out_dir: folder.path().to_owned(),
+            emit: Arc::new(move |event| {
+                if let StepEvent::Output { path, .. } = event {
+                    sink.lock().unwrap().push(path);
+                }
+            }),
+            cancel: Arc::new(AtomicBool::new(false)),
+        };
+        let mut iframes = Iframes::new("v240", &ctx).unwrap();
+        let picture = |number: u8| vec![number; PART_BYTES as usize / 2];
+        for number in 0..5 {
+            iframes.push(picture(number), u64::from(number), 10).unwrap();
+        }
+        assert_eq!(*announced.lock().unwrap(), ["iframes/v240/frames-001.m4s"]);
+        let written = iframes.finish(60).unwrap();
+        assert_eq!(announced.lock().unwrap().len(), 3);
+        assert_eq!(written.iter().map(|w| w.part).collect::<Vec<_>>(), [0, 0, 1, 1, 2]);
+        assert_eq!(written.iter().map(|w| w.ticks).collect::<Vec<_>>(), [10, 10, 10, 10, 20]);
+        for (number, w) in written.iter().enumerate() {
+            let bytes = std::fs::read(folder.path().join("iframes/v240").join(part_name(w.part))).unwrap();
+            let own = &bytes[w.offset as usize..][..w.bytes as usize];
+            assert!(&own[4..8] == b"moof" && own.ends_with(&picture(number as u8)), "picture {number}");
+        }
     }
 }

@@ -96,9 +96,9 @@ fn shown(row: &Row) -> String {
     let verdict = match (&row.refused, row.wrong.is_empty()) {
         (Some(code), _) => format!("refused: {code}"),
         (None, true) => {
-            let served = if row.served { ", also as it is" } else { "" };
+            let source = row.source.as_ref().map_or(String::new(), |how| format!("; source: {how}"));
             let warned = if row.warnings.is_empty() { "" } else { ", warned: " };
-            format!("ok{served}{warned}{}", row.warnings.join(" "))
+            format!("ok{warned}{}{source}", row.warnings.join(" "))
         }
         (None, false) => "WRONG".into(),
     };

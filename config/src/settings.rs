@@ -242,7 +242,7 @@ impl Default for Worker {
             lease_ms: 15_000,
             poll_ms: 250,
             step_memory_bytes: 2 << 30,
-            step_file_bytes: 4 << 30,
+            step_file_bytes: 256 << 20,
             step_output_bytes: 32 << 30,
             step_deadline_base_ms: 120_000,
             step_deadline_per_media: 20.0,

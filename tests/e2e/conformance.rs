@@ -49,6 +49,18 @@ fn a_phones_mp4() {
 }
 
 #[test]
+fn an_h265_recording_is_served_as_it_is_too() {
+    let row = judged(
+        "h265.mp4",
+        "-f lavfi -i testsrc2=s=640x360:r=30:d=8 -f lavfi -i sine=d=8 -c:v libx265 -preset ultrafast -tag:v hvc1 \
+         -x265-params log-level=none:keyint=60:open-gop=0:bframes=3 -pix_fmt yuv420p10le -c:a aac",
+        Some(&Served::start()),
+    );
+    // Its sound is the ladder's.
+    assert_eq!(row.source.as_deref(), Some("as it is, sound not compared"));
+}
+
+#[test]
 fn ntsc_in_matroska_with_opus() {
     processed(
         "ntsc.mkv",

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use chalkstream_tests::media::{ffmpeg, flashes};
+use chalkstream_tests::media::{ffmpeg, flashes, heavy_clip};
 use chalkstream_tests::node;
 use chalkstream_tests::process::beside;
 use chalkstream_tests::stream::files;
@@ -38,8 +38,8 @@ async fn from_every_level_a_drop_lands_on_the_next_one_down() {
     let file = folder.path().join("moving.mp4");
     ffmpeg(
         // Noise fills every rendition up to its cap, so that the levels are as far apart as the ladder has them.
-        "-f lavfi -i testsrc2=s=1280x720:r=25:d=90,noise=alls=50:allf=t -f lavfi -i sine=d=90 -c:v libx264 -preset ultrafast -b:v 5M \
-         -pix_fmt yuv420p -c:a aac",
+        "-f lavfi -i testsrc2=s=1280x720:r=25:d=90,noise=alls=50:allf=t -f lavfi -i sine=d=90 -c:v libx264 -preset ultrafast -g 80 \
+         -b:v 5M -pix_fmt yuv420p -c:a aac",
         &file,
     );
     let link = watched(&up, &file, 3 * CLIP).await;
@@ -48,13 +48,40 @@ async fn from_every_level_a_drop_lands_on_the_next_one_down() {
     let asked = json!({ "shaper": beside("shaper"), "upstream": upstream, "path": url.path() });
     let seen = node::run("levels.mjs", &asked);
     let levels = seen["levels"].as_array().unwrap();
-    assert!(levels.len() >= 4, "720p has four levels or more: {seen}");
+    // The file as it is, 480, 360 and 240 lines, and stills.
+    assert_eq!(levels.len(), 5, "{seen}");
     let drops = seen["drops"].as_array().unwrap();
     assert_eq!(drops.len(), levels.len() - 1, "{seen}");
     for drop in drops {
         assert_eq!(drop["to"], drop["expected"], "from {}: {drop}", drop["from"]);
-        assert_eq!(drop["sound_twice"], 0, "sound that was there is loaded again: {drop}");
+        // From the file as it is to 480 lines the line is cut to a third. On its way down a player may load something of the
+        // smallest rendition, which has the small sound; what lay further ahead is still not loaded again.
+        let passed = drop["passed"].as_array().unwrap();
+        let through = drop["to"] != "v240" && passed.iter().any(|name| name == "v240");
+        let allowed = if through { 2 } else { 0 };
+        let twice = drop["sound_twice"].as_u64().unwrap();
+        assert!(twice <= allowed, "sound that was there is loaded again: {drop}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_plays_goes_over_to_a_newer_revision_by_itself() {
+    let folder = TempDir::new().unwrap();
+    let up = silent(&folder.path().join("data")).await;
+    let client = up.client();
+    // Turned, it is not played as it is: the page begins with stills, and what moves comes while it plays.
+    let turned = folder.path().join("turned.mp4");
+    let upright = heavy_clip(folder.path(), 90);
+    ffmpeg(&format!("-i {} -c copy -metadata:s:v rotate=90", upright.display()), &turned);
+    let id = client.upload(&turned).await;
+    client.state(&id, &["playable"], CLIP).await;
+    let url = client.link(&id).await["url"].as_str().unwrap().to_owned();
+    let seen = node::run("revisions.mjs", &json!({ "url": url, "revision": "the next one", "play_s": 2 }));
+    let moved = &seen["moved"][0];
+    let [before_s, after_s] = ["before_s", "after_s"].map(|key| moved[key].as_f64().unwrap());
+    assert!((after_s - before_s).abs() < 0.5, "the same second: {seen}");
+    assert_eq!(moved["covered"], true, "the last picture lies over the change: {seen}");
+    assert!(seen["longest_still_ms"].as_f64().unwrap() < 2000.0, "it goes on: {seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -140,7 +140,8 @@ fn accepted(file: &Path, out: &Path, scratch: &Path, answer: &Value, row: &mut R
 /// Judges the source as it is served, where it may be.
 fn as_it_is(file: &Path, scratch: &Path, answer: &Value, served: &Served, row: &mut Row) {
     let media = &answer["media"];
-    if media["container"] != "mp4" || media["video"]["codec"] != "h264" {
+    let codec = media["video"]["codec"].as_str().unwrap_or_default();
+    if media["container"] != "mp4" || !["h264", "hevc"].contains(&codec) {
         return;
     }
     let index = |track: &str| media[track]["stream_index"].as_u64();

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use reqwest::{Method, Url};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -129,14 +130,27 @@ fn times(playlist: &Path) -> Vec<String> {
 /// source is declined with.
 async fn fetched(client: &Client, file: &Path, out: &Path) -> Result<Vec<PathBuf>, String> {
     let recording = client.upload(file).await;
-    let state = client.state(&recording, &["playable", "ready"], DECIDED).await;
-    let listed =
-        state["playable_with"].as_array().is_some_and(|with| with.iter().any(|name| name == "source"));
+    let mut state = client.state(&recording, &["playable", "ready"], DECIDED).await;
+    let listed = |state: &Value, name| {
+        state["playable_with"].as_array().is_some_and(|with| with.iter().any(|other| other == name))
+    };
+    let (all, some) = (listed(&state, "source"), listed(&state, "hevc"));
     let mut playlists = Vec::new();
-    if listed {
+    if all || some {
+        if some {
+            // Its playlist stands beside those of complete revisions.
+            state = client.state(&recording, &["ready"], DECIDED).await;
+        }
         let link = client.link(&recording).await;
-        let master = Url::parse(link["master_url"].as_str().unwrap()).unwrap();
-        for uri in uris(&client.text(master.as_str()).await).iter().filter(|uri| uri.contains("/source/")) {
+        let mut master = Url::parse(link["master_url"].as_str().unwrap()).unwrap();
+        let mut text = client.text(master.as_str()).await;
+        if some {
+            let first = uris(&text).remove(0);
+            let (base, _) = first.split_once("/hls/").unwrap();
+            master = master.join(&format!("{base}/hls/{}/hevc.m3u8", state["revision"])).unwrap();
+            text = client.text(master.as_str()).await;
+        }
+        for uri in uris(&text).iter().filter(|uri| uri.contains("/source/")) {
             let url = master.join(uri).unwrap();
             let text = client.text(url.as_str()).await;
             let track = if uri.contains("/video/") { "video" } else { "audio" };
@@ -154,7 +168,7 @@ async fn fetched(client: &Client, file: &Path, out: &Path) -> Result<Vec<PathBuf
     let path = format!("/v1/recordings/{recording}");
     client.request(Method::DELETE, &path).send().await.unwrap().error_for_status().unwrap();
     let declined = state["source_declined"]["code"].as_str().map(str::to_owned);
-    if listed {
+    if all || some {
         Ok(playlists)
     } else {
         Err(declined.expect("a source is served as it is, or declined with a code"))

@@ -1,7 +1,7 @@
 //! The ladder of the settings, as the pipeline plans it.
 
 use chalkstream_config as config;
-use chalkstream_pipeline::ladder::{Ladder, LadderSettings, Rung, plan};
+use chalkstream_pipeline::ladder::{Ladder, LadderSettings, RenditionPlan, Rung, plan};
 use chalkstream_pipeline::media::VideoTrack;
 use chalkstream_pipeline::transcode::RenditionReport;
 
@@ -21,7 +21,7 @@ pub fn of(video: &VideoTrack, settings: &config::Media) -> Ladder {
 }
 
 /// Leaves out what the source as a rendition makes needless: the largest rendition, which would be the same again, and
-/// those that would take as many bits as the source does.
+/// those whose constant rate is nearly the source's. One of constant quality takes less the smaller it is.
 pub fn beside_source(ladder: &mut Ladder, source: &RenditionReport, settings: &config::SourceRendition) {
     let source_bps = source.average_bandwidth_bps;
     if source_bps > settings.max_bps {
@@ -29,7 +29,8 @@ pub fn beside_source(ladder: &mut Ladder, source: &RenditionReport, settings: &c
     }
     let pixels = |width: u32, height: u32| u64::from(width) * u64::from(height);
     let same = pixels(source.width, source.height) * 9 / 10;
-    ladder.renditions.retain(|r| pixels(r.width, r.height) < same && r.bitrate_bps * 10 < source_bps * 9);
+    let lean = |r: &RenditionPlan| r.quality.is_some() || r.bitrate_bps * 10 < source_bps * 9;
+    ladder.renditions.retain(|r| pixels(r.width, r.height) < same && lean(r));
 }
 
 #[cfg(test)]
@@ -38,7 +39,7 @@ mod tests {
 
     use super::*;
 
-    fn beside(size: (u32, u32), mean_bps: u64) -> Vec<String> {
+    fn beside(size: (u32, u32), mean_bps: u64, quality: u32) -> Vec<String> {
         let video = VideoTrack {
             codec: "h264".into(),
             stream_index: 0,
@@ -66,20 +67,21 @@ mod tests {
             segments: 1,
             duration_ms: 60_000,
         };
-        let mut ladder = of(&video, &config::Media::default());
+        let mut ladder = of(&video, &config::Media { quality, ..Default::default() });
         beside_source(&mut ladder, &source, &config::SourceRendition::default());
         ladder.renditions.into_iter().map(|rendition| rendition.name).collect()
     }
 
     #[test]
     fn the_source_stands_for_the_largest_rendition() {
-        assert_eq!(beside((1920, 1080), 6_000_000), ["v720", "v480", "v360", "v240"]);
-        assert_eq!(beside((3840, 2160), 6_000_000), ["v1080", "v720", "v480", "v360", "v240"]);
+        assert_eq!(beside((1920, 1080), 6_000_000, 23), ["v720", "v480", "v360", "v240"]);
+        assert_eq!(beside((1920, 1080), 1_000_000, 23), ["v720", "v480", "v360", "v240"]);
+        assert_eq!(beside((3840, 2160), 6_000_000, 23), ["v1080", "v720", "v480", "v360", "v240"]);
     }
 
     #[test]
-    fn a_lean_source_stands_for_more_and_a_heavy_one_for_none() {
-        assert_eq!(beside((1920, 1080), 1_000_000), ["v360", "v240"]);
-        assert_eq!(beside((1920, 1080), 60_000_000), ["v1080", "v720", "v480", "v360", "v240"]);
+    fn at_constant_rates_a_lean_source_stands_for_more_and_a_heavy_one_for_none() {
+        assert_eq!(beside((1920, 1080), 1_000_000, 0), ["v360", "v240"]);
+        assert_eq!(beside((1920, 1080), 60_000_000, 23), ["v1080", "v720", "v480", "v360", "v240"]);
     }
 }

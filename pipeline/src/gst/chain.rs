@@ -62,8 +62,9 @@ pub fn decoder_for(caps: &gst::CapsRef, parsed: bool, full_range: Option<bool>) 
         chain.push(element(name)?);
     }
     let factory = best_decoder(caps).ok_or_else(unsupported)?;
-    // One more than there are processors: one of them is usually waiting for its turn to hand a picture on.
-    let threads = (std::thread::available_parallelism().map_or(2, usize::from) + 1).min(5).to_string();
+    // One more than two, who keep all encoders busy: one of them is usually waiting for its turn to hand a picture on. Each
+    // holds pictures, and memory is to be the same on every machine.
+    let threads = (std::thread::available_parallelism().map_or(2, usize::from) + 1).min(3).to_string();
     // Damaged frames are passed on as well as they can be shown, never an error until nothing at all decodes.
     let decoder =
         element_with(&factory, &[("max-threads", &threads), ("max-errors", "-1"), ("qos", "false")])?;

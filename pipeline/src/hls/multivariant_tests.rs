@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::media::Rational;
+use crate::media::{Hdr, Rational};
 use crate::sound::{AudioReport, SoundReport};
 use crate::transcode::RenditionReport;
 
@@ -154,4 +154,17 @@ fn stills_have_the_small_sound_and_come_after_the_weak_line() {
         stills.contains("BANDWIDTH=62000,") && stills.contains("FRAME-RATE=0.312,AUDIO=\"a32\""),
         "{stills}"
     );
+}
+
+#[test]
+fn a_picture_that_players_choose_by_its_range_says_it() {
+    let report = picture("hevc", (1920, 1080), (30, 1), (9_000_000, 8_000_000));
+    for (hdr, range) in [(Hdr::None, "SDR"), (Hdr::Pq, "PQ"), (Hdr::Hlg, "HLG")] {
+        let shown = Picture { report: &report, uri: "v".to_owned(), place: Place::Full, hdr: Some(hdr) };
+        let text = multivariant(&Multivariant { pictures: vec![shown], ..Multivariant::default() });
+        assert!(
+            text.contains(&format!(",FRAME-RATE=30.000,VIDEO-RANGE={range},CLOSED-CAPTIONS=NONE")),
+            "{text}"
+        );
+    }
 }

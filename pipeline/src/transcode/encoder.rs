@@ -308,14 +308,11 @@ fn force_keyframes(encoder: &gst::Element) {
 }
 
 /// Threads of one encoder. With one alone, the largest waits for its turn among all the others' on few cores, and they
-/// wait for it; the smallest is done in any case.
+/// wait for it; the smallest is done in any case. Each more takes memory, which is to be the same on every machine: more
+/// cores make more lessons at once.
 fn threads(plan: &RenditionPlan) -> usize {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    match plan.width * plan.height {
-        460_000.. => (cores / 2).clamp(2, 6).min(cores),
-        200_000.. => cores.min(2),
-        _ => 1,
-    }
+    if plan.width * plan.height < 200_000 { 1 } else { cores.min(2) }
 }
 
 /// The elements between the decoder and us: progressive I420 in BT.709. High dynamic range stays as it is, in 10 bits,

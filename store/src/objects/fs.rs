@@ -78,25 +78,27 @@ impl FsObjects {
         Ok((file, path))
     }
 
-    /// Flushes a temporary file and gives it its name.
+    /// Flushes a temporary file and gives it its name; where that fails it is removed.
     pub(super) fn publish(&self, file: File, tmp: &Path, target: &Path) -> Result<()> {
-        let published = (|| {
-            file.sync_all()?;
-            let folder = target.parent().unwrap_or(&self.root);
-            // A delete may remove the folder between its making and the rename: then it is made again.
-            for _ in 0..20 {
-                match self.make_folder(folder).and_then(|()| std::fs::rename(tmp, target)) {
-                    Ok(()) => return File::open(folder)?.sync_all(),
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                    Err(e) => return Err(e),
-                }
-            }
-            Err(io::Error::from(io::ErrorKind::NotFound))
-        })();
-        published.map_err(|e| {
+        self.name(&file, tmp, target).map_err(|e| {
             let _ = std::fs::remove_file(tmp);
             Error::io("cannot write an object", e)
         })
+    }
+
+    /// Flushes the file at `path` and gives it its name.
+    pub(super) fn name(&self, file: &File, path: &Path, target: &Path) -> io::Result<()> {
+        file.sync_all()?;
+        let folder = target.parent().unwrap_or(&self.root);
+        // A delete may remove the folder between its making and the rename: then it is made again.
+        for _ in 0..20 {
+            match self.make_folder(folder).and_then(|()| std::fs::rename(path, target)) {
+                Ok(()) => return File::open(folder)?.sync_all(),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
+            }
+        }
+        Err(io::Error::from(io::ErrorKind::NotFound))
     }
 
     /// Makes a folder under the root, flushing each one that names a new one.
@@ -359,5 +361,44 @@ mod tests {
         assert!(!old.exists() && !tmp.exists());
         store.put_part("t/r/b", &fresh, 1, Bytes::from_static(b"part")).await.unwrap();
         assert_eq!(store.sweep_leftovers().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn parts_that_come_in_order_are_not_copied() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = tempfile::tempdir().unwrap();
+        let store = FsObjects::open(folder.path()).await.unwrap();
+        let upload = store.create_multipart("t/r/a").await.unwrap();
+        let put = async |number, bytes: &'static [u8]| {
+            store.put_part("t/r/a", &upload, number, Bytes::from_static(bytes)).await.unwrap()
+        };
+        let first = put(1, b"one ").await;
+        // The last one comes again, as after a lost answer, and is another one.
+        put(2, b"something longer").await;
+        let second = put(2, b"two ").await;
+        let third = put(3, b"three").await;
+        let joined = folder.path().join(fs_parts::FOLDER).join(&upload).join("joined");
+        let before = std::fs::metadata(&joined).unwrap().ino();
+        store.complete_multipart("t/r/a", &upload, &[first, second, third]).await.unwrap();
+        let object = folder.path().join("t/r/a");
+        assert_eq!(std::fs::read(&object).unwrap(), b"one two three");
+        assert_eq!(std::fs::metadata(&object).unwrap().ino(), before);
+    }
+
+    #[tokio::test]
+    async fn parts_in_any_order_and_earlier_ones_again_make_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FsObjects::open(folder.path()).await.unwrap();
+        let upload = store.create_multipart("t/r/a").await.unwrap();
+        let put = async |number, bytes: &'static [u8]| {
+            store.put_part("t/r/a", &upload, number, Bytes::from_static(bytes)).await.unwrap()
+        };
+        put(1, b"old").await;
+        let second = put(2, b"two ").await;
+        let fourth = put(4, b"four").await;
+        let third = put(3, b"three ").await;
+        let first = put(1, b"one ").await;
+        store.complete_multipart("t/r/a", &upload, &[first, second, third, fourth]).await.unwrap();
+        assert_eq!(std::fs::read(folder.path().join("t/r/a")).unwrap(), b"one two three four");
     }
 }

@@ -219,8 +219,7 @@ impl Runner {
             deadline: work.deadline,
             stall: self.stall,
             memory_bytes: self.limits.memory_bytes,
-            // The largest file and all that lies beside it: six hours of sound are 4.1 GB of samples and 0.7 GB of
-            // speech.
+            // The largest file and what waits beside it until it is taken.
             disk_bytes: self.limits.file_bytes.saturating_mul(2),
         };
         let end = follow(

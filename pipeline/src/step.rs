@@ -191,3 +191,23 @@ pub fn open_source(handle: &SourceHandle) -> Result<Source> {
         }
     }
 }
+
+/// What was announced in a test: paths and sizes.
+#[cfg(test)]
+pub type Announced = Arc<std::sync::Mutex<Vec<(String, u64)>>>;
+
+/// A context for tests, and what is announced in it.
+#[cfg(test)]
+pub fn listened(folder: &Path) -> (StepContext, Announced) {
+    let announced = Announced::default();
+    let sink = announced.clone();
+    let emit = move |event| {
+        if let StepEvent::Output { path, size_bytes } = event
+            && let Ok(mut heard) = sink.lock()
+        {
+            heard.push((path, size_bytes));
+        }
+    };
+    let (out_dir, cancel) = (folder.to_owned(), Arc::default());
+    (StepContext { out_dir, emit: Arc::new(emit), cancel }, announced)
+}

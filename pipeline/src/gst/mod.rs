@@ -12,6 +12,7 @@ mod clip;
 mod decode;
 mod demux;
 mod gif;
+mod length;
 mod matrix;
 
 use std::sync::OnceLock;

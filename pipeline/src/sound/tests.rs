@@ -209,11 +209,7 @@ fn a_cancel_is_heard() {
 #[test]
 fn a_second_pass_of_another_length_is_held_to_the_first() {
     let folder = tempfile::tempdir().unwrap();
-    let ctx = StepContext {
-        out_dir: folder.path().to_owned(),
-        emit: Arc::new(|_| ()),
-        cancel: Arc::new(AtomicBool::new(false)),
-    };
+    let (ctx, _) = crate::step::listened(folder.path());
     crate::gst::init().unwrap();
     let loudness = Meter::new().unwrap().loudness();
     for given in [90_000, 96_000, 99_000] {

@@ -89,26 +89,13 @@ fn header(samples: u64) -> [u8; 44] {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::atomic::AtomicBool;
-    use std::sync::{Arc, Mutex};
-
     use super::*;
-    use crate::step::StepEvent;
+    use crate::step::listened;
 
     #[test]
     fn the_parts_are_one_file_and_each_is_announced_when_it_is_whole() {
         let folder = tempfile::tempdir().unwrap();
-        let announced = Arc::new(Mutex::new(Vec::new()));
-        let sink = announced.clone();
-        let ctx = StepContext {
-            out_dir: folder.path().to_owned(),
-            emit: Arc::new(move |event| {
-                if let StepEvent::Output { path, size_bytes } = event {
-                    sink.lock().unwrap().push((path, size_bytes));
-                }
-            }),
-            cancel: Arc::new(AtomicBool::new(false)),
-        };
+        let (ctx, announced) = listened(folder.path());
         let mut wav = WavWriter::create(&ctx, PART_SAMPLES as u64 + 3).unwrap();
         wav.write(&vec![0.0; PART_SAMPLES - 1]).unwrap();
         assert!(announced.lock().unwrap().is_empty());

@@ -348,32 +348,20 @@ impl Iframes {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::atomic::AtomicBool;
-    use std::sync::{Arc, Mutex};
-
     use super::*;
-    use crate::step::StepEvent;
+    use crate::step::listened;
 
     #[test]
     fn keyframes_go_on_in_another_file_and_are_where_they_are_said_to_be() {
         let folder = tempfile::tempdir().unwrap();
-        let announced = Arc::new(Mutex::new(Vec::new()));
-        let sink = announced.clone();
-        let ctx = StepContext {
-            out_dir: folder.path().to_owned(),
-            emit: Arc::new(move |event| {
-                if let StepEvent::Output { path, .. } = event {
-                    sink.lock().unwrap().push(path);
-                }
-            }),
-            cancel: Arc::new(AtomicBool::new(false)),
-        };
+        let (ctx, announced) = listened(folder.path());
         let mut iframes = Iframes::new("v240", &ctx).unwrap();
         let picture = |number: u8| vec![number; PART_BYTES as usize / 2];
         for number in 0..5 {
             iframes.push(picture(number), u64::from(number), 10).unwrap();
         }
-        assert_eq!(*announced.lock().unwrap(), ["iframes/v240/frames-001.m4s"]);
+        assert_eq!(announced.lock().unwrap().len(), 1);
+        assert_eq!(announced.lock().unwrap()[0].0, "iframes/v240/frames-001.m4s");
         let written = iframes.finish(60).unwrap();
         assert_eq!(announced.lock().unwrap().len(), 3);
         assert_eq!(written.iter().map(|w| w.part).collect::<Vec<_>>(), [0, 0, 1, 1, 2]);

@@ -78,6 +78,16 @@ impl FsObjects {
         Ok((file, path))
     }
 
+    /// Writes a file that is there whole or not at all.
+    pub(super) fn write(&self, bytes: &[u8], target: &Path) -> Result<()> {
+        let (mut file, tmp) = self.tmp()?;
+        if let Err(e) = file.write_all(bytes) {
+            let _ = std::fs::remove_file(&tmp);
+            return Err(Error::io("cannot write an object", e));
+        }
+        self.publish(file, &tmp, target)
+    }
+
     /// Flushes a temporary file and gives it its name; where that fails it is removed.
     pub(super) fn publish(&self, file: File, tmp: &Path, target: &Path) -> Result<()> {
         self.name(&file, tmp, target).map_err(|e| {
@@ -185,15 +195,7 @@ fn copy(from: &mut File, to: &mut File) -> io::Result<ObjectFacts> {
 impl Objects for FsObjects {
     async fn put(&self, key: &str, body: Bytes) -> Result<()> {
         let target = self.path(key)?;
-        self.blocking(move |store| {
-            let (mut file, tmp) = store.tmp()?;
-            if let Err(e) = file.write_all(&body) {
-                let _ = std::fs::remove_file(&tmp);
-                return Err(Error::io("cannot write an object", e));
-            }
-            store.publish(file, &tmp, &target)
-        })
-        .await
+        self.blocking(move |store| store.write(&body, &target)).await
     }
 
     async fn put_file(&self, key: &str, path: &Path) -> Result<ObjectFacts> {

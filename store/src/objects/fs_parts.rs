@@ -3,7 +3,7 @@
 //! then.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -63,9 +63,9 @@ pub(super) fn put(store: &FsObjects, upload: &str, number: u32, body: &[u8]) -> 
                 .map_err(|e| Error::io("cannot write a part", e))?;
             sizes.push(body.len() as u64);
             let lines: String = sizes.iter().map(|size| format!("{size}\n")).collect();
-            publish(store, lines.as_bytes(), &folder.join(SIZES))?;
+            store.write(lines.as_bytes(), &folder.join(SIZES))?;
         }
-        None => publish(store, body, &part_path(&folder, number))?,
+        None => store.write(body, &part_path(&folder, number))?,
     }
     Ok(Part { number, etag: sha256_hex(body), size_bytes: body.len() as u64 })
 }
@@ -74,15 +74,6 @@ fn write_at(path: &Path, offset: u64, body: &[u8]) -> io::Result<()> {
     let file = File::options().create(true).truncate(false).write(true).open(path)?;
     file.write_all_at(body, offset)?;
     file.sync_all()
-}
-
-fn publish(store: &FsObjects, bytes: &[u8], path: &Path) -> Result<()> {
-    let (mut file, tmp) = store.tmp()?;
-    if let Err(e) = file.write_all(bytes) {
-        let _ = std::fs::remove_file(&tmp);
-        return Err(Error::io("cannot write a part", e));
-    }
-    store.publish(file, &tmp, path)
 }
 
 pub(super) fn complete(store: &FsObjects, upload: &str, parts: &[Part], target: &Path) -> Result<()> {

@@ -42,12 +42,13 @@ export function viewOf(options) {
   return { viewport: options.viewport ?? { width: 1440, height: 900 }, colorScheme: options.color_scheme ?? 'light' };
 }
 
-// Opens a page at `url` and hands it to `use`, with all that went wrong on it. Requests to any other origin are
+// Opens a page at `url`, runs `options.before` in it before anything of its own, and hands it to `use`, with all that went wrong on it. Requests to any other origin are
 // refused and reported: the page must need none.
 export async function withPage(url, options, use) {
   const browser = await launch(options.arguments);
   try {
     const context = await browser.newContext(viewOf(options));
+    if (options.before) await context.addInitScript(options.before);
     const page = await context.newPage();
     const seen = { errors: [], foreign: [], refused: [] };
     const own = new URL(url).origin;

@@ -1,12 +1,12 @@
 // Opens a watch link, plays, and says what a coach would see.
 //   { "url", "until_s"?: 10, "captions_at_s"?: number, "screenshot"?: path, "viewport"?, "color_scheme"?, "timeout_ms"?: 60000,
 //     "sound_only"?: true }
-// Answers current_time, captions shown, transcript rows, the storyboard's tiles, the first level loaded, with `sound_only` how
+// Answers current_time, how much was buffered when the words were asked for, captions shown, transcript rows, the storyboard's tiles, the first level loaded, with `sound_only` how
 // playback went on without the picture and then with it again, and every error, refused and foreign request.
 import { main, play, state, until, withPage } from './lib.mjs';
 
 await main((asked) =>
-  withPage(asked.url, asked, async (page, answer) => {
+  withPage(asked.url, { ...asked, before: noteBuffer }, async (page, answer) => {
     const timeout = asked.timeout_ms ?? 60_000;
     const policy = answer.headers()['content-security-policy'] ?? null;
     const opened = Date.now();
@@ -23,6 +23,10 @@ await main((asked) =>
     let captions = null;
     await until(page, 'the controls', () => document.body.dataset.chromeReady !== undefined, null, timeout);
     await until(page, 'the transcript', () => document.body.dataset.wordsReady !== undefined, null, timeout);
+    const words_ahead_s = await page.evaluate(() => {
+      const { startTime } = performance.getEntriesByType('resource').find((entry) => entry.name.endsWith('/extras.js'));
+      return window.buffered.filter(([at]) => at <= startTime + 50).reduce((most, [, ahead_s]) => Math.max(most, ahead_s), 0);
+    });
     const rows = await page.locator('#lines .cue').count();
     if (asked.captions_at_s !== undefined) {
       await page.hover('#controller');
@@ -47,9 +51,21 @@ await main((asked) =>
       await page.screenshot({ path: asked.screenshot });
     }
     const sound_only = asked.sound_only ? await soundOnly(page, timeout) : null;
-    return { ...past, address: new URL(page.url()).pathname.replace(/[^/]+$/, '…'), policy, started_ms, first_level, rows, captions, storyboard_tiles, following, sound_only };
+    return { ...past, address: new URL(page.url()).pathname.replace(/[^/]+$/, '…'), policy, started_ms, first_level, words_ahead_s, rows, captions, storyboard_tiles, following, sound_only };
   }),
 );
+
+// Notes, in the page, how many seconds ahead of the playback were buffered when.
+function noteBuffer() {
+  window.buffered = [];
+  setInterval(() => {
+    const video = document.getElementById('video');
+    for (let n = 0; n < (video?.buffered.length ?? 0); n++) {
+      const [from, to] = [video.buffered.start(n), video.buffered.end(n)];
+      if (from <= video.currentTime + 0.2 && to >= video.currentTime) window.buffered.push([performance.now(), to - video.currentTime]);
+    }
+  }, 5);
+}
 
 // Leaves the picture away and takes it back: the same second goes on, and only sound was loaded meanwhile.
 async function soundOnly(page, timeout) {

@@ -1,6 +1,6 @@
 //! The first pictures and sounds of a track, decoded: the truth about their size, shape and colour.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer_video as gst_video;
@@ -63,7 +63,7 @@ fn first(
 ) -> Result<(gst::Caps, bool)> {
     let mut decoding = Decoding::open(source.clone(), info, kind, limits, Vec::new())?;
     decoding.start()?;
-    let begun = clock.elapsed();
+    let (real, begun) = (Instant::now(), clock.elapsed());
     let until = begun + LONGEST.min(super::LONGEST_LOOK.saturating_sub(begun)).max(LEAST);
     let mut found: Option<gst::Caps> = None;
     let mut fields = false;
@@ -80,7 +80,12 @@ fn first(
     }
     match found {
         Some(caps) => Ok((caps, fields)),
-        None => Err(Error::input("decode_failed", "The file is damaged, so it can't be played.")),
+        None => {
+            let (passed, counted) = (real.elapsed(), clock.elapsed() - begun);
+            let how = if decoding.is_over() { "at its end" } else { "in time" };
+            Err(Error::input("decode_failed", "The file is damaged, so it can't be played.")
+                .because(format!("nothing was decoded {how}: {passed:.1?} passed, {counted:.1?} counted")))
+        }
     }
 }
 

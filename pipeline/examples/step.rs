@@ -98,7 +98,7 @@ fn run(file: &Path, out: &Path, asked: &Asked) -> chalkstream_pipeline::Result<(
             trickplay: asked.scrub,
             limits,
         };
-        let report = transcode::run(&request, source, &ctx)?;
+        let report = transcode::run(&request, media.source(source), &ctx)?;
         println!("{}", json(serde_json::to_value(&report).unwrap_or_default()));
         println!("{}", json(serde_json::to_value(&ladder).unwrap_or_default()));
     }

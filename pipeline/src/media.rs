@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::source::{Source, Within};
+
 /// A ratio of two whole numbers, such as a frame rate (frames per second).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rational {
@@ -45,10 +47,18 @@ pub struct Warning {
     pub message: String,
 }
 
+/// Code of a warning that explains nothing that is missing.
+pub const INSIDE_PHOTO: &str = "inside_photo";
+
 impl Warning {
     /// A warning.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.to_owned(), message: message.into() }
+    }
+
+    /// Whether it says why less comes out than should.
+    pub fn of_loss(&self) -> bool {
+        self.code != INSIDE_PHOTO
     }
 
     /// A track that is shorter than it should be.
@@ -103,8 +113,11 @@ pub struct Choice {
 pub struct MediaInfo {
     /// Container: `mp4`, `matroska`, `mpegts`, `avi`, `ogg`, `flv`, `mpegps`, `wav`, `mp3`, `flac`, `gif`, …
     pub container: String,
-    /// Size of the file, in bytes.
+    /// Size of the recording, in bytes.
     pub size_bytes: u64,
+    /// Where it is in the file, if that is a photo with a recording in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Within>,
     /// From the first presented sample to the end of the last one, in ms.
     pub duration_ms: u64,
     /// What the demuxer calls the time of the earliest presented sample, in ns: take it away from a running time to
@@ -117,6 +130,16 @@ pub struct MediaInfo {
     pub audio: Option<AudioTrack>,
     /// What is odd about the file.
     pub warnings: Vec<Warning>,
+}
+
+impl MediaInfo {
+    /// The recording alone.
+    pub fn source(&self, file: Source) -> Source {
+        match self.within {
+            None => file,
+            Some(within) => within.of(file),
+        }
+    }
 }
 
 /// The chosen video track. Times are on the common presentation timeline: 0 is the earliest presented sample of

@@ -173,10 +173,10 @@ pub fn run(step: &Step, source: Source, ctx: &StepContext) -> Result<Value> {
     }
     match step {
         Step::Inspect(request) => json(inspect::run(request, source, ctx)?),
-        Step::PackageSource(request) => json(package::run(request, source, ctx)?),
-        Step::Sound(request) => json(sound::run(request, source, ctx)?),
-        Step::Transcode(request) => json(transcode::run(request, source, ctx)?),
-        Step::Stills(request) => json(stills::run(request, source, ctx)?),
+        Step::PackageSource(request) => json(package::run(request, request.media.source(source), ctx)?),
+        Step::Sound(request) => json(sound::run(request, request.media.source(source), ctx)?),
+        Step::Transcode(request) => json(transcode::run(request, request.media.source(source), ctx)?),
+        Step::Stills(request) => json(stills::run(request, request.media.source(source), ctx)?),
         Step::Transcribe(request) => json(speech::run(request, source, ctx)?),
     }
 }

@@ -184,7 +184,7 @@ impl Attempt<'_> {
             media::inspected(&results)?.ok_or_else(|| StepFailure::ours("nothing was inspected"))?;
         let picture = result::duration_ms(&results, planner::WEAK_LINE);
         let sound = result::duration_ms(&results, planner::SOUND);
-        verify::agree(&inspected, picture, sound, !result::warnings(&results).is_empty())
+        verify::agree(&inspected, picture, sound, result::lost(&results))
             .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
         let shown = Shown::of(&results)?;
         let before = record::newest(&job)?;

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Cause, StepFailure};
 use crate::master::Shown;
-use crate::result::{Results, StepResult, report, warnings};
+use crate::result::{Results, StepResult, lost, report, warnings};
 use crate::runner::{Progress, Runner, Source, Work, WorkTask};
 use crate::sink::FolderSink;
 use crate::{ladder, layout, media, planner, source, verify};
@@ -267,7 +267,7 @@ impl Run<'_> {
         let picture = crate::result::duration_ms(&done.results, planner::WEAK_LINE);
         let sound = crate::result::duration_ms(&done.results, planner::SOUND);
         if let Some(found) = &found {
-            verify::agree(found, picture, sound, !warnings(&done.results).is_empty())
+            verify::agree(found, picture, sound, lost(&done.results))
                 .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
         }
         let text = Shown::of(&done.results)?.playlist(|group, _| layout::base_of_file(group));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chalkstream_pipeline::media::INSIDE_PHOTO;
 use chalkstream_store::ObjectFacts;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,11 @@ pub fn warnings(results: &Results) -> Vec<Value> {
         }
     }
     found
+}
+
+/// Whether a step warned that less comes out than should.
+pub fn lost(results: &Results) -> bool {
+    warnings(results).iter().any(|warning| warning["code"] != INSIDE_PHOTO)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! No step succeeds on its own word: what it reports must be among what it made, whole and of the right length.
 
-use chalkstream_pipeline::media::MediaInfo;
+use chalkstream_pipeline::media::{MediaInfo, Warning};
 use chalkstream_pipeline::package::PackageReport;
 use chalkstream_pipeline::sound::SoundReport;
 use chalkstream_pipeline::speech::TranscriptReport;
@@ -142,7 +142,7 @@ fn package(report: &PackageReport, taken: &Taken, media: Option<&MediaInfo>) -> 
         track("audio", &audio.playlist, audio.segments, audio.duration_ms)?;
     }
     let expected = media.and_then(|media| media.video.as_ref()).map(|track| track.end_ms);
-    length("picture", expected, report.duration_ms, media.is_some_and(|media| !media.warnings.is_empty()))
+    length("picture", expected, report.duration_ms, media.is_some_and(lost))
 }
 
 fn sound(report: &SoundReport, taken: &Taken, media: Option<&MediaInfo>) -> Result<(), String> {
@@ -162,9 +162,14 @@ fn sound(report: &SoundReport, taken: &Taken, media: Option<&MediaInfo>) -> Resu
         return Err("there is no sound for speech".into());
     }
     report.speech.iter().try_for_each(|part| there(part, taken))?;
-    let warned = media.is_some_and(|media| !media.warnings.is_empty()) || !report.warnings.is_empty();
+    let warned = media.is_some_and(lost) || !report.warnings.is_empty();
     let expected = media.and_then(|media| media.audio.as_ref()).map(|track| track.end_ms);
     length("sound", expected, report.duration_ms, warned)
+}
+
+/// Whether the file is known to hold less than it should.
+fn lost(media: &MediaInfo) -> bool {
+    media.warnings.iter().any(Warning::of_loss)
 }
 
 /// A track is no shorter than `inspect` said, unless somebody has said why it is. A longer one lost nothing: some

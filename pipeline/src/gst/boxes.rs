@@ -242,7 +242,7 @@ impl Track {
 
     /// How long it is said to be presented, in ns.
     pub fn presented_ns(&self) -> Option<u64> {
-        let one = self.edit.and_then(|edit| u64::try_from(edit.length_ns? + edit.delay_ns).ok());
+        let one = self.edit.and_then(|edit| u64::try_from(edit.length_ns?.checked_add(edit.delay_ns)?).ok());
         // A list of several parts may show one twice; of a recording nobody does.
         let several = self.edited_ns.map(|ns| self.told_ns().map_or(ns, |told| told.min(ns)));
         one.or(several).or(self.told_ns())
@@ -309,7 +309,9 @@ fn edited_ns(list: &[u8], movie: u32) -> Option<u64> {
             word(entry, 0)?.into()
         })
     };
-    let ticks = entries.map(|entry| length(entry).filter(|&ticks| ticks > 0)).sum::<Option<u64>>()?;
+    let ticks = entries
+        .map(|entry| length(entry).filter(|&ticks| ticks > 0))
+        .try_fold(0, |sum: u64, ticks| sum.checked_add(ticks?))?;
     u64::try_from(u128::from(ticks) * 1_000_000_000 / u128::from(movie)).ok().filter(|&ns| ns > 0)
 }
 
@@ -329,7 +331,7 @@ fn edit(list: &[u8], movie: u32, media: u32) -> Option<Edit> {
             (i64::from(word(entry, 0)?), i64::from(word(entry, 4)? as i32))
         };
         if start < 0 {
-            delay_ns += ns(length, movie)?;
+            delay_ns = ns(length, movie)?.checked_add(delay_ns)?;
             continue;
         }
         let last = place + 1 == count;
@@ -445,5 +447,17 @@ mod tests {
         assert_eq!(list(&[(600, 0), (600, 2000)]), None);
         assert_eq!(plain.presented(5 * second), second);
         assert_eq!(edit(&[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], 600, 600), None);
+    }
+
+    #[test]
+    fn edit_lists_of_centuries_are_not_believed() {
+        // Version 1: lengths and times of eight bytes.
+        let mut bytes = vec![1, 0, 0, 0, 0, 0, 0, 3];
+        for (length, start) in [(i64::MAX / 1_000_000_000, -1_i64), (i64::MAX / 1_000_000_000, -1), (1, 0)] {
+            bytes.extend([&length.to_be_bytes()[..], &start.to_be_bytes(), &[0, 1, 0, 0]].concat());
+        }
+        assert_eq!(edit(&bytes, 1, 1000), None);
+        bytes[8..16].fill(0xff);
+        assert_eq!(edited_ns(&bytes, 1), None);
     }
 }

@@ -5,6 +5,7 @@ use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 
 use super::bus::unsupported;
+use super::range::Narrowing;
 use super::{element, element_with};
 use crate::error::Result;
 
@@ -86,7 +87,9 @@ fn is_mpeg_1(caps: &gst::CapsRef) -> bool {
 /// of red, green and blue where nothing does. A converter that is not told takes them for something else.
 fn tell_colours(decoder: &gst::Element, full_range: Option<bool>) {
     let Some(src) = decoder.static_pad("src") else { return };
+    let narrowing = Narrowing::of(&src);
     on_caps(&src, move |caps| {
+        narrowing.set(None);
         let Ok(info) = gst_video::VideoInfo::from_caps(caps) else { return };
         if !info.is_yuv() {
             return;
@@ -109,6 +112,10 @@ fn tell_colours(decoder: &gst::Element, full_range: Option<bool>) {
             gst_video::VideoColorMatrix::Unknown => gst_video::VideoColorMatrix::Bt601,
             matrix => matrix,
         };
+        let alone =
+            (range, matrix) == (gst_video::VideoColorRange::Range0_255, gst_video::VideoColorMatrix::Bt709);
+        let range =
+            if alone && narrowing.set(Some(&info)) { gst_video::VideoColorRange::Range16_235 } else { range };
         if (range, matrix) != (said.range(), said.matrix()) {
             let right = gst_video::VideoColorimetry::new(range, matrix, said.transfer(), said.primaries());
             caps.make_mut().set("colorimetry", right.to_string());
@@ -152,10 +159,11 @@ fn best_decoder(caps: &gst::CapsRef) -> Option<String> {
             .filter(|f| f.can_sink_any_caps(&caps))
             .filter(|f| !f.metadata("klass").is_some_and(|k| k.contains("Hardware")))
             .collect();
-    // Only the parser will know which of three layers MPEG-1 audio is; this decoder takes them all.
+    // Only the parser will know which of three layers MPEG-1 audio is; this decoder takes them all. Of FLAC in Matroska
+    // libav's gives the first packet twice.
     let mpeg_1 =
         caps.structure(0).is_some_and(|s| s.name() == "audio/mpeg" && s.get("mpegversion") == Ok(1i32));
-    let whole = |f: &gst::ElementFactory| mpeg_1 && f.name() == "mpg123audiodec";
+    let whole = |f: &gst::ElementFactory| (mpeg_1 && f.name() == "mpg123audiodec") || f.name() == "flacdec";
     candidates.sort_by(|a, b| {
         whole(b)
             .cmp(&whole(a))

@@ -4,9 +4,9 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::chalksrc::ChalkSrc;
-use super::{element, element_with};
+use super::{element, element_with, transport};
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::{self, ReadAt, Source};
+use crate::source::{self, ReadAt, Source, Within};
 
 /// The element that takes a container (or a bare stream) apart.
 pub fn demuxer_name(container: &str) -> Option<&'static str> {
@@ -29,22 +29,6 @@ pub fn demuxer_name(container: &str) -> Option<&'static str> {
         "mpegvideo" => "mpegvideoparse",
         _ => return None,
     })
-}
-
-/// A source that leaves out its first bytes.
-struct Skipping {
-    inner: Source,
-    skip: u64,
-}
-
-impl ReadAt for Skipping {
-    fn size_bytes(&self) -> u64 {
-        self.inner.size_bytes().saturating_sub(self.skip)
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
-        self.inner.read_at(offset.saturating_add(self.skip), buf)
-    }
 }
 
 /// Length of an ID3v2 tag in front of a bare sound stream: cover pictures in it look like sync words to a parser.
@@ -72,8 +56,12 @@ pub fn open_demuxer(source: Source, container: &str) -> Result<(gst::Pipeline, g
         Error::new(ErrorKind::Unsupported, "not_media", "This kind of file can't be played.")
     })?;
     let skip = id3_length(source.as_ref());
-    let source: Source =
-        if skip > 0 { std::sync::Arc::new(Skipping { inner: source, skip }) } else { source };
+    let source = if skip > 0 {
+        Within { begins_at: skip, size_bytes: source.size_bytes().saturating_sub(skip) }.of(source)
+    } else {
+        source
+    };
+    let source = if container == "mpegts" { transport::clocked(source) } else { source };
     let pipeline = gst::Pipeline::new();
     let src = ChalkSrc::new(source).upcast::<gst::Element>();
     let demux = match name {

@@ -14,6 +14,8 @@ mod demux;
 mod gif;
 mod length;
 mod matrix;
+mod range;
+mod transport;
 
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -4,6 +4,7 @@
 mod boxes;
 mod choose;
 mod framing;
+mod photo;
 mod probe;
 mod rate;
 mod scan;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::FairClock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gst::boxes as gst_boxes;
-use crate::media::{AudioTrack, MediaInfo, Rational, VideoTrack, Warning, is_short};
+use crate::media::{AudioTrack, INSIDE_PHOTO, MediaInfo, Rational, VideoTrack, Warning, is_short};
 use crate::package;
 use crate::source::Source;
 use crate::step::StepContext;
@@ -40,10 +41,20 @@ const LONGEST_LOOK: Duration = Duration::from_millis(6500);
 /// Runs the step.
 pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Result<MediaInfo> {
     let clock = Arc::new(FairClock::own());
-    let source = clock.reading(source);
+    let mut source = clock.reading(source);
+    let within = photo::recording(source.as_ref())?;
+    if let Some(within) = within {
+        source = within.of(source);
+    }
     let container = sniff::sniff(source.as_ref())?;
     let (mut movie, mut index) = (gst_boxes::Movie::default(), None);
     let mut warnings = Vec::new();
+    if within.is_some() {
+        warnings.push(Warning::new(
+            INSIDE_PHOTO,
+            "This is a photo; the recording that is kept inside it is used.",
+        ));
+    }
     let mut readable = source.clone();
     if container == "mp4" {
         let read = gst_boxes::read_index(source.as_ref())?;
@@ -86,6 +97,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
     let mut info = MediaInfo {
         container: container.to_owned(),
         size_bytes: source.size_bytes(),
+        within,
         duration_ms: 0,
         origin_ns: 0,
         video: None,
@@ -263,17 +275,17 @@ fn declared_rate(track: &Scanned) -> Option<Rational> {
 /// Start and end of a track on the common timeline, in ms. `frame_ns` is the length of a frame whose packets have
 /// none.
 fn times_ms(track: &Scanned, frame_ns: i64, origin_ns: i64, scan: &Scan) -> (u64, u64) {
-    let ms = |ns: i64| ((ns - origin_ns).max(0) as u64 + 500_000) / 1_000_000;
+    let ms = |ns: i64| (ns.saturating_sub(origin_ns).max(0) as u64 + 500_000) / 1_000_000;
     let start = track.start_ns.unwrap_or(origin_ns);
     let last = track.times_ns.iter().copied().max().unwrap_or(start);
     let mut end = track.end_ns;
     if end <= last {
-        end = last + frame_ns.min(LONGEST_UNKNOWN_NS);
+        end = last.saturating_add(frame_ns.min(LONGEST_UNKNOWN_NS));
     }
     if !scan.whole && scan.error.is_none() && !track.ended {
         // Only the front was read: the end is what the index says.
-        end =
-            end.max(scan.claimed_ns.map_or(end, |ns| ns.min(i64::MAX as u64 / 2) as i64 + origin_ns.max(0)));
+        let claimed = |ns: u64| (ns.min(i64::MAX as u64 / 2) as i64).saturating_add(origin_ns.max(0));
+        end = end.max(scan.claimed_ns.map_or(end, claimed));
     }
     (ms(start), ms(end).max(ms(start)))
 }

@@ -198,7 +198,7 @@ fn packet(
     let Some(pts) = buffer.pts().or(buffer.dts()) else { return };
     let length = buffer.duration().unwrap_or(gst::ClockTime::ZERO);
     let Some(segment) = segment else { return };
-    let end = pts + length;
+    let Some(end) = pts.checked_add(length) else { return };
     let from = segment.start().filter(|_| clips).map_or(pts, |start| pts.max(start));
     let until = segment.stop().map_or(end, |stop| end.min(stop));
     if until < from || (until == from && length > gst::ClockTime::ZERO) {

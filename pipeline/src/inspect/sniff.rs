@@ -90,7 +90,7 @@ fn iso_boxes(front: &[u8]) -> bool {
 }
 
 /// A still picture in ISO boxes: HEIC, AVIF.
-fn still_brand(front: &[u8]) -> bool {
+pub(super) fn still_brand(front: &[u8]) -> bool {
     front.get(4..8) == Some(b"ftyp")
         && matches!(front.get(8..12), Some(b"heic" | b"heix" | b"heim" | b"heis" | b"mif1" | b"avif"))
 }

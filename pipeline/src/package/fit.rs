@@ -11,6 +11,9 @@ const HIGHEST_LEVEL: u8 = 52;
 
 /// What the file as a whole says.
 pub fn file(media: &MediaInfo) -> Result<(), Declined> {
+    if media.within.is_some() {
+        return Err(declined("inside_photo", "The recording is a part of a photo."));
+    }
     if media.container != "mp4" {
         return Err(declined("container", "Only MP4 and MOV recordings can be played as they are."));
     }
@@ -215,6 +218,7 @@ mod tests {
             container: "mp4".into(),
             size_bytes: 1,
             duration_ms: 1000,
+            within: None,
             origin_ns: 0,
             video: Some(video),
             audio: None,

@@ -27,6 +27,7 @@ fn made(rate_hz: u32, channels: u16, samples: &[i16], origin_ns: i64, cancelled:
     let media = MediaInfo {
         container: "wav".to_owned(),
         size_bytes: 0,
+        within: None,
         duration_ms: end_ms,
         origin_ns,
         video: None,

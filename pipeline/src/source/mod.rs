@@ -8,6 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 /// Random access to the bytes of a source.
 pub trait ReadAt: Send + Sync {
     /// Size, in bytes.
@@ -103,6 +105,38 @@ impl ReadAt for RangeSource {
         }
         socket.read_exact(&mut buf[..count])?;
         Ok(count)
+    }
+}
+
+/// The part of a file that is the recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Within {
+    /// Its first byte.
+    pub begins_at: u64,
+    /// Its size, in bytes.
+    pub size_bytes: u64,
+}
+
+impl Within {
+    /// The part alone.
+    pub fn of(self, file: Source) -> Source {
+        Arc::new(Part { file, within: self })
+    }
+}
+
+struct Part {
+    file: Source,
+    within: Within,
+}
+
+impl ReadAt for Part {
+    fn size_bytes(&self) -> u64 {
+        self.within.size_bytes
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let left = self.within.size_bytes.saturating_sub(offset).min(buf.len() as u64) as usize;
+        self.file.read_at(self.within.begins_at.saturating_add(offset), &mut buf[..left])
     }
 }
 

@@ -68,6 +68,7 @@ fn made(arguments: &str, container: &str, duration_ms: u64, picture: Option<(u32
         container: container.to_owned(),
         size_bytes: 0,
         duration_ms,
+        within: None,
         origin_ns: 0,
         video,
         audio,

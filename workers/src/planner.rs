@@ -113,13 +113,15 @@ pub fn after_inspect(media: &MediaInfo, settings: &PlanSettings<'_>) -> Result<V
         // Sound and stills first: both cores are theirs until then.
         let first: Vec<&str> =
             [PACKAGE_SOURCE, SOUND, STILLS].into_iter().filter(|name| plan.has(name)).collect();
-        for (name, ladder, stage) in parts((settings.ladder)(video), settings.idle_above) {
+        let parts = parts((settings.ladder)(video), settings.idle_above);
+        let alone = parts.iter().all(|(name, ..)| *name != LADDER);
+        for (name, ladder, stage) in parts {
             let request = TranscodeRequest {
                 media: media.clone(),
                 ladder,
                 limits: limits(),
                 iframes: name == WEAK_LINE,
-                trickplay: name == LADDER,
+                trickplay: name == LADDER || (name == WEAK_LINE && alone),
             };
             let step = Step::Transcode(request);
             match name {
@@ -261,6 +263,7 @@ mod tests {
             container: "mp4".into(),
             size_bytes: 1,
             duration_ms: 5000,
+            within: None,
             origin_ns: 0,
             video: picture.then_some(video),
             audio: sound.then_some(audio),
@@ -305,10 +308,14 @@ mod tests {
         steps.iter().map(|step| step.name.as_str()).collect()
     }
 
-    fn renditions(steps: &[StepSpec], name: &str) -> Vec<String> {
+    fn transcode(steps: &[StepSpec], name: &str) -> TranscodeRequest {
         let input = steps.iter().find(|step| step.name == name).unwrap().input.clone();
         let Step::Transcode(request) = serde_json::from_value(input).unwrap() else { panic!("{name}") };
-        request.ladder.renditions.into_iter().map(|rendition| rendition.name).collect()
+        request
+    }
+
+    fn renditions(steps: &[StepSpec], name: &str) -> Vec<String> {
+        transcode(steps, name).ladder.renditions.into_iter().map(|rendition| rendition.name).collect()
     }
 
     #[test]
@@ -362,6 +369,20 @@ mod tests {
         assert_eq!(top.priority, IDLE);
         let ladder = plan.iter().find(|step| step.name == PUBLISH_LADDER).unwrap();
         assert!(ladder.needs.contains(&LADDER.to_owned()) && !ladder.needs.contains(&LADDER_TOP.to_owned()));
+    }
+
+    #[test]
+    fn every_lesson_can_be_scrubbed_evenly() {
+        let scrubbed = |steps: &[StepSpec]| {
+            let made = names(steps).into_iter().filter(|name| TRANSCODES.contains(name));
+            made.filter(|name| transcode(steps, name).trickplay).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(scrubbed(&steps(&media(true, true), false, None)), [LADDER]);
+        assert_eq!(
+            scrubbed(&steps(&media(true, true), false, Some(300))),
+            [WEAK_LINE],
+            "the rest may wait for long"
+        );
     }
 
     #[test]

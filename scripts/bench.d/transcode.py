@@ -31,7 +31,10 @@ def ours(chalkstream, path, out, options):
     """Runs the step; what it took, its report, and the ladder it was asked for."""
     shutil.rmtree(out, ignore_errors=True)
     taken = run([step(chalkstream), path, out, "all", *options], limit_s=7200)
-    _, report, ladder = [json.loads(line) for line in taken.output.splitlines()]
+    told = [json.loads(line) for line in taken.output.splitlines()]
+    if len(told) != 3:
+        sys.exit(f"bench: no picture was made: {taken.output}")
+    _, report, ladder = told
     size = sum(p.stat().st_size for p in (out / "video").rglob("*.m4s"))
     return row(taken, size), report, ladder
 

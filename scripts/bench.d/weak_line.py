@@ -20,11 +20,12 @@ def line(down_bps, up_bps, one_way_ms):
     return {"down_bps": down_bps, "up_bps": up_bps, "one_way_ms": one_way_ms}
 
 
-# Name, the line, what else the script is told, and the goal for the start in seconds. The round trip is twice the delay.
+# Name, the line, what else the script is told, the goal for the start in seconds, and what must hold: of the median start, of
+# every run's stalls in seconds, and of the level it ends at. The round trip is twice the delay.
 CASES = [
-    ("192 kbit/s + 200 ms, warm", line(192_000, 192_000, 100), {"warm": True}, 4.0),
-    ("192 kbit/s + 200 ms, cold", line(192_000, 192_000, 100), {}, 9.0),
-    ("1 Mbit/s + 100 ms, cold", line(1_000_000, 500_000, 50), {}, 2.0),
+    ("192 kbit/s + 200 ms, warm", line(192_000, 192_000, 100), {"warm": True}, 4.0, ("a start within 6 s, then no stall", lambda start, stalls, _: start <= 6 and not any(stalls))),
+    ("192 kbit/s + 200 ms, cold", line(192_000, 192_000, 100), {}, 9.0, ("a start within 12 s, then no stall", lambda start, stalls, _: start <= 12 and not any(stalls))),
+    ("1 Mbit/s + 100 ms, cold", line(1_000_000, 500_000, 50), {}, 2.0, ("a start within 3 s, settled on 360 lines or more", lambda start, _, levels: start <= 3 and min(levels) >= 360)),
     (
         "5 Mbit/s, 0.3 from 15 to 45 s, and from 75 s",
         line(5_000_000, 1_000_000, 25),
@@ -33,6 +34,7 @@ CASES = [
             "trace": [{"at_media_s": at, "down_bps": bps} for at, bps in [(15, 300_000), (45, 5_000_000), (75, 300_000)]],
         },
         None,
+        ("at most one stall, below 1 s", lambda _, stalls, __: all(len(each) <= 1 and sum(each) < 1 for each in stalls)),
     ),
 ]
 
@@ -58,13 +60,13 @@ def measured(chalkstream, cache, work):
             "path": urllib.parse.urlsplit(link["url"]).path,
             "runs": RUNS,
         }
-        return {name: case(name, {**asked, "rates": rates, **more}, goal_s) for name, rates, more, goal_s in CASES}
+        return {name: case(name, {**asked, "rates": rates, **more}, goal_s, must) for name, rates, more, goal_s, must in CASES}
     finally:
         stop(up)
         log.close()
 
 
-def case(name, asked, goal_s):
+def case(name, asked, goal_s, must):
     done = subprocess.run(
         ["node", "weak_line.mjs"], cwd=ROOT / "tests/browser", input=json.dumps(asked), capture_output=True, text=True, timeout=1800, check=False
     )
@@ -85,5 +87,7 @@ def case(name, asked, goal_s):
             f"  {one['start_ms'] / 1000:>8.2f}{(one['bytes_until_start'] or 0) / 1000:>11.0f}{len(stalls):>8}{max(stalls, default=0):>12}{first:>20}"
             f"{end['bandwidth_estimate_bps'] / 1000:>21.0f}{levels:>22}{end['ahead_s']:>9.0f}"
         )
-    sys.stdout.flush()
-    return {"start_s": statistics.median(starts), "goal_s": goal_s, "runs": runs}
+    what, holds = must
+    held = holds(statistics.median(starts), [[stall["ms"] / 1000 for stall in one["stalls"]] for one in runs], [one["at_end"]["level"] or 0 for one in runs])
+    print(f"  {what}: {'holds' if held else 'NOT HELD'}", flush=True)
+    return {"holds": held, "start_s": statistics.median(starts), "goal_s": goal_s, "runs": runs}

@@ -52,6 +52,7 @@ async function run(asked) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     if (!seen?.start_ms) throw new Error(`nothing played in time: ${JSON.stringify(seen)}`);
+    if (seen.media_s < play_s && !seen.ended) throw new Error(`${play_s} s were not played in time: ${JSON.stringify(seen)}`);
     const whole = await page.evaluate(() => window.watched.all());
     if (!asked.resources) delete whole.resources;
     return { ...whole, bytes_until_start: first_bytes, bytes: (await line.tell({})).down_bytes - before_bytes };

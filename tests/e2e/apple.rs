@@ -1,6 +1,6 @@
 //! The checker of Apple's rules passes a good presentation and fails on each fixture that breaks one rule.
 
-use chalkstream_tests::apple::{Fact, Media, Presentation, broken};
+use chalkstream_tests::apple::{Delivered, Fact, Media, Presentation, broken};
 
 const MASTER: &str = "#EXTM3U
 #EXT-X-VERSION:7
@@ -36,7 +36,8 @@ fn rendition(bits: [u64; 3], frame_s: f64, init: bool) -> Media {
             keyframe: true,
         })
         .collect();
-    Media { text, facts, frame_s, captions: Vec::new() }
+    let delivered = Some(Delivered { redirected: false, compressed: true });
+    Media { text, facts, frame_s, captions: Vec::new(), delivered }
 }
 
 fn good() -> Presentation {
@@ -45,7 +46,10 @@ fn good() -> Presentation {
     iframes.facts.iter_mut().for_each(|fact| (fact.samples, fact.duration_s) = (1, 1.0 / 15.0));
     let mut captions = rendition([0; 3], 0.0, false);
     captions.facts.clear();
-    captions.captions = vec!["WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n\n".into(); 3];
+    captions.captions =
+        ["00:00.500 --> 00:03.000", "00:03.000 --> 00:06.000", "00:00:06.500 --> 00:00:07.900"]
+            .map(|cue| format!("WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n\n{cue}\nSo.\n"))
+            .to_vec();
     let media = [
         ("v240.m3u8", rendition([110_000, 95_000, 90_000], 1.0 / 15.0, true)),
         ("a32.m3u8", rendition([32_000, 32_000, 32_000], 1024.0 / 48_000.0, true)),
@@ -53,7 +57,8 @@ fn good() -> Presentation {
         ("subs.m3u8", captions),
     ];
     let media = media.into_iter().map(|(uri, media)| (uri.to_owned(), media)).collect();
-    Presentation { master: MASTER.replace("BANDWIDTH=40000", "BANDWIDTH=32000"), media }
+    let delivered = Some(Delivered { redirected: false, compressed: true });
+    Presentation { master: MASTER.replace("BANDWIDTH=40000", "BANDWIDTH=32000"), media, delivered }
 }
 
 fn rules(presentation: &Presentation) -> Vec<&'static str> {
@@ -80,6 +85,9 @@ fn each_rule_is_found_where_it_alone_is_broken() {
         assert!(media.text.contains(from), "the fixture changes nothing: {from}");
         media.text = media.text.replacen(from, to, 1);
     }
+    fn captions(p: &mut Presentation) -> &mut Vec<String> {
+        &mut p.media.get_mut("subs.m3u8").unwrap().captions
+    }
     let fixtures: &[(&str, &str, Break)] = &[
         ("1.26", "a mean that is a fifth too low", |p| {
             master(p, "AVERAGE-BANDWIDTH=132000", "AVERAGE-BANDWIDTH=105000");
@@ -87,12 +95,19 @@ fn each_rule_is_found_where_it_alone_is_broken() {
         ("1.27", "a peak that is said much too high", |p| master(p, "BANDWIDTH=140000", "BANDWIDTH=190000")),
         ("1.27", "no peak", |p| master(p, "BANDWIDTH=140000,", "")),
         ("9.15", "no mean", |p| master(p, "AVERAGE-BANDWIDTH=132000,", "")),
-        ("5.2", "captions that end early", |p| {
-            text(p, "subs.m3u8", "#EXTINF:1.600000,\n2.m4s\n", "");
-            p.media.get_mut("subs.m3u8").unwrap().captions.pop();
+        ("5.2", "captions that are no WebVTT", |p| {
+            captions(p)[0] = "1\n00:00:00,500 --> 00:00:03,000\nSo.\n".into()
         }),
-        ("5.4", "captions without their place in time", |p| {
-            p.media.get_mut("subs.m3u8").unwrap().captions[1] = "WEBVTT\n\n".into();
+        ("5.3", "captions without their place in time", |p| captions(p)[1] = "WEBVTT\n\n".into()),
+        ("5.4", "captions of several times", |p| {
+            captions(p)[1] = captions(p)[1].replace("MPEGTS:0", "MPEGTS:900000");
+        }),
+        ("5.4", "a cue in another segment than its time", |p| {
+            captions(p)[0].push_str("\n00:05.000 --> 00:06.000\nSo.\n");
+        }),
+        ("5.5", "captions that end early", |p| {
+            text(p, "subs.m3u8", "#EXTINF:1.600000,\n2.m4s\n", "");
+            captions(p).pop();
         }),
         ("6.1", "no I-frame playlist", |p| {
             let at = p.master.find("#EXT-X-I-FRAME").unwrap();
@@ -125,6 +140,9 @@ fn each_rule_is_found_where_it_alone_is_broken() {
         ("8.9", "a group that is not there", |p| master(p, "AUDIO=\"a32\"", "AUDIO=\"a64\"")),
         ("8.9", "sound inside the variant", |p| master(p, ",AUDIO=\"a32\",SUBTITLES=\"subs\"\na32", "\na32")),
         ("8.10", "a rendition without a language", |p| master(p, "LANGUAGE=\"en\",", "")),
+        ("8.18", "a media playlist that is somewhere else", |p| {
+            p.media.get_mut("v240.m3u8").unwrap().delivered.as_mut().unwrap().redirected = true;
+        }),
         ("8.20", "no init segment", |p| text(p, "v240.m3u8", "#EXT-X-MAP:URI=\"init.mp4\"\n", "")),
         ("9.1", "a variant that is not there", |p| {
             p.media.remove("v240.m3u8");
@@ -145,12 +163,27 @@ fn each_rule_is_found_where_it_alone_is_broken() {
                 "BANDWIDTH=362000,AVERAGE-BANDWIDTH=332000",
             );
         }),
+        ("10.1", "a playlist that is sent as it is", |p| p.delivered.as_mut().unwrap().compressed = false),
     ];
     for (rule, what, change) in fixtures {
         let mut presentation = good();
         change(&mut presentation);
         assert_eq!(rules(&presentation), [*rule], "{what}: {:?}", broken(&presentation));
     }
+}
+
+#[test]
+fn a_picture_that_still_grows_says_the_most_it_may_take() {
+    let saying = |bits: &str| {
+        let mut presentation = good();
+        let v240 = presentation.media.get_mut("v240.m3u8").unwrap();
+        v240.text =
+            v240.text.replace("PLAYLIST-TYPE:VOD", "PLAYLIST-TYPE:EVENT").replace("#EXT-X-ENDLIST\n", "");
+        presentation.master = presentation.master.replace("AVERAGE-BANDWIDTH=132000", bits);
+        broken(&presentation).into_iter().map(|broken| broken.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(saying("AVERAGE-BANDWIDTH=190000"), [""; 0]);
+    assert_eq!(saying("AVERAGE-BANDWIDTH=105000"), ["1.26"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use chalkstream_tests::judge::{Row, judge, warnings};
 use chalkstream_tests::media::{ffmpeg, lesson};
 use chalkstream_tests::process::chalkstream;
 use chalkstream_tests::served::Served;
+use chalkstream_tests::stream;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -58,6 +59,73 @@ fn an_h265_recording_is_served_as_it_is_too() {
     );
     // Its sound is the ladder's.
     assert_eq!(row.source.as_deref(), Some("as it is, sound not compared"));
+}
+
+#[test]
+fn a_photo_with_a_recording_in_it_is_that_recording() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    ffmpeg("-f lavfi -i testsrc2=s=320x240:d=1 -frames:v 1", &at("still.jpg"));
+    ffmpeg(
+        "-f lavfi -i testsrc2=s=640x480:r=30:d=3 -f lavfi -i sine=d=3 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac",
+        &at("moving.mp4"),
+    );
+    let read = |name: &str| std::fs::read(at(name)).unwrap();
+    // What one maker writes behind the recording.
+    let photo = [read("still.jpg"), read("moving.mp4"), b"\0\0\x30\x0aMotionPhoto_Data".to_vec()].concat();
+    std::fs::write(at("photo.jpg"), photo).unwrap();
+    let made = |name: &str| {
+        let out = folder.path().join(format!("{name}.out"));
+        let (code, answer) = answer(&at(name), &out);
+        assert_eq!(code, Some(0), "{answer}");
+        let files: Vec<_> = stream::all_files(&out.join("hls"))
+            .into_iter()
+            .map(|file| (file.strip_prefix(&out).unwrap().to_owned(), std::fs::read(&file).unwrap()))
+            .collect();
+        assert!(files.len() > 10, "{files:?}");
+        (answer, files)
+    };
+    let (photo, recording) = (made("photo.jpg"), made("moving.mp4"));
+    assert!(photo.1 == recording.1, "the same stream, byte by byte");
+    assert_eq!(photo.0["media"]["warnings"][0]["code"], "inside_photo", "{}", photo.0);
+}
+
+#[test]
+fn full_range_in_the_colours_of_today() {
+    processed(
+        "full.mp4",
+        "-f lavfi -i testsrc2=s=640x360:r=30:d=4 -vf scale=out_range=full:out_color_matrix=bt709 -color_range pc \
+         -colorspace bt709 -color_primaries bt709 -color_trc bt709 -c:v libx264 -preset ultrafast -pix_fmt yuv420p",
+    );
+}
+
+#[test]
+fn flac_in_matroska() {
+    processed(
+        "flac.mkv",
+        "-f lavfi -i testsrc2=s=640x360:r=25:d=6 -f lavfi -i anoisesrc=d=6:a=0.1:r=44100 -c:v libx264 -preset ultrafast \
+         -pix_fmt yuv420p -c:a flac",
+    );
+}
+
+#[test]
+fn a_transport_stream_whose_sound_begins_before_its_clock() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("late.ts");
+    // The clock is told with the picture.
+    ffmpeg(
+        "-itsoffset 0.9 -f lavfi -i testsrc2=s=640x360:r=30:d=6 -f lavfi -i anoisesrc=d=6:a=0.1 -c:v libx264 \
+         -preset ultrafast -pix_fmt yuv420p -c:a aac",
+        &file,
+    );
+    let (code, answer) = answer(&file, &folder.path().join("out"));
+    assert_eq!(code, Some(0), "{answer}");
+    let media = &answer["media"];
+    assert_eq!(media["audio"]["start_ms"], 0, "{media}");
+    // Sound of this format begins with a packet of nothing, which not everyone counts.
+    assert!(media["video"]["start_ms"].as_u64().unwrap().abs_diff(900) <= 40, "{media}");
+    assert!(media["audio"]["end_ms"].as_u64().unwrap().abs_diff(6000) <= 100, "{media}");
+    assert!(media["warnings"].as_array().unwrap().is_empty(), "{media}");
 }
 
 #[test]
@@ -213,9 +281,9 @@ fn the_choice_among_several_tracks_is_told() {
 #[test]
 fn playlists_and_scripts_named_as_recordings_open_no_connection() {
     let folder = TempDir::new().unwrap();
-    let ears = hostile::listeners();
+    let (ears, served) = ([hostile::listener(0)], Served::start());
     for script in hostile::scripts(folder.path(), ears[0].local_addr().unwrap().port()) {
-        let (line, wrong) = hostile::judge(&script, folder.path(), &ears);
+        let (line, wrong) = hostile::judge(&script, folder.path(), &ears, &served);
         assert!(wrong.is_empty(), "{}: {line}\n{}", script.display(), wrong.join("\n"));
         assert!(line.contains("exit 3"), "{}: {line}", script.display());
     }

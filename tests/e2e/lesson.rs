@@ -4,15 +4,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use chalkstream_tests::client::Client;
 use chalkstream_tests::media::{Lesson, Utterance, ffmpeg, lesson};
-use chalkstream_tests::playlist::{self, uris};
+use chalkstream_tests::playlist;
 use chalkstream_tests::process::tool;
 use chalkstream_tests::redis::Redis;
 use chalkstream_tests::s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
 use chalkstream_tests::stack::Stack;
 use chalkstream_tests::up::Up;
-use chalkstream_tests::{apple, hostile, node, presentation, traces};
+use chalkstream_tests::{hostile, node, presentation, traces, watched};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -70,6 +69,7 @@ async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
         watched["captions"].as_array().is_some_and(|shown| !shown.is_empty()),
         "captions show: {watched}"
     );
+    assert!(watched["words_ahead_s"].as_f64().unwrap() >= 10.0, "what can wait waits: {watched}");
     for wrong in ["errors", "foreign", "refused"] {
         assert_eq!(watched[wrong].as_array().map(Vec::len), Some(0), "{wrong}: {watched}");
     }
@@ -103,49 +103,10 @@ async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
     assert!(near >= 18, "{near} of 20 land near the word: {found:#}");
     let hits = results.iter().filter(|r| r["hit_s"].is_number()).count();
     assert_eq!(in_cue, hits, "all that are found land in their cue: {found:#}");
-    what_is_served_is_sound(&up.client(), &id, &folder.path().join("served")).await;
-}
-
-/// Holds the stream that a link leads to to the rules, the source as a rendition included.
-async fn what_is_served_is_sound(client: &Client, recording: &str, copy: &Path) {
-    let playlists = copied(client, recording, copy).await;
-    assert_eq!(node::playlists(playlists), Vec::<String>::new());
-    let broken = apple::broken(&presentation::read(&copy.join("1/master.m3u8")));
-    let broken: Vec<String> =
-        broken.iter().map(|broken| format!("{}: {}", broken.rule, broken.what)).collect();
-    assert_eq!(broken, Vec::<String>::new());
-}
-
-/// Copies the stream that a link leads to; answers its playlists.
-async fn copied(client: &Client, recording: &str, copy: &Path) -> Vec<(String, String)> {
-    let link = client.link(recording).await;
-    let url = link["master_url"].as_str().unwrap();
-    let text = client.text(url).await;
-    let write = |path: &str, bytes: &[u8]| {
-        let path = copy.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, bytes).unwrap();
-    };
-    let named = uris(&text);
-    let base = named[0].split_inclusive("/hls/").next().unwrap();
-    assert!(named.iter().any(|uri| uri.contains("/source/")), "the source plays as it is: {text}");
-    write("1/master.m3u8", text.replace(base, "../").as_bytes());
-    let mut playlists = vec![("master".to_owned(), text.clone())];
-    for uri in &named {
-        let folder = uri.rsplit_once('/').unwrap().0;
-        let playlist = client.text(uri).await;
-        let mut parts = uris(&playlist);
-        parts.dedup();
-        for part in parts {
-            let path = format!("{folder}/{part}");
-            let answer = client.open(&path).await;
-            assert!(answer.status().is_success(), "{path}");
-            write(path.strip_prefix(base).unwrap(), &answer.bytes().await.unwrap());
-        }
-        write(uri.strip_prefix(base).unwrap(), playlist.as_bytes());
-        playlists.push((uri.clone(), playlist));
-    }
-    playlists
+    // The source is one of its renditions.
+    let watched = watched::copy(&up.client(), &id, &folder.path().join("served")).await;
+    assert!(watched.playlists.iter().any(|(uri, _)| uri.contains("/source/")), "the source plays as it is");
+    assert_eq!(watched.wrong(folder.path()), Vec::<String>::new());
 }
 
 /// Hashes of a file's decoded pictures.
@@ -177,7 +138,7 @@ async fn what_a_camera_says_between_pictures_is_not_served() {
     let recording = client.upload(&file).await;
     client.state(&recording, &["ready"], CLIP).await;
     let copy = stack.folder().join("served");
-    let playlists = copied(&client, &recording, &copy).await;
+    let playlists = watched::copy(&client, &recording, &copy).await.playlists;
     assert_eq!(traces::left(&copy, &[place.to_owned()]), Vec::<String>::new());
     let is_source = |uri: &str| uri.contains("/source/") && uri.contains("/video/");
     let (uri, _) = playlists.iter().find(|(uri, _)| is_source(uri)).unwrap();
@@ -209,8 +170,14 @@ async fn the_same_with_s3_and_an_external_redis() {
     assert!(s3.bucket().read_dir().unwrap().next().is_some(), "the bucket is used");
 
     let client = up.client();
-    let answer = client.open(&link).await;
-    assert_eq!(answer.status(), 200);
+    let page = client.text(&link).await;
+    let scripts: Vec<&str> = page.split('"').filter(|part| part.contains("/assets/")).collect();
+    assert!(scripts.len() > 5, "{page}");
+    for script in scripts {
+        let answer = client.open(script).await;
+        assert_eq!(answer.status(), 200, "{script}");
+        assert_eq!(answer.headers()["cache-control"], "public, max-age=31536000, immutable", "{script}");
+    }
     let master = client.link(&id).await["master_url"].as_str().unwrap().to_owned();
     assert_eq!(node::playlist("master", &client.text(&master).await), None);
     let vtt = client.request(reqwest::Method::GET, &format!("/v1/recordings/{id}/transcript.vtt"));

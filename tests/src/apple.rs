@@ -14,6 +14,17 @@ pub struct Presentation {
     pub master: String,
     /// The media playlists by their URI in it.
     pub media: BTreeMap<String, Media>,
+    /// How its text came, where a server sent it.
+    pub delivered: Option<Delivered>,
+}
+
+/// How a playlist came over HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Whether its address led to another one.
+    pub redirected: bool,
+    /// Whether it was compressed for who takes that.
+    pub compressed: bool,
 }
 
 /// A media playlist and what its segments really are.
@@ -27,6 +38,8 @@ pub struct Media {
     pub frame_s: f64,
     /// The WebVTT texts, where it has captions.
     pub captions: Vec<String>,
+    /// How its text came, where a server sent it.
+    pub delivered: Option<Delivered>,
 }
 
 /// What a segment really is.
@@ -55,6 +68,8 @@ pub struct Broken {
 const TOLERANCE: f64 = 0.10;
 /// The smallest variant's most, in bits per second (9.21).
 const WEAKEST_BPS: f64 = 192_000.0;
+/// A playlist below this fits one packet as it is, in bytes.
+const ONE_PACKET: usize = 512;
 
 /// Every rule that is not held.
 pub fn broken(presentation: &Presentation) -> Vec<Broken> {
@@ -64,8 +79,10 @@ pub fn broken(presentation: &Presentation) -> Vec<Broken> {
     rules.bitrates();
     rules.lengths();
     rules.trick_play();
+    rules.delivered("the multivariant playlist", &presentation.master, presentation.delivered);
     for (uri, media) in &presentation.media {
         rules.media(uri, media);
+        rules.delivered(uri, &media.text, media.delivered);
     }
     rules.found
 }
@@ -193,7 +210,10 @@ impl Rules<'_> {
                 [("1.27", "BANDWIDTH", peak), ("1.26", "AVERAGE-BANDWIDTH", mean)]
             {
                 let Some(said) = variant.get(attribute).and_then(|v| v.parse::<f64>().ok()) else { continue };
-                if measured > 0.0 && (measured / said.max(1.0) - 1.0).abs() > TOLERANCE {
+                // Of what still grows only the most can be said.
+                let off = measured / said.max(1.0) - 1.0;
+                let grows = !media.text.contains("#EXT-X-ENDLIST");
+                if measured > 0.0 && (off > TOLERANCE || (off < -TOLERANCE && !grows)) {
                     self.say(rule, format!("{}: {attribute} {said}, measured {measured:.0}", variant.uri()));
                 }
             }
@@ -203,7 +223,7 @@ impl Rules<'_> {
         }
     }
 
-    /// 8.2 one target duration for sound and picture (captions that are complete may have another), 5.2 captions to the end.
+    /// 8.2 one target duration for sound and picture (captions that are complete may have another), 5.5 captions to the end.
     fn lengths(&mut self) {
         let mut targets: BTreeMap<u64, String> = BTreeMap::new();
         let mut longest = 0.0_f64;
@@ -232,7 +252,7 @@ impl Rules<'_> {
             .filter(|(_, media)| (seconds(&media.text) - longest).abs() > 1.0)
             .map(|(uri, media)| format!("{uri} covers {:.1} of {longest:.1} s", seconds(&media.text)))
             .collect();
-        late.into_iter().for_each(|what| self.say("5.2", what));
+        late.into_iter().for_each(|what| self.say("5.5", what));
     }
 
     /// 6.1 and 6.8: pictures can be skimmed.
@@ -257,6 +277,49 @@ impl Rules<'_> {
         }
     }
 
+    /// 8.18 and 10.1: playlists come from where they are said to be, and compressed.
+    fn delivered(&mut self, uri: &str, text: &str, how: Option<Delivered>) {
+        let Some(how) = how else { return };
+        if how.redirected {
+            self.say("8.18", format!("{uri} is redirected"));
+        }
+        if !how.compressed && text.len() >= ONE_PACKET {
+            self.say("10.1", format!("{uri} is not compressed"));
+        }
+    }
+
+    /// Captions are WebVTT (5.2), each segment with its place in time (5.3), one for all (5.4), to the end (5.5, see `lengths`),
+    /// and cues stand in the segments they are seen in.
+    fn captions(&mut self, uri: &str, media: &Media, listed: &[Segment]) {
+        let mut maps: Vec<&str> = Vec::new();
+        let mut until_s = 0.0;
+        for (place, (text, segment)) in media.captions.iter().zip(listed).enumerate() {
+            let from_s = until_s;
+            until_s += segment.duration_s;
+            let named = format!("{uri}: caption segment {}", place + 1);
+            if !text.starts_with("WEBVTT") {
+                self.say("5.2", format!("{named} is no WebVTT"));
+                continue;
+            }
+            match text.lines().find_map(|line| line.strip_prefix("X-TIMESTAMP-MAP=")) {
+                None => self.say("5.3", format!("{named} has no X-TIMESTAMP-MAP")),
+                Some(map) => maps.push(map),
+            }
+            for (start_s, end_s) in cues(text) {
+                if start_s > until_s + 0.001 || end_s < from_s - 0.001 || end_s < start_s {
+                    self.say(
+                        "5.4",
+                        format!("{named} of {from_s:.3} to {until_s:.3} s has a cue at {start_s:.3} s"),
+                    );
+                }
+            }
+        }
+        maps.dedup();
+        if maps.len() > 1 {
+            self.say("5.4", format!("{uri}: captions have several times: {maps:?}"));
+        }
+    }
+
     /// What binds each media playlist.
     fn media(&mut self, uri: &str, media: &Media) {
         let listed = segments(&media.text);
@@ -277,12 +340,7 @@ impl Rules<'_> {
             self.say("8.1", format!("{uri} lists {} segments", listed.len()));
         }
         if !media.captions.is_empty() {
-            for (place, text) in media.captions.iter().enumerate() {
-                if !text.contains("X-TIMESTAMP-MAP=") {
-                    self.say("5.4", format!("{uri}: caption segment {} has no X-TIMESTAMP-MAP", place + 1));
-                }
-            }
-            return;
+            return self.captions(uri, media, &listed);
         }
         if !media.text.contains("#EXT-X-MAP:") {
             self.say("8.20", format!("{uri} has no EXT-X-MAP"));
@@ -306,6 +364,19 @@ impl Rules<'_> {
 
 fn codecs(line: &Line) -> String {
     line.get("CODECS").unwrap_or_default().to_owned()
+}
+
+/// Start and end of each cue, in s.
+fn cues(text: &str) -> Vec<(f64, f64)> {
+    let time = |text: &str| {
+        text.split(':').try_fold(0.0, |total, part| Some(total * 60.0 + part.parse::<f64>().ok()?))
+    };
+    text.lines()
+        .filter_map(|line| {
+            let (start, rest) = line.split_once(" --> ")?;
+            Some((time(start.trim())?, time(rest.split_whitespace().next()?)?))
+        })
+        .collect()
 }
 
 fn is_iframes(text: &str) -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::header::HeaderName;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -33,7 +34,16 @@ impl Client {
 
     /// A GET as a viewer makes it, without a key.
     pub async fn open(&self, path: &str) -> Response {
-        self.http.get(self.absolute(path)).send().await.unwrap()
+        self.open_with(path, &[]).await
+    }
+
+    /// The same with headers.
+    pub async fn open_with(&self, path: &str, headers: &[(HeaderName, &str)]) -> Response {
+        let mut request = self.http.get(self.absolute(path));
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        request.send().await.unwrap()
     }
 
     fn absolute(&self, path: &str) -> String {

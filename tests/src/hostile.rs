@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::judge::warnings;
 use crate::process::{chalkstream, send, tool};
+use crate::served::Served;
 
 /// A file of a few MB that takes longer hangs.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -79,8 +80,13 @@ fn wait(pid: i32) -> (ExitStatus, u64) {
     (ExitStatus::from_raw(status), usage.ru_maxrss as u64 / 1024)
 }
 
-/// What is wrong with how a file ended, and one line that says how it did.
-pub fn judge(file: &Path, folder: &Path, listeners: &[TcpListener]) -> (String, Vec<String>) {
+/// What is wrong with how a file ended, alone and as an upload to a server with a worker, and one line that says how it did.
+pub fn judge(
+    file: &Path,
+    folder: &Path,
+    listeners: &[TcpListener],
+    served: &Served,
+) -> (String, Vec<String>) {
     let ended = run(file, &folder.join("out"));
     let mut wrong = Vec::new();
     let warned = warnings(&ended.answer);
@@ -114,6 +120,7 @@ pub fn judge(file: &Path, folder: &Path, listeners: &[TcpListener]) -> (String, 
         Some(3) if sentence.ends_with('.') && sentence.len() > 10 => {}
         _ => wrong.push("ended neither ready nor with a sentence about the file".into()),
     }
+    wrong.extend(served.survives(file, DEADLINE));
     for listener in listeners {
         if listener.accept().is_ok() {
             wrong.push("opened a connection".into());
@@ -135,13 +142,18 @@ fn complaints(file: &Path) -> String {
     said.lines().find(|line| !line.contains("non monotonically")).unwrap_or_default().to_owned()
 }
 
-/// Ears for connections: the discard port, where it can be had, and a port of our own.
-pub fn listeners() -> Vec<TcpListener> {
-    let ears: Vec<TcpListener> =
-        [0, DISCARD].iter().filter_map(|&port| TcpListener::bind(("127.0.0.1", port)).ok()).collect();
-    assert!(!ears.is_empty(), "no port of the loopback can be listened at");
-    ears.iter().for_each(|ear| ear.set_nonblocking(true).unwrap());
-    ears
+/// Ears for connections: a port of our own, and that which files of others name.
+pub fn listeners() -> [TcpListener; 2] {
+    [0, DISCARD].map(listener)
+}
+
+/// An ear for connections at a port of the loopback; 0 takes a free one.
+pub fn listener(port: u16) -> TcpListener {
+    let ear = TcpListener::bind(("127.0.0.1", port)).unwrap_or_else(|error| {
+        panic!("port {port} cannot be listened at ({error}): below 1024 run as root, or lower net.ipv4.ip_unprivileged_port_start")
+    });
+    ear.set_nonblocking(true).unwrap();
+    ear
 }
 
 /// Playlists and scripts of every kind that players follow, named as recordings, pointing at a port of ours and at a

@@ -25,8 +25,6 @@ const REFUSED: [(&str, &str); 3] = [
 const APART_MS: f64 = 40.0;
 /// Longest source that is decoded whole to find a picture in it, in s; in longer ones ffmpeg seeks.
 const SEEK_FROM_S: f64 = 60.0;
-/// Most segments of a rendition that ffprobe reads one by one.
-const PROBED: usize = 12;
 
 /// One line of the table.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +92,7 @@ fn accepted(file: &Path, out: &Path, scratch: &Path, answer: &Value, row: &mut R
     row.wrong.extend(broken.iter().map(|b| format!("rule {}: {}", b.rule, b.what)));
     for playlist in stream::files(out, "m3u8") {
         let name = playlist.strip_prefix(out).unwrap().display();
-        let said = presentation::probe_segments(&playlist, PROBED, scratch);
+        let said = presentation::probe_segments(&playlist, scratch);
         row.wrong.extend(said.into_iter().map(|what| format!("{name}: {what}")));
     }
     for failed in answer["failed_optional"].as_array().into_iter().flatten() {

@@ -24,3 +24,4 @@ pub mod stream;
 pub mod traces;
 pub mod up;
 pub mod wait;
+pub mod watched;

@@ -89,15 +89,12 @@ pub fn joined(playlist: &Path, scratch: &Path) -> PathBuf {
 }
 
 /// What ffprobe says against each segment alone, with its init segment in front: an error, or other samples than its
-/// boxes count. At most `most` segments are looked at, the first and the last ones.
-pub fn probe_segments(playlist: &Path, most: usize, scratch: &Path) -> Vec<String> {
+/// boxes count.
+pub fn probe_segments(playlist: &Path, scratch: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(playlist).unwrap_or_default();
     let Some(init) = init(playlist, &text) else { return Vec::new() };
-    let all = bytes(playlist, &text);
-    let count = all.len();
-    let wanted = |place: usize| place < most.div_ceil(2) || place + most / 2 >= count;
     let mut wrong = Vec::new();
-    for (_, (uri, bytes)) in all.iter().enumerate().filter(|(place, _)| wanted(*place)) {
+    for (uri, bytes) in &bytes(playlist, &text) {
         let alone: PathBuf = scratch.join("segment.mp4");
         std::fs::write(&alone, [&init[..], &bytes[..]].concat()).unwrap();
         let output = Command::new(tool("ffprobe", "ffmpeg"))

@@ -23,8 +23,6 @@ const DECIDED: Duration = Duration::from_secs(300);
 const COMPARED_S: f64 = 60.0;
 /// Pictures may be this far from their time, in s: containers round.
 const APART_S: f64 = 0.02;
-/// Most segments that ffprobe reads one by one.
-const PROBED: usize = 12;
 
 /// A server to upload to.
 pub struct Served {
@@ -43,6 +41,26 @@ impl Served {
         Self { runtime, up, _data: data }
     }
 
+    /// What is wrong with how an upload of a file ends: it is ready or refused with a sentence, and the worker lives.
+    pub fn survives(&self, file: &Path, limit: Duration) -> Vec<String> {
+        let client = self.up.client();
+        self.runtime.block_on(async {
+            let recording = client.upload(file).await;
+            let ended = client.state(&recording, &["ready", "failed"], limit).await;
+            let failure = &ended["failure"];
+            let sentence = failure["message"].as_str().unwrap_or_default();
+            let mut wrong = Vec::new();
+            if ended["state"] == "failed" && !(failure["fault"] == "input" && sentence.ends_with('.')) {
+                wrong.push(format!("uploaded, it failed otherwise than by its own fault: {failure}"));
+            }
+            if !client.open("/readyz").await.status().is_success() {
+                wrong.push("uploaded, it left a server that is not ready".to_owned());
+            }
+            delete(&client, &recording).await;
+            wrong
+        })
+    }
+
     /// How the source is served as it is, or the code it is declined with. `picture` and `sound` are the places of the
     /// tracks that were chosen.
     pub fn judge(
@@ -57,7 +75,7 @@ impl Served {
         let probed = Probed::of(file);
         let mut wrong = traces::left(&out, &probed.secrets());
         for playlist in &playlists {
-            wrong.extend(presentation::probe_segments(playlist, PROBED, scratch));
+            wrong.extend(presentation::probe_segments(playlist, scratch));
             wrong.extend(times(playlist));
         }
         let of =
@@ -165,14 +183,18 @@ async fn fetched(client: &Client, file: &Path, out: &Path) -> Result<Vec<PathBuf
             playlists.push(playlist);
         }
     }
-    let path = format!("/v1/recordings/{recording}");
-    client.request(Method::DELETE, &path).send().await.unwrap().error_for_status().unwrap();
+    delete(client, &recording).await;
     let declined = state["source_declined"]["code"].as_str().map(str::to_owned);
     if all || some {
         Ok(playlists)
     } else {
         Err(declined.expect("a source is served as it is, or declined with a code"))
     }
+}
+
+async fn delete(client: &Client, recording: &str) {
+    let path = format!("/v1/recordings/{recording}");
+    client.request(Method::DELETE, &path).send().await.unwrap().error_for_status().unwrap();
 }
 
 /// The pictures of the file that are not in ours at their time, the same sample by sample, and the other way round.

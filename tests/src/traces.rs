@@ -25,7 +25,8 @@ pub fn left(out: &Path, secrets: &[String]) -> Vec<String> {
             match extension {
                 "mp4" | "m4s" => {
                     boxes(&bytes, &mut |kind| found.push(format!("{name} has a box {kind}")));
-                    for kind in messages(&bytes) {
+                    let init = std::fs::read(path.with_file_name("init.mp4")).unwrap_or_default();
+                    for kind in messages(&bytes, contains(&init, b"hvc1")) {
                         found.push(format!("{name} has a message of type {kind} inside a picture"));
                     }
                 }
@@ -59,8 +60,8 @@ fn boxes(bytes: &[u8], say: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Types of the messages (SEI) in a segment's H.264 pictures that carry data of a user: 4 and 5, but x264's own.
-fn messages(segment: &[u8]) -> Vec<u8> {
+/// Types of the messages (SEI) in a segment's pictures, H.264 or H.265, that carry data of a user: 4 and 5, but x264's own.
+fn messages(segment: &[u8], hevc: bool) -> Vec<u8> {
     let mut found = Vec::new();
     let mut at = 0;
     while at + 8 <= segment.len() {
@@ -69,7 +70,7 @@ fn messages(segment: &[u8]) -> Vec<u8> {
             break;
         }
         if &segment[at + 4..at + 8] == b"mdat" {
-            units(&segment[at + 8..at + size], &mut found);
+            units(&segment[at + 8..at + size], hevc, &mut found);
         }
         at += size;
     }
@@ -79,7 +80,7 @@ fn messages(segment: &[u8]) -> Vec<u8> {
 }
 
 /// NAL units with lengths of four bytes in front. A segment of sound does not read as such, and ends the walk.
-fn units(data: &[u8], found: &mut Vec<u8>) {
+fn units(data: &[u8], hevc: bool, found: &mut Vec<u8>) {
     let mut at = 0;
     while at + 5 <= data.len() {
         let size = u32::from_be_bytes(data[at..at + 4].try_into().unwrap()) as usize;
@@ -87,8 +88,10 @@ fn units(data: &[u8], found: &mut Vec<u8>) {
             return;
         }
         let unit = &data[at + 4..at + 4 + size];
-        if unit[0] & 0x1f == 6 {
-            let mut rest = &unit[1..];
+        let (message, head) =
+            if hevc { (matches!(unit[0] >> 1 & 0x3f, 39 | 40), 2) } else { (unit[0] & 0x1f == 6, 1) };
+        if message {
+            let mut rest = unit.get(head..).unwrap_or_default();
             while rest.len() > 2 {
                 let (kind, after) = number(rest);
                 let (length, after) = number(after);
@@ -107,4 +110,26 @@ fn number(bytes: &[u8]) -> (usize, &[u8]) {
     let full = bytes.iter().take_while(|&&byte| byte == 255).count();
     let last = bytes.get(full).map_or(0, |&byte| usize::from(byte));
     (full * 255 + last, bytes.get(full + 1..).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::messages;
+
+    #[test]
+    fn messages_of_users_are_found_in_both_codings() {
+        let told = [&[5, 20][..], &[7; 20], &[0x80]].concat();
+        let segment = |head: &[u8]| {
+            let unit = [head, &told].concat();
+            let sized = [&(unit.len() as u32).to_be_bytes()[..], &unit].concat();
+            [&(sized.len() as u32 + 8).to_be_bytes()[..], b"mdat", &sized].concat()
+        };
+        assert_eq!(messages(&segment(&[6]), false), [5]);
+        for kind in [39, 40] {
+            assert_eq!(messages(&segment(&[kind << 1, 1]), true), [5]);
+        }
+        // Filler is what such units become, and says nothing.
+        assert!(messages(&segment(&[12]), false).is_empty());
+        assert!(messages(&segment(&[38 << 1, 1]), true).is_empty());
+    }
 }

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         if path.is_dir() { files.extend(below(&path)) } else { files.push(path) }
     }
     files.sort();
-    let ears = if has("--hostile") { hostile::listeners() } else { Vec::new() };
+    let ears = if has("--hostile") { hostile::listeners().into() } else { Vec::new() };
     if let Some(ear) = ears.first() {
         files.extend(hostile::scripts(scratch.path(), ear.local_addr().unwrap().port()));
     }
@@ -46,12 +46,12 @@ fn main() -> ExitCode {
     for file in &files {
         let (line, problems, was_refused) = log.of(file, has("--hostile"), || {
             let folder = tempfile::TempDir::new_in(scratch.path()).unwrap();
+            let served = served.get_or_insert_with(Served::start);
             if has("--hostile") {
                 let name = file.file_name().unwrap().to_string_lossy().into_owned();
-                let (line, problems) = hostile::judge(file, folder.path(), &ears);
+                let (line, problems) = hostile::judge(file, folder.path(), &ears, served);
                 (format!("{} {line}", fitted(&name, 32)), problems, false)
             } else {
-                let served = served.get_or_insert_with(Served::start);
                 let row = judge(file, folder.path(), Some(served));
                 (shown(&row), row.wrong.clone(), row.refused.is_some())
             }

@@ -165,7 +165,12 @@ pub async fn open_link(
             Ok(verified)
         })
         .map_err(|refused| count(app, refused))?;
-    let manifest = manifest(app, &verified.owner, &verified.claims.recording).await?;
+    let (tenant, recording) = (&verified.owner, &verified.claims.recording);
+    let known = manifest(app, tenant, recording).await?;
+    // A revision that grows goes with the attempt that makes it: nobody is sent to one that was taken back.
+    let grows = known.revision.as_ref().is_some_and(|revision| revision.growing);
+    let manifest =
+        if grows { unless_deleted(app.manifests.renewed(tenant, recording).await?)? } else { known };
     Ok((verified, manifest))
 }
 
@@ -202,10 +207,11 @@ fn count(app: &AppState, refused: Refused) -> Problem {
     problem
 }
 
-/// A recording that is not there, or not any more, is answered like one that was never meant.
 async fn manifest(app: &AppState, tenant: &str, recording: &str) -> Result<Arc<Manifest>, Problem> {
-    match app.manifests.get(tenant, recording).await? {
-        Some(manifest) if manifest.state != State::Deleted => Ok(manifest),
-        _ => Err(Problem::forbidden()),
-    }
+    unless_deleted(app.manifests.get(tenant, recording).await?)
+}
+
+/// A recording that is not there, or not any more, is answered like one that was never meant.
+fn unless_deleted(manifest: Option<Arc<Manifest>>) -> Result<Arc<Manifest>, Problem> {
+    manifest.filter(|manifest| manifest.state != State::Deleted).ok_or_else(Problem::forbidden)
 }

@@ -13,7 +13,7 @@ const KEPT: usize = 256;
 
 type Key = (String, String, u64);
 
-/// The cache. An entry belongs to one slice of time and never changes, so none is ever stale.
+/// The cache. An entry belongs to one slice of time, so none is ever older than that.
 pub struct Manifests {
     store: Store,
     entries: Cache<Key, Option<Arc<Manifest>>>,
@@ -34,14 +34,35 @@ impl Manifests {
         tenant: &str,
         recording: &str,
     ) -> Result<Option<Arc<Manifest>>, chalkstream_store::Error> {
-        let slice = now_s() / FRESH_S;
-        let key = (tenant.to_owned(), recording.to_owned(), slice);
-        self.entries
-            .get_or_insert_async(&key, async {
-                Ok(read_manifest(&self.store, tenant, recording).await?.map(Arc::new))
-            })
-            .await
+        self.entries.get_or_insert_async(&key_now(tenant, recording), self.read(tenant, recording)).await
     }
+
+    /// The recording as it is now, which this slice of time has from here on.
+    ///
+    /// # Errors
+    /// Where the storage cannot be read.
+    pub async fn renewed(
+        &self,
+        tenant: &str,
+        recording: &str,
+    ) -> Result<Option<Arc<Manifest>>, chalkstream_store::Error> {
+        let key = key_now(tenant, recording);
+        let manifest = self.read(tenant, recording).await?;
+        self.entries.insert(key, manifest.clone());
+        Ok(manifest)
+    }
+
+    async fn read(
+        &self,
+        tenant: &str,
+        recording: &str,
+    ) -> Result<Option<Arc<Manifest>>, chalkstream_store::Error> {
+        Ok(read_manifest(&self.store, tenant, recording).await?.map(Arc::new))
+    }
+}
+
+fn key_now(tenant: &str, recording: &str) -> Key {
+    (tenant.to_owned(), recording.to_owned(), now_s() / FRESH_S)
 }
 
 /// Seconds since 1970.

@@ -1,5 +1,5 @@
 // From every level of a lesson's ladder but the lowest, the line is cut to what the next one down needs: which one is loaded then,
-// and how much sound is loaded twice, once in each of its renditions?
+// and how many segments of sound are loaded again, in the other of its renditions?
 //   { "shaper": path, "upstream", "path", "timeout_ms"?: 60000 }  →  { "levels": [{ name, bitrate_bps, frame_rate, height }],
 //     "drops": [{ from, to, expected, passed: [names], down_bps, sound_twice }] }
 // A level is reached by giving the line what it needs, and left by giving it what the next one needs: nothing is set in the player.
@@ -39,7 +39,8 @@ async function from(asked, level) {
     await until(page, `the level ${levels[level].name}`, (n) => window.heard.loaded.slice(-2).filter((l) => l === n).length === 2, level, timeout);
     const cut_bps = Math.round(Math.min(levels[level - 1].bitrate_bps * STAY, levels[level].bitrate_bps * 0.9));
     await line.tell({ down_bps: cut_bps });
-    await page.evaluate(() => { window.heard.loaded.length = 0; });
+    // Between the start and here the line changed too: what is counted is loaded again from now on.
+    await page.evaluate(() => Object.assign(window.heard, { loaded: [], again: [] }));
     // Two segments of one level, and a lower one: there it has landed.
     await until(page, `a level below ${levels[level].name}`, (n) => {
       const [a, b] = window.heard.loaded.slice(-2);
@@ -47,7 +48,7 @@ async function from(asked, level) {
     }, level, timeout);
     const passed = await page.evaluate(() => window.heard.loaded);
     const name = (n) => levels[n].name;
-    const sound_twice = await page.evaluate(() => window.heard.sounds.length - new Set(window.heard.sounds).size);
+    const sound_twice = await page.evaluate(() => window.heard.again.length);
     return { levels, from: name(level), to: name(passed.at(-1)), expected: name(level - 1), passed: passed.map(name), down_bps: cut_bps, sound_twice };
   } finally {
     await browser.close();
@@ -62,7 +63,7 @@ function listen() {
     const next = window.chalkstream?.hls;
     if (!next || next === hls) return;
     hls = next;
-    const heard = (window.heard = { levels: null, loaded: [], sounds: [] });
+    const heard = (window.heard = { levels: null, loaded: [], sounds: new Set(), again: [] });
     const { Events } = hls.constructor;
     const told = () => {
       if (hls.levels.length) heard.levels = hls.levels.map((l) => ({ name: l.uri.split('/').at(-2), bitrate_bps: l.bitrate, frame_rate: l.frameRate, height: l.height }));
@@ -72,7 +73,10 @@ function listen() {
     hls.on(Events.FRAG_LOADED, (_, { frag }) => {
       if (frag.sn === 'initSegment') return;
       if (frag.type === 'main') heard.loaded.push(frag.level);
-      if (frag.type === 'audio') heard.sounds.push(frag.sn);
+      if (frag.type === 'audio') {
+        if (heard.sounds.has(frag.sn)) heard.again.push(frag.sn);
+        heard.sounds.add(frag.sn);
+      }
     });
   }, 10);
 }

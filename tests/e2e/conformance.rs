@@ -159,6 +159,16 @@ fn sound_alone() {
     processed("voice.mp3", "-f lavfi -i sine=f=300:d=9 -ar 22050 -ac 1");
 }
 
+#[test]
+fn sixteen_channels_without_a_place() {
+    processed(
+        "field.mov",
+        "-f lavfi -i testsrc2=s=640x360:r=25:d=6 -f lavfi -i anoisesrc=d=6:a=0.3 -filter_complex \
+         [1]aformat=channel_layouts=mono,pan=16c|c10=c0[a] -map 0 -map [a] -c:v libx264 -preset ultrafast \
+         -pix_fmt yuv420p -c:a pcm_s16le",
+    );
+}
+
 /// Colours of every kind, in high dynamic range: x265 writes what it is told into the stream.
 /// Real pictures as a camera of high range would have taken them. Colours at the edge of what the small gamut holds are no
 /// measure: our table and the reference clip them differently.

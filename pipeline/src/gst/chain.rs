@@ -135,7 +135,7 @@ fn hide_shape(decoder: &gst::Element) {
 }
 
 /// Changes the caps that pass a pad.
-fn on_caps(pad: &gst::Pad, change: impl Fn(&mut gst::Caps) + Send + Sync + 'static) {
+pub(super) fn on_caps(pad: &gst::Pad, change: impl Fn(&mut gst::Caps) + Send + Sync + 'static) {
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::PadProbeData::Event(event)) = &info.data
             && let gst::EventView::Caps(told) = event.view()

@@ -14,6 +14,7 @@ mod demux;
 mod gif;
 mod length;
 mod matrix;
+mod mix;
 mod range;
 mod transport;
 
@@ -30,6 +31,7 @@ pub use chain::{decoder_for, is_picture, is_sound};
 pub(crate) use decode::too_many_pixels;
 pub use decode::{Decoded, Decoding, Kind};
 pub use demux::{demuxer_name, open_demuxer};
+pub use mix::mixer;
 
 /// Longest wait for a pipeline to change its state.
 pub const STATE_DEADLINE: Duration = Duration::from_secs(20);

@@ -4,7 +4,7 @@ use gstreamer as gst;
 
 use super::timeline::{Placer, RATE_HZ, ms_of_frames};
 use crate::error::{Error, ErrorKind, Result};
-use crate::gst::{Decoding, Kind, capsfilter, element, element_with};
+use crate::gst::{Decoding, Kind, capsfilter, element_with, mixer};
 use crate::media::{self, Limits, MediaInfo, Warning};
 use crate::source::Source;
 use crate::step::StepContext;
@@ -37,11 +37,7 @@ pub fn decode(
         // Without a mask two channels could be anything; with it five are mixed down to left and right.
         .field("channel-mask", gst::Bitmask::new(3))
         .build();
-    let tail = vec![
-        element("audioconvert")?,
-        element_with("audioresample", &[("quality", "8")])?,
-        capsfilter(&caps)?,
-    ];
+    let tail = vec![mixer(2)?, element_with("audioresample", &[("quality", "8")])?, capsfilter(&caps)?];
     let mut decoding = Decoding::open(source, media, Kind::Audio, limits, tail)?;
     decoding.start()?;
 

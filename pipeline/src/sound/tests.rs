@@ -202,6 +202,23 @@ fn sound_that_starts_late_is_preceded_by_silence() {
 }
 
 #[test]
+fn a_voice_on_one_of_sixteen_channels_is_heard() {
+    let (frames, click) = (96_000, 48_000);
+    let mut samples = vec![0; frames * 16];
+    for (frame, heard) in tone_with_click(frames, click).chunks_exact(2).enumerate() {
+        samples[frame * 16 + 10] = heard[0];
+    }
+    let made = made(48_000, 16, &samples, 0, false);
+    for rendition in &made.report.unwrap().renditions {
+        let samples =
+            decoded(&made.folder.path().join("out").join(&rendition.playlist), rendition.channels as usize);
+        let found = loudest(&samples);
+        assert!(found.abs_diff(click) <= 48, "{}: click at {found}", rendition.name);
+        assert!(samples[found].abs() > 0.2, "{}: {}", rendition.name, samples[found]);
+    }
+}
+
+#[test]
 fn a_cancel_is_heard() {
     let error = made(48_000, 2, &[0; 96_000], 0, true).report.unwrap_err();
     assert_eq!(error.kind, crate::ErrorKind::Cancelled);

@@ -5,7 +5,7 @@ use image::{Rgb, RgbImage};
 
 use super::StillsRequest;
 use crate::error::{Error, Result};
-use crate::gst::{Decoding, Kind, capsfilter, element};
+use crate::gst::{Decoding, Kind, capsfilter, element, mixer};
 use crate::source::Source;
 use crate::step::StepContext;
 
@@ -27,7 +27,7 @@ pub fn levels(source: Source, request: &StillsRequest, ctx: &StepContext) -> Res
         .field("rate", RATE_HZ as i32)
         .field("channels", 1)
         .build();
-    let tail = vec![element("audioconvert")?, element("audioresample")?, capsfilter(&caps)?];
+    let tail = vec![mixer(1)?, element("audioresample")?, capsfilter(&caps)?];
     let mut decoding = Decoding::open(source, &request.media, Kind::Audio, &request.limits, tail)?;
     decoding.start()?;
     let most_levels = request.limits.max_duration_ms as usize / 100;

@@ -307,6 +307,7 @@ async function takeNewer() {
   newer = false;
   movedAt = performance.now();
   const quiet = !begun;
+  showNotice(null);
   await stream.reload(lesson);
   if (!quiet) note('Now in a better version.');
 }

@@ -181,9 +181,19 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
     session(&server, json!({ "recording": one.id })).await;
     manifest.revision.clone_from(&one.manifest.revision);
     write_manifest(&world.store, &manifest).await.unwrap();
-    let whole = session(&server, json!({ "recording": one.id })).await;
-    assert_eq!(status(&format!("{whole}hls/2/master.m3u8")).await, StatusCode::OK);
+    let whole = until("a link leads to what is whole", async || {
+        let whole = session(&server, json!({ "recording": one.id })).await;
+        (status(&format!("{whole}hls/2/master.m3u8")).await == StatusCode::OK).then_some(whole)
+    })
+    .await;
     assert_eq!(status(&format!("{whole}hls/3/master.m3u8")).await, StatusCode::FORBIDDEN);
+    // A page that was on the way is sent there too.
+    let lesson: Value = get(&server, &format!("{base}lesson.json")).await.json().await.unwrap();
+    assert_eq!((&lesson["revision"], &lesson["master"]), (&json!(2), &json!("hls/2/master.m3u8")));
+    assert_eq!(
+        get(&server, &format!("{}hls/2/master.m3u8", lesson["base"].as_str().unwrap())).await.status(),
+        StatusCode::OK
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,15 +90,15 @@ pub(super) async fn serve(
 }
 
 impl Lesson {
-    /// The lesson of a session. A session keeps its revision; where a newer one is out, the answer is for the same
-    /// session (same name, same end, same limits) at that one.
+    /// The lesson of a session. A session keeps its revision; where a newer one is out, or its own was taken back, the answer
+    /// is for the same session (same name, same end, same limits) at the newest.
     pub(super) async fn now(app: &AppState, viewing: &Viewing) -> Result<Self, Problem> {
         // Redis away: the manifest still tells the state, only the live progress is missing.
         let job = match viewing.manifest.state.is_terminal() {
             true => None,
             false => app.queue.job(&viewing.tenant, viewing.recording()).await.unwrap_or(None),
         };
-        let newest = at_newest_revision(app, viewing)?;
+        let newest = at_newest_revision(app, viewing).await?;
         let mut lesson = Self::of(app, &newest, job.as_ref());
         if lesson.master.is_some() {
             // A head start: without one the player asks for itself, and says what is wrong.
@@ -136,10 +136,16 @@ impl Lesson {
     }
 }
 
-fn at_newest_revision(app: &AppState, viewing: &Viewing) -> Result<Viewing, Problem> {
+async fn at_newest_revision(app: &AppState, viewing: &Viewing) -> Result<Viewing, Problem> {
     let mut newest = viewing.clone();
-    let out = viewing.manifest.revision.as_ref().map_or(0, |revision| revision.id);
-    if out > viewing.session.revision {
+    let out = |viewing: &Viewing| viewing.manifest.revision.as_ref().map_or(0, |revision| revision.id);
+    if out(&newest) < viewing.session.revision {
+        // A revision that grew was taken back, or another server knew of it before this one.
+        let anew = app.manifests.renewed(&viewing.tenant, viewing.recording()).await?;
+        newest.manifest = anew.unwrap_or(newest.manifest);
+    }
+    let out = out(&newest);
+    if out != viewing.session.revision {
         let key = app.authority.signing_key(&viewing.kid).ok_or_else(Problem::forbidden)?;
         newest.session.revision = out;
         newest.token = newest.session.seal(&viewing.kid, &key.secret_bytes()?).into();

@@ -8,6 +8,8 @@ use quick_cache::sync::Cache;
 
 /// How old a manifest may be, in seconds. Deleting a recording stops its sessions within this time.
 const FRESH_S: u64 = 2;
+/// How old one may be that is asked for anew, in milliseconds: however many ask, it is read so often and no more.
+const RENEWED_MS: u64 = 100;
 /// Manifests kept. One of a long lesson, with 10,000 objects, is about 2 MB.
 const KEPT: usize = 256;
 
@@ -37,7 +39,7 @@ impl Manifests {
         self.entries.get_or_insert_async(&key_now(tenant, recording), self.read(tenant, recording)).await
     }
 
-    /// The recording as it is now, which this slice of time has from here on.
+    /// The recording as it was at most a tenth of a second ago, which this slice of time has from here on.
     ///
     /// # Errors
     /// Where the storage cannot be read.
@@ -46,9 +48,10 @@ impl Manifests {
         tenant: &str,
         recording: &str,
     ) -> Result<Option<Arc<Manifest>>, chalkstream_store::Error> {
-        let key = key_now(tenant, recording);
-        let manifest = self.read(tenant, recording).await?;
-        self.entries.insert(key, manifest.clone());
+        // Milliseconds are so many more than seconds that the two kinds of slices never meet.
+        let slice = (tenant.to_owned(), recording.to_owned(), now_ms() / RENEWED_MS);
+        let manifest = self.entries.get_or_insert_async(&slice, self.read(tenant, recording)).await?;
+        self.entries.insert(key_now(tenant, recording), manifest.clone());
         Ok(manifest)
     }
 

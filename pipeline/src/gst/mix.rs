@@ -24,6 +24,7 @@ pub fn mixer(channels: usize) -> Result<gst::Element> {
             let share = 1.0 / (all as f32).sqrt();
             let row = gst::Array::new(vec![share; all]);
             convert.set_property("mix-matrix", gst::Array::new(vec![row; channels]));
+            caps.make_mut().set("channel-mask", gst::Bitmask::new(0));
         }
     });
     Ok(convert)

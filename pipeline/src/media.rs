@@ -166,6 +166,9 @@ pub struct VideoTrack {
     pub interlaced: bool,
     /// Transfer characteristic.
     pub hdr: Hdr,
+    /// Longest time for which there is but one keyframe, in what was looked at of the file, in ms; 0 where that is not known.
+    #[serde(default)]
+    pub keyframes_apart_ms: u64,
     /// Why this one, where there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen: Option<Choice>,

@@ -155,18 +155,43 @@ fn a_gif_is_a_silent_video() {
 }
 
 #[test]
+fn one_keyframe_is_not_shown_for_half_a_minute() {
+    let folder = TempDir::new().unwrap();
+    let (file, out) = (folder.path().join("screen.mp4"), folder.path().join("out"));
+    ffmpeg(
+        "-f lavfi -i color=red:s=640x360:r=10:d=16 -f lavfi -i color=blue:s=640x360:r=10:d=16 -filter_complex [0][1]concat \
+         -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 9999 -sc_threshold 0",
+        &file,
+    );
+    let (code, answer) = answer(&file, &out);
+    assert_eq!(code, Some(0), "{answer}");
+    let playlist =
+        stream::files(&out, "m3u8").into_iter().find(|path| path.ends_with("stills/index.m3u8")).unwrap();
+    let decoded = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(playlist)
+        .args(["-vf", "scale=1:1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
+        .output()
+        .unwrap();
+    let blue: Vec<bool> = decoded.stdout.chunks_exact(3).map(|pixel| pixel[2] > pixel[0]).collect();
+    assert_eq!(blue, [[false; 5], [true; 5]].concat(), "{}", String::from_utf8_lossy(&decoded.stderr));
+}
+
+#[test]
 fn sound_alone() {
     processed("voice.mp3", "-f lavfi -i sine=f=300:d=9 -ar 22050 -ac 1");
 }
 
 #[test]
 fn sixteen_channels_without_a_place() {
-    processed(
+    // In the first, which is one of those that the referee listens to.
+    let row = processed(
         "field.mov",
         "-f lavfi -i testsrc2=s=640x360:r=25:d=6 -f lavfi -i anoisesrc=d=6:a=0.3 -filter_complex \
-         [1]aformat=channel_layouts=mono,pan=16c|c10=c0[a] -map 0 -map [a] -c:v libx264 -preset ultrafast \
+         [1]aformat=channel_layouts=mono,pan=16c|c0=c0[a] -map 0 -map [a] -c:v libx264 -preset ultrafast \
          -pix_fmt yuv420p -c:a pcm_s16le",
     );
+    assert!(row.apart_ms.iter().any(Option::is_some), "the same sound: {row:?}");
 }
 
 /// Colours of every kind, in high dynamic range: x265 writes what it is told into the stream.

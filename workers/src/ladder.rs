@@ -51,6 +51,7 @@ mod tests {
             mirrored: false,
             interlaced: false,
             hdr: Hdr::None,
+            keyframes_apart_ms: 0,
             chosen: None,
             start_ms: 0,
             end_ms: 60_000,

@@ -114,14 +114,15 @@ pub fn after_inspect(media: &MediaInfo, settings: &PlanSettings<'_>) -> Result<V
         let first: Vec<&str> =
             [PACKAGE_SOURCE, SOUND, STILLS].into_iter().filter(|name| plan.has(name)).collect();
         let parts = parts((settings.ladder)(video), settings.idle_above);
-        let alone = parts.iter().all(|(name, ..)| *name != LADDER);
+        // The source as it is may take the place of the largest: what scrubs does not hang on that.
+        let few = parts.iter().all(|(name, ladder, _)| *name != LADDER || ladder.renditions.len() < 2);
         for (name, ladder, stage) in parts {
             let request = TranscodeRequest {
                 media: media.clone(),
                 ladder,
                 limits: limits(),
                 iframes: name == WEAK_LINE,
-                trickplay: name == LADDER || (name == WEAK_LINE && alone),
+                trickplay: name == if few { WEAK_LINE } else { LADDER },
             };
             let step = Step::Transcode(request);
             match name {
@@ -245,6 +246,7 @@ mod tests {
             mirrored: false,
             interlaced: false,
             hdr: Hdr::None,
+            keyframes_apart_ms: 0,
             chosen: None,
             start_ms: 0,
             end_ms: 5000,
@@ -382,6 +384,11 @@ mod tests {
             scrubbed(&steps(&media(true, true), false, Some(300))),
             [WEAK_LINE],
             "the rest may wait for long"
+        );
+        assert_eq!(
+            scrubbed(&steps(&media(true, true), false, Some(720))),
+            [WEAK_LINE],
+            "the one that is left may be the source"
         );
     }
 

@@ -3,6 +3,7 @@
 
 mod boxes;
 mod choose;
+mod ends;
 mod framing;
 mod photo;
 mod probe;
@@ -78,7 +79,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
     if container == "wav" && !framing::wav_has_samples(source.as_ref())? {
         return Err(nothing_playable(Some(Error::internal("a WAV has no samples"))));
     }
-    let scanned = scan::scan(readable, container, &clock, ctx)?;
+    let scanned = scan::scan(readable, container, scan::budget(source.size_bytes()), &clock, ctx)?;
     let mut tracks = scanned.numbered();
     for track in &mut tracks {
         by_the_index(track, &movie, index.as_ref(), &source, &clock, ctx)?;
@@ -157,6 +158,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
             mirrored: probed.mirrored,
             interlaced: probed.interlaced,
             hdr: probed.hdr,
+            keyframes_apart_ms: u64::try_from(track.longest_from_keyframe_ns() / 1_000_000).unwrap_or(0),
             chosen: choose::why_picture(track, &tracks, pictures.first().copied()),
             start_ms,
             end_ms,
@@ -214,7 +216,18 @@ fn by_the_index(
     let table = index.filter(|_| size > scan::WHOLE_BYTES);
     let alone = match table.and_then(|index| package::shown(index, movie, own, size, scan::MOST_TIMES)) {
         Some(shown) => Scan::of_table(track.number, shown),
-        None => scan::scan(gst_boxes::only(source.clone(), movie, own.id), "mp4", clock, ctx)?,
+        None => {
+            let of_track = |file: Source, budget| {
+                scan::scan(gst_boxes::only(file, movie, own.id), "mp4", budget, clock, ctx)
+            };
+            let mut alone = of_track(source.clone(), scan::budget(size))?;
+            if !alone.whole
+                && let Some(ends) = ends::of(source)?
+            {
+                alone.end_as(&of_track(ends, u64::MAX)?);
+            }
+            alone
+        }
     };
     track.retimed(&alone, own.edit);
     Ok(())

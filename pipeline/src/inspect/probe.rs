@@ -110,6 +110,7 @@ pub fn picture(
         mirrored: false,
         interlaced: false,
         hdr: Hdr::None,
+        keyframes_apart_ms: 0,
         chosen: None,
         start_ms: 0,
         end_ms: 0,

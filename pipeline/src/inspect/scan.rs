@@ -45,6 +45,10 @@ pub struct Scanned {
     pub end_ns: i64,
     /// Presentation times of the first packets.
     pub times_ns: Vec<i64>,
+    /// Time of the last keyframe, and the longest between two.
+    pub keyframe_ns: Option<i64>,
+    /// See `keyframe_ns`.
+    pub keyframes_apart_ns: i64,
     /// Turn and mirror the track or the file asks for.
     pub orientation: Option<String>,
     /// Language the track says.
@@ -90,9 +94,14 @@ pub fn budget(size_bytes: u64) -> u64 {
     if size_bytes <= WHOLE_BYTES { u64::MAX } else { PART_BYTES }
 }
 
-/// Reads a file's packets, as long as the step's `clock` leaves time for it.
-pub fn scan(source: Source, container: &str, clock: &FairClock, ctx: &StepContext) -> Result<Scan> {
-    let budget = budget(source.size_bytes());
+/// Reads a file's packets until `budget` bytes are read, as long as the step's `clock` leaves time for it.
+pub fn scan(
+    source: Source,
+    container: &str,
+    budget: u64,
+    clock: &FairClock,
+    ctx: &StepContext,
+) -> Result<Scan> {
     let counting = Arc::new(Counting { inner: source, read: AtomicU64::new(0) });
     let (pipeline, demux) = open_demuxer(counting.clone(), container)?;
     let tracks = Tracks::default();
@@ -215,6 +224,10 @@ fn packet(
     if track.times_ns.len() < MOST_TIMES {
         track.times_ns.push(from);
     }
+    if !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
+        let before = track.keyframe_ns.replace(from).unwrap_or(from);
+        track.keyframes_apart_ns = track.keyframes_apart_ns.max(from - before);
+    }
 }
 
 impl Scanned {
@@ -239,6 +252,15 @@ impl Scanned {
         let end_ns = if alone.whole { track.end_ns } else { track.end_ns.max(self.end_ns) };
         self.end_ns = presented(end_ns).min(until);
         self.times_ns = times;
+        self.keyframe_ns = track.keyframe_ns.map(presented);
+        self.keyframes_apart_ns = track.keyframes_apart_ns;
+    }
+
+    /// The longest that a keyframe is all there is to decode from, in what was read of the track.
+    pub fn longest_from_keyframe_ns(&self) -> i64 {
+        let after = self.keyframe_ns.map_or(0, |at| self.end_ns.saturating_sub(at));
+        // Where only the front was read, the end may be one that was told.
+        if self.ended { self.keyframes_apart_ns.max(after) } else { self.keyframes_apart_ns }
     }
 }
 
@@ -251,9 +273,26 @@ impl Scan {
             start_ns: shown.times_ns.first().copied(),
             end_ns: shown.end_ns,
             times_ns: shown.times_ns,
+            keyframe_ns: shown.keyframe_ns,
+            keyframes_apart_ns: shown.keyframes_apart_ns,
             ..Scanned::default()
         };
         Self { tracks: vec![track], whole: true, claimed_ns: None, error: None }
+    }
+
+    /// Takes the tracks' ends from a scan of the file's end, if that got there.
+    pub fn end_as(&mut self, last: &Self) {
+        // Where the file is cut off, the end is that of what can be read.
+        if !last.whole && last.error.is_none() {
+            return;
+        }
+        for track in &mut self.tracks {
+            if let Some(last) = last.tracks.iter().find(|last| last.number == track.number) {
+                track.end_ns = track.end_ns.max(last.end_ns);
+                track.keyframe_ns = track.keyframe_ns.max(last.keyframe_ns);
+            }
+        }
+        self.whole = true;
     }
 
     /// Picture and sound tracks with packets, each kind numbered in the order the demuxer gave them.

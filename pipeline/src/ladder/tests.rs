@@ -15,6 +15,7 @@ fn video(width: u32, height: u32, num: u32, den: u32) -> VideoTrack {
         mirrored: false,
         interlaced: false,
         hdr: Hdr::None,
+        keyframes_apart_ms: 0,
         chosen: None,
         start_ms: 0,
         end_ms: 1000,

@@ -250,6 +250,10 @@ pub struct Shown {
     pub end_ns: i64,
     /// How many there are.
     pub samples: u64,
+    /// Time of the last keyframe, in ns.
+    pub keyframe_ns: Option<i64>,
+    /// Longest time between two keyframes, in ns.
+    pub keyframes_apart_ns: i64,
 }
 
 /// Reads that from the sample tables; none where they are not all there is to know (a recording in pieces, several edits, times
@@ -274,7 +278,8 @@ pub fn shown(
         let ns = i64::try_from(i128::from(ticks) * 1_000_000_000 / i128::from(part.timescale)).ok()?;
         (-A_WEEK_NS..=A_WEEK_NS).contains(&ns).then_some(ns)
     };
-    let mut shown = Shown { times_ns: Vec::new(), end_ns: 0, samples: 0 };
+    let mut shown =
+        Shown { times_ns: Vec::new(), end_ns: 0, samples: 0, keyframe_ns: None, keyframes_apart_ns: 0 };
     for sample in tables.samples() {
         if sample.offset.checked_add(u64::from(sample.size))? > file {
             return None;
@@ -282,6 +287,11 @@ pub fn shown(
         shown.samples += 1;
         if shown.samples > MOST_SHOWN {
             return None;
+        }
+        if sample.sync {
+            let at = ns(sample.pts)?;
+            let before = shown.keyframe_ns.replace(at).unwrap_or(at);
+            shown.keyframes_apart_ns = shown.keyframes_apart_ns.max(at.saturating_sub(before));
         }
         shown.end_ns = shown.end_ns.max(ns(sample.pts.checked_add(i64::from(sample.duration))?)?);
         if shown.times_ns.len() < most {

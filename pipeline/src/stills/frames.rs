@@ -21,8 +21,11 @@ use crate::transcode::tone::{self, Toned};
 /// Longest side of a frame, in pixels.
 const LONGEST_SIDE: u32 = 1280;
 
-/// Hands the first keyframe of each interval, with its time in ms, to `take`. Some files have no index, or one that
-/// names no keyframe: of those every frame is decoded.
+/// Longest time that one keyframe may stand for.
+const LONGEST_APART_MS: u64 = 12_000;
+
+/// Hands the first keyframe of each interval, with its time in ms, to `take`. Some files have no index, one that names no
+/// keyframe, or so few keyframes that a still would be shown for long: of those every frame is decoded.
 pub fn keyframes(
     source: Source,
     request: &StillsRequest,
@@ -30,6 +33,10 @@ pub fn keyframes(
     ctx: &StepContext,
     mut take: impl FnMut(u64, RgbImage) -> Result<()>,
 ) -> Result<()> {
+    let apart_ms = request.media.video.as_ref().map_or(0, |video| video.keyframes_apart_ms);
+    if apart_ms > LONGEST_APART_MS {
+        return pass(source, request, interval_ms, false, ctx, &mut take).map(|_| ());
+    }
     // The first half alone of a keyframe made of two fields is no picture to the decoder.
     match pass(source.clone(), request, interval_ms, true, ctx, &mut take) {
         Ok(handed) if handed > 0 => Ok(()),

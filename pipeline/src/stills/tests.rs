@@ -50,6 +50,7 @@ fn made(arguments: &str, container: &str, duration_ms: u64, picture: Option<(u32
         mirrored: false,
         interlaced: false,
         hdr: Hdr::None,
+        keyframes_apart_ms: 0,
         chosen: None,
         start_ms: 0,
         end_ms: duration_ms,

@@ -101,6 +101,7 @@ mod tests {
                 mirrored: false,
                 interlaced: false,
                 hdr: Hdr::None,
+                keyframes_apart_ms: 0,
                 chosen: None,
                 start_ms: 0,
                 end_ms: 1000,

@@ -159,9 +159,16 @@ impl Rendition {
         }))
     }
 
-    /// Writes the held frame for all segments before `place`; the last one ends with the picture.
+    /// Where a segment ends: the last one with the picture. What is left of it after another, if that is too short for a
+    /// still on a line this weak, goes with that one.
+    fn ends_at(&self, place: u64) -> u64 {
+        let end_ms = (place + 1) * SEGMENT_MS;
+        if self.end_ms < end_ms + SEGMENT_MS / 2 { self.end_ms } else { end_ms }
+    }
+
+    /// Writes the held frame for all segments before `place`.
     fn until(&mut self, place: u64, ctx: &StepContext) -> Result<()> {
-        while self.next < place && self.next * SEGMENT_MS < self.end_ms {
+        while self.next < place && (self.next == 0 || self.ends_at(self.next - 1) < self.end_ms) {
             ctx.check()?;
             let Some(mut buffer) = self.held.clone() else { return Ok(()) };
             let at_ms = self.next * SEGMENT_MS;
@@ -194,7 +201,7 @@ impl Rendition {
         }
         let data = sample.buffer().ok_or_else(odd)?.map_readable().map_err(|_| odd())?;
         let ticks = |ms: u64| ms * u64::from(TIMESCALE) / 1000;
-        let lasts = ticks((at_ms + SEGMENT_MS).min(self.end_ms)) - ticks(at_ms);
+        let lasts = ticks(self.ends_at(self.next)) - ticks(at_ms);
         let number = self.written.len() as u32 + 1;
         let still = Sample { data: &data, duration: lasts as u32, composition_offset: 0, sync: true };
         let bytes = fragment(number, ticks(at_ms), &[still]);

@@ -52,6 +52,8 @@ pub struct Writer {
     frame_ticks: u32,
     track: Option<Track>,
     pending: Vec<Coded>,
+    /// How many of those belong to a segment that is complete, while it is not known whether enough follows for another.
+    complete: Option<usize>,
     coded: u64,
     segments: Vec<Written>,
     iframes: Option<Iframes>,
@@ -82,6 +84,7 @@ impl Writer {
             frame_ticks,
             track: None,
             pending: Vec::new(),
+            complete: None,
             coded: 0,
             segments: Vec::new(),
             iframes,
@@ -124,8 +127,13 @@ impl Writer {
             .because(format!("frame {frame} of {}, keyframe: {sync}", self.plan.name)));
         }
         if sync {
-            if self.grid.is_segment(full) {
-                self.flush()?;
+            // Less than a keyframe interval at the end goes with the segment before: a keyframe alone is more than a weak
+            // line carries in its time.
+            if let Some(complete) = self.complete.take() {
+                self.segment(complete)?;
+            }
+            if self.grid.is_segment(full) && !self.pending.is_empty() {
+                self.complete = Some(self.pending.len());
             }
             if let Some(iframes) = &mut self.iframes {
                 iframes.push(data.clone(), frame, self.frame_ticks)?;
@@ -139,24 +147,31 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes what is pending as a segment.
+    /// Writes what is left after the last picture: the last segment.
     pub fn flush(&mut self) -> Result<()> {
-        if self.pending.is_empty() {
-            return Ok(());
+        self.complete = None;
+        match self.pending.len() {
+            0 => Ok(()),
+            count => self.segment(count),
         }
+    }
+
+    /// Writes the first `count` of what is pending as a segment.
+    fn segment(&mut self, count: usize) -> Result<()> {
+        let pending: Vec<Coded> = self.pending.drain(..count).collect();
         let first = self.coded;
         let ticks = u64::from(self.frame_ticks);
         // Frames of a segment are exactly those between its keyframe and the next segment's.
-        let last = first + self.pending.len() as u64;
-        let frames: Vec<u64> = self.pending.iter().map(|c| c.frame).collect();
+        let last = first + pending.len() as u64;
+        let frames: Vec<u64> = pending.iter().map(|c| c.frame).collect();
         let mut shown = frames.clone();
         shown.sort_unstable();
         if !shown.into_iter().eq(first..last) {
             return Err(Error::internal("the encoder lost or doubled a frame"));
         }
         let times = decode_times(&frames.iter().map(|frame| frame * ticks).collect::<Vec<_>>());
-        let mut samples = Vec::with_capacity(self.pending.len());
-        for (place, coded) in self.pending.iter().enumerate() {
+        let mut samples = Vec::with_capacity(pending.len());
+        for (place, coded) in pending.iter().enumerate() {
             let next = times.get(place + 1).copied().unwrap_or(last * ticks);
             samples.push(Sample {
                 data: &coded.data,
@@ -177,18 +192,16 @@ impl Writer {
         self.ctx.segment(&format!("{}/index.m3u8", self.folder), &uri, written.ticks, self.timescale);
         self.segments.push(written);
         self.coded = last;
-        self.pending.clear();
         Ok(())
     }
 
-    /// Writes the last segment and the playlists; `frames` is how many the rendition must have. The report of an
+    /// Writes the playlists, after [`Writer::flush`]; `frames` is how many the rendition must have. The report of an
     /// I-frame rendition alone comes first.
     pub fn finish(
         mut self,
         frames: u64,
         end_ns: Option<u64>,
     ) -> Result<(RenditionReport, Option<RenditionReport>)> {
-        self.flush()?;
         if self.coded != frames {
             return Err(Error::internal("the encoder did not give back every frame")
                 .because(format!("{} of {frames} frames in {}", self.coded, self.plan.name)));

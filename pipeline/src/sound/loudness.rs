@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// What every recording is brought to, in LUFS: loud enough for a laptop in a staff room, with room for peaks.
 pub const TARGET_LUFS: f64 = -18.0;
 /// Most gain, in dB: beyond it a recording is noise.
-pub const MOST_GAIN_DB: f64 = 20.0;
+pub const MOST_GAIN_DB: f64 = 30.0;
 /// Where the limiter holds peaks, in dBTP. One below the promised -1: AAC at a low bitrate adds about as much.
 pub const CEILING_DBTP: f64 = -2.0;
 

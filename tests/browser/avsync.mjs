@@ -1,12 +1,13 @@
 // Plays a lesson of white flashes and beeps that begin together, and says how far apart they come out.
 //   { "url", "at_s": [0, 3590], "flashes"?: 3, "timeout_ms"?: 60000 }  →  { "places": [{ at_s, offsets_ms: [flash − beep] }] }
 // A flash's time is the media time that the browser tells of the first bright frame it shows. A beep's time is that of its first
-// loud sample, as the browser's own AAC decoder gives it for the segment that is playing, begun at the segment's `tfdt`: that is what
-// Media Source does, which reads no edit lists. Delays behind the decoder, of screen and loudspeaker, are not measured.
+// loud sample, as the browser's own AAC decoder gives it for the segment that is playing, begun at the segment's `tfdt` and moved by
+// what the player told Media Source to move sound by: that is where Media Source puts it, which reads no edit lists. What lies outside
+// of what it has buffered is not heard. Delays behind the decoder, of screen and loudspeaker, are not measured.
 import { main, play, until, withPage } from './lib.mjs';
 
 await main((asked) =>
-  withPage(asked.url, { ...asked, arguments: ['--autoplay-policy=no-user-gesture-required'] }, async (page) => {
+  withPage(asked.url, { ...asked, before: keepSound, arguments: ['--autoplay-policy=no-user-gesture-required'] }, async (page) => {
     const timeout = asked.timeout_ms ?? 60_000;
     await page.evaluate(`window.measure = { flashes: ${flashes}, beeps: ${beeps} }`);
     await play(page, timeout);
@@ -22,6 +23,16 @@ await main((asked) =>
     return { places };
   }),
 );
+
+// In the page, before it: keeps the buffer of sound that its player makes.
+function keepSound() {
+  const { addSourceBuffer } = MediaSource.prototype;
+  MediaSource.prototype.addSourceBuffer = function (type) {
+    const made = addSourceBuffer.call(this, type);
+    if (type.startsWith('audio')) window.soundBuffer = made;
+    return made;
+  };
+}
 
 // In the page: media times of the first bright frame of so many flashes.
 function flashes(count, timeout_ms) {
@@ -124,5 +135,7 @@ async function beeps(from_s, to_s) {
     }
     decoder.close();
   }
-  return found.filter((second) => second >= from_s && second <= to_s);
+  const { timestampOffset, buffered } = window.soundBuffer;
+  const isBuffered = (second) => Array.from({ length: buffered.length }).some((_, n) => second >= buffered.start(n) && second < buffered.end(n));
+  return found.map((second) => second + timestampOffset).filter((second) => second >= from_s && second <= to_s && isBuffered(second));
 }

@@ -1,7 +1,8 @@
 // Opens a watch link, plays, and says what a coach would see.
 //   { "url", "until_s"?: 10, "captions_at_s"?: number, "screenshot"?: path, "viewport"?, "color_scheme"?, "timeout_ms"?: 60000,
 //     "sound_only"?: true }
-// Answers current_time, how much was buffered when the words were asked for, captions shown, transcript rows, the storyboard's tiles, the first level loaded, with `sound_only` how
+// Answers current_time, how much was buffered when the words were asked for, how many bytes of
+// page, scripts and style came over the line, captions shown, transcript rows, the storyboard's tiles, the first level loaded, with `sound_only` how
 // playback went on without the picture and then with it again, and every error, refused and foreign request.
 import { main, play, state, until, withPage } from './lib.mjs';
 
@@ -50,8 +51,11 @@ await main((asked) =>
       await page.waitForTimeout(400);
       await page.screenshot({ path: asked.screenshot });
     }
+    const page_bytes = await page.evaluate(() => performance.getEntriesByType('navigation').concat(performance.getEntriesByType('resource'))
+      .filter(({ entryType, name }) => entryType === 'navigation' || /\.(js|css)$/.test(new URL(name).pathname))
+      .reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0));
     const sound_only = asked.sound_only ? await soundOnly(page, timeout) : null;
-    return { ...past, address: new URL(page.url()).pathname.replace(/[^/]+$/, '…'), policy, started_ms, first_level, words_ahead_s, rows, captions, storyboard_tiles, following, sound_only };
+    return { ...past, address: new URL(page.url()).pathname.replace(/[^/]+$/, '…'), policy, started_ms, first_level, words_ahead_s, page_bytes, rows, captions, storyboard_tiles, following, sound_only };
   }),
 );
 

@@ -70,6 +70,8 @@ async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
         "captions show: {watched}"
     );
     assert!(watched["words_ahead_s"].as_f64().unwrap() >= 10.0, "what can wait waits: {watched}");
+    let page_bytes = watched["page_bytes"].as_u64().unwrap();
+    assert!((60_000..130_000).contains(&page_bytes), "the page's budget, on the line: {watched}");
     for wrong in ["errors", "foreign", "refused"] {
         assert_eq!(watched[wrong].as_array().map(Vec::len), Some(0), "{wrong}: {watched}");
     }

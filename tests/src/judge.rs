@@ -328,6 +328,9 @@ fn sounds(file: &Path, out: &Path, scratch: &Path, index: u64, row: &mut Row) ->
     places.map(|from| {
         let ours = echo::listen(&joined, 0, from, whole);
         let theirs = echo::listen(file, index, from, whole);
+        if echo::is_heard(&theirs) && !echo::is_heard(&ours) {
+            row.wrong.push(format!("{from:.1} s into it the sound is silent, the source's is not"));
+        }
         echo::lag_ms(&ours, &theirs)
     })
 }

@@ -145,7 +145,9 @@ impl Log {
         hostile: bool,
         judge: impl FnOnce() -> (String, Vec<String>, bool),
     ) -> (String, Vec<String>, bool) {
-        let key = format!("{hostile} {} {}", file.display(), self.binary);
+        let facts = std::fs::metadata(file).unwrap();
+        let (size, changed) = (facts.len(), facts.modified().unwrap());
+        let key = format!("{hostile} {} {size} {changed:?} {}", file.display(), self.binary);
         if let Some(entry) = self.done.get(&key) {
             let line = entry["line"].as_str().unwrap_or_default().to_owned();
             return (line, Vec::new(), entry["refused"] == true);

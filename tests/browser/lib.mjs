@@ -42,8 +42,8 @@ export function viewOf(options) {
   return { viewport: options.viewport ?? { width: 1440, height: 900 }, colorScheme: options.color_scheme ?? 'light' };
 }
 
-// Opens a page at `url`, runs `options.before` in it before anything of its own, and hands it to `use`, with all that went wrong on it. Requests to any other origin are
-// refused and reported: the page must need none.
+// Opens a page at `url`, runs `options.before` in it before anything of its own, and hands it to `use`, with all that went wrong
+// on it. Requests to any other origin are refused and reported: the page must need none.
 export async function withPage(url, options, use) {
   const browser = await launch(options.arguments);
   try {

@@ -1,9 +1,9 @@
 // Opens a watch link, plays, and says what a coach would see.
 //   { "url", "until_s"?: 10, "captions_at_s"?: number, "screenshot"?: path, "viewport"?, "color_scheme"?, "timeout_ms"?: 60000,
 //     "sound_only"?: true }
-// Answers current_time, how much was buffered when the words were asked for, how many bytes of
-// page, scripts and style came over the line, captions shown, transcript rows, the storyboard's tiles, the first level loaded, with `sound_only` how
-// playback went on without the picture and then with it again, and every error, refused and foreign request.
+// Answers current_time, how much was buffered when the words were asked for, how many bytes of page, scripts and style came over
+// the line, captions shown, transcript rows, the storyboard's tiles, the first level loaded, with `sound_only` how playback went on
+// without the picture and then with it again, and every error, refused and foreign request.
 import { main, play, state, until, withPage } from './lib.mjs';
 
 await main((asked) =>

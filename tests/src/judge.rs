@@ -266,7 +266,7 @@ fn pictures(
     if let Some(worst) = worst {
         row.likeness = Some((worst.psnr_db, worst.ssim));
         row.colour = Some(colour);
-        if worst.psnr_db < 24.0 && worst.ssim < 0.8 {
+        if worst.psnr_db < 24.0 || worst.ssim < 0.8 {
             row.wrong
                 .push(format!("the picture is another: {:.1} dB, SSIM {:.3}", worst.psnr_db, worst.ssim));
         }

@@ -42,7 +42,7 @@ pub fn listen(file: &Path, stream: u64, from_s: f64, whole: bool) -> Vec<f32> {
     output.stdout.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
 
-/// Whether anything is to be heard: more than 50 dB below full scale.
+/// Whether anything is to be heard: louder than 50 dB below full scale.
 pub fn is_heard(samples: &[f32]) -> bool {
     let energy: f64 = samples.iter().map(|&sample| f64::from(sample).powi(2)).sum();
     energy > 1e-5 * samples.len() as f64

@@ -177,7 +177,7 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
     .await;
     assert!(text(&format!("{sound}index.m3u8")).await.ends_with("00005.m4s\n#EXT-X-ENDLIST\n"));
 
-    // Taken back, however short a time after it was looked up: whoever comes now is sent to what is whole.
+    // Taken back: whoever comes now is sent to what is whole.
     session(&server, json!({ "recording": one.id })).await;
     manifest.revision.clone_from(&one.manifest.revision);
     write_manifest(&world.store, &manifest).await.unwrap();

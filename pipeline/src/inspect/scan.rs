@@ -226,7 +226,7 @@ fn packet(
     }
     if !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
         let before = track.keyframe_ns.replace(from).unwrap_or(from);
-        track.keyframes_apart_ns = track.keyframes_apart_ns.max(from - before);
+        track.keyframes_apart_ns = track.keyframes_apart_ns.max(from.saturating_sub(before));
     }
 }
 
@@ -286,13 +286,15 @@ impl Scan {
         if !last.whole && last.error.is_none() {
             return;
         }
+        let mut further = false;
         for track in &mut self.tracks {
             if let Some(last) = last.tracks.iter().find(|last| last.number == track.number) {
+                further |= last.end_ns > track.end_ns;
                 track.end_ns = track.end_ns.max(last.end_ns);
                 track.keyframe_ns = track.keyframe_ns.max(last.keyframe_ns);
             }
         }
-        self.whole = true;
+        self.whole = last.whole || further;
     }
 
     /// Picture and sound tracks with packets, each kind numbered in the order the demuxer gave them.

@@ -35,6 +35,9 @@ pub struct InspectRequest {
 /// Longest last frame where its packet does not say how long it lasts, in ns.
 pub(crate) const LONGEST_UNKNOWN_NS: i64 = 200_000_000;
 
+/// Longest last packet of sound, in ns.
+const LONGEST_PACKET_NS: i64 = 1_000_000_000;
+
 /// After this, no more time is given to tracks that do not decode: a refusal comes within ten seconds, on a machine that
 /// is not busy with other work.
 const LONGEST_LOOK: Duration = Duration::from_millis(6500);
@@ -146,7 +149,8 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
     let times = |track: &Scanned, frame_ns: i64| times_ms(track, frame_ns, origin_ns, &scanned);
     info.video = video.map(|(track, probed)| {
         let paced = rate::pace(&track.times_ns, declared_rate(track).or(probed.rate));
-        let (start_ms, end_ms) = times(track, (1e9 / paced.rate.as_f64()) as i64);
+        let frame_ns = (1e9 / paced.rate.as_f64()) as i64;
+        let (start_ms, end_ms) = times(track, frame_ns.min(LONGEST_UNKNOWN_NS));
         VideoTrack {
             codec: probed.codec,
             stream_index: track.index,
@@ -165,8 +169,11 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
         }
     });
     info.audio = audio.map(|(track, probed)| {
-        let packet_ns = (1e9 / rate::pace(&track.times_ns, None).rate.as_f64()) as i64;
-        let (start_ms, end_ms) = times(track, packet_ns);
+        let paced_ns = (1e9 / rate::pace(&track.times_ns, None).rate.as_f64()) as i64;
+        // A packet of a transport stream has as many frames as fit in it, the last one those that are left.
+        let left_ns = (container == "mpegts").then(|| track.last_packet_ns()).flatten();
+        let packet_ns = left_ns.unwrap_or(paced_ns.min(LONGEST_UNKNOWN_NS));
+        let (start_ms, end_ms) = times(track, packet_ns.min(LONGEST_PACKET_NS));
         AudioTrack {
             codec: probed.codec,
             stream_index: track.index,
@@ -293,7 +300,7 @@ fn times_ms(track: &Scanned, frame_ns: i64, origin_ns: i64, scan: &Scan) -> (u64
     let last = track.times_ns.iter().copied().max().unwrap_or(start);
     let mut end = track.end_ns;
     if end <= last {
-        end = last.saturating_add(frame_ns.min(LONGEST_UNKNOWN_NS));
+        end = last.saturating_add(frame_ns);
     }
     if !scan.whole && scan.error.is_none() && !track.ended {
         // Only the front was read: the end is what the index says.

@@ -45,6 +45,10 @@ pub struct Scanned {
     pub end_ns: i64,
     /// Presentation times of the first packets.
     pub times_ns: Vec<i64>,
+    /// Bytes of all packets, and of the one presented last.
+    pub bytes: u64,
+    /// See `bytes`.
+    pub last_bytes: u64,
     /// Time of the last keyframe, and the longest between two.
     pub keyframe_ns: Option<i64>,
     /// See `keyframe_ns`.
@@ -220,6 +224,10 @@ fn packet(
     };
     let (Some(from), Some(until)) = (running(from), running(until)) else { return };
     track.start_ns = Some(track.start_ns.map_or(from, |start| start.min(from)));
+    track.bytes += buffer.size() as u64;
+    if track.times_ns.is_empty() || until >= track.end_ns {
+        track.last_bytes = buffer.size() as u64;
+    }
     track.end_ns = if track.times_ns.is_empty() { until } else { track.end_ns.max(until) };
     if track.times_ns.len() < MOST_TIMES {
         track.times_ns.push(from);
@@ -231,6 +239,13 @@ fn packet(
 }
 
 impl Scanned {
+    /// How long the last packet lasts, in ns, at the rate in bytes of those before it.
+    pub fn last_packet_ns(&self) -> Option<i64> {
+        let span_ns = self.end_ns.saturating_sub(self.start_ns?).max(0);
+        let before = self.bytes.checked_sub(self.last_bytes).filter(|&bytes| bytes > 0)?;
+        Some((span_ns as f64 * self.last_bytes as f64 / before as f64) as i64)
+    }
+
     /// Takes the times over from a scan of this track alone, whose edit list was hidden if there is an `edit`.
     pub fn retimed(&mut self, alone: &Scan, edit: Option<Edit>) {
         let Some(track) = alone.tracks.iter().find(|t| t.number == self.number && t.start_ns.is_some())

@@ -23,7 +23,10 @@ for name, service in services.items():
     image = service["image"]
     ours = "build" in service or any(s.get("build") and s["image"] == image for s in services.values())
     expect(ours or re.search(r":v?\d+\.\d+", image), f"{name}: {image} is not pinned to a version")
-    expect(service.get("read_only") and service.get("cap_drop") == ["ALL"], f"{name}: may write outside its volumes, or has capabilities")
+    expect(
+        service.get("read_only") and service.get("cap_drop") == ["ALL"],
+        f"{name}: may write outside its volumes, or has capabilities",
+    )
     expect(ours or "healthcheck" in service, f"{name}: has no health check")
     for volume in service.get("volumes", []):
         source = volume.split(":")[0]

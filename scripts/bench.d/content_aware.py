@@ -1,4 +1,4 @@
-"""Constant quality below a cap beside the same ladder at constant rates: the bits each spends, and bits at equal SSIM."""
+"""Constant quality below a cap beside the same ladder at constant rates: the bits each spends, also at equal SSIM."""
 
 import math
 import shutil
@@ -30,19 +30,26 @@ def compare(kind, path, chalkstream, out):
     fixed = [made(["quality=0", f"rates={share}"]) for share in SHARES]
     print(f"\nContent-aware against the fixed ladder: {kind} ({path.name})")
     print("  equal SSIM: our bits over those that a constant rate needs for the same SSIM")
-    print(f"  {'rendition':<12}{'aware kbit/s':>14}{'SSIM':>9}{'fixed kbit/s':>14}{'SSIM':>9}{'as made':>9}{'equal SSIM':>12}")
+    sides = f"{'aware kbit/s':>14}{'SSIM':>9}{'fixed kbit/s':>14}{'SSIM':>9}"
+    print(f"  {'rendition':<12}{sides}{'as made':>9}{'equal SSIM':>12}")
     rows, spent, set_rate, equal = {}, 0.0, 0.0, 0.0
     for name, own in aware.items():
         full = fixed[SET][name]
         needed, outside = rate_at(own["ssim"], [point[name] for point in fixed])
-        rows[name] = {"aware": own, "fixed": [point[name] for point in fixed], "as_made": own["bps"] / full["bps"], "equal_ssim": own["bps"] / needed}
+        rows[name] = {
+            "aware": own,
+            "fixed": [point[name] for point in fixed],
+            "as_made": own["bps"] / full["bps"],
+            "equal_ssim": own["bps"] / needed,
+        }
         spent, set_rate, equal = spent + own["bps"], set_rate + full["bps"], equal + needed
         mark = " *" if outside else ""
         print(
             f"  {name:<12}{own['bps'] / 1000:>14.0f}{own['ssim']:>9.4f}{full['bps'] / 1000:>14.0f}{full['ssim']:>9.4f}"
             f"{own['bps'] / full['bps']:>9.2f}{own['bps'] / needed:>12.2f}{mark}"
         )
-    print(f"  {'all':<12}{spent / 1000:>14.0f}{'':>9}{set_rate / 1000:>14.0f}{'':>9}{spent / set_rate:>9.2f}{spent / equal:>12.2f}")
+    sides = f"{spent / 1000:>14.0f}{'':>9}{set_rate / 1000:>14.0f}{'':>9}"
+    print(f"  {'all':<12}{sides}{spent / set_rate:>9.2f}{spent / equal:>12.2f}")
     print("  * outside the fixed ladder's points: taken at the nearest of them", flush=True)
     return {"file": path.name, "renditions": rows, "as_made": spent / set_rate, "equal_ssim": spent / equal}
 

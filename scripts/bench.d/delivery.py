@@ -27,7 +27,8 @@ events {{ worker_connections 1024; }}
 http {{
   access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
   types {{ video/iso.segment m4s; }}
-  client_body_temp_path {root}/t1; proxy_temp_path {root}/t2; fastcgi_temp_path {root}/t3; uwsgi_temp_path {root}/t4; scgi_temp_path {root}/t5;
+  client_body_temp_path {root}/t1; proxy_temp_path {root}/t2; fastcgi_temp_path {root}/t3;
+  uwsgi_temp_path {root}/t4; scgi_temp_path {root}/t5;
   server {{
     listen 127.0.0.1:{port};
     location / {{
@@ -128,7 +129,12 @@ def main(chalkstream, cache, pairs, _settings):
 
 def measured(chalkstream, cache, pairs, work):
     port = free_port()
-    env = {**os.environ, "CHALKSTREAM_DATA": str(work / "data"), "CHALKSTREAM__SPEECH__ENABLED": "false", "CHALKSTREAM__LOG__LEVEL": "warn"}
+    env = {
+        **os.environ,
+        "CHALKSTREAM_DATA": str(work / "data"),
+        "CHALKSTREAM__SPEECH__ENABLED": "false",
+        "CHALKSTREAM__LOG__LEVEL": "warn",
+    }
     log = open(work / "up.log", "w")
     up = subprocess.Popen([chalkstream, "up", "--listen", f"127.0.0.1:{port}"], env=env, stdout=log, stderr=log)
     web = None
@@ -136,7 +142,9 @@ def measured(chalkstream, cache, pairs, work):
         wait_for(up, f"http://127.0.0.1:{port}/readyz", 60)
         sent = run([chalkstream, "upload", cache / "lesson/lesson.mp4", "--wait", "--json"], limit_s=900, env=env)
         recording = json.loads(sent.output)["id"]
-        link = json.loads(run([chalkstream, "link", recording, "--expires", "2h", "--json"], limit_s=30, env=env).output)
+        link = json.loads(
+            run([chalkstream, "link", recording, "--expires", "2h", "--json"], limit_s=30, env=env).output
+        )
         urls = segments(link["master_url"])
         paths, files = [urllib.parse.urlsplit(url).path for url in urls], work / "files"
         signed, expires = [], int(time.time()) + 7200
@@ -169,8 +177,12 @@ def measured(chalkstream, cache, pairs, work):
         ("CPU us/request", "cpu_us", "{:.0f}"),
         ("resident MiB", "rss_mib", "{:.0f}"),
     ]
-    note = f"  {len(paths)} segments of {sizes / len(paths) / 1000:.0f} kB on average from a folder, wrk with {CONNECTIONS} connections for {SECONDS} s, on the same two cores"
-    return table("Delivery of signed segments against nginx", note, columns, ("chalkstream server", mine), ("nginx secure_link", theirs))
+    note = (
+        f"  {len(paths)} segments of {sizes / len(paths) / 1000:.0f} kB on average from a folder, "
+        f"wrk with {CONNECTIONS} connections for {SECONDS} s, on the same two cores"
+    )
+    sides = ("chalkstream server", mine), ("nginx secure_link", theirs)
+    return table("Delivery of signed segments against nginx", note, columns, *sides)
 
 
 def server_of(up):

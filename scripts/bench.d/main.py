@@ -29,7 +29,9 @@ PAIRS = 3
 
 
 def asked():
-    parser = argparse.ArgumentParser(prog="scripts/bench", usage=f"scripts/bench [{'|'.join(KINDS)} ...] [FILE] [--pairs N]")
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", usage=f"scripts/bench [{'|'.join(KINDS)} ...] [FILE] [--pairs N]"
+    )
     parser.add_argument("words", nargs="*", metavar="KIND or FILE")
     parser.add_argument("--pairs", type=int, help="runs of each side (5 for transcode, else 3)")
     arguments = parser.parse_args()
@@ -46,9 +48,14 @@ def asked():
 
 def main(chalkstream, cache):
     wanted, file, pairs = asked()
-    settings = tomllib.loads(subprocess.run([chalkstream, "config", "print"], capture_output=True, text=True, check=True).stdout)
+    settings = tomllib.loads(
+        subprocess.run([chalkstream, "config", "print"], capture_output=True, text=True, check=True).stdout
+    )
     load = os.getloadavg()[0]
-    print(f"{os.cpu_count()} cores, load {load:.1f} at the start" + (": this machine is busy, so trust ratios only" if load > 0.5 else ""))
+    print(
+        f"{os.cpu_count()} cores, load {load:.1f} at the start"
+        + (": this machine is busy, so trust ratios only" if load > 0.5 else "")
+    )
     results = {}
     for name in wanted:
         kind = KINDS[name]
@@ -56,7 +63,9 @@ def main(chalkstream, cache):
         more = {"file": file} if name in OF_A_FILE else {}
         results[name] = kind.main(chalkstream, cache, count, settings, **more)
     path = cache / "bench.json"
-    path.write_text(json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "load": load, **results}, indent=1))
+    path.write_text(
+        json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "load": load, **results}, indent=1)
+    )
     print(f"\nEvery figure is in {path}")
 
 

@@ -121,4 +121,9 @@ def table(title, note, columns, ours, peer):
         each = "; ".join(" ".join(form.format(row[key]) for _, key, form in columns) for row in rows)
         print(f"    {name}, each: {each}")
     sys.stdout.flush()
-    return {"title": title, "ours": ours[1], "peer": peer[1], "ratio": {key: r for (_, key, _), r in zip(columns, ratios)}}
+    return {
+        "title": title,
+        "ours": ours[1],
+        "peer": peer[1],
+        "ratio": {key: r for (_, key, _), r in zip(columns, ratios)},
+    }

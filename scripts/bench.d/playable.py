@@ -1,4 +1,4 @@
-"""How long after the last uploaded byte a lesson can be watched, by its length, beside the time that decoding alone takes."""
+"""How long after the last uploaded byte a lesson can be watched, by its length, beside the time that decoding takes."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from source import moving
 
 MINUTES = (1, 10, 45, 90)
 # What a phone makes: a keyframe each second, no B-frames.
-PHONE = ["-c:v", "libx264", "-preset", "superfast", "-crf", "23", "-g", "30", "-bf", "0", "-c:a", "aac", "-b:a", "128k", "-ar", "48000"]
+PHONE = "-c:v libx264 -preset superfast -crf 23 -g 30 -bf 0 -c:a aac -b:a 128k -ar 48000 -movflags +faststart".split()
 POLL_S = 0.05
 LIMIT_S = 3 * 3600
 
@@ -28,14 +28,15 @@ def source(cache, minutes):
     minute = cache / "bench-phone-1.mp4"
     if not minute.is_file():
         part = cache / "bench-phone-1.part.mp4"
-        run(["ffmpeg", "-v", "error", "-y", "-i", moving(cache, 60), "-t", 60, *PHONE, "-movflags", "+faststart", part], limit_s=900)
+        run(["ffmpeg", "-v", "error", "-y", "-i", moving(cache, 60), "-t", 60, *PHONE, part], limit_s=900)
         part.rename(minute)
     if minutes == 1:
         return minute
     path = cache / f"bench-phone-{minutes}.mp4"
     if not path.is_file():
         part = cache / f"bench-phone-{minutes}.part.mp4"
-        run(["ffmpeg", "-v", "error", "-y", "-stream_loop", minutes - 1, "-i", minute, "-c", "copy", "-movflags", "+faststart", part], limit_s=900)
+        again = ["-stream_loop", minutes - 1, "-i", minute, "-c", "copy", "-movflags", "+faststart", part]
+        run(["ffmpeg", "-v", "error", "-y", *again], limit_s=900)
         part.rename(path)
     return path
 
@@ -50,18 +51,23 @@ class Stack:
         self.data = self.folder / "data"
         env = {**os.environ, "CHALKSTREAM__SPEECH__ENABLED": "false", "CHALKSTREAM__LOG__LEVEL": "warn"}
         command = [chalkstream, "up", "--data", self.data, "--listen", self.url.removeprefix("http://")]
-        self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+        self.process = subprocess.Popen(
+            [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env
+        )
         wait_for(self.process, f"{self.url}/readyz", 60)
         self.key = tomllib.loads((self.data / "credentials.toml").read_text())["api_key"]
 
     def ask(self, path, method="GET"):
-        request = urllib.request.Request(self.url + path, method=method, headers={"authorization": f"Bearer {self.key}"})
+        request = urllib.request.Request(
+            self.url + path, method=method, headers={"authorization": f"Bearer {self.key}"}
+        )
         with urllib.request.urlopen(request, timeout=30) as answer:
             body = answer.read()
         return json.loads(body) if body else None
 
     def upload(self, path):
-        taken = subprocess.run([str(self.chalkstream), "upload", str(path), "--data", str(self.data), "--json"], capture_output=True, text=True)
+        command = [str(self.chalkstream), "upload", str(path), "--data", str(self.data), "--json"]
+        taken = subprocess.run(command, capture_output=True, text=True)
         if taken.returncode != 0:
             sys.exit(f"bench: the upload failed:\n{taken.stderr[-1500:]}")
         return json.loads(taken.stdout)["id"]
@@ -89,14 +95,14 @@ class Stack:
 
 
 def until_ready(chalkstream, path):
-    """What a lesson takes by the default policy, from its last uploaded byte until all is done, without a transcript; and why
-    its file is not played as it is, where it is not."""
+    """What a lesson takes by the default policy, from its last uploaded byte until all is done, without a transcript; and
+    why its file is not played as it is, where it is not."""
     stack = Stack(chalkstream)
     try:
         recording, before, start, peak = stack.upload(path), stack.cpu_s(), time.monotonic(), 0
         while (view := stack.ask(f"/v1/recordings/{recording}"))["state"] != "ready":
             if view["state"] == "failed" or time.monotonic() - start > LIMIT_S:
-                sys.exit(f"bench: the lesson did not become ready: {view['failure'] if 'failure' in view else view['state']}")
+                sys.exit(f"bench: the lesson did not become ready: {view.get('failure', view['state'])}")
             peak = max(peak, stack.peak_bytes())
             time.sleep(POLL_S)
         if view.get("warnings"):
@@ -130,10 +136,12 @@ def follow(stack, recording, start):
 def main(chalkstream, cache, _pairs, _settings, minutes=MINUTES):
     rows = []
     print("\nTime to playable, in seconds after the last uploaded byte: 1080p30 H.264 and AAC, as a phone makes it")
-    print(f"  {'lesson':<10}{'source':>10}{'stills + sound':>16}{'of length':>11}{'30 s made':>12}{'v240':>10}{'decoding':>10}{'ratio':>8}")
+    stills = f"{'stills + sound':>16}{'of length':>11}"
+    print(f"  {'lesson':<10}{'source':>10}{stills}{'30 s made':>12}{'v240':>10}{'decoding':>10}{'ratio':>8}")
     for length in minutes:
         path = source(cache, length)
-        decoding = run(["ffmpeg", "-v", "error", "-nostdin", "-i", path, "-map", "0:v", "-f", "null", "-"], limit_s=LIMIT_S)
+        alone = ["ffmpeg", "-v", "error", "-nostdin", "-i", path, "-map", "0:v", "-f", "null", "-"]
+        decoding = run(alone, limit_s=LIMIT_S)
         stack = Stack(chalkstream)
         try:
             recording = stack.upload(path)
@@ -152,6 +160,8 @@ def main(chalkstream, cache, _pairs, _settings, minutes=MINUTES):
         rows.append(row)
         shown = "never" if row["source_s"] is None else f"{row['source_s']:.1f}"
         share, ratio = row["stills_s"] / (length * 60), row["v240_s"] / row["decoding_s"]
-        print(f"  {length:>3} min   {shown:>10}{row['stills_s']:>16.1f}{share:>11.3f}{row['v240_30s_s']:>12.1f}{row['v240_s']:>10.1f}{row['decoding_s']:>10.1f}{ratio:>8.2f}", flush=True)
-    print("  «30 s made»: the first 30 s of v240. Where the source is played they are shown with the rest of it, else at once.")
+        stills = f"{row['stills_s']:>16.1f}{share:>11.3f}"
+        v240 = f"{row['v240_30s_s']:>12.1f}{row['v240_s']:>10.1f}{row['decoding_s']:>10.1f}{ratio:>8.2f}"
+        print(f"  {length:>3} min   {shown:>10}{stills}{v240}", flush=True)
+    print("  «30 s made»: the first 30 s of v240, shown at once, but with the rest of it where the source is played.")
     return rows

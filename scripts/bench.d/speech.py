@@ -66,6 +66,10 @@ def main(chalkstream, cache, pairs, _settings):
     for row in mine + theirs:
         row["errors"] = 100 * errors(said, words(row.pop("text")))
     shutil.rmtree(out, ignore_errors=True)
-    columns = [("wall s", "wall_s", "{:.1f}"), ("CPU s", "cpu_s", "{:.1f}"), ("peak MiB", "peak_mib", "{:.0f}"), ("word errors %", "errors", "{:.1f}")]
-    note = f"  {truth['duration_ms'] / 1000:.0f} s composed lesson, tiny.en, one thread, loading the model included; peer: int8, beam 1, word times, voice activity filter"
+    columns = [("wall s", "wall_s", "{:.1f}"), ("CPU s", "cpu_s", "{:.1f}")]
+    columns += [("peak MiB", "peak_mib", "{:.0f}"), ("word errors %", "errors", "{:.1f}")]
+    note = (
+        f"  {truth['duration_ms'] / 1000:.0f} s composed lesson, tiny.en, one thread, loading the model included; "
+        "peer: int8, beam 1, word times, voice activity filter"
+    )
     return table("Speech against faster-whisper", note, columns, ("chalkstream step", mine), ("faster-whisper", theirs))

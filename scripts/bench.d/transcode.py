@@ -12,11 +12,19 @@ from measure import median, run, table
 
 PAIRS = 5
 KEYFRAMES = "expr:gte(t,n_forced*1.6)"
-COLUMNS = [("wall s", "wall_s", "{:.1f}"), ("CPU s", "cpu_s", "{:.1f}"), ("peak MiB", "peak_mib", "{:.0f}"), ("made MB", "mbytes", "{:.1f}")]
+COLUMNS = [
+    ("wall s", "wall_s", "{:.1f}"),
+    ("CPU s", "cpu_s", "{:.1f}"),
+    ("peak MiB", "peak_mib", "{:.0f}"),
+    ("made MB", "mbytes", "{:.1f}"),
+]
 # What each row asks of us; ffmpeg does the same in both: x264 veryfast, its B-frames, a constant rate.
 ROWS = {
     "a": ("same preset on both sides (goal: wall and CPU 0.95 or less)", ["preset=veryfast", "quality=0"]),
-    "b": ("our preset for lessons, ffmpeg at veryfast (goal: wall and CPU 0.75 or less)", ["preset=lesson", "quality=0"]),
+    "b": (
+        "our preset for lessons, ffmpeg at veryfast (goal: wall and CPU 0.75 or less)",
+        ["preset=lesson", "quality=0"],
+    ),
 }
 # Of row a: CPU and time to ffmpeg's.
 MOST_OF_FFMPEG = 1.05
@@ -55,12 +63,13 @@ def ffmpeg(ladder, path, out):
         rate = rung["frame_rate"]
         chains.append(f"[s{i}]fps={rate['num']}/{rate['den']},scale={rung['width']}:{rung['height']},setsar=1[v{i}]")
         kbit = rung["bitrate_bps"] // 1000
-        maps += ["-map", f"[v{i}]", f"-b:v:{i}", f"{kbit}k", f"-maxrate:v:{i}", f"{kbit}k", f"-bufsize:v:{i}", f"{kbit * rung['vbv_ms'] // 1000}k"]
-        maps += [f"-profile:v:{i}", rung["profile"]]
+        maps += ["-map", f"[v{i}]", f"-profile:v:{i}", rung["profile"], f"-b:v:{i}", f"{kbit}k"]
+        maps += [f"-maxrate:v:{i}", f"{kbit}k", f"-bufsize:v:{i}", f"{kbit * rung['vbv_ms'] // 1000}k"]
         streams.append(f"v:{i},name:{rung['name']}")
     taken = run(
         ["ffmpeg", "-v", "error", "-nostdin", "-y", "-i", path, "-filter_complex", ";".join(chains), *maps]
-        + ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-sc_threshold", 0, "-force_key_frames", KEYFRAMES]
+        + ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
+        + ["-sc_threshold", 0, "-force_key_frames", KEYFRAMES]
         + ["-g", 250, "-f", "hls", "-hls_time", 3.2, "-hls_playlist_type", "vod", "-hls_segment_type", "fmp4"]
         + ["-hls_segment_filename", out / "%v_%05d.m4s", "-var_stream_map", " ".join(streams), out / "%v.m3u8"],
         limit_s=7200,
@@ -71,7 +80,10 @@ def ffmpeg(ladder, path, out):
 def judged(path, report, out, playlist, segments):
     """Each rendition's rate and SSIM."""
     made = report["renditions"]
-    shapes = [(out / playlist.format(r["name"]), r["width"], r["height"], (r["frame_rate"]["num"], r["frame_rate"]["den"])) for r in made]
+    shapes = [
+        (out / playlist.format(r["name"]), r["width"], r["height"], (r["frame_rate"]["num"], r["frame_rate"]["den"]))
+        for r in made
+    ]
     values = referee.ssim(path, shapes)
     rates = [referee.rate(out, segments.format(r["name"]), r["duration_ms"] / 1000) for r in made]
     return {r["name"]: {"bps": rate, "ssim": value} for r, rate, value in zip(made, rates, values)}
@@ -95,28 +107,42 @@ def main(chalkstream, cache, pairs, settings, file=None):
         if not declined:
             seen, declined = playable.until_ready(chalkstream, path)
             taken["c"].append(seen)
-        print(f"  run {nth + 1} of {pairs}: " + ", ".join(f"{name} {rows[-1]['cpu_s']:.1f} CPU s" for name, rows in taken.items()), file=sys.stderr)
+        print(
+            f"  run {nth + 1} of {pairs}: "
+            + ", ".join(f"{name} {rows[-1]['cpu_s']:.1f} CPU s" for name, rows in taken.items()),
+            file=sys.stderr,
+        )
     shutil.rmtree(out)
     names = ", ".join(r["name"] for r in report["renditions"])
     results = {"file": path.name, "seconds": report["duration_ms"] / 1000, "quality": quality}
     note = f"  {path.name}, {report['duration_ms'] / 1000:.0f} s"
     for name, (what, _) in ROWS.items():
         full = f"{note}, to {names}; keyframes each 1.6 s, constant rate, both sides; {what}"
-        results[name] = table(f"Transcode against ffmpeg, row {name}", full, COLUMNS, ("chalkstream step", taken[name]), ("ffmpeg", taken["ffmpeg"]))
+        sides = ("chalkstream step", taken[name]), ("ffmpeg", taken["ffmpeg"])
+        results[name] = table(f"Transcode against ffmpeg, row {name}", full, COLUMNS, *sides)
         compare(quality[name], quality["ffmpeg"])
     within = all(
-        mine["ssim"] >= quality["ffmpeg"][rung]["ssim"] - MOST_SSIM_LOST and mine["bps"] <= MOST_RATE * quality["ffmpeg"][rung]["bps"]
+        mine["ssim"] >= quality["ffmpeg"][rung]["ssim"] - MOST_SSIM_LOST
+        and mine["bps"] <= MOST_RATE * quality["ffmpeg"][rung]["bps"]
         for rung, mine in quality["b"].items()
     )
-    of_ffmpeg = {name: [median(taken[name], key) / median(taken["ffmpeg"], key) for key in ("cpu_s", "wall_s")] for name in ROWS}
-    said = {name: f"row {name}: {cpu:.2f} of ffmpeg's CPU, {wall:.2f} of its time" for name, (cpu, wall) in of_ffmpeg.items()}
-    print(f"\n  {said['a']} ({MOST_OF_FFMPEG} at most: {'holds' if max(of_ffmpeg['a']) <= MOST_OF_FFMPEG else 'NOT HELD'})")
-    print(f"  {said['b']}; every rendition within {MOST_SSIM_LOST} SSIM and {MOST_RATE:.0%} of its bits: {'yes' if within else 'NO'}")
+    of_ffmpeg = {
+        name: [median(taken[name], key) / median(taken["ffmpeg"], key) for key in ("cpu_s", "wall_s")] for name in ROWS
+    }
+    said = {
+        name: f"row {name}: {cpu:.2f} of ffmpeg's CPU, {wall:.2f} of its time"
+        for name, (cpu, wall) in of_ffmpeg.items()
+    }
+    held = "holds" if max(of_ffmpeg["a"]) <= MOST_OF_FFMPEG else "NOT HELD"
+    print(f"\n  {said['a']} ({MOST_OF_FFMPEG} at most: {held})")
+    close = f"every rendition within {MOST_SSIM_LOST} SSIM and {MOST_RATE:.0%} of its bits"
+    print(f"  {said['b']}; {close}: {'yes' if within else 'NO'}")
     if declined:
         print(f"\n  row c: not measured, for browsers cannot play this file as it is: {declined}")
     else:
-        full = f"{note}: the source plays as it is, so no rendition of its size is made; sound and stills included (goal: CPU 0.45 or less)"
-        results["c"] = table("Until a lesson is ready, row c", full, COLUMNS, ("chalkstream, all steps", taken["c"]), ("ffmpeg", taken["ffmpeg"]))
+        full = f"{note}: the source plays as it is, so no rendition of its size is made; sound and stills included"
+        sides = ("chalkstream, all steps", taken["c"]), ("ffmpeg", taken["ffmpeg"])
+        results["c"] = table("Until a lesson is ready, row c", f"{full} (goal: CPU 0.45 or less)", COLUMNS, *sides)
     return results
 
 
@@ -125,4 +151,5 @@ def compare(mine, theirs):
     for name, own in mine.items():
         peer = theirs[name]
         ratio, lost = own["bps"] / peer["bps"], own["ssim"] - peer["ssim"]
-        print(f"  {name:<12}{own['bps'] / 1000:>12.0f}{peer['bps'] / 1000:>10.0f}{ratio:>8.3f}{own['ssim']:>12.4f}{peer['ssim']:>10.4f}{lost:>+10.4f}")
+        rates = f"{own['bps'] / 1000:>12.0f}{peer['bps'] / 1000:>10.0f}{ratio:>8.3f}"
+        print(f"  {name:<12}{rates}{own['ssim']:>12.4f}{peer['ssim']:>10.4f}{lost:>+10.4f}")

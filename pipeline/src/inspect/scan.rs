@@ -334,3 +334,22 @@ impl Scan {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_last_packet_lasts_what_its_bytes_do() {
+        let track = Scanned {
+            start_ns: Some(1_000),
+            end_ns: 5_001_000,
+            bytes: 1100,
+            last_bytes: 100,
+            ..Scanned::default()
+        };
+        assert_eq!(track.last_packet_ns(), Some(500_000));
+        let alone = Scanned { bytes: 100, ..track };
+        assert_eq!(alone.last_packet_ns(), None, "there is no rate to go by");
+    }
+}

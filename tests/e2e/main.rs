@@ -12,6 +12,7 @@ mod player;
 mod refusals;
 mod shaper;
 mod uploads;
+mod variants;
 mod weak_line;
 
 use std::time::Duration;

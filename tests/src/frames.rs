@@ -16,7 +16,8 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Pictures that ffmpeg prints as raw I420. Luma beyond the limited range is shown as its ends, and is taken for them.
+    /// Pictures that ffmpeg prints as raw I420. Luma beyond the limited range is shown as its ends,
+    /// and is taken for them.
     pub fn read(raw: &[u8], width: usize, height: usize) -> Vec<Self> {
         let picture = |raw: &[u8]| {
             let mut data = raw.to_vec();
@@ -113,8 +114,14 @@ pub fn compare(ours: &Frame, candidates: &[Frame]) -> Option<Likeness> {
     Some(Likeness { best, psnr_db, ssim: ssim(ours, theirs), off, turned })
 }
 
-/// The pictures ffmpeg makes of `file` with these arguments, as I420 of this size, with their times in s. Those before
-/// `from_s`, which ffmpeg decodes and drops, are not counted.
+/// Through RGB and back: colours that no screen can show become the nearest that one can. Ours come
+/// from such colours by a matrix alone, ffmpeg's of a source in another matrix through RGB: both
+/// look the same, with other samples.
+const AS_SEEN: &str = "scale=in_color_matrix=bt709:in_range=tv:flags=accurate_rnd+full_chroma_int,format=gbrp,\
+    scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int";
+
+/// The pictures ffmpeg makes of `file` with these arguments, as I420 of this size, with their times
+/// in s. Those before `from_s`, which ffmpeg decodes and drops, are not counted.
 pub fn decode(
     before: &[String],
     file: &Path,
@@ -128,7 +135,7 @@ pub fn decode(
         .args(before)
         .arg("-i")
         .arg(file)
-        .args(["-vf", &format!("{chain},format=yuv420p,showinfo=checksum=0")])
+        .args(["-vf", &format!("{chain},format=yuv420p,{AS_SEEN},format=yuv420p,showinfo=checksum=0")])
         .args(after)
         .args(["-fps_mode", "passthrough", "-f", "rawvideo", "-"])
         .output()

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::judge::warnings;
+use crate::media::ffmpeg;
 use crate::process::{chalkstream, send, tool};
 use crate::served::Served;
 
@@ -154,6 +155,23 @@ pub fn listener(port: u16) -> TcpListener {
     });
     ear.set_nonblocking(true).unwrap();
     ear
+}
+
+/// Short clips of 8K at 60 frames per second with as many reference frames as the codecs allow: each frame takes 50 MB.
+pub fn large(folder: &Path) -> Vec<PathBuf> {
+    let clips = [
+        ("8k60.mp4", "libx264 -x264-params ref=16:bframes=3:b-pyramid=normal:rc-lookahead=4:threads=2"),
+        ("8k60.mkv", "libx265 -x265-params log-level=none:ref=8:bframes=4:b-pyramid=1:rc-lookahead=5"),
+    ];
+    clips
+        .into_iter()
+        .map(|(name, codec)| {
+            let path = folder.join(name);
+            let source = "-f lavfi -i testsrc2=s=7680x4320:r=60 -frames:v 16";
+            ffmpeg(&format!("{source} -c:v {codec} -preset ultrafast -pix_fmt yuv420p"), &path);
+            path
+        })
+        .collect()
 }
 
 /// Playlists and scripts of every kind that players follow, named as recordings, pointing at a port of ours and at a

@@ -4,11 +4,14 @@
 
 pub mod apple;
 pub mod boxes;
+pub mod check;
 pub mod client;
 pub mod echo;
+pub mod expectations;
 pub mod frames;
 pub mod hostile;
 pub mod judge;
+pub mod likeness;
 pub mod media;
 pub mod node;
 pub mod playlist;
@@ -22,6 +25,8 @@ pub mod source;
 pub mod stack;
 pub mod stream;
 pub mod traces;
+pub mod truth;
 pub mod up;
+pub mod variants;
 pub mod wait;
 pub mod watched;

@@ -2,6 +2,9 @@
 //! line a file, and an exit code of 1 where something is wrong.
 //!
 //! What is done is kept in a log beside this binary and not done again until `chalkstream` is another one.
+//!
+//! `conformance --variants [KIND…] [--count N] [--seed S] [--keep DIR]`: the same with recordings made for it, `N` of
+//! each kind. A variant depends on its kind, its number and the seed alone.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
@@ -12,6 +15,7 @@ use std::process::ExitCode;
 use chalkstream_tests::judge::{Row, judge};
 use chalkstream_tests::process::chalkstream;
 use chalkstream_tests::served::Served;
+use chalkstream_tests::variants::{self, KINDS};
 use chalkstream_tests::{hostile, stream};
 use serde_json::{Value, json};
 
@@ -19,12 +23,15 @@ use serde_json::{Value, json};
 const NOT_MEDIA: [&str; 6] = ["json", "txt", "md", "vtt", "srt", "tsv"];
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if(|first| first == "--variants").is_some() {
+        return Variants::parse(arguments).map_or_else(usage, |variants| variants.run());
+    }
     let (options, paths): (Vec<String>, Vec<String>) =
         std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
     let has = |name: &str| options.iter().any(|option| option == name);
     if paths.is_empty() || options.iter().any(|o| o != "--hostile" && o != "--fresh") {
-        println!("usage: conformance [--hostile] [--fresh] DIR|FILE…");
-        return ExitCode::from(2);
+        return usage();
     }
     let scratch = tempfile::TempDir::new().unwrap();
     let mut files: Vec<PathBuf> = Vec::new();
@@ -35,6 +42,7 @@ fn main() -> ExitCode {
     let ears = if has("--hostile") { hostile::listeners().into() } else { Vec::new() };
     if let Some(ear) = ears.first() {
         files.extend(hostile::scripts(scratch.path(), ear.local_addr().unwrap().port()));
+        files.extend(hostile::large(scratch.path()));
     }
     let mut log = Log::open(has("--fresh"));
     println!(
@@ -53,7 +61,7 @@ fn main() -> ExitCode {
                 (format!("{} {line}", fitted(&name, 32)), problems, false)
             } else {
                 let row = judge(file, folder.path(), Some(served));
-                (shown(&row), row.wrong.clone(), row.refused.is_some())
+                (line(&row), row.wrong.clone(), row.refused.is_some())
             }
         });
         println!("{line}");
@@ -69,6 +77,81 @@ fn main() -> ExitCode {
     }
     println!("{} files: {right} right, {refused} refused as they should be, {wrong} wrong", files.len());
     if wrong == 0 && right + refused > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn usage() -> ExitCode {
+    println!("usage: conformance [--hostile] [--fresh] DIR|FILE…");
+    println!("       conformance --variants [KIND…] [--count N] [--seed S] [--keep DIR]");
+    println!("kinds: {}", KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(" "));
+    ExitCode::from(2)
+}
+
+/// A run over recordings that are made for it.
+struct Variants {
+    kinds: Vec<String>,
+    count: usize,
+    seed: u64,
+    keep: Option<PathBuf>,
+}
+
+impl Variants {
+    fn parse(arguments: impl Iterator<Item = String>) -> Option<Self> {
+        let since = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        let mut parsed = Self { kinds: Vec::new(), count: 10, seed: since, keep: None };
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--count" => parsed.count = arguments.next()?.parse().ok()?,
+                "--seed" => parsed.seed = arguments.next()?.parse().ok()?,
+                "--keep" => parsed.keep = Some(arguments.next()?.into()),
+                // `slow-3` is the third variant of `slow` alone.
+                name => {
+                    let kind = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-');
+                    KINDS.iter().find(|known| known.name == kind)?;
+                    parsed.kinds.push(name.to_owned());
+                }
+            }
+        }
+        if parsed.kinds.is_empty() {
+            parsed.kinds.extend(KINDS.iter().map(|kind| kind.name.to_owned()));
+        }
+        Some(parsed)
+    }
+
+    fn run(&self) -> ExitCode {
+        println!("seed {}", self.seed);
+        println!("{HEAD}");
+        let scratch = tempfile::TempDir::new().unwrap();
+        let (mut right, mut wrong) = (0, 0);
+        for name in &self.kinds {
+            let (kind, only) = name
+                .rsplit_once('-')
+                .map_or((name.as_str(), None), |(kind, index)| (kind, index.parse::<usize>().ok()));
+            let kind = KINDS.iter().find(|known| known.name == kind).expect("a kind that was parsed");
+            for index in only.map_or(0..self.count, |only| only..only + 1) {
+                let kept = self.keep.as_ref().map(|keep| keep.join(format!("{}-{index:02}", kind.name)));
+                let folder = tempfile::TempDir::new_in(scratch.path()).unwrap();
+                let folder = kept.as_deref().unwrap_or(folder.path());
+                std::fs::create_dir_all(folder).unwrap();
+                let (row, steps) = variants::judge(kind, index, self.seed, folder);
+                println!("{}", line(&row));
+                if row.wrong.is_empty() {
+                    right += 1;
+                    continue;
+                }
+                wrong += 1;
+                for problem in &row.wrong {
+                    println!("      {problem}");
+                }
+                for step in &steps {
+                    println!("      made by: {step}");
+                }
+                let _ = std::io::stdout().flush();
+            }
+        }
+        println!("{} variants: {right} right, {wrong} wrong; seed {}", right + wrong, self.seed);
+        if wrong == 0 && right > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
 }
 
 /// Every recording below a folder.
@@ -89,7 +172,7 @@ fn fitted(text: &str, width: usize) -> String {
 }
 
 /// One line of the table.
-fn shown(row: &Row) -> String {
+fn line(row: &Row) -> String {
     let or = |value: Option<String>| value.unwrap_or_else(|| "—".into());
     let hdr = if row.hdr == "pq" || row.hdr == "hlg" { format!(" {}", row.hdr) } else { String::new() };
     let apart = |place: usize| or(row.apart_ms[place].map(|ms| format!("{ms:.0}")));

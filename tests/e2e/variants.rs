@@ -1,0 +1,26 @@
+//! One new recording of each kind that went wrong once; `scripts/conformance --variants` makes more
+//! of them.
+
+use chalkstream_tests::variants::{self, KINDS};
+use tempfile::TempDir;
+
+/// Always the same recordings: chance is for the script.
+const SEED: u64 = 13;
+
+/// Makes the `index`th recording of a kind and has it judged: nothing may be wrong.
+fn right(name: &str, index: usize) {
+    let kind = KINDS.iter().find(|kind| kind.name == name).expect("a kind");
+    let folder = TempDir::new().unwrap();
+    let (row, steps) = variants::judge(kind, index, SEED, folder.path());
+    assert!(row.wrong.is_empty(), "{}:\n{}\nmade by\n{}", row.name, row.wrong.join("\n"), steps.join("\n"));
+}
+
+#[test]
+fn a_clock_that_drifts() {
+    right("drift", 0);
+}
+
+#[test]
+fn a_file_that_was_not_closed() {
+    right("unclosed", 1);
+}

@@ -1,0 +1,153 @@
+//! Our frames against those that ffmpeg decodes of the source: three times, and the shape.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::frames::{Frame, Likeness, compare, decode};
+use crate::judge::{Row, SEEK_FROM_S};
+use crate::presentation;
+use crate::source::Probed;
+
+/// Compares pictures near the start, in the middle and near the end; answers how many ms late ours is at the start
+/// and at the end.
+pub fn pictures(
+    file: &Path,
+    out: &Path,
+    scratch: &Path,
+    answer: &Value,
+    (index, stream): (u64, &Value),
+    row: &mut Row,
+) -> [Option<f64>; 2] {
+    let report = &answer["steps"]["weak_line"]["report"];
+    let made = ["weak_line", "ladder", "ladder_top"]
+        .iter()
+        .filter_map(|step| answer["steps"][*step]["report"]["renditions"].as_array());
+    let Some(top) =
+        made.flatten().max_by_key(|r| r["height"].as_u64().unwrap_or(0) * r["width"].as_u64().unwrap_or(0))
+    else {
+        row.wrong.push("there is no picture".into());
+        return [None; 2];
+    };
+    let side = |field: &str| top[field].as_u64().unwrap_or(0) as usize;
+    let size = (side("width"), side("height"));
+    let turned = Probed::rotation(stream).rem_euclid(360);
+    row.size =
+        format!("{}×{}{}", size.0, size.1, if turned == 0 { String::new() } else { format!(" ⟳{turned}") });
+    shape(stream, size, row);
+
+    let rate =
+        top["frame_rate"]["num"].as_f64().unwrap_or(25.0) / top["frame_rate"]["den"].as_f64().unwrap_or(1.0);
+    // Each rendition ends within a frame of its own of the source's end.
+    let own = if top["duration_ms"].is_null() { report } else { top };
+    let frames = (side_s(own) * rate).round().max(1.0);
+    let playlist: PathBuf = out.join("hls").join(top["playlist"].as_str().unwrap_or_default());
+    let joined = presentation::joined(&playlist, scratch);
+    let fields = answer["media"]["video"]["interlaced"] == true;
+    let chain = Probed::chain(stream, size, fields);
+    let source_rate = Probed::rate(stream);
+    let (mut worst, mut colour) = (None::<Likeness>, [0.0_f64; 3]);
+    let mut late = [None; 2];
+    let places = [0.1, 0.5, 0.9].map(|share| (frames * share).floor().min(frames - 1.0));
+    for (place, frame) in places.into_iter().enumerate() {
+        let at_s = frame / rate;
+        let ours_from = (at_s - 0.4 / rate).max(0.0);
+        let only_one = ["-frames:v".to_owned(), "1".to_owned()];
+        let ours = decode(&seek(ours_from), &joined, &only_one, "null", 0.0, size);
+        let near_s = 1.6 / source_rate.min(rate);
+        let from_s = (at_s - near_s).max(0.0);
+        let count = ((near_s + 1.6 / source_rate) * source_rate).ceil().clamp(2.0, 12.0) + 1.0;
+        let mut after = vec!["-map".into(), format!("0:v:{index}"), "-frames:v".into(), format!("{count}")];
+        let whole = side_s(report) < SEEK_FROM_S;
+        let theirs: Vec<(f64, Frame)> = if whole {
+            after.extend(seek(from_s));
+            let near = decode(&[], file, &after, &chain, from_s, size);
+            // Where none is near before it, one from long before is still on.
+            if near.first().is_some_and(|(at, _)| *at > at_s + 0.5 / rate) {
+                let after =
+                    ["-map".into(), format!("0:v:{index}"), "-to".into(), format!("{:.6}", at_s + near_s)];
+                let mut all = decode(&[], file, &after, &chain, 0.0, size);
+                all.drain(..all.len().saturating_sub(4));
+                all
+            } else {
+                near
+            }
+        } else {
+            let found = decode(&seek(from_s), file, &after, &chain, 0.0, size);
+            found.into_iter().map(|(at, frame)| (at + from_s, frame)).collect()
+        };
+        let (times, theirs): (Vec<f64>, Vec<Frame>) = theirs.into_iter().unzip();
+        let Some(like) = ours.first().and_then(|(_, ours)| compare(ours, &theirs)) else {
+            row.wrong.push(format!("no picture to compare at {at_s:.2} s"));
+            continue;
+        };
+        // Only a picture that differs from its neighbours tells the time; and it may be held for the source's frame.
+        if place != 1 && theirs.len() > 2 && theirs.windows(2).all(|pair| differ(&pair[0], &pair[1])) {
+            let ends = times.get(like.best + 1).copied().unwrap_or(times[like.best] + 1.0 / source_rate);
+            let half = 0.5 / rate;
+            let off_s = (at_s + half - times[like.best]).min(0.0) + (at_s - half - ends).max(0.0);
+            late[place / 2] = Some(off_s * 1000.0);
+        }
+        for (most, off) in colour.iter_mut().zip(like.off) {
+            if off.abs() > most.abs() {
+                *most = off;
+            }
+        }
+        if like.turned {
+            row.wrong.push(format!("the picture is not upright at {at_s:.2} s"));
+        }
+        if worst.is_none_or(|worst| like.psnr_db < worst.psnr_db) {
+            worst = Some(like);
+        }
+    }
+    if let Some(worst) = worst {
+        row.likeness = Some((worst.psnr_db, worst.ssim));
+        row.colour = Some(colour);
+        if worst.psnr_db < 24.0 || worst.ssim < 0.8 {
+            row.wrong
+                .push(format!("the picture is another: {:.1} dB, SSIM {:.3}", worst.psnr_db, worst.ssim));
+        }
+        // The mean of a handful of samples is hardly one.
+        let tiny = size.0 * size.1 < 32 * 32;
+        let allowed = match row.hdr.as_str() {
+            "none" if tiny => [6.0, 4.5, 4.5],
+            "none" => [3.0, 2.5, 2.5],
+            _ => [6.0, 4.0, 4.0],
+        };
+        if colour.iter().zip(allowed).any(|(off, allowed)| off.abs() > allowed) {
+            row.wrong.push(format!(
+                "colours are off by {:.1} luma, {:.1} and {:.1} chroma",
+                colour[0], colour[1], colour[2]
+            ));
+        }
+    }
+    late
+}
+
+fn seek(from_s: f64) -> [String; 2] {
+    ["-ss".into(), format!("{from_s:.6}")]
+}
+
+/// Whether two pictures can be told apart.
+fn differ(a: &Frame, b: &Frame) -> bool {
+    compare(a, std::slice::from_ref(b)).is_some_and(|like| like.psnr_db < 40.0)
+}
+
+fn side_s(report: &Value) -> f64 {
+    report["duration_ms"].as_f64().unwrap_or(0.0) / 1000.0
+}
+
+/// Aspect as shown, and nothing larger than the source.
+fn shape(stream: &Value, (width, height): (usize, usize), row: &mut Row) {
+    let (shown_width, shown_height) = Probed::shown(stream);
+    let (width, height) = (width as f64, height as f64);
+    // Even sizes and whole pixels cost up to two on each side.
+    let wanted = height * shown_width / shown_height.max(1.0);
+    let wanted_high = width * shown_height / shown_width.max(1.0);
+    if (wanted - width).abs() > 2.5 && (wanted_high - height).abs() > 2.5 {
+        row.wrong.push(format!("{width}×{height} is not the shape of {shown_width:.0}×{shown_height:.0}"));
+    }
+    if width > shown_width + 1.5 || height > shown_height + 1.5 {
+        row.wrong.push(format!("{width}×{height} is larger than {shown_width:.0}×{shown_height:.0}"));
+    }
+}

@@ -1,0 +1,36 @@
+//! Codecs of still images and of editing programs as moving video.
+
+use super::scene::Scene;
+use super::{Made, Maker};
+use crate::truth::Truth;
+
+/// Codec and container.
+const CODECS: [(&str, &str); 16] = [
+    ("png", "mov"),
+    ("mjpeg -q:v 3 -pix_fmt yuvj420p", "mov"),
+    ("qtrle", "mov"),
+    ("png", "avi"),
+    ("png", "mkv"),
+    ("jpeg2000 -pix_fmt yuv420p", "mov"),
+    ("mjpeg -q:v 3 -pix_fmt yuvj422p", "mkv"),
+    ("ffv1", "mkv"),
+    ("huffyuv -pix_fmt yuv422p", "avi"),
+    ("rawvideo -pix_fmt yuv420p", "avi"),
+    ("prores", "mov"),
+    ("utvideo -pix_fmt yuv420p", "avi"),
+    ("rawvideo -pix_fmt uyvy422", "mov"),
+    ("tiff -pix_fmt rgb24", "mov"),
+    ("mjpeg -q:v 3 -pix_fmt yuvj420p", "avi"),
+    ("dnxhd -profile:v dnxhr_sq -pix_fmt yuv422p", "mov"),
+];
+
+/// The pairs above in turn, at several rates and sizes.
+pub fn make(maker: &mut Maker, index: usize) -> Made {
+    let (codec, container) = CODECS[index % CODECS.len()];
+    let size = maker.any(&[(320, 180), (180, 320), (160, 120), (352, 288)]);
+    let scene = Scene::new(size, maker.any(&["10", "15", "25"]), maker.any(&[3.0, 4.0]));
+    let sound = maker.any(&["pcm_s16le", "pcm_s16le -ar 22050"]);
+    let file = maker
+        .ffmpeg(&format!("{} -c:v {codec} -c:a {sound}", scene.inputs()), &format!("codecs.{container}"));
+    Made { file, truth: Truth { size: Some(size), ..scene.truth() } }
+}

@@ -79,7 +79,8 @@ fn run(file: &Path, out: &Path, asked: &Asked) -> chalkstream_pipeline::Result<(
         cancel: Arc::default(),
     };
     let limits = Limits::default();
-    let media = inspect::run(&inspect::InspectRequest { limits: limits.clone() }, source.clone(), &ctx)?;
+    let request = inspect::InspectRequest { limits: limits.clone(), vad_model_path: None };
+    let media = inspect::run(&request, source.clone(), &ctx)?;
     let json = |value| serde_json::to_string(&value).unwrap_or_default();
     println!("{}", json(serde_json::to_value(&media).unwrap_or_default()));
     if let (Some(video), false) = (&media.video, asked.inspect_only) {

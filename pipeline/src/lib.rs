@@ -20,5 +20,6 @@ pub mod speech;
 pub mod step;
 pub mod stills;
 pub mod transcode;
+mod voice;
 
 pub use error::{Error, ErrorKind, Fault, Result};

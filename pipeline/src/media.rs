@@ -104,6 +104,9 @@ pub fn clock(ms: u64) -> String {
 pub struct Choice {
     /// How many tracks of the kind there are.
     pub of: u32,
+    /// Stable code of the reason, such as `only_speech`.
+    #[serde(default)]
+    pub code: String,
     /// One plain sentence.
     pub why: String,
 }

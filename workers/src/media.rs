@@ -31,7 +31,17 @@ pub fn limits(settings: &Settings) -> Limits {
 /// What a child is asked for. `input` is what the planner wrote, `results` those of the steps it needs.
 pub fn step(name: &str, input: &Value, results: &Results, settings: &Settings) -> Result<Step, StepFailure> {
     match name {
-        planner::INSPECT => Ok(Step::Inspect(InspectRequest { limits: limits(settings) })),
+        planner::INSPECT => {
+            let vad_model_path = vad_model(settings);
+            Ok(Step::Inspect(InspectRequest { limits: limits(settings), vad_model_path }))
+        }
+        planner::SOUND => {
+            let mut step = Step::deserialize(input).map_err(StepFailure::ours)?;
+            if let Step::Sound(request) = &mut step {
+                request.vad_model_path = vad_model(settings);
+            }
+            Ok(step)
+        }
         planner::TRANSCRIBE => {
             let sound: SoundReport = report(results, planner::SOUND)?
                 .ok_or_else(|| StepFailure::ours("there is no sound to transcribe"))?;
@@ -69,6 +79,12 @@ fn transcribe(sound: &SoundReport, settings: &Settings) -> Result<Step, StepFail
         threads: speech.threads,
         duration_ms: sound.duration_ms,
     }))
+}
+
+/// The voice activity model of this worker, where it is installed.
+fn vad_model(settings: &Settings) -> Option<PathBuf> {
+    let path = models(settings).join(model::VAD_FILE);
+    path.is_file().then_some(path)
 }
 
 /// The folder of the speech models.
@@ -114,6 +130,8 @@ mod tests {
         settings.speech.model_path = folder.path().to_owned();
         let sound = SoundReport {
             loudness_lufs: None,
+            speech_lufs: None,
+            speech_share: 0.0,
             true_peak_dbtp: 0.0,
             gain_db: 0.0,
             renditions: Vec::new(),

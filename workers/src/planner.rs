@@ -103,7 +103,7 @@ pub fn after_inspect(media: &MediaInfo, settings: &PlanSettings<'_>) -> Result<V
         }
     }
     if media.audio.is_some() {
-        let request = SoundRequest { media: media.clone(), limits: limits() };
+        let request = SoundRequest { media: media.clone(), limits: limits(), vad_model_path: None };
         plan.add(SOUND, &[], STAGE_1, Some(&Step::Sound(request)))?;
     }
     let request = StillsRequest { media: media.clone(), limits: limits() };

@@ -48,6 +48,8 @@ pub struct Decoding {
     tally: Arc<Tally>,
     delivered: u64,
     broken: Option<Error>,
+    /// Whether times are those of the media, whatever an edit list presents.
+    media_time: bool,
     last: Instant,
 }
 
@@ -126,6 +128,7 @@ impl Decoding {
             tally,
             delivered: 0,
             broken: None,
+            media_time: false,
             last: Instant::now(),
         })
     }
@@ -139,6 +142,18 @@ impl Decoding {
     pub fn start(&mut self) -> Result<()> {
         self.last = Instant::now();
         self.stage.start(gst::State::Playing).map_err(|e| take(&self.fault).unwrap_or(e))
+    }
+
+    /// The same track in media time, all of it, so that it can be sought: a seek starts running time again.
+    pub fn in_media_time(self) -> Self {
+        Self { edit: None, origin_ns: 0, media_time: true, ..self }
+    }
+
+    /// Goes on at about this media time. Returns whether the demuxer can; it needs to have given a buffer first.
+    pub fn seek(&mut self, media_ns: i64) -> bool {
+        self.last = Instant::now();
+        let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
+        self.stage.pipeline.seek_simple(flags, gst::ClockTime::from_nseconds(media_ns.max(0) as u64)).is_ok()
     }
 
     /// The next buffer; none at the end. An error after the first buffer ends the track early and is kept in
@@ -218,7 +233,13 @@ impl Decoding {
             });
         }
         let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
-        let time_ns = match segment.to_running_time_full(buffer.pts()?)? {
+        let pts = buffer.pts()?;
+        let time = if self.media_time {
+            segment.to_stream_time_full(pts)
+        } else {
+            segment.to_running_time_full(pts)
+        };
+        let time_ns = match time? {
             gst::Signed::Positive(time) => time.nseconds() as i64,
             gst::Signed::Negative(time) => -(time.nseconds() as i64),
         };

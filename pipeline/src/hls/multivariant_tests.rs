@@ -42,6 +42,8 @@ fn sound(language: Option<&str>) -> SoundReport {
     };
     SoundReport {
         loudness_lufs: Some(-23.0),
+        speech_lufs: None,
+        speech_share: 0.0,
         true_peak_dbtp: -3.0,
         gain_db: 5.0,
         renditions: vec![rendition("a32", 1, 34_000, 33_000), rendition("a96", 2, 99_000, 97_000)],

@@ -1,6 +1,7 @@
 //! What a file is, or why it is refused: our own look at its bytes, its packets without decoding, then its first
 //! pictures and sounds decoded.
 
+mod activity;
 mod boxes;
 mod choose;
 mod ends;
@@ -30,6 +31,9 @@ use scan::{Scan, Scanned};
 pub struct InspectRequest {
     /// Limits the file is held to.
     pub limits: crate::media::Limits,
+    /// The voice activity model file, which helps to choose among several audio tracks.
+    #[serde(default)]
+    pub vad_model_path: Option<std::path::PathBuf>,
 }
 
 /// Longest last frame where its packet does not say how long it lasts, in ns.
@@ -119,7 +123,24 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
             Err(error) => keep(error, &mut failure)?,
         }
     }
-    for &track in &sounds {
+    let longest_ns = sounds.iter().map(|track| track.end_ns).max().unwrap_or(0);
+    let claimed_ns = scanned.claimed_ns.filter(|_| !scanned.whole).and_then(|ns| i64::try_from(ns).ok());
+    let ranking = choose::by_speech(
+        &sounds,
+        &if sounds.len() > 1 {
+            let inputs = activity::Inputs {
+                source: &source,
+                info: &info,
+                limits: &request.limits,
+                total_ns: longest_ns.max(claimed_ns.unwrap_or(0)),
+                vad_model: request.vad_model_path.as_deref(),
+            };
+            activity::measure(&inputs, &sounds, &clock, ctx)?
+        } else {
+            Vec::new()
+        },
+    );
+    for &track in &ranking.tracks {
         match probe::sound(&source, &info, track, &request.limits, &clock, ctx) {
             Ok(probed) => {
                 audio = Some((track, probed));
@@ -180,7 +201,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
             channels: probed.channels,
             sample_rate_hz: probed.sample_rate_hz,
             language: track.language.clone(),
-            chosen: choose::why_sound(track, &tracks, sounds.first().copied()),
+            chosen: choose::why_audio(track, &tracks, &ranking),
             start_ms,
             end_ms,
         }

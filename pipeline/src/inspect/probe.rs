@@ -155,17 +155,7 @@ pub fn sound(
     clock: &FairClock,
     ctx: &StepContext,
 ) -> Result<Sounds> {
-    let mut info = info.clone();
-    info.audio = Some(AudioTrack {
-        codec: String::new(),
-        stream_index: track.index,
-        channels: 0,
-        sample_rate_hz: 0,
-        language: None,
-        chosen: None,
-        start_ms: 0,
-        end_ms: 0,
-    });
+    let info = with_audio(info, track);
     let (caps, _) = first(source, &info, Kind::Audio, limits, ctx, (1, clock))?;
     let number = |field: &str| {
         caps.structure(0)
@@ -174,6 +164,21 @@ pub fn sound(
             .unwrap_or(0)
     };
     Ok(Sounds { codec: codec_name(track), channels: number("channels"), sample_rate_hz: number("rate") })
+}
+
+/// The recording as if this were its audio track.
+pub fn with_audio(info: &MediaInfo, track: &Scanned) -> MediaInfo {
+    let audio = AudioTrack {
+        codec: String::new(),
+        stream_index: track.index,
+        channels: 0,
+        sample_rate_hz: 0,
+        language: None,
+        chosen: None,
+        start_ms: 0,
+        end_ms: 0,
+    };
+    MediaInfo { audio: Some(audio), ..info.clone() }
 }
 
 /// Turn and mirror of GStreamer's `image-orientation` tag: flipped left to right first, then turned clockwise.

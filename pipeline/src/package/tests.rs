@@ -52,7 +52,12 @@ impl Place {
         let source: Source = Arc::new(FileSource::open(file).unwrap());
         let ctx = StepContext { out_dir: self.path("out"), emit: Arc::new(|_| ()), cancel: Arc::default() };
         let limits = Limits::default();
-        let media = inspect::run(&InspectRequest { limits: limits.clone() }, source.clone(), &ctx).unwrap();
+        let media = inspect::run(
+            &InspectRequest { limits: limits.clone(), vad_model_path: None },
+            source.clone(),
+            &ctx,
+        )
+        .unwrap();
         super::run(&PackageRequest { media, limits, max_segment_ms: 6000 }, source, &ctx).unwrap()
     }
 

@@ -4,6 +4,7 @@
 mod aac;
 mod decode;
 mod fir;
+mod levels;
 mod limiter;
 mod loudness;
 mod rendition;
@@ -33,6 +34,9 @@ pub struct SoundRequest {
     pub media: crate::media::MediaInfo,
     /// Limits the sound is held to.
     pub limits: crate::media::Limits,
+    /// The voice activity model file; without one, speech is found by the envelope of the signal.
+    #[serde(default)]
+    pub vad_model_path: Option<std::path::PathBuf>,
 }
 
 /// Runs the step: the first pass measures, the second makes everything.
@@ -43,13 +47,13 @@ pub fn run(request: &SoundRequest, source: Source, ctx: &StepContext) -> Result<
         .as_ref()
         .ok_or_else(|| Error::internal("a recording without sound was given to the sound step"))?;
     let total_ms = track.end_ms.max(1);
-    let (mut meter, mut measured) = (Meter::new()?, 0);
+    let (mut meter, mut measured) = (Meter::new(request.vad_model_path.as_deref())?, 0);
     let pass = decode::decode(source.clone(), &request.media, &request.limits, ctx, |frames| {
         measured += frames.len() as u64;
         ctx.progress(timeline::ms_of_frames(measured).min(total_ms) / MEASURING, total_ms);
         meter.add(frames)
     })?;
-    let loudness = meter.loudness();
+    let loudness = meter.finish()?;
     let language = track.language.as_deref().and_then(language_code);
     let (mut shaper, mut made) = (Shaper::new(ctx, pass.frames, &loudness, language)?, 0);
     let again = decode::decode(source, &request.media, &request.limits, ctx, |frames| {
@@ -68,6 +72,8 @@ pub fn run(request: &SoundRequest, source: Source, ctx: &StepContext) -> Result<
     ctx.progress(total_ms, total_ms);
     Ok(SoundReport {
         loudness_lufs: loudness.integrated_lufs,
+        speech_lufs: loudness.speech_lufs,
+        speech_share: loudness.speech_share,
         true_peak_dbtp: loudness.true_peak_dbtp,
         gain_db: loudness.gain_db(),
         renditions,
@@ -109,6 +115,12 @@ pub struct AudioReport {
 pub struct SoundReport {
     /// Integrated loudness of the source, in LUFS; none for silence.
     pub loudness_lufs: Option<f64>,
+    /// Loudness of the speech in the source, in LUFS; `None` if there is too little of it. The gain follows it.
+    #[serde(default)]
+    pub speech_lufs: Option<f64>,
+    /// Share of the time in which there is speech, from 0 to 1.
+    #[serde(default)]
+    pub speech_share: f64,
     /// True peak of the source, in dBTP.
     pub true_peak_dbtp: f64,
     /// Gain applied, in dB.

@@ -51,7 +51,8 @@ fn made(rate_hz: u32, channels: u16, samples: &[i16], origin_ns: i64, cancelled:
         cancel: Arc::new(AtomicBool::new(cancelled)),
     };
     let source = Arc::new(FileSource::open(&path).unwrap());
-    let report = run(&SoundRequest { media, limits: Limits::default() }, source, &ctx);
+    let request = SoundRequest { media, limits: Limits::default(), vad_model_path: None };
+    let report = run(&request, source, &ctx);
     drop(ctx);
     let events = Arc::into_inner(events).unwrap().into_inner().unwrap();
     Made { folder, report, events }
@@ -164,9 +165,9 @@ fn what_is_too_quiet_and_what_is_too_loud_come_to_the_same_loudness() {
         let report = made.report.unwrap();
         assert_eq!(report.gain_db > 0.0, expected_gain);
         let wide = decoded(&made.folder.path().join("out/audio/a96/index.m3u8"), 2);
-        let mut meter = Meter::new().unwrap();
+        let mut meter = Meter::new(None).unwrap();
         meter.add(&wide.iter().map(|s| [*s; 2]).collect::<Vec<_>>()).unwrap();
-        let measured = meter.loudness();
+        let measured = meter.finish().unwrap();
         let lufs = measured.integrated_lufs.unwrap();
         assert!((lufs + 18.0).abs() < 1.0, "{lufs} LUFS from {level}");
         assert!(measured.true_peak_dbtp <= -1.0, "{} dBTP", measured.true_peak_dbtp);
@@ -229,7 +230,7 @@ fn a_second_pass_of_another_length_is_held_to_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let (ctx, _) = crate::step::listened(folder.path());
     crate::gst::init().unwrap();
-    let loudness = Meter::new().unwrap().loudness();
+    let loudness = Meter::new(None).unwrap().finish().unwrap();
     for given in [90_000, 96_000, 99_000] {
         let mut shaper = Shaper::new(&ctx, 96_000, &loudness, None).unwrap();
         shaper.push(&vec![[0.25; 2]; given]).unwrap();

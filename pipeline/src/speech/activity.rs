@@ -1,19 +1,14 @@
-//! Where somebody speaks: probabilities of a small network every 32 ms, and spans made of them.
+//! Spans of speech, made of the probabilities of voice activity.
 
 use std::path::Path;
 
-use whisper_rs::{WhisperVadContext, WhisperVadContextParams};
-
 use super::wav::{RATE, Wav};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::step::StepContext;
+use crate::voice::{Detector, WINDOW};
 
-/// Samples the network judges at a time.
-pub const WINDOW: u64 = 512;
-/// Windows heard at a time: about a minute, so memory does not grow with the lesson.
+/// Windows read at a time, about a minute: memory does not grow with the lesson.
 const WINDOWS_AT_ONCE: u64 = 2_000;
-/// Windows heard again before them, about two seconds, because the network's memory is emptied at each call.
-const WARM_UP: u64 = 64;
 
 /// A span of time, in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,26 +28,22 @@ impl Span {
 
 /// The probability of speech in every window of the file.
 pub fn probabilities(model: &Path, wav: &Wav, ctx: &StepContext) -> Result<Vec<f32>> {
-    let mut params = WhisperVadContextParams::new();
-    params.set_n_threads(1);
-    let path = model.to_str().ok_or_else(|| Error::internal("the model's path is not text"))?;
-    let unusable = |e| Error::internal("the voice activity model could not be used").because(e);
-    let mut network = WhisperVadContext::new(path, params).map_err(unusable)?;
+    let mut detector = Detector::with_model(model)?;
     let windows = wav.samples().div_ceil(WINDOW);
     let mut all = Vec::with_capacity(windows as usize);
-    while (all.len() as u64) < windows {
+    let mut at = 0;
+    loop {
         ctx.check()?;
-        let done = all.len() as u64;
-        let warm_up = done.min(WARM_UP);
-        let samples = wav.read((done - warm_up) * WINDOW, (warm_up + WINDOWS_AT_ONCE) * WINDOW)?;
-        if samples.len() as u64 <= warm_up * WINDOW {
+        let samples = wav.read(at, WINDOWS_AT_ONCE * WINDOW)?;
+        if samples.is_empty() {
             break;
         }
-        network.detect_speech(&samples).map_err(unusable)?;
-        all.extend_from_slice(network.probabilities().get(warm_up as usize..).unwrap_or_default());
-        // Listening costs about a tenth of the step.
+        at += samples.len() as u64;
+        detector.push(&samples, &mut all)?;
+        // This is about a tenth of the step.
         ctx.progress(wav.duration_ms() * all.len() as u64 / windows.max(1) / 10, wav.duration_ms());
     }
+    detector.finish(&mut all)?;
     Ok(all)
 }
 

@@ -10,7 +10,7 @@ use gstreamer_app as gst_app;
 
 use super::{STALL_DEADLINE, Stage, boxes, chain, clip, open_demuxer};
 use crate::error::{Error, ErrorKind, Result};
-use crate::media::{Limits, MediaInfo};
+use crate::media::{Limits, MediaInfo, Rational};
 use crate::source::Source;
 use crate::step::StepContext;
 
@@ -40,8 +40,6 @@ pub struct Decoding {
     stage: Stage,
     sink: gst_app::AppSink,
     origin_ns: i64,
-    /// Times of all buffers in order, where the decoder's are wrong.
-    stamps: Option<Vec<(i64, u64)>>,
     /// The part of the track that is presented, where the demuxer does not know.
     edit: Option<boxes::Edit>,
     fault: Fault,
@@ -62,6 +60,46 @@ struct Tally {
     gaps: AtomicU64,
     /// Time stamp of the last packet, in ns.
     packet_ns: AtomicU64,
+}
+
+/// Times of decoded frames in order, where those of the packets are wrong or there are none.
+#[derive(Clone)]
+enum Stamps {
+    /// The decoder's are right.
+    Own,
+    /// All of them, with how long each frame lasts, in ns.
+    Listed(Arc<Vec<(u64, u64)>>),
+    /// One after the other, at the rate of a bare stream.
+    Even(Rational),
+}
+
+impl Stamps {
+    fn of(media: &MediaInfo, source: &Source) -> Result<Self> {
+        Ok(match media.container.as_str() {
+            "gif" => Self::Listed(Arc::new(super::gif::gif_times(source)?)),
+            container if super::is_bare_video(container) => {
+                media.video.as_ref().map_or(Self::Own, |video| Self::Even(video.frame_rate))
+            }
+            _ => Self::Own,
+        })
+    }
+
+    /// Time and duration of the `n`th frame.
+    fn nth(&self, n: u64) -> Option<(gst::ClockTime, gst::ClockTime)> {
+        let (time_ns, duration_ns) = match self {
+            Self::Own => return None,
+            Self::Listed(all) => *all.get(usize::try_from(n).ok()?)?,
+            Self::Even(rate) => {
+                let at = |n: u64| {
+                    let ns =
+                        u128::from(n) * 1_000_000_000 * u128::from(rate.den) / u128::from(rate.num.max(1));
+                    u64::try_from(ns).unwrap_or(u64::MAX / 2)
+                };
+                (at(n), at(n + 1).saturating_sub(at(n)))
+            }
+        };
+        Some((gst::ClockTime::from_nseconds(time_ns), gst::ClockTime::from_nseconds(duration_ns)))
+    }
 }
 
 /// An error found on a streaming thread.
@@ -90,7 +128,7 @@ impl Decoding {
             Kind::Audio => media.audio.as_ref().map(|a| a.stream_index),
         }
         .ok_or_else(|| Error::internal("the track was not found by inspect"))?;
-        let stamps = if media.container == "gif" { Some(super::gif::gif_times(&source)?) } else { None };
+        let stamps = Stamps::of(media, &source)?;
         let (source, index, track) =
             if media.container == "mp4" { alone(source, kind, index)? } else { (source, index, None) };
         let (edit, full_range) = track.map_or((None, None), |track| (track.edit, track.full_range));
@@ -105,6 +143,7 @@ impl Decoding {
             limits: limits.clone(),
             fault: Fault::default(),
             tally: Arc::default(),
+            stamps,
             state: Mutex::new(LinkState { seen: 0, tail: Some(tail) }),
             sink: sink.clone(),
             pipeline: pipeline.downgrade(),
@@ -122,7 +161,6 @@ impl Decoding {
             stage: Stage::new(pipeline),
             sink,
             origin_ns: media.origin_ns,
-            stamps,
             edit,
             fault,
             tally,
@@ -223,15 +261,6 @@ impl Decoding {
 
     fn decoded(&self, sample: &gst::Sample) -> Option<Decoded> {
         let buffer = sample.buffer_owned()?;
-        if let Some(stamps) = &self.stamps {
-            let &(time_ns, shown_ns) = stamps.get(self.delivered as usize)?;
-            return Some(Decoded {
-                caps: sample.caps_owned()?,
-                buffer,
-                time_ns,
-                duration_ns: Some(shown_ns),
-            });
-        }
         let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
         let pts = buffer.pts()?;
         let time = if self.media_time {
@@ -275,6 +304,7 @@ struct Link {
     limits: Limits,
     fault: Fault,
     tally: Arc<Tally>,
+    stamps: Stamps,
     state: Mutex<LinkState>,
     sink: gst_app::AppSink,
     pipeline: gst::glib::WeakRef<gst::Pipeline>,
@@ -388,6 +418,7 @@ impl Link {
     /// packet that went in last.
     fn count(&self, decoder: &gst::Element) {
         let (into, out) = (self.tally.clone(), self.tally.clone());
+        let stamps = self.stamps.clone();
         let at_once = decoder.factory().is_some_and(|factory| factory.name() == "avdec_aac");
         if let Some(pad) = decoder.static_pad("sink") {
             pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
@@ -406,6 +437,11 @@ impl Link {
                 };
                 if before > 0 && buffer.flags().contains(gst::BufferFlags::DISCONT) {
                     out.gaps.fetch_add(1, Ordering::Relaxed);
+                }
+                if let Some((time, duration)) = stamps.nth(before) {
+                    let stamped = buffer.make_mut();
+                    stamped.set_pts(time);
+                    stamped.set_duration(duration);
                 }
                 let packet = gst::ClockTime::from_nseconds(out.packet_ns.load(Ordering::Relaxed));
                 if at_once && buffer.pts().is_some_and(|pts| pts < packet) {

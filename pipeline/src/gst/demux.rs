@@ -4,7 +4,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::chalksrc::ChalkSrc;
-use super::{element, element_with, transport};
+use super::{caf, element, element_with, transport, wave};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{self, ReadAt, Source, Within};
 
@@ -27,8 +27,24 @@ pub fn demuxer_name(container: &str) -> Option<&'static str> {
         "flac" => "flacparse",
         "amr" => "amrparse",
         "mpegvideo" => "mpegvideoparse",
+        "h264" => "h264parse",
+        "h265" => "h265parse",
+        "mxf" => "mxfdemux",
+        "w64" => "wavparse",
+        "dv" => "dvdemux",
+        "au" => "auparse",
+        "ivf" => "ivfparse",
+        "y4m" => "y4mdec",
+        "realmedia" => "rmdemux",
+        "wavpack" => "wavpackparse",
+        "dts" => "dcaparse",
         _ => return None,
     })
+}
+
+/// Whether a container is a bare stream of video frames, whose packets have no presentation times.
+pub fn is_bare_video(container: &str) -> bool {
+    matches!(container, "h264" | "h265" | "mpegvideo")
 }
 
 /// Length of an ID3v2 tag in front of a bare sound stream: cover pictures in it look like sync words to a parser.
@@ -52,24 +68,47 @@ pub fn open_demuxer(source: Source, container: &str) -> Result<(gst::Pipeline, g
         pipeline.add(&pictures).map_err(|e| Error::internal("the demuxer could not be linked").because(e))?;
         return Ok((pipeline, pictures));
     }
+    let pipeline = gst::Pipeline::new();
+    let fault = |e: gst::glib::BoolError| Error::internal("the demuxer could not be linked").because(e);
+    let (source, demux) = match container {
+        "caf" => match caf::open(source)? {
+            caf::Opened::Samples(samples, parser) => (samples, parser),
+            caf::Opened::Packets(packets) => {
+                pipeline.add(&packets).map_err(fault)?;
+                return Ok((pipeline, packets));
+            }
+        },
+        _ => (readable(source, container)?, pinned(container)?),
+    };
+    let src = ChalkSrc::new(source).upcast::<gst::Element>();
+    pipeline.add_many([&src, &demux]).map_err(fault)?;
+    src.link(&demux).map_err(fault)?;
+    Ok((pipeline, demux))
+}
+
+/// The demuxer itself.
+fn pinned(container: &str) -> Result<gst::Element> {
     let name = demuxer_name(container).ok_or_else(|| {
         Error::new(ErrorKind::Unsupported, "not_media", "This kind of file can't be played.")
     })?;
+    match name {
+        "wavparse" => element_with(name, &[("ignore-length", "false")]),
+        _ => element(name),
+    }
+}
+
+/// The source as the demuxer can read it.
+fn readable(source: Source, container: &str) -> Result<Source> {
     let skip = id3_length(source.as_ref());
     let source = if skip > 0 {
         Within { begins_at: skip, size_bytes: source.size_bytes().saturating_sub(skip) }.of(source)
     } else {
         source
     };
-    let source = if container == "mpegts" { transport::clocked(source) } else { source };
-    let pipeline = gst::Pipeline::new();
-    let src = ChalkSrc::new(source).upcast::<gst::Element>();
-    let demux = match name {
-        "wavparse" => element_with(name, &[("ignore-length", "false")])?,
-        _ => element(name)?,
-    };
-    let fault = |e: gst::glib::BoolError| Error::internal("the demuxer could not be linked").because(e);
-    pipeline.add_many([&src, &demux]).map_err(fault)?;
-    src.link(&demux).map_err(fault)?;
-    Ok((pipeline, demux))
+    match container {
+        "mpegts" => Ok(transport::clocked(source)),
+        "w64" => wave::w64(source),
+        "wav" => wave::rf64(source),
+        _ => Ok(source),
+    }
 }

@@ -61,7 +61,7 @@ pub fn gif_source(source: Source) -> Result<gst::Element> {
 
 /// Presentation time and length of each picture, in ns. libav's decoder gives every picture the first one's time, but
 /// one picture for each packet.
-pub fn gif_times(source: &Source) -> Result<Vec<(i64, u64)>> {
+pub fn gif_times(source: &Source) -> Result<Vec<(u64, u64)>> {
     let mut at = 0;
     Ok(pictures(source)?
         .0
@@ -69,7 +69,7 @@ pub fn gif_times(source: &Source) -> Result<Vec<(i64, u64)>> {
         .map(|picture| {
             let shown_ns = picture.shown_cs * 10_000_000;
             at += shown_ns;
-            ((at - shown_ns) as i64, shown_ns)
+            (at - shown_ns, shown_ns)
         })
         .collect())
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod boxes;
 mod bus;
+mod caf;
 mod chain;
 mod chalksrc;
 mod clip;
@@ -17,6 +18,7 @@ mod matrix;
 mod mix;
 mod range;
 mod transport;
+mod wave;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -30,7 +32,7 @@ pub use bus::Stage;
 pub use chain::{decoder_for, is_picture, is_sound};
 pub(crate) use decode::too_many_pixels;
 pub use decode::{Decoded, Decoding, Kind};
-pub use demux::{demuxer_name, open_demuxer};
+pub use demux::{demuxer_name, is_bare_video, open_demuxer};
 pub use mix::mixer;
 
 /// Longest wait for a pipeline to change its state.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::source::{ReadAt, Source, read_full};
+use crate::source::{Prefixed, ReadAt, Source, read_full};
 
 /// How much of a stream's front is looked at, in bytes.
 const FRONT: usize = 1 << 20;
@@ -81,29 +81,6 @@ fn clock_packet(stream: [u8; 2], clock: u64) -> Vec<u8> {
     packet.push(0);
     packet.resize(188, 0xff);
     packet
-}
-
-/// A source with more in front.
-struct Prefixed {
-    front: Vec<u8>,
-    inner: Source,
-}
-
-impl ReadAt for Prefixed {
-    fn size_bytes(&self) -> u64 {
-        self.inner.size_bytes() + self.front.len() as u64
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
-        let length = self.front.len() as u64;
-        if offset >= length {
-            return self.inner.read_at(offset - length, buf);
-        }
-        let rest = &self.front[offset as usize..];
-        let read = rest.len().min(buf.len());
-        buf[..read].copy_from_slice(&rest[..read]);
-        Ok(read)
-    }
 }
 
 #[cfg(test)]

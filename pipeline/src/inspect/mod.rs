@@ -2,6 +2,7 @@
 //! pictures and sounds decoded.
 
 mod activity;
+mod bare;
 mod boxes;
 mod choose;
 mod ends;
@@ -9,6 +10,7 @@ mod framing;
 mod photo;
 mod probe;
 mod rate;
+mod refusal;
 mod scan;
 mod sniff;
 

@@ -1,6 +1,7 @@
 //! What a file is by its first bytes: our own look, before any media tool sees it.
 
-use crate::error::{Error, ErrorKind, Result};
+use super::{bare, refusal};
+use crate::error::{Error, Result};
 use crate::source::{ReadAt, read_full};
 
 /// How much of a file's front is looked at.
@@ -27,12 +28,15 @@ pub fn sniff(source: &dyn ReadAt) -> Result<&'static str> {
             _ => "mp3",
         });
     }
-    Err(refusal(&front))
+    if let Some(refused) = refusal::refusal(&front) {
+        return Err(refused);
+    }
+    bare::stream(&front).ok_or_else(|| Error::input("not_media", "This is not a recording."))
 }
 
 fn container(front: &[u8]) -> Option<&'static str> {
     let at = |offset: usize, magic: &[u8]| front.get(offset..offset + magic.len()) == Some(magic);
-    if at(0, b"RIFF") || at(0, b"RF64") {
+    if at(0, b"RIFF") || at(0, b"RF64") || at(0, b"BW64") {
         return match front.get(8..12)? {
             b"AVI " | b"AVIX" => Some("avi"),
             b"WAVE" => Some("wav"),
@@ -54,13 +58,26 @@ fn container(front: &[u8]) -> Option<&'static str> {
         (b"\0\0\x01\xba", "mpegps"),
         (b"\0\0\x01\xb3", "mpegvideo"),
         (b"\x0b\x77", "ac3"),
+        (b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02", "mxf"),
+        (b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0", "w64"),
+        (b"caff\0\x01", "caf"),
+        (b".snd", "au"),
+        (b"DKIF", "ivf"),
+        (b"YUV4MPEG2 ", "y4m"),
+        (b".RMF", "realmedia"),
+        (b"wvpk", "wavpack"),
+        (b"\x7f\xfe\x80\x01", "dts"),
     ] {
         if at(0, magic) {
             return Some(kind);
         }
     }
+    // The first two blocks of a frame of DV (IEC 61834-2): its header and its first subcode.
+    if at(0, b"\x1f\x07\0") && at(80, b"\x3f\x07") {
+        return Some("dv");
+    }
     if iso_boxes(front) {
-        return if still_brand(front) { None } else { Some("mp4") };
+        return (!still_brand(front) && !at(4, b"ftypcrx ")).then_some("mp4");
     }
     if transport_packets(front) {
         return Some("mpegts");
@@ -103,33 +120,6 @@ fn transport_packets(front: &[u8]) -> bool {
     })
 }
 
-/// Why a file that is no recording is refused.
-fn refusal(front: &[u8]) -> Error {
-    let at = |magic: &[u8]| front.starts_with(magic);
-    let picture = at(b"\xff\xd8\xff")
-        || at(b"\x89PNG")
-        || at(b"BM")
-        || at(b"II*\0")
-        || at(b"MM\0*")
-        || (at(b"RIFF") && front.get(8..12) == Some(b"WEBP"))
-        || still_brand(front);
-    if picture {
-        return Error::input("image_not_video", "This is a picture, not a recording.");
-    }
-    let text = String::from_utf8_lossy(front.strip_prefix(b"\xef\xbb\xbf").unwrap_or(front));
-    let text = text.trim_start();
-    let lists = ["#EXTM3U", "ffconcat", "[playlist]", "<smil", "<asx", "<MPD"];
-    if lists.iter().any(|list| text.get(..list.len()).is_some_and(|start| start.eq_ignore_ascii_case(list)))
-        || (text.starts_with("<?xml") && text.contains("<MPD"))
-    {
-        return Error::input(
-            "playlist_not_media",
-            "This is a playlist that points to other files, not a recording.",
-        );
-    }
-    Error::new(ErrorKind::InvalidInput, "not_media", "This is not a recording.")
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -146,6 +136,9 @@ mod tests {
         assert_eq!(code(b"RIFF\0\0\0\0WAVEfmt "), "wav");
         assert_eq!(code(b"\x1a\x45\xdf\xa3"), "matroska");
         assert_eq!(code(b"GIF89a"), "gif");
+        assert_eq!(code(b"BW64\xff\xff\xff\xffWAVEds64"), "wav");
+        assert_eq!(code(&[b"\x1f\x07\0\xbf".to_vec(), vec![0; 76], b"\x3f\x07\0".to_vec()].concat()), "dv");
+        assert_eq!(code(b"\0\0\0\x01\x67\x42\0\x1e\0\0\x01\x65\x88"), "h264");
         let mut ts = vec![0; 188 * 6];
         ts.iter_mut().step_by(188).for_each(|b| *b = 0x47);
         assert_eq!(code(&ts), "mpegts");
@@ -164,5 +157,6 @@ mod tests {
         assert_eq!(code(b"\xef\xbb\xbf\n#EXTM3U\nhttp://a/"), "playlist_not_media");
         assert_eq!(code(b"ffconcat version 1.0\nfile /etc/passwd"), "playlist_not_media");
         assert_eq!(code(b"<?xml version=\"1.0\"?>\n<MPD>"), "playlist_not_media");
+        assert_eq!(code(b"\x12\x9a\x04\x80 nothing that is known"), "not_media");
     }
 }

@@ -140,6 +140,31 @@ impl ReadAt for Part {
     }
 }
 
+/// A source with more in front.
+pub struct Prefixed {
+    /// What is in front.
+    pub front: Vec<u8>,
+    /// What follows.
+    pub inner: Source,
+}
+
+impl ReadAt for Prefixed {
+    fn size_bytes(&self) -> u64 {
+        self.inner.size_bytes() + self.front.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let length = self.front.len() as u64;
+        if offset >= length {
+            return self.inner.read_at(offset - length, buf);
+        }
+        let rest = &self.front[offset as usize..];
+        let read = rest.len().min(buf.len());
+        buf[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
+    }
+}
+
 /// Bytes in memory, for tests.
 #[cfg(test)]
 pub struct Bytes(pub Vec<u8>);

@@ -12,7 +12,7 @@ use image::imageops::{flip_horizontal, rotate90, rotate180, rotate270};
 use super::StillsRequest;
 use super::encode::fit;
 use crate::error::{Error, Fault, Result};
-use crate::gst::{Decoding, Kind, capsfilter, element, element_with};
+use crate::gst::{Decoding, Kind, capsfilter, element, element_with, is_bare_video};
 use crate::media::{Hdr, VideoTrack};
 use crate::source::Source;
 use crate::step::StepContext;
@@ -34,7 +34,8 @@ pub fn keyframes(
     mut take: impl FnMut(u64, RgbImage) -> Result<()>,
 ) -> Result<()> {
     let apart_ms = request.media.video.as_ref().map_or(0, |video| video.keyframes_apart_ms);
-    if apart_ms > LONGEST_APART_MS {
+    // The frames of a bare stream have times by their number, so none may be left out.
+    if apart_ms > LONGEST_APART_MS || is_bare_video(&request.media.container) {
         return pass(source, request, interval_ms, false, ctx, &mut take).map(|_| ());
     }
     // The first half alone of a keyframe made of two fields is no picture to the decoder.

@@ -49,6 +49,15 @@ pub struct Warning {
 
 /// Code of a warning that explains nothing that is missing.
 pub const INSIDE_PHOTO: &str = "inside_photo";
+/// Code of a warning that a file has several recordings, which play one after the other.
+pub const APPENDED: &str = "appended";
+/// Code of a warning that the frames of a bare stream have times by an assumed rate.
+pub const ASSUMED_RATE: &str = "assumed_rate";
+
+/// Whether a warning of this code says why less comes out than should.
+pub fn is_of_loss(code: &str) -> bool {
+    ![INSIDE_PHOTO, APPENDED, ASSUMED_RATE].contains(&code)
+}
 
 impl Warning {
     /// A warning.
@@ -58,7 +67,7 @@ impl Warning {
 
     /// Whether it says why less comes out than should.
     pub fn of_loss(&self) -> bool {
-        self.code != INSIDE_PHOTO
+        is_of_loss(&self.code)
     }
 
     /// A track that is shorter than it should be.
@@ -111,6 +120,21 @@ pub struct Choice {
     pub why: String,
 }
 
+/// One of several recordings that follow one another in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Where it is in the file.
+    pub within: Within,
+    /// Where it begins on the common timeline, in ms.
+    pub start_ms: u64,
+    /// As [`MediaInfo::origin_ns`], of this part.
+    pub origin_ns: i64,
+    /// Which of its video tracks is used, counted from 0.
+    pub video_index: Option<u32>,
+    /// Which of its audio tracks is used, counted from 0.
+    pub audio_index: Option<u32>,
+}
+
 /// What a file holds, of that which we use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediaInfo {
@@ -121,6 +145,9 @@ pub struct MediaInfo {
     /// Where it is in the file, if that is a photo with a recording in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<Within>,
+    /// The recordings that follow one another in the file, if there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// From the first presented sample to the end of the last one, in ms.
     pub duration_ms: u64,
     /// What the demuxer calls the time of the earliest presented sample, in ns: take it away from a running time to

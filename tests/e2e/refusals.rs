@@ -53,6 +53,17 @@ fn bad_files(folder: &Path) -> Vec<(PathBuf, &'static str)> {
         (write("picture.mp4", &picture), "image_not_video"),
         (write("script.mp4", b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n"), "playlist_not_media"),
         (header_lie(folder), "too_many_pixels"),
+        (write("packed.mp4", b"PK\x03\x04\x14\0\0\0\0\0 and a lesson"), "archive_not_media"),
+        (write("page.mp4", b"<!DOCTYPE html>\n<html><title>Sign in</title></html>"), "page_not_media"),
+        (
+            write(
+                "form.mp4",
+                &[&b"--x7\r\nContent-Disposition: form-data; name=f\r\n\r\n"[..], &whole].concat(),
+            ),
+            "form_not_media",
+        ),
+        (write("._lesson.mov", b"\0\x05\x16\x07\0\x02\0\0Mac OS X        "), "sidecar_not_media"),
+        (write("lesson.nut", b"nut/multimedia container\0NM"), "unsupported_container"),
     ]
 }
 

@@ -266,6 +266,7 @@ mod tests {
             size_bytes: 1,
             duration_ms: 5000,
             within: None,
+            parts: Vec::new(),
             origin_ns: 0,
             video: picture.then_some(video),
             audio: sound.then_some(audio),

@@ -84,9 +84,7 @@ impl Drop for Stage {
 pub fn map_error(error: &gst::glib::Error, debug: Option<&str>) -> Error {
     let cause = format!("{error}; {}", debug.unwrap_or("no detail"));
     let made = match error.kind::<gst::StreamError>() {
-        Some(gst::StreamError::Decrypt | gst::StreamError::DecryptNokey) => {
-            Error::input("encrypted", "The recording is protected against copying, so it can't be played.")
-        }
+        Some(gst::StreamError::Decrypt | gst::StreamError::DecryptNokey) => encrypted(),
         Some(gst::StreamError::CodecNotFound) => unsupported(),
         Some(_) => Error::input("decode_failed", "The file is damaged, so it can't be played."),
         None if error.matches(gst::ResourceError::Read) => Error::internal("the source could not be read"),
@@ -94,6 +92,11 @@ pub fn map_error(error: &gst::glib::Error, debug: Option<&str>) -> Error {
         None => Error::input("decode_failed", "The file is damaged, so it can't be played."),
     };
     made.because(cause)
+}
+
+/// A key is needed, which nothing here has.
+pub fn encrypted() -> Error {
+    Error::input("encrypted", "The recording is protected against copying, so it can't be played.")
 }
 
 /// No decoder for what the file holds.

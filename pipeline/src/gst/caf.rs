@@ -1,13 +1,13 @@
 //! A Core Audio file (Apple, "Core Audio Format Specification 1.0"), which no demuxer here reads: samples go to the parser
 //! of raw audio, packets to a source of our own.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Range;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use gstreamer_app as gst_app;
 
 use super::element;
+use super::packets::{MAX_PACKETS, Packet, Packets};
 use crate::error::{Error, Result};
 use crate::source::{ReadAt, Source, Within, read_full};
 
@@ -15,8 +15,6 @@ use crate::source::{ReadAt, Source, Within, read_full};
 const MAX_CHUNKS: usize = 1_000;
 /// Largest table of packets, in bytes: one byte or two for each of them.
 const MAX_TABLE_BYTES: u64 = 16 << 20;
-/// Largest packet, in bytes.
-const MAX_PACKET_BYTES: u64 = 1 << 20;
 /// Largest description of a codec, in bytes.
 const MAX_COOKIE_BYTES: u64 = 64 << 10;
 
@@ -34,21 +32,14 @@ struct Description {
     bits: u32,
 }
 
-/// One packet.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Packet {
-    bytes: u32,
-    frames: u32,
-}
-
 /// A file taken apart.
 #[derive(Debug, Default)]
 struct Caf {
     description: Description,
     data: Option<Within>,
     cookie: Vec<u8>,
-    /// The packets, and how many frames at their start and end only serve the decoder.
-    table: Option<(Vec<Packet>, u64, u64)>,
+    /// The packets, and which of their frames are presented: the others only serve the decoder.
+    table: Option<(Vec<Packet>, Range<u64>)>,
 }
 
 /// How the samples of a file reach the pipeline.
@@ -67,14 +58,13 @@ pub fn open(source: Source) -> Result<Opened> {
         return Ok(Opened::Samples(data.of(source), parser));
     }
     let caps = caf.caps()?;
-    let (packets, priming, remainder) = match caf.table {
+    let Description { rate_hz, packet_bytes, packet_frames, .. } = caf.description;
+    let (packets, presented) = match caf.table {
         Some(table) => table,
         // All packets are alike.
-        None if caf.description.packet_bytes > 0 => {
-            let Description { packet_bytes, packet_frames, .. } = caf.description;
-            let count = data.size_bytes / u64::from(packet_bytes);
-            let packet = Packet { bytes: packet_bytes, frames: packet_frames };
-            (vec![packet; count.min(MAX_TABLE_BYTES) as usize], 0, 0)
+        None if packet_bytes > 0 => {
+            let count = (data.size_bytes / u64::from(packet_bytes)).min(MAX_PACKETS);
+            (vec![Packet { bytes: packet_bytes, frames: packet_frames }; count as usize], 0..u64::MAX)
         }
         None => {
             return Err(Error::input(
@@ -83,8 +73,7 @@ pub fn open(source: Source) -> Result<Opened> {
             ));
         }
     };
-    packet_source(data.of(source), caps, caf.description.rate_hz, packets, (priming, remainder))
-        .map(Opened::Packets)
+    Packets { source: data.of(source), caps, rate_hz, packets, presented }.element().map(Opened::Packets)
 }
 
 fn damaged() -> Error {
@@ -211,10 +200,11 @@ impl Description {
 }
 
 /// The table of packets: their sizes and lengths, where they have their own, in numbers of seven bits a byte.
-fn table(bytes: &[u8], description: &Description) -> Option<(Vec<Packet>, u64, u64)> {
-    let count = u64::from_be_bytes(bytes.get(..8)?.try_into().ok()?);
-    let frames = |at: usize| Some(i32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?).max(0) as u64);
-    let (priming, remainder) = (frames(16)?, frames(20)?);
+fn table(bytes: &[u8], description: &Description) -> Option<(Vec<Packet>, Range<u64>)> {
+    let number = |at: usize| Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+    let (count, valid, around) = (number(0)?, number(8)?, number(16)?);
+    let priming = around >> 32;
+    let presented = priming..priming.saturating_add(if valid == 0 { u64::MAX } else { valid });
     let Description { packet_bytes, packet_frames, .. } = *description;
     let mut rest = bytes[24..].iter();
     let mut number = |fixed: u32| {
@@ -231,12 +221,12 @@ fn table(bytes: &[u8], description: &Description) -> Option<(Vec<Packet>, u64, u
         }
     };
     let mut packets = Vec::new();
-    while (packets.len() as u64) < count.min(MAX_TABLE_BYTES) {
+    while (packets.len() as u64) < count.min(MAX_PACKETS) {
         // A table that is cut off gives what is there.
         let (Some(bytes), Some(frames)) = (number(packet_bytes), number(packet_frames)) else { break };
         packets.push(Packet { bytes, frames });
     }
-    (!packets.is_empty()).then_some((packets, priming, remainder))
+    (!packets.is_empty()).then_some((packets, presented))
 }
 
 /// ALAC's configuration as the box that decoders want: it comes alone, or in boxes as QuickTime has it.
@@ -278,63 +268,6 @@ fn aac_config(cookie: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// An element whose `src` pad gives the packets, in time. What only serves the decoder at the start is outside its
-/// segment, and so before the recording.
-fn packet_source(
-    source: Source,
-    caps: gst::Caps,
-    rate_hz: u32,
-    packets: Vec<Packet>,
-    (priming, remainder): (u64, u64),
-) -> Result<gst::Element> {
-    let time = move |frames: u64| {
-        gst::ClockTime::from_nseconds((u128::from(frames) * 1_000_000_000 / u128::from(rate_hz)) as u64)
-    };
-    let total: u64 = packets.iter().map(|packet| u64::from(packet.frames)).sum();
-    let end = total.saturating_sub(remainder).max(priming);
-    let made = gst_app::AppSrc::builder()
-        .caps(&caps)
-        .format(gst::Format::Time)
-        .duration(time(end - priming).nseconds())
-        .handle_segment_change(true)
-        .build();
-    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
-    segment.set_start(time(priming));
-    segment.set_stop(time(end));
-    segment.set_time(gst::ClockTime::ZERO);
-    let next = Mutex::new((0_usize, 0_u64, 0_u64));
-    let packets = Arc::new(packets);
-    made.set_callbacks(
-        gst_app::AppSrcCallbacks::builder()
-            .need_data(move |element, _| {
-                let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
-                let (index, at, frames) = *next;
-                let read = packets
-                    .get(index)
-                    .filter(|packet| u64::from(packet.bytes) <= MAX_PACKET_BYTES)
-                    .and_then(|packet| {
-                        let mut bytes = vec![0; packet.bytes as usize];
-                        let read = read_full(source.as_ref(), at, &mut bytes).ok()?;
-                        (read == bytes.len()).then_some((packet, bytes))
-                    });
-                let Some((packet, bytes)) = read else {
-                    let _ = element.end_of_stream();
-                    return;
-                };
-                let until = frames + u64::from(packet.frames);
-                let mut buffer = gst::Buffer::from_mut_slice(bytes);
-                let stamped = buffer.make_mut();
-                stamped.set_pts(time(frames));
-                stamped.set_duration(time(until) - time(frames));
-                *next = (index + 1, at + u64::from(packet.bytes), until);
-                let sample = gst::Sample::builder().buffer(&buffer).caps(&caps).segment(&segment).build();
-                let _ = element.push_sample(&sample);
-            })
-            .build(),
-    );
-    Ok(made.upcast())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -346,9 +279,9 @@ mod tests {
         let description = Description { packet_frames: 1024, ..Description::default() };
         let packet = |bytes| Packet { bytes, frames: 1024 };
         let read = table(&bytes, &description);
-        assert_eq!(read, Some((vec![packet(127), packet(257), packet(16_384)], 2112, 72)));
+        assert_eq!(read, Some((vec![packet(127), packet(257), packet(16_384)], 2112..5112)));
         bytes.truncate(26);
-        assert_eq!(table(&bytes, &description), Some((vec![packet(127)], 2112, 72)), "cut off");
+        assert_eq!(table(&bytes, &description), Some((vec![packet(127)], 2112..5112)), "cut off");
         assert_eq!(table(&bytes[..24], &description), None);
     }
 

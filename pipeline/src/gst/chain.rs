@@ -160,13 +160,15 @@ fn best_decoder(caps: &gst::CapsRef) -> Option<String> {
             .filter(|f| !f.metadata("klass").is_some_and(|k| k.contains("Hardware")))
             .collect();
     // Only the parser will know which of three layers MPEG-1 audio is; this decoder takes them all. Of FLAC in Matroska
-    // libav's gives the first packet twice.
+    // libav's gives the first packet twice, and its decoder of IMA's ADPCM refuses what GStreamer hands it.
     let mpeg_1 =
         caps.structure(0).is_some_and(|s| s.name() == "audio/mpeg" && s.get("mpegversion") == Ok(1i32));
-    let whole = |f: &gst::ElementFactory| (mpeg_1 && f.name() == "mpg123audiodec") || f.name() == "flacdec";
+    let preferred = |f: &gst::ElementFactory| {
+        (mpeg_1 && f.name() == "mpg123audiodec") || ["flacdec", "adpcmdec"].contains(&f.name().as_str())
+    };
     candidates.sort_by(|a, b| {
-        whole(b)
-            .cmp(&whole(a))
+        preferred(b)
+            .cmp(&preferred(a))
             .then(libav_first(b).cmp(&libav_first(a)))
             .then(b.rank().cmp(&a.rank()))
             .then(a.name().cmp(&b.name()))

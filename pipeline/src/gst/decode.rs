@@ -69,15 +69,15 @@ enum Stamps {
     Own,
     /// All of them, with how long each frame lasts, in ns.
     Listed(Arc<Vec<(u64, u64)>>),
-    /// One after the other, at the rate of a bare stream.
+    /// One after the other, at the video's rate.
     Even(Rational),
 }
 
 impl Stamps {
-    fn of(media: &MediaInfo, source: &Source) -> Result<Self> {
+    fn of(media: &MediaInfo, kind: Kind, source: &Source) -> Result<Self> {
         Ok(match media.container.as_str() {
             "gif" => Self::Listed(Arc::new(super::gif::gif_times(source)?)),
-            container if super::is_bare_video(container) => {
+            container if kind == Kind::Video && super::is_even_video(container) => {
                 media.video.as_ref().map_or(Self::Own, |video| Self::Even(video.frame_rate))
             }
             _ => Self::Own,
@@ -128,7 +128,7 @@ impl Decoding {
             Kind::Audio => media.audio.as_ref().map(|a| a.stream_index),
         }
         .ok_or_else(|| Error::internal("the track was not found by inspect"))?;
-        let stamps = Stamps::of(media, &source)?;
+        let stamps = Stamps::of(media, kind, &source)?;
         let (source, index, track) =
             if media.container == "mp4" { alone(source, kind, index)? } else { (source, index, None) };
         let (edit, full_range) = track.map_or((None, None), |track| (track.edit, track.full_range));
@@ -242,6 +242,11 @@ impl Decoding {
     /// Whether the last buffer was given.
     pub fn is_over(&self) -> bool {
         self.broken.is_some() || self.sink.is_eos()
+    }
+
+    /// Takes why the track ended early, if it did.
+    pub fn take_broken(&mut self) -> Option<Error> {
+        self.broken.take()
     }
 
     /// Why the track ended early, if it did.

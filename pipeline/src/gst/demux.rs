@@ -35,7 +35,6 @@ pub fn demuxer_name(container: &str) -> Option<&'static str> {
         "au" => "auparse",
         "ivf" => "ivfparse",
         "y4m" => "y4mdec",
-        "realmedia" => "rmdemux",
         "wavpack" => "wavpackparse",
         "dts" => "dcaparse",
         _ => return None,
@@ -45,6 +44,12 @@ pub fn demuxer_name(container: &str) -> Option<&'static str> {
 /// Whether a container is a bare stream of video frames, whose packets have no presentation times.
 pub fn is_bare_video(container: &str) -> bool {
     matches!(container, "h264" | "h265" | "mpegvideo")
+}
+
+/// Whether frames of video are presented one after the other at one rate, and packets do not say so: MXF has an index of
+/// their order, which writers leave out or get wrong (SMPTE ST 377-1, 11.2).
+pub fn is_even_video(container: &str) -> bool {
+    is_bare_video(container) || container == "mxf"
 }
 
 /// Length of an ID3v2 tag in front of a bare sound stream: cover pictures in it look like sync words to a parser.
@@ -70,15 +75,23 @@ pub fn open_demuxer(source: Source, container: &str) -> Result<(gst::Pipeline, g
     }
     let pipeline = gst::Pipeline::new();
     let fault = |e: gst::glib::BoolError| Error::internal("the demuxer could not be linked").because(e);
+    let alone = |packets: gst::Element| {
+        pipeline.add(&packets).map_err(fault)?;
+        Ok((pipeline.clone(), packets))
+    };
     let (source, demux) = match container {
         "caf" => match caf::open(source)? {
             caf::Opened::Samples(samples, parser) => (samples, parser),
-            caf::Opened::Packets(packets) => {
-                pipeline.add(&packets).map_err(fault)?;
-                return Ok((pipeline, packets));
-            }
+            caf::Opened::Packets(packets) => return alone(packets),
         },
-        _ => (readable(source, container)?, pinned(container)?),
+        _ => {
+            if container == "wav"
+                && let Some(packets) = wave::adpcm(&source)?
+            {
+                return alone(packets.element()?);
+            }
+            (readable(source, container)?, pinned(container)?)
+        }
     };
     let src = ChalkSrc::new(source).upcast::<gst::Element>();
     pipeline.add_many([&src, &demux]).map_err(fault)?;

@@ -16,7 +16,9 @@ mod gif;
 mod length;
 mod matrix;
 mod mix;
+mod packets;
 mod range;
+mod sequence;
 mod transport;
 mod wave;
 
@@ -28,12 +30,13 @@ use gstreamer::prelude::*;
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub use bus::Stage;
+pub use bus::{Stage, encrypted};
 pub use chain::{decoder_for, is_picture, is_sound};
 pub(crate) use decode::too_many_pixels;
 pub use decode::{Decoded, Decoding, Kind};
-pub use demux::{demuxer_name, is_bare_video, open_demuxer};
+pub use demux::{demuxer_name, is_bare_video, is_even_video, open_demuxer};
 pub use mix::mixer;
+pub use sequence::Sequence;
 
 /// Longest wait for a pipeline to change its state.
 pub const STATE_DEADLINE: Duration = Duration::from_secs(20);

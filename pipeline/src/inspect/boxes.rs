@@ -27,10 +27,7 @@ pub fn check(index: &Index, limits: &Limits) -> Result<()> {
         return Err(crate::gst::too_many_pixels());
     }
     if found.encrypted {
-        return Err(Error::input(
-            "encrypted",
-            "The recording is protected against copying, so it can't be played.",
-        ));
+        return Err(crate::gst::encrypted());
     }
     Ok(())
 }

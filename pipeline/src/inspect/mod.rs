@@ -2,11 +2,13 @@
 //! pictures and sounds decoded.
 
 mod activity;
+mod appended;
 mod bare;
 mod boxes;
 mod choose;
 mod ends;
 mod framing;
+mod joined;
 mod photo;
 mod probe;
 mod rate;
@@ -21,10 +23,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::FairClock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::gst::boxes as gst_boxes;
-use crate::media::{AudioTrack, INSIDE_PHOTO, MediaInfo, Rational, VideoTrack, Warning, is_short};
+use crate::gst::{boxes as gst_boxes, encrypted, is_bare_video, is_even_video};
+use crate::media::{
+    ASSUMED_RATE, AudioTrack, INSIDE_PHOTO, MediaInfo, Rational, VideoTrack, Warning, is_short,
+};
 use crate::package;
-use crate::source::Source;
+use crate::source::{Source, Within};
 use crate::step::StepContext;
 use scan::{Scan, Scanned};
 
@@ -41,6 +45,9 @@ pub struct InspectRequest {
 /// Longest last frame where its packet does not say how long it lasts, in ns.
 pub(crate) const LONGEST_UNKNOWN_NS: i64 = 200_000_000;
 
+/// Frame rate of a bare video stream that does not say its own: most such streams are of surveillance cameras.
+const ASSUMED_BARE_RATE: Rational = Rational::new(25, 1);
+
 /// Longest last packet of sound, in ns.
 const LONGEST_PACKET_NS: i64 = 1_000_000_000;
 
@@ -51,11 +58,29 @@ const LONGEST_LOOK: Duration = Duration::from_millis(6500);
 /// Runs the step.
 pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Result<MediaInfo> {
     let clock = Arc::new(FairClock::own());
-    let mut source = clock.reading(source);
+    let source = clock.reading(source);
     let within = photo::recording(source.as_ref())?;
     if let Some(within) = within {
-        source = within.of(source);
+        return one(request, within.of(source), Some(within), &clock, ctx);
     }
+    let container = sniff::sniff(source.as_ref())?;
+    let found = appended::find(source.as_ref(), container, &clock)?;
+    if !found.is_empty()
+        && let Some(all) = joined::inspect(&found, request, &source, &clock, ctx)?
+    {
+        return Ok(all);
+    }
+    one(request, source, None, &clock, ctx)
+}
+
+/// Inspects one recording, which was found `within` a file.
+fn one(
+    request: &InspectRequest,
+    source: Source,
+    within: Option<Within>,
+    clock: &FairClock,
+    ctx: &StepContext,
+) -> Result<MediaInfo> {
     let container = sniff::sniff(source.as_ref())?;
     let (mut movie, mut index) = (gst_boxes::Movie::default(), None);
     let mut warnings = Vec::new();
@@ -88,10 +113,17 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
     if container == "wav" && !framing::wav_has_samples(source.as_ref())? {
         return Err(nothing_playable(Some(Error::internal("a WAV has no samples"))));
     }
-    let scanned = scan::scan(readable, container, scan::budget(source.size_bytes()), &clock, ctx)?;
+    let mut scanned = scan::scan(readable, container, scan::budget(source.size_bytes()), clock, ctx)?;
     let mut tracks = scanned.numbered();
+    if is_even_video(container) {
+        for track in tracks.iter_mut().filter(|track| track.picture) {
+            let rate = declared_rate(track).unwrap_or(ASSUMED_BARE_RATE);
+            let claimed_ns = track.counted(rate, source.size_bytes(), scanned.whole);
+            scanned.claimed_ns = claimed_ns.filter(|_| is_bare_video(container)).or(scanned.claimed_ns);
+        }
+    }
     for track in &mut tracks {
-        by_the_index(track, &movie, index.as_ref(), &source, &clock, ctx)?;
+        by_the_index(track, &movie, index.as_ref(), &source, clock, ctx)?;
     }
     if tracks.len() as u32 > request.limits.max_tracks {
         return Err(Error::new(
@@ -101,6 +133,9 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
         ));
     }
     let (pictures, sounds) = (choose::pictures(&tracks), choose::sounds(&tracks));
+    if pictures.is_empty() && sounds.is_empty() && scanned.is_encrypted() {
+        return Err(encrypted());
+    }
     if pictures.is_empty() && sounds.is_empty() {
         return Err(nothing_playable(scanned.error));
     }
@@ -108,6 +143,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
         container: container.to_owned(),
         size_bytes: source.size_bytes(),
         within,
+        parts: Vec::new(),
         duration_ms: 0,
         origin_ns: 0,
         video: None,
@@ -117,7 +153,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
     let mut failure = None;
     let (mut video, mut audio) = (None, None);
     for &track in &pictures {
-        match probe::picture(&source, &info, track, &request.limits, &clock, ctx) {
+        match probe::picture(&source, &info, track, &request.limits, clock, ctx) {
             Ok(probed) => {
                 video = Some((track, probed));
                 break;
@@ -137,19 +173,25 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
                 total_ns: longest_ns.max(claimed_ns.unwrap_or(0)),
                 vad_model: request.vad_model_path.as_deref(),
             };
-            activity::measure(&inputs, &sounds, &clock, ctx)?
+            activity::measure(&inputs, &sounds, clock, ctx)?
         } else {
             Vec::new()
         },
     );
     for &track in &ranking.tracks {
-        match probe::sound(&source, &info, track, &request.limits, &clock, ctx) {
+        match probe::sound(&source, &info, track, &request.limits, clock, ctx) {
             Ok(probed) => {
                 audio = Some((track, probed));
                 break;
             }
             Err(error) => keep(error, &mut failure)?,
         }
+    }
+    if is_bare_video(container) && tracks.iter().all(|track| declared_rate(track).is_none()) {
+        info.warnings.push(Warning::new(
+            ASSUMED_RATE,
+            "This is a bare video stream that does not say its frame rate; 25 frames per second are assumed.",
+        ));
     }
     let unread = |kind: &str, other: &str, error: &Option<Error>| {
         let code = error.as_ref().map_or("decode_failed", |e| e.code);
@@ -332,3 +374,6 @@ fn times_ms(track: &Scanned, frame_ns: i64, origin_ns: i64, scan: &Scan) -> (u64
     }
     (ms(start), ms(end).max(ms(start)))
 }
+
+#[cfg(test)]
+mod container_tests;

@@ -24,7 +24,7 @@ enum Kind {
     Link,
     /// A list of files that a camera, a disc or a server keeps.
     List,
-    /// Something that stands beside the recording.
+    /// Something that accompanies the recording.
     Sidecar,
     /// A recording in a form that is not read here.
     Container,
@@ -164,6 +164,7 @@ const KNOWN: &[Known] = &[
     known(8, b"CDXA", Kind::Container, "a Video CD's file (DAT)"),
     known(8, b"QLCM", Kind::Container, "a phone's voice recording (QCP)"),
     known(0, b"Creative Voice File\x1a", Kind::Container, "a Creative Voice file (VOC)"),
+    known(0, b".RMF", Kind::Container, "a RealMedia file"),
     known(0, b".ra\xfd", Kind::Container, "an old RealAudio file"),
     known(0, b"MAC ", Kind::Container, "a Monkey's Audio file (APE)"),
     known(0, b"TTA1", Kind::Container, "a True Audio file (TTA)"),

@@ -11,6 +11,7 @@ use crate::clock::FairClock;
 use crate::error::{Error, Result};
 use crate::gst::boxes::Edit;
 use crate::gst::{Stage, element, is_picture, is_sound, open_demuxer};
+use crate::media::Rational;
 use crate::package::Shown;
 use crate::source::{ReadAt, Source};
 use crate::step::StepContext;
@@ -207,6 +208,7 @@ fn packet(
     clips: bool,
 ) {
     track.packets += 1;
+    track.bytes += buffer.size() as u64;
     // AVI has no presentation times; a decode time is as near as it tells.
     let Some(pts) = buffer.pts().or(buffer.dts()) else { return };
     let length = buffer.duration().unwrap_or(gst::ClockTime::ZERO);
@@ -224,7 +226,6 @@ fn packet(
     };
     let (Some(from), Some(until)) = (running(from), running(until)) else { return };
     track.start_ns = Some(track.start_ns.map_or(from, |start| start.min(from)));
-    track.bytes += buffer.size() as u64;
     if track.times_ns.is_empty() || until >= track.end_ns {
         track.last_bytes = buffer.size() as u64;
     }
@@ -244,6 +245,21 @@ impl Scanned {
         let span_ns = self.end_ns.saturating_sub(self.start_ns?).max(0);
         let before = self.bytes.checked_sub(self.last_bytes).filter(|&bytes| bytes > 0)?;
         Some((span_ns as f64 * self.last_bytes as f64 / before as f64) as i64)
+    }
+
+    /// Gives the frames of a bare stream times by their number: `rate` is the stream's. Returns how long all of it is,
+    /// in ns, where only a part of its `size_bytes` was read: somewhat less than that, since it is worked out.
+    pub fn counted(&mut self, rate: Rational, size_bytes: u64, complete: bool) -> Option<u64> {
+        // Each field is a packet where frames are coded in fields.
+        let fields = self.caps.as_ref().and_then(|caps| {
+            Some(caps.structure(0)?.get::<String>("coded-picture-structure").ok()? == "field")
+        });
+        let frames = self.packets.div_ceil(1 + u64::from(fields == Some(true)));
+        let at = |n: u64| (n as f64 * 1e9 / rate.as_f64()) as i64;
+        self.times_ns = (0..frames.min(MOST_TIMES as u64)).map(at).collect();
+        (self.start_ns, self.end_ns) = (Some(0), at(frames));
+        let read = self.bytes.max(1);
+        (!complete).then(|| (self.end_ns as f64 * 0.95 * size_bytes as f64 / read as f64) as u64)
     }
 
     /// Takes the times over from a scan of this track alone, whose edit list was hidden if there is an `edit`.
@@ -312,6 +328,13 @@ impl Scan {
         self.whole = last.whole || further;
     }
 
+    /// Whether a track is one that only a key opens, by what demuxers call such tracks.
+    pub fn is_encrypted(&self) -> bool {
+        let name = |track: &Scanned| Some(track.caps.as_ref()?.structure(0)?.name().to_string());
+        let closed = ["application/x-webm-enc", "application/x-cenc", "application/x-cbcs"];
+        self.tracks.iter().filter_map(name).any(|name| closed.contains(&name.as_str()))
+    }
+
     /// Picture and sound tracks with packets, each kind numbered in the order the demuxer gave them.
     pub fn numbered(&self) -> Vec<Scanned> {
         let (mut pictures, mut sounds) = (0, 0);
@@ -338,6 +361,14 @@ impl Scan {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn frames_of_a_bare_stream_are_counted() {
+        let mut track = Scanned { packets: 50, bytes: 1000, ..Scanned::default() };
+        assert_eq!(track.counted(Rational::new(25, 1), 1000, true), None);
+        assert_eq!((track.start_ns, track.end_ns, track.times_ns[1]), (Some(0), 2_000_000_000, 40_000_000));
+        assert_eq!(track.counted(Rational::new(25, 1), 10_000, false), Some(19_000_000_000));
+    }
 
     #[test]
     fn a_last_packet_lasts_what_its_bytes_do() {

@@ -64,7 +64,6 @@ fn container(front: &[u8]) -> Option<&'static str> {
         (b".snd", "au"),
         (b"DKIF", "ivf"),
         (b"YUV4MPEG2 ", "y4m"),
-        (b".RMF", "realmedia"),
         (b"wvpk", "wavpack"),
         (b"\x7f\xfe\x80\x01", "dts"),
     ] {

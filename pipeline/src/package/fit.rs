@@ -14,6 +14,9 @@ pub fn file(media: &MediaInfo) -> Result<(), Declined> {
     if media.within.is_some() {
         return Err(declined("inside_photo", "The recording is a part of a photo."));
     }
+    if !media.parts.is_empty() {
+        return Err(declined("appended", "The file has several recordings, one after the other."));
+    }
     if media.container != "mp4" {
         return Err(declined("container", "Only MP4 and MOV recordings can be played as they are."));
     }
@@ -220,6 +223,7 @@ mod tests {
             size_bytes: 1,
             duration_ms: 1000,
             within: None,
+            parts: Vec::new(),
             origin_ns: 0,
             video: Some(video),
             audio: None,

@@ -4,7 +4,7 @@ use gstreamer as gst;
 
 use super::timeline::{Placer, RATE_HZ, ms_of_frames};
 use crate::error::{Error, ErrorKind, Result};
-use crate::gst::{Decoding, Kind, capsfilter, element_with, mixer};
+use crate::gst::{Kind, Sequence, capsfilter, element_with, mixer};
 use crate::media::{self, Limits, MediaInfo, Warning};
 use crate::source::Source;
 use crate::step::StepContext;
@@ -38,7 +38,7 @@ pub fn decode(
         .field("channel-mask", gst::Bitmask::new(3))
         .build();
     let tail = vec![mixer(2)?, element_with("audioresample", &[("quality", "8")])?, capsfilter(&caps)?];
-    let mut decoding = Decoding::open(source, media, Kind::Audio, limits, tail)?;
+    let mut decoding = Sequence::open(source, media, Kind::Audio, limits, tail)?;
     decoding.start()?;
 
     let most_frames = limits.max_duration_ms.saturating_mul(RATE_HZ) / 1000;

@@ -28,6 +28,7 @@ fn made(rate_hz: u32, channels: u16, samples: &[i16], origin_ns: i64, cancelled:
         container: "wav".to_owned(),
         size_bytes: 0,
         within: None,
+        parts: Vec::new(),
         duration_ms: end_ms,
         origin_ns,
         video: None,

@@ -12,7 +12,7 @@ use image::imageops::{flip_horizontal, rotate90, rotate180, rotate270};
 use super::StillsRequest;
 use super::encode::fit;
 use crate::error::{Error, Fault, Result};
-use crate::gst::{Decoding, Kind, capsfilter, element, element_with, is_bare_video};
+use crate::gst::{Kind, Sequence, capsfilter, element, element_with, is_even_video};
 use crate::media::{Hdr, VideoTrack};
 use crate::source::Source;
 use crate::step::StepContext;
@@ -34,8 +34,9 @@ pub fn keyframes(
     mut take: impl FnMut(u64, RgbImage) -> Result<()>,
 ) -> Result<()> {
     let apart_ms = request.media.video.as_ref().map_or(0, |video| video.keyframes_apart_ms);
-    // The frames of a bare stream have times by their number, so none may be left out.
-    if apart_ms > LONGEST_APART_MS || is_bare_video(&request.media.container) {
+    // Frames that have times by their number may not be left out. A seek stays in one recording.
+    let unseekable = is_even_video(&request.media.container) || !request.media.parts.is_empty();
+    if apart_ms > LONGEST_APART_MS || unseekable {
         return pass(source, request, interval_ms, false, ctx, &mut take).map(|_| ());
     }
     // The first half alone of a keyframe made of two fields is no picture to the decoder.
@@ -78,12 +79,12 @@ fn pass(
         element("videoconvert")?,
         capsfilter(&caps)?,
     ];
-    let mut decoding = Decoding::open(source, media, Kind::Video, &request.limits, tail)?;
+    let mut decoding = Sequence::open(source, media, Kind::Video, &request.limits, tail)?;
     if keyframes_only {
-        decoding.stage().start(gst::State::Paused)?;
-        decoding.stage().settle()?;
+        decoding.current().stage().start(gst::State::Paused)?;
+        decoding.current().stage().settle()?;
         // Each keyframe is decoded by itself: those that are not wanted need not be.
-        for element in decoding.stage().pipeline.iterate_elements().into_iter().flatten() {
+        for element in decoding.current().stage().pipeline.iterate_elements().into_iter().flatten() {
             if element.factory().is_some_and(|f| f.has_type(gst::ElementFactoryType::DECODER)) {
                 only_first_of_each(&element, interval_ms, media.origin_ns)?;
             }
@@ -95,7 +96,7 @@ fn pass(
             | gst::SeekFlags::TRICKMODE_KEY_UNITS;
         let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
         let (start, end) = (gst::ClockTime::ZERO, gst::ClockTime::NONE);
-        if let Err(error) = decoding.stage().pipeline.seek(1.0, flags, set, start, none, end) {
+        if let Err(error) = decoding.current().stage().pipeline.seek(1.0, flags, set, start, none, end) {
             tracing::debug!(%error, "every frame is decoded for the stills");
         }
     }

@@ -70,6 +70,7 @@ fn made(arguments: &str, container: &str, duration_ms: u64, picture: Option<(u32
         size_bytes: 0,
         duration_ms,
         within: None,
+        parts: Vec::new(),
         origin_ns: 0,
         video,
         audio,

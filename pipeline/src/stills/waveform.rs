@@ -5,7 +5,7 @@ use image::{Rgb, RgbImage};
 
 use super::StillsRequest;
 use crate::error::{Error, Result};
-use crate::gst::{Decoding, Kind, capsfilter, element, mixer};
+use crate::gst::{Kind, Sequence, capsfilter, element, mixer};
 use crate::source::Source;
 use crate::step::StepContext;
 
@@ -28,7 +28,7 @@ pub fn levels(source: Source, request: &StillsRequest, ctx: &StepContext) -> Res
         .field("channels", 1)
         .build();
     let tail = vec![mixer(1)?, element("audioresample")?, capsfilter(&caps)?];
-    let mut decoding = Decoding::open(source, &request.media, Kind::Audio, &request.limits, tail)?;
+    let mut decoding = Sequence::open(source, &request.media, Kind::Audio, &request.limits, tail)?;
     decoding.start()?;
     let most_levels = request.limits.max_duration_ms as usize / 100;
     let (mut levels, mut energy, mut count) = (Vec::new(), 0.0f32, 0);

@@ -14,7 +14,7 @@ mod writer;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::gst::{Decoding, Kind};
+use crate::gst::{Kind, Sequence};
 use crate::ladder::{Dropped, needless};
 use crate::media::{Warning, held_until, is_short};
 use crate::source::Source;
@@ -43,7 +43,7 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     })?;
     let turn = Turn { degrees: video.rotation_degrees, mirrored: video.mirrored };
     let tail = encoder::picture_tail(video.interlaced, video.hdr)?;
-    let mut decoding = Decoding::open(source, &request.media, Kind::Video, &request.limits, tail)?;
+    let mut decoding = Sequence::open(source, &request.media, Kind::Video, &request.limits, tail)?;
     let plan = held_back(&request.ladder, video.end_ms);
     let mut ladder = ladder::Encoding::start(&plan, request.iframes, request.trickplay, turn, ctx)?;
     decoding.start()?;

@@ -159,6 +159,8 @@ pub struct Server {
     pub max_upload_bytes: u64,
     /// Most uploads in progress per tenant.
     pub max_open_uploads: u32,
+    /// An upload that receives no byte for this long expires, in seconds.
+    pub upload_ttl_s: u64,
     /// Origins that may embed the player and fetch streams; `*` for any.
     pub cors_origins: Vec<String>,
     /// Most connections open at once.
@@ -175,6 +177,7 @@ impl Default for Server {
             index_path: "data/index".into(),
             max_upload_bytes: 16 << 30,
             max_open_uploads: 200,
+            upload_ttl_s: 7 * 86_400,
             cors_origins: vec!["*".into()],
             max_connections: 4096,
             header_timeout_ms: 10_000,

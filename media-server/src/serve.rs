@@ -83,4 +83,5 @@ fn not_ready() -> Router {
     Router::new()
         .route("/healthz", axum::routing::get(|| async { "ok\n" }))
         .fallback(|| async { Problem::unavailable("The server is starting; try again shortly.") })
+        .layer(axum::middleware::from_fn(crate::uploads::mark))
 }

@@ -11,6 +11,8 @@ mod playback;
 mod player;
 mod refusals;
 mod shaper;
+mod upload_clients;
+mod upload_cuts;
 mod uploads;
 mod variants;
 mod weak_line;

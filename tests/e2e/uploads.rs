@@ -38,12 +38,14 @@ async fn an_upload_cut_at_three_mebibytes_resumes_on_a_second_server() {
     drop(sender);
     assert!(sending.await.unwrap().is_err(), "the cut request cannot have been answered");
 
-    let client = stack.client(&second);
-    let offset = wait::until("the durable bytes are counted", Duration::from_secs(30), || async {
-        let offset = client.offset(&path).await;
-        (offset > 0).then_some(offset)
+    // A HEAD ends the request that brings the bytes: it must not come before they do.
+    let received = stack.client(&first);
+    wait::until("the bytes have come in", Duration::from_secs(30), || async {
+        (received.uploaded_bytes().await >= 3 * MIB as u64).then_some(())
     })
-    .await as usize;
+    .await;
+    let client = stack.client(&second);
+    let offset = client.offset(&path).await as usize;
     first.process.kill();
     assert_eq!(client.offset(&path).await as usize, offset, "what was durable stays so");
     assert!(offset <= 3 * MIB, "{offset} is more than was sent");

@@ -16,7 +16,8 @@ use crate::wait;
 pub struct Client {
     /// Base URL.
     pub url: String,
-    key: String,
+    /// Its API key.
+    pub key: String,
     http: reqwest::Client,
 }
 
@@ -88,6 +89,18 @@ impl Client {
             self.request(Method::HEAD, location).header("Tus-Resumable", "1.0.0").send().await.unwrap();
         assert!(head.status().is_success(), "HEAD {location}: {}", head.status());
         head.headers()["upload-offset"].to_str().unwrap().parse().unwrap()
+    }
+
+    /// The server's metrics as text.
+    pub async fn metrics(&self) -> String {
+        self.open("/metrics").await.text().await.unwrap()
+    }
+
+    /// How many bytes of uploads the server has received.
+    pub async fn uploaded_bytes(&self) -> u64 {
+        let text = self.metrics().await;
+        let line = text.lines().find_map(|line| line.strip_prefix("chalkstream_uploaded_bytes_total "));
+        line.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("no count in {text}"))
     }
 
     /// Sends bytes of an upload from `offset`.

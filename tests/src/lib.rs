@@ -27,6 +27,7 @@ pub mod stream;
 pub mod traces;
 pub mod truth;
 pub mod up;
+pub mod uploads;
 pub mod variants;
 pub mod wait;
 pub mod watched;

@@ -9,35 +9,63 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use crate::app::App;
 
 const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE, OPTIONS";
+/// What pages of our own kind send. Others are allowed as a preflight asks for them.
 const REQUEST_HEADERS: &str = "authorization, content-type, range, if-range, if-none-match, last-event-id, \
-    idempotency-key, tus-resumable, upload-length, upload-metadata, upload-offset, x-http-method-override, \
-    x-requested-with, traceparent";
+    idempotency-key, tus-resumable, upload-length, upload-metadata, upload-offset, upload-concat, \
+    upload-defer-length, upload-checksum, x-http-method-override, x-requested-with, x-request-id, traceparent, \
+    tracestate, baggage, sentry-trace";
 const EXPOSED: &str = "content-length, content-range, etag, location, retry-after, tus-resumable, tus-version, \
-    tus-extension, tus-max-size, upload-offset, upload-length, upload-expires, upload-metadata, \
-    chalkstream-recording, chalkstream-existing";
+    tus-extension, tus-max-size, upload-offset, upload-length, upload-defer-length, upload-expires, upload-metadata, \
+    upload-concat, chalkstream-recording, chalkstream-existing";
+/// Most bytes of header names that a preflight may ask for.
+const MAX_ASKED_BYTES: usize = 2048;
 
 /// Answers preflights and names the allowed origin on every answer. Credentials are never allowed: there are none.
 pub async fn cors(State(app): State<App>, request: Request, next: Next) -> Response {
     let origin = allowed(&app.settings.server.cors_origins, request.headers());
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let request_headers = request_headers(request.headers());
     let mut response =
         if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     let Some(origin) = origin else { return response };
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    if preflight {
+        headers.append(header::VARY, HeaderValue::from_static("access-control-request-headers"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, request_headers);
+    }
     let mut set = |name: HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));
     };
     if preflight {
         set(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-        set(header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
         set(header::ACCESS_CONTROL_MAX_AGE, "86400");
     } else {
         set(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     }
     response
+}
+
+/// The headers a page may send: ours, and those it asks for. Pages carry what their tracing and error reporting add to
+/// every request, and none of it gives a right: that is in `Authorization` alone.
+fn request_headers(headers: &HeaderMap) -> HeaderValue {
+    let asked = headers
+        .get_all(header::ACCESS_CONTROL_REQUEST_HEADERS)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse::<HeaderName>().ok());
+    let mut all = REQUEST_HEADERS.to_owned();
+    for name in asked {
+        let listed = all.split(", ").any(|known| known == name.as_str());
+        if !listed && all.len() + name.as_str().len() <= REQUEST_HEADERS.len() + MAX_ASKED_BYTES {
+            all.push_str(", ");
+            all.push_str(name.as_str());
+        }
+    }
+    HeaderValue::try_from(all).unwrap_or(HeaderValue::from_static(REQUEST_HEADERS))
 }
 
 fn allowed(origins: &[String], headers: &HeaderMap) -> Option<HeaderValue> {

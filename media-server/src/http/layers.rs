@@ -28,6 +28,7 @@ pub fn apply(routes: Router<App>, app: &App) -> Router {
         })
         .layer(CompressionLayer::new().compress_when(TextOnly))
         .layer(middleware::from_fn_with_state(app.clone(), cors))
+        .layer(middleware::from_fn(crate::uploads::mark))
         .layer(middleware::from_fn_with_state(app.clone(), observe))
         .with_state(app.clone())
 }

@@ -11,13 +11,14 @@ use crate::problem::Problem;
 /// # Errors
 /// Where storage is away.
 pub async fn discard(app: &AppState, upload: &Upload) -> Result<(), Problem> {
-    let manifest = read_manifest(&app.store, &upload.tenant, &upload.id).await?;
     if upload.finished.is_none() {
+        let manifest = read_manifest(&app.store, &upload.tenant, &upload.id).await?;
         abort_parts(app, upload).await?;
+        remove_partial(app, upload).await?;
         if manifest.is_none_or(|manifest| manifest.state == State::AwaitingUpload) {
             delete_prefix(&app.store, &layout::recording_prefix(&upload.tenant, &upload.id)).await?;
         }
-        unbind_key(app, upload).await?;
+        unbind_keys(app, upload).await?;
     }
     state::remove_open(&app.store, &upload.tenant, &upload.id).await
 }
@@ -32,8 +33,9 @@ pub async fn forget(app: &AppState, tenant: &str, id: &str) -> Result<(), Proble
         Ok(Some(upload)) => {
             if upload.finished.is_none() {
                 abort_parts(app, &upload).await?;
+                remove_partial(app, &upload).await?;
             }
-            unbind_key(app, &upload).await?;
+            unbind_keys(app, &upload).await?;
         }
         Ok(None) => {}
         Err(problem) if problem.passes() => return Err(problem),
@@ -58,11 +60,16 @@ pub async fn unbind(app: &AppState, tenant: &str, value: &str, id: &str) -> Resu
     }
 }
 
-async fn unbind_key(app: &AppState, upload: &Upload) -> Result<(), Problem> {
-    match &upload.idempotency {
-        Some(value) => unbind(app, &upload.tenant, value, &upload.id).await,
-        None => Ok(()),
+async fn unbind_keys(app: &AppState, upload: &Upload) -> Result<(), Problem> {
+    for value in upload.bound_values() {
+        unbind(app, &upload.tenant, &value, &upload.id).await?;
     }
+    Ok(())
+}
+
+/// The object of a partial upload is nothing without it.
+async fn remove_partial(app: &AppState, upload: &Upload) -> Result<(), Problem> {
+    if upload.is_partial() { Ok(app.store.delete(&upload.source_key()).await?) } else { Ok(()) }
 }
 
 async fn abort_parts(app: &AppState, upload: &Upload) -> Result<(), Problem> {

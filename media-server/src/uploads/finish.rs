@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::ingest::{Ingest, gone, hex};
-use super::state::{self, Finished, Upload};
+use super::state::{self, Concat, Finished, Upload};
 use crate::app::AppState;
 use crate::problem::Problem;
 
@@ -19,15 +19,15 @@ use crate::problem::Problem;
 ///
 /// # Errors
 /// As for [`finish`]; 409 where the last bytes are not what they were, and have to come again.
-pub async fn finish_whole(app: &AppState, upload: &mut Upload) -> Result<Finished, Problem> {
+pub async fn finish_whole(app: &AppState, upload: &mut Upload) -> Result<(), Problem> {
     if upload.complete && (upload.size_bytes == 0 || !upload.parts.is_empty()) {
         return finish(app, upload, None, None).await;
     }
-    let (sha256, content) = Ingest::resume(&app.store, &app.metrics, upload).await?.complete().await?;
+    let (sha256, content) = Ingest::resume(app, upload).await?.complete().await?;
     finish(app, upload, sha256, content).await
 }
 
-/// Finishes a complete upload. `sha256` and `content` are given where they are at hand.
+/// Finishes a complete upload: it becomes a recording, or one part of a file that can be read. `sha256` and `content` are given where they are at hand.
 ///
 /// # Errors
 /// Where storage is away: to be tried again, nothing is lost. 410 where the recording was deleted, or where the
@@ -37,9 +37,18 @@ pub async fn finish(
     upload: &mut Upload,
     sha256: Option<String>,
     content: Option<Bytes>,
-) -> Result<Finished, Problem> {
-    if let Some(finished) = &upload.finished {
-        return Ok(finished.clone());
+) -> Result<(), Problem> {
+    if upload.is_settled() {
+        return Ok(());
+    }
+    if let Some(Concat::Partial { final_upload, .. }) = &upload.concat {
+        let stored = Concat::Partial { stored: true, final_upload: final_upload.clone() };
+        if upload.size_bytes > 0 {
+            assemble(&app.store, upload, content).await?;
+        }
+        upload.concat = Some(stored);
+        state::write(&app.store, upload).await?;
+        return Ok(app.store.delete(&layout::upload_tail_key(&upload.tenant, &upload.id)).await?);
     }
     if upload.size_bytes == 0 {
         refuse_empty(app, upload).await?;
@@ -120,11 +129,11 @@ pub fn awaiting_manifest(upload: &Upload) -> Manifest {
     manifest
 }
 
-async fn settle(app: &AppState, upload: &mut Upload, finished: Finished) -> Result<Finished, Problem> {
-    upload.finished = Some(finished.clone());
+async fn settle(app: &AppState, upload: &mut Upload, finished: Finished) -> Result<(), Problem> {
+    upload.finished = Some(finished);
     state::write(&app.store, upload).await?;
     app.metrics.uploads_finished.inc();
-    Ok(finished)
+    Ok(())
 }
 
 /// Makes the source object of its parts; done before is fine.

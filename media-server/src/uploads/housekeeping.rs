@@ -7,12 +7,15 @@ use chalkstream_store::layout;
 
 use super::discard::{discard, forget};
 use super::finish::finish_whole;
-use super::{EXPIRES_AFTER_MS, state};
+use super::state::Upload;
+use super::{concat, state};
 use crate::app::{App, AppState};
 use crate::problem::Problem;
 use crate::recordings::{now_ms, sweep_deleted};
 
 const EVERY: Duration = Duration::from_secs(60);
+/// A final upload whose joining has not gone on for this long is taken up again.
+const JOIN_IDLE_MS: u64 = 120_000;
 
 /// Starts the rounds.
 pub fn start(app: &App) {
@@ -65,8 +68,9 @@ pub fn left_alone(done: Result<(), Problem>, what: &str) -> Result<(), Problem> 
 
 /// One round over a tenant's uploads.
 pub async fn uploads(app: &AppState, tenant: &str) -> Result<(), Problem> {
+    let ttl_ms = app.settings.server.upload_ttl_s * 1000;
     let mut after: Option<String> = None;
-    // The state of an upload lies right before its tail.
+    // The state of an upload lies right before its bytes.
     let mut open = String::new();
     loop {
         let page = app.store.list(&layout::uploads_prefix(tenant), after.as_deref(), 1000).await?;
@@ -79,10 +83,10 @@ pub async fn uploads(app: &AppState, tenant: &str) -> Result<(), Problem> {
                     left_alone(one(app, tenant, id).await, id)?;
                 }
                 // Its id tells its age: nothing has to be read.
-                "done" if created_ms(id) + 2 * EXPIRES_AFTER_MS < now_ms() => {
+                "done" if created_ms(id) + 2 * ttl_ms < now_ms() => {
                     left_alone(forget(app, tenant, id).await, id)?;
                 }
-                "tail" if open != id && created_ms(id) + EXPIRES_AFTER_MS < now_ms() => {
+                "tail" | "upload" if open != id && created_ms(id) + ttl_ms < now_ms() => {
                     app.store.delete(&object.key).await?;
                 }
                 _ => {}
@@ -96,21 +100,37 @@ pub async fn uploads(app: &AppState, tenant: &str) -> Result<(), Problem> {
 }
 
 async fn one(app: &AppState, tenant: &str, id: &str) -> Result<(), Problem> {
-    let due = |upload: &state::Upload| upload.is_whole() || upload.expires_at_ms < now_ms();
+    let ttl_ms = app.settings.server.upload_ttl_s * 1000;
+    let due = |upload: &Upload| {
+        let expired = upload.expires_at_ms < now_ms();
+        // Each part that is written renews the time that is left.
+        let idle = upload.is_final() && upload.expires_at_ms + JOIN_IDLE_MS < now_ms() + ttl_ms;
+        expired || idle || upload.is_whole() && (upload.finished.is_some() || !upload.is_settled())
+    };
     match state::read(&app.store, tenant, id).await? {
         Some(upload) if due(&upload) => {}
         _ => return Ok(()),
     }
     // Someone writing to it right now has the better right.
-    let Some(_held) = app.locks.try_take(tenant, id) else { return Ok(()) };
+    let Some(held) = app.locks.try_take(tenant, id) else { return Ok(()) };
     match state::read(&app.store, tenant, id).await? {
         // It was acknowledged, and a late writer brought its open state back.
         Some(upload) if upload.finished.is_some() => discard(app, &upload).await,
+        Some(upload) if upload.is_settled() => {
+            if due(&upload) && !concat::is_needed(app, &upload).await? {
+                discard(app, &upload).await?;
+            }
+            Ok(())
+        }
         Some(mut upload) if upload.is_whole() => match finish_whole(app, &mut upload).await {
             Ok(_) => Ok(()),
             Err(problem) if problem.status() == http::StatusCode::GONE => discard(app, &upload).await,
             Err(problem) => Err(problem),
         },
+        Some(upload) if due(&upload) && upload.is_final() && upload.expires_at_ms >= now_ms() => {
+            drop(held);
+            concat::join(app, tenant, id).await
+        }
         Some(upload) if due(&upload) => discard(app, &upload).await,
         _ => Ok(()),
     }

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::lock::locked;
 use super::protocol::UPLOAD_OFFSET;
-use super::state::{self, Upload};
+use super::state::{self, Began, Upload, load_hash, save_hash};
+use crate::app::AppState;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::recordings::now_ms;
@@ -40,16 +41,26 @@ pub enum Ended {
     TooLong,
 }
 
+/// Bytes that are here already and come once more.
+struct Repeated {
+    left_bytes: u64,
+    /// Over all bytes up to the last of them that has come.
+    hash: Sha256,
+}
+
 /// Takes the bytes of one PATCH.
 pub struct Ingest<'a> {
     store: &'a Store,
     metrics: &'a Metrics,
+    ttl_ms: u64,
     upload: &'a mut Upload,
     /// Bytes behind the last durable part; its first `upload.tail_bytes` are durable too.
     buffer: BytesMut,
     /// Over all bytes up to the end of `buffer`.
     hash: Option<Sha256>,
     flushed_at: Instant,
+    /// What comes again before anything new does.
+    repeated: Option<Repeated>,
     /// The state as this request read or wrote it last.
     stored: Upload,
 }
@@ -60,31 +71,45 @@ impl<'a> Ingest<'a> {
     /// # Errors
     /// Where the tail cannot be read; 409 where it is not the one that was acknowledged, and its bytes have to come
     /// again.
-    pub async fn resume(
-        store: &'a Store,
-        metrics: &'a Metrics,
-        upload: &'a mut Upload,
-    ) -> Result<Self, Problem> {
-        let mut buffer = BytesMut::new();
-        if upload.tail_bytes > 0 {
-            let tail = match store.get(&layout::upload_tail_key(&upload.tenant, &upload.id)).await {
-                Err(error) if error.kind == Kind::NotFound => Bytes::new(),
-                tail => tail?,
-            };
-            let Some(tail) = upload.tail_of(&tail) else {
-                upload.keep_tail(&[]);
-                upload.complete = false;
-                state::write(store, upload).await?;
-                return Err(wrong_offset(upload));
-            };
-            buffer.extend_from_slice(tail);
-        }
+    pub async fn resume(app: &'a AppState, upload: &'a mut Upload) -> Result<Self, Problem> {
+        let Some(tail) = durable_tail(&app.store, upload).await? else {
+            forget_tail(&app.store, upload).await?;
+            return Err(wrong_offset(upload));
+        };
+        let buffer = BytesMut::from(tail.as_ref());
         let mut hash = upload.resume_hash();
         if let Some(hash) = &mut hash {
             hash.update(&buffer);
         }
         let stored = upload.clone();
-        Ok(Self { store, metrics, upload, buffer, hash, flushed_at: Instant::now(), stored })
+        Ok(Self {
+            store: &app.store,
+            metrics: &app.metrics,
+            ttl_ms: app.settings.server.upload_ttl_s * 1000,
+            upload,
+            buffer,
+            hash,
+            flushed_at: Instant::now(),
+            repeated: None,
+            stored,
+        })
+    }
+
+    /// Marks where the body begins: at the upload's offset, or where the last request began. Then the bytes that are
+    /// here already are compared, not written.
+    ///
+    /// # Errors
+    /// 409 for any other place.
+    pub fn begin(&mut self, offset: u64) -> Result<(), Problem> {
+        if offset == self.upload.offset() {
+            self.upload.began = self.hash.as_ref().map(|hash| Began { offset, hash: save_hash(hash) });
+            return Ok(());
+        }
+        let began =
+            self.upload.began.as_ref().filter(|_| self.upload.is_repeated(offset) && self.hash.is_some());
+        let hash = began.and_then(|began| load_hash(&began.hash)).ok_or_else(|| wrong_offset(self.upload))?;
+        self.repeated = Some(Repeated { left_bytes: self.upload.offset() - offset, hash });
+        Ok(())
     }
 
     /// Takes the body until it ends, then makes durable what has come, whyever it ended.
@@ -101,7 +126,12 @@ impl<'a> Ingest<'a> {
 
     /// True where the last byte is in the buffer or durable.
     pub fn is_full(&self) -> bool {
-        self.upload.parts_bytes() + self.buffer.len() as u64 >= self.upload.size_bytes
+        !self.upload.length_deferred && self.room() == 0
+    }
+
+    /// How many bytes the upload may still receive.
+    fn room(&self) -> u64 {
+        self.upload.size_bytes.saturating_sub(self.upload.parts_bytes() + self.buffer.len() as u64)
     }
 
     /// Makes the last bytes durable and marks the upload complete. Gives the content's SHA-256 where it is known, and
@@ -137,13 +167,12 @@ impl<'a> Ingest<'a> {
             };
             let alive = pace.keeps(asked.elapsed(), chunk.len());
             let mut chunk = chunk;
+            self.compare(&mut chunk)?;
             while !chunk.is_empty() {
-                if self.is_full() {
+                if self.room() == 0 {
                     return Ok(Ended::TooLong);
                 }
-                let held = self.buffer.len() as u64;
-                let room = (self.upload.part_bytes - held)
-                    .min(self.upload.size_bytes - self.upload.parts_bytes() - held);
+                let room = (self.upload.part_bytes - self.buffer.len() as u64).min(self.room());
                 let taken = chunk.split_to(chunk.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
                 if let Some(hash) = &mut self.hash {
                     hash.update(&taken);
@@ -163,6 +192,27 @@ impl<'a> Ingest<'a> {
                 self.flush().await?;
             }
         }
+    }
+
+    /// Takes away the bytes that are here already.
+    ///
+    /// # Errors
+    /// 409 where they are others.
+    fn compare(&mut self, chunk: &mut Bytes) -> Result<(), Problem> {
+        let Some(repeated) = &mut self.repeated else { return Ok(()) };
+        let left = usize::try_from(repeated.left_bytes).unwrap_or(usize::MAX);
+        let known = chunk.split_to(chunk.len().min(left));
+        repeated.hash.update(&known);
+        repeated.left_bytes -= known.len() as u64;
+        if repeated.left_bytes == 0 {
+            let same = self.hash.as_ref().map(|hash| hash.clone().finalize())
+                == Some(repeated.hash.clone().finalize());
+            self.repeated = None;
+            if !same {
+                return Err(wrong_offset(self.upload));
+            }
+        }
+        Ok(())
     }
 
     /// Writes the buffer as the next part. The state that tells of it is written by the caller.
@@ -231,8 +281,41 @@ impl<'a> Ingest<'a> {
     }
 
     fn touch(&mut self) {
-        self.upload.expires_at_ms = now_ms() + super::EXPIRES_AFTER_MS;
+        self.upload.expires_at_ms = now_ms() + self.ttl_ms;
     }
+}
+
+/// The durable bytes behind the parts; `None` where the stored ones are not those that the state describes.
+async fn durable_tail(store: &Store, upload: &Upload) -> Result<Option<Bytes>, Problem> {
+    if upload.tail_bytes == 0 {
+        return Ok(Some(Bytes::new()));
+    }
+    let stored = match store.get(&layout::upload_tail_key(&upload.tenant, &upload.id)).await {
+        Err(error) if error.kind == Kind::NotFound => Bytes::new(),
+        stored => stored?,
+    };
+    Ok(upload.tail_of(&stored).map(|tail| stored.slice_ref(tail)))
+}
+
+/// Goes back to the end of the parts: the bytes behind them have to come again.
+async fn forget_tail(store: &Store, upload: &mut Upload) -> Result<(), Problem> {
+    upload.keep_tail(&[]);
+    upload.complete = false;
+    state::write(store, upload).await
+}
+
+/// Makes sure that a PATCH at the upload's offset is accepted whatever an earlier writer still does: the bytes behind
+/// the offset are there, and no other request goes on writing. The turn and the lease stop a writer sooner; this also
+/// holds where Redis is away and for a server that was paused.
+///
+/// # Errors
+/// Where storage is away.
+pub async fn fence(store: &Store, upload: &mut Upload) -> Result<(), Problem> {
+    upload.fence += 1;
+    if durable_tail(store, upload).await?.is_none() {
+        return forget_tail(store, upload).await;
+    }
+    state::write(store, upload).await
 }
 
 /// Whether a line brings enough to keep its place.

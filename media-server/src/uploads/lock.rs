@@ -2,6 +2,9 @@
 //! to stop, which then makes durable what it has and lets go. On this server by a turn, among servers by a lease in
 //! Redis; while Redis is away the turn is all there is. So each write looks first whether another request has written
 //! since (`Ingest`).
+//!
+//! HEAD takes the upload over as PATCH does. A client that asks for the offset has lost its connection, which may be
+//! open at our end for minutes: its last bytes must not move the offset once the client knows it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +22,10 @@ use crate::problem::Problem;
 const WAIT: Duration = Duration::from_secs(8);
 /// The lease of a server that died ends after this.
 const LEASE: Duration = Duration::from_secs(5);
-/// How often a lease is renewed, and asked for.
+/// How often a lease is renewed, and five times asked for.
 const BEAT: Duration = Duration::from_millis(500);
+/// A lease of a request that ended just now is given back within this time: PATCH follows HEAD at once.
+const FIRST_WAIT: Duration = Duration::from_millis(5);
 
 type Name = (String, String);
 type Slots = Arc<Mutex<HashMap<Name, Slot>>>;
@@ -64,6 +69,15 @@ impl Locks {
     /// # Errors
     /// 423 where its writer does not let go in time, or where a third request took it over meanwhile.
     pub async fn take(&self, tenant: &str, id: &str) -> Result<Held, Problem> {
+        let held = self.take_to_read(tenant, id).await?;
+        if held.stop.is_cancelled() { Err(locked()) } else { Ok(held) }
+    }
+
+    /// As [`Locks::take`], for a request that receives no bytes: several of them at once all succeed.
+    ///
+    /// # Errors
+    /// 423 where the upload's writer does not let go in time.
+    pub async fn take_to_read(&self, tenant: &str, id: &str) -> Result<Held, Problem> {
         let name = (tenant.to_owned(), id.to_owned());
         let stop = CancellationToken::new();
         let (turn, before) = {
@@ -79,17 +93,21 @@ impl Locks {
         let turn = tokio::time::timeout(self.wait, turn.lock_owned()).await.map_err(|_| locked())?;
         held.turn = Some(turn);
         tokio::time::timeout(self.wait, self.lease(&mut held)).await.map_err(|_| locked())?;
-        if held.stop.is_cancelled() { Err(locked()) } else { Ok(held) }
+        Ok(held)
     }
 
     /// Gets the lease from whichever server has it, and keeps it.
     async fn lease(&self, held: &mut Held) {
         let name = format!("upload:{}:{}", held.name.0, held.name.1);
         let holder = uuid::Uuid::now_v7().simple().to_string();
+        let mut wait = FIRST_WAIT;
         loop {
             match self.leases.take(&name, &holder, LEASE).await {
                 Ok(true) => break,
-                Ok(false) => tokio::time::sleep(BEAT / 5).await,
+                Ok(false) => {
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(BEAT / 5);
+                }
                 Err(error) => {
                     tracing::debug!(%error, "an upload goes on without its lease: {error}");
                     return;
@@ -176,6 +194,19 @@ mod tests {
         holder.await.unwrap();
         drop(second);
         assert!(locks.slots.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn requests_that_only_read_do_not_refuse_each_other() {
+        let locks = alone();
+        let writer = locks.take("t", "u").await.unwrap();
+        let stopped = async {
+            writer.stop.cancelled().await;
+            drop(writer);
+        };
+        let read = async || locks.take_to_read("t", "u").await.map(drop);
+        let (one, two, three, ()) = tokio::join!(read(), read(), read(), stopped);
+        assert!(one.is_ok() && two.is_ok() && three.is_ok());
     }
 
     #[tokio::test]

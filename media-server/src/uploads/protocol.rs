@@ -1,15 +1,19 @@
 //! tus 1.0.0 as text: headers in, headers out. <https://tus.io/protocols/resumable-upload>
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use chalkstream_store::layout;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::problem::Problem;
 
 /// The protocol version spoken.
 pub const VERSION: &str = "1.0.0";
 /// The extensions offered.
-pub const EXTENSIONS: &str = "creation,termination,expiration";
+pub const EXTENSIONS: &str =
+    "creation,creation-with-upload,creation-defer-length,termination,expiration,concatenation";
+/// Content type of an upload's bytes.
+const OFFSET_STREAM: &str = "application/offset+octet-stream";
 /// `Tus-Resumable`.
 pub const TUS_RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
 /// `Upload-Offset`.
@@ -18,6 +22,10 @@ pub const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 pub const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 /// `Upload-Metadata`.
 pub const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
+/// `Upload-Concat`.
+pub const UPLOAD_CONCAT: HeaderName = HeaderName::from_static("upload-concat");
+/// `Upload-Defer-Length`.
+pub const UPLOAD_DEFER_LENGTH: HeaderName = HeaderName::from_static("upload-defer-length");
 /// `Upload-Expires`.
 pub const UPLOAD_EXPIRES: HeaderName = HeaderName::from_static("upload-expires");
 /// The recording an upload makes, or made before.
@@ -26,6 +34,14 @@ pub const RECORDING: HeaderName = HeaderName::from_static("chalkstream-recording
 pub const EXISTING: HeaderName = HeaderName::from_static("chalkstream-existing");
 
 const MAX_METADATA_BYTES: usize = 8 * 1024;
+/// Partial uploads of one file; clients use two to some ten.
+const MAX_PARTIALS: usize = 100;
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// What the uploader says of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +54,8 @@ pub struct Metadata {
     pub uploader: String,
     /// When someone needs it, in ms since 1970.
     pub due_at_ms: Option<u64>,
+    /// The header as it came; HEAD repeats it.
+    pub raw: Option<String>,
 }
 
 /// Refuses a client that speaks another version.
@@ -53,6 +71,12 @@ pub fn check_version(headers: &HeaderMap) -> Result<(), Problem> {
     .with_header(HeaderName::from_static("tus-version"), HeaderValue::from_static(VERSION)))
 }
 
+/// The method a POST stands for (`X-HTTP-Method-Override`): some proxies let nothing but GET and POST through.
+pub fn overridden(headers: &HeaderMap) -> Option<Method> {
+    let value = headers.get("x-http-method-override")?.to_str().ok()?;
+    value.trim().to_ascii_uppercase().parse().ok()
+}
+
 /// A header that must be a whole number.
 pub fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(name) else { return Ok(None) };
@@ -65,40 +89,116 @@ pub fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Pro
         .ok_or_else(|| Problem::invalid("invalid_header", format!("{name} must be a whole number.")))
 }
 
+/// True where the body is an upload's bytes. Parameters of the content type do not matter.
+pub fn has_bytes(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(OFFSET_STREAM)
+}
+
 /// Refuses a PATCH of another content type.
 pub fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
-    if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/offset+octet-stream") {
+    if has_bytes(headers) {
         return Ok(());
     }
     Err(Problem::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "content_type",
-        "A PATCH of an upload has the content type application/offset+octet-stream.",
+        format!("A PATCH of an upload has the content type {OFFSET_STREAM}."),
     ))
 }
 
-/// `Upload-Metadata`: pairs of a key and a base64 value, with commas between. Unknown keys are left aside.
+/// How long the file is: as given, or to be given later by a PATCH (`None`).
+pub fn length(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let deferred = headers.get(UPLOAD_DEFER_LENGTH);
+    match (number(headers, &UPLOAD_LENGTH)?, deferred) {
+        (Some(length), None) => Ok(Some(length)),
+        (None, Some(value)) if value == "1" => Ok(None),
+        _ => Err(Problem::invalid(
+            "upload_length",
+            "An upload needs Upload-Length, or else Upload-Defer-Length: 1 and its length with a later PATCH.",
+        )),
+    }
+}
+
+/// `Upload-Concat`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConcatHeader {
+    /// One part of a file.
+    Partial,
+    /// A file made of these uploads.
+    Final {
+        /// Ids, in order.
+        ids: Vec<String>,
+        /// The header as it came.
+        text: String,
+    },
+}
+
+/// Reads `Upload-Concat`. The addresses of a final upload's parts may be relative or absolute, and may go through any
+/// proxy: only the last segment of their path counts.
+pub fn concat(headers: &HeaderMap) -> Result<Option<ConcatHeader>, Problem> {
+    let Some(value) = headers.get(UPLOAD_CONCAT) else { return Ok(None) };
+    let bad = || Problem::invalid("upload_concat", "Upload-Concat is neither partial nor a list of uploads.");
+    let text = value.to_str().map_err(|_| bad())?.trim();
+    if text == "partial" {
+        return Ok(Some(ConcatHeader::Partial));
+    }
+    let list = text.strip_prefix("final").map(str::trim_start).and_then(|rest| rest.strip_prefix(';'));
+    let ids: Option<Vec<String>> = list.ok_or_else(bad)?.split_whitespace().map(upload_id).collect();
+    let ids = ids.filter(|ids| !ids.is_empty()).ok_or_else(bad)?;
+    if ids.len() > MAX_PARTIALS {
+        return Err(Problem::invalid(
+            "upload_concat",
+            format!("An upload is made of at most {MAX_PARTIALS} parts."),
+        ));
+    }
+    Ok(Some(ConcatHeader::Final { ids, text: text.to_owned() }))
+}
+
+fn upload_id(address: &str) -> Option<String> {
+    let path = address.split(['?', '#']).next().unwrap_or_default();
+    let id = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    layout::valid_recording(id).then(|| id.to_owned())
+}
+
+/// `Upload-Metadata`: pairs of a key and a base64 value, with commas between. The values of unknown keys are not read.
 pub fn metadata(headers: &HeaderMap) -> Result<Metadata, Problem> {
     let mut found = Metadata::default();
     let Some(value) = headers.get(UPLOAD_METADATA) else { return Ok(found) };
-    let bad = || Problem::invalid("upload_metadata", "Upload-Metadata is not valid.");
-    let text = value.to_str().map_err(|_| bad())?;
+    let bad =
+        |what: &str| Problem::invalid("upload_metadata", format!("Upload-Metadata is not valid: {what}."));
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| bad("it is not UTF-8"))?;
     if text.len() > MAX_METADATA_BYTES {
-        return Err(bad());
+        return Err(bad("it is too long"));
     }
+    let mut name = String::new();
     for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (key, encoded) = pair.split_once(' ').unwrap_or((pair, ""));
-        let bytes = STANDARD.decode(encoded.trim()).map_err(|_| bad())?;
-        let value = String::from_utf8(bytes).map_err(|_| bad())?;
+        let read = || decode(encoded).ok_or_else(|| bad(&format!("{key} is not text in base64")));
         match key {
-            "filename" => found.filename = plain(&value, 255),
-            "title" => found.title = plain(&value, 300),
-            "uploader" => found.uploader = plain(&value, 128),
-            "due_at" => found.due_at_ms = Some(due_at_ms(&value).ok_or_else(bad)?),
+            "filename" => found.filename = plain(&read()?, 255),
+            // What some clients call it.
+            "name" => name = decode(encoded).map(|name| plain(&name, 255)).unwrap_or_default(),
+            "title" => found.title = plain(&read()?, 300),
+            "uploader" => found.uploader = plain(&read()?, 128),
+            "due_at" => {
+                let at = due_at_ms(&read()?).ok_or_else(|| bad("due_at is not a time"))?;
+                found.due_at_ms = Some(at);
+            }
             _ => {}
         }
     }
+    if found.filename.is_empty() {
+        found.filename = name;
+    }
+    found.raw = Some(text.to_owned());
     Ok(found)
+}
+
+/// Text in base64 of any kind: phones and libraries leave the padding away, or write the alphabet for URLs.
+fn decode(encoded: &str) -> Option<String> {
+    let standard = encoded.trim().replace('-', "+").replace('_', "/");
+    String::from_utf8(LENIENT.decode(standard).ok()?).ok()
 }
 
 /// RFC 3339, or ms since 1970.
@@ -134,7 +234,7 @@ mod tests {
     #[test]
     fn metadata_is_read_and_bounded() {
         let mut headers = HeaderMap::new();
-        let b64 = |text: &str| STANDARD.encode(text);
+        let b64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
         let line = format!(
             "filename {}, title {},is_private,due_at {}",
             b64("IMG 1.MOV"),
@@ -148,6 +248,54 @@ mod tests {
         assert_eq!(read.due_at_ms, Some(1_795_356_000_000));
         headers.insert(UPLOAD_METADATA, "filename !!!".parse().expect("a header"));
         assert_eq!(metadata(&headers).expect_err("refused").code(), "upload_metadata");
+    }
+
+    #[test]
+    fn metadata_is_read_as_clients_write_it() {
+        let read = |line: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(UPLOAD_METADATA, HeaderValue::from_bytes(line).expect("a header"));
+            metadata(&headers)
+        };
+        let title = |line: &str| read(line.as_bytes()).expect("valid").title;
+        // "Ähm? Ça va ÿÿ~": both letters in which the alphabets differ, and padding.
+        let standard = "title w4RobT8gw4dhIHZhIMO/w79+fg==";
+        let text = title(standard);
+        assert_eq!(text, "Ähm? Ça va ÿÿ~~");
+        assert_eq!(title(&standard.replace('/', "_").replace('+', "-")), text);
+        assert_eq!(title(standard.trim_end_matches('=')), text);
+        assert_eq!(title("thumbnail gIGCgw==,sha1 !!!,empty,flag ,title dA"), "t");
+        assert_eq!(read("レッスン dA==,name aS5tb3Y=".as_bytes()).expect("valid").filename, "i.mov");
+        for bad in ["title gIGCgw==", "uploader a", "filename ####", "due_at dA=="] {
+            assert_eq!(read(bad.as_bytes()).expect_err(bad).code(), "upload_metadata");
+        }
+    }
+
+    #[test]
+    fn a_final_upload_names_its_parts_by_any_address() {
+        let (one, two) = ("00000000-0001-7000-8000-00000000000a", "00000000-0002-7000-8000-00000000000b");
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(UPLOAD_CONCAT, text.parse().expect("a header"));
+            concat(&headers)
+        };
+        for text in [
+            format!("final;/v1/uploads/{two} /v1/uploads/{one}"),
+            format!(
+                "final; https://school.example/media/v1/uploads/{two}?a=/b  http://127.0.0.1:1/v1/uploads/{one}/"
+            ),
+        ] {
+            let Some(ConcatHeader::Final { ids, text: kept }) = read(&text).expect("valid") else {
+                panic!("{text} is a final upload")
+            };
+            assert_eq!((ids, kept), (vec![two.to_owned(), one.to_owned()], text));
+        }
+        assert_eq!(read("partial").expect("valid"), Some(ConcatHeader::Partial));
+        for bad in ["final", "final;", "parts", "final;/v1/uploads/x", "final;/v1/uploads/"] {
+            assert_eq!(read(bad).expect_err(bad).code(), "upload_concat");
+        }
+        let long = format!("final;{}", format!("/v1/uploads/{one} ").repeat(MAX_PARTIALS + 1));
+        assert_eq!(read(&long).expect_err("too many").code(), "upload_concat");
     }
 
     #[test]

@@ -18,13 +18,13 @@ use crate::app::{App, AppState};
 use crate::testing::{Server, TENANT, World, until};
 
 /// A server's insides, for what no request does.
-async fn inside(world: &World) -> App {
+pub async fn inside(world: &World) -> App {
     let mut settings = world.settings.clone();
     settings.server.index_path = world.folder.path().join("inside");
     AppState::start(settings, "127.0.0.1:1".parse().unwrap(), CancellationToken::new()).await.unwrap()
 }
 
-async fn state_of(world: &World, id: &str) -> Upload {
+pub async fn state_of(world: &World, id: &str) -> Upload {
     state::read(&world.store, TENANT, id).await.unwrap().unwrap()
 }
 
@@ -33,17 +33,25 @@ async fn recording_state(world: &World, id: &str) -> Option<State> {
 }
 
 /// Names of all that is kept of uploads.
-async fn kept(world: &World) -> Vec<String> {
+pub async fn kept(world: &World) -> Vec<String> {
     let listed = world.store.list(&layout::uploads_prefix(TENANT), None, 100).await.unwrap();
     listed.into_iter().map(|object| object.key.rsplit('/').next().unwrap().to_owned()).collect()
 }
 
+/// Waits until `to` bytes are durable. A HEAD would end the request that brings them.
+pub async fn durable(world: &World, id: &str, to: usize) {
+    until("every byte that came is durable", || async {
+        (state_of(world, id).await.offset() == to as u64).then_some(())
+    })
+    .await;
+}
+
 /// Sends the first `to` bytes, then the line breaks.
-async fn cut_at(server: &Server, path: &str, file: &[u8], to: usize) {
+async fn cut_at(world: &World, server: &Server, path: &str, file: &[u8], to: usize) {
     let mut line = begin(server, path, 0, file.len(), &file[..to]).await;
     line.shutdown().await.unwrap();
     drop(line);
-    until("what came is durable", || async { (offset(server, path).await == to).then_some(()) }).await;
+    durable(world, path.rsplit('/').next().unwrap(), to).await;
 }
 
 async fn delete(server: &Server, id: &str) {
@@ -84,8 +92,8 @@ async fn a_writer_that_was_overtaken_stops() {
     let id = text(&created, "chalkstream-recording");
     let app = inside(&world).await;
     let (mut one, mut two) = (state_of(&world, &id).await, state_of(&world, &id).await);
-    let mut paused = Ingest::resume(&app.store, &app.metrics, &mut one).await.unwrap();
-    let mut newer = Ingest::resume(&app.store, &app.metrics, &mut two).await.unwrap();
+    let mut paused = Ingest::resume(&app, &mut one).await.unwrap();
+    let mut newer = Ingest::resume(&app, &mut two).await.unwrap();
     let stop = CancellationToken::new();
     newer.take(Body::from(vec![2; 1000]), &stop).await.unwrap();
     let refused = paused.take(Body::from(vec![1; 500]), &stop).await.unwrap_err();
@@ -102,7 +110,7 @@ async fn bytes_that_were_written_over_are_asked_for_again() {
     let file = bytes(MIB, 3);
     let created = create(&server, file.len(), None).await;
     let (path, id) = (path(&created), text(&created, "chalkstream-recording"));
-    cut_at(&server, &path, &file, 1000).await;
+    cut_at(&world, &server, &path, &file, 1000).await;
     world.store.put(&layout::upload_tail_key(TENANT, &id), Bytes::from(vec![0; 2000])).await.unwrap();
 
     let answer = patch(&server, &path, 1000, file[1000..].to_vec()).await;
@@ -217,7 +225,7 @@ async fn one_upload_that_cannot_be_read_keeps_no_other_and_orphans_are_swept() {
     for name in [format!("{}.json", id(1)), format!("{}.tail", id(2))] {
         world.store.put(&key(name), Bytes::from_static(b"{")).await.unwrap();
     }
-    let mut expired = Upload::new(TENANT, 10, 1, super::protocol::Metadata::default(), 0);
+    let mut expired = Upload::new(TENANT, 10, 1, super::protocol::Metadata::default(), 0, 1);
     expired.id = id(3);
     state::write(&world.store, &expired).await.unwrap();
     until("only the broken one is left", || async {

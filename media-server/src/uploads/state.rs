@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest, Sha256};
 
+use super::concat;
 use super::protocol::Metadata;
 use crate::problem::Problem;
 
@@ -42,8 +43,17 @@ pub struct Upload {
     /// W3C trace context of the request that created it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// All its bytes.
+    /// `Upload-Metadata` as the client sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
+    /// All its bytes; the most it may have while `length_deferred`.
     pub size_bytes: u64,
+    /// The client has not yet said how many bytes there are (`Upload-Defer-Length`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub length_deferred: bool,
+    /// How it takes part in a concatenation (`Upload-Concat`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concat: Option<Concat>,
     /// When it was created, in ms since 1970.
     pub created_at_ms: u64,
     /// When it is given up, in ms since 1970.
@@ -65,12 +75,59 @@ pub struct Upload {
     /// SHA-256 over the parts, so far. Without it the hash is taken from the finished object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
+    /// Where the request that brought the last bytes began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Began>,
+    /// Counts the requests that read the offset for a client. A writer that knows an older count writes no more, so
+    /// that the offset stays what the client was given.
+    #[serde(default)]
+    pub fence: u64,
     /// Set when every byte is durable: from then on any server can finish it.
     #[serde(default)]
     pub complete: bool,
     /// Set when it was acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<Finished>,
+}
+
+/// The start of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Began {
+    /// Its `Upload-Offset`.
+    pub offset: u64,
+    /// SHA-256 over all bytes before, so far.
+    pub hash: String,
+}
+
+/// A role in tus concatenation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Concat {
+    /// One part of a file. It never becomes a recording.
+    Partial {
+        /// Its bytes are one object, ready to be read.
+        #[serde(default)]
+        stored: bool,
+        /// The final upload that its bytes go into.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        final_upload: Option<String>,
+    },
+    /// The file that partial uploads make.
+    Final {
+        /// Those uploads, in order.
+        partials: Vec<Piece>,
+        /// `Upload-Concat` as the client sent it.
+        header: String,
+    },
+}
+
+/// One partial upload in a final one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// Id of the partial upload.
+    pub id: String,
+    /// Its bytes.
+    pub size_bytes: u64,
 }
 
 /// What an acknowledged upload became.
@@ -83,8 +140,16 @@ pub struct Finished {
 }
 
 impl Upload {
-    /// A new upload of `size_bytes`; `min_part_bytes` is the storage's.
-    pub fn new(tenant: &str, size_bytes: u64, min_part_bytes: u64, metadata: Metadata, now_ms: u64) -> Self {
+    /// A new upload of `size_bytes` that starts its first life of `ttl_ms` at `now_ms`; `min_part_bytes` is the
+    /// storage's.
+    pub fn new(
+        tenant: &str,
+        size_bytes: u64,
+        min_part_bytes: u64,
+        metadata: Metadata,
+        now_ms: u64,
+        ttl_ms: u64,
+    ) -> Self {
         Self {
             version: 1,
             tenant: tenant.into(),
@@ -95,15 +160,20 @@ impl Upload {
             uploader: metadata.uploader,
             due_at_ms: metadata.due_at_ms,
             traceparent: None,
+            metadata: metadata.raw,
             size_bytes,
+            length_deferred: false,
+            concat: None,
             created_at_ms: now_ms,
-            expires_at_ms: now_ms + super::EXPIRES_AFTER_MS,
+            expires_at_ms: now_ms + ttl_ms,
             part_bytes: part_bytes(size_bytes, min_part_bytes),
             multipart: None,
             parts: Vec::new(),
             tail_bytes: 0,
             tail_sha256: None,
             hash: None,
+            began: None,
+            fence: 0,
             complete: size_bytes == 0,
             finished: None,
         }
@@ -121,7 +191,22 @@ impl Upload {
 
     /// True where every byte is durable. A server that died may have left it so without marking it complete.
     pub fn is_whole(&self) -> bool {
-        self.offset() >= self.size_bytes
+        !self.length_deferred && self.offset() >= self.size_bytes
+    }
+
+    /// True where nothing is left to do with its bytes: it is acknowledged, or a partial upload ready to be read.
+    pub fn is_settled(&self) -> bool {
+        self.finished.is_some() || matches!(self.concat, Some(Concat::Partial { stored: true, .. }))
+    }
+
+    /// True for one part of a file.
+    pub fn is_partial(&self) -> bool {
+        matches!(self.concat, Some(Concat::Partial { .. }))
+    }
+
+    /// True for a file made of partial uploads.
+    pub fn is_final(&self) -> bool {
+        matches!(self.concat, Some(Concat::Final { .. }))
     }
 
     /// Remembers what the `.tail` object holds.
@@ -138,8 +223,26 @@ impl Upload {
         same.then_some(tail)
     }
 
+    /// The partial uploads it is made of; none for most.
+    pub fn pieces(&self) -> &[Piece] {
+        match &self.concat {
+            Some(Concat::Final { partials, .. }) => partials,
+            _ => &[],
+        }
+    }
+
+    /// What it is bound under, so that the same request again finds it.
+    pub fn bound_values(&self) -> Vec<String> {
+        let ids: Vec<String> = self.pieces().iter().map(|piece| piece.id.clone()).collect();
+        let list = (!ids.is_empty()).then(|| concat::value(&ids));
+        list.into_iter().chain(self.idempotency.clone()).collect()
+    }
+
     /// Full key of the object it becomes.
     pub fn source_key(&self) -> String {
+        if self.is_partial() {
+            return layout::upload_partial_key(&self.tenant, &self.id);
+        }
         layout::source_key(&self.tenant, &self.id, &self.filename)
     }
 
@@ -149,15 +252,31 @@ impl Upload {
         let Some(text) = &self.hash else {
             return self.parts.is_empty().then(Sha256::new);
         };
-        let bytes = STANDARD_NO_PAD.decode(text).ok()?;
-        let serialized = bytes.as_slice().try_into().ok()?;
-        Sha256::deserialize(&serialized).ok()
+        load_hash(text)
     }
 
     /// Remembers the hash over the parts.
     pub fn keep_hash(&mut self, hash: Option<&Sha256>) {
-        self.hash = hash.map(|hash| STANDARD_NO_PAD.encode(hash.serialize()));
+        self.hash = hash.map(save_hash);
     }
+
+    /// True for a request that begins where the last one began, although bytes have come since: a browser sends a
+    /// request again by itself when its connection breaks, and its page does not know.
+    pub fn is_repeated(&self, offset: u64) -> bool {
+        offset < self.offset() && self.began.as_ref().is_some_and(|began| began.offset == offset)
+    }
+}
+
+/// A running hash as text.
+pub fn save_hash(hash: &Sha256) -> String {
+    STANDARD_NO_PAD.encode(hash.serialize())
+}
+
+/// A running hash from its text; `None` where another version wrote it.
+pub fn load_hash(text: &str) -> Option<Sha256> {
+    let bytes = STANDARD_NO_PAD.decode(text).ok()?;
+    let serialized = bytes.as_slice().try_into().ok()?;
+    Sha256::deserialize(&serialized).ok()
 }
 
 /// Parts as small as the storage allows, and no more of them than it allows.
@@ -209,7 +328,7 @@ mod tests {
 
     #[test]
     fn the_hash_goes_on_where_another_server_stopped() {
-        let mut upload = Upload::new("t", 1 << 30, 1, Metadata::default(), 0);
+        let mut upload = Upload::new("t", 1 << 30, 1, Metadata::default(), 0, 1);
         let mut hash = upload.resume_hash().unwrap();
         hash.update(b"the first part, ");
         upload.parts.push(Part { number: 1, etag: "e".into(), size_bytes: 16 });

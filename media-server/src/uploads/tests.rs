@@ -89,10 +89,8 @@ async fn an_upload_cut_at_three_mebibytes_resumes_on_a_second_server() {
         let mut line = begin(server, &path, from, file.len(), &file[from..to]).await;
         line.shutdown().await.unwrap();
         drop(line);
-        until("every byte that came is durable, and the other server says so", || async {
-            (offset(next, &path).await == to).then_some(())
-        })
-        .await;
+        super::recovery::durable(&world, &id, to).await;
+        assert_eq!(offset(next, &path).await, to, "the other server says so");
     }
     // From a wrong place: refused, and told where to go on.
     let answer = patch(&first, &path, 5, vec![0; 10]).await;
@@ -240,7 +238,7 @@ async fn what_tus_asks_for_is_asked_for() {
     let server = world.server("a").await;
     let options = server.open(Method::OPTIONS, "/v1/uploads").send().await.unwrap();
     assert_eq!(options.status(), StatusCode::NO_CONTENT);
-    assert_eq!(text(&options, "tus-extension"), "creation,termination,expiration");
+    assert_eq!(text(&options, "tus-extension"), super::protocol::EXTENSIONS);
     assert_eq!(text(&options, "tus-max-size"), "5000");
 
     let plain = server.request(Method::POST, "/v1/uploads").header("upload-length", 1).send().await.unwrap();

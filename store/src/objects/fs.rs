@@ -27,9 +27,11 @@ const TMP: &str = ".tmp";
 const CHUNK: usize = 256 << 10;
 /// As with S3's default part size, so that uploads behave alike on both.
 const PART_BYTES: u64 = 8 << 20;
-/// Leftovers of a process that stopped, and of uploads that nobody goes on with, are kept this long: twice as long as
-/// an upload that stands still.
+/// Temporary files of a process that stopped are kept this long.
 const LEFTOVERS_KEPT: Duration = Duration::from_secs(48 * 3600);
+/// Parts of uploads are kept this long after the last one came. `server.upload_ttl_s` is at most 30 days, and an
+/// upload that expires removes its parts itself: only what a crash left is swept here.
+const PARTS_KEPT: Duration = Duration::from_secs(35 * 86_400);
 
 /// Objects as files in a folder.
 #[derive(Clone)]
@@ -48,7 +50,7 @@ impl FsObjects {
             .blocking(|store| {
                 std::fs::create_dir_all(store.root.join(TMP))
                     .map_err(|e| Error::io("cannot make the folder", e))?;
-                store.sweep(LEFTOVERS_KEPT);
+                store.sweep();
                 Ok(())
             })
             .await?;
@@ -134,11 +136,11 @@ impl FsObjects {
         Ok(())
     }
 
-    /// Removes temporary files and parts of uploads that nothing was added to for `kept`; answers how many.
-    fn sweep(&self, kept: Duration) -> u64 {
+    /// Removes old temporary files, and parts of uploads that nothing was added to; answers how many.
+    fn sweep(&self) -> u64 {
         let now = SystemTime::now();
         let mut removed = 0;
-        for folder in [TMP, fs_parts::FOLDER] {
+        for (folder, kept) in [(TMP, LEFTOVERS_KEPT), (fs_parts::FOLDER, PARTS_KEPT)] {
             for entry in std::fs::read_dir(self.root.join(folder)).into_iter().flatten().flatten() {
                 let Ok(facts) = entry.metadata() else { continue };
                 let age = facts.modified().ok().and_then(|at| now.duration_since(at).ok());
@@ -331,7 +333,7 @@ impl Objects for FsObjects {
     }
 
     async fn sweep_leftovers(&self) -> Result<u64> {
-        self.blocking(|store| Ok(store.sweep(LEFTOVERS_KEPT))).await
+        self.blocking(|store| Ok(store.sweep())).await
     }
 
     async fn probe(&self) -> Result<()> {
@@ -355,8 +357,10 @@ mod tests {
             (store.create_multipart("t/r/a").await.unwrap(), store.create_multipart("t/r/b").await.unwrap());
         let old = folder.path().join(fs_parts::FOLDER).join(old);
         let (_, tmp) = store.tmp().unwrap();
-        let long_ago = SystemTime::now() - LEFTOVERS_KEPT - Duration::from_secs(60);
-        for path in [&old, &tmp] {
+        let fresh_path = folder.path().join(fs_parts::FOLDER).join(&fresh);
+        // An upload may stand still for weeks.
+        for (path, kept) in [(&old, PARTS_KEPT), (&tmp, LEFTOVERS_KEPT), (&fresh_path, LEFTOVERS_KEPT)] {
+            let long_ago = SystemTime::now() - kept - Duration::from_secs(60);
             File::open(path).unwrap().set_modified(long_ago).unwrap();
         }
         assert_eq!(store.sweep_leftovers().await.unwrap(), 2);

@@ -1,0 +1,231 @@
+//! Creating an upload: once for each file, however often the request comes.
+
+use axum::body::{Body, HttpBody};
+use axum::extract::State;
+use axum::response::Response;
+use chalkstream_store::{Fault, Kind, State as RecordingState, layout, read_manifest, write_manifest};
+use http::{HeaderMap, StatusCode};
+
+use super::answers::{created, created_before};
+use super::concat;
+use super::discard::discard;
+use super::finish::{awaiting_manifest, finish};
+use super::protocol::{self, ConcatHeader};
+use super::requests::{Sent, read_open, receive};
+use super::state::{self, Concat, Upload};
+use crate::app::{App, AppState};
+use crate::auth::ApiCaller;
+use crate::problem::{Problem, ProblemBody};
+use crate::recordings::now_ms;
+
+/// Create an upload. `Upload-Length` (or `Upload-Defer-Length: 1`) and `Upload-Metadata` (filename, title, uploader,
+/// due_at) describe it; the same `Idempotency-Key` twice gives the same upload. A body of the type
+/// `application/offset+octet-stream` is its first bytes. `Upload-Concat: partial` creates one part of a file, and
+/// `Upload-Concat: final;` with the addresses of such parts makes the file of them.
+#[utoipa::path(post, path = "/v1/uploads", tag = "uploads",
+    responses((status = 201, description = "Location of the upload, as a path; Chalkstream-Recording is the recording it makes"),
+        (status = 200, description = "The same Idempotency-Key made a recording already"),
+        (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 410, body = ProblemBody),
+        (status = 412, body = ProblemBody), (status = 413, body = ProblemBody), (status = 422, body = ProblemBody),
+        (status = 429, body = ProblemBody)))]
+pub async fn create(
+    State(app): State<App>,
+    caller: ApiCaller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    protocol::check_version(&headers)?;
+    let metadata = protocol::metadata(&headers)?;
+    let (length, role) = match protocol::concat(&headers)? {
+        Some(ConcatHeader::Final { ids, text }) => {
+            // The answer was lost on the way: its parts may be gone already.
+            if let Some(earlier) = made_before(&app, &caller.tenant, &concat::value(&ids)).await? {
+                return created_before(&app, &earlier);
+            }
+            let partials = concat::partials(&app, &caller.tenant, &ids).await?;
+            let size_bytes = partials.iter().map(|piece| piece.size_bytes).sum();
+            (Some(size_bytes), Some(Concat::Final { partials, header: text }))
+        }
+        Some(ConcatHeader::Partial) => {
+            let role = Concat::Partial { stored: false, final_upload: None };
+            (protocol::length(&headers)?, Some(role))
+        }
+        None => (protocol::length(&headers)?, None),
+    };
+    let size_bytes = length.unwrap_or(app.settings.server.max_upload_bytes);
+    check_size(&app, size_bytes)?;
+    let ttl_ms = app.settings.server.upload_ttl_s * 1000;
+    let mut upload =
+        Upload::new(&caller.tenant, size_bytes, app.store.min_part_bytes(), metadata, now_ms(), ttl_ms);
+    upload.traceparent = traceparent(&headers);
+    upload.length_deferred = length.is_none();
+    upload.concat = role;
+    // Clients send the same headers with every part of a file: the key is the file's.
+    let key = if upload.is_partial() { None } else { idempotency_key(&headers)? };
+    if let Some(key) = &key
+        && let Some(earlier) = made_before(&app, &caller.tenant, key).await?
+    {
+        must_be_same(&earlier, &upload)?;
+        return again(app, earlier, &headers, body).await;
+    }
+    // Its parts were counted; it must not fail for want of room that they take.
+    if !upload.is_final() {
+        check_open_uploads(&app, &caller.tenant).await?;
+    }
+
+    upload.idempotency = key;
+    // Two requests at once: the one Redis saw first makes the upload. Without Redis the record in storage decides.
+    for value in upload.bound_values() {
+        if let Ok(winner) = app.queue.claim(&caller.tenant, &value, &upload.id).await
+            && winner != upload.id
+        {
+            // Where nothing comes of it, the other request died, or its upload expired: this one takes its place.
+            if let Some(earlier) = wait_for(&app, &caller.tenant, &winner).await? {
+                must_be_same(&earlier, &upload)?;
+                return again(app, earlier, &headers, body).await;
+            }
+        }
+    }
+    if upload.is_final() {
+        concat::reserve(&app, &upload).await?;
+    }
+    state::write(&app.store, &upload).await?;
+    for value in upload.bound_values() {
+        app.store.put(&layout::dedupe_key(&caller.tenant, &value), upload.id.clone().into()).await?;
+    }
+    if upload.size_bytes == 0 {
+        finish(&app, &mut upload, None, None).await?;
+    } else if !upload.is_partial() {
+        write_manifest(&app.store, &awaiting_manifest(&upload)).await?;
+    }
+    if upload.is_final() {
+        upload = concat::start(&app, upload).await?;
+    }
+    created(&app, &first_bytes(&app, upload, &headers, body).await?)
+}
+
+/// Answers a request that came before; bytes that come with it are taken where none were.
+async fn again(app: App, earlier: Upload, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
+    created_before(&app, &first_bytes(&app, earlier, headers, body).await?)
+}
+
+/// Takes the bytes that came with the request. Where that fails the upload stands all the same, and its offset says
+/// where to go on.
+async fn first_bytes(app: &App, upload: Upload, headers: &HeaderMap, body: Body) -> Result<Upload, Problem> {
+    let wanted = upload.offset() == 0 && !upload.is_settled() && !upload.is_final();
+    if !wanted || !protocol::has_bytes(headers) || body.is_end_stream() {
+        return Ok(upload);
+    }
+    let (tenant, id) = (upload.tenant.clone(), upload.id.clone());
+    let received = tokio::spawn(receive(app.clone(), tenant, id, Sent { offset: 0, length: None }, body));
+    match received.await.map_err(Problem::internal)? {
+        Ok(upload) => Ok(upload),
+        Err(problem) if problem.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            discard(app, &upload).await?;
+            Err(problem)
+        }
+        Err(_) => read_open(app, &upload.tenant, &upload.id).await,
+    }
+}
+
+/// Refuses an upload that is too large.
+///
+/// # Errors
+/// 413.
+pub fn check_size(app: &AppState, size_bytes: u64) -> Result<(), Problem> {
+    let most = app.settings.server.max_upload_bytes;
+    if size_bytes <= most {
+        return Ok(());
+    }
+    let detail = format!("An upload has at most {most} bytes.");
+    Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "upload_too_large", detail))
+}
+
+async fn check_open_uploads(app: &AppState, tenant: &str) -> Result<(), Problem> {
+    let limit = app.settings.server.max_open_uploads as usize;
+    let (mut open, mut after) = (0, None);
+    loop {
+        let page = app.store.list(&layout::uploads_prefix(tenant), after.as_deref(), 1000).await?;
+        open += page.iter().filter(|object| object.key.ends_with(".json")).count();
+        if open >= limit {
+            return Err(Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_uploads",
+                format!("At most {limit} uploads can be open at once."),
+            )
+            .retry_after_s(30));
+        }
+        match page.last() {
+            Some(last) if page.len() == 1000 => after = Some(last.key.clone()),
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(text) if (1..=255).contains(&text.len()) => Ok(Some(format!("key:{text}"))),
+        _ => Err(Problem::invalid("idempotency_key", "An Idempotency-Key has 1 to 255 visible characters.")),
+    }
+}
+
+/// The upload an earlier request with the same key made, unless nothing came of it.
+async fn made_before(app: &AppState, tenant: &str, key: &str) -> Result<Option<Upload>, Problem> {
+    let id = match app.store.get(&layout::dedupe_key(tenant, key)).await {
+        Ok(body) => String::from_utf8(body.to_vec()).map_err(Problem::internal)?,
+        Err(error) if error.kind == Kind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    match state::read(&app.store, tenant, &id).await? {
+        Some(upload) if stands(app, &upload).await? => Ok(Some(upload)),
+        _ => Ok(None),
+    }
+}
+
+/// Whether a second request with the same key is answered with this upload. One that expired, or whose recording is
+/// gone, was stopped or failed, would bar the same file for days; one that failed by its own fault would fail again.
+async fn stands(app: &AppState, upload: &Upload) -> Result<bool, Problem> {
+    let Some(finished) = &upload.finished else {
+        return Ok(upload.is_whole() || upload.expires_at_ms >= now_ms());
+    };
+    let manifest = read_manifest(&app.store, &upload.tenant, &finished.recording).await?;
+    Ok(manifest.is_some_and(|manifest| match manifest.state {
+        RecordingState::Deleted | RecordingState::Cancelled => false,
+        RecordingState::Failed => manifest.failure.is_some_and(|failure| failure.fault == Fault::Input),
+        _ => true,
+    }))
+}
+
+/// A key that comes back with another file would lose that file, or give one uploader another one's recording.
+fn must_be_same(earlier: &Upload, asked: &Upload) -> Result<(), Problem> {
+    let of = |upload: &Upload| (upload.uploader.clone(), upload.filename.clone());
+    let same_list = earlier.concat.is_some() && earlier.concat == asked.concat;
+    let same_size = asked.length_deferred || earlier.size_bytes == asked.size_bytes;
+    if same_list || same_size && of(earlier) == of(asked) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "idempotency_key_reused",
+        "This Idempotency-Key was used for another file or by another uploader; take a new one.",
+    ))
+}
+
+/// The other request was first by a moment; its state is about to be written.
+async fn wait_for(app: &AppState, tenant: &str, id: &str) -> Result<Option<Upload>, Problem> {
+    for _ in 0..20 {
+        if let Some(upload) = state::read(&app.store, tenant, id).await? {
+            return Ok(stands(app, &upload).await?.then_some(upload));
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    Ok(None)
+}
+
+/// W3C trace context, if it has the form of one.
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let plain = text.len() == 55 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    plain.then(|| text.to_owned())
+}

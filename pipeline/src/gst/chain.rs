@@ -72,6 +72,9 @@ pub fn decoder_for(caps: &gst::CapsRef, parsed: bool, full_range: Option<bool>) 
     if is_mpeg_1(caps) {
         hide_shape(&decoder);
     }
+    if caps.structure(0).is_some_and(|s| s.name() == "image/jpeg") {
+        mark_parsed(&decoder);
+    }
     if is_picture(caps) {
         tell_colours(&decoder, full_range);
     }
@@ -132,6 +135,13 @@ fn hide_shape(decoder: &gst::Element) {
             structure.remove_field("pixel-aspect-ratio");
         }
     });
+}
+
+/// Says to a decoder of JPEG that each packet is one frame, as it is in every container: not every demuxer does, and
+/// libav's decoder takes nothing else.
+fn mark_parsed(decoder: &gst::Element) {
+    let Some(sink) = decoder.static_pad("sink") else { return };
+    on_caps(&sink, |caps| caps.make_mut().set("parsed", true));
 }
 
 /// Changes the caps that pass a pad.

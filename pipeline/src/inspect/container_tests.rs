@@ -98,6 +98,21 @@ fn containers_with_a_demuxer_are_read() {
 }
 
 #[test]
+fn frames_of_a_program_stream_have_the_rate_it_states() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = format!("{} {AUDIO} -c:v mpeg2video -c:a mp2 -f vob", video("320x180", "25"));
+    let media = inspected(&ffmpeg(&made, &folder.path().join("stream.vob"))).unwrap();
+    assert_eq!(media.video.map(|video| video.frame_rate), Some(Rational::new(25, 1)));
+}
+
+#[test]
+fn jpeg_in_matroska_is_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = format!("{} {AUDIO} -c:v mjpeg -pix_fmt yuvj420p -c:a libopus", video("320x180", "25"));
+    check(&ffmpeg(&made, &folder.path().join("jpeg.mkv")), "matroska", &BOTH, 2000);
+}
+
+#[test]
 fn bare_streams_have_times_by_their_number() {
     let folder = tempfile::tempdir().unwrap();
     for (rate, codec, container) in [

@@ -213,7 +213,10 @@ fn one(
     info.origin_ns = origin_ns;
     let times = |track: &Scanned, frame_ns: i64| times_ms(track, frame_ns, origin_ns, &scanned);
     info.video = video.map(|(track, probed)| {
-        let paced = rate::pace(&track.times_ns, declared_rate(track).or(probed.rate));
+        // Of MPEG-PS few packets have a time, and the stream itself says its rate (ISO/IEC 13818-1, 2.7.4).
+        let is_stated = container == "mpegps" && probed.rate.is_some();
+        let times_ns: &[i64] = if is_stated { &[] } else { &track.times_ns };
+        let paced = rate::pace(times_ns, declared_rate(track).or(probed.rate));
         let frame_ns = (1e9 / paced.rate.as_f64()) as i64;
         let (start_ms, end_ms) = times(track, frame_ns.min(LONGEST_UNKNOWN_NS));
         VideoTrack {

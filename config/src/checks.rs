@@ -154,7 +154,8 @@ fn server(server: &Server, report: &mut Report) {
     report.expect(!server.index_path.as_os_str().is_empty(), "server.index_path", || "is empty".into());
     report.range("server.max_upload_bytes", server.max_upload_bytes, 1, 5 << 40);
     report.range("server.max_open_uploads", server.max_open_uploads.into(), 1, 1_000_000);
-    // Storage folders keep parts of open uploads for five days more than the longest time allowed here.
+    // Storage folders keep parts of open uploads for five days more than the longest time allowed
+    // here.
     report.range("server.upload_ttl_s", server.upload_ttl_s, 60, 30 * 86_400);
     report.range("server.max_connections", server.max_connections.into(), 1, 1_000_000);
     report.range("server.header_timeout_ms", server.header_timeout_ms, 100, 600_000);

@@ -116,7 +116,8 @@ pub fn upload_tail_key(tenant: &str, upload: &str) -> String {
     format!("{tenant}/_uploads/{upload}.tail")
 }
 
-/// The bytes of a complete partial upload (tus concatenation), until they are part of a recording's source.
+/// The bytes of a complete partial upload (tus concatenation), until they are part of a recording's
+/// source.
 pub fn upload_partial_key(tenant: &str, upload: &str) -> String {
     format!("{tenant}/_uploads/{upload}.upload")
 }

@@ -1,4 +1,5 @@
-//! The upload clients that platforms use, unchanged: tus-js-client and Uppy in a page of another site, and tuspy.
+//! The upload clients that platforms use, unchanged: tus-js-client and Uppy in a page of another
+//! site, and tuspy.
 
 use std::collections::BTreeMap;
 

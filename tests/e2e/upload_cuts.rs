@@ -1,4 +1,5 @@
-//! A phone that changes its network a hundred times: each time its old connection stays open at the server's end.
+//! A phone that changes its network a hundred times: each time its old connection stays open at the
+//! server's end.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ const CUTS: usize = 100;
 const SIZE: usize = 13 << 20;
 const MOST_AT_ONCE: usize = 240_000;
 
-/// Where the upload stands. A busy machine may be late to store the last bytes: then clients ask again.
+/// Where the upload stands. A busy machine may be late to store the last bytes: then clients ask
+/// again.
 async fn offset(client: &Client, path: &str) -> usize {
     wait::until("the offset is known", Duration::from_secs(60), || async {
         let request = client.request(Method::HEAD, path).header("Tus-Resumable", "1.0.0");
@@ -65,7 +67,8 @@ async fn cut_a_hundred_times(mut stack: Stack, seed: u64) {
         let metrics = client.metrics().await;
         let refused: Vec<&str> = metrics
             .lines()
-            // A dead connection whose turn came after the HEAD is answered with 423, which its client never sees.
+            // A dead connection whose turn came after the HEAD is answered with 423, which its
+            // client never sees.
             .filter(|line| line.contains("status=\"409\""))
             .collect();
         assert!(refused.is_empty(), "no request was refused: {refused:#?}");

@@ -48,8 +48,9 @@ pub async fn cors(State(app): State<App>, request: Request, next: Next) -> Respo
     response
 }
 
-/// The headers a page may send: ours, and those it asks for. Pages carry what their tracing and error reporting add to
-/// every request, and none of it gives a right: that is in `Authorization` alone.
+/// The headers a page may send: ours, and those it asks for. Pages carry what their tracing and
+/// error reporting add to every request, and none of it gives a right: that is in `Authorization`
+/// alone.
 fn request_headers(headers: &HeaderMap) -> HeaderValue {
     let asked = headers
         .get_all(header::ACCESS_CONTROL_REQUEST_HEADERS)

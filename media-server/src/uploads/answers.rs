@@ -59,7 +59,8 @@ pub fn created_before(app: &AppState, upload: &Upload) -> Result<Response, Probl
 
 fn located(app: &AppState, upload: &Upload, status: StatusCode) -> Result<Response, Problem> {
     let mut response = answer(status, upload)?;
-    // A path alone: behind a proxy that speaks TLS, or under several names, only the client knows the rest.
+    // A path alone: behind a proxy that speaks TLS, or under several names, only the client knows
+    // the rest.
     let location = format!("{}/v1/uploads/{}", url::path_of(&app.public_url), upload.id);
     response
         .headers_mut()
@@ -78,7 +79,8 @@ pub fn answer(status: StatusCode, upload: &Upload) -> Result<Response, Problem> 
     let headers = response.headers_mut();
     headers.insert(TUS_RESUMABLE, HeaderValue::from_static(protocol::VERSION));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // The offset of a final upload would invite bytes: tus wants it left out until all of them are joined.
+    // The offset of a final upload would invite bytes: tus wants it left out until all of them are
+    // joined.
     if !upload.is_final() || upload.is_whole() {
         headers.insert(UPLOAD_OFFSET, upload.offset().into());
     }

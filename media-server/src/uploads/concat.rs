@@ -1,8 +1,10 @@
-//! tus concatenation: a client sends the parts of a file side by side, and then has the file made of them.
+//! tus concatenation: a client sends the parts of a file side by side, and then has the file made
+//! of them.
 //!
-//! A part is an upload that never becomes a recording; its bytes are an object of their own once they are all there.
-//! The final upload is one like any other whose bytes come from those objects, not from a client. So every server can
-//! go on with it after a crash, and its hash is known as that of any other.
+//! A part is an upload that never becomes a recording; its bytes are an object of their own once
+//! they are all there. The final upload is one like any other whose bytes come from those objects,
+//! not from a client. So every server can go on with it after a crash, and its hash is known as
+//! that of any other.
 
 use std::time::Duration;
 
@@ -22,8 +24,8 @@ use crate::app::{App, AppState};
 use crate::problem::Problem;
 use crate::recordings::now_ms;
 
-/// How long a client waits for its file to be made. After that it is answered all the same: the parts are durable, and
-/// the file is made of them whatever happens.
+/// How long a client waits for its file to be made. After that it is answered all the same: the
+/// parts are durable, and the file is made of them whatever happens.
 const WAIT: Duration = Duration::from_secs(20);
 
 /// What a list of parts is bound under, so that the same list twice makes one file.

@@ -18,10 +18,11 @@ use crate::auth::ApiCaller;
 use crate::problem::{Problem, ProblemBody};
 use crate::recordings::now_ms;
 
-/// Create an upload. `Upload-Length` (or `Upload-Defer-Length: 1`) and `Upload-Metadata` (filename, title, uploader,
-/// due_at) describe it; the same `Idempotency-Key` twice gives the same upload. A body of the type
-/// `application/offset+octet-stream` is its first bytes. `Upload-Concat: partial` creates one part of a file, and
-/// `Upload-Concat: final;` with the addresses of such parts makes the file of them.
+/// Create an upload. `Upload-Length` (or `Upload-Defer-Length: 1`) and `Upload-Metadata` (filename,
+/// title, uploader, due_at) describe it; the same `Idempotency-Key` twice gives the same upload. A
+/// body of the type `application/offset+octet-stream` is its first bytes. `Upload-Concat: partial`
+/// creates one part of a file, and `Upload-Concat: final;` with the addresses of such parts makes
+/// the file of them.
 #[utoipa::path(post, path = "/v1/uploads", tag = "uploads",
     responses((status = 201, description = "Location of the upload, as a path; Chalkstream-Recording is the recording it makes"),
         (status = 200, description = "The same Idempotency-Key made a recording already"),
@@ -74,12 +75,14 @@ pub async fn create(
     }
 
     upload.idempotency = key;
-    // Two requests at once: the one Redis saw first makes the upload. Without Redis the record in storage decides.
+    // Two requests at once: the one Redis saw first makes the upload. Without Redis the record in
+    // storage decides.
     for value in upload.bound_values() {
         if let Ok(winner) = app.queue.claim(&caller.tenant, &value, &upload.id).await
             && winner != upload.id
         {
-            // Where nothing comes of it, the other request died, or its upload expired: this one takes its place.
+            // Where nothing comes of it, the other request died, or its upload expired: this one
+            // takes its place.
             if let Some(earlier) = wait_for(&app, &caller.tenant, &winner).await? {
                 must_be_same(&earlier, &upload)?;
                 return again(app, earlier, &headers, body).await;
@@ -109,8 +112,8 @@ async fn again(app: App, earlier: Upload, headers: &HeaderMap, body: Body) -> Re
     created_before(&app, &first_bytes(&app, earlier, headers, body).await?)
 }
 
-/// Takes the bytes that came with the request. Where that fails the upload stands all the same, and its offset says
-/// where to go on.
+/// Takes the bytes that came with the request. Where that fails the upload stands all the same, and
+/// its offset says where to go on.
 async fn first_bytes(app: &App, upload: Upload, headers: &HeaderMap, body: Body) -> Result<Upload, Problem> {
     let wanted = upload.offset() == 0 && !upload.is_settled() && !upload.is_final();
     if !wanted || !protocol::has_bytes(headers) || body.is_end_stream() {
@@ -183,8 +186,9 @@ async fn made_before(app: &AppState, tenant: &str, key: &str) -> Result<Option<U
     }
 }
 
-/// Whether a second request with the same key is answered with this upload. One that expired, or whose recording is
-/// gone, was stopped or failed, would bar the same file for days; one that failed by its own fault would fail again.
+/// Whether a second request with the same key is answered with this upload. One that expired, or
+/// whose recording is gone, was stopped or failed, would bar the same file for days; one that
+/// failed by its own fault would fail again.
 async fn stands(app: &AppState, upload: &Upload) -> Result<bool, Problem> {
     let Some(finished) = &upload.finished else {
         return Ok(upload.is_whole() || upload.expires_at_ms >= now_ms());
@@ -197,7 +201,8 @@ async fn stands(app: &AppState, upload: &Upload) -> Result<bool, Problem> {
     }))
 }
 
-/// A key that comes back with another file would lose that file, or give one uploader another one's recording.
+/// A key that comes back with another file would lose that file, or give one uploader another one's
+/// recording.
 fn must_be_same(earlier: &Upload, asked: &Upload) -> Result<(), Problem> {
     let of = |upload: &Upload| (upload.uploader.clone(), upload.filename.clone());
     let same_list = earlier.concat.is_some() && earlier.concat == asked.concat;

@@ -27,7 +27,8 @@ pub async fn finish_whole(app: &AppState, upload: &mut Upload) -> Result<(), Pro
     finish(app, upload, sha256, content).await
 }
 
-/// Finishes a complete upload: it becomes a recording, or one part of a file that can be read. `sha256` and `content` are given where they are at hand.
+/// Finishes a complete upload: it becomes a recording, or one part of a file that can be read.
+/// `sha256` and `content` are given where they are at hand.
 ///
 /// # Errors
 /// Where storage is away: to be tried again, nothing is lost. 410 where the recording was deleted, or where the

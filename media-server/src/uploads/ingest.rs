@@ -95,8 +95,8 @@ impl<'a> Ingest<'a> {
         })
     }
 
-    /// Marks where the body begins: at the upload's offset, or where the last request began. Then the bytes that are
-    /// here already are compared, not written.
+    /// Marks where the body begins: at the upload's offset, or where the last request began. Then
+    /// the bytes that are here already are compared, not written.
     ///
     /// # Errors
     /// 409 for any other place.
@@ -285,7 +285,8 @@ impl<'a> Ingest<'a> {
     }
 }
 
-/// The durable bytes behind the parts; `None` where the stored ones are not those that the state describes.
+/// The durable bytes behind the parts; `None` where the stored ones are not those that the state
+/// describes.
 async fn durable_tail(store: &Store, upload: &Upload) -> Result<Option<Bytes>, Problem> {
     if upload.tail_bytes == 0 {
         return Ok(Some(Bytes::new()));
@@ -304,9 +305,10 @@ async fn forget_tail(store: &Store, upload: &mut Upload) -> Result<(), Problem> 
     state::write(store, upload).await
 }
 
-/// Makes sure that a PATCH at the upload's offset is accepted whatever an earlier writer still does: the bytes behind
-/// the offset are there, and no other request goes on writing. The turn and the lease stop a writer sooner; this also
-/// holds where Redis is away and for a server that was paused.
+/// Makes sure that a PATCH at the upload's offset is accepted whatever an earlier writer still
+/// does: the bytes behind the offset are there, and no other request goes on writing. The turn and
+/// the lease stop a writer sooner; this also holds where Redis is away and for a server that was
+/// paused.
 ///
 /// # Errors
 /// Where storage is away.

@@ -3,8 +3,9 @@
 //! Redis; while Redis is away the turn is all there is. So each write looks first whether another request has written
 //! since (`Ingest`).
 //!
-//! HEAD takes the upload over as PATCH does. A client that asks for the offset has lost its connection, which may be
-//! open at our end for minutes: its last bytes must not move the offset once the client knows it.
+//! HEAD takes the upload over as PATCH does. A client that asks for the offset has lost its
+//! connection, which may be open at our end for minutes: its last bytes must not move the offset
+//! once the client knows it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +25,8 @@ const WAIT: Duration = Duration::from_secs(8);
 const LEASE: Duration = Duration::from_secs(5);
 /// How often a lease is renewed, and five times asked for.
 const BEAT: Duration = Duration::from_millis(500);
-/// A lease of a request that ended just now is given back within this time: PATCH follows HEAD at once.
+/// A lease of a request that ended just now is given back within this time: PATCH follows HEAD at
+/// once.
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 
 type Name = (String, String);
@@ -73,7 +75,8 @@ impl Locks {
         if held.stop.is_cancelled() { Err(locked()) } else { Ok(held) }
     }
 
-    /// As [`Locks::take`], for a request that receives no bytes: several of them at once all succeed.
+    /// As [`Locks::take`], for a request that receives no bytes: several of them at once all
+    /// succeed.
     ///
     /// # Errors
     /// 423 where the upload's writer does not let go in time.

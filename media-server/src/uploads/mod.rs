@@ -1,5 +1,5 @@
-//! Uploads: tus 1.0.0 on object storage, with creation (with bytes, with a later length), termination, expiration and
-//! concatenation.
+//! Uploads: tus 1.0.0 on object storage, with creation (with bytes, with a later length),
+//! termination, expiration and concatenation.
 
 mod answers;
 mod concat;

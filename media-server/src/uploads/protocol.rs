@@ -71,7 +71,8 @@ pub fn check_version(headers: &HeaderMap) -> Result<(), Problem> {
     .with_header(HeaderName::from_static("tus-version"), HeaderValue::from_static(VERSION)))
 }
 
-/// The method a POST stands for (`X-HTTP-Method-Override`): some proxies let nothing but GET and POST through.
+/// The method a POST stands for (`X-HTTP-Method-Override`): some proxies let nothing but GET and
+/// POST through.
 pub fn overridden(headers: &HeaderMap) -> Option<Method> {
     let value = headers.get("x-http-method-override")?.to_str().ok()?;
     value.trim().to_ascii_uppercase().parse().ok()
@@ -134,8 +135,8 @@ pub enum ConcatHeader {
     },
 }
 
-/// Reads `Upload-Concat`. The addresses of a final upload's parts may be relative or absolute, and may go through any
-/// proxy: only the last segment of their path counts.
+/// Reads `Upload-Concat`. The addresses of a final upload's parts may be relative or absolute, and
+/// may go through any proxy: only the last segment of their path counts.
 pub fn concat(headers: &HeaderMap) -> Result<Option<ConcatHeader>, Problem> {
     let Some(value) = headers.get(UPLOAD_CONCAT) else { return Ok(None) };
     let bad = || Problem::invalid("upload_concat", "Upload-Concat is neither partial nor a list of uploads.");
@@ -161,7 +162,8 @@ fn upload_id(address: &str) -> Option<String> {
     layout::valid_recording(id).then(|| id.to_owned())
 }
 
-/// `Upload-Metadata`: pairs of a key and a base64 value, with commas between. The values of unknown keys are not read.
+/// `Upload-Metadata`: pairs of a key and a base64 value, with commas between. The values of unknown
+/// keys are not read.
 pub fn metadata(headers: &HeaderMap) -> Result<Metadata, Problem> {
     let mut found = Metadata::default();
     let Some(value) = headers.get(UPLOAD_METADATA) else { return Ok(found) };
@@ -195,7 +197,8 @@ pub fn metadata(headers: &HeaderMap) -> Result<Metadata, Problem> {
     Ok(found)
 }
 
-/// Text in base64 of any kind: phones and libraries leave the padding away, or write the alphabet for URLs.
+/// Text in base64 of any kind: phones and libraries leave the padding away, or write the alphabet
+/// for URLs.
 fn decode(encoded: &str) -> Option<String> {
     let standard = encoded.trim().replace('-', "+").replace('_', "/");
     String::from_utf8(LENIENT.decode(standard).ok()?).ok()

@@ -21,8 +21,9 @@ use crate::auth::ApiCaller;
 use crate::problem::{Problem, ProblemBody};
 use crate::recordings::now_ms;
 
-/// Where an upload stands: `Upload-Offset` counts durable bytes only, and a PATCH from there is accepted. A PATCH that
-/// is still running ends: a client that asks where to go on has lost its connection.
+/// Where an upload stands: `Upload-Offset` counts durable bytes only, and a PATCH from there is
+/// accepted. A PATCH that is still running ends: a client that asks where to go on has lost its
+/// connection.
 #[utoipa::path(head, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
     responses((status = 200, description = "Upload-Offset, Upload-Length, Upload-Metadata, Upload-Concat"), (status = 404, description = "No such upload"),
         (status = 410, description = "The upload expired"), (status = 423, description = "Storage has not taken the last bytes yet; ask again")))]
@@ -40,8 +41,8 @@ pub async fn head(
     answer(StatusCode::OK, &upload)
 }
 
-/// Ends what writes to an upload, so that its offset stays until its client goes on. One whose bytes are all durable is
-/// finished: a client that sees them all there takes it for done.
+/// Ends what writes to an upload, so that its offset stays until its client goes on. One whose
+/// bytes are all durable is finished: a client that sees them all there takes it for done.
 ///
 /// # Errors
 /// 423 where a writer's storage does not answer in time; as for [`finish`].
@@ -59,7 +60,8 @@ pub async fn stand_still(app: &AppState, tenant: &str, id: &str) -> Result<Uploa
     Ok(upload)
 }
 
-/// Send bytes from `Upload-Offset` on. `Upload-Length` says how many there are where that was deferred.
+/// Send bytes from `Upload-Offset` on. `Upload-Length` says how many there are where that was
+/// deferred.
 #[utoipa::path(patch, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
     request_body(content = Vec<u8>, content_type = "application/offset+octet-stream"),
     responses((status = 204, description = "Upload-Offset; with the last byte Chalkstream-Recording, and Chalkstream-Existing where the same file was here already"),
@@ -82,7 +84,8 @@ pub async fn patch(
     answer(StatusCode::NO_CONTENT, &work.await.map_err(Problem::internal)??)
 }
 
-/// The request that `X-HTTP-Method-Override` names, for networks that let only GET and POST through.
+/// The request that `X-HTTP-Method-Override` names, for networks that let only GET and POST
+/// through.
 #[utoipa::path(post, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
     request_body(content = Vec<u8>, content_type = "application/offset+octet-stream"),
     responses((status = 204, description = "As PATCH or DELETE, whichever X-HTTP-Method-Override names"),
@@ -140,7 +143,8 @@ pub async fn receive(
     }
     let held = app.locks.take(&tenant, &id).await?;
     let mut upload = read_open(&app, &tenant, &id).await?;
-    // A client was given the offset while this request waited: it is the older one, wherever it got its turn.
+    // A client was given the offset while this request waited: it is the older one, wherever it got
+    // its turn.
     if upload.fence != arrived.fence {
         return Err(locked());
     }

@@ -78,8 +78,8 @@ pub struct Upload {
     /// Where the request that brought the last bytes began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Began>,
-    /// Counts the requests that read the offset for a client. A writer that knows an older count writes no more, so
-    /// that the offset stays what the client was given.
+    /// Counts the requests that read the offset for a client. A writer that knows an older count
+    /// writes no more, so that the offset stays what the client was given.
     #[serde(default)]
     pub fence: u64,
     /// Set when every byte is durable: from then on any server can finish it.
@@ -140,8 +140,8 @@ pub struct Finished {
 }
 
 impl Upload {
-    /// A new upload of `size_bytes` that starts its first life of `ttl_ms` at `now_ms`; `min_part_bytes` is the
-    /// storage's.
+    /// A new upload of `size_bytes` that starts its first life of `ttl_ms` at `now_ms`;
+    /// `min_part_bytes` is the storage's.
     pub fn new(
         tenant: &str,
         size_bytes: u64,
@@ -194,7 +194,8 @@ impl Upload {
         !self.length_deferred && self.offset() >= self.size_bytes
     }
 
-    /// True where nothing is left to do with its bytes: it is acknowledged, or a partial upload ready to be read.
+    /// True where nothing is left to do with its bytes: it is acknowledged, or a partial upload
+    /// ready to be read.
     pub fn is_settled(&self) -> bool {
         self.finished.is_some() || matches!(self.concat, Some(Concat::Partial { stored: true, .. }))
     }
@@ -260,8 +261,9 @@ impl Upload {
         self.hash = hash.map(save_hash);
     }
 
-    /// True for a request that begins where the last one began, although bytes have come since: a browser sends a
-    /// request again by itself when its connection breaks, and its page does not know.
+    /// True for a request that begins where the last one began, although bytes have come since: a
+    /// browser sends a request again by itself when its connection breaks, and its page does not
+    /// know.
     pub fn is_repeated(&self, offset: u64) -> bool {
         offset < self.offset() && self.began.as_ref().is_some_and(|began| began.offset == offset)
     }

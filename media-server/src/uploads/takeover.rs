@@ -1,4 +1,5 @@
-//! A client that asks where to go on is never refused there, whatever its old connection still does.
+//! A client that asks where to go on is never refused there, whatever its old connection still
+//! does.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -67,7 +68,8 @@ async fn with_redis_away_another_servers_dead_connection_does_not_move_the_offse
     let mut line = begin(&one, &path, 0, file.len(), &file[..MIB]).await;
     received(&one, MIB).await;
     let from = offset(&two, &path).await;
-    // The old connection ends only now: the server makes durable what it has, if no other request came meanwhile.
+    // The old connection ends only now: the server makes durable what it has, if no other request
+    // came meanwhile.
     tokio::io::AsyncWriteExt::shutdown(&mut line).await.unwrap();
     assert_eq!(status(line).await, 423);
     let answer = patch(&two, &path, from, file[from..].to_vec()).await;

@@ -29,8 +29,8 @@ const CHUNK: usize = 256 << 10;
 const PART_BYTES: u64 = 8 << 20;
 /// Temporary files of a process that stopped are kept this long.
 const LEFTOVERS_KEPT: Duration = Duration::from_secs(48 * 3600);
-/// Parts of uploads are kept this long after the last one came. `server.upload_ttl_s` is at most 30 days, and an
-/// upload that expires removes its parts itself: only what a crash left is swept here.
+/// Parts of uploads are kept this long after the last one came. `server.upload_ttl_s` is at most 30
+/// days, and an upload that expires removes its parts itself: only what a crash left is swept here.
 const PARTS_KEPT: Duration = Duration::from_secs(35 * 86_400);
 
 /// Objects as files in a folder.
@@ -136,7 +136,8 @@ impl FsObjects {
         Ok(())
     }
 
-    /// Removes old temporary files, and parts of uploads that nothing was added to; answers how many.
+    /// Removes old temporary files, and parts of uploads that nothing was added to; answers how
+    /// many.
     fn sweep(&self) -> u64 {
         let now = SystemTime::now();
         let mut removed = 0;

@@ -10,13 +10,14 @@ use chalkstream_pipeline::source::FileSource;
 use chalkstream_pipeline::step::{StepContext, StepEvent};
 use chalkstream_pipeline::{inspect, media::Limits, transcode};
 
-const USAGE: &str = "usage: step FILE OUT_DIR [inspect] [preset=P] [quality=N] [rates=FACTOR] [only=NAME,…] [scrub] [all]
+const USAGE: &str = "usage: step FILE OUT_DIR [inspect] [vad=MODEL] [preset=P] [quality=N] [rates=FACTOR] [only=NAME,…] [scrub] [all]
   quality=0 makes bitrates constant; rates multiplies those of all renditions; scrub adds what scrubbing needs; all keeps needless renditions";
 
 /// What is asked on the command line.
 #[derive(Default)]
 struct Asked {
     inspect_only: bool,
+    vad_model: Option<PathBuf>,
     scrub: bool,
     rates: Option<f64>,
     only: Option<Vec<String>>,
@@ -54,6 +55,7 @@ fn asked(words: &[String]) -> Option<Asked> {
             None if word == "inspect" => asked.inspect_only = true,
             None if word == "scrub" => asked.scrub = true,
             None if word == "all" => asked.settings.drop_needless = false,
+            Some(("vad", model)) => asked.vad_model = Some(model.into()),
             Some(("preset", preset)) => preset.clone_into(&mut asked.settings.preset),
             Some(("quality", quality)) => {
                 asked.settings.quality = Some(quality.parse().ok()?).filter(|&q| q > 0);
@@ -79,7 +81,7 @@ fn run(file: &Path, out: &Path, asked: &Asked) -> chalkstream_pipeline::Result<(
         cancel: Arc::default(),
     };
     let limits = Limits::default();
-    let request = inspect::InspectRequest { limits: limits.clone(), vad_model_path: None };
+    let request = inspect::InspectRequest { limits: limits.clone(), vad_model_path: asked.vad_model.clone() };
     let media = inspect::run(&request, source.clone(), &ctx)?;
     let json = |value| serde_json::to_string(&value).unwrap_or_default();
     println!("{}", json(serde_json::to_value(&media).unwrap_or_default()));

@@ -5,6 +5,8 @@ mod activity;
 mod appended;
 mod bare;
 mod boxes;
+#[cfg(test)]
+mod choice_tests;
 mod choose;
 mod ends;
 mod framing;

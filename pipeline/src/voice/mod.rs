@@ -90,6 +90,15 @@ impl Detector {
     }
 }
 
+/// The voice activity model that tests use.
+#[cfg(test)]
+pub fn test_model() -> std::path::PathBuf {
+    let dir = std::env::var_os("CHALKSTREAM_TEST_MODELS").map_or_else(crate::model::default_dir, Into::into);
+    let model = dir.join(crate::model::VAD_FILE);
+    assert!(model.is_file(), "scripts/setup test installs the voice activity model");
+    model
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -99,15 +108,8 @@ mod tests {
 
     use serde_json::Value;
 
+    use super::test_model as model;
     use super::*;
-
-    fn model() -> PathBuf {
-        let dir =
-            std::env::var_os("CHALKSTREAM_TEST_MODELS").map_or_else(crate::model::default_dir, PathBuf::from);
-        let model = dir.join(crate::model::VAD_FILE);
-        assert!(model.is_file(), "scripts/setup test installs the voice activity model");
-        model
-    }
 
     /// The composed lesson, and for each window whether its truth has speech there.
     fn lesson() -> (Vec<f32>, Vec<bool>) {

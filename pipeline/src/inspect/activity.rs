@@ -116,22 +116,29 @@ fn decode(
     let mut decoding = decoding.in_media_time();
     decoding.start()?;
     let starts = starts_ns(inputs.total_ns);
-    let (mut all, mut covered_ns, mut seekable) = (Vec::new(), i64::MIN, true);
+    let (mut all, mut covered_ns, mut seekable) = (Vec::new(), -1, true);
     for (index, &start_ns) in starts.iter().enumerate() {
         let begun = clock.elapsed();
-        let until = begun + until.saturating_sub(begun) / (starts.len() - index) as u32;
+        let left = until.saturating_sub(begun) / (starts.len() - index) as u32;
         // A demuxer can seek once the first buffer is out.
-        seekable = seekable && (start_ns <= covered_ns.max(0) || decoding.seek(start_ns));
-        let from_ns = if seekable { covered_ns } else { covered_ns.max(start_ns) };
+        let mut sought = seekable && start_ns > covered_ns && index > 0;
+        seekable &= !sought || decoding.seek(start_ns);
+        sought &= seekable;
         let mut samples = Vec::with_capacity(SPAN_SAMPLES);
-        while samples.len() < SPAN_SAMPLES && clock.elapsed() < until {
+        while samples.len() < SPAN_SAMPLES && clock.elapsed() < begun + left {
             let Some(decoded) = decoding.next_within(ctx, LOOK)? else {
                 if decoding.is_over() {
                     break;
                 }
                 continue;
             };
-            if decoded.time_ns >= from_ns {
+            // Where keyframes are far apart, a seek may go back to what is known: from there it is read on.
+            if std::mem::take(&mut sought) && decoded.time_ns < covered_ns {
+                seekable = false;
+            }
+            // What lies before the span is left out while there is time for that.
+            let patient = clock.elapsed() < begun + left / 2;
+            if decoded.time_ns >= if patient { covered_ns.max(start_ns - SPAN_NS / 2) } else { covered_ns } {
                 append_mono(&decoded.buffer, &mut samples);
                 covered_ns = decoded.time_ns.saturating_add(decoded.duration_ns.unwrap_or(0) as i64);
             }

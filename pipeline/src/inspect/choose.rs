@@ -23,8 +23,8 @@ pub fn sounds(tracks: &[Scanned]) -> Vec<&Scanned> {
 pub const SILENCE_DBFS: f32 = -70.0;
 /// Speech that counts, in ms: less may be a mistake.
 const MIN_SPEECH_MS: u64 = 500;
-/// Speech this far below the loudest still counts in full, in dB.
-const NEAR_DB: f32 = 6.0;
+/// Speech this far below the loudest still counts in full, in dB: mixing 5.1 down takes 8 dB.
+const NEAR_DB: f32 = 12.0;
 /// Below that, each such step halves what it counts, in dB: a loudspeaker heard by a far microphone is no rival.
 const HALVED_EACH_DB: f32 = 12.0;
 /// Tracks with this share of the best one's speech are as good as it.

@@ -26,7 +26,9 @@ const SPAN_NS: i64 = (SPAN_WINDOWS * voice::WINDOW * 1_000_000_000 / voice::RATE
 /// Tracks that are compared; the others come after them.
 const MAX_TRACKS: usize = 8;
 /// Time for all tracks together, on the step's clock.
-const MAX_TIME: Duration = Duration::from_millis(2_000);
+const MAX_TIME: Duration = Duration::from_millis(2_400);
+/// Part of it that the network takes for a track.
+const JUDGING: Duration = Duration::from_millis(120);
 /// The step's clock when no more time is given: the chosen track still has to be probed.
 const LATEST: Duration = Duration::from_millis(7_000);
 /// Time that is given in any case.
@@ -70,12 +72,12 @@ pub fn measure(
     let until = begun + MAX_TIME.min(LATEST.saturating_sub(begun)).max(MIN_TIME);
     let compared = &tracks[..tracks.len().min(MAX_TRACKS)];
     let mut spans = Vec::new();
+    let decoded_by = until.saturating_sub(JUDGING * compared.len() as u32);
     for (index, track) in compared.iter().enumerate() {
-        // Decoding takes about half of the time, the network the rest.
-        let left = until.saturating_sub(clock.elapsed()) / 2;
+        let left = decoded_by.saturating_sub(clock.elapsed());
         let share = clock.elapsed() + left / (compared.len() - index) as u32;
         spans.push(match decode(inputs, track, share, clock, ctx) {
-            Ok(samples) => Some(samples).filter(|samples| !samples.is_empty()),
+            Ok(spans) => Some(spans).filter(|spans| !spans.samples.is_empty()),
             Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
             Err(error) => {
                 tracing::debug!(%error, track = track.index, "an audio track could not be compared");
@@ -83,26 +85,42 @@ pub fn measure(
             }
         });
     }
-    let audible = spans.iter().flatten().filter(|samples| level_dbfs(samples) >= super::choose::SILENCE_DBFS);
-    let compare = audible.count() > 1;
+    let is_audible = |spans: &&Spans| level_dbfs(&spans.samples) >= super::choose::SILENCE_DBFS;
+    let compare = spans.iter().flatten().filter(is_audible).count() > 1;
+    let longest = spans.iter().flatten().map(|spans| spans.samples.len()).max().unwrap_or(0);
     let mut found = Vec::new();
-    for samples in spans {
+    for spans in spans {
         ctx.check()?;
-        let judged = compare && clock.elapsed() < until;
-        found.push(samples.map(|samples| activity(&samples, inputs.vad_model, judged)).transpose()?);
+        let judged = spans.map(|spans| -> Result<Activity> {
+            let mut activity = activity(&spans.samples, inputs.vad_model, compare)?;
+            // A track that is slow to decode is not worse for that.
+            if spans.cut {
+                activity.speech_ms = activity.speech_ms * longest as u64 / spans.samples.len() as u64;
+            }
+            Ok(activity)
+        });
+        found.push(judged.transpose()?);
     }
     found.resize(tracks.len(), None);
     Ok(found)
 }
 
-/// Decodes the spans of one track to 16 kHz mono, one after the other.
+/// The spans of one track.
+struct Spans {
+    /// 16 kHz mono, one span after the other.
+    samples: Vec<f32>,
+    /// Whether there was no time for some of it.
+    cut: bool,
+}
+
+/// Decodes the spans of one track.
 fn decode(
     inputs: &Inputs<'_>,
     track: &Scanned,
     until: Duration,
     clock: &FairClock,
     ctx: &StepContext,
-) -> Result<Vec<f32>> {
+) -> Result<Spans> {
     let caps = gst::Caps::builder("audio/x-raw")
         .field("format", "F32LE")
         .field("layout", "interleaved")
@@ -116,7 +134,7 @@ fn decode(
     let mut decoding = decoding.in_media_time();
     decoding.start()?;
     let starts = starts_ns(inputs.total_ns);
-    let (mut all, mut covered_ns, mut seekable) = (Vec::new(), -1, true);
+    let (mut all, mut covered_ns, mut seekable, mut cut) = (Vec::new(), -1, true, false);
     for (index, &start_ns) in starts.iter().enumerate() {
         let begun = clock.elapsed();
         let left = until.saturating_sub(begun) / (starts.len() - index) as u32;
@@ -143,10 +161,11 @@ fn decode(
                 covered_ns = decoded.time_ns.saturating_add(decoded.duration_ns.unwrap_or(0) as i64);
             }
         }
+        cut |= samples.len() < SPAN_SAMPLES && !decoding.is_over();
         samples.truncate(SPAN_SAMPLES);
         all.append(&mut samples);
     }
-    Ok(all)
+    Ok(Spans { samples: all, cut })
 }
 
 /// Where spans start, in ns: the first at the start, all of a short recording.

@@ -1,4 +1,4 @@
-//! How much speech each of several audio tracks has: short spans of each, spread over the recording.
+//! How much speech each of several audio tracks has, in short spans spread over the recording.
 
 use std::path::Path;
 use std::time::Duration;
@@ -150,7 +150,7 @@ fn decode(
                 }
                 continue;
             };
-            // Where keyframes are far apart, a seek may go back to what is known: from there it is read on.
+            // Where keyframes are far apart, a seek may go back: from there it is read on.
             if std::mem::take(&mut sought) && decoded.time_ns < covered_ns {
                 seekable = false;
             }

@@ -13,8 +13,8 @@ pub fn pictures(tracks: &[Scanned]) -> Vec<&Scanned> {
     found
 }
 
-/// The audio tracks as they come in the file. Phones put the one that every player reads first, and one for headsets
-/// behind it.
+/// The audio tracks as they come in the file. Phones put the one that every player reads first,
+/// and one for headsets behind it.
 pub fn sounds(tracks: &[Scanned]) -> Vec<&Scanned> {
     tracks.iter().filter(|t| !t.picture && t.start_ns.is_some()).collect()
 }
@@ -25,7 +25,8 @@ pub const SILENCE_DBFS: f32 = -70.0;
 const MIN_SPEECH_MS: u64 = 500;
 /// Speech this far below the loudest still counts in full, in dB: mixing 5.1 down takes 8 dB.
 const NEAR_DB: f32 = 12.0;
-/// Below that, each such step halves what it counts, in dB: a loudspeaker heard by a far microphone is no rival.
+/// Below that, each such step halves what it counts, in dB: a loudspeaker that a far microphone
+/// picks up is no rival.
 const HALVED_EACH_DB: f32 = 12.0;
 /// Tracks with this share of the best one's speech are as good as it.
 const EQUAL_SHARE: f32 = 0.75;
@@ -49,8 +50,8 @@ const ONLY_AUDIBLE: Reason = ("only_audible", "The others are silent.");
 const FIRST_AUDIBLE: Reason = ("first_audible", "It is the first that is not silent.");
 const OTHERS_UNREADABLE: Reason = ("others_unreadable", "Those before it can't be read here.");
 
-/// Orders tracks by their speech, then by whether there is anything in them, then as they come in the file. Silent
-/// tracks come last.
+/// Orders tracks by their speech, then by whether there is anything in them, then as they come in
+/// the file. Silent tracks come last.
 pub fn by_speech<'a>(tracks: &[&'a Scanned], activity: &[Option<Activity>]) -> Ranking<'a> {
     let of = |index: usize| activity.get(index).copied().flatten();
     let spoken = |index: usize| of(index).filter(|found| found.speech_ms >= MIN_SPEECH_MS);
@@ -195,7 +196,7 @@ mod tests {
         let silent = sound(-120.0);
         assert_eq!(ranked(&[silent, speech(9000, -25.0)]), (vec![1, 0], "only_speech"));
         assert_eq!(ranked(&[sound(-20.0), speech(9000, -40.0), silent]), (vec![1, 0, 2], "only_speech"));
-        // Muted half-way; a microphone that is far from the speaker; a loudspeaker heard across the room.
+        // Muted half-way; a microphone that is far from the speaker; a loudspeaker across the room.
         assert_eq!(ranked(&[speech(9000, -25.0), speech(18_000, -25.0)]), (vec![1, 0], "most_speech"));
         assert_eq!(ranked(&[speech(15_000, -60.0), speech(15_000, -22.0)]), (vec![1, 0], "most_speech"));
         // A loud game with a few words, and a quiet commentary.

@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_audio_is_raised_whatever_bangs_beside_it() {
+    fn quiet_audio_is_raised_next_to_a_bang() {
         let target = 10f32.powf(TARGET_DBFS / 20.0);
         for bang in [0..0, 50_000..64_000] {
             let samples = raised(0.003, bang.clone());

@@ -208,6 +208,17 @@ pub struct VideoTrack {
     pub end_ms: u64,
 }
 
+/// Longest last frame of a track without a pace, where nothing says how long it lasts, in ns.
+const LONGEST_UNPACED_NS: u64 = 200_000_000;
+/// Longest last frame where nothing says how long it lasts, in ns.
+const LONGEST_UNKNOWN_NS: u64 = 60_000_000_000;
+
+/// How long a last frame lasts, in ns, where nothing says so: as long as the others where they are evenly spaced.
+pub fn last_frame_ns(frame_rate: Rational, variable: bool) -> u64 {
+    let frame_ns = (1e9 / frame_rate.as_f64()) as u64;
+    frame_ns.min(if variable { LONGEST_UNPACED_NS } else { LONGEST_UNKNOWN_NS })
+}
+
 /// The chosen audio track; times as in [`VideoTrack`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AudioTrack {

@@ -53,8 +53,14 @@ fn is_raw(caps: &gst::CapsRef) -> bool {
     caps.structure(0).is_some_and(|s| matches!(s.name().as_str(), "video/x-raw" | "audio/x-raw"))
 }
 
-/// The elements from a demuxer's pad to raw samples, in order; none for samples that are raw already.
-pub fn decoder_for(caps: &gst::CapsRef, parsed: bool, full_range: Option<bool>) -> Result<Vec<gst::Element>> {
+/// The elements from a demuxer's pad to raw samples, in order, the decoder with so many threads; none for samples that
+/// are raw already.
+pub fn decoder_for(
+    caps: &gst::CapsRef,
+    parsed: bool,
+    full_range: Option<bool>,
+    threads: usize,
+) -> Result<Vec<gst::Element>> {
     if is_raw(caps) {
         return Ok(Vec::new());
     }
@@ -63,12 +69,11 @@ pub fn decoder_for(caps: &gst::CapsRef, parsed: bool, full_range: Option<bool>) 
         chain.push(element(name)?);
     }
     let factory = best_decoder(caps).ok_or_else(unsupported)?;
-    // One more than two, who keep all encoders busy: one of them is usually waiting for its turn to hand a picture on. Each
-    // holds pictures, and memory is to be the same on every machine.
-    let threads = (std::thread::available_parallelism().map_or(2, usize::from) + 1).min(3).to_string();
     // Damaged frames are passed on as well as they can be shown, never an error until nothing at all decodes.
-    let decoder =
-        element_with(&factory, &[("max-threads", &threads), ("max-errors", "-1"), ("qos", "false")])?;
+    let decoder = element_with(
+        &factory,
+        &[("max-threads", &threads.to_string()), ("max-errors", "-1"), ("qos", "false")],
+    )?;
     if is_mpeg_1(caps) {
         hide_shape(&decoder);
     }

@@ -8,7 +8,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
-use super::{STALL_DEADLINE, Stage, boxes, chain, clip, open_demuxer};
+use super::{STALL_DEADLINE, Stage, boxes, chain, clip, memory, open_demuxer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{Limits, MediaInfo, Rational};
 use crate::source::Source;
@@ -133,12 +133,13 @@ impl Decoding {
             if media.container == "mp4" { alone(source, kind, index)? } else { (source, index, None) };
         let (edit, full_range) = track.map_or((None, None), |track| (track.edit, track.full_range));
         let (pipeline, demux) = open_demuxer(source, &media.container)?;
-        let sink = gst_app::AppSink::builder().sync(false).max_buffers(4).build();
+        let sink = gst_app::AppSink::builder().sync(false).enable_last_sample(false).build();
         // In the pipeline from the start: a sink that is not started calls itself at its end.
         pipeline.add(&sink).map_err(|e| Error::internal("the decoder could not be linked").because(e))?;
         let link = Link {
             kind,
             index,
+            pixels: media.video.as_ref().map_or(0, |v| u64::from(v.width) * u64::from(v.height)),
             full_range,
             limits: limits.clone(),
             fault: Fault::default(),
@@ -305,6 +306,8 @@ fn alone(source: Source, kind: Kind, index: u32) -> Result<(Source, u32, Option<
 struct Link {
     kind: Kind,
     index: u32,
+    /// Of the file's video, where `inspect` has said it.
+    pixels: u64,
     full_range: Option<bool>,
     limits: Limits,
     fault: Fault,
@@ -368,7 +371,9 @@ impl Link {
     fn attach(&self, pad: &gst::Pad, caps: &gst::Caps, tail: Vec<gst::Element>, parsed: bool) -> Result<()> {
         let Some(pipeline) = self.pipeline.upgrade() else { return Ok(()) };
         let fault = |e: gst::glib::BoolError| Error::internal("the decoder could not be linked").because(e);
-        let head = chain::decoder_for(caps, parsed, self.full_range)?;
+        let pixels = pixels(caps).max(self.pixels);
+        let head = chain::decoder_for(caps, parsed, self.full_range, memory::decoder_threads(pixels))?;
+        self.sink.set_max_buffers(memory::max_waiting(pixels));
         // Two places hear of the picture's size: before the decoder allocates, and after it.
         for element in head.iter().chain(tail.first()) {
             if let Some(sink) = element.static_pad("sink") {

@@ -15,6 +15,7 @@ mod demux;
 mod gif;
 mod length;
 mod matrix;
+mod memory;
 mod mix;
 mod packets;
 mod range;
@@ -34,7 +35,8 @@ pub use bus::{Stage, encrypted};
 pub use chain::{decoder_for, is_picture, is_sound};
 pub(crate) use decode::too_many_pixels;
 pub use decode::{Decoded, Decoding, Kind};
-pub use demux::{demuxer_name, is_bare_video, is_even_video, open_demuxer};
+pub use demux::{demuxer_name, open_demuxer};
+pub use memory::is_large;
 pub use mix::mixer;
 pub use sequence::Sequence;
 

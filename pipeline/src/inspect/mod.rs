@@ -13,8 +13,7 @@ mod framing;
 mod joined;
 mod photo;
 mod probe;
-mod rate;
-mod refusal;
+pub(crate) mod rate;
 mod scan;
 mod sniff;
 
@@ -25,9 +24,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::FairClock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::gst::{boxes as gst_boxes, encrypted, is_bare_video, is_even_video};
+use crate::gst::boxes as gst_boxes;
 use crate::media::{
-    ASSUMED_RATE, AudioTrack, INSIDE_PHOTO, MediaInfo, Rational, VideoTrack, Warning, is_short,
+    AudioTrack, INSIDE_PHOTO, MediaInfo, Rational, VideoTrack, Warning, is_short, last_frame_ns,
 };
 use crate::package;
 use crate::source::{Source, Within};
@@ -44,14 +43,10 @@ pub struct InspectRequest {
     pub vad_model_path: Option<std::path::PathBuf>,
 }
 
-/// Longest last frame where its packet does not say how long it lasts, in ns.
-pub(crate) const LONGEST_UNKNOWN_NS: i64 = 200_000_000;
-
-/// Frame rate of a bare video stream that does not say its own: most such streams are of surveillance cameras.
-const ASSUMED_BARE_RATE: Rational = Rational::new(25, 1);
-
-/// Longest last packet of sound, in ns.
+/// Longest last packet of sound, in ns, and longest where nothing says how long it lasts.
 const LONGEST_PACKET_NS: i64 = 1_000_000_000;
+/// See `LONGEST_PACKET_NS`.
+const LONGEST_UNKNOWN_PACKET_NS: i64 = 200_000_000;
 
 /// After this, no more time is given to tracks that do not decode: a refusal comes within ten seconds, on a machine that
 /// is not busy with other work.
@@ -215,12 +210,9 @@ fn one(
     info.origin_ns = origin_ns;
     let times = |track: &Scanned, frame_ns: i64| times_ms(track, frame_ns, origin_ns, &scanned);
     info.video = video.map(|(track, probed)| {
-        // Of MPEG-PS few packets have a time, and the stream itself says its rate (ISO/IEC 13818-1, 2.7.4).
-        let is_stated = container == "mpegps" && probed.rate.is_some();
-        let times_ns: &[i64] = if is_stated { &[] } else { &track.times_ns };
-        let paced = rate::pace(times_ns, declared_rate(track).or(probed.rate));
-        let frame_ns = (1e9 / paced.rate.as_f64()) as i64;
-        let (start_ms, end_ms) = times(track, frame_ns.min(LONGEST_UNKNOWN_NS));
+        let paced = rate::pace(&track.times_ns, declared_rate(track).or(probed.rate));
+        let frame_ns = last_frame_ns(paced.rate, paced.variable) as i64;
+        let (start_ms, end_ms) = times(track, frame_ns);
         VideoTrack {
             codec: probed.codec,
             stream_index: track.index,
@@ -242,7 +234,7 @@ fn one(
         let paced_ns = (1e9 / rate::pace(&track.times_ns, None).rate.as_f64()) as i64;
         // A packet of a transport stream has as many frames as fit in it, the last one those that are left.
         let left_ns = (container == "mpegts").then(|| track.last_packet_ns()).flatten();
-        let packet_ns = left_ns.unwrap_or(paced_ns.min(LONGEST_UNKNOWN_NS));
+        let packet_ns = left_ns.unwrap_or(paced_ns.min(LONGEST_UNKNOWN_PACKET_NS));
         let (start_ms, end_ms) = times(track, packet_ns.min(LONGEST_PACKET_NS));
         AudioTrack {
             codec: probed.codec,

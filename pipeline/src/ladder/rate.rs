@@ -2,34 +2,47 @@
 
 use crate::media::Rational;
 
-/// Slowest output: segments start only at frames, and must stay near their length.
-const SLOWEST: Rational = Rational::new(1, 1);
+/// Sources below this many frames per second are made faster.
+const SLOW: f64 = 5.0;
+/// What they are brought to at least, in frames per second. Repeated frames cost next to nothing, and keyframes and
+/// segments can start near their times: at one frame a second segments would last now 3 s, now 4.
+const SLOWEST: u32 = 15;
 
-/// The source's rate divided by the smallest whole number that brings it to `most` frames per second or fewer, give
-/// or take 2%: 60 → 30, 59.94 → 29.97, 50 → 25, 120 → 30.
+/// Frames per second of the full-rate renditions.
+///
+/// A faster source's rate is divided by the smallest whole number that brings it to `most` or fewer, give or take 2%:
+/// 60 → 30, 59.94 → 29.97, 50 → 25. A slow source's is multiplied by the smallest whole number that brings it to 15 or
+/// more, so that each of its frames is at its time: 1/4 → 15, 2 → 16.
 pub fn output_rate(source: Rational, most: u32) -> Rational {
-    if source.num == 0 || source.den == 0 || source.as_f64() < SLOWEST.as_f64() {
-        return SLOWEST;
+    let most = most.max(1);
+    let allowed = f64::from(most) * 1.02;
+    let slowest = Rational::new(SLOWEST.min(most), 1);
+    if source.num == 0 || source.den == 0 {
+        return slowest;
     }
-    let allowed = f64::from(most.max(1)) * 1.02;
+    if source.as_f64() < SLOW.min(slowest.as_f64()) {
+        let times = (slowest.as_f64() / source.as_f64()).ceil() as u64;
+        let raised = reduced(u64::from(source.num) * times, u64::from(source.den));
+        return if raised.as_f64() > allowed { slowest } else { raised };
+    }
     let divisor = (source.as_f64() / allowed).ceil().max(1.0) as u32;
-    reduced(source.num, u64::from(source.den) * u64::from(divisor))
+    reduced(source.num.into(), u64::from(source.den) * u64::from(divisor))
 }
 
 /// `full`, or half of it where it is above `most`. Only ever one half: the smaller grid's frames are every second
 /// one of the larger's, so segments can start together.
 pub fn halved(full: Rational, most: u32) -> Rational {
     if full.as_f64() > f64::from(most.max(1)) * 1.02 {
-        reduced(full.num, u64::from(full.den) * 2)
+        reduced(full.num.into(), u64::from(full.den) * 2)
     } else {
         full
     }
 }
 
 /// A ratio in its lowest terms, its denominator small enough for exact time stamps.
-fn reduced(num: u32, den: u64) -> Rational {
-    let divisor = greatest_common_divisor(u64::from(num), den).max(1);
-    let (mut num, mut den) = (u64::from(num) / divisor, den / divisor);
+fn reduced(num: u64, den: u64) -> Rational {
+    let divisor = greatest_common_divisor(num, den).max(1);
+    let (mut num, mut den) = (num / divisor, den / divisor);
     while num > 1_000_000 || den > 1_000_000 {
         num = (num / 2).max(1);
         den = (den / 2).max(1);

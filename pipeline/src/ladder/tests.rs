@@ -80,7 +80,7 @@ fn nothing_is_enlarged_and_all_is_even() {
 }
 
 #[test]
-fn frame_rates_are_divided_never_raised() {
+fn frame_rates_are_divided_and_those_of_slides_multiplied() {
     for (from, to) in [
         ((60, 1), (30, 1)),
         ((60_000, 1001), (30_000, 1001)),
@@ -90,12 +90,23 @@ fn frame_rates_are_divided_never_raised() {
         ((24, 1), (24, 1)),
         ((10, 1), (10, 1)),
         ((48, 1), (24, 1)),
-        ((1, 1), (1, 1)),
+        ((5, 1), (5, 1)),
+        ((4, 1), (16, 1)),
+        ((2, 1), (16, 1)),
+        ((3, 2), (15, 1)),
+        ((1, 1), (15, 1)),
+        ((1, 4), (15, 1)),
+        ((1, 30), (15, 1)),
+        ((2, 3), (46, 3)),
     ] {
         let made = output_rate(Rational::new(from.0, from.1), 30);
         assert_eq!(made, Rational::new(to.0, to.1));
     }
-    assert_eq!(output_rate(Rational::new(1, 10), 30), Rational::new(1, 1));
+    // Where fewer are allowed, no more are made.
+    for most in 1..=15 {
+        assert!(output_rate(Rational::new(1, 10), most).as_f64() <= f64::from(most) * 1.02);
+        assert!(output_rate(Rational::new(4, 1), most).as_f64() <= f64::from(most) * 1.02);
+    }
 }
 
 #[test]

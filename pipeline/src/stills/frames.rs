@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
+use gstreamer_video::VideoFrameExt;
 use image::RgbImage;
 use image::imageops::{flip_horizontal, rotate90, rotate180, rotate270};
 
@@ -108,13 +109,11 @@ fn pass(
         if time_ms > most_ms {
             break;
         }
+        let info = gst_video::VideoInfo::from_caps(&decoded.caps)
+            .map_err(|e| Error::internal("the decoder gave something odd").because(e))?;
         let frame = match video.hdr {
-            Hdr::None => rgb(&decoded.buffer, width, height)?,
-            _ => {
-                let info = gst_video::VideoInfo::from_caps(&decoded.caps)
-                    .map_err(|e| Error::internal("the decoder gave something odd").because(e))?;
-                tone::rgb(&toned.picture(&decoded.buffer, &info, None)?)
-            }
+            Hdr::None => rgb(&decoded.buffer, &info)?,
+            _ => tone::rgb(&toned.picture(&decoded.buffer, &info, None)?),
         };
         take(time_ms, upright(frame, video))?;
         handed += 1;
@@ -151,20 +150,16 @@ fn only_first_of_each(gate: &gst::Element, interval_ms: u64, origin_ns: i64) -> 
         .ok_or_else(|| Error::internal("the frames could not be picked"))
 }
 
-/// The pixels of a buffer; its rows are padded to four bytes.
-fn rgb(buffer: &gst::Buffer, width: u32, height: u32) -> Result<RgbImage> {
+/// The pixels of a buffer, whose rows may be padded.
+fn rgb(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<RgbImage> {
     let fault = || Error::internal("a decoded frame has another size than it says");
-    let bytes = buffer.map_readable().map_err(|_| fault())?;
-    let row = width as usize * 3;
-    let stride = row.next_multiple_of(4);
-    let pixels: Vec<u8> = bytes
-        .chunks(stride)
-        .take(height as usize)
-        .filter_map(|line| line.get(..row))
-        .flatten()
-        .copied()
-        .collect();
-    RgbImage::from_raw(width, height, pixels).ok_or_else(fault)
+    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|_| fault())?;
+    let row = info.width() as usize * 3;
+    let stride = usize::try_from(frame.plane_stride()[0]).map_err(|_| fault())?;
+    let lines = frame.plane_data(0).map_err(|_| fault())?.chunks(stride.max(1));
+    let pixels: Vec<u8> =
+        lines.take(info.height() as usize).filter_map(|line| line.get(..row)).flatten().copied().collect();
+    RgbImage::from_raw(info.width(), info.height(), pixels).ok_or_else(fault)
 }
 
 /// Mirrored first, then turned clockwise.

@@ -22,6 +22,11 @@ use crate::step::StepContext;
 /// Most pictures waiting for an encoder.
 const WAITING: u64 = 3;
 
+/// Presentation time of the first frame, in ns: 1000 hours. `x264enc` lets no frame begin earlier (its decode times must
+/// not be negative) and moves those that do, but takes keyframe requests by a clock that is moved only once its first
+/// frame has come out. Frames from this time on are never moved, so there is one clock from the first to the last.
+const FIRST_PTS_NS: u64 = 1000 * 3_600 * 1_000_000_000;
+
 /// A picture shared by the buffers that show it.
 #[derive(Clone)]
 struct Shown(Arc<Picture>);
@@ -39,6 +44,8 @@ pub struct Encoder {
     grid: Grid,
     stage: Stage,
     source: gst_app::AppSrc,
+    /// The encoder's source pad, which takes requests for keyframes.
+    requests: gst::Pad,
     shared: Arc<Shared>,
     pushed: u64,
 }
@@ -52,16 +59,16 @@ struct Shared {
 struct State {
     writer: Option<Writer>,
     error: Option<Error>,
-    first_pts_ns: Option<u64>,
 }
 
 impl Encoder {
-    /// Starts an encoder for a rendition.
+    /// Starts an encoder of some threads for a rendition; [`threads`] says how many it should have.
     pub fn start(
         plan: &RenditionPlan,
         grid: Grid,
         step: u64,
         output: Output,
+        threads: usize,
         ctx: &StepContext,
     ) -> Result<Self> {
         let writer = Writer::new(plan, grid, step, output, ctx)?;
@@ -74,12 +81,12 @@ impl Encoder {
             .map_err(|e| Error::internal("a rendition's size is not possible").because(e))?;
         let caps = info.to_caps().map_err(|e| Error::internal("a rendition has no caps").because(e))?;
         let source = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
-        let frames_a_second = plan.frame_rate.as_f64();
-        let first_key = (1..100_000).find(|frame| grid.is_key(frame * step)).unwrap_or(1);
-        let x264 = preset::x264(plan, first_key, threads(plan));
-        // Where every picture is a keyframe, none need be asked for.
-        let key_int_max =
-            if output == Output::Iframes { 1 } else { (frames_a_second * 10.0).ceil() as u32 + 10 };
+        let x264 = preset::x264(plan, threads);
+        // Far beyond the grid's interval: keyframes come on request only.
+        let key_int_max = match output {
+            Output::Iframes => 1,
+            _ => (plan.frame_rate.as_f64() * 10.0).ceil() as u32 + 10,
+        };
         let encoder = element_with(
             "x264enc",
             &[
@@ -90,7 +97,7 @@ impl Encoder {
                 ("bitrate", &(preset::bitrate_bps(plan) / 1000).max(1).to_string()),
                 ("vbv-buf-capacity", &plan.vbv_ms.to_string()),
                 ("key-int-max", &key_int_max.to_string()),
-                ("threads", &threads(plan).to_string()),
+                ("threads", &threads.to_string()),
                 ("aud", "false"),
                 ("option-string", &x264.options),
             ],
@@ -104,7 +111,7 @@ impl Encoder {
         )?;
         let sink = gst_app::AppSink::builder().sync(false).max_buffers(4).build();
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { writer: Some(writer), error: None, first_pts_ns: None }),
+            state: Mutex::new(State { writer: Some(writer), error: None }),
             moved: Condvar::new(),
         });
         let (rate, out) = (plan.frame_rate, shared.clone());
@@ -117,8 +124,9 @@ impl Encoder {
                 })
                 .build(),
         );
+        let requests =
+            encoder.static_pad("src").ok_or_else(|| Error::internal("the encoder has no source pad"))?;
         let pipeline = gst::Pipeline::new();
-        force_keyframes(&encoder);
         let all = [source.clone().upcast(), encoder, filter, sink.upcast()];
         let fault = |e: gst::glib::BoolError| Error::internal("the encoder could not be linked").because(e);
         pipeline.add_many(&all).map_err(fault)?;
@@ -133,7 +141,7 @@ impl Encoder {
         }
         let stage = Stage::new(pipeline);
         stage.start(gst::State::Playing)?;
-        Ok(Self { step, grid, stage, source, shared, pushed: 0 })
+        Ok(Self { step, grid, stage, source, requests, shared, pushed: 0 })
     }
 
     /// Wraps a picture so that it can be pushed any number of times.
@@ -158,21 +166,28 @@ impl Encoder {
 
     /// Encodes a wrapped picture as the full-rate frame `full`; waits while the encoder is behind.
     pub fn push(&mut self, picture: &gst::Buffer, full: u64, ctx: &StepContext) -> Result<()> {
-        let pts = gst::ClockTime::from_nseconds(self.grid.time_ns(full));
-        let next = gst::ClockTime::from_nseconds(self.grid.time_ns(full + self.step));
+        let time = |full| gst::ClockTime::from_nseconds(FIRST_PTS_NS + self.grid.time_ns(full));
+        let (pts, next) = (time(full), time(full + self.step));
         self.room(ctx)?;
+        if self.grid.is_key(full) {
+            self.request_keyframe(pts)?;
+        }
         let mut buffer = picture.copy();
         {
             let buffer = buffer.make_mut();
             buffer.set_pts(pts);
             buffer.set_duration(next - pts);
-            if full > 0 && self.grid.is_key(full) {
-                buffer.set_flags(gst::BufferFlags::MARKER);
-            }
         }
         self.source.push_buffer(buffer).map_err(|_| self.failure())?;
         self.pushed += 1;
         Ok(())
+    }
+
+    /// Asks for the frame of this time to be a keyframe, before it is pushed. A request without a time would count for
+    /// the next frame to go in, and be lost while the keyframe of an earlier one has not come out yet.
+    fn request_keyframe(&self, pts: gst::ClockTime) -> Result<()> {
+        let request = gst_video::UpstreamForceKeyUnitEvent::builder().running_time(pts).build();
+        if self.requests.send_event(request) { Ok(()) } else { Err(self.failure()) }
     }
 
     fn room(&self, ctx: &StepContext) -> Result<()> {
@@ -258,7 +273,7 @@ impl Shared {
         let mut state = self.lock();
         let state = &mut *state;
         let Some(writer) = state.writer.as_mut() else { return Err(()) };
-        match write(writer, &mut state.first_pts_ns, sample, rate) {
+        match write(writer, sample, rate) {
             Ok(()) => Ok(()),
             Err(error) => {
                 state.error.get_or_insert(error);
@@ -269,18 +284,11 @@ impl Shared {
     }
 }
 
-fn write(
-    writer: &mut Writer,
-    first_pts_ns: &mut Option<u64>,
-    sample: &gst::Sample,
-    rate: crate::media::Rational,
-) -> Result<()> {
+fn write(writer: &mut Writer, sample: &gst::Sample, rate: crate::media::Rational) -> Result<()> {
     let odd = || Error::internal("the encoder gave something odd");
     let buffer = sample.buffer().ok_or_else(odd)?;
-    let pts = buffer.pts().ok_or_else(odd)?.nseconds();
-    // The encoder shifts all times so that none before zero is needed; its first picture is our frame 0.
-    let since = pts.saturating_sub(*first_pts_ns.get_or_insert(pts));
-    let frame = (since as f64 * f64::from(rate.num) / (f64::from(rate.den) * 1e9)).round() as u64;
+    let since_ns = buffer.pts().ok_or_else(odd)?.nseconds().checked_sub(FIRST_PTS_NS).ok_or_else(odd)?;
+    let frame = (since_ns as f64 * f64::from(rate.num) / (f64::from(rate.den) * 1e9)).round() as u64;
     if let Some(s) = sample.caps().and_then(|c| c.structure(0))
         && let Ok(config) = s.get::<gst::Buffer>("codec_data")
     {
@@ -291,26 +299,10 @@ fn write(
     writer.push(map.to_vec(), frame, !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT))
 }
 
-/// Makes the encoder start anew at each picture that is marked. The request is made on the encoder's own thread as the
-/// picture arrives. The first picture is a keyframe unasked and must not be asked for: until something has come out,
-/// the encoder's clock is 1000 hours ahead, and it would take every later request for one made too soon.
-fn force_keyframes(encoder: &gst::Element) {
-    let (Some(sink), Some(src)) = (encoder.static_pad("sink"), encoder.static_pad("src")) else { return };
-    let src = src.downgrade();
-    sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let marked =
-            matches!(&info.data, Some(gst::PadProbeData::Buffer(b)) if b.flags().contains(gst::BufferFlags::MARKER));
-        if let (true, Some(src)) = (marked, src.upgrade()) {
-            src.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
 /// Threads of one encoder. With one alone, the largest waits for its turn among all the others' on few cores, and they
 /// wait for it; the smallest is done in any case. Each more takes memory, which is to be the same on every machine: more
 /// cores make more lessons at once.
-fn threads(plan: &RenditionPlan) -> usize {
+pub fn threads(plan: &RenditionPlan) -> usize {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     if plan.width * plan.height < 200_000 { 1 } else { cores.min(2) }
 }

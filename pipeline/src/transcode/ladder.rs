@@ -17,7 +17,7 @@ use super::trickplay::Trickplay;
 use super::writer::Output;
 use crate::error::{Error, Result};
 use crate::gst::Decoded;
-use crate::ladder::{Ladder, Measured};
+use crate::ladder::{Ladder, Measured, RenditionPlan};
 use crate::step::StepContext;
 
 /// All renditions at work.
@@ -54,12 +54,14 @@ struct Rung {
 }
 
 impl Encoding {
-    /// Starts an encoder for each rendition. The smallest also gives the I-frame rendition, where one is wanted.
+    /// Starts an encoder for each rendition, of so many `threads`. The smallest also gives the I-frame rendition, where
+    /// one is wanted.
     pub fn start(
         ladder: &Ladder,
         iframes: bool,
         trickplay: bool,
         turn: Turn,
+        threads: impl Fn(&RenditionPlan) -> usize,
         ctx: &StepContext,
     ) -> Result<Self> {
         let smallest =
@@ -81,7 +83,7 @@ impl Encoding {
             let step = plan.step_of(grid.rate);
             rungs.push(Rung {
                 scaler: Scaler::new(width, height),
-                encoder: Encoder::start(plan, grid, step, output, ctx)?,
+                encoder: Encoder::start(plan, grid, step, output, threads(plan), ctx)?,
                 scaled: None,
             });
         }

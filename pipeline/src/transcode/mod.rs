@@ -6,6 +6,8 @@ mod grid;
 mod ladder;
 pub(crate) mod picture;
 mod preset;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tone;
 mod transpose;
 mod trickplay;
@@ -14,9 +16,9 @@ mod writer;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::gst::{Kind, Sequence};
-use crate::ladder::{Dropped, needless};
-use crate::media::{Warning, held_until, is_short};
+use crate::gst::{Decoding, Kind};
+use crate::ladder::{Dropped, RenditionPlan, needless};
+use crate::media::{Warning, held_until, is_short, last_frame_ns};
 use crate::source::Source;
 use crate::step::StepContext;
 use picture::Turn;
@@ -45,11 +47,13 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     let tail = encoder::picture_tail(video.interlaced, video.hdr)?;
     let mut decoding = Sequence::open(source, &request.media, Kind::Video, &request.limits, tail)?;
     let plan = held_back(&request.ladder, video.end_ms);
-    let mut ladder = ladder::Encoding::start(&plan, request.iframes, request.trickplay, turn, ctx)?;
+    // Threads of encoders keep frames too: where those of the source are large, there is no room for both.
+    let is_large = crate::gst::is_large(u64::from(video.width) * u64::from(video.height));
+    let threads = |plan: &RenditionPlan| if is_large { 1 } else { encoder::threads(plan) };
+    let mut ladder = ladder::Encoding::start(&plan, request.iframes, request.trickplay, turn, threads, ctx)?;
     decoding.start()?;
 
-    let nominal_ns = ((1e9 / video.frame_rate.as_f64().clamp(0.1, 1000.0)) as i64)
-        .min(crate::inspect::LONGEST_UNKNOWN_NS) as u64;
+    let nominal_ns = last_frame_ns(video.frame_rate, video.variable_rate);
     let longest_ns = request.limits.max_duration_ms.saturating_mul(1_000_000) as i64;
     let mut end_ns = None::<i64>;
     let mut last_ns = i64::MIN;

@@ -17,21 +17,16 @@ pub struct X264 {
     pub options: String,
 }
 
-/// The settings of a rendition whose first keyframe after the start is its frame `first_key`.
-///
-/// Keyframes only where we ask, each closed. And something must have come out before the first keyframe is asked for
-/// (`encoder::force_keyframes` says why), so lookahead and B-frames are held below that.
-pub fn x264(plan: &RenditionPlan, first_key: u64, threads: usize) -> X264 {
-    let most = (first_key as usize).saturating_sub(1 + threads);
+/// The settings of a rendition that is made by some threads. Keyframes come on request only, each closed.
+pub fn x264(plan: &RenditionPlan, threads: usize) -> X264 {
+    let lookahead = lookahead(&plan.preset);
     // With threads of its own x264 looks ahead in one more, which keeps as many pictures as it has B-frames, and one.
-    let beside = if threads > 1 && most > 3 * (B_FRAMES + 1) { B_FRAMES + 1 } else { 0 };
-    let most = most - beside;
-    let lookahead = lookahead(&plan.preset).min(most);
+    let beside = if threads > 1 { B_FRAMES + 1 } else { 0 };
     let mut options = format!("scenecut=0:open-gop=0:rc-lookahead={lookahead}:sync-lookahead={beside}");
     let lesson = plan.preset == LESSON;
-    // As many B-frames as x264's own presets have, where the lookahead leaves room for them.
+    // As many B-frames as x264's own presets have.
     if plan.preset != "ultrafast" {
-        options += &format!(":bframes={}", B_FRAMES.min(most));
+        options += &format!(":bframes={B_FRAMES}");
     }
     if lesson {
         options += &format!(":mbtree=1:b-adapt=0:subme={}", subme(plan));
@@ -86,10 +81,10 @@ mod tests {
 
     #[test]
     fn large_pictures_are_made_cheaper_than_small_ones() {
-        let made = x264(&plan(1920, 1080, LESSON), 48, 1);
+        let made = x264(&plan(1920, 1080, LESSON), 1);
         assert_eq!(made.base, "superfast");
         assert!(made.options.contains("rc-lookahead=10") && made.options.contains(":subme=1"), "{made:?}");
-        assert!(x264(&plan(640, 360, LESSON), 48, 1).options.contains(":subme=3"));
+        assert!(x264(&plan(640, 360, LESSON), 1).options.contains(":subme=3"));
     }
 
     #[test]
@@ -101,7 +96,7 @@ mod tests {
 
     #[test]
     fn another_preset_is_x264s_own() {
-        let made = x264(&plan(640, 360, "veryfast"), 48, 1);
+        let made = x264(&plan(640, 360, "veryfast"), 1);
         assert_eq!(made.base, "veryfast");
         assert!(made.options.contains("rc-lookahead=10") && made.options.contains(":bframes=3"), "{made:?}");
         assert!(!made.options.contains("subme"));
@@ -109,15 +104,7 @@ mod tests {
 
     #[test]
     fn several_threads_look_ahead_beside_the_encoder() {
-        assert!(x264(&plan(640, 360, LESSON), 48, 2).options.contains("rc-lookahead=10:sync-lookahead=4"));
-        assert!(x264(&plan(640, 360, LESSON), 48, 1).options.contains("sync-lookahead=0"));
-        assert!(x264(&plan(640, 360, LESSON), 8, 2).options.contains("rc-lookahead=5:sync-lookahead=0"));
-    }
-
-    #[test]
-    fn something_comes_out_before_the_first_keyframe_is_asked_for() {
-        let made = x264(&plan(640, 360, LESSON), 2, 1);
-        assert!(made.options.contains("rc-lookahead=0") && made.options.contains(":bframes=0"), "{made:?}");
-        assert!(x264(&plan(640, 360, LESSON), 5, 1).options.contains("rc-lookahead=3"));
+        assert!(x264(&plan(640, 360, LESSON), 2).options.contains("rc-lookahead=10:sync-lookahead=4"));
+        assert!(x264(&plan(640, 360, LESSON), 1).options.contains("sync-lookahead=0"));
     }
 }

@@ -34,7 +34,7 @@ impl Trickplay {
         let plan = plan(smallest);
         let grid = Grid { rate: plan.frame_rate, slowest: 1, interval_ms: INTERVAL_NS / 1_000_000 };
         let scaler = Scaler::new(plan.width, plan.height);
-        let encoder = Encoder::start(&plan, grid, 1, Output::Iframes, ctx)?;
+        let encoder = Encoder::start(&plan, grid, 1, Output::Iframes, 1, ctx)?;
         Ok(Self { scaler, encoder, next: 0 })
     }
 

@@ -47,17 +47,14 @@ pub struct Warning {
     pub message: String,
 }
 
-/// Code of a warning that explains nothing that is missing.
+/// Code of a warning that the recording was inside a photo.
 pub const INSIDE_PHOTO: &str = "inside_photo";
-/// Code of a warning that a file has several recordings, which play one after the other.
-pub const APPENDED: &str = "appended";
-/// Code of a warning that the frames of a bare stream have times by an assumed rate.
-pub const ASSUMED_RATE: &str = "assumed_rate";
-
-/// Whether a warning of this code says why less comes out than should.
-pub fn is_of_loss(code: &str) -> bool {
-    ![INSIDE_PHOTO, APPENDED, ASSUMED_RATE].contains(&code)
-}
+/// Code of a warning that audio channels cancelled each other for some time, and that this was repaired.
+pub const CHANNELS_OPPOSED: &str = "channels_opposed";
+/// Code of a warning that one audio channel alone had sound for some time, and that both have it now.
+pub const ONE_SIDED: &str = "one_sided";
+/// Codes of warnings that explain nothing that is missing.
+pub const NO_LOSS: [&str; 3] = [INSIDE_PHOTO, CHANNELS_OPPOSED, ONE_SIDED];
 
 impl Warning {
     /// A warning.
@@ -67,7 +64,7 @@ impl Warning {
 
     /// Whether it says why less comes out than should.
     pub fn of_loss(&self) -> bool {
-        is_of_loss(&self.code)
+        !NO_LOSS.contains(&self.code.as_str())
     }
 
     /// A track that is shorter than it should be.

@@ -162,7 +162,7 @@ fn sound(report: &SoundReport, taken: &Taken, media: Option<&MediaInfo>) -> Resu
         return Err("there is no sound for speech".into());
     }
     report.speech.iter().try_for_each(|part| there(part, taken))?;
-    let warned = media.is_some_and(lost) || !report.warnings.is_empty();
+    let warned = media.is_some_and(lost) || report.warnings.iter().any(Warning::of_loss);
     let expected = media.and_then(|media| media.audio.as_ref()).map(|track| track.end_ms);
     length("sound", expected, report.duration_ms, warned)
 }

@@ -2,15 +2,15 @@
 
 use gstreamer as gst;
 
+use super::channels::Repair;
+use super::stamps;
+use super::stretch::Stretcher;
 use super::timeline::{Placer, RATE_HZ, ms_of_frames};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gst::{Kind, Sequence, capsfilter, element_with, mixer};
 use crate::media::{self, Limits, MediaInfo, Warning};
 use crate::source::Source;
 use crate::step::StepContext;
-
-/// Frames of silence handed out at a time.
-static SILENCE: [[f32; 2]; 4800] = [[0.0; 2]; 4800];
 
 /// What was decoded.
 pub struct Pass {
@@ -37,37 +37,42 @@ pub fn decode(
         // Without a mask two channels could be anything; with it five are mixed down to left and right.
         .field("channel-mask", gst::Bitmask::new(3))
         .build();
-    let tail = vec![mixer(2)?, element_with("audioresample", &[("quality", "8")])?, capsfilter(&caps)?];
-    let mut decoding = Sequence::open(source, media, Kind::Audio, limits, tail)?;
+    let resampler = element_with("audioresample", &[("quality", "8")])?;
+    stamps::bypass(&resampler)?;
+    let tail = vec![mixer(2)?, resampler, capsfilter(&caps)?];
+    let mut decoding = Decoding::open(source, media, Kind::Audio, limits, tail)?;
     decoding.start()?;
 
     let most_frames = limits.max_duration_ms.saturating_mul(RATE_HZ) / 1000;
-    let silence = |mut frames: u64, take: &mut dyn FnMut(&[[f32; 2]]) -> Result<()>| {
-        while frames > 0 {
-            ctx.check()?;
-            let now = frames.min(SILENCE.len() as u64);
-            take(&SILENCE[..now as usize])?;
-            frames -= now;
-        }
-        Ok::<_, Error>(())
+    let mut repair = Repair::new();
+    let mut on_timeline = |frames: &[[f32; 2]]| {
+        ctx.check()?;
+        repair.push(frames, &mut take)
     };
-    let mut placer = Placer::default();
-    let mut frames: Vec<[f32; 2]> = Vec::new();
-    while let Some(decoded) = decoding.next(ctx)? {
-        let bytes =
-            decoded.buffer.map_readable().map_err(|_| Error::internal("a buffer was not readable"))?;
-        let sample = |b: &[u8]| finite(f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-        frames.clear();
-        frames.extend(bytes.chunks_exact(8).map(|f| [sample(&f[..4]), sample(&f[4..])]));
-        let placement = placer.place(decoded.time_ns, frames.len() as u64);
-        if placer.frames() > most_frames {
-            return Err(Error::new(ErrorKind::LimitExceeded, "too_long", "The recording is too long."));
+    let (mut placer, mut stretcher) = (Placer::default(), Stretcher::default());
+    let mut is_over = false;
+    while !is_over {
+        match decoding.next(ctx)? {
+            Some(decoded) => {
+                let bytes = decoded
+                    .buffer
+                    .map_readable()
+                    .map_err(|_| Error::internal("a buffer was not readable"))?;
+                let sample = |b: &[u8]| finite(f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+                placer.push(decoded.time_ns, bytes.len() as u64 / 8);
+                stretcher.push(bytes.chunks_exact(8).map(|f| [sample(&f[..4]), sample(&f[4..])]));
+            }
+            None => is_over = true,
         }
-        silence(placement.silence, &mut take)?;
-        take(&frames[placement.skip as usize..])?;
+        while let Some(placed) = placer.next(is_over) {
+            if placed.until > most_frames as f64 {
+                return Err(Error::new(ErrorKind::LimitExceeded, "too_long", "The recording is too long."));
+            }
+            stretcher.place(&placed, &mut on_timeline)?;
+        }
     }
-    silence(placer.finish(), &mut take)?;
-    let (end_ms, mut warnings) = (ms_of_frames(placer.frames()), Vec::new());
+    stretcher.silence(placer.missing(stretcher.made()), &mut on_timeline)?;
+    let (end_ms, mut warnings) = (ms_of_frames(stretcher.made()), Vec::new());
     let expected_ms = media.audio.as_ref().map_or(0, |track| track.end_ms);
     if media::is_short(end_ms, expected_ms) {
         warnings.push(Warning::cut_short("sound", end_ms, expected_ms));
@@ -81,14 +86,14 @@ pub fn decode(
     }
     let picture_ms = media.video.as_ref().map_or(0, |track| track.end_ms);
     let until_ms = media::held_until(end_ms, picture_ms.min(limits.max_duration_ms));
-    let mut all = placer.frames();
-    // Of a file that is cut off nobody knows how long the picture is.
-    if all > 0 && until_ms > end_ms && warnings.is_empty() {
-        let held = until_ms * RATE_HZ / 1000 - all;
-        silence(held, &mut take)?;
-        all += held;
+    // How long the video of a cut-off file should be is unknown.
+    if stretcher.made() > 0 && until_ms > end_ms && warnings.is_empty() {
+        let held = until_ms * RATE_HZ / 1000 - stretcher.made();
+        stretcher.silence(held, &mut on_timeline)?;
     }
-    match all {
+    repair.finish(&mut take)?;
+    warnings.extend(repair.notes());
+    match stretcher.made() {
         0 => Err(Error::input("decode_failed", "The sound of this recording can't be played.")),
         frames => Ok(Pass { frames, warnings }),
     }

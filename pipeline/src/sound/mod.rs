@@ -2,18 +2,25 @@
 //! make everything: decoding costs less than anything else here, and 90 minutes of decoded sound are a gigabyte.
 
 mod aac;
+mod channels;
 mod decode;
+mod drift;
 mod fir;
+mod jumps;
 mod levels;
 mod limiter;
 mod loudness;
 mod rendition;
 mod shape;
+mod stamps;
+mod stretch;
 mod timeline;
 mod wav;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timing_tests;
 
 use loudness::Meter;
 use serde::{Deserialize, Serialize};
@@ -63,7 +70,7 @@ pub fn run(request: &SoundRequest, source: Source, ctx: &StepContext) -> Result<
         shaper.push(frames)
     })?;
     let mut warnings = pass.warnings;
-    if warnings.is_empty() && !shaper.is_whole() {
+    if !warnings.iter().any(Warning::of_loss) && !shaper.is_whole() {
         tracing::warn!(first = pass.frames, second = again.frames, "the sound was decoded to two lengths");
         warnings
             .push(Warning::new("damaged", "The sound is damaged: it could not be read the same way twice."));

@@ -1,59 +1,129 @@
-//! Where decoded sound goes on the recording's timeline: pure arithmetic on time stamps and counts.
+//! Where decoded audio goes on the recording's timeline: pure arithmetic on time stamps and counts.
+//!
+//! A player keeps its audio clock and corrects it slowly where the time stamps, on average, say otherwise. So
+//! does [`Placer`]: packets follow each other without a cut as long as no jump of the time stamps lasts, and
+//! where the average moves away, the audio is stretched evenly. Time stamps that are right within
+//! [`MIN_JUMP_FRAMES`] change no sample.
+
+use std::collections::VecDeque;
+
+use super::drift::{BLOCK_FRAMES, Drift, Line, REACH_FRAMES};
+use super::jumps::{Judged, Jumps, MIN_JUMP_FRAMES, Packet};
 
 /// Samples per second of everything after the decoder.
 pub const RATE_HZ: u64 = 48_000;
 
-/// A time stamp this close to where the last buffer ended is taken as a rounding of it: containers round to
-/// milliseconds or worse, and a cut at each rounding would be heard. Smaller than one AAC frame (21 ms).
-const TOLERANCE_FRAMES: u64 = RATE_HZ * 20 / 1000;
+/// An average this far from the time stamps' is corrected; less is out of sync unnoticed.
+const DEAD_BAND_FRAMES: f64 = MIN_JUMP_FRAMES;
+/// How far ahead leaving the dead band counts.
+const FORESIGHT_FRAMES: f64 = RATE_HZ as f64 * 4.0;
+/// Within this, an error is corrected.
+const PULL_FRAMES: f64 = RATE_HZ as f64 * 2.0;
+/// Fastest correction beside the recording's own drift: half a percent, a twelfth of a semitone.
+const MAX_PULL: f64 = 0.005;
+/// Fastest drift that is followed: one and a half times 48 kHz taken for 44.1.
+const MAX_DRIFT: f64 = 0.125;
+/// An average further away than this is not drift; it is corrected at once.
+const MAX_ERROR_FRAMES: f64 = RATE_HZ as f64 / 4.0;
 
-/// Places buffers one after the other, from the start of the recording.
-#[derive(Debug, Default)]
-pub struct Placer {
-    /// Frames placed so far, silence included.
-    next: u64,
-    /// Where the last buffer would have ended by its own time stamp.
-    claimed_end: u64,
-    started: bool,
+/// Where one packet goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Placed {
+    /// Frames decoded before it.
+    pub at: u64,
+    /// Its own frames.
+    pub frames: u64,
+    /// Place of its first frame on the timeline, in frames.
+    pub from: f64,
+    /// Place of the frame after its last one.
+    pub until: f64,
 }
 
-/// What to do with one buffer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Placement {
-    /// Frames of silence before it.
-    pub silence: u64,
-    /// Frames to leave out at its beginning, since others are there already.
-    pub skip: u64,
+/// Places packets, some seconds behind the newest.
+#[derive(Debug, Default)]
+pub struct Placer {
+    decoded: u64,
+    jumps: Jumps,
+    drift: Drift,
+    judged: VecDeque<Judged>,
+    /// Packet up to which time stamps are in `drift`.
+    known: u64,
+    line: Option<(u64, Line)>,
+    /// Place on the timeline of a frame, less the frames decoded before it. `None` before the first packet.
+    offset: Option<f64>,
+    is_following: bool,
+    /// Where the last packet ends by its own time stamp.
+    claimed_end: i64,
 }
 
 impl Placer {
-    /// Places a buffer of `frames` whose time on the recording's timeline is `time_ns`; what lies before 0 is left out.
-    pub fn place(&mut self, time_ns: i64, frames: u64) -> Placement {
-        let expected = frames_of_ns(time_ns);
-        self.claimed_end = u64::try_from(expected + frames as i64).unwrap_or(0);
-        let silence = u64::try_from(expected - self.next as i64).unwrap_or(0);
-        let overlap = u64::try_from(self.next as i64 - expected).unwrap_or(0);
-        // The first buffer goes exactly where it belongs.
-        let placement = if self.started && silence.max(overlap) <= TOLERANCE_FRAMES {
-            Placement::default()
-        } else {
-            Placement { silence, skip: overlap.min(frames) }
+    /// Takes a packet of `frames` whose time on the recording's timeline is `time_ns`.
+    pub fn push(&mut self, time_ns: i64, frames: u64) {
+        if frames > 0 {
+            self.jumps.push(Packet { at: self.decoded, frames, stamp: frames_of_ns(time_ns) });
+            self.decoded += frames;
+        }
+    }
+
+    /// The next packet whose place is known. `ended`: no more packets come.
+    pub fn next(&mut self, ended: bool) -> Option<Placed> {
+        while let Some(judged) = self.jumps.next(ended) {
+            self.known = judged.packet.at;
+            if !judged.is_stray {
+                self.drift.add(judged.packet.at, judged.packet.offset() - judged.level);
+            }
+            self.judged.push_back(judged);
+        }
+        let at = self.judged.front()?.packet.at;
+        if !ended && self.known < at + REACH_FRAMES + BLOCK_FRAMES {
+            return None;
+        }
+        self.judged.pop_front().map(|judged| self.place(&judged))
+    }
+
+    fn place(&mut self, judged: &Judged) -> Placed {
+        let Packet { at, frames, stamp } = judged.packet;
+        let line = self.line_at(at);
+        // Where the average of the time stamps wants the offset to be.
+        let wanted = |at: f64| line.map_or(judged.packet.offset(), |line| line.value(at) + judged.level);
+        let here = wanted(at as f64);
+        let mut offset = match (self.offset, judged.jump) {
+            // The first packet goes exactly where it belongs, if it is not the odd one out.
+            (None, _) if (here - judged.packet.offset()).abs() <= DEAD_BAND_FRAMES => judged.packet.offset(),
+            (None, _) => here.round(),
+            (_, Some(jump)) => jump,
+            (Some(offset), None) => offset,
         };
-        self.started |= placement.skip < frames;
-        self.next += placement.silence + (frames - placement.skip);
-        placement
+        if (here - offset).abs() > MAX_ERROR_FRAMES {
+            offset = here.round();
+        }
+        let ahead = line.map_or(at as f64, |line| line.until.min(at as f64 + FORESIGHT_FRAMES));
+        self.is_following |= (here - offset).abs() > DEAD_BAND_FRAMES
+            || (wanted(ahead.max(at as f64)) - offset).abs() > DEAD_BAND_FRAMES;
+        let mut slope = 0.0;
+        if self.is_following {
+            let pull = ((here - offset) / PULL_FRAMES).clamp(-MAX_PULL, MAX_PULL);
+            slope = (line.map_or(0.0, |line| line.slope) + pull).clamp(-MAX_DRIFT, MAX_DRIFT);
+        }
+        let end = offset + slope * frames as f64;
+        self.offset = Some(end);
+        self.claimed_end = stamp.saturating_add(frames as i64);
+        Placed { at, frames, from: at as f64 + offset, until: (at + frames) as f64 + end }
     }
 
-    /// Silence that makes up for time stamps that crept ahead within the tolerance.
-    pub fn finish(&mut self) -> u64 {
-        let missing = self.claimed_end.saturating_sub(self.next);
-        self.next += missing;
-        missing
+    /// The line for the block that a packet begins in.
+    fn line_at(&mut self, at: u64) -> Option<Line> {
+        let block = at / BLOCK_FRAMES;
+        if self.line.is_none_or(|(of, _)| of != block) {
+            self.line = self.drift.line(at).map(|line| (block, line)).or(self.line);
+        }
+        self.line.map(|(_, line)| line)
     }
 
-    /// Frames placed so far.
-    pub fn frames(&self) -> u64 {
-        self.next
+    /// Silence after the `made` frames that make up for time stamps within the tolerance of a jump.
+    pub fn missing(&self, made: u64) -> u64 {
+        let missing = u64::try_from(self.claimed_end).unwrap_or(0).saturating_sub(made);
+        if missing as f64 <= 2.0 * MIN_JUMP_FRAMES { missing } else { 0 }
     }
 }
 
@@ -68,54 +138,5 @@ pub fn ms_of_frames(frames: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MS: i64 = 1_000_000;
-
-    #[test]
-    fn a_late_start_is_silence() {
-        let mut placer = Placer::default();
-        assert_eq!(placer.place(1500 * MS, 480), Placement { silence: 72_000, skip: 0 });
-        assert_eq!(placer.place(1510 * MS, 480), Placement::default());
-        assert_eq!(placer.frames(), 72_960);
-    }
-
-    #[test]
-    fn what_comes_before_the_start_is_left_out() {
-        let mut placer = Placer::default();
-        assert_eq!(placer.place(-20 * MS, 480), Placement { silence: 0, skip: 480 });
-        assert_eq!(placer.place(-5 * MS, 480), Placement { silence: 0, skip: 240 });
-        assert_eq!(placer.place(5 * MS, 480), Placement::default());
-        assert_eq!((placer.frames(), placer.finish()), (720, 0));
-    }
-
-    #[test]
-    fn rounded_time_stamps_are_not_cut() {
-        // 1024 frames are 21.33 ms; the container says 21, 43, 64, …
-        let mut placer = Placer::default();
-        for i in 0..1000i64 {
-            let rounded = (i * 1024 * 1000 / RATE_HZ as i64) * MS;
-            assert_eq!(placer.place(rounded, 1024), Placement::default(), "buffer {i}");
-        }
-        assert_eq!((placer.frames(), placer.finish()), (1_024_000, 0));
-    }
-
-    #[test]
-    fn a_gap_is_filled_and_an_overlap_left_out() {
-        let mut placer = Placer::default();
-        placer.place(0, 4800);
-        assert_eq!(placer.place(600 * MS, 4800), Placement { silence: 24_000, skip: 0 });
-        assert_eq!(placer.place(650 * MS, 4800), Placement { silence: 0, skip: 2400 });
-        assert_eq!(placer.place(100 * MS, 4800), Placement { silence: 0, skip: 4800 });
-        assert_eq!(placer.frames(), 36_000);
-    }
-
-    #[test]
-    fn the_end_is_where_the_time_stamps_say() {
-        let mut placer = Placer::default();
-        placer.place(0, 480);
-        placer.place(25 * MS, 480);
-        assert_eq!((placer.frames(), placer.finish(), placer.frames()), (960, 720, 1680));
-    }
-}
+#[path = "timeline_tests.rs"]
+pub(crate) mod tests;

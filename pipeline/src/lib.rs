@@ -3,6 +3,7 @@
 //! Nothing here knows Redis, object storage or HTTP. Every step that opens a user's file is entered through
 //! [`step::run`] and is meant to run in a child process that may crash, hang or be killed.
 
+mod bits;
 pub mod captions;
 pub mod clock;
 pub mod error;

@@ -189,6 +189,12 @@ pub struct VideoTrack {
     pub rotation_degrees: u16,
     /// Whether it is also mirrored.
     pub mirrored: bool,
+    /// Whether frames carry their orientation themselves, which may change: then each frame's own one counts.
+    #[serde(default)]
+    pub oriented_by_frame: bool,
+    /// Whether frames change their displayed size or shape during the recording.
+    #[serde(default)]
+    pub changes_size: bool,
     /// Whether frames are made of two fields.
     pub interlaced: bool,
     /// Transfer characteristic.
@@ -214,6 +220,41 @@ const LONGEST_UNKNOWN_NS: u64 = 60_000_000_000;
 pub fn last_frame_ns(frame_rate: Rational, variable: bool) -> u64 {
     let frame_ns = (1e9 / frame_rate.as_f64()) as u64;
     frame_ns.min(if variable { LONGEST_UNPACED_NS } else { LONGEST_UNKNOWN_NS })
+}
+
+/// How a frame is brought upright: mirrored left to right first, then turned clockwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// 0, 90, 180 or 270.
+    pub degrees: u16,
+    /// Whether it is mirrored before it is turned.
+    pub mirrored: bool,
+}
+
+impl Turn {
+    /// The turn nearest to `flips` (left to right, top to bottom) followed by a clockwise rotation.
+    pub fn nearest((across, down): (bool, bool), clockwise_degrees: f64) -> Self {
+        let quarters = (clockwise_degrees / 90.0).round().rem_euclid(4.0) as u16;
+        // A flip top to bottom is one left to right and half a turn.
+        Self { degrees: (quarters + if down { 2 } else { 0 }) % 4 * 90, mirrored: across != down }
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
+    /// Whether width and height change places.
+    pub fn is_sideways(self) -> bool {
+        self.degrees == 90 || self.degrees == 270
+    }
+}
+
+impl VideoTrack {
+    /// How its frames are brought upright, where they do not say so themselves.
+    pub fn turn(&self) -> Turn {
+        Turn { degrees: self.rotation_degrees, mirrored: self.mirrored }
+    }
 }
 
 /// The chosen audio track; times as in [`VideoTrack`].
@@ -266,6 +307,17 @@ mod tests {
         assert_eq!(clock(3_723_000), "1:02:03");
         let said = Warning::cut_short("picture", 754_000, 2_700_000).message;
         assert_eq!(said, "The picture ends after 12:34 of 45:00: the rest is missing or damaged.");
+    }
+
+    #[test]
+    fn flips_come_before_the_rotation() {
+        let turn = |degrees, mirrored| Turn { degrees, mirrored };
+        assert_eq!(Turn::nearest((false, false), 0.0), turn(0, false));
+        assert_eq!(Turn::nearest((false, false), -90.0), turn(270, false));
+        assert_eq!(Turn::nearest((false, false), 359.6), turn(0, false));
+        assert_eq!(Turn::nearest((true, false), 90.0), turn(90, true));
+        assert_eq!(Turn::nearest((false, true), 0.0), turn(180, true));
+        assert_eq!(Turn::nearest((true, true), 180.0), turn(0, false));
     }
 
     #[test]

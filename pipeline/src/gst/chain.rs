@@ -11,9 +11,8 @@ use crate::error::Result;
 
 /// Whether a demuxer's pad carries a picture.
 pub fn is_picture(caps: &gst::CapsRef) -> bool {
-    caps.structure(0).is_some_and(|s| {
-        s.name().starts_with("video/") || matches!(s.name().as_str(), "image/jpeg" | "image/gst-libav-gif")
-    })
+    // Any still image format may also be the coding of video.
+    caps.structure(0).is_some_and(|s| s.name().starts_with("video/") || s.name().starts_with("image/"))
 }
 
 /// Whether a demuxer's pad carries sound.
@@ -150,7 +149,7 @@ fn mark_parsed(decoder: &gst::Element) {
 }
 
 /// Changes the caps that pass a pad.
-pub(super) fn on_caps(pad: &gst::Pad, change: impl Fn(&mut gst::Caps) + Send + Sync + 'static) {
+pub fn on_caps(pad: &gst::Pad, change: impl Fn(&mut gst::Caps) + Send + Sync + 'static) {
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::PadProbeData::Event(event)) = &info.data
             && let gst::EventView::Caps(told) = event.view()

@@ -47,13 +47,14 @@ fn samples(decoded: &Decoded, from_ns: i64, until_ns: i64) -> Option<gst::Buffer
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::media::Turn;
 
     fn sound(time_ns: i64) -> Decoded {
         gst::init().unwrap();
         let caps = gst::Caps::builder("audio/x-raw").field("rate", 1000).build();
         // 100 ms of samples of two bytes.
         let buffer = gst::Buffer::from_mut_slice((0..200).collect::<Vec<u8>>());
-        Decoded { buffer, caps, time_ns, duration_ns: Some(100_000_000) }
+        Decoded { buffer, caps, time_ns, duration_ns: Some(100_000_000), turn: Turn::default() }
     }
 
     #[test]

@@ -8,9 +8,9 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
-use super::{STALL_DEADLINE, Stage, boxes, chain, clip, memory, open_demuxer};
+use super::{Orientations, STALL_DEADLINE, Stage, boxes, chain, clip, memory, open_demuxer};
 use crate::error::{Error, ErrorKind, Result};
-use crate::media::{Limits, MediaInfo, Rational};
+use crate::media::{Limits, MediaInfo, Rational, Turn, VideoTrack};
 use crate::source::Source;
 use crate::step::StepContext;
 
@@ -33,6 +33,8 @@ pub struct Decoded {
     pub time_ns: i64,
     /// How long it lasts, in ns, where known.
     pub duration_ns: Option<u64>,
+    /// How a frame is brought upright.
+    pub turn: Turn,
 }
 
 /// A track being decoded.
@@ -42,6 +44,9 @@ pub struct Decoding {
     origin_ns: i64,
     /// The part of the track that is presented, where the demuxer does not know.
     edit: Option<boxes::Edit>,
+    /// How frames are turned that do not say so themselves, or what they say.
+    turn: Turn,
+    orientations: Option<Orientations>,
     fault: Fault,
     tally: Arc<Tally>,
     delivered: u64,
@@ -136,8 +141,14 @@ impl Decoding {
         let sink = gst_app::AppSink::builder().sync(false).enable_last_sample(false).build();
         // In the pipeline from the start: a sink that is not started calls itself at its end.
         pipeline.add(&sink).map_err(|e| Error::internal("the decoder could not be linked").because(e))?;
+        let video = media.video.as_ref().filter(|_| kind == Kind::Video);
+        let turn = video.map(VideoTrack::turn).unwrap_or_default();
+        // What the container says counts for more, as in players.
+        let by_frame = video.is_some_and(|video| video.oriented_by_frame || turn.is_none());
+        let orientations = by_frame.then(Orientations::default);
         let link = Link {
             kind,
+            orientations: orientations.clone(),
             index,
             pixels: media.video.as_ref().map_or(0, |v| u64::from(v.width) * u64::from(v.height)),
             full_range,
@@ -163,6 +174,8 @@ impl Decoding {
             sink,
             origin_ns: media.origin_ns,
             edit,
+            turn,
+            orientations,
             fault,
             tally,
             delivered: 0,
@@ -269,6 +282,7 @@ impl Decoding {
         let buffer = sample.buffer_owned()?;
         let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
         let pts = buffer.pts()?;
+        let turn = self.orientations.as_ref().map_or(self.turn, |orientations| orientations.at(pts));
         let time = if self.media_time {
             segment.to_stream_time_full(pts)
         } else {
@@ -279,7 +293,7 @@ impl Decoding {
             gst::Signed::Negative(time) => -(time.nseconds() as i64),
         };
         let duration_ns = buffer.duration().map(gst::ClockTime::nseconds);
-        let decoded = Decoded { caps: sample.caps_owned()?, buffer, time_ns, duration_ns };
+        let decoded = Decoded { caps: sample.caps_owned()?, buffer, time_ns, duration_ns, turn };
         let mut decoded = match self.edit {
             Some(edit) => clip::clip(decoded, edit)?,
             None => decoded,
@@ -305,6 +319,7 @@ fn alone(source: Source, kind: Kind, index: u32) -> Result<(Source, u32, Option<
 /// Finds the wanted pad and hangs the decoder on it.
 struct Link {
     kind: Kind,
+    orientations: Option<Orientations>,
     index: u32,
     /// Of the file's video, where `inspect` has said it.
     pixels: u64,
@@ -382,6 +397,9 @@ impl Link {
         }
         if let Some(decoder) = head.last() {
             self.count(decoder);
+            if let Some(orientations) = &self.orientations {
+                orientations.watch(decoder);
+            }
         }
         let mut all = head;
         all.extend(tail);

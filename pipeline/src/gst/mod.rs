@@ -12,11 +12,14 @@ mod chalksrc;
 mod clip;
 mod decode;
 mod demux;
+mod displayed;
 mod gif;
 mod length;
 mod matrix;
 mod memory;
 mod mix;
+mod orientation;
+mod oriented;
 mod packets;
 mod range;
 mod sequence;
@@ -32,12 +35,16 @@ use gstreamer::prelude::*;
 use crate::error::{Error, ErrorKind, Result};
 
 pub use bus::{Stage, encrypted};
+pub(crate) use chain::on_caps;
 pub use chain::{decoder_for, is_picture, is_sound};
 pub(crate) use decode::too_many_pixels;
 pub use decode::{Decoded, Decoding, Kind};
-pub use demux::{demuxer_name, open_demuxer};
+pub use demux::{demuxer_name, is_bare_video, is_even_video, open_demuxer};
+pub(crate) use displayed::{displayed_frame, displayed_size, even_size};
 pub use memory::is_large;
 pub use mix::mixer;
+pub(crate) use orientation::{InForce, Orientations};
+pub(crate) use oriented::Reader;
 pub use sequence::Sequence;
 
 /// Longest wait for a pipeline to change its state.

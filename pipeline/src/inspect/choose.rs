@@ -135,10 +135,14 @@ fn area(track: &Scanned) -> i64 {
     size.unwrap_or(0)
 }
 
-/// A cover or thumbnail: a picture or two in JPEG or PNG.
+/// A cover or thumbnail: a frame or two in the format of a still image.
 fn is_still(track: &Scanned) -> bool {
-    let name = track.caps.as_ref().and_then(|c| c.structure(0)).map(|s| s.name().as_str());
-    matches!(name, Some("image/jpeg" | "image/png")) && track.packets < 3
+    let is_image = track
+        .caps
+        .as_ref()
+        .and_then(|c| c.structure(0))
+        .is_some_and(|s| s.name().starts_with("image/") && s.name() != "image/gst-libav-gif");
+    is_image && track.packets < 3
 }
 
 #[cfg(test)]

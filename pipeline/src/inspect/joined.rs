@@ -159,6 +159,8 @@ mod tests {
             variable_rate: false,
             rotation_degrees: 0,
             mirrored: false,
+            oriented_by_frame: false,
+            changes_size: false,
             interlaced: false,
             hdr: Hdr::None,
             keyframes_apart_ms: 0,

@@ -8,13 +8,18 @@ mod boxes;
 #[cfg(test)]
 mod choice_tests;
 mod choose;
+mod ebml;
 mod ends;
 mod framing;
+mod headers;
 mod joined;
 mod photo;
 mod probe;
 pub(crate) mod rate;
+mod refusal;
+mod samples;
 mod scan;
+mod sizes;
 mod sniff;
 
 use std::sync::Arc;
@@ -24,14 +29,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::FairClock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::gst::boxes as gst_boxes;
+use crate::gst::{boxes as gst_boxes, encrypted, even_size, is_bare_video, is_even_video};
 use crate::media::{
     AudioTrack, INSIDE_PHOTO, MediaInfo, Rational, VideoTrack, Warning, is_short, last_frame_ns,
 };
 use crate::package;
 use crate::source::{Source, Within};
 use crate::step::StepContext;
-use scan::{Scan, Scanned};
+use scan::{Look, Scan, Scanned};
 
 /// What the step is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -110,7 +115,8 @@ fn one(
     if container == "wav" && !framing::wav_has_samples(source.as_ref())? {
         return Err(nothing_playable(Some(Error::internal("a WAV has no samples"))));
     }
-    let mut scanned = scan::scan(readable, container, scan::budget(source.size_bytes()), clock, ctx)?;
+    let mut scanned =
+        scan::scan(readable, container, scan::budget(source.size_bytes()), Look::Sizes, clock, ctx)?;
     let mut tracks = scanned.numbered();
     if is_even_video(container) {
         for track in tracks.iter_mut().filter(|track| track.picture) {
@@ -121,6 +127,12 @@ fn one(
     }
     for track in &mut tracks {
         by_the_index(track, &movie, index.as_ref(), &source, clock, ctx)?;
+    }
+    if container == "matroska" {
+        let turns = ebml::turns(source.as_ref())?;
+        for track in tracks.iter_mut().filter(|track| track.picture) {
+            track.by_container = turns.get(track.index as usize).copied().unwrap_or_default();
+        }
     }
     if tracks.len() as u32 > request.limits.max_tracks {
         return Err(Error::new(
@@ -213,15 +225,25 @@ fn one(
         let paced = rate::pace(&track.times_ns, declared_rate(track).or(probed.rate));
         let frame_ns = last_frame_ns(paced.rate, paced.variable) as i64;
         let (start_ms, end_ms) = times(track, frame_ns);
+        let sizes = track.sizes_until(end_ms as i64 * 1_000_000 + origin_ns).summary(track.turn());
+        // The first frame was decoded; of another size only headers are known.
+        let lasting =
+            sizes.map(|sizes| sizes.lasting).filter(|lasting| sizes.is_some_and(|s| s.first != *lasting));
+        let (width, height) =
+            lasting.map_or((probed.width, probed.height), |size| even_size(size.displayed()));
+        let turn = lasting.map_or(probed.turn, |size| size.turn);
         VideoTrack {
             codec: probed.codec,
             stream_index: track.index,
-            width: probed.width,
-            height: probed.height,
+            width,
+            height,
             frame_rate: paced.rate,
             variable_rate: paced.variable,
-            rotation_degrees: probed.rotation_degrees,
-            mirrored: probed.mirrored,
+            rotation_degrees: turn.degrees,
+            mirrored: turn.mirrored,
+            oriented_by_frame: track.turn().is_none()
+                && (!turn.is_none() || sizes.is_some_and(|sizes| sizes.turns)),
+            changes_size: sizes.is_some_and(|sizes| sizes.changes),
             interlaced: probed.interlaced,
             hdr: probed.hdr,
             keyframes_apart_ms: u64::try_from(track.longest_from_keyframe_ns() / 1_000_000).unwrap_or(0),
@@ -287,7 +309,7 @@ fn by_the_index(
         Some(shown) => Scan::of_table(track.number, shown),
         None => {
             let of_track = |file: Source, budget| {
-                scan::scan(gst_boxes::only(file, movie, own.id), "mp4", budget, clock, ctx)
+                scan::scan(gst_boxes::only(file, movie, own.id), "mp4", budget, Look::Times, clock, ctx)
             };
             let mut alone = of_track(source.clone(), scan::budget(size))?;
             if !alone.whole

@@ -8,8 +8,8 @@ use gstreamer_video as gst_video;
 use super::scan::Scanned;
 use crate::clock::FairClock;
 use crate::error::{Error, Result};
-use crate::gst::{Decoding, Kind};
-use crate::media::{AudioTrack, Hdr, Limits, MediaInfo, Rational, VideoTrack};
+use crate::gst::{Decoding, Kind, displayed_frame, even_size};
+use crate::media::{AudioTrack, Hdr, Limits, MediaInfo, Rational, Turn, VideoTrack};
 use crate::source::Source;
 use crate::step::StepContext;
 
@@ -32,10 +32,8 @@ pub struct Pictures {
     pub height: u32,
     /// Frames per second the decoder says.
     pub rate: Option<Rational>,
-    /// Clockwise turn that makes the picture upright.
-    pub rotation_degrees: u16,
-    /// Whether it is mirrored first.
-    pub mirrored: bool,
+    /// What makes the first frame upright.
+    pub turn: Turn,
     /// Whether any of the first ones is made of fields.
     pub interlaced: bool,
     /// Transfer.
@@ -52,7 +50,15 @@ pub struct Sounds {
     pub sample_rate_hz: u32,
 }
 
-/// The first decoded buffers' caps and flags.
+/// What the first decoded buffers are.
+struct First {
+    caps: gst::Caps,
+    /// Whether any of them is made of fields.
+    fields: bool,
+    turn: Turn,
+}
+
+/// The first decoded buffers' caps, flags and orientation.
 fn first(
     source: &Source,
     info: &MediaInfo,
@@ -60,13 +66,12 @@ fn first(
     limits: &Limits,
     ctx: &StepContext,
     (most, clock): (usize, &FairClock),
-) -> Result<(gst::Caps, bool)> {
+) -> Result<First> {
     let mut decoding = Decoding::open(source.clone(), info, kind, limits, Vec::new())?;
     decoding.start()?;
     let (real, begun) = (Instant::now(), clock.elapsed());
     let until = begun + LONGEST.min(super::LONGEST_LOOK.saturating_sub(begun)).max(LEAST);
-    let mut found: Option<gst::Caps> = None;
-    let mut fields = false;
+    let mut found: Option<First> = None;
     for _ in 0..most {
         let decoded = loop {
             let decoded = decoding.next_within(ctx, LOOK)?;
@@ -75,11 +80,13 @@ fn first(
             }
         };
         let Some(decoded) = decoded else { break };
-        fields |= decoded.buffer.flags().bits() & gst_video::VideoBufferFlags::INTERLACED.bits() != 0;
-        found = Some(decoded.caps);
+        let fields = decoded.buffer.flags().bits() & gst_video::VideoBufferFlags::INTERLACED.bits() != 0
+            || found.as_ref().is_some_and(|first| first.fields);
+        let turn = found.as_ref().map_or(decoded.turn, |first| first.turn);
+        found = Some(First { caps: decoded.caps, fields, turn });
     }
     match found {
-        Some(caps) => Ok((caps, fields)),
+        Some(first) => Ok(first),
         None => {
             let (passed, counted) = (real.elapsed(), clock.elapsed() - begun);
             let how = if decoding.is_over() { "at its end" } else { "in time" };
@@ -99,6 +106,7 @@ pub fn picture(
     ctx: &StepContext,
 ) -> Result<Pictures> {
     let mut info = info.clone();
+    let turn = track.turn();
     info.video = Some(VideoTrack {
         codec: String::new(),
         stream_index: track.index,
@@ -106,8 +114,10 @@ pub fn picture(
         height: 0,
         frame_rate: Rational::new(25, 1),
         variable_rate: false,
-        rotation_degrees: 0,
-        mirrored: false,
+        rotation_degrees: turn.degrees,
+        mirrored: turn.mirrored,
+        oriented_by_frame: false,
+        changes_size: false,
         interlaced: false,
         hdr: Hdr::None,
         keyframes_apart_ms: 0,
@@ -115,16 +125,13 @@ pub fn picture(
         start_ms: 0,
         end_ms: 0,
     });
-    let (caps, fields) = first(source, &info, Kind::Video, limits, ctx, (PICTURES, clock))?;
+    let First { caps, fields, turn } = first(source, &info, Kind::Video, limits, ctx, (PICTURES, clock))?;
     let raw = gst_video::VideoInfo::from_caps(&caps)
         .map_err(|e| Error::internal("the decoder gave something odd").because(e))?;
     if u64::from(raw.width()) * u64::from(raw.height()) > limits.max_pixels {
         return Err(crate::gst::too_many_pixels());
     }
-    let (rotation_degrees, mirrored) = orientation(track.orientation.as_deref().unwrap_or(""));
-    let (width, height) = squared(raw.width(), raw.height(), raw.par().numer(), raw.par().denom());
-    let (width, height) = if rotation_degrees % 180 == 90 { (height, width) } else { (width, height) };
-    let even = |length: u32| (length & !1).max(2);
+    let (width, height) = even_size(displayed_frame(&raw, turn));
     let hdr = match raw.colorimetry().transfer() {
         gst_video::VideoTransferFunction::Smpte2084 => Hdr::Pq,
         gst_video::VideoTransferFunction::AribStdB67 => Hdr::Hlg,
@@ -136,11 +143,10 @@ pub fn picture(
     let progressive = raw.interlace_mode() == gst_video::VideoInterlaceMode::Progressive;
     Ok(Pictures {
         codec: codec_name(track),
-        width: even(width),
-        height: even(height),
+        width,
+        height,
         rate,
-        rotation_degrees,
-        mirrored,
+        turn,
         interlaced: !progressive && (fields || raw.interlace_mode() != gst_video::VideoInterlaceMode::Mixed),
         hdr,
     })
@@ -156,7 +162,7 @@ pub fn sound(
     ctx: &StepContext,
 ) -> Result<Sounds> {
     let info = with_audio(info, track);
-    let (caps, _) = first(source, &info, Kind::Audio, limits, ctx, (1, clock))?;
+    let First { caps, .. } = first(source, &info, Kind::Audio, limits, ctx, (1, clock))?;
     let number = |field: &str| {
         caps.structure(0)
             .and_then(|s| s.get::<i32>(field).ok())
@@ -181,28 +187,6 @@ pub fn with_audio(info: &MediaInfo, track: &Scanned) -> MediaInfo {
     MediaInfo { audio: Some(audio), ..info.clone() }
 }
 
-/// Turn and mirror of GStreamer's `image-orientation` tag: flipped left to right first, then turned clockwise.
-fn orientation(tag: &str) -> (u16, bool) {
-    let degrees = tag.rsplit('-').next().and_then(|d| d.parse().ok()).unwrap_or(0);
-    (degrees, tag.starts_with("flip"))
-}
-
-/// Size with square pixels: the longer way shrinks, so nothing is enlarged.
-fn squared(width: u32, height: u32, par_num: i32, par_den: i32) -> (u32, u32) {
-    if par_num <= 0 || par_den <= 0 || par_num == par_den {
-        return (width, height);
-    }
-    let par = f64::from(par_num) / f64::from(par_den);
-    if !(0.1..=10.0).contains(&par) {
-        return (width, height);
-    }
-    if par < 1.0 {
-        ((f64::from(width) * par).round() as u32, height)
-    } else {
-        (width, (f64::from(height) / par).round() as u32)
-    }
-}
-
 /// Our name of a track's codec.
 fn codec_name(track: &Scanned) -> String {
     let Some(s) = track.caps.as_ref().and_then(|c| c.structure(0)) else { return "unknown".into() };
@@ -221,25 +205,5 @@ fn codec_name(track: &Scanned) -> String {
             let bare = name.rsplit('/').next().unwrap_or(name);
             bare.strip_prefix("x-").unwrap_or(bare).to_owned()
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_say_how_to_turn() {
-        assert_eq!(orientation("rotate-90"), (90, false));
-        assert_eq!(orientation("flip-rotate-270"), (270, true));
-        assert_eq!(orientation("rotate-0"), (0, false));
-        assert_eq!(orientation(""), (0, false));
-    }
-
-    #[test]
-    fn pixels_become_square_without_growing() {
-        assert_eq!(squared(720, 576, 16, 15), (720, 540));
-        assert_eq!(squared(640, 360, 2, 3), (427, 360));
-        assert_eq!(squared(640, 360, 0, 1), (640, 360));
     }
 }

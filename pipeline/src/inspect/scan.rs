@@ -7,11 +7,13 @@ use std::time::Duration;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use super::samples::{Sampling, SizeReader};
+use super::sizes::Sizes;
 use crate::clock::FairClock;
 use crate::error::{Error, Result};
 use crate::gst::boxes::Edit;
 use crate::gst::{Stage, element, is_picture, is_sound, open_demuxer};
-use crate::media::Rational;
+use crate::media::{Rational, Turn};
 use crate::package::Shown;
 use crate::source::{ReadAt, Source};
 use crate::step::StepContext;
@@ -22,6 +24,8 @@ pub const WHOLE_BYTES: u64 = 64 << 20;
 const PART_BYTES: u64 = 24 << 20;
 /// Longest scan.
 const LONGEST: Duration = Duration::from_millis(2500);
+/// Longest look at samples of a large file.
+const LONGEST_SAMPLES: Duration = Duration::from_millis(1500);
 /// All scans of one file together: the first pictures and sounds still have to be decoded within the step's deadline.
 const LONGEST_ALL: Duration = Duration::from_millis(5000);
 /// Most time stamps kept of a track.
@@ -54,8 +58,12 @@ pub struct Scanned {
     pub keyframe_ns: Option<i64>,
     /// See `keyframe_ns`.
     pub keyframes_apart_ns: i64,
+    /// What its frames say of their size, where that is read.
+    pub sizes: Sizes,
     /// Turn and mirror the track or the file asks for.
     pub orientation: Option<String>,
+    /// What the container's own elements make of it, where the demuxer does not read them.
+    pub by_container: Turn,
     /// Language the track says.
     pub language: Option<String>,
     /// Whether its end was seen.
@@ -92,7 +100,16 @@ impl ReadAt for Counting {
     }
 }
 
-type Tracks = Arc<Mutex<Vec<Scanned>>>;
+pub type Tracks = Arc<Mutex<Vec<Scanned>>>;
+
+/// What a scan looks for beyond times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Nothing.
+    Times,
+    /// Sizes of frames too: of a file that is not read to its end, in samples spread over it.
+    Sizes,
+}
 
 /// How much of a file of this size is read.
 pub fn budget(size_bytes: u64) -> u64 {
@@ -104,19 +121,26 @@ pub fn scan(
     source: Source,
     container: &str,
     budget: u64,
+    look: Look,
     clock: &FairClock,
     ctx: &StepContext,
 ) -> Result<Scan> {
     let counting = Arc::new(Counting { inner: source, read: AtomicU64::new(0) });
     let (pipeline, demux) = open_demuxer(counting.clone(), container)?;
     let tracks = Tracks::default();
-    let (seen, weak) = (tracks.clone(), pipeline.downgrade());
-    // The demuxer of a transport stream starts at its first packet, a keyframe that pictures before it may precede.
-    let clips = container != "mpegts";
+    let watch = Watch {
+        tracks: tracks.clone(),
+        pipeline: pipeline.downgrade(),
+        // The demuxer of a transport stream starts at its first packet, a keyframe that pictures before it may precede.
+        clips: container != "mpegts",
+        look,
+        sampling: Arc::default(),
+    };
+    let sampling = watch.sampling.clone();
     if let Some(pad) = demux.static_pad("src") {
-        watch(&pad, &seen, &weak, clips);
+        watch.pad(&pad);
     } else {
-        demux.connect_pad_added(move |_, pad| watch(pad, &seen, &weak, clips));
+        demux.connect_pad_added(move |_, pad| watch.pad(pad));
     }
     let stage = Stage::new(pipeline);
     let until = (clock.elapsed() + LONGEST).min(LONGEST_ALL);
@@ -140,54 +164,96 @@ pub fn scan(
         .query_duration::<gst::ClockTime>()
         .or_else(|| stage.pipeline.query_duration::<gst::ClockTime>())
         .map(gst::ClockTime::nseconds);
+    if let (Look::Sizes, false, None, Some(claimed_ns)) = (look, whole, &error, claimed_ns) {
+        let until = (clock.elapsed() + LONGEST_SAMPLES).min(LONGEST_ALL);
+        let has_read_enough = || counting.read.load(Ordering::Relaxed) > budget.saturating_mul(2);
+        let is_over = || has_read_enough() || clock.elapsed() > until;
+        sampling.sample(&demux, &tracks, claimed_ns, &is_over, ctx)?;
+    }
     drop(stage);
     let tracks = std::mem::take(&mut *tracks.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Scan { tracks, whole, claimed_ns, error })
 }
 
-/// Takes a demuxer's pad in: its packets end in a sink that throws them away. What `clips` counts as presented only
-/// from its segment's start.
-fn watch(pad: &gst::Pad, tracks: &Tracks, pipeline: &gst::glib::WeakRef<gst::Pipeline>, clips: bool) {
-    let Some(pipeline) = pipeline.upgrade() else { return };
-    let Ok(sink) = element("fakesink") else { return };
-    sink.set_property("sync", false);
-    sink.set_property("async", false);
-    let place = {
-        let mut tracks = tracks.lock().unwrap_or_else(PoisonError::into_inner);
-        // The demuxer of MP4 ends a stream's name with the track's number.
-        let number = pad.stream_id().and_then(|id| id.rsplit('/').next()?.parse().ok());
-        tracks.push(Scanned { caps: pad.current_caps(), number, ..Scanned::default() });
-        tracks.len() - 1
-    };
-    let tracks = tracks.clone();
-    let mut segment: Option<gst::FormattedSegment<gst::ClockTime>> = None;
-    let segment = Mutex::new(segment.take());
-    let mask =
-        gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST | gst::PadProbeType::EVENT_DOWNSTREAM;
-    pad.add_probe(mask, move |_, info| {
-        let mut tracks = tracks.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut segment = segment.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(track) = tracks.get_mut(place) else { return gst::PadProbeReturn::Ok };
-        match &info.data {
-            Some(gst::PadProbeData::Buffer(buffer)) => packet(track, buffer, segment.as_ref(), clips),
-            Some(gst::PadProbeData::BufferList(list)) => {
-                list.iter().for_each(|buffer| packet(track, buffer, segment.as_ref(), clips));
-            }
-            Some(gst::PadProbeData::Event(event)) => match event.view() {
-                gst::EventView::Caps(caps) => track.caps = Some(caps.caps_owned()),
-                gst::EventView::Segment(new) => *segment = new.segment().downcast_ref().cloned(),
-                gst::EventView::Tag(tag) => tags(track, tag.tag()),
-                _ => {}
-            },
-            _ => {}
+/// What watches a demuxer's pads.
+struct Watch {
+    tracks: Tracks,
+    pipeline: gst::glib::WeakRef<gst::Pipeline>,
+    /// Whether packets count as presented only from their segment's start.
+    clips: bool,
+    look: Look,
+    sampling: Arc<Sampling>,
+}
+
+impl Watch {
+    /// Takes a demuxer's pad in: its packets end in a sink that throws them away.
+    fn pad(&self, pad: &gst::Pad) {
+        let (tracks, clips, look) = (&self.tracks, self.clips, self.look);
+        let Some(pipeline) = self.pipeline.upgrade() else { return };
+        let Ok(sink) = element("fakesink") else { return };
+        sink.set_property("sync", false);
+        sink.set_property("async", false);
+        let place = {
+            let mut tracks = tracks.lock().unwrap_or_else(PoisonError::into_inner);
+            // The demuxer of MP4 ends a stream's name with the track's number.
+            let number = pad.stream_id().and_then(|id| id.rsplit('/').next()?.parse().ok());
+            tracks.push(Scanned { caps: pad.current_caps(), number, ..Scanned::default() });
+            tracks.len() - 1
+        };
+        let (tracks, sampling) = (tracks.clone(), self.sampling.clone());
+        let mut segment: Option<gst::FormattedSegment<gst::ClockTime>> = None;
+        let segment = Mutex::new(segment.take());
+        let sizes = Mutex::new(SizeReader::default());
+        if let (Look::Sizes, Some(caps)) = (look, pad.current_caps()) {
+            sizes.lock().unwrap_or_else(PoisonError::into_inner).caps(&caps);
         }
-        gst::PadProbeReturn::Ok
-    });
-    let linked = pipeline.add(&sink).is_ok()
-        && sink.sync_state_with_parent().is_ok()
-        && sink.static_pad("sink").is_some_and(|to| pad.link(&to).is_ok());
-    if !linked {
-        tracing::warn!("a track could not be scanned");
+        let mask = gst::PadProbeType::BUFFER
+            | gst::PadProbeType::BUFFER_LIST
+            | gst::PadProbeType::EVENT_DOWNSTREAM
+            | gst::PadProbeType::EVENT_FLUSH;
+        pad.add_probe(mask, move |_, info| {
+            let mut tracks = tracks.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut segment = segment.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sizes = sizes.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(track) = tracks.get_mut(place) else { return gst::PadProbeReturn::Ok };
+            let is_sample = sampling.is_active();
+            let mut take = |buffer: &gst::Buffer| {
+                if is_sample {
+                    sampling.packet(&mut sizes, buffer, &mut track.sizes);
+                } else {
+                    sizes.packet(buffer, &mut track.sizes);
+                    packet(track, buffer, segment.as_ref(), clips);
+                }
+            };
+            match &info.data {
+                Some(gst::PadProbeData::Buffer(buffer)) => take(buffer),
+                Some(gst::PadProbeData::BufferList(list)) => {
+                    list.iter_owned().for_each(|buffer| take(&buffer))
+                }
+                Some(gst::PadProbeData::Event(event)) => match event.view() {
+                    gst::EventView::Caps(caps) => {
+                        if look == Look::Sizes {
+                            sizes.caps(caps.caps());
+                        }
+                        if !is_sample {
+                            track.caps = Some(caps.caps_owned());
+                        }
+                    }
+                    gst::EventView::FlushStop(_) => sizes.flushed(),
+                    gst::EventView::Segment(new) => *segment = new.segment().downcast_ref().cloned(),
+                    gst::EventView::Tag(tag) => tags(track, tag.tag()),
+                    _ => {}
+                },
+                _ => {}
+            }
+            gst::PadProbeReturn::Ok
+        });
+        let linked = pipeline.add(&sink).is_ok()
+            && sink.sync_state_with_parent().is_ok()
+            && sink.static_pad("sink").is_some_and(|to| pad.link(&to).is_ok());
+        if !linked {
+            tracing::warn!("a track could not be scanned");
+        }
     }
 }
 
@@ -239,7 +305,26 @@ fn packet(
     }
 }
 
+/// What GStreamer's `image-orientation` tag says: flipped left to right first, then turned clockwise.
+fn tagged_turn(tag: &str) -> Turn {
+    let degrees: f64 = tag.rsplit('-').next().and_then(|d| d.parse().ok()).unwrap_or(0.0);
+    Turn::nearest((tag.starts_with("flip"), false), degrees)
+}
+
 impl Scanned {
+    /// How the container brings its frames upright.
+    pub fn turn(&self) -> Turn {
+        let tagged = self.orientation.as_deref().map(tagged_turn).unwrap_or_default();
+        if tagged.is_none() { self.by_container } else { tagged }
+    }
+
+    /// What its frames say of their sizes, the last one until a time.
+    pub fn sizes_until(&self, ns: i64) -> Sizes {
+        let mut sizes = self.sizes.clone();
+        sizes.lasts_until(ns);
+        sizes
+    }
+
     /// How long the last packet lasts, in ns, at the rate in bytes of those before it.
     pub fn last_packet_ns(&self) -> Option<i64> {
         let span_ns = self.end_ns.saturating_sub(self.start_ns?).max(0);
@@ -368,6 +453,15 @@ mod tests {
         assert_eq!(track.counted(Rational::new(25, 1), 1000, true), None);
         assert_eq!((track.start_ns, track.end_ns, track.times_ns[1]), (Some(0), 2_000_000_000, 40_000_000));
         assert_eq!(track.counted(Rational::new(25, 1), 10_000, false), Some(19_000_000_000));
+    }
+
+    #[test]
+    fn tags_say_how_to_turn() {
+        let turn = |tag| (tagged_turn(tag).degrees, tagged_turn(tag).mirrored);
+        assert_eq!(turn("rotate-90"), (90, false));
+        assert_eq!(turn("flip-rotate-270"), (270, true));
+        assert_eq!(turn("rotate-0"), (0, false));
+        assert_eq!(turn(""), (0, false));
     }
 
     #[test]

@@ -13,6 +13,8 @@ fn video(width: u32, height: u32, num: u32, den: u32) -> VideoTrack {
         variable_rate: false,
         rotation_degrees: 0,
         mirrored: false,
+        oriented_by_frame: false,
+        changes_size: false,
         interlaced: false,
         hdr: Hdr::None,
         keyframes_apart_ms: 0,

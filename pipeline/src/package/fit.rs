@@ -27,11 +27,14 @@ pub fn file(media: &MediaInfo) -> Result<(), Declined> {
     if !matches!(video.codec.as_str(), "h264" | "hevc") {
         return Err(declined("codec", "The picture is in a format that not every browser plays."));
     }
-    if video.rotation_degrees != 0 || video.mirrored {
+    if video.rotation_degrees != 0 || video.mirrored || video.oriented_by_frame {
         return Err(declined(
             "turned",
             "The picture is stored turned or mirrored, and not every player sets it right.",
         ));
+    }
+    if video.changes_size {
+        return Err(declined("several_descriptions", "The recording changes its format on the way."));
     }
     if video.interlaced {
         return Err(interlaced());
@@ -211,6 +214,8 @@ mod tests {
             variable_rate: false,
             rotation_degrees: 0,
             mirrored: false,
+            oriented_by_frame: false,
+            changes_size: false,
             interlaced: false,
             hdr: Hdr::None,
             keyframes_apart_ms: 0,
@@ -246,6 +251,8 @@ mod tests {
         assert_eq!(refused(|_, video| video.codec = "vp9".into()), "codec");
         assert_eq!(refused(|_, video| video.rotation_degrees = 90), "turned");
         assert_eq!(refused(|_, video| video.mirrored = true), "turned");
+        assert_eq!(refused(|_, video| video.oriented_by_frame = true), "turned");
+        assert_eq!(refused(|_, video| video.changes_size = true), "several_descriptions");
         assert_eq!(refused(|_, video| video.interlaced = true), "interlaced");
         assert_eq!(refused(|_, video| video.hdr = Hdr::Hlg), "hdr");
         assert_eq!(file(&MediaInfo { video: None, ..media() }).unwrap_err().code, "no_picture");

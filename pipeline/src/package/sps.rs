@@ -1,60 +1,8 @@
 //! What an H.264 stream says of itself before its first picture: the sequence and picture parameter sets (ITU-T H.264,
 //! 7.3.2), as far as a player's needs go.
 
+use crate::bits::Bits;
 use crate::fmp4::Colour;
-
-/// Bits of a NAL unit's payload, without the bytes that keep start codes out of it.
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    zeros: u8,
-    current: u8,
-    left: u8,
-}
-
-impl<'a> Bits<'a> {
-    /// `bytes` begin after the NAL unit's own header byte.
-    fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, zeros: 0, current: 0, left: 0 }
-    }
-
-    fn bit(&mut self) -> Option<u32> {
-        if self.left == 0 {
-            let mut byte = *self.bytes.get(self.at)?;
-            self.at += 1;
-            if self.zeros >= 2 && byte == 3 {
-                byte = *self.bytes.get(self.at)?;
-                self.at += 1;
-                self.zeros = 0;
-            }
-            self.zeros = if byte == 0 { self.zeros.saturating_add(1) } else { 0 };
-            (self.current, self.left) = (byte, 8);
-        }
-        self.left -= 1;
-        Some(u32::from(self.current >> self.left & 1))
-    }
-
-    fn bits(&mut self, count: u32) -> Option<u32> {
-        (0..count).try_fold(0, |value: u32, _| Some(value << 1 | self.bit()?))
-    }
-
-    /// Unsigned Exp-Golomb (9.1).
-    fn ue(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while self.bit()? == 0 {
-            zeros += 1;
-            if zeros > 31 {
-                return None;
-            }
-        }
-        Some(((1_u64 << zeros) - 1 + u64::from(self.bits(zeros)?)) as u32)
-    }
-
-    fn se(&mut self) -> Option<i64> {
-        let code = i64::from(self.ue()?);
-        Some(if code % 2 == 1 { code / 2 + 1 } else { -(code / 2) })
-    }
-}
 
 /// A sequence parameter set.
 #[derive(Clone, Debug, PartialEq, Eq)]

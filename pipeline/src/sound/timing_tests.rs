@@ -26,8 +26,9 @@ fn decoded(file: &str, codec: &str, rate_hz: u32, stamps: &str) -> (MediaInfo, V
     let (ctx, _) = crate::step::listened(&folder.path().join("out"));
     let source: crate::source::Source = Arc::new(FileSource::open(&path).expect("a file"));
     let limits = Limits::default();
-    let media = inspect::run(&InspectRequest { limits: limits.clone() }, source.clone(), &ctx)
-        .unwrap_or_else(|error| panic!("{file}: {error}"));
+    let media =
+        inspect::run(&InspectRequest { limits: limits.clone(), vad_model_path: None }, source.clone(), &ctx)
+            .unwrap_or_else(|error| panic!("{file}: {error}"));
     let mut out = Vec::new();
     let pass = decode::decode(source, &media, &limits, &ctx, |frames| {
         out.extend_from_slice(frames);
@@ -76,7 +77,8 @@ fn drifting_time_stamps_stretch_a_tone_evenly() {
 #[test]
 fn a_gap_is_as_long_and_where_the_time_stamps_say() {
     for (file, codec, rate_hz) in FILES {
-        let (_, out) = decoded(file, codec, rate_hz, &format!("ts=PTS+gte(PTS\\,10*{rate_hz})*1.5*{rate_hz}"));
+        let (_, out) =
+            decoded(file, codec, rate_hz, &format!("ts=PTS+gte(PTS\\,10*{rate_hz})*1.5*{rate_hz}"));
         let silent: Vec<usize> =
             (48_000..20 * 48_000).filter(|&i| out[i][0].abs() < 1e-4 && out[i + 1][0].abs() < 1e-4).collect();
         let (first, last) = (silent[0], silent[silent.len() - 1]);

@@ -5,19 +5,17 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use gstreamer_video as gst_video;
-use gstreamer_video::VideoFrameExt;
 use image::RgbImage;
-use image::imageops::{flip_horizontal, rotate90, rotate180, rotate270};
 
 use super::StillsRequest;
 use super::encode::fit;
 use crate::error::{Error, Fault, Result};
-use crate::gst::{Kind, Sequence, capsfilter, element, element_with, is_even_video};
-use crate::media::{Hdr, VideoTrack};
+use crate::gst::{Kind, Sequence, element, is_even_video};
+use crate::media::VideoTrack;
 use crate::source::Source;
 use crate::step::StepContext;
-use crate::transcode::tone::{self, Toned};
+use crate::transcode::rgb::rgb;
+use crate::transcode::upright::{Upright, convert_tail};
 
 /// Longest side of a frame, in pixels.
 const LONGEST_SIDE: u32 = 1280;
@@ -34,9 +32,13 @@ pub fn keyframes(
     ctx: &StepContext,
     mut take: impl FnMut(u64, RgbImage) -> Result<()>,
 ) -> Result<()> {
-    let apart_ms = request.media.video.as_ref().map_or(0, |video| video.keyframes_apart_ms);
-    // Frames that have times by their number may not be left out. A seek stays in one recording.
-    let unseekable = is_even_video(&request.media.container) || !request.media.parts.is_empty();
+    let video = request.media.video.as_ref();
+    let apart_ms = video.map_or(0, |video| video.keyframes_apart_ms);
+    // Frames that have times by their number may not be left out. A seek stays in one recording. An orientation may
+    // change at a frame that is no keyframe.
+    let unseekable = is_even_video(&request.media.container)
+        || !request.media.parts.is_empty()
+        || video.is_some_and(|video| video.oriented_by_frame);
     if apart_ms > LONGEST_APART_MS || unseekable {
         return pass(source, request, interval_ms, false, ctx, &mut take).map(|_| ());
     }
@@ -60,26 +62,9 @@ fn pass(
     let media = &request.media;
     let video = media.video.as_ref().ok_or_else(|| Error::internal("no picture to take stills of"))?;
     crate::gst::init()?;
-    let (width, height) = fit(video.width, video.height, LONGEST_SIDE);
-    // The pipeline sees the picture as it was stored, before it is turned upright.
-    let (width, height) = if video.rotation_degrees % 180 == 90 { (height, width) } else { (width, height) };
-    // What is tone-mapped is so by planes, each half as wide for chroma.
-    let even = |length: u32| if video.hdr == Hdr::None { length } else { (length & !1).max(2) };
-    let (width, height) = (even(width), even(height));
-    let caps = gst::Caps::builder("video/x-raw")
-        .field("format", if video.hdr == Hdr::None { "RGB" } else { "I420_10LE" })
-        .field("width", width as i32)
-        .field("height", height as i32)
-        .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
-        .build();
     let gate = element("identity")?;
     only_first_of_each(&gate, interval_ms, media.origin_ns)?;
-    let tail = vec![
-        gate,
-        element_with("videoscale", &[("add-borders", "false"), ("method", "bilinear")])?,
-        element("videoconvert")?,
-        capsfilter(&caps)?,
-    ];
+    let tail = [vec![gate], convert_tail()?].concat();
     let mut decoding = Sequence::open(source, media, Kind::Video, &request.limits, tail)?;
     if keyframes_only {
         decoding.current().stage().start(gst::State::Paused)?;
@@ -103,22 +88,23 @@ fn pass(
     }
     decoding.start()?;
     let (most_ms, mut handed) = (request.limits.max_duration_ms, 0);
-    let mut toned = Toned::default();
+    let mut upright = Upright::new(video, size(video));
     while let Some(decoded) = decoding.next(ctx)? {
         let time_ms = u64::try_from(decoded.time_ns / 1_000_000).unwrap_or(0);
         if time_ms > most_ms {
             break;
         }
-        let info = gst_video::VideoInfo::from_caps(&decoded.caps)
-            .map_err(|e| Error::internal("the decoder gave something odd").because(e))?;
-        let frame = match video.hdr {
-            Hdr::None => rgb(&decoded.buffer, &info)?,
-            _ => tone::rgb(&toned.picture(&decoded.buffer, &info, None)?),
-        };
-        take(time_ms, upright(frame, video))?;
+        take(time_ms, rgb(&upright.frame(&decoded)?))?;
         handed += 1;
     }
     Ok(handed)
+}
+
+/// Size of the frames handed on: even, as their chroma is half as wide and high.
+fn size(video: &VideoTrack) -> (u32, u32) {
+    let (width, height) = fit(video.width, video.height, LONGEST_SIDE);
+    let even = |length: u32| (length & !1).max(2);
+    (even(width), even(height))
 }
 
 /// Lets one buffer of each interval through, before it costs a conversion.
@@ -148,27 +134,4 @@ fn only_first_of_each(gate: &gst::Element, interval_ms: u64, origin_ns: i64) -> 
     pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_FLUSH, pass)
         .map(|_| ())
         .ok_or_else(|| Error::internal("the frames could not be picked"))
-}
-
-/// The pixels of a buffer, whose rows may be padded.
-fn rgb(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<RgbImage> {
-    let fault = || Error::internal("a decoded frame has another size than it says");
-    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|_| fault())?;
-    let row = info.width() as usize * 3;
-    let stride = usize::try_from(frame.plane_stride()[0]).map_err(|_| fault())?;
-    let lines = frame.plane_data(0).map_err(|_| fault())?.chunks(stride.max(1));
-    let pixels: Vec<u8> =
-        lines.take(info.height() as usize).filter_map(|line| line.get(..row)).flatten().copied().collect();
-    RgbImage::from_raw(info.width(), info.height(), pixels).ok_or_else(fault)
-}
-
-/// Mirrored first, then turned clockwise.
-fn upright(frame: RgbImage, video: &VideoTrack) -> RgbImage {
-    let frame = if video.mirrored { flip_horizontal(&frame) } else { frame };
-    match video.rotation_degrees {
-        90 => rotate90(&frame),
-        180 => rotate180(&frame),
-        270 => rotate270(&frame),
-        _ => frame,
-    }
 }

@@ -48,6 +48,8 @@ fn made(arguments: &str, container: &str, duration_ms: u64, picture: Option<(u32
         variable_rate: false,
         rotation_degrees,
         mirrored: false,
+        oriented_by_frame: false,
+        changes_size: false,
         interlaced: false,
         hdr: Hdr::None,
         keyframes_apart_ms: 0,

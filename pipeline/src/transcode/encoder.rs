@@ -14,9 +14,8 @@ use super::picture::Picture;
 use super::preset;
 use super::writer::{Output, Writer};
 use crate::error::{Error, Result};
-use crate::gst::{STALL_DEADLINE, Stage, capsfilter, element, element_with};
+use crate::gst::{STALL_DEADLINE, Stage, capsfilter, element_with};
 use crate::ladder::RenditionPlan;
-use crate::media::Hdr;
 use crate::step::StepContext;
 
 /// Most pictures waiting for an encoder.
@@ -305,22 +304,4 @@ fn write(writer: &mut Writer, sample: &gst::Sample, rate: crate::media::Rational
 pub fn threads(plan: &RenditionPlan) -> usize {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     if plan.width * plan.height < 200_000 { 1 } else { cores.min(2) }
-}
-
-/// The elements between the decoder and us: progressive I420 in BT.709. High dynamic range stays as it is, in 10 bits,
-/// for [`super::tone`].
-pub fn picture_tail(interlaced: bool, hdr: Hdr) -> Result<Vec<gst::Element>> {
-    let caps = gst::Caps::builder("video/x-raw");
-    let caps = match hdr {
-        Hdr::None => caps.field("format", "I420").field("colorimetry", "bt709"),
-        _ => caps.field("format", "I420_10LE"),
-    };
-    let mut tail = Vec::new();
-    if interlaced {
-        tail.push(element("videoconvert")?);
-        tail.push(element_with("deinterlace", &[("mode", "auto"), ("fields", "top")])?);
-    }
-    tail.push(element("videoconvert")?);
-    tail.push(capsfilter(&caps.build())?);
-    Ok(tail)
 }

@@ -4,20 +4,18 @@ use std::sync::Arc;
 
 use gstreamer as gst;
 
-use gstreamer_video as gst_video;
-use gstreamer_video::prelude::*;
-
 use super::RenditionReport;
 use super::detail::Detail;
 use super::encoder::Encoder;
 use super::grid::Grid;
-use super::picture::{Picture, Plane, Scaler, Turn, Turner};
-use super::tone::Toned;
+use super::picture::{Picture, Scaler};
 use super::trickplay::Trickplay;
+use super::upright::Upright;
 use super::writer::Output;
 use crate::error::{Error, Result};
 use crate::gst::Decoded;
 use crate::ladder::{Ladder, Measured, RenditionPlan};
+use crate::media::VideoTrack;
 use crate::step::StepContext;
 
 /// All renditions at work.
@@ -26,11 +24,8 @@ pub struct Encoding {
     rungs: Vec<Rung>,
     trickplay: Option<Trickplay>,
     detail: Detail,
-    turn: Turn,
-    turner: Turner,
-    caps: Option<(gst::Caps, gst_video::VideoInfo)>,
-    toned: Toned,
-    held: Option<gst::Buffer>,
+    upright: Upright,
+    held: Option<Decoded>,
     next: u64,
 }
 
@@ -58,14 +53,16 @@ impl Encoding {
     /// one is wanted.
     pub fn start(
         ladder: &Ladder,
+        video: &VideoTrack,
         iframes: bool,
         trickplay: bool,
-        turn: Turn,
         threads: impl Fn(&RenditionPlan) -> usize,
         ctx: &StepContext,
     ) -> Result<Self> {
-        let smallest =
-            ladder.renditions.last().ok_or_else(|| Error::internal("the ladder has no rendition"))?;
+        let [largest, ..] = &*ladder.renditions else {
+            return Err(Error::internal("the ladder has no rendition"));
+        };
+        let smallest = ladder.renditions.last().unwrap_or(largest);
         let grid = Grid {
             rate: ladder.full_rate,
             slowest: ladder.slowest_step.max(1),
@@ -74,33 +71,24 @@ impl Encoding {
         let trickplay = if trickplay { Some(Trickplay::start(smallest, ctx)?) } else { None };
         let mut rungs = Vec::new();
         for (place, plan) in ladder.renditions.iter().enumerate() {
-            // The largest is scaled before it is turned, so that turning moves as few samples as possible.
-            let sideways = place == 0 && turn.sideways();
-            let (width, height) =
-                if sideways { (plan.height, plan.width) } else { (plan.width, plan.height) };
             let last = place + 1 == ladder.renditions.len();
             let output = if iframes && last { Output::SegmentsAndIframes } else { Output::Segments };
             let step = plan.step_of(grid.rate);
             rungs.push(Rung {
-                scaler: Scaler::new(width, height),
+                scaler: Scaler::new(plan.width, plan.height),
                 encoder: Encoder::start(plan, grid, step, output, threads(plan), ctx)?,
                 scaled: None,
             });
         }
         let sizes: Vec<_> = ladder.renditions.iter().map(|r| (r.width, r.height)).collect();
-        let (turner, toned, detail) = (Turner::default(), Toned::default(), Detail::new(&sizes));
-        Ok(Self { grid, rungs, trickplay, detail, turn, turner, caps: None, toned, held: None, next: 0 })
+        let (detail, upright) = (Detail::new(&sizes), Upright::new(video, (largest.width, largest.height)));
+        Ok(Self { grid, rungs, trickplay, detail, upright, held: None, next: 0 })
     }
 
     /// The next source picture. The one held until now is shown up to the new one's first frame.
-    pub fn show(&mut self, decoded: &Decoded, ctx: &StepContext) -> Result<()> {
+    pub fn show(&mut self, decoded: Decoded, ctx: &StepContext) -> Result<()> {
         self.emit(self.grid.first_shown(decoded.time_ns), ctx)?;
-        if self.caps.as_ref().is_none_or(|(caps, _)| caps != &decoded.caps) {
-            let info = gst_video::VideoInfo::from_caps(&decoded.caps)
-                .map_err(|e| Error::internal("the decoder gave something odd").because(e))?;
-            self.caps = Some((decoded.caps.clone(), info));
-        }
-        self.held = Some(decoded.buffer.clone());
+        self.held = Some(decoded);
         for rung in &mut self.rungs {
             rung.scaled = None;
         }
@@ -169,8 +157,8 @@ impl Encoding {
             return Ok(());
         }
         let picture = if place == 0 {
-            let scaled = self.first()?;
-            if self.turn.is_none() { scaled } else { self.turner.turn(&scaled, self.turn) }
+            let held = self.held.as_ref().ok_or_else(|| Error::internal("no picture is held"))?;
+            self.upright.frame(held)?
         } else {
             self.scaled(place - 1)?;
             let (larger, rest) = self.rungs.split_at_mut(place);
@@ -183,30 +171,6 @@ impl Encoding {
         let buffer = Encoder::wrap(&picture)?;
         self.rungs[place].scaled = Some((picture, buffer));
         Ok(())
-    }
-
-    /// The held picture at the largest rendition's size, not yet turned.
-    fn first(&mut self) -> Result<Picture> {
-        let odd = || Error::internal("a decoded picture could not be read");
-        let (Some(buffer), Some((_, info))) = (&self.held, &self.caps) else { return Err(odd()) };
-        if Toned::wants(info) {
-            return self.toned.picture(buffer, info, Some(self.rungs[0].scaler.size()));
-        }
-        let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|_| odd())?;
-        let plane = |index: u32| -> Result<Plane<'_>> {
-            let component = info.format_info();
-            let (sub_width, sub_height) =
-                (component.w_sub()[index as usize], component.h_sub()[index as usize]);
-            let ceil = |length: u32, by: u32| (length as usize).div_ceil(1 << by);
-            let plane = Plane {
-                data: frame.plane_data(index).map_err(|_| odd())?,
-                stride: usize::try_from(frame.plane_stride()[index as usize]).map_err(|_| odd())?,
-                width: ceil(frame.width(), sub_width),
-                height: ceil(frame.height(), sub_height),
-            };
-            if plane.stride < plane.width { Err(odd()) } else { Ok(plane) }
-        };
-        self.rungs[0].scaler.scale(&[plane(0)?, plane(1)?, plane(2)?])
     }
 
     /// Shows the held picture until the end, closes every rendition, and checks that they agree.

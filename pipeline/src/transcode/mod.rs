@@ -6,11 +6,13 @@ mod grid;
 mod ladder;
 pub(crate) mod picture;
 mod preset;
+pub(crate) mod rgb;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tone;
 mod transpose;
 mod trickplay;
+pub(crate) mod upright;
 mod writer;
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +23,6 @@ use crate::ladder::{Dropped, RenditionPlan, needless};
 use crate::media::{Warning, held_until, is_short, last_frame_ns};
 use crate::source::Source;
 use crate::step::StepContext;
-use picture::Turn;
 
 /// What the step is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,14 +44,13 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     let video = request.media.video.as_ref().ok_or_else(|| {
         Error::input("no_playable_track", "There is no picture in the file that can be played.")
     })?;
-    let turn = Turn { degrees: video.rotation_degrees, mirrored: video.mirrored };
-    let tail = encoder::picture_tail(video.interlaced, video.hdr)?;
+    let tail = upright::frame_tail()?;
     let mut decoding = Sequence::open(source, &request.media, Kind::Video, &request.limits, tail)?;
     let plan = held_back(&request.ladder, video.end_ms);
     // Threads of encoders keep frames too: where those of the source are large, there is no room for both.
     let is_large = crate::gst::is_large(u64::from(video.width) * u64::from(video.height));
     let threads = |plan: &RenditionPlan| if is_large { 1 } else { encoder::threads(plan) };
-    let mut ladder = ladder::Encoding::start(&plan, request.iframes, request.trickplay, turn, threads, ctx)?;
+    let mut ladder = ladder::Encoding::start(&plan, video, request.iframes, request.trickplay, threads, ctx)?;
     decoding.start()?;
 
     let nominal_ns = last_frame_ns(video.frame_rate, video.variable_rate);
@@ -70,11 +70,11 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
             continue;
         }
         last_ns = decoded.time_ns;
-        ladder.show(&decoded, ctx)?;
         let lasts = decoded.duration_ns.filter(|&d| d > 0).unwrap_or(nominal_ns);
         let until = decoded.time_ns.saturating_add(lasts as i64).min(longest_ns);
         end_ns = Some(end_ns.map_or(until, |end| end.max(until)));
-        ctx.progress((decoded.time_ns / 1_000_000).max(0) as u64, video.end_ms);
+        ladder.show(decoded, ctx)?;
+        ctx.progress((last_ns / 1_000_000).max(0) as u64, video.end_ms);
     }
     let Some(mut end_ns) = end_ns else {
         return Err(Error::input("decode_failed", "No picture in the file could be decoded."));

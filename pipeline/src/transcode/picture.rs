@@ -8,6 +8,7 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::transpose::transpose;
 use crate::error::{Error, Result};
+use crate::media::Turn;
 
 /// One plane of a picture as it lies in memory.
 #[derive(Clone, Copy)]
@@ -177,27 +178,6 @@ fn columns(
     resizer.resize_typed(&from, &mut to, &options).map_err(|e| fault(&e))
 }
 
-/// How a picture is brought upright: mirrored left to right first, then turned clockwise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Turn {
-    /// 0, 90, 180 or 270.
-    pub degrees: u16,
-    /// Whether it is mirrored before it is turned.
-    pub mirrored: bool,
-}
-
-impl Turn {
-    /// Whether there is nothing to do.
-    pub fn is_none(self) -> bool {
-        self == Self::default()
-    }
-
-    /// Whether width and height change places.
-    pub fn sideways(self) -> bool {
-        self.degrees == 90 || self.degrees == 270
-    }
-}
-
 /// Brings pictures upright.
 #[derive(Default)]
 pub struct Turner {
@@ -208,7 +188,7 @@ impl Turner {
     /// A turned copy.
     pub fn turn(&self, picture: &Picture, turn: Turn) -> Picture {
         let (width, height) = picture.size();
-        let (to_width, to_height) = if turn.sideways() { (height, width) } else { (width, height) };
+        let (to_width, to_height) = if turn.is_sideways() { (height, width) } else { (width, height) };
         let mut made = self.pool.get(to_width, to_height);
         for (plane, (out, ..)) in picture.planes().iter().zip(made.planes_mut()) {
             turn_plane(plane, out, turn);
@@ -220,7 +200,7 @@ impl Turner {
 /// Turns a plane whose rows lie close together: where it is turned sideways rows become columns, then rows are mirrored,
 /// and their order.
 fn turn_plane(plane: &Plane<'_>, out: &mut [u8], turn: Turn) {
-    let (across, down, row) = if turn.sideways() {
+    let (across, down, row) = if turn.is_sideways() {
         transpose(plane.data, plane.width, out);
         (turn.degrees == 90, (turn.degrees == 270) != turn.mirrored, plane.height)
     } else {

@@ -10,13 +10,12 @@ use gstreamer as gst;
 use gstreamer_video as gst_video;
 use proptest::prelude::*;
 
-use super::picture::Turn;
 use super::{grid, ladder};
 use crate::fmp4::read::{Read, samples};
 use crate::gst::Decoded;
 use crate::inspect::rate::pace;
-use crate::ladder::{KEYFRAME_INTERVAL_MS, LadderSettings, RenditionPlan, Rung, plan};
-use crate::media::{Hdr, Rational, VideoTrack};
+use crate::ladder::{KEYFRAME_INTERVAL_MS, Ladder, LadderSettings, RenditionPlan, Rung, plan};
+use crate::media::{Hdr, Rational, Turn, VideoTrack};
 use crate::step::listened;
 
 /// Brightness of the source's frames, in turn: far enough apart to know each one after encoding.
@@ -72,10 +71,11 @@ impl Case {
                 break;
             }
         }
-        (times, at.min(length_ns.max(times[times.len() - 1] + 1_000_000)))
+        let last_ns = times[times.len() - 1];
+        (times, at.min(length_ns.max(last_ns + 1_000_000)))
     }
 
-    fn ladder(&self) -> crate::ladder::Ladder {
+    fn video_and_ladder(&self) -> (VideoTrack, Ladder) {
         // As inspect would find it in a longer recording of the same pace.
         let found = pace(&self.times_ns(Rational::new(1_000_000, self.gap_us as u32), 40.0).0, None);
         let rung = |name: &str, width, height, max_frame_rate| Rung {
@@ -100,6 +100,8 @@ impl Case {
             variable_rate: found.variable,
             rotation_degrees: 0,
             mirrored: false,
+            oriented_by_frame: false,
+            changes_size: false,
             interlaced: false,
             hdr: Hdr::None,
             keyframes_apart_ms: 0,
@@ -107,21 +109,21 @@ impl Case {
             start_ms: 0,
             end_ms: 1000,
         };
-        plan(&video, &settings)
+        let ladder = plan(&video, &settings);
+        (video, ladder)
     }
 
     fn check(&self) {
         crate::gst::init().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (ctx, _) = listened(folder.path());
-        let ladder = self.ladder();
+        let (video, ladder) = self.video_and_ladder();
         let large = self.size.0 * self.size.1 > 1_000_000;
         let (times_ns, end_ns) = self.times_ns(ladder.full_rate, if large { 36.0 } else { 150.0 });
-        let turn = Turn { degrees: 0, mirrored: false };
         let mut encoding =
-            ladder::Encoding::start(&ladder, true, true, turn, |_| self.threads, &ctx).unwrap();
+            ladder::Encoding::start(&ladder, &video, true, true, |_| self.threads, &ctx).unwrap();
         for (number, &time_ns) in times_ns.iter().enumerate() {
-            encoding.show(&flat(self.size, LUMA[number % LUMA.len()], time_ns), &ctx).unwrap();
+            encoding.show(flat(self.size, LUMA[number % LUMA.len()], time_ns), &ctx).unwrap();
         }
         let made = encoding.finish(end_ns, &ctx).unwrap();
         assert!(made.iframes.is_some() && made.trickplay.is_some());
@@ -138,7 +140,7 @@ fn flat((width, height): (u32, u32), luma: u8, time_ns: i64) -> Decoded {
     let mut data = vec![128; info.size()];
     data[..info.offset()[1]].fill(luma);
     let buffer = gst::Buffer::from_mut_slice(data);
-    Decoded { buffer, caps: info.to_caps().unwrap(), time_ns, duration_ns: None }
+    Decoded { buffer, caps: info.to_caps().unwrap(), time_ns, duration_ns: None, turn: Turn::default() }
 }
 
 /// A rendition as it lies in its folder.

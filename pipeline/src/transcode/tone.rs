@@ -147,12 +147,12 @@ impl Toned {
         info.format() == gst_video::VideoFormat::I42010le
     }
 
-    /// Scales a decoded picture to a `size`, both even (else it keeps its own), and maps it.
+    /// Scales a decoded picture to a `size`, both even, and maps it.
     pub fn picture(
         &mut self,
         buffer: &gstreamer::BufferRef,
         info: &gst_video::VideoInfo,
-        size: Option<(usize, usize)>,
+        (width, height): (usize, usize),
     ) -> Result<Picture> {
         let odd = || Error::internal("a decoded picture could not be read");
         if !Self::wants(info) {
@@ -160,7 +160,6 @@ impl Toned {
         }
         let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|_| odd())?;
         let own = (frame.width() as usize, frame.height() as usize);
-        let (width, height) = size.unwrap_or((own.0 & !1, own.1 & !1));
         for index in 0..3_usize {
             let half = |length: usize| if index == 0 { length } else { length.div_ceil(2) };
             let stride = usize::try_from(frame.plane_stride()[index]).map_err(|_| odd())?;
@@ -318,22 +317,6 @@ impl Deep<'_> {
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
         resizer.resize_typed(&from, &mut to, &options).map_err(|e| fault(&e))
     }
-}
-
-/// A BT.709 picture as RGB.
-pub fn rgb(picture: &Picture) -> image::RgbImage {
-    let (width, height) = picture.size();
-    let [luma, u, v] = picture.planes();
-    image::RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        let (x, y) = (x as usize, y as usize);
-        let chroma = |plane: &super::picture::Plane<'_>| {
-            (f32::from(plane.data[y / 2 * plane.stride + x / 2]) - 128.0) / 224.0
-        };
-        let luma = (f32::from(luma.data[y * luma.stride + x]) - 16.0) / 219.0;
-        let (cb, cr) = (chroma(&u), chroma(&v));
-        let parts = [luma + 1.5748 * cr, luma - 0.1873 * cb - 0.4681 * cr, luma + 1.8556 * cb];
-        image::Rgb(parts.map(|part| (part * 255.0).round().clamp(0.0, 255.0) as u8))
-    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,154 @@
+//! Which way up the frames of a track are, over time, where they say so themselves.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use super::oriented::{Reader, Said};
+use crate::media::Turn;
+
+/// Most changes kept for frames that the decoder has not given yet.
+const MAX_CHANGES: usize = 256;
+
+/// The orientation in force, in the order of coded frames.
+///
+/// By the standards a message lasts until the next start of a sequence. Cameras that write it once mean all of the
+/// recording; an encoder that repeats it ends it by leaving it out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InForce {
+    turn: Turn,
+    is_repeated: bool,
+}
+
+impl InForce {
+    /// Takes one coded frame; returns the orientation from it on.
+    pub fn after(&mut self, said: Said) -> Turn {
+        match said.turn {
+            Some(turn) => {
+                let was_said = !self.turn.is_none() && turn == self.turn;
+                *self = Self { turn, is_repeated: was_said && (self.is_repeated || said.is_start) };
+            }
+            None if said.is_start && self.is_repeated => *self = Self::default(),
+            None => {}
+        }
+        self.turn
+    }
+}
+
+/// Orientation by presentation time: a change counts from its own frame's time on.
+#[derive(Debug, Default)]
+struct Changes {
+    in_force: InForce,
+    /// Time stamps of changes in order, in ns, and what holds from there.
+    changes: VecDeque<(u64, Turn)>,
+}
+
+impl Changes {
+    fn add(&mut self, pts_ns: u64, said: Said) {
+        let turn = self.in_force.after(said);
+        if self.changes.back().map_or(Turn::default(), |&(_, last)| last) == turn {
+            return;
+        }
+        let place = self.changes.partition_point(|&(at_ns, _)| at_ns <= pts_ns);
+        self.changes.insert(place, (pts_ns, turn));
+        if self.changes.len() > MAX_CHANGES {
+            self.changes.pop_front();
+        }
+    }
+
+    /// The orientation at a time. Frames come in the order of their times, so what is before it is forgotten.
+    fn at(&mut self, pts_ns: u64) -> Turn {
+        while self.changes.get(1).is_some_and(|&(at_ns, _)| at_ns <= pts_ns) {
+            self.changes.pop_front();
+        }
+        match self.changes.front() {
+            Some(&(at_ns, turn)) if at_ns <= pts_ns => turn,
+            _ => Turn::default(),
+        }
+    }
+}
+
+/// The orientations that a decoder's coded frames say.
+#[derive(Clone, Debug, Default)]
+pub struct Orientations(Arc<Mutex<Changes>>);
+
+impl Orientations {
+    /// Reads them from what passes into a decoder.
+    pub fn watch(&self, decoder: &gst::Element) {
+        let Some(pad) = decoder.static_pad("sink") else { return };
+        let (seen, reader) = (self.clone(), Mutex::new(None::<Reader>));
+        let mask =
+            gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::EVENT_FLUSH;
+        pad.add_probe(mask, move |_, info| {
+            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            match &info.data {
+                Some(gst::PadProbeData::Buffer(buffer)) => {
+                    if let Some(reader) = *reader
+                        && let Some(time) = buffer.pts().or(buffer.dts())
+                        && let Ok(data) = buffer.map_readable()
+                    {
+                        seen.lock().add(time.nseconds(), reader.read(&data));
+                    }
+                }
+                Some(gst::PadProbeData::Event(event)) => match event.view() {
+                    gst::EventView::Caps(caps) => *reader = Reader::new(caps.caps()),
+                    gst::EventView::FlushStop(_) => *seen.lock() = Changes::default(),
+                    _ => {}
+                },
+                _ => {}
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    /// The orientation of a decoded frame, by its time stamp.
+    pub fn at(&self, pts: gst::ClockTime) -> Turn {
+        self.lock().at(pts.nseconds())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Changes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UP: Turn = Turn { degrees: 0, mirrored: false };
+    const LEFT: Turn = Turn { degrees: 270, mirrored: false };
+
+    fn frame(turn: Option<Turn>, is_start: bool) -> Said {
+        Said { turn, is_start }
+    }
+
+    #[test]
+    fn what_is_said_once_lasts_and_what_is_repeated_ends_by_its_absence() {
+        let (left, plain) = (frame(Some(LEFT), true), frame(None, false));
+        let (start, cancel) = (frame(None, true), frame(Some(UP), false));
+        let seen = |frames: &[Said]| {
+            let mut in_force = InForce::default();
+            frames.iter().map(|&said| in_force.after(said).degrees).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(&[left, plain, start, plain, start]), [270; 5]);
+        assert_eq!(seen(&[left, plain, left, plain, start, plain]), [270, 270, 270, 270, 0, 0]);
+        assert_eq!(seen(&[left, cancel, start, left]), [270, 0, 0, 270]);
+        assert_eq!(seen(&[start, plain, start]), [0; 3]);
+    }
+
+    #[test]
+    fn a_change_counts_from_its_frames_time_in_presentation_order() {
+        let mut changes = Changes::default();
+        changes.add(0, frame(None, true));
+        changes.add(40, frame(Some(LEFT), false));
+        // Two frames that are coded later and presented earlier.
+        changes.add(20, frame(None, false));
+        changes.add(30, frame(None, false));
+        changes.add(80, frame(Some(UP), false));
+        let seen: Vec<_> = [0, 20, 30, 40, 70, 80, 90].map(|at| changes.at(at).degrees).into();
+        assert_eq!(seen, [0, 0, 0, 270, 270, 0, 0]);
+        assert_eq!(changes.changes.len(), 1, "what is over is forgotten");
+    }
+}

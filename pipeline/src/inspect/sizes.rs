@@ -1,0 +1,228 @@
+//! Which size a recording is planned for when its frames change theirs. Pure.
+
+use crate::media::Turn;
+
+/// Most changes kept of one track: of more, the rest counts as the last one.
+const MAX_CHANGES: usize = 4096;
+/// A size lasts when it, or larger ones, are there for this share of the recording …
+const LASTING_SHARE: i64 = 10;
+/// … or for this long, in ns.
+const LASTING_NS: i64 = 30_000_000_000;
+/// Sizes with at least this share of another's area are about as large.
+const ABOUT_AS_LARGE: f64 = 0.9;
+/// Of sizes about as large, one that comes later has to last longer by this factor.
+const CLEARLY_LONGER: f64 = 1.25;
+
+/// What the headers of a frame say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FrameSize {
+    /// Pixels of a coded frame: how much it shows, whatever their shape.
+    pub pixels: u64,
+    /// Width and height as stored, with square pixels.
+    pub stored: (f64, f64),
+    /// What makes it upright.
+    pub turn: Turn,
+}
+
+impl FrameSize {
+    /// Width and height upright, with square pixels.
+    pub fn displayed(&self) -> (f64, f64) {
+        let (width, height) = self.stored;
+        if self.turn.is_sideways() { (height, width) } else { (width, height) }
+    }
+}
+
+/// The sizes of a track's frames over time.
+#[derive(Clone, Debug, Default)]
+pub struct Sizes {
+    /// From when each is, in ns, in any order.
+    changes: Vec<(i64, FrameSize)>,
+    until_ns: i64,
+}
+
+/// The sizes of a recording, summed up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    /// The first one.
+    pub first: FrameSize,
+    /// The largest one that lasts.
+    pub lasting: FrameSize,
+    /// Whether there are several.
+    pub changes: bool,
+    /// Whether frames have several orientations, or one that is not upright.
+    pub turns: bool,
+}
+
+impl Sizes {
+    /// Takes a frame at a time. Frames of one size in a row are one entry.
+    pub fn add(&mut self, at_ns: i64, size: FrameSize) {
+        self.until_ns = self.until_ns.max(at_ns);
+        let is_change = self.changes.last().is_none_or(|(_, last)| *last != size);
+        if is_change && self.changes.len() < MAX_CHANGES {
+            self.changes.push((at_ns, size));
+        }
+    }
+
+    /// Takes a frame that was read out of turn: what lies before it in the file was not read.
+    pub fn add_sample(&mut self, at_ns: i64, size: FrameSize) {
+        self.until_ns = self.until_ns.max(at_ns);
+        if self.changes.len() < MAX_CHANGES {
+            self.changes.push((at_ns, size));
+        }
+    }
+
+    /// The recording goes on until this time.
+    pub fn lasts_until(&mut self, ns: i64) {
+        self.until_ns = self.until_ns.max(ns);
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Sums up; `None` where no frame said its size. A turn of the container's counts for all frames.
+    pub fn summary(&self, container: Turn) -> Option<Summary> {
+        let mut changes = self.changes.clone();
+        if !container.is_none() {
+            changes.iter_mut().for_each(|(_, size)| size.turn = container);
+        }
+        changes.sort_by_key(|&(at_ns, _)| at_ns);
+        let &(from_ns, first) = changes.first()?;
+        // How long each size lasts in all, in the order of their first frames.
+        let mut totals: Vec<(FrameSize, i64)> = Vec::new();
+        let ends = changes.iter().skip(1).map(|&(at_ns, _)| at_ns).chain([self.until_ns]);
+        for (&(at_ns, size), end_ns) in changes.iter().zip(ends) {
+            let lasts_ns = end_ns.saturating_sub(at_ns).max(0);
+            match totals.iter_mut().find(|(known, _)| *known == size) {
+                Some((_, total_ns)) => *total_ns += lasts_ns,
+                None => totals.push((size, lasts_ns)),
+            }
+        }
+        let enough_ns = (self.until_ns.saturating_sub(from_ns) / LASTING_SHARE).min(LASTING_NS);
+        let lasting = lasting(&totals, enough_ns).unwrap_or(first);
+        Some(Summary {
+            first,
+            lasting,
+            changes: totals.iter().any(|(size, _)| size.displayed() != first.displayed()),
+            turns: totals.iter().any(|(size, _)| !size.turn.is_none()),
+        })
+    }
+}
+
+fn area(size: &FrameSize) -> f64 {
+    size.pixels as f64
+}
+
+/// The largest size at which, or above which, a recording is for long enough; of those about as large the first, unless
+/// a later one lasts clearly longer.
+fn lasting(totals: &[(FrameSize, i64)], enough_ns: i64) -> Option<FrameSize> {
+    let mut by_area: Vec<_> = totals.iter().collect();
+    by_area.sort_by(|a, b| area(&b.0).total_cmp(&area(&a.0)));
+    let mut above_ns = 0;
+    let (largest, _) = by_area.iter().find(|(_, lasts_ns)| {
+        above_ns += lasts_ns;
+        above_ns >= enough_ns
+    })?;
+    let alike = totals.iter().filter(|(size, _)| {
+        let share = area(size) / area(largest);
+        (ABOUT_AS_LARGE..=1.0 / ABOUT_AS_LARGE).contains(&share)
+    });
+    let longest =
+        alike.reduce(|best, next| if next.1 as f64 > best.1 as f64 * CLEARLY_LONGER { next } else { best });
+    longest.map(|(size, _)| *size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    fn size(width: u32, height: u32) -> FrameSize {
+        FrameSize {
+            pixels: u64::from(width) * u64::from(height),
+            stored: (width.into(), height.into()),
+            turn: Turn::default(),
+        }
+    }
+
+    /// What a recording is planned for that has these sizes from these seconds on.
+    fn planned(changes: &[(i64, (u32, u32))], until: i64) -> (u32, u32) {
+        let mut sizes = Sizes::default();
+        changes.iter().for_each(|&(at, (width, height))| sizes.add(at * SECOND, size(width, height)));
+        sizes.lasts_until(until * SECOND);
+        let (width, height) =
+            sizes.summary(Turn::default()).map(|s| s.lasting.displayed()).unwrap_or_default();
+        (width as u32, height as u32)
+    }
+
+    #[test]
+    fn the_largest_that_lasts_is_planned_for() {
+        let (small, middle, large) = ((160, 90), (640, 360), (1280, 720));
+        assert_eq!(planned(&[(0, small)], 10), small);
+        assert_eq!(planned(&[(0, small), (2, middle), (4, large)], 12), large);
+        assert_eq!(planned(&[(0, large), (1, small)], 100), small, "a moment of a larger size");
+        assert_eq!(planned(&[(0, large), (40, small)], 3600), large, "half a minute is enough");
+        assert_eq!(planned(&[(0, large), (20, small), (100, large), (115, small)], 3600), large, "in all");
+        // Each for too short a time, but at or above 640×360 for long enough.
+        let growing: Vec<_> = (0..10).map(|n| (10 + n, (640 + n as u32, 360))).collect();
+        let growing = [&[(0, small)][..], &growing, &[(20, small)]].concat();
+        assert_eq!(planned(&growing, 100).1, 360);
+    }
+
+    #[test]
+    fn of_shapes_as_large_the_first_stays_unless_another_lasts_longer() {
+        let (across, upright) = ((640, 360), (360, 640));
+        assert_eq!(planned(&[(0, across), (5, upright)], 10), across);
+        assert_eq!(planned(&[(0, across), (5, upright)], 11), across);
+        assert_eq!(planned(&[(0, across), (2, upright)], 10), upright);
+        assert_eq!(planned(&[(0, upright), (4, across), (5, upright)], 10), upright);
+    }
+
+    #[test]
+    fn frames_of_other_pixels_are_as_large() {
+        let of_pixels = |height| FrameSize { pixels: 720 * 576, stored: (720.0, height), ..size(1, 1) };
+        let mut sizes = Sizes::default();
+        sizes.add(0, of_pixels(540.0));
+        sizes.add(15 * SECOND, of_pixels(405.0));
+        sizes.lasts_until(100 * SECOND);
+        assert_eq!(sizes.summary(Turn::default()).map(|s| s.lasting), Some(of_pixels(405.0)));
+    }
+
+    #[test]
+    fn samples_count_in_the_order_of_their_times() {
+        let mut sizes = Sizes::default();
+        for (at, (width, height)) in [(0, (160, 90)), (90, (640, 360)), (50, (640, 360)), (10, (160, 90))] {
+            sizes.add_sample(at * SECOND, size(width, height));
+        }
+        sizes.lasts_until(100 * SECOND);
+        let made = sizes.summary(Turn::default());
+        assert_eq!(made.map(|s| s.lasting), Some(size(640, 360)));
+        assert_eq!(made.map(|s| (s.first, s.changes, s.turns)), Some((size(160, 90), true, false)));
+        assert_eq!(Sizes::default().summary(Turn::default()), None);
+    }
+
+    #[test]
+    fn a_turn_of_the_containers_counts_for_more_than_that_of_frames() {
+        let turned = |degrees| Turn { degrees, mirrored: false };
+        let mut sizes = Sizes::default();
+        sizes.add(0, size(640, 360));
+        sizes.add(2 * SECOND, FrameSize { turn: turned(90), ..size(640, 360) });
+        sizes.lasts_until(10 * SECOND);
+        let own = sizes.summary(Turn::default());
+        assert_eq!(
+            own.map(|s| (s.lasting.displayed(), s.changes, s.turns)),
+            Some(((360.0, 640.0), true, true))
+        );
+        let container = sizes.summary(turned(270));
+        assert_eq!(container.map(|s| (s.lasting.turn, s.changes)), Some((turned(270), false)));
+    }
+
+    #[test]
+    fn what_never_ends_to_change_is_bounded() {
+        let mut sizes = Sizes::default();
+        (0..100_000).for_each(|n| sizes.add(n, size(100 + n as u32 % 2, 100)));
+        assert_eq!(sizes.len(), MAX_CHANGES);
+    }
+}

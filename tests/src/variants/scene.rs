@@ -41,12 +41,16 @@ impl Scene {
         let (rate, length_s) = (self.rate, self.length_s);
         let (bar_width, bar_height) = (width / 8 / 2 * 2, height / 8 / 2 * 2);
         let (half, third, down) = (width / 2 / 2 * 2, height / 2 / 2 * 2, height * 7 / 10 / 2 * 2);
+        // Fine lines below: only a large rendition has them.
+        let bottom = height - bar_height;
         format!(
             "color=c=0x1f2d4d:s={width}x{height}:r={rate}:d={length_s},\
              drawbox=x=0:y=0:w={half}:h={third}:c=red:t=fill,\
              drawbox=x={x}:y={y}:w={side}:h={side}:c=yellow:t=fill[back];\
              color=c=gray:s={bar_width}x{bar_height}:r={rate}:d={length_s}[bar];\
-             [back][bar]overlay=x='mod(t*W/3,W)':y={down}:eval=frame,\
+             [back][bar]overlay=x='mod(t*W/3,W)':y={down}:eval=frame[moving];\
+             color=c=gray:s={width}x{bar_height}:r={rate}:d={length_s},drawgrid=w=3:h=3:t=1:c=black[fine];\
+             [moving][fine]overlay=y={bottom},\
              drawbox=c=white:t=fill:enable='{}',format=yuv420p",
             on(&self.flashes_s)
         )

@@ -5,6 +5,8 @@ use crate::error::Result;
 
 /// Time between the pictures looked at.
 const INTERVAL_NS: u64 = 10_000_000_000;
+/// Least time between them, where frames change.
+const MIN_INTERVAL_NS: u64 = 1_000_000_000;
 /// Side of the blocks compared, in pixels: a line of small writing fills some of them and none of the rest.
 const BLOCK: usize = 16;
 /// Said of pictures that are the same, in dB.
@@ -13,6 +15,7 @@ const SAME_DB: f64 = 99.0;
 /// What was seen of neighbouring renditions.
 pub struct Detail {
     next_ns: u64,
+    last_ns: u64,
     /// For each rendition but the smallest, what enlarges the next smaller one.
     enlarge: Vec<Scaler>,
     worst: Vec<f64>,
@@ -24,8 +27,16 @@ impl Detail {
         let pairs = sizes.len().saturating_sub(1);
         Self {
             next_ns: 0,
+            last_ns: 0,
             enlarge: sizes[..pairs].iter().map(|&(width, height)| Scaler::new(width, height)).collect(),
             worst: vec![0.0; pairs],
+        }
+    }
+
+    /// Frames change their size or format: they may show more than those before.
+    pub fn source_changed(&mut self) {
+        if self.next_ns > 0 {
+            self.next_ns = self.next_ns.min(self.last_ns.saturating_add(MIN_INTERVAL_NS));
         }
     }
 
@@ -36,7 +47,7 @@ impl Detail {
 
     /// Looks at one picture in all sizes, largest first.
     pub fn look(&mut self, time_ns: u64, pictures: &[&Picture]) -> Result<()> {
-        self.next_ns = time_ns.saturating_add(INTERVAL_NS);
+        (self.last_ns, self.next_ns) = (time_ns, time_ns.saturating_add(INTERVAL_NS));
         for (place, pair) in pictures.windows(2).enumerate() {
             if let (Some(enlarge), Some(worst)) = (self.enlarge.get_mut(place), self.worst.get_mut(place)) {
                 let enlarged = enlarge.scale(&pair[1].planes())?;
@@ -107,6 +118,8 @@ mod tests {
         assert!(detail.is_due(0) && detail.decibels() == [None]);
         detail.look(0, &[&large, &small]).unwrap();
         assert!(!detail.is_due(INTERVAL_NS - 1) && detail.is_due(INTERVAL_NS));
+        detail.source_changed();
+        assert!(!detail.is_due(MIN_INTERVAL_NS - 1) && detail.is_due(MIN_INTERVAL_NS));
         detail.decibels()[0].unwrap()
     }
 

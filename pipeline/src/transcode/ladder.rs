@@ -88,6 +88,9 @@ impl Encoding {
     /// The next source picture. The one held until now is shown up to the new one's first frame.
     pub fn show(&mut self, decoded: Decoded, ctx: &StepContext) -> Result<()> {
         self.emit(self.grid.first_shown(decoded.time_ns), ctx)?;
+        if self.held.as_ref().is_some_and(|held| held.caps != decoded.caps) {
+            self.detail.source_changed();
+        }
         self.held = Some(decoded);
         for rung in &mut self.rungs {
             rung.scaled = None;

@@ -76,6 +76,20 @@ impl Warning {
         )
     }
 
+    /// A file whose structure says that something is missing at its end.
+    pub fn not_closed() -> Self {
+        Self::new("not_closed", "The file ends early: it was not closed, or its end is missing.")
+    }
+
+    /// A frame that claims to last far longer than the audio.
+    pub fn long_frame(claim_ms: u64, audio_ms: u64) -> Self {
+        let (claim, audio) = (clock(claim_ms), clock(audio_ms));
+        Self::new(
+            "long_frame",
+            format!("A frame claims {claim} in a recording with {audio} of audio; that time is left out."),
+        )
+    }
+
     /// A track of which packets could not be decoded.
     pub fn damaged(what: &str, lost: u64, packets: u64) -> Self {
         let share = (lost * 100).div_ceil(packets.max(1)).min(100);
@@ -130,6 +144,25 @@ pub struct Part {
     pub video_index: Option<u32>,
     /// Which of its audio tracks is used, counted from 0.
     pub audio_index: Option<u32>,
+    /// As [`MediaInfo::video_gap`], of this part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_gap: Option<Gap>,
+}
+
+/// Time on the common timeline that is left out of a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Frames later than this are moved, in ns; `i64::MIN` for all.
+    pub after_ns: i64,
+    /// By how much they are moved forward, in ns.
+    pub length_ns: i64,
+}
+
+impl Gap {
+    /// A time with the gap left out, in ns.
+    pub fn closed(&self, time_ns: i64) -> i64 {
+        if time_ns > self.after_ns { time_ns.saturating_sub(self.length_ns) } else { time_ns }
+    }
 }
 
 /// What a file holds, of that which we use.
@@ -151,6 +184,9 @@ pub struct MediaInfo {
     /// be on the common timeline.
     #[serde(default)]
     pub origin_ns: i64,
+    /// Time that a frame of the video wrongly claims; decoding leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_gap: Option<Gap>,
     /// The picture, where there is one.
     pub video: Option<VideoTrack>,
     /// The sound, where there is some.

@@ -270,6 +270,7 @@ mod tests {
             within: None,
             parts: Vec::new(),
             origin_ns: 0,
+            video_gap: None,
             video: picture.then_some(video),
             audio: sound.then_some(audio),
             warnings: Vec::new(),

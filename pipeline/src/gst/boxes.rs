@@ -4,8 +4,10 @@
 use std::io;
 use std::sync::Arc;
 
+use super::edits::Facts;
+pub use super::edits::{Edit, Edits};
 use super::length::Length;
-use super::matrix;
+use super::{length, matrix};
 use crate::error::{Error, Result};
 use crate::source::{ReadAt, Source, read_full};
 
@@ -117,7 +119,7 @@ pub fn split(boxes: &[u8]) -> Option<([u8; 4], &[u8], &[u8])> {
 }
 
 /// The content of the first box of a type.
-fn find<'a>(boxes: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
+pub(super) fn find<'a>(boxes: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
     let mut rest = boxes;
     while let Some((kind, content, next)) = split(rest) {
         if &kind == wanted {
@@ -139,41 +141,20 @@ pub struct Track {
     pub rotation_degrees: u16,
     /// Whether it is mirrored left to right first.
     pub mirrored: bool,
-    /// What its edit list presents, where that is one part of the track.
+    /// What its edit list presents, where that is one part of the track at its own speed.
     pub edit: Option<Edit>,
+    /// All that its edit list presents; `None` without a list to follow.
+    pub edits: Option<Edits>,
     /// Whether samples of its picture use their full range, where it says so.
     pub full_range: Option<bool>,
-    /// How long all that its edit list presents is, in ns; none where there is no list, or where it says «all».
-    edited_ns: Option<u64>,
-    /// Where the length of its media is told.
+    /// Where its samples end by its sample tables, in ns; `None` if they are not all in the index.
+    samples_ns: Option<u64>,
+    /// Where the length of its media is declared.
     length: Option<Length>,
     /// Where the `trak` box's type stands in the file.
     kind_offset: u64,
-    /// Where the `edts` box's type stands, if we apply the edit ourselves.
+    /// Where the `edts` box's type stands: edits are applied behind the demuxer.
     edits_offset: Option<u64>,
-}
-
-/// The part of a track that is presented.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edit {
-    /// Media time presented first, in ns.
-    pub start_ns: i64,
-    /// When it is presented, in ns.
-    pub delay_ns: i64,
-    /// How much is presented, in ns; none for all.
-    pub length_ns: Option<i64>,
-}
-
-impl Edit {
-    /// Presentation time of a media time, in ns; negative or past the end for what is not presented.
-    pub fn presented(&self, media_ns: i64) -> i64 {
-        media_ns.saturating_sub(self.start_ns).saturating_add(self.delay_ns)
-    }
-
-    /// First and last presentation time, in ns.
-    pub fn bounds(&self) -> (i64, i64) {
-        (self.delay_ns, self.length_ns.map_or(i64::MAX, |length| self.delay_ns.saturating_add(length)))
-    }
 }
 
 /// The tracks of a file, in its order, and what the demuxer is not to see.
@@ -181,16 +162,15 @@ impl Edit {
 pub struct Movie {
     /// The tracks.
     pub tracks: Vec<Track>,
-    /// Where its length is told.
+    /// Where its length is declared.
     length: Option<Length>,
+    /// Whether its samples are in fragments.
+    fragmented: bool,
     /// What makes the index readable, where it is not as it stands.
     repairs: Vec<Patch>,
-    /// What keeps the demuxer from leaving short tracks out.
+    /// What keeps the demuxer from leaving out tracks, or their ends.
     unhidden: Vec<Patch>,
 }
-
-/// A day, in ns.
-const DAY_NS: u64 = 86_400_000_000_000;
 
 /// Bytes that stand in for the file's own.
 pub(super) type Patch = (u64, Vec<u8>);
@@ -199,24 +179,35 @@ pub(super) type Patch = (u64, Vec<u8>);
 pub fn movie(index: &Index) -> Movie {
     let place = |part: &[u8]| index.offset + (part.as_ptr() as usize - index.bytes.as_ptr() as usize) as u64;
     let length = find(&index.bytes, b"mvhd").and_then(|head| Length::read(head, place(head)));
-    let tracks = tracks(index);
+    let fragmented = find(&index.bytes, b"mvex").is_some();
+    let tracks = tracks(index, fragmented);
     let mut repairs = index.repairs();
-    // A movie that is said to be thousands of hours long is refused by the demuxer, whatever its tracks say.
-    let longest = tracks.iter().filter_map(Track::told_ns).max();
-    let mut movie_ns = length.and_then(|length| length.told_ns);
-    if let (Some(length), Some(longest)) = (length, longest)
-        && movie_ns.is_none_or(|told| told > longest.saturating_mul(100).saturating_add(DAY_NS))
-    {
-        repairs.push(length.telling(longest));
-        movie_ns = Some(longest);
+    let mut unhidden = Vec::new();
+    // What the headers say counts only where the sample tables do not say it. The demuxer refuses a movie of thousands
+    // of hours, and leaves out what is past the end that a header claims.
+    let longest = tracks.iter().filter_map(|track| track.media_ns().max(track.presented_ns())).max();
+    let mut movie_ns = length.and_then(|length| length.declared_ns);
+    if let (Some(length), Some(longest)) = (length, longest) {
+        if length.is_absurd(longest) {
+            repairs.push(length.declaring(longest));
+            movie_ns = Some(longest);
+        } else if !fragmented && length.is_far_from(longest) {
+            unhidden.push(length.declaring(longest));
+            movie_ns = Some(longest);
+        }
     }
-    let unhidden = unhidden(&tracks, movie_ns.unwrap_or(0));
-    Movie { tracks, length, repairs, unhidden }
+    for (length, samples_ns) in tracks.iter().filter_map(|track| Some((track.length?, track.samples_ns?))) {
+        if length.is_far_from(samples_ns) && length.holds(samples_ns) {
+            unhidden.push(length.declaring(samples_ns));
+        }
+    }
+    unhidden.extend(previews(&tracks, movie_ns.unwrap_or(0)));
+    Movie { tracks, length, fragmented, repairs, unhidden }
 }
 
 /// The demuxer takes a track of less than a fifth of the movie for a preview. The only picture or sound there is is told
 /// to be a quarter; a picture of less than a second may well be a cover.
-fn unhidden(tracks: &[Track], movie_ns: u64) -> Vec<Patch> {
+fn previews(tracks: &[Track], movie_ns: u64) -> Vec<Patch> {
     let only = |track: &Track| tracks.iter().filter(|other| other.handler == track.handler).count() == 1;
     let least_ns = |track: &Track| match &track.handler {
         b"soun" => Some(1),
@@ -227,25 +218,24 @@ fn unhidden(tracks: &[Track], movie_ns: u64) -> Vec<Patch> {
     tracks
         .iter()
         .filter(|track| only(track))
-        .filter_map(|track| Some((track.length?, track.told_ns()?, least_ns(track)?)))
-        .filter(|(_, told_ns, least_ns)| (*least_ns..quarter_ns).contains(told_ns))
+        .filter_map(|track| Some((track.length?, track.media_ns()?, least_ns(track)?)))
+        .filter(|(_, declared_ns, least_ns)| (*least_ns..quarter_ns).contains(declared_ns))
         .filter(|(length, ..)| length.holds(quarter_ns))
-        .map(|(length, ..)| length.telling(quarter_ns))
+        .map(|(length, ..)| length.declaring(quarter_ns))
         .collect()
 }
 
 impl Track {
-    /// How long the media of the track is said to be, in ns; none where that is not told.
-    pub fn told_ns(&self) -> Option<u64> {
-        self.length.and_then(|length| length.told_ns)
+    /// How long the media of the track is, in ns: by its samples, else by its header; `None` if neither says it.
+    pub fn media_ns(&self) -> Option<u64> {
+        self.samples_ns.or(self.length.and_then(|length| length.declared_ns))
     }
 
-    /// How long it is said to be presented, in ns.
+    /// How long it is presented by its samples and its edit list, in ns; `None` if its samples are not in the index.
     pub fn presented_ns(&self) -> Option<u64> {
-        let one = self.edit.and_then(|edit| u64::try_from(edit.length_ns?.checked_add(edit.delay_ns)?).ok());
-        // A list of several parts may show one twice; of a recording nobody does.
-        let several = self.edited_ns.map(|ns| self.told_ns().map_or(ns, |told| told.min(ns)));
-        one.or(several).or(self.told_ns())
+        let media_ns = i64::try_from(self.samples_ns?).ok()?;
+        let presented = self.edits.as_ref().map_or(media_ns, |edits| edits.end_ns(media_ns));
+        u64::try_from(presented).ok()
     }
 }
 
@@ -265,14 +255,19 @@ impl Movie {
     /// last, which at 1/4 frame/s and five frames is nearly that. The demuxer takes a track of less than a fifth of
     /// the movie for a thumbnail.
     fn stretched(&self, id: u32) -> Vec<Patch> {
-        let own = self.tracks.iter().find(|t| t.id == id).and_then(|t| t.length);
-        let Some(told_ns) = own.and_then(|own| own.told_ns) else { return Vec::new() };
-        let ns = told_ns.saturating_mul(2).saturating_add(1_000_000_000);
-        own.iter().chain(&self.length).map(|length| length.telling(ns)).collect()
+        let Some(track) = self.tracks.iter().find(|t| t.id == id) else { return Vec::new() };
+        let own = track.length;
+        // Of fragments no header knows the length; the demuxer finds it where none claims to.
+        if self.fragmented && track.samples_ns.is_none() {
+            return own.iter().chain(&self.length).map(Length::undeclared).collect();
+        }
+        let Some(declared_ns) = track.media_ns() else { return Vec::new() };
+        let ns = declared_ns.saturating_mul(2).saturating_add(1_000_000_000);
+        own.iter().chain(&self.length).map(|length| length.declaring(ns)).collect()
     }
 }
 
-fn tracks(index: &Index) -> Vec<Track> {
+fn tracks(index: &Index, fragmented: bool) -> Vec<Track> {
     let mut found = Vec::new();
     let head = find(&index.bytes, b"mvhd");
     let (timescale, turned) = (head.and_then(timescale), head.map_or(matrix::UPRIGHT, matrix::of_movie));
@@ -280,7 +275,8 @@ fn tracks(index: &Index) -> Vec<Track> {
     while let Some((kind, content, next)) = split(rest) {
         if &kind == b"trak" {
             let at = index.bytes.len() - rest.len();
-            if let Some(track) = track(content, index.offset + at as u64 + 4, timescale, turned) {
+            if let Some(mut track) = track(content, index.offset + at as u64 + 4, timescale, turned) {
+                track.samples_ns = track.samples_ns.filter(|_| !fragmented);
                 found.push(track);
             }
         }
@@ -299,49 +295,6 @@ pub(super) fn timescale(head: &[u8]) -> Option<u32> {
     word(head, if *head.first()? == 1 { 20 } else { 12 }).filter(|&ticks| ticks > 0)
 }
 
-/// How long all parts of an edit list are, in ns; none where one is as long as there is something to present.
-fn edited_ns(list: &[u8], movie: u32) -> Option<u64> {
-    let wide = *list.first()? == 1;
-    let entries = list.get(8..)?.chunks_exact(if wide { 20 } else { 12 }).take(word(list, 4)? as usize);
-    let length = |entry: &[u8]| {
-        Some(if wide {
-            u64::from(word(entry, 0)?) << 32 | u64::from(word(entry, 4)?)
-        } else {
-            word(entry, 0)?.into()
-        })
-    };
-    let ticks = entries
-        .map(|entry| length(entry).filter(|&ticks| ticks > 0))
-        .try_fold(0, |sum: u64, ticks| sum.checked_add(ticks?))?;
-    u64::try_from(u128::from(ticks) * 1_000_000_000 / u128::from(movie)).ok().filter(|&ns| ns > 0)
-}
-
-/// An edit list that presents one part of the track, perhaps later than at once. Others are left to the demuxer.
-fn edit(list: &[u8], movie: u32, media: u32) -> Option<Edit> {
-    let wide = *list.first()? == 1;
-    let (size, count) = (if wide { 20 } else { 12 }, word(list, 4)? as usize);
-    let ns =
-        |value: i64, ticks: u32| i64::try_from(i128::from(value) * 1_000_000_000 / i128::from(ticks)).ok();
-    let mut delay_ns = 0;
-    for place in 0..count.min(64) {
-        let entry = list.get(8 + place * size..8 + (place + 1) * size)?;
-        let long = |at: usize| Some(i64::from(word(entry, at)?) << 32 | i64::from(word(entry, at + 4)?));
-        let (length, start) = if wide {
-            (long(0)?, long(8)?)
-        } else {
-            (i64::from(word(entry, 0)?), i64::from(word(entry, 4)? as i32))
-        };
-        if start < 0 {
-            delay_ns = ns(length, movie)?.checked_add(delay_ns)?;
-            continue;
-        }
-        let last = place + 1 == count;
-        let length_ns = if length == 0 { None } else { Some(ns(length, movie)?) };
-        return last.then_some(Edit { start_ns: ns(start, media)?, delay_ns, length_ns });
-    }
-    None
-}
-
 fn track(content: &[u8], kind_offset: u64, movie: Option<u32>, turned: matrix::Matrix) -> Option<Track> {
     let head = find(content, b"tkhd")?;
     // Version 1 has times of eight bytes.
@@ -350,23 +303,34 @@ fn track(content: &[u8], kind_offset: u64, movie: Option<u32>, turned: matrix::M
     let (rotation_degrees, mirrored) = matrix::turn(matrix::both(matrix::of(head, at)?, turned));
     let media = find(content, b"mdia")?;
     let handler = find(media, b"hdlr")?.get(8..12)?.try_into().ok()?;
-    let edits = find(content, b"edts");
-    let list = edits.and_then(|edits| find(edits, b"elst"));
-    let edit = list.and_then(|list| edit(list, movie?, timescale(find(media, b"mdhd")?)?));
-    let edited_ns = list.and_then(|list| edited_ns(list, movie?));
     let place = |part: &[u8]| kind_offset + 4 + (part.as_ptr() as usize - content.as_ptr() as usize) as u64;
-    // A box's content begins four bytes after its type.
-    let edits_offset = edits.filter(|_| edit.is_some()).map(|edits| place(edits) - 4);
     let length = find(media, b"mdhd").and_then(|head| Length::read(head, place(head)));
+    let media_timescale = timescale(find(media, b"mdhd")?)?;
+    let samples_ns = find(media, b"minf")
+        .and_then(|minf| find(minf, b"stbl"))
+        .and_then(|stbl| length::samples_ns(stbl, media_timescale));
+    let header_ns = movie.and_then(|movie| length::header_ns(head, movie));
+    let edits_box = find(content, b"edts");
+    let edits = edits_box.and_then(|edits| find(edits, b"elst")).and_then(|list| {
+        let media_end_ns = samples_ns.and_then(|ns| i64::try_from(ns).ok());
+        let media_header_ns =
+            length.and_then(|length| length.declared_ns).and_then(|ns| i64::try_from(ns).ok());
+        let movie_timescale = movie?;
+        let facts = Facts { movie_timescale, media_timescale, media_end_ns, header_ns, media_header_ns };
+        Edits::read(list, facts)
+    });
+    // A box's content begins four bytes after its type.
+    let edits_offset = edits_box.map(|edits| place(edits) - 4);
     let full_range = full_range(media);
     Some(Track {
         id,
         handler,
         rotation_degrees,
         mirrored,
-        edit,
+        edit: edits.as_ref().and_then(Edits::single),
+        edits,
         full_range,
-        edited_ns,
+        samples_ns,
         length,
         kind_offset,
         edits_offset,
@@ -381,8 +345,7 @@ fn full_range(media: &[u8]) -> Option<bool> {
     (colours.starts_with(b"nclx")).then_some(colours.get(10)? >> 7 == 1)
 }
 
-/// The file with one of its tracks only, and that without its edit list if it has an [`Edit`]: the others' boxes are
-/// called `free`. The demuxer then reads no byte of the other tracks. And it cannot end the track early: it compares
+/// The file with one of its tracks only, and that without its edit list: the others' boxes are called `free`. The demuxer then reads no byte of the other tracks. And it cannot end the track early: it compares
 /// media time with the movie's length, so of a recording trimmed by an edit list it leaves out the end.
 pub fn only(source: Source, movie: &Movie, id: u32) -> Source {
     let free = |at: u64| (at, b"free".to_vec());
@@ -392,6 +355,15 @@ pub fn only(source: Source, movie: &Movie, id: u32) -> Source {
     let repairs = movie.repairs.iter().cloned();
     let patches = repairs.chain(others).chain(own).chain(movie.stretched(id)).collect();
     Arc::new(Patched { inner: source, patches })
+}
+
+/// An MP4 with the wanted track only, which of its kind that then is, and what its index says of it.
+pub fn alone(source: Source, handler: &[u8; 4], place: u32) -> Result<(Source, u32, Option<Track>)> {
+    let movie = movie(&read_index(source.as_ref())?);
+    Ok(match nth(&movie.tracks, handler, place) {
+        Some(track) => (only(source, &movie, track.id), 0, Some(track.clone())),
+        None => (movie.readable(source).0, place, None),
+    })
 }
 
 /// The `place`th track of a handler.
@@ -421,44 +393,5 @@ impl ReadAt for Patched {
             }
         }
         Ok(read)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn edit_lists_of_one_part_are_understood() {
-        let list = |entries: &[(u32, i32)]| {
-            let mut bytes = vec![0, 0, 0, 0];
-            bytes.extend((entries.len() as u32).to_be_bytes());
-            for (length, start) in entries {
-                bytes.extend(length.to_be_bytes());
-                bytes.extend(start.to_be_bytes());
-                bytes.extend(0x1_0000_u32.to_be_bytes());
-            }
-            edit(&bytes, 600, 1000)
-        };
-        let second = 1_000_000_000;
-        let plain = Edit { start_ns: 4 * second, delay_ns: 0, length_ns: Some(10 * second) };
-        assert_eq!(list(&[(6000, 4000)]), Some(plain));
-        assert_eq!(list(&[(300, -1), (6000, 4000)]), Some(Edit { delay_ns: second / 2, ..plain }));
-        assert_eq!(list(&[(0, 0)]), Some(Edit { start_ns: 0, delay_ns: 0, length_ns: None }));
-        assert_eq!(list(&[(600, 0), (600, 2000)]), None);
-        assert_eq!(plain.presented(5 * second), second);
-        assert_eq!(edit(&[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], 600, 600), None);
-    }
-
-    #[test]
-    fn edit_lists_of_centuries_are_not_believed() {
-        // Version 1: lengths and times of eight bytes.
-        let mut bytes = vec![1, 0, 0, 0, 0, 0, 0, 3];
-        for (length, start) in [(i64::MAX / 1_000_000_000, -1_i64), (i64::MAX / 1_000_000_000, -1), (1, 0)] {
-            bytes.extend([&length.to_be_bytes()[..], &start.to_be_bytes(), &[0, 1, 0, 0]].concat());
-        }
-        assert_eq!(edit(&bytes, 1, 1000), None);
-        bytes[8..16].fill(0xff);
-        assert_eq!(edited_ns(&bytes, 1), None);
     }
 }

@@ -8,9 +8,11 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
-use super::{Orientations, STALL_DEADLINE, Stage, boxes, chain, clip, memory, open_demuxer};
+use super::present::Presenter;
+use super::stamps::Stamps;
+use super::{Orientations, STALL_DEADLINE, Stage, boxes, chain, memory, open_demuxer, signed_ns, slots};
 use crate::error::{Error, ErrorKind, Result};
-use crate::media::{Limits, MediaInfo, Rational, Turn, VideoTrack};
+use crate::media::{Gap, Limits, MediaInfo, Turn, VideoTrack};
 use crate::source::Source;
 use crate::step::StepContext;
 
@@ -42,8 +44,14 @@ pub struct Decoding {
     stage: Stage,
     sink: gst_app::AppSink,
     origin_ns: i64,
-    /// The part of the track that is presented, where the demuxer does not know.
-    edit: Option<boxes::Edit>,
+    /// What of the media is presented, where that is not all of it.
+    presenter: Option<Presenter>,
+    /// Time that a frame wrongly claims.
+    gap: Option<Gap>,
+    /// How the pipeline is sought to the start of another pass.
+    seek_flags: gst::SeekFlags,
+    /// Whether all that is presented was given.
+    is_done: bool,
     /// How frames are turned that do not say so themselves, or what they say.
     turn: Turn,
     orientations: Option<Orientations>,
@@ -51,7 +59,7 @@ pub struct Decoding {
     tally: Arc<Tally>,
     delivered: u64,
     broken: Option<Error>,
-    /// Whether times are those of the media, whatever an edit list presents.
+    /// Whether times are those of the media: an MP4's edits are applied here, not by the demuxer.
     media_time: bool,
     last: Instant,
 }
@@ -65,46 +73,6 @@ struct Tally {
     gaps: AtomicU64,
     /// Time stamp of the last packet, in ns.
     packet_ns: AtomicU64,
-}
-
-/// Times of decoded frames in order, where those of the packets are wrong or there are none.
-#[derive(Clone)]
-enum Stamps {
-    /// The decoder's are right.
-    Own,
-    /// All of them, with how long each frame lasts, in ns.
-    Listed(Arc<Vec<(u64, u64)>>),
-    /// One after the other, at the video's rate.
-    Even(Rational),
-}
-
-impl Stamps {
-    fn of(media: &MediaInfo, kind: Kind, source: &Source) -> Result<Self> {
-        Ok(match media.container.as_str() {
-            "gif" => Self::Listed(Arc::new(super::gif::gif_times(source)?)),
-            container if kind == Kind::Video && super::is_even_video(container) => {
-                media.video.as_ref().map_or(Self::Own, |video| Self::Even(video.frame_rate))
-            }
-            _ => Self::Own,
-        })
-    }
-
-    /// Time and duration of the `n`th frame.
-    fn nth(&self, n: u64) -> Option<(gst::ClockTime, gst::ClockTime)> {
-        let (time_ns, duration_ns) = match self {
-            Self::Own => return None,
-            Self::Listed(all) => *all.get(usize::try_from(n).ok()?)?,
-            Self::Even(rate) => {
-                let at = |n: u64| {
-                    let ns =
-                        u128::from(n) * 1_000_000_000 * u128::from(rate.den) / u128::from(rate.num.max(1));
-                    u64::try_from(ns).unwrap_or(u64::MAX / 2)
-                };
-                (at(n), at(n + 1).saturating_sub(at(n)))
-            }
-        };
-        Some((gst::ClockTime::from_nseconds(time_ns), gst::ClockTime::from_nseconds(duration_ns)))
-    }
 }
 
 /// An error found on a streaming thread.
@@ -133,10 +101,15 @@ impl Decoding {
             Kind::Audio => media.audio.as_ref().map(|a| a.stream_index),
         }
         .ok_or_else(|| Error::internal("the track was not found by inspect"))?;
+        let handler = if kind == Kind::Video { b"vide" } else { b"soun" };
         let stamps = Stamps::of(media, kind, &source)?;
-        let (source, index, track) =
-            if media.container == "mp4" { alone(source, kind, index)? } else { (source, index, None) };
-        let (edit, full_range) = track.map_or((None, None), |track| (track.edit, track.full_range));
+        let (source, index, track) = if media.container == "mp4" {
+            boxes::alone(source, handler, index)?
+        } else {
+            (source, index, None)
+        };
+        let (media_time, full_range) = (track.is_some(), track.as_ref().and_then(|track| track.full_range));
+        let presenter = track.and_then(|track| track.edits).map(|edits| Presenter::new(&edits));
         let (pipeline, demux) = open_demuxer(source, &media.container)?;
         let sink = gst_app::AppSink::builder().sync(false).enable_last_sample(false).build();
         // In the pipeline from the start: a sink that is not started calls itself at its end.
@@ -151,6 +124,7 @@ impl Decoding {
             orientations: orientations.clone(),
             index,
             pixels: media.video.as_ref().map_or(0, |v| u64::from(v.width) * u64::from(v.height)),
+            has_slots: kind == Kind::Video && media.container == "avi",
             full_range,
             limits: limits.clone(),
             fault: Fault::default(),
@@ -173,14 +147,17 @@ impl Decoding {
             stage: Stage::new(pipeline),
             sink,
             origin_ns: media.origin_ns,
-            edit,
+            presenter,
+            gap: media.video_gap.filter(|_| kind == Kind::Video),
+            seek_flags: gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT,
+            is_done: false,
             turn,
             orientations,
             fault,
             tally,
             delivered: 0,
             broken: None,
-            media_time: false,
+            media_time,
             last: Instant::now(),
         })
     }
@@ -188,6 +165,31 @@ impl Decoding {
     /// The pipeline, for a step that seeks.
     pub fn stage(&self) -> &Stage {
         &self.stage
+    }
+
+    /// Has only keyframes decoded, where the demuxer or the decoder can leave the rest out. The pipeline is paused.
+    pub fn seek_keyframes(&mut self) -> std::result::Result<(), gst::glib::BoolError> {
+        self.seek_flags |= gst::SeekFlags::TRICKMODE | gst::SeekFlags::TRICKMODE_KEY_UNITS;
+        self.seek_to(0)
+    }
+
+    fn seek_to(&self, media_ns: i64) -> std::result::Result<(), gst::glib::BoolError> {
+        let start = gst::ClockTime::from_nseconds(media_ns.max(0) as u64);
+        let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
+        self.stage.pipeline.seek(1.0, self.seek_flags, set, start, none, gst::ClockTime::NONE)
+    }
+
+    /// Goes back or on to the next part of an edit list; `false` after the last.
+    fn next_pass(&mut self) -> bool {
+        let Some(media_ns) = self.presenter.as_mut().and_then(Presenter::next_run) else { return false };
+        self.last = Instant::now();
+        match self.seek_to(media_ns) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, "a part of an edit list could not be reached");
+                false
+            }
+        }
     }
 
     /// Starts the pipeline; asked again it does nothing.
@@ -198,7 +200,7 @@ impl Decoding {
 
     /// The same track in media time, all of it, so that it can be sought: a seek starts running time again.
     pub fn in_media_time(self) -> Self {
-        Self { edit: None, origin_ns: 0, media_time: true, ..self }
+        Self { presenter: None, gap: None, origin_ns: 0, media_time: true, ..self }
     }
 
     /// Goes on at about this media time. Returns whether the demuxer can; it needs to have given a buffer first.
@@ -225,13 +227,22 @@ impl Decoding {
             if deadline.is_some_and(|deadline| Instant::now() > deadline) {
                 return Ok(None);
             }
+            if let Some(decoded) = self.presenter.as_mut().and_then(Presenter::pop) {
+                self.delivered += 1;
+                return Ok(Some(self.placed(decoded)));
+            }
+            if self.is_done {
+                return Ok(None);
+            }
             if let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::from_mseconds(100)) {
                 self.last = Instant::now();
-                if let Some(decoded) = self.decoded(&sample) {
-                    self.delivered += 1;
-                    return Ok(Some(decoded));
+                let Some(decoded) = self.decoded(&sample) else { continue };
+                if let Some(presenter) = &mut self.presenter {
+                    self.is_done = !presenter.push(decoded) && !self.next_pass();
+                    continue;
                 }
-                continue;
+                self.delivered += 1;
+                return Ok(Some(self.placed(decoded)));
             }
             if let Some(error) = take(&self.fault) {
                 return Err(error);
@@ -245,7 +256,8 @@ impl Decoding {
                 return Ok(None);
             }
             if self.sink.is_eos() {
-                return Ok(None);
+                self.is_done = !self.next_pass();
+                continue;
             }
             if self.last.elapsed() > STALL_DEADLINE {
                 return Err(Error::internal("the decoder froze"));
@@ -255,7 +267,8 @@ impl Decoding {
 
     /// Whether the last buffer was given.
     pub fn is_over(&self) -> bool {
-        self.broken.is_some() || self.sink.is_eos()
+        let has_more = self.presenter.as_ref().is_some_and(|presenter| !presenter.is_last_run());
+        self.broken.is_some() || self.is_done || (self.sink.is_eos() && !has_more)
     }
 
     /// Takes why the track ended early, if it did.
@@ -272,6 +285,10 @@ impl Decoding {
     /// buffer. Some packets give nothing in sound files too (headers, the halves of interlaced pictures); then nothing
     /// is missing in what was decoded.
     pub fn lost(&self) -> Option<(u64, u64)> {
+        // What a decoder held when it was sought elsewhere is not damaged.
+        if self.presenter.as_ref().is_some_and(|presenter| !presenter.is_one_pass()) {
+            return None;
+        }
         let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
         let packets = count(&self.tally.packets);
         let lost = packets.saturating_sub(count(&self.tally.decoded));
@@ -284,36 +301,25 @@ impl Decoding {
         let pts = buffer.pts()?;
         let turn = self.orientations.as_ref().map_or(self.turn, |orientations| orientations.at(pts));
         let time = if self.media_time {
-            segment.to_stream_time_full(pts)
+            segment.to_stream_time_full(pts)?
         } else {
-            segment.to_running_time_full(pts)
-        };
-        let time_ns = match time? {
-            gst::Signed::Positive(time) => time.nseconds() as i64,
-            gst::Signed::Negative(time) => -(time.nseconds() as i64),
+            segment.to_running_time_full(pts)?
         };
         let duration_ns = buffer.duration().map(gst::ClockTime::nseconds);
-        let decoded = Decoded { caps: sample.caps_owned()?, buffer, time_ns, duration_ns, turn };
-        let mut decoded = match self.edit {
-            Some(edit) => clip::clip(decoded, edit)?,
-            None => decoded,
-        };
-        decoded.time_ns -= self.origin_ns;
-        Some(decoded)
+        Some(Decoded { caps: sample.caps_owned()?, buffer, time_ns: signed_ns(time), duration_ns, turn })
     }
-}
 
-/// An MP4 with the wanted track only, which of its kind that then is, and what its index says of it.
-fn alone(source: Source, kind: Kind, index: u32) -> Result<(Source, u32, Option<boxes::Track>)> {
-    let movie = boxes::movie(&boxes::read_index(source.as_ref())?);
-    let handler = match kind {
-        Kind::Video => b"vide",
-        Kind::Audio => b"soun",
-    };
-    Ok(match boxes::nth(&movie.tracks, handler, index) {
-        Some(track) => (boxes::only(source, &movie, track.id), 0, Some(track.clone())),
-        None => (movie.readable(source).0, index, None),
-    })
+    /// A buffer on the common timeline.
+    fn placed(&self, mut decoded: Decoded) -> Decoded {
+        decoded.time_ns = decoded.time_ns.saturating_sub(self.origin_ns);
+        if let Some(gap) = self.gap {
+            decoded.time_ns = gap.closed(decoded.time_ns);
+            // The frame with the claim lasts what is left of it.
+            let longest = gap.length_ns.unsigned_abs();
+            decoded.duration_ns = decoded.duration_ns.map(|ns| if ns >= longest { ns - longest } else { ns });
+        }
+        decoded
+    }
 }
 
 /// Finds the wanted pad and hangs the decoder on it.
@@ -323,6 +329,8 @@ struct Link {
     index: u32,
     /// Of the file's video, where `inspect` has said it.
     pixels: u64,
+    /// Whether frames have a place in the file instead of a presentation time.
+    has_slots: bool,
     full_range: Option<bool>,
     limits: Limits,
     fault: Fault,
@@ -400,6 +408,9 @@ impl Link {
             if let Some(orientations) = &self.orientations {
                 orientations.watch(decoder);
             }
+            if self.has_slots {
+                slots::restamp(decoder);
+            }
         }
         let mut all = head;
         all.extend(tail);
@@ -410,6 +421,9 @@ impl Link {
         gst::Element::link_many(&all).map_err(fault)?;
         for element in all.iter().rev() {
             element.sync_state_with_parent().map_err(fault)?;
+        }
+        if self.has_slots {
+            slots::stamp(pad);
         }
         let first = all[0].static_pad("sink").ok_or_else(|| Error::internal("an element has no sink pad"))?;
         pad.link(&first).map_err(|e| damaged().because(e))?;

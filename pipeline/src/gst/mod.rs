@@ -9,10 +9,10 @@ mod bus;
 mod caf;
 mod chain;
 mod chalksrc;
-mod clip;
 mod decode;
 mod demux;
 mod displayed;
+mod edits;
 mod gif;
 mod length;
 mod matrix;
@@ -21,8 +21,11 @@ mod mix;
 mod orientation;
 mod oriented;
 mod packets;
+mod present;
 mod range;
 mod sequence;
+mod slots;
+mod stamps;
 mod transport;
 mod wave;
 
@@ -58,6 +61,14 @@ pub fn init() -> Result<()> {
     DONE.get_or_init(|| gst::init().map_err(|e| e.to_string())).clone().map_err(|cause| {
         Error::new(ErrorKind::Dependency, "internal", "The media tools could not be started.").because(cause)
     })
+}
+
+/// A time that may be before the start, in ns.
+pub fn signed_ns(time: gst::Signed<gst::ClockTime>) -> i64 {
+    match time {
+        gst::Signed::Positive(time) => i64::try_from(time.nseconds()).unwrap_or(i64::MAX),
+        gst::Signed::Negative(time) => i64::try_from(time.nseconds()).map_or(i64::MIN, |ns| -ns),
+    }
 }
 
 /// Makes an element by its factory's name; a missing one is a missing dependency.

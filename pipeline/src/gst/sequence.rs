@@ -122,6 +122,7 @@ fn recordings(media: &MediaInfo, kind: Kind) -> Vec<(MediaInfo, u64)> {
         let Some(index) = index else { continue };
         let mut alone = media.clone();
         (alone.parts, alone.within, alone.origin_ns) = (Vec::new(), Some(part.within), part.origin_ns);
+        alone.video_gap = part.video_gap;
         if let Some(video) = alone.video.as_mut().filter(|_| kind == Kind::Video) {
             video.stream_index = index;
         }

@@ -23,6 +23,11 @@ pub fn of(source: &Source) -> io::Result<Option<Source>> {
     Ok(Some(Arc::new(Ends { file: source.clone(), from, until })))
 }
 
+/// Where the first fragment among the last bytes begins.
+pub fn last_fragment(source: &dyn ReadAt) -> io::Result<Option<u64>> {
+    fragment_after(source, source.size_bytes().saturating_sub(LAST_BYTES))
+}
+
 /// Where the first fragment ends with its samples.
 fn first_fragments_end(source: &dyn ReadAt) -> io::Result<Option<u64>> {
     let (mut at, mut begun) = (0_u64, false);

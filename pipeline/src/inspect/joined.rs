@@ -55,7 +55,8 @@ fn agree(first: &MediaInfo, next: &MediaInfo) -> bool {
 
 /// All recordings as one.
 fn joined(read: &[(Found, MediaInfo)], of: usize, unread_bytes: u64, size_bytes: u64) -> MediaInfo {
-    let mut all = MediaInfo { size_bytes, duration_ms: 0, warnings: Vec::new(), ..read[0].1.clone() };
+    let mut all =
+        MediaInfo { size_bytes, duration_ms: 0, video_gap: None, warnings: Vec::new(), ..read[0].1.clone() };
     (all.video, all.audio) = (None, None);
     let total_ms: u64 = read.iter().map(|(found, info)| length_ms(found, info)).sum();
     for (found, info) in read {
@@ -89,6 +90,7 @@ fn joined(read: &[(Found, MediaInfo)], of: usize, unread_bytes: u64, size_bytes:
             within: found.within,
             start_ms,
             origin_ns: info.origin_ns,
+            video_gap: info.video_gap,
             video_index: info.video.as_ref().map(|video| video.stream_index),
             audio_index: info.audio.as_ref().map(|audio| audio.stream_index),
         });
@@ -185,6 +187,7 @@ mod tests {
             parts: Vec::new(),
             duration_ms,
             origin_ns: 5_000_000,
+            video_gap: None,
             video,
             audio,
             warnings: Vec::new(),

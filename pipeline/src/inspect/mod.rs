@@ -9,10 +9,12 @@ mod boxes;
 mod choice_tests;
 mod choose;
 mod ebml;
+mod ending;
 mod ends;
 mod framing;
 mod headers;
 mod joined;
+mod outlier;
 mod photo;
 mod probe;
 pub(crate) mod rate;
@@ -31,11 +33,13 @@ use crate::clock::FairClock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gst::{boxes as gst_boxes, encrypted, even_size, is_bare_video, is_even_video};
 use crate::media::{
-    AudioTrack, INSIDE_PHOTO, MediaInfo, Rational, VideoTrack, Warning, is_short, last_frame_ns,
+    ASSUMED_RATE, AudioTrack, Gap, INSIDE_PHOTO, MediaInfo, Rational, VideoTrack, Warning, is_short,
+    last_frame_ns,
 };
 use crate::package;
 use crate::source::{Source, Within};
 use crate::step::StepContext;
+use ending::Ending;
 use scan::{Look, Scan, Scanned};
 
 /// What the step is asked.
@@ -155,6 +159,7 @@ fn one(
         parts: Vec::new(),
         duration_ms: 0,
         origin_ns: 0,
+        video_gap: None,
         video: None,
         audio: None,
         warnings,
@@ -221,7 +226,16 @@ fn one(
     let origin_ns = chosen.iter().flatten().filter_map(|t| t.start_ns).min().unwrap_or(0);
     info.origin_ns = origin_ns;
     let times = |track: &Scanned, frame_ns: i64| times_ms(track, frame_ns, origin_ns, &scanned);
+    let audio_ns = audio.as_ref().map(|(track, _)| (track.start_ns.unwrap_or(0), track.end_ns));
     info.video = video.map(|(track, probed)| {
+        let mut track = track.clone();
+        if let Some(gap) = audio_ns.and_then(|audio_ns| track.close_claim(audio_ns, scanned.whole)) {
+            let (start_ns, end_ns) = audio_ns.unwrap_or_default();
+            let ms = |ns: i64| u64::try_from(ns / 1_000_000).unwrap_or(0).next_multiple_of(100);
+            info.warnings.push(Warning::long_frame(ms(gap.length_ns), ms(end_ns.saturating_sub(start_ns))));
+            info.video_gap = Some(Gap { after_ns: gap.after_ns.saturating_sub(origin_ns), ..gap });
+        }
+        let track = &track;
         let paced = rate::pace(&track.times_ns, declared_rate(track).or(probed.rate));
         let frame_ns = last_frame_ns(paced.rate, paced.variable) as i64;
         let (start_ms, end_ms) = times(track, frame_ns);
@@ -278,10 +292,13 @@ fn one(
             "The recording is longer than is allowed.",
         ));
     }
-    if let Some(expected_ms) = expected_ms(&movie, &scanned, &info)
-        && is_short(info.duration_ms, expected_ms)
-    {
-        info.warnings.push(Warning::cut_short("recording", info.duration_ms, expected_ms));
+    let ending = ending::of(source.as_ref(), container)?;
+    match expected_ms(&movie, &scanned, &info, ending) {
+        Some(expected_ms) if is_short(info.duration_ms, expected_ms) => {
+            info.warnings.push(Warning::cut_short("recording", info.duration_ms, expected_ms));
+        }
+        _ if ending == Ending::Early => info.warnings.push(Warning::not_closed()),
+        _ => {}
     }
     Ok(info)
 }
@@ -309,7 +326,7 @@ fn by_the_index(
         Some(shown) => Scan::of_table(track.number, shown),
         None => {
             let of_track = |file: Source, budget| {
-                scan::scan(gst_boxes::only(file, movie, own.id), "mp4", budget, Look::Times, clock, ctx)
+                scan::scan_media(gst_boxes::only(file, movie, own.id), budget, clock, ctx)
             };
             let mut alone = of_track(source.clone(), scan::budget(size))?;
             if !alone.whole
@@ -320,13 +337,14 @@ fn by_the_index(
             alone
         }
     };
-    track.retimed(&alone, own.edit);
+    track.retimed(&alone, own.edits.as_ref());
     Ok(())
 }
 
 /// How long the recording should be by what the file says of itself, in ms. Only a file that was read whole is held
-/// to it, and only to what a recording can be: of others the steps that decode it say where it ends.
-fn expected_ms(movie: &gst_boxes::Movie, scanned: &Scan, info: &MediaInfo) -> Option<u64> {
+/// to it, and only to what a recording can be: of others the steps that decode it say where it ends. What is not damaged
+/// and has its end is as long as its packets are.
+fn expected_ms(movie: &gst_boxes::Movie, scanned: &Scan, info: &MediaInfo, ending: Ending) -> Option<u64> {
     if !scanned.whole && scanned.error.is_none() {
         return None;
     }
@@ -339,8 +357,16 @@ fn expected_ms(movie: &gst_boxes::Movie, scanned: &Scan, info: &MediaInfo) -> Op
     ];
     // The tracks of an MP4 say it themselves; elsewhere it is what the demuxer reads or works out.
     let told = match info.container.as_str() {
-        "mp4" => tracks.into_iter().flatten().max(),
-        "matroska" | "avi" | "flv" | "asf" | "wav" => scanned.claimed_ns,
+        "mp4" => {
+            let video_gap_ns = info.video_gap.map_or(0, |gap| gap.length_ns.unsigned_abs());
+            let [video, audio] = tracks;
+            // The common timeline begins with what is presented first.
+            let last = video.map(|ns| ns.saturating_sub(video_gap_ns)).max(audio);
+            last.map(|ns| ns.saturating_sub(u64::try_from(info.origin_ns).unwrap_or(0)))
+        }
+        "matroska" | "avi" | "flv" | "asf" | "wav" => {
+            scanned.claimed_ns.filter(|_| ending != Ending::Complete || scanned.error.is_some())
+        }
         _ => None,
     };
     told.map(|ns| ns / 1_000_000).filter(|&ms| ms < A_WEEK_MS)
@@ -396,3 +422,6 @@ fn times_ms(track: &Scanned, frame_ns: i64, origin_ns: i64, scan: &Scan) -> (u64
 
 #[cfg(test)]
 mod container_tests;
+
+#[cfg(test)]
+mod timing_tests;

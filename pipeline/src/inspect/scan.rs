@@ -7,13 +7,14 @@ use std::time::Duration;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use super::outlier;
 use super::samples::{Sampling, SizeReader};
 use super::sizes::Sizes;
 use crate::clock::FairClock;
 use crate::error::{Error, Result};
-use crate::gst::boxes::Edit;
-use crate::gst::{Stage, element, is_picture, is_sound, open_demuxer};
-use crate::media::{Rational, Turn};
+use crate::gst::boxes::Edits;
+use crate::gst::{Stage, element, is_picture, is_sound, open_demuxer, signed_ns};
+use crate::media::{Gap, Rational, Turn};
 use crate::package::Shown;
 use crate::source::{ReadAt, Source};
 use crate::step::StepContext;
@@ -125,14 +126,43 @@ pub fn scan(
     clock: &FairClock,
     ctx: &StepContext,
 ) -> Result<Scan> {
+    // The demuxer of a transport stream starts at its first packet, a keyframe that pictures before it may precede.
+    let reading = if container == "mpegts" { Reading::Unclipped } else { Reading::Running };
+    scan_as((reading, look), source, container, budget, clock, ctx)
+}
+
+/// Reads the packets of an MP4 of one track without an edit list: times are media times.
+pub fn scan_media(source: Source, budget: u64, clock: &FairClock, ctx: &StepContext) -> Result<Scan> {
+    scan_as((Reading::Media, Look::Times), source, "mp4", budget, clock, ctx)
+}
+
+/// Which times of packets count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Running times, and nothing before the segment's start.
+    Running,
+    /// Running times of all packets.
+    Unclipped,
+    /// Stream times. Of a track in fragments the demuxer takes the first as the start of its segment, so that in
+    /// running time all tracks would begin together.
+    Media,
+}
+
+fn scan_as(
+    (reading, look): (Reading, Look),
+    source: Source,
+    container: &str,
+    budget: u64,
+    clock: &FairClock,
+    ctx: &StepContext,
+) -> Result<Scan> {
     let counting = Arc::new(Counting { inner: source, read: AtomicU64::new(0) });
     let (pipeline, demux) = open_demuxer(counting.clone(), container)?;
     let tracks = Tracks::default();
     let watch = Watch {
         tracks: tracks.clone(),
         pipeline: pipeline.downgrade(),
-        // The demuxer of a transport stream starts at its first packet, a keyframe that pictures before it may precede.
-        clips: container != "mpegts",
+        reading,
         look,
         sampling: Arc::default(),
     };
@@ -179,8 +209,7 @@ pub fn scan(
 struct Watch {
     tracks: Tracks,
     pipeline: gst::glib::WeakRef<gst::Pipeline>,
-    /// Whether packets count as presented only from their segment's start.
-    clips: bool,
+    reading: Reading,
     look: Look,
     sampling: Arc<Sampling>,
 }
@@ -188,7 +217,7 @@ struct Watch {
 impl Watch {
     /// Takes a demuxer's pad in: its packets end in a sink that throws them away.
     fn pad(&self, pad: &gst::Pad) {
-        let (tracks, clips, look) = (&self.tracks, self.clips, self.look);
+        let (tracks, reading, look) = (&self.tracks, self.reading, self.look);
         let Some(pipeline) = self.pipeline.upgrade() else { return };
         let Ok(sink) = element("fakesink") else { return };
         sink.set_property("sync", false);
@@ -222,7 +251,7 @@ impl Watch {
                     sampling.packet(&mut sizes, buffer, &mut track.sizes);
                 } else {
                     sizes.packet(buffer, &mut track.sizes);
-                    packet(track, buffer, segment.as_ref(), clips);
+                    packet(track, buffer, segment.as_ref(), reading);
                 }
             };
             match &info.data {
@@ -271,7 +300,7 @@ fn packet(
     track: &mut Scanned,
     buffer: &gst::BufferRef,
     segment: Option<&gst::FormattedSegment<gst::ClockTime>>,
-    clips: bool,
+    reading: Reading,
 ) {
     track.packets += 1;
     track.bytes += buffer.size() as u64;
@@ -280,17 +309,20 @@ fn packet(
     let length = buffer.duration().unwrap_or(gst::ClockTime::ZERO);
     let Some(segment) = segment else { return };
     let Some(end) = pts.checked_add(length) else { return };
+    let clips = reading != Reading::Unclipped;
     let from = segment.start().filter(|_| clips).map_or(pts, |start| pts.max(start));
     let until = segment.stop().map_or(end, |stop| end.min(stop));
     if until < from || (until == from && length > gst::ClockTime::ZERO) {
         return;
     }
-    let running = |time: gst::ClockTime| match segment.to_running_time_full(time) {
-        Some(gst::Signed::Positive(t)) => Some(t.nseconds() as i64),
-        Some(gst::Signed::Negative(t)) => Some(-(t.nseconds() as i64)),
-        None => None,
+    let of_track = |time: gst::ClockTime| {
+        let signed = match reading {
+            Reading::Media => segment.to_stream_time_full(time),
+            _ => segment.to_running_time_full(time),
+        };
+        signed.map(signed_ns)
     };
-    let (Some(from), Some(until)) = (running(from), running(until)) else { return };
+    let (Some(from), Some(until)) = (of_track(from), of_track(until)) else { return };
     track.start_ns = Some(track.start_ns.map_or(from, |start| start.min(from)));
     if track.times_ns.is_empty() || until >= track.end_ns {
         track.last_bytes = buffer.size() as u64;
@@ -347,29 +379,52 @@ impl Scanned {
         (!complete).then(|| (self.end_ns as f64 * 0.95 * size_bytes as f64 / read as f64) as u64)
     }
 
-    /// Takes the times over from a scan of this track alone, whose edit list was hidden if there is an `edit`.
-    pub fn retimed(&mut self, alone: &Scan, edit: Option<Edit>) {
+    /// Takes the times over from a scan of this track alone, whose edit list was hidden.
+    pub fn retimed(&mut self, alone: &Scan, edits: Option<&Edits>) {
         let Some(track) = alone.tracks.iter().find(|t| t.number == self.number && t.start_ns.is_some())
         else {
             return;
         };
-        let (from, until) = edit.map_or((i64::MIN, i64::MAX), |edit| edit.bounds());
-        let presented = |ns: i64| edit.map_or(ns, |edit| edit.presented(ns));
-        // A picture before the first presented one is still on at that time, so it starts the track.
-        let mut times: Vec<i64> =
-            track.times_ns.iter().map(|&ns| presented(ns)).filter(|&ns| ns < until).collect();
+        let mut times = track.times_ns.clone();
         times.sort_unstable();
-        let first = times.iter().rposition(|&ns| ns <= from).unwrap_or(0);
-        times.drain(..first);
         self.packets = track.packets;
-        self.start_ns = times.first().map(|&ns| ns.max(from));
         self.ended = alone.whole;
-        // A scan that was cut short saw no end.
-        let end_ns = if alone.whole { track.end_ns } else { track.end_ns.max(self.end_ns) };
-        self.end_ns = presented(end_ns).min(until);
-        self.times_ns = times;
-        self.keyframe_ns = track.keyframe_ns.map(presented);
+        self.keyframe_ns = track.keyframe_ns;
         self.keyframes_apart_ns = track.keyframes_apart_ns;
+        match edits {
+            None => {
+                self.start_ns = times.first().copied();
+                // A scan that was cut short saw no end.
+                self.end_ns = if alone.whole { track.end_ns } else { track.end_ns.max(self.end_ns) };
+                self.times_ns = times;
+            }
+            Some(edits) => {
+                self.times_ns = edits.presented(&times, MOST_TIMES);
+                self.start_ns = self.times_ns.first().copied();
+                let seen_ns = edits.end_ns(track.end_ns);
+                self.end_ns = if alone.whole { seen_ns } else { seen_ns.max(self.end_ns) };
+                // An end that a part cuts off has no keyframe after it.
+                self.keyframe_ns =
+                    edits.single().and(track.keyframe_ns).map(|ns| edits.parts()[0].presented(ns));
+                self.keyframes_apart_ns = (track.keyframes_apart_ns as f64 / edits.slowest()) as i64;
+            }
+        }
+    }
+
+    /// Leaves out what a frame wrongly claims to last, held against audio from its start to its end in ns. Nothing is
+    /// known of a track that was not read to its end.
+    pub fn close_claim(&mut self, audio_ns: (i64, i64), is_complete: bool) -> Option<Gap> {
+        if !(is_complete || self.ended) || self.times_ns.len() >= MOST_TIMES {
+            return None;
+        }
+        self.times_ns.sort_unstable();
+        let gap = outlier::claim(&self.times_ns, self.end_ns, audio_ns)?;
+        for ns in self.times_ns.iter_mut().chain(&mut self.start_ns).chain(&mut self.keyframe_ns) {
+            *ns = gap.closed(*ns);
+        }
+        self.end_ns = self.end_ns.saturating_sub(gap.length_ns);
+        self.keyframes_apart_ns = self.keyframes_apart_ns.saturating_sub(gap.length_ns).max(0);
+        Some(gap)
     }
 
     /// The longest that a keyframe is all there is to decode from, in what was read of the track.

@@ -230,6 +230,7 @@ mod tests {
             within: None,
             parts: Vec::new(),
             origin_ns: 0,
+            video_gap: None,
             video: Some(video),
             audio: None,
             warnings: Vec::new(),

@@ -256,8 +256,8 @@ pub struct Shown {
     pub keyframes_apart_ns: i64,
 }
 
-/// Reads that from the sample tables; none where they are not all there is to know (a recording in pieces, several edits, times
-/// that are shifted once more), where they are past belief, or where samples lie beyond the file's end.
+/// Reads that from the sample tables; `None` where they do not say it (a recording in pieces, times that are shifted
+/// once more), where they are past belief, or where samples lie beyond the file's end.
 pub fn shown(
     index: &Index,
     movie: &boxes::Movie,
@@ -270,7 +270,7 @@ pub fn shown(
     }
     let place = movie.tracks.iter().take_while(|t| t.id != track.id).filter(|t| t.handler == track.handler);
     let part = Part::of(index, movie, &track.handler, place.count() as u32)?;
-    if part.edited || !part.own || part.timescale == 0 || find(part.stbl, b"cslg").is_some() {
+    if !part.own || part.timescale == 0 || find(part.stbl, b"cslg").is_some() {
         return None;
     }
     let tables = Tables::read(part.stbl).ok()?;
@@ -313,6 +313,11 @@ fn picture<'a>(part: &Part<'a>, request: &PackageRequest, source: &dyn ReadAt) -
         || declined("edited", "The recording was cut together in the camera, which players do not follow.");
     if part.edited {
         return Err(edited().into());
+    }
+    if request.media.video_gap.is_some() {
+        return Err(
+            declined("long_frame", "A frame of the recording claims far more time than it has.").into()
+        );
     }
     let (kind, content) = entry::only(part.stbl)?;
     let told = entry::picture(kind, content)?;

@@ -31,6 +31,7 @@ fn made(rate_hz: u32, channels: u16, samples: &[i16], origin_ns: i64, cancelled:
         parts: Vec::new(),
         duration_ms: end_ms,
         origin_ns,
+        video_gap: None,
         video: None,
         audio: Some(AudioTrack {
             codec: "pcm".to_owned(),

@@ -76,13 +76,7 @@ fn pass(
             }
         }
         // Where this cannot be done (a GIF), all frames are decoded, and the gate picks the same ones.
-        let flags = gst::SeekFlags::FLUSH
-            | gst::SeekFlags::KEY_UNIT
-            | gst::SeekFlags::TRICKMODE
-            | gst::SeekFlags::TRICKMODE_KEY_UNITS;
-        let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
-        let (start, end) = (gst::ClockTime::ZERO, gst::ClockTime::NONE);
-        if let Err(error) = decoding.current().stage().pipeline.seek(1.0, flags, set, start, none, end) {
+        if let Err(error) = decoding.current().seek_keyframes() {
             tracing::debug!(%error, "every frame is decoded for the stills");
         }
     }

@@ -74,6 +74,7 @@ fn made(arguments: &str, container: &str, duration_ms: u64, picture: Option<(u32
         within: None,
         parts: Vec::new(),
         origin_ns: 0,
+        video_gap: None,
         video,
         audio,
         warnings: vec![],

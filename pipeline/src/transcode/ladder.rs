@@ -13,7 +13,7 @@ use super::trickplay::Trickplay;
 use super::upright::Upright;
 use super::writer::Output;
 use crate::error::{Error, Result};
-use crate::gst::Decoded;
+use crate::gst::{Decoded, is_large};
 use crate::ladder::{Ladder, Measured, RenditionPlan};
 use crate::media::VideoTrack;
 use crate::step::StepContext;
@@ -95,12 +95,24 @@ impl Encoding {
         for rung in &mut self.rungs {
             rung.scaled = None;
         }
+        let pixels =
+            self.caps.as_ref().map_or(0, |(_, info)| u64::from(info.width()) * u64::from(info.height()));
+        if is_large(pixels) {
+            // The decoder can use the memory of a large frame again before the next one.
+            self.scaled(0)?;
+            self.held = None;
+        }
         Ok(())
+    }
+
+    /// Whether there is a frame to encode, at its own size or at the largest rendition's.
+    fn has_frame(&self) -> bool {
+        self.held.is_some() || self.rungs.first().is_some_and(|rung| rung.scaled.is_some())
     }
 
     /// Encodes the held picture for all frames before `until`.
     fn emit(&mut self, until: u64, ctx: &StepContext) -> Result<()> {
-        if self.held.is_none() {
+        if !self.has_frame() {
             return Ok(());
         }
         while self.next < until {
@@ -143,7 +155,7 @@ impl Encoding {
     /// Gives the held picture to the trick-play rendition for all its frames up to a time.
     fn scrub(&mut self, time_ns: u64, ctx: &StepContext) -> Result<()> {
         let smallest = self.rungs.len() - 1;
-        if self.held.is_none() || !self.trickplay.as_ref().is_some_and(|t| t.is_due(time_ns)) {
+        if !self.has_frame() || !self.trickplay.as_ref().is_some_and(|t| t.is_due(time_ns)) {
             return Ok(());
         }
         self.scaled(smallest)?;

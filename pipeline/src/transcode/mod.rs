@@ -46,9 +46,12 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     })?;
     let tail = upright::frame_tail()?;
     let mut decoding = Sequence::open(source, &request.media, Kind::Video, &request.limits, tail)?;
-    let plan = held_back(&request.ladder, video.end_ms);
-    // Threads of encoders keep frames too: where those of the source are large, there is no room for both.
+    let mut plan = held_back(&request.ladder, video.end_ms);
     let is_large = crate::gst::is_large(u64::from(video.width) * u64::from(video.height));
+    if is_large {
+        // Lookahead and threads of encoders keep frames too. There is no room for both these and large ones.
+        plan.renditions.iter_mut().for_each(|rendition| rendition.preset = WITHOUT_LOOKAHEAD.to_owned());
+    }
     let threads = |plan: &RenditionPlan| if is_large { 1 } else { encoder::threads(plan) };
     let mut ladder = ladder::Encoding::start(&plan, video, request.iframes, request.trickplay, threads, ctx)?;
     decoding.start()?;
@@ -107,6 +110,9 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     ctx.progress(video.end_ms, video.end_ms);
     Ok(TranscodeReport { renditions, iframes, trickplay, dropped, duration_ms, warnings })
 }
+
+/// The preset of x264 that keeps few frames.
+const WITHOUT_LOOKAHEAD: &str = "superfast";
 
 /// A clip shorter than the rate control's buffer could spend all of it at once: its buffer is no longer than itself.
 fn held_back(ladder: &crate::ladder::Ladder, end_ms: u64) -> crate::ladder::Ladder {

@@ -53,8 +53,15 @@ pub const INSIDE_PHOTO: &str = "inside_photo";
 pub const CHANNELS_OPPOSED: &str = "channels_opposed";
 /// Code of a warning that one audio channel alone had sound for some time, and that both have it now.
 pub const ONE_SIDED: &str = "one_sided";
-/// Codes of warnings that explain nothing that is missing.
-pub const NO_LOSS: [&str; 3] = [INSIDE_PHOTO, CHANNELS_OPPOSED, ONE_SIDED];
+/// Code of a warning that a file has several recordings, which play one after the other.
+pub const APPENDED: &str = "appended";
+/// Code of a warning that the frames of a bare stream have times by an assumed rate.
+pub const ASSUMED_RATE: &str = "assumed_rate";
+
+/// Whether a warning of this code says why less comes out than should.
+pub fn is_of_loss(code: &str) -> bool {
+    ![INSIDE_PHOTO, CHANNELS_OPPOSED, ONE_SIDED, APPENDED, ASSUMED_RATE].contains(&code)
+}
 
 impl Warning {
     /// A warning.
@@ -64,7 +71,7 @@ impl Warning {
 
     /// Whether it says why less comes out than should.
     pub fn of_loss(&self) -> bool {
-        !NO_LOSS.contains(&self.code.as_str())
+        is_of_loss(&self.code)
     }
 
     /// A track that is shorter than it should be.
@@ -225,7 +232,8 @@ pub struct VideoTrack {
     pub rotation_degrees: u16,
     /// Whether it is also mirrored.
     pub mirrored: bool,
-    /// Whether frames carry their orientation themselves, which may change: then each frame's own one counts.
+    /// Whether frames carry their orientation themselves, which may change: then each frame's own
+    /// one counts.
     #[serde(default)]
     pub oriented_by_frame: bool,
     /// Whether frames change their displayed size or shape during the recording.

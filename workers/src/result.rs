@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chalkstream_pipeline::media::NO_LOSS;
+use chalkstream_pipeline::media::is_of_loss;
 use chalkstream_store::ObjectFacts;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -70,9 +70,7 @@ pub fn warnings(results: &Results) -> Vec<Value> {
 
 /// Whether a step warned that less comes out than should.
 pub fn lost(results: &Results) -> bool {
-    warnings(results)
-        .iter()
-        .any(|warning| !warning["code"].as_str().is_some_and(|code| NO_LOSS.contains(&code)))
+    warnings(results).iter().any(|warning| warning["code"].as_str().is_none_or(is_of_loss))
 }
 
 #[cfg(test)]

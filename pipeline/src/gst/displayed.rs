@@ -4,7 +4,8 @@ use gstreamer_video as gst_video;
 
 use crate::media::Turn;
 
-/// Width and height of a frame after its turn, with square pixels, not rounded; `shape` is that of a pixel.
+/// Width and height of a frame after its turn, with square pixels, not rounded; `shape` is that of
+/// a pixel.
 pub fn displayed_size((width, height): (u32, u32), shape: (i32, i32), turn: Turn) -> (f64, f64) {
     let (width, height) = squared(width, height, shape.0, shape.1);
     if turn.is_sideways() { (height, width) } else { (width, height) }
@@ -15,13 +16,14 @@ pub fn displayed_frame(info: &gst_video::VideoInfo, turn: Turn) -> (f64, f64) {
     displayed_size((info.width(), info.height()), (info.par().numer(), info.par().denom()), turn)
 }
 
-/// A size in whole pairs of pixels, as H.264 has them.
+/// A size in even lengths, as H.264 has them.
 pub fn even_size((width, height): (f64, f64)) -> (u32, u32) {
     let even = |length: f64| (length.round() as u32 & !1).max(2);
     (even(width), even(height))
 }
 
-/// Size with square pixels: the longer way shrinks, so nothing is enlarged. Pixels of an odd shape are taken as square.
+/// Size with square pixels: the longer way shrinks, so nothing is enlarged. Pixels of an odd shape
+/// are taken as square.
 fn squared(width: u32, height: u32, par_num: i32, par_den: i32) -> (f64, f64) {
     let (width, height) = (f64::from(width), f64::from(height));
     let par = f64::from(par_num) / f64::from(par_den);

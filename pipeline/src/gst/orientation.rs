@@ -14,8 +14,8 @@ const MAX_CHANGES: usize = 256;
 
 /// The orientation in force, in the order of coded frames.
 ///
-/// By the standards a message lasts until the next start of a sequence. Cameras that write it once mean all of the
-/// recording; an encoder that repeats it ends it by leaving it out.
+/// By the standards a message lasts until the next start of a sequence. Cameras that write it once
+/// mean all of the recording; an encoder that repeats it ends it by leaving it out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InForce {
     turn: Turn,
@@ -58,7 +58,8 @@ impl Changes {
         }
     }
 
-    /// The orientation at a time. Frames come in the order of their times, so what is before it is forgotten.
+    /// The orientation at a time. Frames come in the order of their times, so what is before it is
+    /// forgotten.
     fn at(&mut self, pts_ns: u64) -> Turn {
         while self.changes.get(1).is_some_and(|&(at_ns, _)| at_ns <= pts_ns) {
             self.changes.pop_front();

@@ -1,4 +1,5 @@
-//! How coded frames say which way up they are: display orientation messages in H.264 and H.265, EXIF in JPEG.
+//! How coded frames say which way up they are: display orientation messages in H.264 and H.265,
+//! EXIF in JPEG.
 
 use gstreamer as gst;
 
@@ -124,8 +125,8 @@ fn length(bytes: &[u8]) -> usize {
     bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
 }
 
-/// The orientation in a unit of messages (ITU-T H.264 and H.265, D.2). A cancelled one is upright. How long it is to
-/// last is not read: see [`super::orientation`].
+/// The orientation in a unit of messages (ITU-T H.264 and H.265, D.2). A cancelled one is upright.
+/// How long it is to last is not read: see [`super::orientation`].
 fn display_orientation(messages: &[u8]) -> Option<Turn> {
     let bits = &mut Bits::new(messages);
     loop {
@@ -312,7 +313,7 @@ mod tests {
             }
         }
         assert_eq!(Reader::Jpeg.read(b"\xff\xd8\xff\xda\0\x02").turn, turn(0, false));
-        let whole = jpeg(6, true);
-        (0..whole.len()).for_each(|end| _ = Reader::Jpeg.read(&whole[..end]));
+        let complete = jpeg(6, true);
+        (0..complete.len()).for_each(|end| _ = Reader::Jpeg.read(&complete[..end]));
     }
 }

@@ -1,5 +1,5 @@
-//! How a Matroska or WebM file turns its video: by a track's projection, its name, or a tag. GStreamer's demuxer reads
-//! none of them.
+//! How a Matroska or WebM file turns its video: by a track's projection, its name, or a tag.
+//! GStreamer's demuxer reads none of them.
 
 use std::io;
 
@@ -76,7 +76,8 @@ fn after_header(source: &dyn ReadAt) -> io::Result<Option<(u32, u64, u64)>> {
     }
 }
 
-/// An element's identifier, its size in bytes, and where its data begins. An unknown size is the rest of the file.
+/// An element's identifier, its size in bytes, and where its data begins. An unknown size is the
+/// rest of the file.
 fn head(source: &dyn ReadAt, at: u64) -> io::Result<Option<(u32, u64, u64)>> {
     let mut bytes = [0; 12];
     let read = read_full(source, at, &mut bytes)?;
@@ -159,7 +160,8 @@ fn of_tracks(tracks: &[u8], tags: &[u8]) -> Vec<Turn> {
     videos.map(turn).collect()
 }
 
-/// The turn of a flat projection. Its roll is anticlockwise; half a turn of yaw or pitch shows it from behind.
+/// The turn of a flat projection. Its roll is anticlockwise; half a turn of yaw or pitch shows it
+/// from behind.
 fn projected(projection: &[u8]) -> Option<Turn> {
     if child(projection, PROJECTION_TYPE).map_or(0, unsigned) != 0 {
         return None;
@@ -252,16 +254,16 @@ mod tests {
     fn names_and_tags_turn_what_no_projection_turns() {
         let named = entry(&[element(TRACK_NAME, b"htc_video_rotA-090")]);
         assert_eq!(read(&[element(TRACKS, &named)]), [(90, false)]);
-        let sound = element(TRACK_ENTRY, &element(TRACK_TYPE, &[2]));
-        let tracks = element(TRACKS, &[sound, entry(&[]), projection(&[pose(POSE_ROLL, 90.0)])].concat());
+        let audio = element(TRACK_ENTRY, &element(TRACK_TYPE, &[2]));
+        let tracks = element(TRACKS, &[audio, entry(&[]), projection(&[pose(POSE_ROLL, 90.0)])].concat());
         let tag = |target: &[u8]| {
             let targets = element(TARGETS, &element(TAG_TRACK_UID, target));
             element(TAGS, &element(TAG, &[targets, simple_tag("ROTATE", "90")].concat()))
         };
         assert_eq!(read(&[tracks.clone(), tag(&[7])]), [(90, false), (270, false)]);
         assert_eq!(read(&[tracks.clone(), tag(&[9])]), [(0, false), (270, false)]);
-        let whole = element(TAGS, &element(TAG, &simple_tag("rotate", "180")));
-        assert_eq!(read(&[tracks, whole]), [(180, false), (270, false)]);
+        let of_file = element(TAGS, &element(TAG, &simple_tag("rotate", "180")));
+        assert_eq!(read(&[tracks, of_file]), [(180, false), (270, false)]);
     }
 
     #[test]

@@ -103,7 +103,8 @@ fn frame_size(width: i32, height: i32, shape: Option<gst::Fraction>, turn: Turn)
     Some(FrameSize { pixels: u64::from(width) * u64::from(height), stored, turn })
 }
 
-/// A parser of GStreamer's by itself. It has no bus, so a damaged track ends its work and nothing else.
+/// A parser of GStreamer's by itself. It has no bus, so a damaged track ends its work and nothing
+/// else.
 struct Parser {
     element: gst::Element,
     src: gst::Pad,

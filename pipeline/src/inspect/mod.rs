@@ -52,6 +52,9 @@ pub struct InspectRequest {
     pub vad_model_path: Option<std::path::PathBuf>,
 }
 
+/// Frame rate of a bare video stream that does not say its own: most such streams are of surveillance cameras.
+const ASSUMED_BARE_RATE: Rational = Rational::new(25, 1);
+
 /// Longest last packet of sound, in ns, and longest where nothing says how long it lasts.
 const LONGEST_PACKET_NS: i64 = 1_000_000_000;
 /// See `LONGEST_PACKET_NS`.
@@ -236,7 +239,11 @@ fn one(
             info.video_gap = Some(Gap { after_ns: gap.after_ns.saturating_sub(origin_ns), ..gap });
         }
         let track = &track;
-        let paced = rate::pace(&track.times_ns, declared_rate(track).or(probed.rate));
+        // Of MPEG-PS few packets have a time, and the stream itself says its rate (ISO/IEC 13818-1, 2.7.4).
+        let paced = match probed.rate.filter(|_| container == "mpegps") {
+            Some(rate) => rate::Paced { rate, variable: false },
+            None => rate::pace(&track.times_ns, declared_rate(track).or(probed.rate)),
+        };
         let frame_ns = last_frame_ns(paced.rate, paced.variable) as i64;
         let (start_ms, end_ms) = times(track, frame_ns);
         let sizes = track.sizes_until(end_ms as i64 * 1_000_000 + origin_ns).summary(track.turn());

@@ -1,4 +1,5 @@
-//! Sizes of a track's frames as the scan passes them, and of a large file in samples spread over it.
+//! Sizes of a track's frames as the scan passes them, and of a large file in samples spread over
+//! it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, PoisonError};

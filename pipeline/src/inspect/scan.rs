@@ -337,7 +337,8 @@ fn packet(
     }
 }
 
-/// What GStreamer's `image-orientation` tag says: flipped left to right first, then turned clockwise.
+/// What GStreamer's `image-orientation` tag says: flipped left to right first, then turned
+/// clockwise.
 fn tagged_turn(tag: &str) -> Turn {
     let degrees: f64 = tag.rsplit('-').next().and_then(|d| d.parse().ok()).unwrap_or(0.0);
     Turn::nearest((tag.starts_with("flip"), false), degrees)

@@ -81,7 +81,8 @@ impl Sizes {
         self.changes.len()
     }
 
-    /// Sums up; `None` where no frame said its size. A turn of the container's counts for all frames.
+    /// Sums up; `None` where no frame said its size. A turn of the container's counts for all
+    /// frames.
     pub fn summary(&self, container: Turn) -> Option<Summary> {
         let mut changes = self.changes.clone();
         if !container.is_none() {
@@ -114,8 +115,8 @@ fn area(size: &FrameSize) -> f64 {
     size.pixels as f64
 }
 
-/// The largest size at which, or above which, a recording is for long enough; of those about as large the first, unless
-/// a later one lasts clearly longer.
+/// The largest size at which, or above which, a recording is for long enough; of those about as
+/// large the first, unless a later one lasts clearly longer.
 fn lasting(totals: &[(FrameSize, i64)], enough_ns: i64) -> Option<FrameSize> {
     let mut by_area: Vec<_> = totals.iter().collect();
     by_area.sort_by(|a, b| area(&b.0).total_cmp(&area(&a.0)));

@@ -40,7 +40,7 @@ pub fn decode(
     let resampler = element_with("audioresample", &[("quality", "8")])?;
     stamps::bypass(&resampler)?;
     let tail = vec![mixer(2)?, resampler, capsfilter(&caps)?];
-    let mut decoding = Decoding::open(source, media, Kind::Audio, limits, tail)?;
+    let mut decoding = Sequence::open(source, media, Kind::Audio, limits, tail)?;
     decoding.start()?;
 
     let most_frames = limits.max_duration_ms.saturating_mul(RATE_HZ) / 1000;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gstreamer as gst;
+use gstreamer_video as gst_video;
 
 use super::RenditionReport;
 use super::detail::Detail;
@@ -91,12 +92,12 @@ impl Encoding {
         if self.held.as_ref().is_some_and(|held| held.caps != decoded.caps) {
             self.detail.source_changed();
         }
+        let pixels = gst_video::VideoInfo::from_caps(&decoded.caps)
+            .map_or(0, |info| u64::from(info.width()) * u64::from(info.height()));
         self.held = Some(decoded);
         for rung in &mut self.rungs {
             rung.scaled = None;
         }
-        let pixels =
-            self.caps.as_ref().map_or(0, |(_, info)| u64::from(info.width()) * u64::from(info.height()));
         if is_large(pixels) {
             // The decoder can use the memory of a large frame again before the next one.
             self.scaled(0)?;
@@ -172,7 +173,7 @@ impl Encoding {
             return Ok(());
         }
         let picture = if place == 0 {
-            let held = self.held.as_ref().ok_or_else(|| Error::internal("no picture is held"))?;
+            let held = self.held.as_ref().ok_or_else(|| Error::internal("no frame is held"))?;
             self.upright.frame(held)?
         } else {
             self.scaled(place - 1)?;

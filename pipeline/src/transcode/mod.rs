@@ -18,7 +18,7 @@ mod writer;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::gst::{Decoding, Kind};
+use crate::gst::{Kind, Sequence};
 use crate::ladder::{Dropped, RenditionPlan, needless};
 use crate::media::{Warning, held_until, is_short, last_frame_ns};
 use crate::source::Source;

@@ -1,5 +1,5 @@
-//! Decoded frames brought to one size and shape: 8 bits in BT.709, scaled, upright, and with bars at the sides where a
-//! frame's own shape is another than the recording's.
+//! Decoded frames brought to one size and shape: 8 bits in BT.709, scaled, upright, and with bars
+//! at the sides where a frame's own shape is another than the recording's.
 
 use std::sync::Arc;
 
@@ -14,11 +14,13 @@ use crate::error::{Error, Result};
 use crate::gst::{Decoded, capsfilter, displayed_frame, element, element_with, on_caps};
 use crate::media::{Turn, VideoTrack};
 
-/// Shapes that differ less than this, as a ratio, are the same: sizes in whole macroblocks, rounded pixel shapes.
+/// Shapes that differ less than this, as a ratio, are the same: sizes in macroblocks, rounded
+/// pixel shapes.
 const SAME_SHAPE: f64 = 0.02;
 
-/// The elements between a decoder and [`Upright`]: progressive I420 in BT.709. High dynamic range stays as it is, in
-/// 10 bits. Each change of the decoder's caps counts anew; progressive frames pass the deinterlacer untouched.
+/// The elements between a decoder and [`Upright`]: progressive I420 in BT.709. High dynamic range
+/// stays as it is, in 10 bits. Each change of the decoder's caps is followed; progressive frames
+/// pass the deinterlacer untouched.
 pub fn frame_tail() -> Result<Vec<gst::Element>> {
     let mut tail =
         vec![element("videoconvert")?, element_with("deinterlace", &[("mode", "auto"), ("fields", "top")])?];
@@ -53,8 +55,8 @@ fn is_high_range(caps: &gst::CapsRef) -> bool {
     })
 }
 
-/// Makes a deinterlacer give what it holds before its frames change: it would read old frames at the new size. A
-/// segment does so.
+/// Makes a deinterlacer give what it holds before its frames change: it would read old frames at
+/// the new size. A segment does so.
 fn end_history(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |pad, info| {
         if let Some(gst::PadProbeData::Event(event)) = &info.data
@@ -168,12 +170,13 @@ fn planes<'a>(frame: &'a gst_video::VideoFrameRef<&gst::BufferRef>) -> Option<[P
     Some([plane(0)?, plane(1)?, plane(2)?])
 }
 
-/// The part of `size`, which has the shape of `shape`, that a frame displayed at `frame` fills: all of it where their
-/// shapes agree. A multiple of four less than it, so that bars of both sides are as wide, or even.
+/// The part of `size`, which has the shape of `shape`, that a frame displayed at `frame` fills: all
+/// of it where their shapes agree. A multiple of four less than it, so that bars of both sides are
+/// as wide, or even.
 fn fitted(frame: (f64, f64), shape: (u32, u32), size: (usize, usize)) -> (usize, usize) {
     let (wide, high) = (f64::from(shape.0.max(1)), f64::from(shape.1.max(1)));
     let ratio = (frame.0 * high) / (frame.1 * wide);
-    // The recording's own size was rounded down to whole pairs of pixels.
+    // The recording's own size was rounded down to even lengths.
     let slack = SAME_SHAPE + 2.0 / wide.min(high);
     if (1.0 / (1.0 + slack)..=1.0 + slack).contains(&ratio) || !ratio.is_finite() || ratio <= 0.0 {
         return size;

@@ -1,4 +1,5 @@
-//! Recordings whose frames change on the way, as ffmpeg makes them: from the file to upright frames.
+//! Recordings whose frames change on the way, as ffmpeg makes them: from the file to upright
+//! frames.
 
 #![allow(clippy::unwrap_used)]
 
@@ -26,7 +27,8 @@ fn ffmpeg(arguments: &str, out: &Path) {
     assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Two seconds of grey with a red quarter at the top left and a white square of 32 by 32 pixels at the bottom right.
+/// Two seconds of grey with a red quarter at the top left and a white square of 32 by 32 pixels at
+/// the bottom right.
 fn scene(size: &str) -> String {
     format!(
         "-f lavfi -i color=gray:s={size}:r=10:d=2,format=yuv420p,drawbox=w=iw/2:h=ih/2:c=red:t=fill,\
@@ -58,7 +60,7 @@ fn made(parts: &[String], part_extension: &str, extension: &str) -> Made {
         ffmpeg(part, &part_path);
         list += &format!("file '{}'\n", part_path.display());
     }
-    let (list_path, path) = (place("list".into()), place(format!("whole.{extension}")));
+    let (list_path, path) = (place("list".into()), place(format!("joined.{extension}")));
     std::fs::write(&list_path, list).unwrap();
     ffmpeg(&format!("-f concat -safe 0 -i {} -c copy", list_path.display()), &path);
     let ctx = StepContext { out_dir: place("out".into()), emit: Arc::new(|_| ()), cancel: Arc::default() };
@@ -162,10 +164,10 @@ fn display_orientation_messages_turn_frames_while_they_last() {
         format!("{} {codec} -bsf:v {filter}=display_orientation=insert:rotate={rotate}", scene("640x360"))
     };
     // Anticlockwise: the red quarter comes to the bottom left.
-    let whole = made(&[turned(H264, "h264_metadata", "90")], "ts", "ts");
-    assert_eq!(whole.size(), (360, 640));
-    assert!(is_red(&whole.first, (90, 480)) && is_red(&whole.last, (90, 480)));
-    let video = whole.media.video.unwrap();
+    let all = made(&[turned(H264, "h264_metadata", "90")], "ts", "ts");
+    assert_eq!(all.size(), (360, 640));
+    assert!(is_red(&all.first, (90, 480)) && is_red(&all.last, (90, 480)));
+    let video = all.media.video.unwrap();
     assert!(video.oriented_by_frame && !video.changes_size);
     let parts = [format!("{} {H264}", scene("640x360")), turned(H264, "h264_metadata", "270")];
     for extension in ["ts", "mkv"] {

@@ -57,6 +57,16 @@ pub struct Judged {
     pub is_stray: bool,
 }
 
+/// How a packet differs from what its predecessors let expect, in frames.
+#[derive(Clone, Copy, Debug)]
+struct Deviation {
+    /// The expected offset, and what it grows by per frame.
+    expected: f64,
+    trend: f64,
+    /// The smallest jump that jitter does not explain.
+    least: f64,
+}
+
 /// Judges packets in order, some seconds behind the newest.
 #[derive(Debug, Default)]
 pub struct Jumps {
@@ -80,8 +90,8 @@ impl Jumps {
             return None;
         }
         let deviation = self.deviation(&packet);
-        let jump = deviation.and_then(|(expected, least)| self.jump(&packet, expected, least));
-        if let (Some(to), Some((expected, _))) = (jump, deviation) {
+        let jump = deviation.and_then(|deviation| self.jump(&packet, deviation));
+        if let (Some(to), Some(Deviation { expected, .. })) = (jump, deviation) {
             self.level += to - expected;
             self.recent.clear();
         }
@@ -110,22 +120,24 @@ impl Jumps {
         })
     }
 
-    /// The expected offset and the smallest jump that jitter does not explain, if the packet exceeds both.
-    fn deviation(&self, packet: &Packet) -> Option<(f64, f64)> {
+    /// What was expected, if the packet is further from it than jitter explains.
+    fn deviation(&self, packet: &Packet) -> Option<Deviation> {
         let mut offsets: Vec<f64> = self.recent.iter().map(Packet::offset).collect();
         let middle = median(&mut offsets)?;
         if (packet.offset() - middle).abs() <= MIN_JUMP_FRAMES {
             return None;
         }
-        let (trend, noise) = self.trend_and_noise();
+        let (trend, noise, unevenness) = self.trend_and_noise();
         let centre = self.recent.iter().map(|p| p.at as f64).sum::<f64>() / self.recent.len() as f64;
         let expected = middle + trend * (packet.at as f64 - centre);
         let least = MIN_JUMP_FRAMES.max(NOISE_FACTOR * noise);
-        ((packet.offset() - expected).abs() > least).then_some((expected, least))
+        // With jitter or bursts, a trend from packet to packet says nothing about seconds.
+        let trend = if unevenness > MIN_JUMP_FRAMES / 10.0 { 0.0 } else { trend };
+        ((packet.offset() - expected).abs() > least).then_some(Deviation { expected, trend, least })
     }
 
-    /// How fast the offset grows from packet to packet, and how unevenly. Both withstand jumps.
-    fn trend_and_noise(&self) -> (f64, f64) {
+    /// How fast the offset grows from packet to packet, and the quartiles of how unevenly. All withstand jumps.
+    fn trend_and_noise(&self) -> (f64, f64, f64) {
         let around: Vec<&Packet> =
             self.history.iter().chain(self.waiting.iter().take(AROUND_PACKETS)).collect();
         let mut slopes: Vec<f64> = around
@@ -138,15 +150,17 @@ impl Jumps {
         let typical = median(&mut steps).unwrap_or(0.0);
         let mut noise: Vec<f64> = steps.iter().map(|step| (step - typical).abs()).collect();
         noise.sort_unstable_by(f64::total_cmp);
-        (trend, noise.get(noise.len() / 4).copied().unwrap_or(0.0))
+        let quartile = |n: usize| noise.get(noise.len() * n / 4).copied().unwrap_or(0.0);
+        (trend, quartile(1), quartile(3))
     }
 
     /// The offset from this packet on, if at least four fifths of the next seconds keep their distance to
     /// what was expected.
-    fn jump(&self, packet: &Packet, expected: f64, least: f64) -> Option<f64> {
+    fn jump(&self, packet: &Packet, Deviation { expected, trend, least }: Deviation) -> Option<f64> {
         let side = (packet.offset() - expected).signum();
         let ahead = || self.waiting.iter().take_while(|p| p.at - packet.at <= AHEAD_FRAMES);
-        let lasting = ahead().filter(|p| (p.offset() - expected) * side > least / 2.0).count();
+        let distance = |p: &Packet| p.offset() - expected - trend * (p.at - packet.at) as f64;
+        let lasting = ahead().filter(|p| distance(p) * side > least / 2.0).count();
         if lasting * 5 < ahead().count() * 4 {
             return None;
         }

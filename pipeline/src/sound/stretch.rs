@@ -2,7 +2,7 @@
 //! recording's clock drifts, silence where there is none.
 
 use super::fir::{dot, low_pass};
-use super::timeline::Placed;
+use super::timeline::{Placed, RATE_HZ};
 use crate::error::Result;
 
 /// Taps of the interpolating filter: flat to 20 kHz, and exact at places that are frames of the input.
@@ -97,7 +97,8 @@ impl Stretcher {
         let phase = fraction * PHASES as f64;
         let (below, between) = (phase as usize, phase.fract() as f32);
         let (a, b) = (&self.filters[below], &self.filters[below + 1]);
-        let filter: [f32; TAPS] = std::array::from_fn(|i| a[i] + (b[i] - a[i]) * between);
+        let mut filter = *a;
+        filter.iter_mut().zip(b).for_each(|(tap, next)| *tap += (next - *tap) * between);
         [0, 1].map(|channel| {
             let input = &self.input[channel];
             match (whole.checked_sub(BEFORE), input.get(whole.saturating_sub(BEFORE)..=whole + TAPS / 2)) {
@@ -113,7 +114,8 @@ impl Stretcher {
     /// Lets go of input before a count of frames, but for what the filter reaches back to.
     fn forget(&mut self, before: u64) {
         let spare = before.saturating_sub(self.begin + TAPS as u64) as usize;
-        if spare >= CHUNK_FRAMES {
+        // Not for every packet: what stays is moved.
+        if spare >= RATE_HZ as usize {
             self.input.iter_mut().for_each(|channel| drop(channel.drain(..spare)));
             self.begin += spare as u64;
         }

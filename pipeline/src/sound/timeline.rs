@@ -89,7 +89,9 @@ impl Placer {
         let here = wanted(at as f64);
         let mut offset = match (self.offset, judged.jump) {
             // The first packet goes exactly where it belongs, if it is not the odd one out.
-            (None, _) if (here - judged.packet.offset()).abs() <= DEAD_BAND_FRAMES => judged.packet.offset(),
+            (None, _) if (here - judged.packet.offset()).abs() <= DEAD_BAND_FRAMES / 2.0 => {
+                judged.packet.offset()
+            }
             (None, _) => here.round(),
             (_, Some(jump)) => jump,
             (Some(offset), None) => offset,

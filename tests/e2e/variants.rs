@@ -24,3 +24,23 @@ fn a_clock_that_drifts() {
 fn a_file_that_was_not_closed() {
     right("unclosed", 1);
 }
+
+#[test]
+fn a_voice_in_the_second_audio_track() {
+    right("track", 0);
+}
+
+#[test]
+fn a_quiet_voice_after_a_bang() {
+    right("bang", 0);
+}
+
+#[test]
+fn a_web_form_around_the_file() {
+    right("refusals", 2);
+}
+
+#[test]
+fn a_container_of_voice_memos() {
+    right("containers", 0);
+}

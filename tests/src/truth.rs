@@ -5,6 +5,9 @@
 pub struct Truth {
     /// Length, in s.
     pub length_s: Option<f64>,
+    /// How much flashes and beeps may be off together, in s: where two recordings meet, either may
+    /// end or begin with packets that others do not count.
+    pub seam_s: f64,
     /// When a white frame appears for a moment, in s.
     pub flashes_s: Vec<f64>,
     /// When a beep of 1 kHz begins, in s. The `n`th belongs to the `n`th flash.

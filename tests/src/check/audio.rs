@@ -48,7 +48,7 @@ pub fn problems(truth: &Truth, out: &Path, scratch: &Path, wrong: &mut Vec<Strin
             let slowed = |at_s: &f64| truth.slowed_beeps_s.iter().any(|slow| (slow - at_s).abs() < 0.5);
             found.retain(|at_s| !slowed(at_s));
             let expected: Vec<f64> = truth.beeps_s.iter().copied().filter(|at_s| !slowed(at_s)).collect();
-            said.extend(times("beep", &expected, &found, OFF_S));
+            said.extend(times("beep", &expected, &found, OFF_S + truth.seam_s));
             if name == "a96" {
                 beeps_s = found;
             }

@@ -42,7 +42,7 @@ pub fn problems(truth: &Truth, all: &[Rendition], scratch: &Path, wrong: &mut Ve
             let small = decode(&file, None, (SMALL, SMALL));
             let found = flashes(&small);
             if !truth.flashes_s.is_empty() {
-                said.extend(times("flash", &truth.flashes_s, &found, OFF_S + 0.5 / made.rate));
+                said.extend(times("flash", &truth.flashes_s, &found, OFF_S + truth.seam_s + 0.5 / made.rate));
             }
             said.extend(levels(truth, &small, made.rate));
             if index == 0 {

@@ -49,6 +49,7 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
     let truth = Truth {
         length_s: Some(lengths_s.0 + lengths_s.1),
         first_part_s: Some(first_part_s),
+        seam_s: 0.15,
         // It stops, or starts its clock again.
         misread: vec![Misread::Ends, Misread::Frames, Misread::Audio],
         ..truth

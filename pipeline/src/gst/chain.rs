@@ -175,10 +175,13 @@ fn best_decoder(caps: &gst::CapsRef) -> Option<String> {
             .collect();
     // Only the parser will know which of three layers MPEG-1 audio is; this decoder takes them all. Of FLAC in Matroska
     // libav's gives the first packet twice, and its decoder of IMA's ADPCM refuses what GStreamer hands it.
+    // libav's decoder of PNG adds each frame to the one before unless its packet is marked as a keyframe, which
+    // GStreamer never does.
     let mpeg_1 =
         caps.structure(0).is_some_and(|s| s.name() == "audio/mpeg" && s.get("mpegversion") == Ok(1i32));
     let preferred = |f: &gst::ElementFactory| {
-        (mpeg_1 && f.name() == "mpg123audiodec") || ["flacdec", "adpcmdec"].contains(&f.name().as_str())
+        (mpeg_1 && f.name() == "mpg123audiodec")
+            || ["flacdec", "adpcmdec", "pngdec"].contains(&f.name().as_str())
     };
     candidates.sort_by(|a, b| {
         preferred(b)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use gstreamer as gst;
 
 use super::probe;
-use super::scan::Scanned;
+use super::scanned::Scanned;
 use crate::clock::FairClock;
 use crate::error::{ErrorKind, Result};
 use crate::gst::{Decoding, Kind, capsfilter, element_with, mixer};

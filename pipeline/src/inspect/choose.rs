@@ -1,7 +1,7 @@
 //! Which video and which audio track of several, and why. Pure but for reading caps.
 
 use super::activity::Activity;
-use super::scan::Scanned;
+use super::scanned::Scanned;
 use crate::media::Choice;
 
 /// The pictures in the order they are tried: the largest that moves first, of equals the one that comes first in the

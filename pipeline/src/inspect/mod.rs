@@ -21,6 +21,7 @@ pub(crate) mod rate;
 mod refusal;
 mod samples;
 mod scan;
+mod scanned;
 mod sizes;
 mod sniff;
 
@@ -40,7 +41,8 @@ use crate::package;
 use crate::source::{Source, Within};
 use crate::step::StepContext;
 use ending::Ending;
-use scan::{Look, Scan, Scanned};
+use scan::{Look, Scan};
+use scanned::{MOST_TIMES, Scanned};
 
 /// What the step is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -329,7 +331,7 @@ fn by_the_index(
     // A large file is not read to its end, but its sample tables say where that is.
     let size = source.size_bytes();
     let table = index.filter(|_| size > scan::WHOLE_BYTES);
-    let alone = match table.and_then(|index| package::shown(index, movie, own, size, scan::MOST_TIMES)) {
+    let alone = match table.and_then(|index| package::shown(index, movie, own, size, MOST_TIMES)) {
         Some(shown) => Scan::of_table(track.number, shown),
         None => {
             let of_track = |file: Source, budget| {
@@ -344,7 +346,9 @@ fn by_the_index(
             alone
         }
     };
-    track.retimed(&alone, own.edits.as_ref());
+    if let Some(seen) = alone.track(track.number) {
+        track.retimed(seen, alone.whole, own.edits.as_ref());
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 
-use super::scan::Scanned;
+use super::scanned::Scanned;
 use crate::clock::FairClock;
 use crate::error::{Error, Result};
 use crate::gst::{Decoding, Kind, displayed_frame, even_size};

@@ -9,7 +9,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::headers::Headers;
-use super::scan::{Scanned, Tracks};
+use super::scanned::{Scanned, Tracks};
 use super::sizes::{FrameSize, Sizes};
 use crate::error::Result;
 use crate::gst::is_picture;

@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(of(&[pose(POSE_PITCH, 180.0)]), (180, true));
         assert_eq!(of(&[pose(POSE_YAW, 180.0), pose(POSE_PITCH, 180.0)]), (180, false));
         let wide = element(POSE_ROLL, &(-90.0_f64).to_be_bytes());
-        assert_eq!(of(&[wide.clone()]), (90, false), "eight bytes");
+        assert_eq!(of(std::slice::from_ref(&wide)), (90, false), "eight bytes");
         assert_eq!(of(&[element(PROJECTION_TYPE, &[1]), wide]), (0, false), "all around");
     }
 

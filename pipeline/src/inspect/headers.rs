@@ -114,6 +114,9 @@ struct Parser {
     is_broken: bool,
 }
 
+/// A parsed frame's time, size, pixel shape and turn.
+type ParsedFrame = (gst::ClockTime, (i32, i32), Option<gst::Fraction>, Turn);
+
 #[derive(Default)]
 struct Found {
     caps: Option<gst::Caps>,
@@ -121,7 +124,7 @@ struct Found {
     shape: Option<gst::Fraction>,
     reader: Option<Reader>,
     in_force: InForce,
-    frames: Vec<(gst::ClockTime, (i32, i32), Option<gst::Fraction>, Turn)>,
+    frames: Vec<ParsedFrame>,
 }
 
 impl Found {

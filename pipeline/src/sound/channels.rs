@@ -135,9 +135,9 @@ impl Band {
         // 1 - exp(-2 pi f / 48 kHz) for 150 Hz and 1.5 kHz.
         const LOW: f32 = 0.019_44;
         const HIGH: f32 = 0.178_3;
-        for c in 0..2 {
-            self.low[c] += LOW * (frame[c] - self.low[c]);
-            self.first[c] += HIGH * (frame[c] - self.low[c] - self.first[c]);
+        for (c, sample) in frame.into_iter().enumerate() {
+            self.low[c] += LOW * (sample - self.low[c]);
+            self.first[c] += HIGH * (sample - self.low[c] - self.first[c]);
             self.second[c] += HIGH * (self.first[c] - self.second[c]);
         }
         self.second

@@ -120,7 +120,9 @@ fn a_voice_on_one_side_is_on_both() {
     let silent: Vec<_> = (0..seconds(30.0)).map(|i| [0.0, voice(i)]).collect();
     // Two speakers, each with a microphone on a side, who take turns.
     let turns: Vec<_> = (0..seconds(30.0))
-        .map(|i| if i / seconds(3.7) % 2 == 0 { [voice(i), 0.0] } else { [0.001 * voice(i), voice(i)] })
+        .map(|i| {
+            if (i / seconds(3.7)).is_multiple_of(2) { [voice(i), 0.0] } else { [0.001 * voice(i), voice(i)] }
+        })
         .collect();
     for (name, input) in [("lapel", lapel), ("silent", silent), ("turns", turns)] {
         let (out, notes) = repaired(&input);
@@ -136,7 +138,7 @@ fn a_voice_on_one_side_is_on_both() {
 fn a_faint_answer_on_the_other_side_is_kept() {
     // Longer than a lesson's pause: the teacher left, a pupil 30 dB below right.
     let input: Vec<_> = (0..seconds(60.0))
-        .map(|i| if i / seconds(3.0) % 2 == 0 { [voice(i), 0.0] } else { [0.0, 0.03 * voice(i)] })
+        .map(|i| if (i / seconds(3.0)).is_multiple_of(2) { [voice(i), 0.0] } else { [0.0, 0.03 * voice(i)] })
         .collect();
     let (out, _) = repaired(&input);
     let (from, until) = (seconds(33.1), seconds(35.9));

@@ -10,7 +10,7 @@ use gstreamer_app as gst_app;
 
 use super::present::Presenter;
 use super::stamps::Stamps;
-use super::{Orientations, STALL_DEADLINE, Stage, boxes, chain, memory, open_demuxer, signed_ns, slots};
+use super::{Orientations, STALL_DEADLINE, Stage, boxes, chain, memory, open_demuxer, png, signed_ns, slots};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{Gap, Limits, MediaInfo, Turn, VideoTrack};
 use crate::source::Source;
@@ -405,6 +405,12 @@ impl Link {
         }
         if let Some(decoder) = head.last() {
             self.count(decoder);
+            if decoder.factory().is_some_and(|factory| factory.name() == "pngdec") {
+                let tally = self.tally.clone();
+                png::drop_damaged(decoder, move || {
+                    tally.gaps.fetch_add(1, Ordering::Relaxed);
+                });
+            }
             if let Some(orientations) = &self.orientations {
                 orientations.watch(decoder);
             }

@@ -21,6 +21,7 @@ mod mix;
 mod orientation;
 mod oriented;
 mod packets;
+mod png;
 mod present;
 mod range;
 mod sequence;

@@ -29,7 +29,7 @@ pub fn x264(plan: &RenditionPlan, threads: usize) -> X264 {
         options += &format!(":bframes={B_FRAMES}");
     }
     if lesson {
-        options += &format!(":mbtree=1:b-adapt=0:subme={}", subme(plan));
+        options += &format!(":mbtree=1:b-adapt=1:subme={}", subme(plan));
     }
     X264 { base: if lesson { "superfast" } else { &plan.preset }.to_owned(), options }
 }

@@ -102,6 +102,13 @@ mod tests {
         assert!(!made.options.contains("subme"));
     }
 
+    /// In a fixed pattern, a flash between two P-frames could lose almost all its bits, now and then: what x264
+    /// gives it depends on timing, so the setting is checked.
+    #[test]
+    fn x264_places_b_frames_around_short_flashes() {
+        assert!(x264(&plan(640, 360, LESSON), 2).options.contains(":b-adapt=1:"));
+    }
+
     #[test]
     fn several_threads_look_ahead_beside_the_encoder() {
         assert!(x264(&plan(640, 360, LESSON), 2).options.contains("rc-lookahead=10:sync-lookahead=4"));

@@ -102,7 +102,8 @@ pub fn judge_by(file: &Path, folder: &Path, served: Option<&Served>, truth: Opti
 
 fn accepted(file: &Path, out: &Path, scratch: &Path, answer: &Value, truth: Option<&Truth>, row: &mut Row) {
     let trusts = |about: Misread| truth.is_none_or(|truth| truth.trusts_ffmpeg(about));
-    row.wrong.extend(stream::problems(trusts(Misread::Ends).then_some(file), out));
+    let audio = answer["media"]["audio"]["stream_index"].as_u64().unwrap_or(0) as usize;
+    row.wrong.extend(stream::problems(trusts(Misread::Ends).then_some((file, audio)), out));
     if let Some(truth) = truth {
         row.wrong.extend(check::problems(truth, out, answer, scratch));
     }

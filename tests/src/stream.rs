@@ -11,8 +11,9 @@ use crate::node;
 use crate::presentation;
 use crate::process::tool;
 
-/// What is wrong with the stream in `out`; empty where all is right. Its ends are compared with those of `source`.
-pub fn problems(source: Option<&Path>, out: &Path) -> Vec<String> {
+/// What is wrong with the stream in `out`; empty where all is right. Its ends are compared with those of the source,
+/// given with the number of its audio track that was used.
+pub fn problems(source: Option<(&Path, usize)>, out: &Path) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut boundaries: Vec<(String, Vec<u64>)> = Vec::new();
     let playlists = files(out, "m3u8");
@@ -48,8 +49,8 @@ pub fn problems(source: Option<&Path>, out: &Path) -> Vec<String> {
             wrong.push(format!("{} and {} differ in their boundaries", pair[0].0, pair[1].0));
         }
     }
-    if let Some(source) = source {
-        ends(source, out, &mut wrong);
+    if let Some((source, audio)) = source {
+        ends(source, audio, out, &mut wrong);
     }
     wrong.extend(node::playlists(playlists.iter().map(|path| named(path, out))));
     wrong.extend(node::webvtts(files(out, "vtt").iter().map(|path| {
@@ -148,12 +149,26 @@ fn segments(path: &Path, media: &m3u8_rs::MediaPlaylist, name: &str, wrong: &mut
     starts
 }
 
-/// First and last presented instant of each kind of track as ffprobe reads it, and its longest usual packet, in
-/// seconds.
-fn spans(file: &Path) -> Vec<(String, f64, f64, f64)> {
+/// A track of the source as ffprobe reads it, in seconds.
+struct Span {
+    kind: &'static str,
+    /// First and last presented instant.
+    first: f64,
+    last: f64,
+    /// Its longest usual packet.
+    packet: f64,
+    /// Padding at the end that the file says a decoder may leave out.
+    padding: f64,
+}
+
+/// The span of each kind of track. Of several audio tracks, the one at `audio` is read.
+fn spans(file: &Path, audio: usize) -> Vec<Span> {
     let output = Command::new(tool("ffprobe", "ffmpeg"))
         .args(["-v", "error", "-of", "json", "-show_streams", "-show_packets", "-show_entries"])
-        .arg("packet=stream_index,pts_time,dts_time,duration_time,flags:stream=index,codec_type,r_frame_rate,disposition")
+        .arg(
+            "packet=stream_index,pts_time,dts_time,duration_time,flags:packet_side_data=discard_padding:\
+             stream=index,codec_type,r_frame_rate,sample_rate,disposition",
+        )
         .arg(file)
         .output()
         .unwrap();
@@ -164,10 +179,12 @@ fn spans(file: &Path) -> Vec<(String, f64, f64, f64)> {
             .as_array()
             .into_iter()
             .flatten()
-            .find(|stream| stream["codec_type"] == kind && stream["disposition"]["attached_pic"] != 1);
+            .filter(|stream| stream["codec_type"] == kind && stream["disposition"]["attached_pic"] != 1)
+            .nth(if kind == "audio" { audio } else { 0 });
         let Some(stream) = stream else { continue };
-        let (mut first, mut last, mut lengths) = (f64::MAX, f64::MIN, Vec::new());
+        let (mut first, mut last, mut lengths, mut padding) = (f64::MAX, f64::MIN, Vec::new(), 0.0);
         let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok());
+        let rate_hz = number(&stream["sample_rate"]).unwrap_or(48_000.0);
         for packet in probed["packets"].as_array().into_iter().flatten() {
             let discarded = packet["flags"].as_str().is_some_and(|flags| flags.contains('D'));
             if packet["stream_index"] != stream["index"] || discarded {
@@ -180,21 +197,23 @@ fn spans(file: &Path) -> Vec<(String, f64, f64, f64)> {
             first = first.min(at);
             last = last.max(at + length);
             lengths.push(length);
+            let side_data = packet["side_data_list"].as_array().into_iter().flatten();
+            padding = side_data.filter_map(|data| data["discard_padding"].as_f64()).sum::<f64>() / rate_hz;
         }
         lengths.sort_by(f64::total_cmp);
         if last > first {
-            spans.push((kind.to_owned(), first, last, lengths[lengths.len() / 2]));
+            spans.push(Span { kind, first, last, packet: lengths[lengths.len() / 2], padding });
         }
     }
     spans
 }
 
 /// Each track must end within one output frame, or one packet of sound, of the source track's end.
-fn ends(source: &Path, out: &Path, wrong: &mut Vec<String>) {
-    let spans = spans(source);
-    let Some(zero) = spans.iter().map(|(_, first, ..)| *first).reduce(f64::min) else { return };
-    for (kind, _, last, packet) in &spans {
-        let pick = if kind == "video" { "/video/" } else { "/audio/" };
+fn ends(source: &Path, audio: usize, out: &Path, wrong: &mut Vec<String>) {
+    let spans = spans(source, audio);
+    let Some(zero) = spans.iter().map(|span| span.first).reduce(f64::min) else { return };
+    for Span { kind, last, packet, padding, .. } in &spans {
+        let pick = if *kind == "video" { "/video/" } else { "/audio/" };
         for playlist in files(out, "m3u8").iter().filter(|path| path.display().to_string().contains(pick)) {
             let folder = playlist.parent().unwrap();
             let scale = f64::from(boxes::timescale(&std::fs::read(folder.join("init.mp4")).unwrap()));
@@ -204,7 +223,9 @@ fn ends(source: &Path, out: &Path, wrong: &mut Vec<String>) {
             let end = tail.end as f64 / scale;
             let frame = (tail.duration as f64 / f64::from(tail.samples) / scale).max(1024.0 / 48_000.0);
             // ffprobe also counts a last packet that is cut in the middle.
-            if (end - (last - zero)).abs() > frame.max(packet.min(0.05)) + 0.001 {
+            let off = end - (last - zero);
+            let late = if off < 0.0 { (off + padding).min(0.0) } else { off };
+            if late.abs() > frame.max(packet.min(0.05)) + 0.001 {
                 let name = folder.strip_prefix(out).unwrap().display();
                 wrong.push(format!("{name} ends at {end:.3} s, the source's {kind} at {:.3}", last - zero));
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chalkstream_config::Settings;
 use chalkstream_pipeline::inspect::InspectRequest;
-use chalkstream_pipeline::media::{Limits, MediaInfo};
+use chalkstream_pipeline::media::{Limits, MediaInfo, Warning};
 use chalkstream_pipeline::model;
 use chalkstream_pipeline::package::PackageReport;
 use chalkstream_pipeline::sound::SoundReport;
@@ -45,7 +45,7 @@ pub fn step(name: &str, input: &Value, results: &Results, settings: &Settings) -
         planner::TRANSCRIBE => {
             let sound: SoundReport = report(results, planner::SOUND)?
                 .ok_or_else(|| StepFailure::ours("there is no sound to transcribe"))?;
-            transcribe(&sound, settings)
+            transcribe(&sound, inspected(results)?.as_ref(), settings)
         }
         planner::LADDER | planner::LADDER_TOP => {
             let mut step = Step::deserialize(input).map_err(StepFailure::ours)?;
@@ -68,7 +68,11 @@ pub fn nothing_to_make(step: &Step) -> Option<TranscodeReport> {
     }
 }
 
-fn transcribe(sound: &SoundReport, settings: &Settings) -> Result<Step, StepFailure> {
+fn transcribe(
+    sound: &SoundReport,
+    media: Option<&MediaInfo>,
+    settings: &Settings,
+) -> Result<Step, StepFailure> {
     let speech = &settings.speech;
     let installed = model::locate(&speech.model, &models(settings)).map_err(reported)?;
     Ok(Step::Transcribe(TranscribeRequest {
@@ -77,8 +81,19 @@ fn transcribe(sound: &SoundReport, settings: &Settings) -> Result<Step, StepFail
         model_name: installed.name,
         language: (speech.language != "auto").then(|| speech.language.clone()),
         threads: speech.threads,
-        duration_ms: sound.duration_ms,
+        duration_ms: captions_ms(sound, media),
     }))
+}
+
+/// Where captions end, in ms: with the video, where that goes on after the audio.
+fn captions_ms(sound: &SoundReport, media: Option<&MediaInfo>) -> u64 {
+    let video_ms = media.and_then(|media| media.video.as_ref()).map_or(0, |track| track.end_ms);
+    // How long the video of a damaged file really is, is not known yet.
+    if sound.warnings.iter().any(Warning::of_loss) {
+        sound.duration_ms
+    } else {
+        sound.duration_ms.max(video_ms)
+    }
 }
 
 /// The voice activity model of this worker, where it is installed.
@@ -123,12 +138,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    #[test]
-    fn a_missing_model_says_how_to_get_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut settings = Settings::default();
-        settings.speech.model_path = folder.path().to_owned();
-        let sound = SoundReport {
+    fn sound(duration_ms: u64) -> SoundReport {
+        SoundReport {
             loudness_lufs: None,
             speech_lufs: None,
             speech_share: 0.0,
@@ -137,10 +148,37 @@ mod tests {
             renditions: Vec::new(),
             language: None,
             speech: vec!["work/speech.wav.001".into()],
-            duration_ms: 1,
+            duration_ms,
             warnings: Vec::new(),
-        };
-        let failure = transcribe(&sound, &settings).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn captions_end_with_the_longer_track() {
+        let media: MediaInfo = serde_json::from_value(serde_json::json!({
+            "container": "matroska", "size_bytes": 1, "duration_ms": 7000, "audio": null,
+            "video": { "codec": "h264", "stream_index": 0, "width": 640, "height": 360,
+                "frame_rate": { "num": 30, "den": 1 }, "variable_rate": false,
+                "rotation_degrees": 0, "mirrored": false, "oriented_by_frame": false,
+                "changes_size": false, "interlaced": false, "hdr": "none",
+                "keyframes_apart_ms": 0, "start_ms": 0, "end_ms": 7000 },
+            "warnings": []
+        }))
+        .unwrap();
+        assert_eq!(captions_ms(&sound(5000), Some(&media)), 7000);
+        assert_eq!(captions_ms(&sound(9000), Some(&media)), 9000);
+        assert_eq!(captions_ms(&sound(5000), None), 5000);
+        let damaged = SoundReport { warnings: vec![Warning::new("cut_short", "")], ..sound(5000) };
+        assert_eq!(captions_ms(&damaged, Some(&media)), 5000);
+    }
+
+    #[test]
+    fn a_missing_model_says_how_to_get_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.speech.model_path = folder.path().to_owned();
+        let sound = sound(1);
+        let failure = transcribe(&sound, None, &settings).unwrap_err();
         assert_eq!(failure.code, "model_missing");
         assert!(failure.message.contains("chalkstream model fetch"), "{}", failure.message);
         assert_eq!(failure.retry(), chalkstream_store::Retry::Never);

@@ -3,7 +3,7 @@
 /// Blocks below are silence (EBU R128, absolute gate), in LUFS.
 const SILENCE_LUFS: f64 = -70.0;
 /// Blocks this far below the mean do not count (EBU R128, relative gate), in dB.
-const GATE_DB: f64 = 10.0;
+pub const GATE_DB: f64 = 10.0;
 /// Histogram bins per dB.
 const BINS_PER_DB: f64 = 10.0;
 /// Bins: up to +30 LUFS, more than samples of four times full scale reach.
@@ -28,6 +28,8 @@ pub struct Cap {
     pub share: f64,
     /// How far above them a block still counts with its own level, in dB.
     pub margin_db: f64,
+    /// Blocks this far below the mean do not count, in dB.
+    pub gate_db: f64,
 }
 
 impl Levels {
@@ -46,13 +48,13 @@ impl Levels {
 
     /// Integrated loudness by EBU R128, in LUFS; `None` for silence.
     pub fn integrated_lufs(&self) -> Option<f64> {
-        self.mean_lufs(BINS - 1)
+        self.mean_lufs(BINS - 1, GATE_DB)
     }
 
     /// As [`Levels::integrated_lufs`], but blocks above the cap count as if they were at it.
     pub fn capped_lufs(&self, cap: Cap) -> Option<f64> {
         let margin = (cap.margin_db * BINS_PER_DB) as usize;
-        self.mean_lufs((self.quantile(cap.share)? + margin).min(BINS - 1))
+        self.mean_lufs((self.quantile(cap.share)? + margin).min(BINS - 1), cap.gate_db)
     }
 
     /// The loudness that a share of the blocks does not exceed, in LUFS; `None` for silence.
@@ -70,7 +72,7 @@ impl Levels {
     }
 
     /// Mean energy of the blocks within the relative gate, none counted above `cap`.
-    fn mean_lufs(&self, cap: usize) -> Option<f64> {
+    fn mean_lufs(&self, cap: usize, gate_db: f64) -> Option<f64> {
         let mean = |from: usize| {
             let (mut sum, mut blocks) = (0.0, 0);
             for (bin, count) in self.counts.iter().enumerate().skip(from) {
@@ -79,7 +81,7 @@ impl Levels {
             }
             (blocks > 0).then(|| 10.0 * (sum / blocks as f64).log10())
         };
-        let gate = ((mean(0)? - GATE_DB - SILENCE_LUFS) * BINS_PER_DB).max(0.0);
+        let gate = ((mean(0)? - gate_db - SILENCE_LUFS) * BINS_PER_DB).max(0.0);
         mean(gate as usize)
     }
 }
@@ -97,7 +99,7 @@ fn energy(lufs: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const CAP: Cap = Cap { share: 0.8, margin_db: 6.0 };
+    const CAP: Cap = Cap { share: 0.8, margin_db: 6.0, gate_db: GATE_DB };
 
     fn levels(of: &[(f64, u64)]) -> Levels {
         let mut levels = Levels::default();
@@ -122,6 +124,17 @@ mod tests {
         assert!(banged.integrated_lufs() > Some(-14.0));
         let (plain, capped) = (plain.unwrap_or(0.0), banged.capped_lufs(CAP).unwrap_or(0.0));
         assert!((capped - plain).abs() < 3.5, "{plain} became {capped}");
+    }
+
+    #[test]
+    fn a_wider_gate_counts_a_quieter_voice() {
+        let voices = levels(&[(-13.0, 60), (-28.0, 40)]);
+        let near = |gate_db: f64, lufs: f64| {
+            let level = voices.capped_lufs(Cap { gate_db, ..CAP });
+            assert!(level.is_some_and(|level| (level - lufs).abs() < 0.2), "{gate_db}: {level:?}");
+        };
+        near(GATE_DB, -13.0);
+        near(20.0, -15.1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use ebur128::{EbuR128, Mode};
 
 use super::fir::Decimator;
-use super::levels::{Cap, Levels};
+use super::levels::{Cap, GATE_DB, Levels};
 use crate::error::{Error, Result};
 use crate::voice::{self, Detector};
 
@@ -29,11 +29,14 @@ const FIRST_BLOCK: u64 = 5;
 const MIN_SPEECH_MS: u64 = 2_000;
 /// So does speech of this share of a shorter recording.
 const MIN_SPEECH_SHARE: f64 = 0.2;
+/// Voice activity already leaves pauses out. The usual gate of 10 dB would also leave out whichever of two people speaks
+/// 15 dB lower, and set the level by the loud one alone.
+const SPEECH_GATE_DB: f64 = 20.0;
 /// In speech a fifth of the blocks may be something else: a bang, a bell that rings while somebody speaks. Blocks of
 /// speech are seldom more than 6 dB above the other four fifths.
-const SPEECH_CAP: Cap = Cap { share: 0.8, margin_db: 6.0 };
+const SPEECH_CAP: Cap = Cap { share: 0.8, margin_db: 6.0, gate_db: SPEECH_GATE_DB };
 /// Without speech, only what is rare is left out: music may well fill a fifth of the time.
-const OTHER_CAP: Cap = Cap { share: 0.9, margin_db: 6.0 };
+const OTHER_CAP: Cap = Cap { share: 0.9, margin_db: 6.0, gate_db: GATE_DB };
 /// Half of a recording comes out below this, in LUFS, whatever its speech asks for: a music lesson is not squashed for
 /// the sake of a few words.
 const MOST_MEDIAN_LUFS: f64 = -8.0;
@@ -282,6 +285,14 @@ mod tests {
             let off = with.gain_db() - quiet.gain_db();
             assert!(off.abs() < 3.0, "{event_ms} ms at {at_ms}: {off} dB; {with:?}");
         }
+    }
+
+    #[test]
+    fn a_quieter_second_voice_counts() {
+        let loud = measure(6.0, |i| [voice(i, -10.0); 2]);
+        let both = measure(10.0, |i| [voice(i, if i < 288_000 { -10.0 } else { -25.0 }); 2]);
+        let more = both.gain_db() - loud.gain_db();
+        assert!((1.5..3.0).contains(&more), "{more} dB; {both:?}");
     }
 
     #[test]

@@ -143,9 +143,13 @@ impl Attempt<'_> {
         let source: Option<PackageReport> = result::report(results, planner::PACKAGE_SOURCE)?;
         let played = source.is_some_and(|source| source.video.is_some());
         let Some(plan) = plan.filter(|_| !played) else { return Ok(None) };
-        let newest = record::newest(&self.job().await?)?.map_or(0, |newest| newest.revision.id);
-        let before = newest.max(record::last_revision(manifest));
-        Ok(Some(Growth::new(self, plan.clone(), Shown::of(results)?, Revision::growing_after(before))))
+        let before = record::last_revision(manifest);
+        Ok(Some(Growth::new(self, plan.clone(), Shown::of(results)?, before)))
+    }
+
+    /// Number of the newest revision that the job has published, 0 if there is none.
+    pub async fn newest_revision(&self) -> Result<u32, StepFailure> {
+        Ok(record::newest(&self.job().await?)?.map_or(0, |newest| newest.revision.id))
     }
 
     async fn job(&self) -> Result<JobView, StepFailure> {

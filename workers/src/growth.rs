@@ -42,8 +42,8 @@ pub struct Growth<'a> {
     plan: RenditionPlan,
     /// What there is beside it.
     shown: Shown,
-    /// Number of the revision.
-    revision: u32,
+    /// The last revision of earlier attempts.
+    before: u32,
     state: Mutex<State>,
     /// One writer at a time: an older playlist must not overwrite a newer one.
     writing: tokio::sync::Mutex<Told>,
@@ -65,15 +65,8 @@ struct Told {
 
 impl<'a> Growth<'a> {
     /// Follows an attempt that makes `plan`, to be watched with what is `shown` already.
-    pub fn new(attempt: &'a Attempt<'a>, plan: RenditionPlan, shown: Shown, revision: u32) -> Self {
-        Self {
-            attempt,
-            plan,
-            shown,
-            revision,
-            state: Mutex::default(),
-            writing: tokio::sync::Mutex::default(),
-        }
+    pub fn new(attempt: &'a Attempt<'a>, plan: RenditionPlan, shown: Shown, before: u32) -> Self {
+        Self { attempt, plan, shown, before, state: Mutex::default(), writing: tokio::sync::Mutex::default() }
     }
 
     /// Key of the growing playlist, relative to the recording.
@@ -180,11 +173,13 @@ impl<'a> Growth<'a> {
             duration_ms: 0,
         };
         let text = self.shown.growing(&rendition, self.attempt.lease.fence, layout::base_of_object);
-        let relative = keys::master_relative(self.revision);
+        // Another step may have published since this one began.
+        let id = Revision::growing_after(self.attempt.newest_revision().await?.max(self.before));
+        let relative = keys::master_relative(id);
         let objects = BTreeMap::from([(relative.clone(), facts(&text))]);
         self.put(&relative, text).await?;
         let grown = Grown {
-            revision: Revision { id: self.revision, master: relative, growing: true },
+            revision: Revision { id, master: relative, growing: true },
             with: self.shown.names_beside(&plan.name),
             objects,
         };

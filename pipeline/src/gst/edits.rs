@@ -10,7 +10,7 @@ const MAX_PARTS: usize = 10_000;
 const NORMAL_SPEED: i32 = 0x1_0000;
 /// Speeds beyond 1/16 and 16 are writers' errors, such as a 1 without its fraction.
 const MAX_SPEED: i32 = 16 * NORMAL_SPEED;
-/// A list that presents anything later is past belief, in ns.
+/// A list that presents anything later is not plausible, in ns.
 const A_WEEK_NS: i64 = 7 * 86_400_000_000_000;
 /// How far apart two lengths of one track may be, in ns; or a fiftieth of them, if that is more. Reordering moves ends.
 const APART_NS: u64 = 150_000_000;
@@ -110,7 +110,7 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// Reads the content of `elst`. `None` where it presents nothing, or is past belief: then all of the track is
+    /// Reads the content of `elst`. `None` where it presents nothing, or is not plausible: then all of the track is
     /// presented.
     pub fn read(list: &[u8], facts: Facts) -> Option<Self> {
         let wide = *list.first()? == 1;

@@ -138,7 +138,7 @@ impl Scanned {
     /// The longest that a keyframe is all there is to decode from, in what was read of the track.
     pub fn longest_from_keyframe_ns(&self) -> i64 {
         let after = self.keyframe_ns.map_or(0, |at| self.end_ns.saturating_sub(at));
-        // Where only the front was read, the end may be one that was told.
+        // Where only the front was read, the end may be a declared one.
         if self.ended { self.keyframes_apart_ns.max(after) } else { self.keyframes_apart_ns }
     }
 }

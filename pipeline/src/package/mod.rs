@@ -257,7 +257,7 @@ pub struct Shown {
 }
 
 /// Reads that from the sample tables; `None` where they do not say it (a recording in pieces, times that are shifted
-/// once more), where they are past belief, or where samples lie beyond the file's end.
+/// once more), where they are not plausible, or where samples lie beyond the file's end.
 pub fn shown(
     index: &Index,
     movie: &boxes::Movie,

@@ -32,7 +32,7 @@ const MIN_SPEECH_SHARE: f64 = 0.2;
 /// Voice activity already leaves pauses out. The usual gate of 10 dB would also leave out whichever of two people speaks
 /// 15 dB lower, and set the level by the loud one alone.
 const SPEECH_GATE_DB: f64 = 20.0;
-/// In speech a fifth of the blocks may be something else: a bang, a bell that rings while somebody speaks. Blocks of
+/// In speech a fifth of the blocks may be something else: a bang, a bell that rings during speech. Blocks of
 /// speech are seldom more than 6 dB above the other four fifths.
 const SPEECH_CAP: Cap = Cap { share: 0.8, margin_db: 6.0, gate_db: SPEECH_GATE_DB };
 /// Without speech, only what is rare is left out: music may well fill a fifth of the time.

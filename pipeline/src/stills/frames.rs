@@ -63,16 +63,18 @@ fn pass(
     let video = media.video.as_ref().ok_or_else(|| Error::internal("no picture to take stills of"))?;
     crate::gst::init()?;
     let gate = element("identity")?;
-    only_first_of_each(&gate, interval_ms, media.origin_ns)?;
+    let first = FirstOfEach { interval_ms, origin_ns: media.origin_ns, keyframes_only: false };
+    first.let_through(&gate)?;
     let tail = [vec![gate], convert_tail()?].concat();
     let mut decoding = Sequence::open(source, media, Kind::Video, &request.limits, tail)?;
     if keyframes_only {
         decoding.current().stage().start(gst::State::Paused)?;
         decoding.current().stage().settle()?;
-        // Each keyframe is decoded by itself: those that are not wanted need not be.
+        // Each keyframe is decoded by itself: those that are not wanted need not be. Some demuxers (MPEG-TS) take
+        // the seek but go on with every frame: a decoder that is given part of them paints over the wrong frame.
         for element in decoding.current().stage().pipeline.iterate_elements().into_iter().flatten() {
             if element.factory().is_some_and(|f| f.has_type(gst::ElementFactoryType::DECODER)) {
-                only_first_of_each(&element, interval_ms, media.origin_ns)?;
+                FirstOfEach { keyframes_only: true, ..first }.let_through(&element)?;
             }
         }
         // Where this cannot be done (a GIF), all frames are decoded, and the gate picks the same ones.
@@ -102,30 +104,40 @@ fn size(video: &VideoTrack) -> (u32, u32) {
 }
 
 /// Lets one buffer of each interval through, before it costs a conversion.
-fn only_first_of_each(gate: &gst::Element, interval_ms: u64, origin_ns: i64) -> Result<()> {
-    let interval_ns = interval_ms.max(1) as i64 * 1_000_000;
-    let last = AtomicI64::new(-1);
-    let pad = gate.static_pad("sink").ok_or_else(|| Error::internal("an element has no sink pad"))?;
-    let pass = move |pad: &gst::Pad, info: &mut gst::PadProbeInfo<'_>| {
-        let Some(buffer) = info.buffer() else {
-            // A flush: what went through before it is thrown away by the sink.
-            last.store(-1, Ordering::Relaxed);
-            return gst::PadProbeReturn::Ok;
-        };
-        let running = || {
-            let segment = pad.sticky_event::<gst::event::Segment>(0)?;
-            segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts()?)
-        };
-        let Some(running) = running() else { return gst::PadProbeReturn::Ok };
-        let interval = (running.nseconds() as i64 - origin_ns).max(0) / interval_ns;
-        if last.swap(interval, Ordering::Relaxed) == interval {
+#[derive(Clone, Copy)]
+struct FirstOfEach {
+    interval_ms: u64,
+    origin_ns: i64,
+    /// Whether only frames that need no others count.
+    keyframes_only: bool,
+}
+
+impl FirstOfEach {
+    fn let_through(self, gate: &gst::Element) -> Result<()> {
+        let interval_ns = self.interval_ms.max(1) as i64 * 1_000_000;
+        let last = AtomicI64::new(-1);
+        let pad = gate.static_pad("sink").ok_or_else(|| Error::internal("an element has no sink pad"))?;
+        let pass = move |pad: &gst::Pad, info: &mut gst::PadProbeInfo<'_>| {
+            let Some(buffer) = info.buffer() else {
+                // A flush: what went through before it is thrown away by the sink.
+                last.store(-1, Ordering::Relaxed);
+                return gst::PadProbeReturn::Ok;
+            };
             // Not `Drop`: GStreamer 1.22 then complains of a buffer that the binding has taken already.
-            gst::PadProbeReturn::Handled
-        } else {
-            gst::PadProbeReturn::Ok
-        }
-    };
-    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_FLUSH, pass)
-        .map(|_| ())
-        .ok_or_else(|| Error::internal("the frames could not be picked"))
+            let dropped = gst::PadProbeReturn::Handled;
+            if self.keyframes_only && buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
+                return dropped;
+            }
+            let running = || {
+                let segment = pad.sticky_event::<gst::event::Segment>(0)?;
+                segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts()?)
+            };
+            let Some(running) = running() else { return gst::PadProbeReturn::Ok };
+            let interval = (running.nseconds() as i64 - self.origin_ns).max(0) / interval_ns;
+            if last.swap(interval, Ordering::Relaxed) == interval { dropped } else { gst::PadProbeReturn::Ok }
+        };
+        pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_FLUSH, pass)
+            .map(|_| ())
+            .ok_or_else(|| Error::internal("the frames could not be picked"))
+    }
 }

@@ -126,6 +126,24 @@ fn tiles_show_what_plays_at_their_time() {
 }
 
 #[test]
+fn frames_that_need_others_are_not_decoded_alone() {
+    // MPEG-TS goes on with every frame where only keyframes are asked for. Green begins at the second
+    // keyframe, which is not the first frame of its interval.
+    let colours = "-f lavfi -i color=red:s=320x180:r=5:d=5.6 -f lavfi -i color=lime:s=320x180:r=5:d=6.4 \
+                   -filter_complex [0][1]concat=n=2 -c:v libx264 -preset ultrafast -pix_fmt yuv420p \
+                   -x264-params keyint=28:min-keyint=28:scenecut=0 -f mpegts";
+    let made = made(colours, "mpegts", 12_000, Some((320, 180, 0)));
+    let storyboard = made.report.storyboard.as_ref().unwrap();
+    let sheet = made.picture(&storyboard.sheets[0]);
+    let tile_at = |time_ms: u64| {
+        let tile = (time_ms / storyboard.interval_ms) as u32;
+        mean(&sheet, tile % 5 * 160 + 20, tile / 5 * 90 + 20, 100, 50)
+    };
+    assert!(near(tile_at(3000), [255, 0, 0]), "{:?}", tile_at(3000));
+    assert!(near(tile_at(11_000), [0, 255, 0]), "{:?}", tile_at(11_000));
+}
+
+#[test]
 fn a_turned_recording_has_upright_stills() {
     // Stored lying: the red left half is the top once turned clockwise by a quarter.
     let halves = "-f lavfi -i color=red:s=160x180:r=5:d=4 -f lavfi -i color=blue:s=160x180:r=5:d=4 \

@@ -3,10 +3,12 @@
 use super::picture::{Picture, Plane, Scaler};
 use crate::error::Result;
 
-/// Time between the pictures looked at.
-const INTERVAL_NS: u64 = 10_000_000_000;
-/// Least time between them, where frames change.
-const MIN_INTERVAL_NS: u64 = 1_000_000_000;
+/// Longest time between the frames compared.
+const MAX_INTERVAL_NS: u64 = 10_000_000_000;
+/// Time between the first two, and after the source changes its size. It doubles from there: a short
+/// recording is not judged by one frame, which may be a flash or a black one. What recurs each second
+/// or two does not meet it.
+const MIN_INTERVAL_NS: u64 = 800_000_000;
 /// Side of the blocks compared, in pixels: a line of small writing fills some of them and none of the rest.
 const BLOCK: usize = 16;
 /// Said of pictures that are the same, in dB.
@@ -16,6 +18,7 @@ const SAME_DB: f64 = 99.0;
 pub struct Detail {
     next_ns: u64,
     last_ns: u64,
+    interval_ns: u64,
     /// For each rendition but the smallest, what enlarges the next smaller one.
     enlarge: Vec<Scaler>,
     worst: Vec<f64>,
@@ -28,6 +31,7 @@ impl Detail {
         Self {
             next_ns: 0,
             last_ns: 0,
+            interval_ns: MIN_INTERVAL_NS,
             enlarge: sizes[..pairs].iter().map(|&(width, height)| Scaler::new(width, height)).collect(),
             worst: vec![0.0; pairs],
         }
@@ -36,6 +40,7 @@ impl Detail {
     /// Frames change their size or format: they may show more than those before.
     pub fn source_changed(&mut self) {
         if self.next_ns > 0 {
+            self.interval_ns = MIN_INTERVAL_NS;
             self.next_ns = self.next_ns.min(self.last_ns.saturating_add(MIN_INTERVAL_NS));
         }
     }
@@ -47,7 +52,8 @@ impl Detail {
 
     /// Looks at one picture in all sizes, largest first.
     pub fn look(&mut self, time_ns: u64, pictures: &[&Picture]) -> Result<()> {
-        (self.last_ns, self.next_ns) = (time_ns, time_ns.saturating_add(INTERVAL_NS));
+        (self.last_ns, self.next_ns) = (time_ns, time_ns.saturating_add(self.interval_ns));
+        self.interval_ns = self.interval_ns.saturating_mul(2).min(MAX_INTERVAL_NS);
         for (place, pair) in pictures.windows(2).enumerate() {
             if let (Some(enlarge), Some(worst)) = (self.enlarge.get_mut(place), self.worst.get_mut(place)) {
                 let enlarged = enlarge.scale(&pair[1].planes())?;
@@ -117,10 +123,33 @@ mod tests {
         let mut detail = Detail::new(&[(320, 192), (160, 96)]);
         assert!(detail.is_due(0) && detail.decibels() == [None]);
         detail.look(0, &[&large, &small]).unwrap();
-        assert!(!detail.is_due(INTERVAL_NS - 1) && detail.is_due(INTERVAL_NS));
-        detail.source_changed();
-        assert!(!detail.is_due(MIN_INTERVAL_NS - 1) && detail.is_due(MIN_INTERVAL_NS));
         detail.decibels()[0].unwrap()
+    }
+
+    /// Times at which frames are compared until `end_ms`, for a source that changes at `changes_ms`.
+    fn times_ms(changes_ms: &[u64], end_ms: u64) -> Vec<u64> {
+        let frame = picture(32, 32, |_, _| 0);
+        let mut detail = Detail::new(&[(32, 32), (16, 16)]);
+        let mut times = Vec::new();
+        for ms in (0..end_ms).step_by(100) {
+            if changes_ms.contains(&ms) {
+                detail.source_changed();
+            }
+            if detail.is_due(ms * 1_000_000) {
+                detail.look(ms * 1_000_000, &[&frame]).unwrap();
+                times.push(ms);
+            }
+        }
+        times
+    }
+
+    #[test]
+    fn frames_are_compared_often_at_first_and_after_a_change() {
+        let unchanged = [0, 800, 2400, 5600, 12_000, 22_000, 32_000];
+        assert_eq!(times_ms(&[], 40_000), unchanged);
+        assert_eq!(times_ms(&[0, 27_000], 30_000), [&unchanged[..6], &[27_000, 27_800, 29_400]].concat());
+        let every_frame: Vec<u64> = (0..40).map(|n| n * 100).collect();
+        assert_eq!(times_ms(&every_frame, 4000), [0, 800, 1600, 2400, 3200]);
     }
 
     #[test]

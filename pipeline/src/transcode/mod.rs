@@ -73,7 +73,9 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
             continue;
         }
         last_ns = decoded.time_ns;
-        let lasts = decoded.duration_ns.filter(|&d| d > 0).unwrap_or(nominal_ns);
+        // ASF does not say how long a frame lasts, and decoders then guess a short time.
+        let least_ns = if video.variable_rate { 1 } else { nominal_ns };
+        let lasts = decoded.duration_ns.filter(|&d| d > 0).map_or(nominal_ns, |d| d.max(least_ns));
         let until = decoded.time_ns.saturating_add(lasts as i64).min(longest_ns);
         end_ns = Some(end_ns.map_or(until, |end| end.max(until)));
         ladder.show(decoded, ctx)?;

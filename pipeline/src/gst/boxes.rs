@@ -205,23 +205,19 @@ pub fn movie(index: &Index) -> Movie {
     Movie { tracks, length, fragmented, repairs, unhidden }
 }
 
-/// The demuxer takes a track of less than a fifth of the movie for a preview. The only picture or sound there is is told
-/// to be a quarter; a picture of less than a second may well be a cover.
+/// The demuxer leaves out a track of less than a fifth of the movie, which it takes for a preview. Where no track of a
+/// kind is longer, all are declared to be a quarter of it: a still frame under a lesson's audio lasts as little as 10 ms.
 fn previews(tracks: &[Track], movie_ns: u64) -> Vec<Patch> {
-    let only = |track: &Track| tracks.iter().filter(|other| other.handler == track.handler).count() == 1;
-    let least_ns = |track: &Track| match &track.handler {
-        b"soun" => Some(1),
-        b"vide" => Some(1_000_000_000),
-        _ => None,
-    };
     let quarter_ns = movie_ns / 4;
+    let is_short = |track: &Track| track.media_ns().is_some_and(|ns| (1..quarter_ns).contains(&ns));
+    let is_media = |track: &Track| matches!(&track.handler, b"vide" | b"soun");
+    let has_longer = |kind: [u8; 4]| tracks.iter().any(|track| track.handler == kind && !is_short(track));
     tracks
         .iter()
-        .filter(|track| only(track))
-        .filter_map(|track| Some((track.length?, track.media_ns()?, least_ns(track)?)))
-        .filter(|(_, declared_ns, least_ns)| (*least_ns..quarter_ns).contains(declared_ns))
-        .filter(|(length, ..)| length.holds(quarter_ns))
-        .map(|(length, ..)| length.declaring(quarter_ns))
+        .filter(|track| is_media(track) && !has_longer(track.handler))
+        .filter_map(|track| track.length)
+        .filter(|length| length.holds(quarter_ns))
+        .map(|length| length.declaring(quarter_ns))
         .collect()
 }
 

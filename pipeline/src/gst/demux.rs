@@ -4,7 +4,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::chalksrc::ChalkSrc;
-use super::{caf, element, element_with, transport, wave};
+use super::{caf, element, element_with, pes, transport, wave};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{self, ReadAt, Source, Within};
 
@@ -93,9 +93,12 @@ pub fn open_demuxer(source: Source, container: &str) -> Result<(gst::Pipeline, g
             (readable(source, container)?, pinned(container)?)
         }
     };
-    let src = ChalkSrc::new(source).upcast::<gst::Element>();
+    let src = ChalkSrc::new(source.clone()).upcast::<gst::Element>();
     pipeline.add_many([&src, &demux]).map_err(fault)?;
     src.link(&demux).map_err(fault)?;
+    if container == "mpegts" {
+        pes::restamp(&pipeline, &demux, source);
+    }
     Ok((pipeline, demux))
 }
 

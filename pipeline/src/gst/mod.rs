@@ -21,6 +21,7 @@ mod mix;
 mod orientation;
 mod oriented;
 mod packets;
+mod pes;
 mod png;
 mod present;
 mod range;

@@ -74,6 +74,13 @@ fn presented(packet: &[u8]) -> Option<u64> {
     })
 }
 
+/// When the packet of an elementary stream is presented that begins in the packet at `offset`, in ticks.
+pub fn presented_at(source: &dyn ReadAt, offset: u64) -> Option<u64> {
+    let mut bytes = [0; 192];
+    read_full(source, offset, &mut bytes).ok()?;
+    [0, 4].iter().find(|&&lead| bytes[lead] == 0x47).and_then(|&lead| presented(&bytes[lead..lead + 188]))
+}
+
 /// A packet that tells a clock and nothing else.
 fn clock_packet(stream: [u8; 2], clock: u64) -> Vec<u8> {
     let mut packet = vec![0x47, stream[0], stream[1], 0x20, 183, 0x10];

@@ -435,4 +435,7 @@ fn times_ms(track: &Scanned, frame_ns: i64, origin_ns: i64, scan: &Scan) -> (u64
 mod container_tests;
 
 #[cfg(test)]
+mod slow_tests;
+
+#[cfg(test)]
 mod timing_tests;

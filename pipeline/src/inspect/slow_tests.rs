@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::gst::{Decoding, Kind};
+use crate::ladder::{LadderSettings, Rung, plan};
 use crate::source::Bytes;
+use crate::step::listened;
+use crate::transcode::TranscodeRequest;
 
 const MS: i64 = 1_000_000;
 
@@ -158,4 +161,25 @@ fn frames_at_uneven_times_keep_them_in_every_container() {
         }
         assert!(info.duration_ms.abs_diff(12_000) < 150, "{name} {codecs}: {info:?}");
     }
+}
+
+#[test]
+fn the_last_slide_lasts_as_long_as_the_others() {
+    let file = made("slides.asf", &format!("{} {} -c:v wmv2 -c:a wmav2", video("1/4", 16), audio(16)));
+    let media = inspected(&file);
+    let rung = Rung { name: "v90".into(), width: 160, height: 90, max_frame_rate: 30, bitrate_bps: 200_000 };
+    let settings = LadderSettings {
+        preset: "lesson".into(),
+        quality: Some(23),
+        drop_needless: false,
+        rungs: vec![rung],
+    };
+    let ladder = plan(media.video.as_ref().unwrap(), &settings);
+    let limits = crate::media::Limits::default();
+    let request = TranscodeRequest { media, ladder, iframes: false, trickplay: false, limits };
+    let folder = tempfile::tempdir().unwrap();
+    let (ctx, _) = listened(folder.path());
+    let report = crate::transcode::run(&request, Arc::new(Bytes(file)), &ctx).unwrap();
+    assert!(report.duration_ms.abs_diff(16_000) < 100, "{report:?}");
+    assert_eq!(report.warnings, []);
 }

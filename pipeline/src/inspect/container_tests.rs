@@ -113,6 +113,16 @@ fn jpeg_in_matroska_is_decoded() {
 }
 
 #[test]
+fn vp9_with_alpha_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = ffmpeg(
+        "-f lavfi -i testsrc2=s=160x120:r=5:d=1,format=yuva420p -c:v libvpx-vp9 -cpu-used 8",
+        &folder.path().join("alpha.webm"),
+    );
+    check(&file, "matroska", &[Kind::Video], 1000);
+}
+
+#[test]
 fn bare_streams_have_times_by_their_number() {
     let folder = tempfile::tempdir().unwrap();
     for (rate, codec, container) in [

@@ -69,11 +69,12 @@ impl Headers {
     }
 }
 
-/// Caps without the size that the container says: parsers would believe it more than the frames.
+/// Caps without the size that the container says: parsers would believe it more than the frames. Without
+/// alpha too, which makes GStreamer 1.22's parser of VP9 loop forever; the decoder ignores it.
 fn sizeless(caps: &gst::CapsRef) -> gst::Caps {
     let mut caps = caps.to_owned();
     for structure in caps.make_mut().iter_mut() {
-        structure.remove_fields(["width", "height"]);
+        structure.remove_fields(["width", "height", "codec-alpha"]);
     }
     caps
 }

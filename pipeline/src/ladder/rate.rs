@@ -8,10 +8,14 @@ const SLOW: f64 = 5.0;
 /// segments can start near their times: at one frame a second segments would last now 3 s, now 4.
 const SLOWEST: u32 = 15;
 
+/// Frames per second that a faster source is not brought below: cinema's, give or take 2%.
+const FEWEST: f64 = 23.5;
+
 /// Frames per second of the full-rate renditions.
 ///
 /// A faster source's rate is divided by the smallest whole number that brings it to `most` or fewer, give or take 2%:
-/// 60 → 30, 59.94 → 29.97, 50 → 25. A slow source's is multiplied by the smallest whole number that brings it to 15 or
+/// 60 → 30, 59.94 → 29.97, 50 → 25. Where that would be fewer than 24, as of a phone's variable 36, it is `most`: frames
+/// left out unevenly are less visible than half of them missing. A slow source's is multiplied by the smallest whole number that brings it to 15 or
 /// more, so that each of its frames is at its time: 1/4 → 15, 2 → 16.
 pub fn output_rate(source: Rational, most: u32) -> Rational {
     let most = most.max(1);
@@ -26,6 +30,10 @@ pub fn output_rate(source: Rational, most: u32) -> Rational {
         return if raised.as_f64() > allowed { slowest } else { raised };
     }
     let divisor = (source.as_f64() / allowed).ceil().max(1.0) as u32;
+    let divided = source.as_f64() / f64::from(divisor);
+    if divisor > 1 && divided < FEWEST.min(f64::from(most) * 0.8) {
+        return Rational::new(most, 1);
+    }
     reduced(source.num.into(), u64::from(source.den) * u64::from(divisor))
 }
 

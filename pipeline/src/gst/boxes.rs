@@ -4,6 +4,8 @@
 use std::io;
 use std::sync::Arc;
 
+use super::codecs::Codecs;
+use super::described::Codec;
 use super::edits::Facts;
 pub use super::edits::{Edit, Edits};
 use super::length::Length;
@@ -147,6 +149,8 @@ pub struct Track {
     pub edits: Option<Edits>,
     /// Whether samples of its picture use their full range, where it says so.
     pub full_range: Option<bool>,
+    /// What its sample description says of its codec.
+    pub codec: Option<Codec>,
     /// Where its samples end by its sample tables, in ns; `None` if they are not all in the index.
     samples_ns: Option<u64>,
     /// Where the length of its media is declared.
@@ -222,6 +226,11 @@ fn previews(tracks: &[Track], movie_ns: u64) -> Vec<Patch> {
 }
 
 impl Track {
+    /// Whether it has samples, by its sample tables; in fragments it may.
+    pub fn has_samples(&self) -> bool {
+        self.samples_ns.is_none_or(|ns| ns > 0)
+    }
+
     /// How long the media of the track is, in ns: by its samples, else by its header; `None` if neither says it.
     pub fn media_ns(&self) -> Option<u64> {
         self.samples_ns.or(self.length.and_then(|length| length.declared_ns))
@@ -236,13 +245,18 @@ impl Track {
 }
 
 impl Movie {
+    /// The codecs of all tracks of video and audio, in the order of the file.
+    pub fn codecs(&self) -> Codecs {
+        self.tracks.iter().filter_map(|track| track.codec.clone()).collect()
+    }
+
     /// The file as its demuxer can read it, and whether that differs from how it stands.
     pub fn readable(&self, source: Source) -> (Source, bool) {
         let patches = [&self.repairs[..], &self.unhidden].concat();
         if patches.is_empty() {
             return (source, false);
         }
-        (Arc::new(Patched { inner: source, patches }), !self.repairs.is_empty())
+        (patched(source, patches), !self.repairs.is_empty())
     }
 
     /// The lengths of the movie and of one track made twice and a second longer than the track is. The demuxer drops
@@ -318,6 +332,10 @@ fn track(content: &[u8], kind_offset: u64, movie: Option<u32>, turned: matrix::M
     // A box's content begins four bytes after its type.
     let edits_offset = edits_box.map(|edits| place(edits) - 4);
     let full_range = full_range(media);
+    let codec = find(media, b"minf")
+        .and_then(|minf| find(minf, b"stbl"))
+        .and_then(|stbl| find(stbl, b"stsd"))
+        .and_then(|list| Codec::of_entry(list.get(8..)?, handler));
     Some(Track {
         id,
         handler,
@@ -326,6 +344,7 @@ fn track(content: &[u8], kind_offset: u64, movie: Option<u32>, turned: matrix::M
         edit: edits.as_ref().and_then(Edits::single),
         edits,
         full_range,
+        codec,
         samples_ns,
         length,
         kind_offset,
@@ -350,7 +369,7 @@ pub fn only(source: Source, movie: &Movie, id: u32) -> Source {
     // The later of two for the same place stands.
     let repairs = movie.repairs.iter().cloned();
     let patches = repairs.chain(others).chain(own).chain(movie.stretched(id)).collect();
-    Arc::new(Patched { inner: source, patches })
+    patched(source, patches)
 }
 
 /// An MP4 with the wanted track only, which of its kind that then is, and what its index says of it.
@@ -368,6 +387,10 @@ pub fn nth<'a>(tracks: &'a [Track], handler: &[u8; 4], place: u32) -> Option<&'a
 }
 
 /// A source in which some bytes read differently.
+pub(super) fn patched(inner: Source, patches: Vec<Patch>) -> Source {
+    Arc::new(Patched { inner, patches })
+}
+
 struct Patched {
     inner: Source,
     patches: Vec<Patch>,

@@ -106,8 +106,8 @@ fn tell_colours(decoder: &gst::Element, full_range: Option<bool>) {
         let said = text.and_then(|text| text.parse().ok()).unwrap_or(info.colorimetry());
         let range = match full_range {
             Some(true) => gst_video::VideoColorRange::Range0_255,
-            // Also what is written by those who do not know.
-            Some(false) if said.range() == gst_video::VideoColorRange::Unknown => {
+            // A converter that knows no range takes the full one, which video has only where something says so.
+            _ if said.range() == gst_video::VideoColorRange::Unknown => {
                 gst_video::VideoColorRange::Range16_235
             }
             _ => said.range(),
@@ -187,6 +187,7 @@ fn best_decoder(caps: &gst::CapsRef) -> Option<String> {
         preferred(b)
             .cmp(&preferred(a))
             .then(libav_first(b).cmp(&libav_first(a)))
+            .then(b.can_sink_all_caps(&caps).cmp(&a.can_sink_all_caps(&caps)))
             .then(b.rank().cmp(&a.rank()))
             .then(a.name().cmp(&b.name()))
     });

@@ -1,17 +1,19 @@
 //! One track of a recording, decoded: buffers with their time on the common timeline, pulled one by one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
+use super::codecs::Codecs;
+use super::link::{Fault, Link, LinkState, Tally, take};
 use super::present::Presenter;
 use super::stamps::Stamps;
-use super::{Orientations, STALL_DEADLINE, Stage, boxes, chain, memory, open_demuxer, png, signed_ns, slots};
-use crate::error::{Error, ErrorKind, Result};
+use super::{Orientations, STALL_DEADLINE, Stage, boxes, open_demuxer, signed_ns};
+use crate::error::{Error, Result};
 use crate::media::{Gap, Limits, MediaInfo, Turn, VideoTrack};
 use crate::source::Source;
 use crate::step::StepContext;
@@ -64,28 +66,6 @@ pub struct Decoding {
     last: Instant,
 }
 
-/// What went into the decoder and what came out.
-#[derive(Default)]
-struct Tally {
-    packets: AtomicU64,
-    decoded: AtomicU64,
-    /// Decoded buffers after the first that do not follow their predecessor.
-    gaps: AtomicU64,
-    /// Time stamp of the last packet, in ns.
-    packet_ns: AtomicU64,
-}
-
-/// An error found on a streaming thread.
-type Fault = Arc<Mutex<Option<Error>>>;
-
-fn put(fault: &Fault, error: Error) {
-    fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-}
-
-fn take(fault: &Fault) -> Option<Error> {
-    fault.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
 impl Decoding {
     /// Opens the chosen track. `tail` are the elements between the decoder and us, in order: converters and a
     /// caps filter. Nothing runs until [`Decoding::start`].
@@ -108,6 +88,10 @@ impl Decoding {
         } else {
             (source, index, None)
         };
+        let codecs = match &track {
+            Some(track) => Codecs::from_iter(track.codec.clone()),
+            None => Codecs::of(source.as_ref(), &media.container)?,
+        };
         let (media_time, full_range) = (track.is_some(), track.as_ref().and_then(|track| track.full_range));
         let presenter = track.and_then(|track| track.edits).map(|edits| Presenter::new(&edits));
         let (pipeline, demux) = open_demuxer(source, &media.container)?;
@@ -126,6 +110,7 @@ impl Decoding {
             pixels: media.video.as_ref().map_or(0, |v| u64::from(v.width) * u64::from(v.height)),
             has_slots: kind == Kind::Video && media.container == "avi",
             full_range,
+            codecs,
             limits: limits.clone(),
             fault: Fault::default(),
             tally: Arc::default(),
@@ -320,210 +305,4 @@ impl Decoding {
         }
         decoded
     }
-}
-
-/// Finds the wanted pad and hangs the decoder on it.
-struct Link {
-    kind: Kind,
-    orientations: Option<Orientations>,
-    index: u32,
-    /// Of the file's video, where `inspect` has said it.
-    pixels: u64,
-    /// Whether frames have a place in the file instead of a presentation time.
-    has_slots: bool,
-    full_range: Option<bool>,
-    limits: Limits,
-    fault: Fault,
-    tally: Arc<Tally>,
-    stamps: Stamps,
-    state: Mutex<LinkState>,
-    sink: gst_app::AppSink,
-    pipeline: gst::glib::WeakRef<gst::Pipeline>,
-}
-
-struct LinkState {
-    seen: u32,
-    tail: Option<Vec<gst::Element>>,
-}
-
-impl Link {
-    /// A demuxer's pad: linked at once where its caps are known, else as soon as they are.
-    fn pad(self: &Arc<Self>, pad: &gst::Pad, parsed: bool) {
-        if let Some(caps) = pad.current_caps() {
-            return self.caps(pad, &caps, parsed);
-        }
-        let link = self.clone();
-        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
-            if let Some(gst::PadProbeData::Event(event)) = &info.data
-                && let gst::EventView::Caps(caps) = event.view()
-            {
-                link.caps(pad, &caps.caps_owned(), parsed);
-                return gst::PadProbeReturn::Remove;
-            }
-            gst::PadProbeReturn::Ok
-        });
-    }
-
-    fn caps(&self, pad: &gst::Pad, caps: &gst::Caps, parsed: bool) {
-        let ours = match self.kind {
-            Kind::Video => chain::is_picture(caps),
-            Kind::Audio => chain::is_sound(caps),
-        };
-        if !ours {
-            return;
-        }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let this = state.seen;
-        state.seen += 1;
-        if this != self.index {
-            return;
-        }
-        let Some(tail) = state.tail.take() else { return };
-        // What the container promises counts too: a parser behind it may find other sizes in the stream.
-        if pixels(caps) > self.limits.max_pixels {
-            return put(&self.fault, too_many_pixels());
-        }
-        if chain::is_extended_aac(caps) {
-            return put(&self.fault, super::bus::unsupported());
-        }
-        if let Err(error) = self.attach(pad, caps, tail, parsed) {
-            put(&self.fault, error);
-        }
-    }
-
-    fn attach(&self, pad: &gst::Pad, caps: &gst::Caps, tail: Vec<gst::Element>, parsed: bool) -> Result<()> {
-        let Some(pipeline) = self.pipeline.upgrade() else { return Ok(()) };
-        let fault = |e: gst::glib::BoolError| Error::internal("the decoder could not be linked").because(e);
-        let pixels = pixels(caps).max(self.pixels);
-        let head = chain::decoder_for(caps, parsed, self.full_range, memory::decoder_threads(pixels))?;
-        self.sink.set_max_buffers(memory::max_waiting(pixels));
-        // Two places hear of the picture's size: before the decoder allocates, and after it.
-        for element in head.iter().chain(tail.first()) {
-            if let Some(sink) = element.static_pad("sink") {
-                self.guard(&sink);
-            }
-        }
-        if let Some(decoder) = head.last() {
-            self.count(decoder);
-            if decoder.factory().is_some_and(|factory| factory.name() == "pngdec") {
-                let tally = self.tally.clone();
-                png::drop_damaged(decoder, move || {
-                    tally.gaps.fetch_add(1, Ordering::Relaxed);
-                });
-            }
-            if let Some(orientations) = &self.orientations {
-                orientations.watch(decoder);
-            }
-            if self.has_slots {
-                slots::restamp(decoder);
-            }
-        }
-        let mut all = head;
-        all.extend(tail);
-        for element in &all {
-            pipeline.add(element).map_err(fault)?;
-        }
-        all.push(self.sink.clone().upcast());
-        gst::Element::link_many(&all).map_err(fault)?;
-        for element in all.iter().rev() {
-            element.sync_state_with_parent().map_err(fault)?;
-        }
-        if self.has_slots {
-            slots::stamp(pad);
-        }
-        let first = all[0].static_pad("sink").ok_or_else(|| Error::internal("an element has no sink pad"))?;
-        pad.link(&first).map_err(|e| damaged().because(e))?;
-        Ok(())
-    }
-
-    /// Refuses pictures above the limit as soon as caps tell of one, before anything is allocated for it.
-    fn guard(&self, pad: &gst::Pad) {
-        let fault = self.fault.clone();
-        let most = self.limits.max_pixels;
-        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-            if let Some(gst::PadProbeData::Event(event)) = &info.data
-                && let gst::EventView::Caps(caps) = event.view()
-                && caps.caps().structure(0).is_some_and(odd_depth)
-            {
-                put(&fault, super::bus::unsupported());
-                return gst::PadProbeReturn::Drop;
-            }
-            if let Some(gst::PadProbeData::Event(event)) = &info.data
-                && let gst::EventView::Caps(caps) = event.view()
-                && pixels(caps.caps()) > most
-            {
-                put(&fault, too_many_pixels());
-                return gst::PadProbeReturn::Drop;
-            }
-            gst::PadProbeReturn::Ok
-        });
-    }
-
-    /// Counts what goes into a decoder and what comes out.
-    ///
-    /// libav's AAC decoder may give nothing for a first packet. GStreamer then stamps what the second one gives with
-    /// the first one's time, and so on to the end, a packet early. It gives each at once, so its time is that of the
-    /// packet that went in last.
-    fn count(&self, decoder: &gst::Element) {
-        let (into, out) = (self.tally.clone(), self.tally.clone());
-        let stamps = self.stamps.clone();
-        let at_once = decoder.factory().is_some_and(|factory| factory.name() == "avdec_aac");
-        if let Some(pad) = decoder.static_pad("sink") {
-            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-                into.packets.fetch_add(1, Ordering::Relaxed);
-                if let Some(pts) = info.buffer().and_then(|buffer| buffer.pts()) {
-                    into.packet_ns.store(pts.nseconds(), Ordering::Relaxed);
-                }
-                gst::PadProbeReturn::Ok
-            });
-        }
-        if let Some(pad) = decoder.static_pad("src") {
-            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-                let before = out.decoded.fetch_add(1, Ordering::Relaxed);
-                let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
-                    return gst::PadProbeReturn::Ok;
-                };
-                if before > 0 && buffer.flags().contains(gst::BufferFlags::DISCONT) {
-                    out.gaps.fetch_add(1, Ordering::Relaxed);
-                }
-                if let Some((time, duration)) = stamps.nth(before) {
-                    let stamped = buffer.make_mut();
-                    stamped.set_pts(time);
-                    stamped.set_duration(duration);
-                }
-                let packet = gst::ClockTime::from_nseconds(out.packet_ns.load(Ordering::Relaxed));
-                if at_once && buffer.pts().is_some_and(|pts| pts < packet) {
-                    buffer.make_mut().set_pts(packet);
-                }
-                gst::PadProbeReturn::Ok
-            });
-        }
-    }
-
-    fn no_more(&self) {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.tail.is_some() {
-            put(&self.fault, damaged());
-        }
-    }
-}
-
-/// Samples of a depth GStreamer has no format for: its decoder crashes on them.
-fn odd_depth(s: &gst::StructureRef) -> bool {
-    s.get::<u32>("bit-depth-luma").is_ok_and(|depth| !matches!(depth, 8 | 10 | 12))
-}
-
-fn damaged() -> Error {
-    Error::input("decode_failed", "The file is damaged, so it can't be played.")
-}
-
-/// Pixels of a picture that caps tell of, 0 where they don't.
-fn pixels(caps: &gst::CapsRef) -> u64 {
-    let side = |name| caps.structure(0).and_then(|s| s.get::<i32>(name).ok()).unwrap_or(0).max(0) as u64;
-    side("width") * side("height")
-}
-
-/// The picture is larger than is allowed.
-pub(crate) fn too_many_pixels() -> Error {
-    Error::new(ErrorKind::LimitExceeded, "too_many_pixels", "The picture is too large to be played.")
 }

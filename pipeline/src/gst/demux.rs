@@ -4,7 +4,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::chalksrc::ChalkSrc;
-use super::{caf, element, element_with, pes, transport, wave};
+use super::{caf, element, element_with, pes, prores, transport, wave};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{self, ReadAt, Source, Within};
 
@@ -123,6 +123,7 @@ fn readable(source: Source, container: &str) -> Result<Source> {
     };
     match container {
         "mpegts" => Ok(transport::clocked(source)),
+        "matroska" => Ok(prores::hidden(source)?),
         "w64" => wave::w64(source),
         "wav" => wave::rf64(source),
         _ => Ok(source),

@@ -12,13 +12,21 @@ const CHUNK_OVERHEAD_BYTES: usize = 12;
 pub fn drop_damaged(decoder: &gst::Element, dropped: impl Fn() + Send + Sync + 'static) {
     let Some(sink) = decoder.static_pad("sink") else { return };
     sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let is_good = |buffer: &gst::Buffer| buffer.map_readable().is_ok_and(|data| is_intact(&data));
+        let is_good = |buffer: &gst::Buffer| {
+            buffer.map_readable().is_ok_and(|data| is_intact(&data) && !is_deep(&data))
+        };
         if info.buffer().is_none_or(is_good) {
             return gst::PadProbeReturn::Ok;
         }
         dropped();
         gst::PadProbeReturn::Drop
     });
+}
+
+/// Whether its samples have 16 bits: the decoder gives them with the colours in the wrong places.
+fn is_deep(data: &[u8]) -> bool {
+    // The bit depth follows the width and height in the header, the first chunk (PNG specification, 11.2.1).
+    data.get(24) == Some(&16)
 }
 
 /// Whether an image is complete and the chunks needed to decode it have the right checksums.

@@ -136,7 +136,7 @@ fn area(track: &Scanned) -> i64 {
 }
 
 /// A cover or thumbnail: a frame or two in the format of a still image.
-fn is_still(track: &Scanned) -> bool {
+pub fn is_still(track: &Scanned) -> bool {
     let is_image = track
         .caps
         .as_ref()

@@ -17,7 +17,7 @@ fn video(size: &str, rate: &str) -> String {
     format!("-f lavfi -i testsrc2=s={size}:r={rate}:d=2")
 }
 
-fn ffmpeg(arguments: &str, out: &Path) -> PathBuf {
+pub(super) fn ffmpeg(arguments: &str, out: &Path) -> PathBuf {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-y"])
         .args(arguments.split_whitespace())
@@ -28,11 +28,11 @@ fn ffmpeg(arguments: &str, out: &Path) -> PathBuf {
     out.to_owned()
 }
 
-fn context(folder: &Path) -> StepContext {
+pub(super) fn context(folder: &Path) -> StepContext {
     StepContext { out_dir: folder.into(), emit: Arc::new(|_| ()), cancel: Arc::default() }
 }
 
-fn inspected(file: &Path) -> Result<MediaInfo> {
+pub(super) fn inspected(file: &Path) -> Result<MediaInfo> {
     crate::gst::init()?;
     let request = serde_json::from_value(serde_json::json!({ "limits": Limits::default() })).unwrap();
     run(&request, Arc::new(FileSource::open(file)?), &context(file.parent().unwrap()))

@@ -24,6 +24,7 @@ mod scan;
 mod scanned;
 mod sizes;
 mod sniff;
+mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::FairClock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::gst::{boxes as gst_boxes, encrypted, even_size, is_bare_video, is_even_video};
+use crate::gst::{Codecs, boxes as gst_boxes, encrypted, even_size, is_bare_video, is_even_video};
 use crate::media::{
     ASSUMED_RATE, AudioTrack, Gap, INSIDE_PHOTO, MediaInfo, Rational, VideoTrack, Warning, is_short,
     last_frame_ns,
@@ -43,6 +44,7 @@ use crate::step::StepContext;
 use ending::Ending;
 use scan::{Look, Scan};
 use scanned::{MOST_TIMES, Scanned};
+use unread::Kind;
 
 /// What the step is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -137,6 +139,15 @@ fn one(
     for track in &mut tracks {
         by_the_index(track, &movie, index.as_ref(), &source, clock, ctx)?;
     }
+    let codecs = match container {
+        "mp4" => movie.codecs(),
+        _ => Codecs::of(source.as_ref(), container)?,
+    };
+    for track in &mut tracks {
+        let Some(caps) = &track.caps else { continue };
+        track.codec_label = codecs.label(caps, track.index as usize);
+        track.caps = codecs.caps(caps, track.index as usize).or(track.caps.take());
+    }
     if container == "matroska" {
         let turns = ebml::turns(source.as_ref())?;
         for track in tracks.iter_mut().filter(|track| track.picture) {
@@ -177,7 +188,7 @@ fn one(
                 video = Some((track, probed));
                 break;
             }
-            Err(error) => keep(error, &mut failure)?,
+            Err(error) => keep(Kind::Video.refusal(error, track.codec_label.as_deref()), &mut failure)?,
         }
     }
     let longest_ns = sounds.iter().map(|track| track.end_ns).max().unwrap_or(0);
@@ -203,7 +214,7 @@ fn one(
                 audio = Some((track, probed));
                 break;
             }
-            Err(error) => keep(error, &mut failure)?,
+            Err(error) => keep(Kind::Audio.refusal(error, track.codec_label.as_deref()), &mut failure)?,
         }
     }
     if is_bare_video(container) && tracks.iter().all(|track| declared_rate(track).is_none()) {
@@ -212,15 +223,15 @@ fn one(
             "This is a bare video stream that does not say its frame rate; 25 frames per second are assumed.",
         ));
     }
-    let unread = |kind: &str, other: &str, error: &Option<Error>| {
-        let code = error.as_ref().map_or("decode_failed", |e| e.code);
-        Warning::new(code, format!("The {kind} can't be read; only the {other} is used."))
+    let unread = |kind: Kind, found: &[&Scanned]| match found.first() {
+        Some(track) => Some(kind.warning(failure.as_ref(), track.codec_label.as_deref())),
+        None => kind.passed_over(&tracks, &movie).map(|label| kind.warning(None, label.as_deref())),
     };
     match (video.is_some(), audio.is_some()) {
         (false, false) => return Err(failure.unwrap_or_else(|| nothing_playable(None))),
-        (false, true) if !pictures.is_empty() => info.warnings.push(unread("picture", "sound", &failure)),
-        (true, false) if !sounds.is_empty() => info.warnings.push(unread("sound", "picture", &failure)),
-        _ => {}
+        (false, true) => info.warnings.extend(unread(Kind::Video, &pictures)),
+        (true, false) => info.warnings.extend(unread(Kind::Audio, &sounds)),
+        (true, true) => {}
     }
     let torn = container == "ogg"
         && framing::ogg_is_damaged(source.as_ref(), scan::budget(source.size_bytes()), ctx)?;
@@ -430,6 +441,9 @@ fn times_ms(track: &Scanned, frame_ns: i64, origin_ns: i64, scan: &Scan) -> (u64
     }
     (ms(start), ms(end).max(ms(start)))
 }
+
+#[cfg(test)]
+mod codec_tests;
 
 #[cfg(test)]
 mod container_tests;

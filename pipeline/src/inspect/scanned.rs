@@ -17,6 +17,8 @@ pub const MOST_TIMES: usize = 20_000;
 pub struct Scanned {
     /// What the demuxer calls it.
     pub caps: Option<gst::Caps>,
+    /// What people call its codec, where that is known.
+    pub codec_label: Option<String>,
     /// Which of its kind, counted from 0.
     pub index: u32,
     /// Whether it is a picture.

@@ -183,6 +183,12 @@ const TEXTS: &[(&str, Kind, &str)] = &[
     ("#extm3u", Kind::List, "a playlist"),
     ("ffconcat", Kind::List, "a playlist"),
     ("[playlist]", Kind::List, "a playlist"),
+    ("[reference]", Kind::List, "a playlist"),
+    ("http://", Kind::Link, "a link to a web page"),
+    ("https://", Kind::Link, "a link to a web page"),
+    ("rtsp://", Kind::Link, "a link to a stream"),
+    ("mms://", Kind::Link, "a link to a stream"),
+    ("magnet:", Kind::Link, "a link to a torrent"),
     ("<smil", Kind::List, "a playlist"),
     ("<asx", Kind::List, "a playlist"),
     ("<mpd", Kind::List, "a playlist"),
@@ -229,6 +235,12 @@ pub fn refusal(front: &[u8]) -> Option<Error> {
              it again.",
         ));
     }
+    if front.iter().all(|&byte| byte == 0xff) {
+        return Some(Error::input(
+            "incomplete_file",
+            "The file begins with erased memory: the card or disk has lost it. Please copy it again, or use another copy.",
+        ));
+    }
     if super::sniff::still_brand(front) {
         return Some(Kind::Image.refuse("a photo (HEIC or AVIF)"));
     }
@@ -258,6 +270,16 @@ pub fn refusal(front: &[u8]) -> Option<Error> {
         Some(known) => Some(known.kind.refuse(known.name)),
         None => written(&text(front)),
     }
+}
+
+/// Where the descriptor of a disc image has its identifier, behind 16 empty sectors (ECMA-119, 8.1; ECMA-167, 2/9.1).
+pub const DISC_IDENTIFIER_AT: u64 = 32_769;
+
+/// The refusal of a disc image, by the identifier in its first descriptor.
+pub fn disc_image(identifier: &[u8]) -> Option<Error> {
+    [&b"CD001"[..], b"BEA01", b"NSR02", b"NSR03"]
+        .contains(&identifier)
+        .then(|| Kind::Archive.refuse("a disc image (ISO)"))
 }
 
 /// A ZIP archive, by the name of its first entry: documents are archives too.

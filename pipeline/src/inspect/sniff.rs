@@ -28,6 +28,13 @@ pub fn sniff(source: &dyn ReadAt) -> Result<&'static str> {
             _ => "mp3",
         });
     }
+    let mut identifier = [0; 5];
+    if front.iter().all(|&byte| byte == 0)
+        && read_full(source, refusal::DISC_IDENTIFIER_AT, &mut identifier)? == identifier.len()
+        && let Some(refused) = refusal::disc_image(&identifier)
+    {
+        return Err(refused);
+    }
     if let Some(refused) = refusal::refusal(&front) {
         return Err(refused);
     }
@@ -156,6 +163,12 @@ mod tests {
         assert_eq!(code(b"\xef\xbb\xbf\n#EXTM3U\nhttp://a/"), "playlist_not_media");
         assert_eq!(code(b"ffconcat version 1.0\nfile /etc/passwd"), "playlist_not_media");
         assert_eq!(code(b"<?xml version=\"1.0\"?>\n<MPD>"), "playlist_not_media");
+        assert_eq!(code(b"https://example.org/lesson"), "link_not_media");
+        assert_eq!(code(b"[Reference]\r\nRef1=http://a/"), "playlist_not_media");
+        assert_eq!(code(&[0xff; 9000]), "incomplete_file");
+        assert_eq!(code(&[0; 9000]), "incomplete_file");
+        let disc = [vec![0; 32_768], b"\x01CD001\x01".to_vec(), vec![0; 2000]].concat();
+        assert_eq!(code(&disc), "archive_not_media");
         assert_eq!(code(b"\x12\x9a\x04\x80 nothing that is known"), "not_media");
     }
 }

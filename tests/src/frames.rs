@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::tool;
+use crate::process::{PATIENTLY, tool};
 
 /// An I420 picture of 8 bits in BT.709, limited range.
 #[derive(Clone)]
@@ -133,6 +133,7 @@ pub fn decode(
     let output = Command::new(tool("ffmpeg", "ffmpeg"))
         .args(["-v", "info", "-nostats", "-nostdin"])
         .args(before)
+        .args(PATIENTLY)
         .arg("-i")
         .arg(file)
         .args(["-vf", &format!("{chain},format=yuv420p,{AS_SEEN},format=yuv420p,showinfo=checksum=0")])

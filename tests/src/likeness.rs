@@ -9,6 +9,9 @@ use crate::judge::{Row, SEEK_FROM_S};
 use crate::presentation;
 use crate::source::Probed;
 
+/// Longest time that a frame of the source is looked for before the time that is compared, in s.
+const LONGEST_FRAME_S: f64 = 61.0;
+
 /// Compares pictures near the start, in the middle and near the end; answers how many ms late ours is at the start
 /// and at the end.
 pub fn pictures(
@@ -58,23 +61,24 @@ pub fn pictures(
         let from_s = (at_s - near_s).max(0.0);
         let count = ((near_s + 1.6 / source_rate) * source_rate).ceil().clamp(2.0, 12.0) + 1.0;
         let mut after = vec!["-map".into(), format!("0:v:{index}"), "-frames:v".into(), format!("{count}")];
-        let whole = side_s(report) < SEEK_FROM_S;
-        let theirs: Vec<(f64, Frame)> = if whole {
+        let near: Vec<(f64, Frame)> = if side_s(report) < SEEK_FROM_S {
             after.extend(seek(from_s));
-            let near = decode(&[], file, &after, &chain, from_s, size);
-            // Where none is near before it, one from long before is still on.
-            if near.first().is_some_and(|(at, _)| *at > at_s + 0.5 / rate) {
-                let after =
-                    ["-map".into(), format!("0:v:{index}"), "-to".into(), format!("{:.6}", at_s + near_s)];
-                let mut all = decode(&[], file, &after, &chain, 0.0, size);
-                all.drain(..all.len().saturating_sub(4));
-                all
-            } else {
-                near
-            }
+            decode(&[], file, &after, &chain, from_s, size)
         } else {
             let found = decode(&seek(from_s), file, &after, &chain, 0.0, size);
             found.into_iter().map(|(at, frame)| (at + from_s, frame)).collect()
+        };
+        // Where none is near before it, one from long before is still on.
+        let theirs = if near.first().is_none_or(|(at, _)| *at > at_s + 0.5 / rate) {
+            let from_s = (at_s - LONGEST_FRAME_S).max(0.0);
+            let length_s = at_s + near_s - from_s;
+            let after = ["-map".into(), format!("0:v:{index}"), "-t".into(), format!("{length_s:.6}")];
+            let before = if from_s > 0.0 { seek(from_s).to_vec() } else { Vec::new() };
+            let mut all = decode(&before, file, &after, &chain, 0.0, size);
+            all.drain(..all.len().saturating_sub(4));
+            all.into_iter().map(|(at, frame)| (at + from_s, frame)).collect()
+        } else {
+            near
         };
         let (times, theirs): (Vec<f64>, Vec<Frame>) = theirs.into_iter().unzip();
         let Some(like) = ours.first().and_then(|(_, ours)| compare(ours, &theirs)) else {

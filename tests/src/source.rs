@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::process::tool;
+use crate::process::{PATIENTLY, tool};
 
 /// A source as ffprobe reads it.
 pub struct Probed {
@@ -17,6 +17,7 @@ impl Probed {
     pub fn of(file: &Path) -> Self {
         let output = Command::new(tool("ffprobe", "ffmpeg"))
             .args(["-v", "error", "-of", "json", "-show_streams", "-show_format"])
+            .args(PATIENTLY)
             .arg(file)
             .output()
             .unwrap();

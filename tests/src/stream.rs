@@ -159,6 +159,8 @@ struct Span {
     packet: f64,
     /// Padding at the end that the file says a decoder may leave out.
     padding: f64,
+    /// Whether nothing says how long the last packet lasts.
+    is_open: bool,
 }
 
 /// The span of each kind of track. Of several audio tracks, the one at `audio` is read.
@@ -183,6 +185,7 @@ fn spans(file: &Path, audio: usize) -> Vec<Span> {
             .nth(if kind == "audio" { audio } else { 0 });
         let Some(stream) = stream else { continue };
         let (mut first, mut last, mut lengths, mut padding) = (f64::MAX, f64::MIN, Vec::new(), 0.0);
+        let mut is_open = false;
         let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok());
         let rate_hz = number(&stream["sample_rate"]).unwrap_or(48_000.0);
         for packet in probed["packets"].as_array().into_iter().flatten() {
@@ -194,6 +197,7 @@ fn spans(file: &Path, audio: usize) -> Vec<Span> {
                 continue;
             };
             let length = number(&packet["duration_time"]).unwrap_or(0.0);
+            is_open = length == 0.0;
             first = first.min(at);
             last = last.max(at + length);
             lengths.push(length);
@@ -202,7 +206,7 @@ fn spans(file: &Path, audio: usize) -> Vec<Span> {
         }
         lengths.sort_by(f64::total_cmp);
         if last > first {
-            spans.push(Span { kind, first, last, packet: lengths[lengths.len() / 2], padding });
+            spans.push(Span { kind, first, last, packet: lengths[lengths.len() / 2], padding, is_open });
         }
     }
     spans
@@ -212,7 +216,8 @@ fn spans(file: &Path, audio: usize) -> Vec<Span> {
 fn ends(source: &Path, audio: usize, out: &Path, wrong: &mut Vec<String>) {
     let spans = spans(source, audio);
     let Some(zero) = spans.iter().map(|span| span.first).reduce(f64::min) else { return };
-    for Span { kind, last, packet, padding, .. } in &spans {
+    let longest = spans.iter().map(|span| span.last).fold(zero, f64::max);
+    for Span { kind, last, packet, padding, is_open, .. } in &spans {
         let pick = if *kind == "video" { "/video/" } else { "/audio/" };
         for playlist in files(out, "m3u8").iter().filter(|path| path.display().to_string().contains(pick)) {
             let folder = playlist.parent().unwrap();
@@ -224,7 +229,12 @@ fn ends(source: &Path, audio: usize, out: &Path, wrong: &mut Vec<String>) {
             let frame = (tail.duration as f64 / f64::from(tail.samples) / scale).max(1024.0 / 48_000.0);
             // ffprobe also counts a last packet that is cut in the middle.
             let off = end - (last - zero);
-            let late = if off < 0.0 { (off + padding).min(0.0) } else { off };
+            let late = match off {
+                off if off < 0.0 => (off + padding).min(0.0),
+                // A last frame of no stated length is on until the recording ends.
+                off if *is_open => (off - (longest - last)).max(0.0),
+                off => off,
+            };
             if late.abs() > frame.max(packet.min(0.05)) + 0.001 {
                 let name = folder.strip_prefix(out).unwrap().display();
                 wrong.push(format!("{name} ends at {end:.3} s, the source's {kind} at {:.3}", last - zero));

@@ -1,77 +1,98 @@
-//! What every route needs, made once when the server starts.
+//! The composition root: all parts of the server, made once when it starts.
 
+use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::FromRef;
 use chalkstream_config::Settings;
-use chalkstream_store::{Authority, EventKind, Events, Queue, Store, open};
-use tokio::sync::Semaphore;
+use chalkstream_store::{Authority, Events, Queue, Store, open};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::delivery::Hot;
-use crate::events::Hub;
+use crate::access::Access;
+use crate::deletion::Deletion;
+use crate::delivery::Delivery;
+use crate::error::Error;
+use crate::events::{Hub, Streams};
+use crate::health::Health;
+use crate::maintenance;
+use crate::manifests::Manifests;
 use crate::metrics::Metrics;
-use crate::recordings::Manifests;
+use crate::playback::Links;
+use crate::player::Player;
+use crate::recordings::Recordings;
 use crate::search::Search;
-use crate::uploads::Locks;
-use crate::{Error, url};
+use crate::uploads::{Counters, Uploads};
+use crate::url::PublicUrl;
 
-/// Shared by all routes.
-pub type App = Arc<AppState>;
+/// The state of the server's routes. Each handler takes the parts that it names.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
 
-/// Event streams open at once; further ones are told to come back.
-const MAX_EVENT_STREAMS: usize = 2_000;
-/// PATCH requests at once. Each holds at most one part in memory.
-const MAX_PATCHES: usize = 64;
-
-/// The server's parts.
-pub struct AppState {
-    /// All settings.
-    pub settings: Settings,
-    /// Base URL under which viewers reach this server, without a slash at its end.
-    pub public_url: String,
-    /// Object storage.
-    pub store: Store,
-    /// The job queue.
-    pub queue: Queue,
-    /// The event stream.
-    pub events: Events,
-    /// Tenants, keys and revocations.
-    pub authority: Authority,
-    /// Events as they come in, for everyone who listens here.
-    pub hub: Hub,
-    /// Manifests, at most two seconds old.
-    pub manifests: Manifests,
-    /// Playlists, worked out.
-    pub hot: Hot,
-    /// The search index.
+/// The parts of the server.
+pub struct Parts {
+    pub access: Access,
+    pub delivery: Delivery,
+    pub streams: Streams,
     pub search: Search,
-    /// Uploads being written to.
-    pub locks: Locks,
-    /// Numbers.
-    pub metrics: Metrics,
-    /// Places for event streams.
-    pub event_streams: Arc<Semaphore>,
-    /// Places for PATCH requests.
-    pub patches: Arc<Semaphore>,
-    /// Ends everything.
-    pub shutdown: CancellationToken,
+    pub links: Links,
+    pub uploads: Uploads,
+    pub recordings: Recordings,
+    pub deletion: Deletion,
+    pub player: Player,
+    pub manifests: Manifests,
+    pub health: Health,
+    /// Sites whose pages may use the server.
+    pub origins: Arc<[String]>,
     /// Background work that shutdown waits for.
     pub tasks: TaskTracker,
 }
 
-impl AppState {
-    /// Opens storage and Redis and starts the background work. Tenants, keys and revocations are read before this
-    /// answers; Redis may be away.
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+macro_rules! from_ref {
+    ($($part:ident: $type:ty),* $(,)?) => {
+        $(impl FromRef<App> for $type {
+            fn from_ref(app: &App) -> Self {
+                app.$part.clone()
+            }
+        })*
+    };
+}
+
+from_ref! {
+    access: Access,
+    delivery: Delivery,
+    streams: Streams,
+    search: Search,
+    links: Links,
+    uploads: Uploads,
+    recordings: Recordings,
+    deletion: Deletion,
+    player: Player,
+    manifests: Manifests,
+    health: Health,
+}
+
+impl App {
+    /// Opens storage and Redis, and starts the background work. Tenants, keys and revocations are
+    /// read before this returns; Redis may be away.
     ///
     /// # Errors
-    /// Where a setting is wrong, or where storage stays away until `shutdown`.
+    /// If a setting is wrong, or storage stays away until `shutdown`.
     pub async fn start(
         settings: Settings,
-        bound: std::net::SocketAddr,
+        bound: SocketAddr,
         shutdown: CancellationToken,
-    ) -> Result<App, Error> {
+    ) -> Result<Self, Error> {
         let store = open(&settings.store).await?;
         let queue = Queue::connect_lazy(&settings.redis)?;
         let events = Events::connect(&settings.redis)?;
@@ -81,49 +102,75 @@ impl AppState {
         let hub = Hub::start(events.clone(), &tasks, shutdown.clone());
         let search =
             Search::start(&settings, store.clone(), events.clone(), &tasks, shutdown.clone()).await?;
-        let app = Arc::new(Self {
-            public_url: url::base(&settings.server, bound),
-            manifests: Manifests::new(store.clone()),
-            hot: Hot::new(store.clone()),
-            locks: Locks::new(&settings.redis)?,
-            metrics: Metrics::default(),
-            event_streams: Arc::new(Semaphore::new(MAX_EVENT_STREAMS)),
-            patches: Arc::new(Semaphore::new(MAX_PATCHES)),
-            settings,
-            store,
-            queue,
-            events,
-            authority,
-            hub,
-            search,
-            shutdown,
-            tasks,
-        });
-        crate::uploads::start_housekeeping(&app);
-        Ok(app)
-    }
 
-    /// Tells whoever listens. Events may be lost with Redis; what they tell of can be read from storage.
-    pub async fn announce(&self, tenant: &str, recording: &str, kind: EventKind, data: serde_json::Value) {
-        if let Err(error) = self.events.publish(tenant, recording, kind, data).await {
-            tracing::debug!(%error, "an event was not published: {error}");
-        }
+        let metrics = Arc::new(Metrics::default());
+        let public_url = PublicUrl::new(&settings.server, bound);
+        let manifests = Manifests::new(store.clone());
+        let delivery = Delivery::new(store.clone(), public_url.clone(), metrics.delivered_bytes.clone());
+        let links = Links::new(
+            authority.clone(),
+            settings.playback.clone(),
+            public_url.clone(),
+            metrics.sessions.clone(),
+        );
+        let uploads = Uploads::new(
+            &settings,
+            (store.clone(), queue.clone(), events.clone()),
+            public_url.clone(),
+            Counters {
+                uploaded_bytes: metrics.uploaded_bytes.clone(),
+                finished: metrics.uploads_finished.clone(),
+            },
+            (tasks.clone(), shutdown.clone()),
+        )?;
+        let deletion = Deletion::new(store.clone(), queue.clone(), events.clone(), uploads.clone());
+        let origins: Arc<[String]> = settings.server.cors_origins.into();
+        maintenance::start(uploads.clone(), deletion.clone(), authority.clone(), &tasks, shutdown.clone());
+        Ok(Self(Arc::new(Parts {
+            access: Access::new(authority.clone(), manifests.clone(), metrics.tokens_refused.clone()),
+            streams: Streams::new(
+                hub,
+                events.clone(),
+                authority.clone(),
+                metrics.event_streams.clone(),
+                shutdown,
+            ),
+            recordings: Recordings::new(store.clone(), queue.clone(), events, manifests.clone()),
+            player: Player {
+                queue: queue.clone(),
+                manifests: manifests.clone(),
+                links: links.clone(),
+                delivery: delivery.clone(),
+                public_url,
+                embedders: Arc::clone(&origins),
+            },
+            health: Health { store, queue, authority, search: search.clone(), metrics },
+            delivery,
+            search,
+            links,
+            uploads,
+            deletion,
+            manifests,
+            origins,
+            tasks,
+        })))
     }
 }
 
-/// Storage may come up after us. Until its keys and revocations are read nobody can be let in.
+/// Reads tenants, keys and revocations. Storage may come up after this server, and until they are
+/// read nobody can be let in.
 async fn load_authority(
     store: &Store,
     settings: &Settings,
     shutdown: &CancellationToken,
 ) -> Result<Authority, Error> {
-    let mut told = false;
+    let mut logged = false;
     loop {
         match Authority::load(store.clone(), Some(&settings.redis)).await {
             Ok(authority) => return Ok(authority),
             Err(error) if error.retryable() => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!(%error, "waiting for storage to read keys and revocations: {error}");
+                if !std::mem::replace(&mut logged, true) {
+                    tracing::warn!(%error, "waiting for storage to read keys and revocations");
                 }
             }
             Err(error) => return Err(error.into()),

@@ -1,25 +1,26 @@
-//! JSON bodies of requests: small, and refused in the server's own words.
+//! JSON bodies of requests: small, and refused with the server's own problems.
+
+use std::time::Duration;
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use crate::app::App;
 use crate::problem::Problem;
 
-/// Largest JSON body, in bytes.
+/// Size limit of a JSON body.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-/// Longest time a small body may take to arrive.
-const MAX_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
+/// Time limit for a body to arrive.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// A request's JSON body.
 pub struct JsonBody<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let read = to_bytes(request.into_body(), MAX_BODY_BYTES);
         let bytes = tokio::time::timeout(MAX_WAIT, read)
             .await
@@ -33,7 +34,7 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
             Problem::invalid(
                 "invalid_json",
                 format!(
-                    "The body is not what is expected here: line {}, column {}.",
+                    "The JSON body is not valid for this request: line {}, column {}.",
                     error.line(),
                     error.column()
                 ),

@@ -1,25 +1,54 @@
-//! Is the process alive, is it ready, and its numbers.
+//! Liveness, readiness and metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use chalkstream_store::{Authority, Queue, Store};
 use http::{StatusCode, header};
 use serde::Serialize;
 
-use crate::app::App;
+use crate::metrics::Metrics;
 use crate::problem::Problem;
+use crate::search::Search;
+
+/// Time limit for a service to answer the readiness check.
+const MAX_WAIT: Duration = Duration::from_secs(3);
+/// Age limit of keys and revocations for a ready server.
+const MAX_AUTHORITY_AGE_S: u64 = 5;
+
+/// Checks the services behind this server, and renders its metrics.
+#[derive(Clone)]
+pub struct Health {
+    /// Object storage.
+    pub store: Store,
+    /// The job queue.
+    pub queue: Queue,
+    /// Tenants, keys and revocations.
+    pub authority: Authority,
+    /// The search index.
+    pub search: Search,
+    /// The server's metrics.
+    pub metrics: Arc<Metrics>,
+}
 
 /// `/healthz`, `/readyz`, `/metrics`.
-pub fn routes() -> Router<App> {
+pub fn routes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Health: FromRef<S>,
+{
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
 }
 
-/// What readiness is made of.
+/// The parts that must work before this server gets requests.
 #[derive(Serialize)]
 struct Readiness {
     store: bool,
@@ -28,26 +57,25 @@ struct Readiness {
     search: bool,
 }
 
-/// 200 where this server should get requests, else 503; the body says which part is missing.
-async fn ready(State(app): State<App>) -> Response {
-    let limit = std::time::Duration::from_secs(3);
+/// 200 if this server should get requests, else 503; the body says which part is missing.
+async fn ready(State(health): State<Health>) -> Response {
     let (store, redis) = tokio::join!(
-        tokio::time::timeout(limit, app.store.probe()),
-        tokio::time::timeout(limit, app.queue.ping()),
+        tokio::time::timeout(MAX_WAIT, health.store.probe()),
+        tokio::time::timeout(MAX_WAIT, health.queue.ping()),
     );
     let readiness = Readiness {
         store: matches!(store, Ok(Ok(()))),
         redis: matches!(redis, Ok(Ok(()))),
-        keys: app.authority.age().as_secs() <= 5,
-        search: app.search.caught_up(),
+        keys: health.authority.age().as_secs() <= MAX_AUTHORITY_AGE_S,
+        search: health.search.caught_up(),
     };
     let all = readiness.store && readiness.redis && readiness.keys && readiness.search;
     let status = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(readiness)).into_response()
 }
 
-async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
-    let text = app.metrics.render().map_err(Problem::internal)?;
+async fn metrics(State(health): State<Health>) -> Result<Response, Problem> {
+    let text = health.metrics.render().map_err(Problem::internal)?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

@@ -1,13 +1,19 @@
 //! HTTP: uploads, recordings, links, sessions, delivery, search and the player page.
 
+mod access;
 mod app;
-mod auth;
 mod body;
+mod clock;
+mod deletion;
 mod delivery;
 mod error;
 mod events;
 mod health;
+mod hex;
 mod http;
+mod job;
+mod maintenance;
+mod manifests;
 mod metrics;
 mod openapi;
 mod playback;

@@ -13,6 +13,7 @@ fn api() -> (Router<App>, OpenApi) {
     OpenApiRouter::with_openapi(head())
         .merge(crate::uploads::routes())
         .merge(crate::recordings::api_routes())
+        .merge(crate::deletion::routes())
         .merge(crate::playback::api_routes())
         .merge(crate::search::routes())
         .split_for_parts()

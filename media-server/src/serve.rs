@@ -1,5 +1,6 @@
 //! From settings to a server that answers, until it is told to stop.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -7,13 +8,13 @@ use chalkstream_config::Settings;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::Error;
-use crate::app::{App, AppState};
+use crate::app::App;
+use crate::error::Error;
 use crate::http::{accept_loop, apply};
 use crate::problem::Problem;
 
 /// Longest wait for background work when the server stops.
-const BACKGROUND: Duration = Duration::from_secs(5);
+const MAX_BACKGROUND: Duration = Duration::from_secs(5);
 
 /// Serves on `settings.server.listen` until `shutdown`.
 ///
@@ -39,7 +40,7 @@ pub async fn serve_on(
 ) -> Result<(), Error> {
     let address = settings.server.listen;
     let bound = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
-    tracing::info!(address = %bound, "listening on {bound}");
+    tracing::info!(address = %bound, "listening");
     let header_timeout = Duration::from_millis(settings.server.header_timeout_ms.max(1));
     let max_connections = settings.server.max_connections;
 
@@ -47,7 +48,7 @@ pub async fn serve_on(
         let starting = shutdown.child_token();
         let waiting = accept_loop(&listener, not_ready(), max_connections, header_timeout, starting.clone());
         let start = async {
-            let app = AppState::start(settings, bound, shutdown.clone()).await;
+            let app = App::start(settings, bound, shutdown.clone()).await;
             starting.cancel();
             app
         };
@@ -56,12 +57,12 @@ pub async fn serve_on(
             app => app?,
         }
     };
-    tracing::info!(address = %bound, "ready on {bound}");
+    tracing::info!(address = %bound, "ready");
     accept_loop(&listener, routes(&app), max_connections, header_timeout, shutdown.clone()).await;
     shutdown.cancel();
     app.tasks.close();
-    if tokio::time::timeout(BACKGROUND, app.tasks.wait()).await.is_err() {
-        tracing::warn!("background work is cut off after {} s", BACKGROUND.as_secs());
+    if tokio::time::timeout(MAX_BACKGROUND, app.tasks.wait()).await.is_err() {
+        tracing::warn!(after_s = MAX_BACKGROUND.as_secs(), "background work cut off");
     }
     tracing::info!("stopped");
     Ok(())
@@ -75,7 +76,8 @@ pub fn routes(app: &App) -> Router {
         .merge(crate::playback::routes())
         .merge(crate::delivery::routes())
         .merge(crate::player::routes());
-    apply(routes, app)
+    let metrics = Arc::clone(&app.health.metrics);
+    apply(routes.with_state(app.clone()), metrics, Arc::clone(&app.origins))
 }
 
 /// What answers before the keys are read.

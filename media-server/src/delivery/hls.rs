@@ -8,6 +8,9 @@ use chalkstream_store::layout;
 
 use crate::token::Window;
 
+/// The tag of a variant in a multivariant playlist.
+pub const STREAM_INF: &str = "#EXT-X-STREAM-INF:";
+
 /// A playlist as a session gets it, and what it leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -30,11 +33,11 @@ impl Plan {
 /// stays. A session with a window gets no I-frame playlists: minutes of frames lie in one object, which its ranges
 /// would not guard.
 pub fn plan_master(text: &str, key: &str, max_bps: Option<u64>, window: Window) -> Plan {
-    let bandwidths = text.lines().filter_map(|line| bandwidth(line, "#EXT-X-STREAM-INF:"));
+    let bandwidths = text.lines().filter_map(|line| bandwidth(line, STREAM_INF));
     let lowest = bandwidths.min().unwrap_or(0);
     let cap = max_bps.unwrap_or(u64::MAX).max(lowest);
 
-    let kept = |line: &str| bandwidth(line, "#EXT-X-STREAM-INF:").is_some_and(|bps| bps <= cap);
+    let kept = |line: &str| bandwidth(line, STREAM_INF).is_some_and(|bps| bps <= cap);
     let groups: BTreeSet<(&str, &str)> = text
         .lines()
         .filter(|line| kept(line))
@@ -48,7 +51,7 @@ pub fn plan_master(text: &str, key: &str, max_bps: Option<u64>, window: Window) 
     let mut plan = Plan { text: String::with_capacity(text.len()), reachable: BTreeSet::new() };
     let mut variant_dropped = false;
     for line in text.lines() {
-        let keep = if line.starts_with("#EXT-X-STREAM-INF:") {
+        let keep = if line.starts_with(STREAM_INF) {
             variant_dropped = !kept(line);
             !variant_dropped
         } else if line.starts_with("#EXT-X-I-FRAME-STREAM-INF:") {
@@ -213,6 +216,11 @@ fn uri_of(line: &str) -> Option<&str> {
 /// The bandwidth that a tag of this kind tells, in bits per second.
 pub fn bandwidth(line: &str, tag: &str) -> Option<u64> {
     line.starts_with(tag).then(|| attribute(line, "BANDWIDTH")?.parse().ok()).flatten()
+}
+
+/// The line of the first variant with video. `None` if a multivariant playlist has no video.
+pub fn video_variant(text: &str) -> Option<&str> {
+    text.lines().find(|line| line.starts_with(STREAM_INF) && attribute(line, "RESOLUTION").is_some())
 }
 
 /// The value of one attribute of a tag (RFC 8216, section 4.2), without its quotes.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::units::{Coding, Framing};
+use super::nal_scrubber::{Coding, Framing};
 
 /// Bytes before the init segment.
 const HEADER_BYTES: u64 = 40;

@@ -1,101 +1,107 @@
-//! One immutable object as an HTTP answer: conditions, single ranges, streamed as it is read.
+//! One immutable object as an HTTP response: conditions, single ranges, streamed as it is read.
 
 use std::ops::Range;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use chalkstream_store::{ObjectFacts, layout};
+use bytes::Bytes;
+use chalkstream_store::{Error, ObjectFacts};
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::conditional::{Answer, decide};
-use super::joined::gone;
-use crate::app::AppState;
+use super::conditional::{RangeDecision, decide};
+use super::object_ref::{ObjectRef, missing_object};
+use super::service::Delivery;
 use crate::problem::Problem;
 
-/// Who may keep a copy.
+/// Who may store a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// The same bytes for all who may see it: a year. A CDN that checks sessions may share it.
+pub enum CachePolicy {
+    /// Anybody, for a year: the bytes are the same for all viewers. A CDN that checks sessions may
+    /// share them.
     Immutable,
     /// The viewer alone.
     Private,
 }
 
-/// What is answered, before it is known which part of it.
-pub struct Answered {
+/// What a response represents, before it is known which part of it is sent (RFC 9110).
+pub struct Representation {
     /// Strong entity tag, with its quotes.
     pub etag: String,
-    /// Size of the whole, in bytes.
+    /// Complete size, in bytes.
     pub size_bytes: u64,
     /// Content type.
     pub content_type: &'static str,
-    /// Who may keep a copy.
-    pub keep: Keep,
+    /// Who may store a copy.
+    pub cache: CachePolicy,
 }
 
-/// Answers with an object of a recording that the caller has found the asker may see.
+/// Responds with an object that the caller has checked the viewer may see.
 ///
 /// # Errors
-/// Where the storage does not give it.
+/// If storage cannot be read.
 pub async fn object_response(
-    app: &AppState,
-    place: (&str, &str, &str),
-    facts: &ObjectFacts,
+    delivery: &Delivery,
+    object: ObjectRef<'_>,
     method: &Method,
     request: &HeaderMap,
-    keep: Keep,
+    cache: CachePolicy,
 ) -> Result<Response, Problem> {
-    let (tenant, recording, key) = place;
-    let size_bytes = facts.size_bytes;
-    let answered = Answered { etag: etag(facts), size_bytes, content_type: content_type(key), keep };
-    respond(app, answered, method, request, |range| async move {
+    let size_bytes = object.facts.size_bytes;
+    let representation = Representation {
+        etag: etag(object.facts),
+        size_bytes,
+        content_type: content_type(object.key),
+        cache,
+    };
+    respond(delivery, representation, method, request, |range| async move {
         let length = range.as_ref().map_or(size_bytes, |range| range.end - range.start);
-        let body = app.store.read(&layout::object_key(tenant, recording, key), range).await.map_err(gone)?;
+        let body = delivery.store.read(&object.storage_key(), range).await.map_err(missing_object)?;
         if body.size_bytes != length {
-            return Err(Problem::internal("an object is not as long as its manifest says"));
+            return Err(Problem::internal("object size differs from its manifest"));
         }
-        Ok(Body::from_stream(
-            body.stream.map(|chunk| {
-                chunk.inspect_err(|error| tracing::warn!(%error, "an answer broke off: {error}"))
-            }),
-        ))
+        Ok(Body::from_stream(body.stream.map(log_error)))
     })
     .await
 }
 
-/// Answers by conditions and single ranges. `open` gives the bytes of a range, or all; it is not asked where none are
-/// sent.
+/// Logs a failure in the middle of a response, when its status can no longer change.
+pub fn log_error(chunk: Result<Bytes, Error>) -> Result<Bytes, Error> {
+    chunk.inspect_err(|error| tracing::warn!(%error, "response body cut off"))
+}
+
+/// Responds by conditions and single ranges. `open` returns the bytes of a range, or all; it is not
+/// called if no bytes are sent.
 ///
 /// # Errors
-/// Where `open` fails, or the range lies behind the end.
+/// If `open` fails, or the range begins beyond the end.
 pub async fn respond<F: Future<Output = Result<Body, Problem>>>(
-    app: &AppState,
-    answered: Answered,
+    delivery: &Delivery,
+    representation: Representation,
     method: &Method,
     request: &HeaderMap,
     open: impl FnOnce(Option<Range<u64>>) -> F,
 ) -> Result<Response, Problem> {
-    let Answered { etag, size_bytes, content_type, keep } = answered;
+    let Representation { etag, size_bytes, content_type, cache } = representation;
     let (status, range) = match decide(request, &etag, size_bytes) {
-        Answer::NotModified => (StatusCode::NOT_MODIFIED, None),
-        Answer::Unsatisfiable => {
+        RangeDecision::NotModified => (StatusCode::NOT_MODIFIED, None),
+        RangeDecision::Unsatisfiable => {
             let problem = Problem::new(
                 StatusCode::RANGE_NOT_SATISFIABLE,
                 "range_not_satisfiable",
-                "The range asked for lies behind the end.",
+                "The requested range begins beyond the end.",
             );
             return Err(problem.with_header(header::CONTENT_RANGE, value(format!("bytes */{size_bytes}"))?));
         }
-        Answer::Whole => (StatusCode::OK, None),
-        Answer::Part(range) => (StatusCode::PARTIAL_CONTENT, Some(range)),
+        RangeDecision::Complete => (StatusCode::OK, None),
+        RangeDecision::Partial(range) => (StatusCode::PARTIAL_CONTENT, Some(range)),
     };
     let length = range.as_ref().map_or(size_bytes, |range| range.end - range.start);
     let body = if *method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
         Body::empty()
     } else {
         let body = open(range.clone()).await?;
-        app.metrics.delivered_bytes.inc_by(length);
+        delivery.delivered_bytes.inc_by(length);
         body
     };
     let mut response = (status, body).into_response();
@@ -104,14 +110,14 @@ pub async fn respond<F: Future<Output = Result<Body, Problem>>>(
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(
         header::CACHE_CONTROL,
-        HeaderValue::from_static(match keep {
-            Keep::Immutable => "public, max-age=31536000, immutable",
-            Keep::Private => "private, no-cache",
+        HeaderValue::from_static(match cache {
+            CachePolicy::Immutable => "public, max-age=31536000, immutable",
+            CachePolicy::Private => "private, no-cache",
         }),
     );
     if status != StatusCode::NOT_MODIFIED {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        // By hand: a HEAD answer has no body to take it from.
+        // Set explicitly: a HEAD response has no body to derive it from.
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     if let Some(range) = range {
@@ -121,7 +127,7 @@ pub async fn respond<F: Future<Output = Result<Body, Problem>>>(
     Ok(response)
 }
 
-/// Strong: the content's own hash.
+/// A strong entity tag: the hash of the content.
 fn etag(facts: &ObjectFacts) -> String {
     format!("\"{}\"", facts.sha256.get(..32).unwrap_or(&facts.sha256))
 }
@@ -130,7 +136,7 @@ fn value(text: String) -> Result<HeaderValue, Problem> {
     HeaderValue::try_from(text).map_err(Problem::internal)
 }
 
-/// The content type of an object, by its key.
+/// The content type of an object by its key.
 pub fn content_type(key: &str) -> &'static str {
     match key.rsplit_once('.').map_or("", |(_, extension)| extension) {
         "m3u8" => "application/vnd.apple.mpegurl",

@@ -1,4 +1,4 @@
-//! One reader of the event stream for all who listen on this server.
+//! One reader of the event stream for all listeners of this server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Events a slow listener may fall behind before it has to read them from Redis again.
-const BUFFERED: usize = 1024;
+/// Events that a slow listener may fall behind before it has to read them from Redis.
+const MAX_BUFFERED_EVENTS: usize = 1024;
 
-/// Hands events on. Clones share the reader.
+/// Passes events on to listeners. Clones share the reader.
 #[derive(Clone)]
 pub struct Hub {
     sender: broadcast::Sender<Arc<Event>>,
@@ -20,7 +20,7 @@ pub struct Hub {
 impl Hub {
     /// Starts the reader.
     pub fn start(events: Events, tasks: &TaskTracker, shutdown: CancellationToken) -> Self {
-        let (sender, _) = broadcast::channel(BUFFERED);
+        let (sender, _) = broadcast::channel(MAX_BUFFERED_EVENTS);
         let hub = Self { sender: sender.clone() };
         tasks.spawn(async move {
             tokio::select! {
@@ -31,7 +31,7 @@ impl Hub {
         hub
     }
 
-    /// Events from now on.
+    /// Returns events from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
         self.sender.subscribe()
     }
@@ -56,13 +56,13 @@ async fn read(events: Events, sender: broadcast::Sender<Arc<Event>>) {
                 away = false;
                 for event in page {
                     last = Some(event.id.clone());
-                    // Nobody listening is fine.
+                    // It is fine if nobody listens.
                     let _ = sender.send(Arc::new(event));
                 }
             }
             Err(error) => {
                 if !std::mem::replace(&mut away, true) {
-                    tracing::warn!(%error, "the event stream cannot be read: {error}");
+                    tracing::warn!(%error, "event stream unreadable");
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }

@@ -1,7 +1,9 @@
-//! Server-sent events: what happens to recordings, as it happens, for platforms and player pages.
+//! Server-sent events: what happens to recordings, for platforms and player pages.
 
+mod announce;
 mod hub;
 mod stream;
 
+pub use announce::announce;
 pub use hub::Hub;
-pub use stream::{Audience, answer, last_event_id};
+pub use stream::{Audience, Streams, last_event_id};

@@ -1,4 +1,4 @@
-//! An event stream as one HTTP answer: first what was missed, then what comes.
+//! An event stream as one HTTP response: first the events that were missed, then new ones.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -7,27 +7,114 @@ use std::time::Duration;
 
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use chalkstream_store::{Event, Target};
+use chalkstream_store::{Authority, Event, Events, Target};
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use prometheus_client::metrics::gauge::Gauge;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+use super::hub::Hub;
 use crate::problem::Problem;
 
-/// A stream is closed after this, so that whoever listens has to be let in again: an expired session hears no more.
-const LIFE: Duration = Duration::from_secs(300);
-/// How often an open stream asks whether its right to listen was taken back.
-const ASK: Duration = Duration::from_secs(1);
+/// Event streams open at once; further ones are asked to come back later.
+const MAX_STREAMS: usize = 2_000;
+/// A stream ends after this, so that its reader is checked again: an expired session gets no more events.
+const MAX_LIFE: Duration = Duration::from_secs(300);
+/// How often an open stream checks whether its reader was revoked.
+const REVOCATION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whose events a stream carries.
+/// Opens event streams. Clones share the limit on open ones.
+#[derive(Clone)]
+pub struct Streams {
+    hub: Hub,
+    events: Events,
+    authority: Authority,
+    permits: Arc<Semaphore>,
+    open: Gauge,
+    shutdown: CancellationToken,
+}
+
+impl Streams {
+    /// Streams of what `hub` hands on, counted in `open`, until `shutdown`.
+    pub fn new(
+        hub: Hub,
+        events: Events,
+        authority: Authority,
+        open: Gauge,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { hub, events, authority, permits: Arc::new(Semaphore::new(MAX_STREAMS)), open, shutdown }
+    }
+
+    /// Responds with the stream of `audience`, from `after` on, until one of `targets` is revoked.
+    ///
+    /// # Errors
+    /// 503 if too many streams are open.
+    pub fn open(
+        &self,
+        audience: Audience,
+        targets: Vec<Target>,
+        after: Option<String>,
+    ) -> Result<Response, Problem> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too_many_streams",
+                "Too many event streams are open.",
+            )
+            .retry_after_s(10)
+        })?;
+        self.open.inc();
+        let feed = Feed {
+            // Subscribed before the past is read, so that no event falls between the two.
+            receiver: self.hub.subscribe(),
+            until: Instant::now() + MAX_LIFE,
+            last: after.as_deref().and_then(position),
+            behind: after,
+            waiting: VecDeque::new(),
+            audience,
+            targets,
+            _permit: permit,
+            _open: OpenGauge(self.open.clone()),
+            streams: self.clone(),
+        };
+        // Fused: the response may be polled once more after the end.
+        let messages = futures_util::StreamExt::fuse(stream::unfold(feed, |mut feed| async move {
+            let (streams, until) = (feed.streams.clone(), feed.until);
+            let (tenant, targets) = (feed.audience.tenant().to_owned(), feed.targets.clone());
+            let event = tokio::select! {
+                () = streams.shutdown.cancelled() => None,
+                () = tokio::time::sleep_until(until) => None,
+                () = streams.revoked(&tenant, &targets) => None,
+                event = feed.next() => event,
+            }?;
+            Some((Ok::<_, Infallible>(message(&event)), feed))
+        }));
+        let keep_alive = KeepAlive::new().interval(Duration::from_secs(15)).text("still here");
+        let mut response = Sse::new(messages).keep_alive(keep_alive).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        Ok(response)
+    }
+
+    /// Returns when one of `targets` is revoked.
+    async fn revoked(&self, tenant: &str, targets: &[Target]) {
+        while !self.authority.any_revoked(tenant, targets) {
+            tokio::time::sleep(REVOCATION_CHECK_INTERVAL).await;
+        }
+    }
+}
+
+/// The recordings whose events a stream carries.
 #[derive(Clone, Debug)]
 pub enum Audience {
-    /// All of a tenant.
+    /// All recordings of a tenant.
     Tenant(String),
-    /// Those of one recording: tenant, recording.
+    /// One recording: tenant, recording.
     Recording(String, String),
 }
 
@@ -38,7 +125,7 @@ impl Audience {
         }
     }
 
-    fn hears(&self, event: &Event) -> bool {
+    fn includes(&self, event: &Event) -> bool {
         match self {
             Audience::Tenant(tenant) => event.tenant == *tenant,
             Audience::Recording(tenant, recording) => {
@@ -48,7 +135,7 @@ impl Audience {
     }
 }
 
-/// The `Last-Event-ID` a client comes back with, if it has the form of one.
+/// The request's `Last-Event-ID`. `None` if it is missing or malformed.
 pub fn last_event_id(headers: &HeaderMap) -> Option<String> {
     let text = headers.get("last-event-id")?.to_str().ok()?;
     let (ms, sequence) = text.split_once('-')?;
@@ -56,11 +143,11 @@ pub fn last_event_id(headers: &HeaderMap) -> Option<String> {
     (number(ms) && number(sequence)).then(|| text.to_owned())
 }
 
-/// The open end of a stream.
+/// An open stream.
 struct Feed {
-    app: App,
+    streams: Streams,
     audience: Audience,
-    /// Those whose revocation ends the stream.
+    /// Everything whose revocation ends the stream.
     targets: Vec<Target>,
     /// Read from Redis up to here; `None` for a stream that starts now.
     behind: Option<String>,
@@ -73,66 +160,11 @@ struct Feed {
 }
 
 /// Counts open streams, however they end.
-struct OpenGauge(App);
+struct OpenGauge(Gauge);
 
 impl Drop for OpenGauge {
     fn drop(&mut self) {
-        self.0.metrics.event_streams.dec();
-    }
-}
-
-/// Answers with the stream of `audience`, from `after` on, until one of `targets` is revoked.
-///
-/// # Errors
-/// 503 where too many streams are open.
-pub fn answer(
-    app: &App,
-    audience: Audience,
-    targets: Vec<Target>,
-    after: Option<String>,
-) -> Result<Response, Problem> {
-    let permit = Arc::clone(&app.event_streams).try_acquire_owned().map_err(|_| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", "Too many event streams are open.")
-            .retry_after_s(10)
-    })?;
-    app.metrics.event_streams.inc();
-    let feed = Feed {
-        // Subscribed before the past is read: nothing falls between the two.
-        receiver: app.hub.subscribe(),
-        until: Instant::now() + LIFE,
-        last: after.as_deref().and_then(position),
-        behind: after,
-        waiting: VecDeque::new(),
-        audience,
-        targets,
-        _permit: permit,
-        _open: OpenGauge(app.clone()),
-        app: app.clone(),
-    };
-    // Fused: the response may be polled once more after the end.
-    let messages = futures_util::StreamExt::fuse(stream::unfold(feed, |mut feed| async move {
-        let (app, until) = (Arc::clone(&feed.app), feed.until);
-        let (tenant, targets) = (feed.audience.tenant().to_owned(), feed.targets.clone());
-        let event = tokio::select! {
-            () = app.shutdown.cancelled() => None,
-            () = tokio::time::sleep_until(until) => None,
-            () = revoked(&app, &tenant, &targets) => None,
-            event = feed.next() => event,
-        }?;
-        Some((Ok::<_, Infallible>(message(&event)), feed))
-    }));
-    let keep_alive = KeepAlive::new().interval(Duration::from_secs(15)).text("still here");
-    let mut response = Sse::new(messages).keep_alive(keep_alive).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
-}
-
-/// Returns when one of `targets` is revoked.
-async fn revoked(app: &App, tenant: &str, targets: &[Target]) {
-    while !app.authority.any_revoked(tenant, targets) {
-        tokio::time::sleep(ASK).await;
+        self.0.dec();
     }
 }
 
@@ -146,12 +178,12 @@ impl Feed {
                 continue;
             }
             if let Some(id) = self.behind.take() {
-                match self.app.events.read_after(&id, Duration::ZERO).await {
+                match self.streams.events.read_after(&id, Duration::ZERO).await {
                     Ok(page) => {
                         self.behind = page.last().map(|event| event.id.clone());
                         self.waiting.extend(page.into_iter().map(Arc::new));
                     }
-                    // Closed, so that the client comes back with its Last-Event-ID and misses nothing.
+                    // End the stream: the client comes back with its Last-Event-ID and misses nothing.
                     Err(_) => return None,
                 }
                 continue;
@@ -168,15 +200,15 @@ impl Feed {
         }
     }
 
-    /// True for what this audience hears and has not heard: the past and the present overlap.
+    /// True for an event of this audience that was not sent yet: the past and the present overlap.
     fn is_news(&mut self, event: &Event) -> bool {
         let at = position(&event.id);
-        // A lost Redis starts counting anew, but by its clock, which does not go back this far.
+        // A Redis that lost its data numbers events by its clock again, which is later than these.
         if at.is_some() && at <= self.last {
             return false;
         }
         self.last = at.or(self.last);
-        self.audience.hears(event)
+        self.audience.includes(event)
     }
 }
 

@@ -1,12 +1,12 @@
 //! Which pages of other sites may use the server. Our own, because tus also asks by OPTIONS what the server can do,
 //! and that is not a preflight.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-
-use crate::app::App;
 
 const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE, OPTIONS";
 /// What pages of our own kind send. Others are allowed as a preflight asks for them.
@@ -21,8 +21,8 @@ const EXPOSED: &str = "content-length, content-range, etag, location, retry-afte
 const MAX_ASKED_BYTES: usize = 2048;
 
 /// Answers preflights and names the allowed origin on every answer. Credentials are never allowed: there are none.
-pub async fn cors(State(app): State<App>, request: Request, next: Next) -> Response {
-    let origin = allowed(&app.settings.server.cors_origins, request.headers());
+pub async fn cors(State(origins): State<Arc<[String]>>, request: Request, next: Next) -> Response {
+    let origin = allowed(&origins, request.headers());
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let request_headers = request_headers(request.headers());

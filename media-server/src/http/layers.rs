@@ -1,5 +1,6 @@
 //! What happens to every request and answer: the request log, the counters, and the headers no route may forget.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
@@ -7,16 +8,15 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, header};
-
 use tower_http::compression::CompressionLayer;
 
 use super::compress::TextOnly;
 use super::cors::cors;
-use crate::app::App;
+use crate::metrics::Metrics;
 use crate::problem::Problem;
 
-/// Puts the layers around the routes.
-pub fn apply(routes: Router<App>, app: &App) -> Router {
+/// Puts the layers around the routes. `origins` are the sites that may use the server.
+pub fn apply(routes: Router, metrics: Arc<Metrics>, origins: Arc<[String]>) -> Router {
     routes
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async {
@@ -27,14 +27,13 @@ pub fn apply(routes: Router<App>, app: &App) -> Router {
             )
         })
         .layer(CompressionLayer::new().compress_when(TextOnly))
-        .layer(middleware::from_fn_with_state(app.clone(), cors))
+        .layer(middleware::from_fn_with_state(origins, cors))
         .layer(middleware::from_fn(crate::uploads::mark))
-        .layer(middleware::from_fn_with_state(app.clone(), observe))
-        .with_state(app.clone())
+        .layer(middleware::from_fn_with_state(metrics, observe))
 }
 
 /// Logs the matched route, never the path: a path may hold a token.
-async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn observe(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let route = request
         .extensions()
@@ -59,7 +58,7 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
 
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
-    app.metrics.observe(&route, &method, status, elapsed);
+    metrics.observe(&route, &method, status, elapsed);
     let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     tracing::debug!(route, method, status, elapsed_ms, "{method} {route} answered {status}");
     response

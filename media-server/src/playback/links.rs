@@ -7,11 +7,12 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::app::{App, AppState};
-use crate::auth::ApiCaller;
+use super::service::{Links, new_id};
+use crate::access::ApiCaller;
 use crate::body::JsonBody;
+use crate::clock::{now_s, rfc3339};
+use crate::manifests::Manifests;
 use crate::problem::{Problem, ProblemBody};
-use crate::recordings::now_s;
 use crate::token::{self, Link, Window};
 
 /// What a link is asked to allow.
@@ -53,80 +54,70 @@ pub struct MintedLink {
 #[utoipa::path(post, path = "/v1/links", tag = "playback", request_body = LinkRequest,
     responses((status = 201, body = MintedLink), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody)))]
 pub async fn create(
-    State(app): State<App>,
+    State(links): State<Links>,
+    State(manifests): State<Manifests>,
     caller: ApiCaller,
     JsonBody(request): JsonBody<LinkRequest>,
 ) -> Result<(StatusCode, Json<MintedLink>), Problem> {
     if !layout::valid_recording(&request.recording) {
         return Err(Problem::not_found());
     }
-    match app.manifests.get(&caller.tenant, &request.recording).await? {
+    match manifests.get(&caller.tenant, &request.recording).await? {
         Some(manifest) if manifest.state != RecordingState::Deleted => {}
         _ => return Err(Problem::not_found()),
     }
-    Ok((StatusCode::CREATED, Json(mint(&app, &caller.tenant, &request)?)))
+    Ok((StatusCode::CREATED, Json(links.mint(&caller.tenant, &request)?)))
 }
 
-/// Mints a link with the tenant's newest signing key. Whether the recording exists is not looked at: a link to
-/// nothing opens nothing.
-///
-/// # Errors
-/// Where the request asks for what a link cannot say, or the tenant has no signing key.
-pub fn mint(app: &AppState, tenant: &str, request: &LinkRequest) -> Result<MintedLink, Problem> {
-    let key = app
-        .authority
-        .signing_keys(tenant)
-        .into_iter()
-        .find(|key| !key.revoked)
-        .ok_or_else(|| Problem::invalid("no_signing_key", "This tenant has no signing key yet."))?;
-    let secret = key.secret_bytes()?;
-    let expires_at_s = now_s() + check(app, request)?;
-    let link = Link {
-        id: uuid::Uuid::now_v7().simple().to_string(),
-        recording: request.recording.clone(),
-        viewer: request.viewer.clone(),
-        expires_at_s,
-        window: Window { start_ms: request.start_ms, end_ms: request.end_ms },
-        max_bps: request.max_bps,
-    };
-    let text = link.seal(&key.kid, &secret);
-    Ok(MintedLink {
-        url: format!("{}/watch/{text}", app.public_url),
-        master_url: format!("{}/p/{text}/master.m3u8", app.public_url),
-        expires_at: timestamp(expires_at_s),
-        id: link.id,
-    })
-}
+impl Links {
+    /// Mints a link with the tenant's newest signing key. It does not check whether the recording
+    /// exists: a link to nothing opens nothing.
+    ///
+    /// # Errors
+    /// If a link cannot express the request, or the tenant has no signing key.
+    pub fn mint(&self, tenant: &str, request: &LinkRequest) -> Result<MintedLink, Problem> {
+        let key = self
+            .newest_key(tenant)
+            .ok_or_else(|| Problem::invalid("no_signing_key", "This tenant has no signing key yet."))?;
+        let secret = key.secret_bytes()?;
+        let expires_at_s = now_s() + self.check(request)?;
+        let link = Link {
+            id: new_id(),
+            recording: request.recording.clone(),
+            viewer: request.viewer.clone(),
+            expires_at_s,
+            window: Window { start_ms: request.start_ms, end_ms: request.end_ms },
+            max_bps: request.max_bps,
+        };
+        let (base, token) = (self.public_url.as_str(), link.seal(&key.kid, &secret));
+        Ok(MintedLink {
+            url: format!("{base}/watch/{token}"),
+            master_url: format!("{base}/p/{token}/master.m3u8"),
+            expires_at: rfc3339(expires_at_s),
+            id: link.id,
+        })
+    }
 
-/// The seconds the link lives, if the request can be granted.
-fn check(app: &AppState, request: &LinkRequest) -> Result<u64, Problem> {
-    let limits = &app.settings.playback;
-    if !token::is_viewer(&request.viewer) {
-        return Err(Problem::invalid(
-            "viewer",
-            "A viewer is named with 1 to 128 bytes, without control characters.",
-        ));
+    /// Checks a request; returns the seconds that its link lives.
+    fn check(&self, request: &LinkRequest) -> Result<u64, Problem> {
+        if !token::is_viewer(&request.viewer) {
+            return Err(Problem::invalid(
+                "viewer",
+                "A viewer is named with 1 to 128 bytes, without control characters.",
+            ));
+        }
+        if let (Some(start), Some(end)) = (request.start_ms, request.end_ms)
+            && start >= end
+        {
+            return Err(Problem::invalid("window", "start_ms must be below end_ms."));
+        }
+        let ttl_s = request.expires_s.unwrap_or(self.limits.link_ttl_s);
+        if !(1..=self.limits.link_ttl_max_s).contains(&ttl_s) {
+            return Err(Problem::invalid(
+                "expires_s",
+                format!("A link lives between 1 and {} seconds.", self.limits.link_ttl_max_s),
+            ));
+        }
+        Ok(ttl_s)
     }
-    if let (Some(start), Some(end)) = (request.start_ms, request.end_ms)
-        && start >= end
-    {
-        return Err(Problem::invalid("window", "start_ms must be below end_ms."));
-    }
-    let lives_s = request.expires_s.unwrap_or(limits.link_ttl_s);
-    if !(1..=limits.link_ttl_max_s).contains(&lives_s) {
-        return Err(Problem::invalid(
-            "expires_s",
-            format!("A link lives between 1 and {} seconds.", limits.link_ttl_max_s),
-        ));
-    }
-    Ok(lives_s)
-}
-
-/// Seconds since 1970 as RFC 3339.
-pub fn timestamp(at_s: u64) -> String {
-    i64::try_from(at_s)
-        .ok()
-        .and_then(|at| jiff::Timestamp::from_second(at).ok())
-        .map(|at| at.to_string())
-        .unwrap_or_default()
 }

@@ -1,22 +1,28 @@
-//! Playback authority: links, the sessions they are exchanged for, and taking them back.
+//! Playback authority: links, the sessions they are exchanged for, and revocations.
 
-mod exchange;
 mod links;
 mod revocations;
+mod service;
+mod stream;
 
-pub use links::{LinkRequest, MintedLink, mint};
+pub use links::{LinkRequest, MintedLink};
+pub use service::{Links, newest_revision};
+pub use stream::routes;
 
+use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
+use crate::access::Access;
+use crate::manifests::Manifests;
 
 /// Routes for platforms.
-pub fn api_routes() -> OpenApiRouter<App> {
+pub fn api_routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Access: FromRef<S>,
+    Manifests: FromRef<S>,
+    Links: FromRef<S>,
+{
     OpenApiRouter::new().routes(routes!(links::create)).routes(routes!(revocations::create))
-}
-
-/// Routes for viewers.
-pub fn routes() -> axum::Router<App> {
-    exchange::routes()
 }

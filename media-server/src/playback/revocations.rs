@@ -7,8 +7,8 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::app::App;
-use crate::auth::ApiCaller;
+use super::service::Links;
+use crate::access::ApiCaller;
 use crate::body::JsonBody;
 use crate::problem::{Problem, ProblemBody};
 
@@ -41,12 +41,12 @@ pub struct RevocationView {
 #[utoipa::path(post, path = "/v1/revocations", tag = "playback", request_body = RevocationRequest,
     responses((status = 201, body = RevocationView), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody)))]
 pub async fn create(
-    State(app): State<App>,
+    State(links): State<Links>,
     caller: ApiCaller,
     JsonBody(request): JsonBody<RevocationRequest>,
 ) -> Result<(StatusCode, Json<RevocationView>), Problem> {
     let target = target(request)?;
-    let revocation = app.authority.revoke(&caller.tenant, target, None).await?;
+    let revocation = links.authority.revoke(&caller.tenant, target, None).await?;
     let view = RevocationView { revoked_at: revocation.at.to_string(), in_force_within_s: 5 };
     Ok((StatusCode::CREATED, Json(view)))
 }

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
 use crate::problem::Problem;
 
 /// One embedded file with its compressed forms.
@@ -74,7 +75,7 @@ impl Bundle {
             hash.update([0]);
             hash.update(&asset.plain);
         }
-        let version = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let version = hex(&hash.finalize()[..8]);
         Self { version, assets }
     }
 }
@@ -222,8 +223,7 @@ mod tests {
     fn vendored_scripts_are_the_ones_that_are_documented() {
         let told = include_str!("../../assets/vendor/VENDORED.md");
         for asset in &VENDOR.assets {
-            let hash: String =
-                Sha256::digest(&asset.plain).iter().map(|byte| format!("{byte:02x}")).collect();
+            let hash = hex(&Sha256::digest(&asset.plain));
             assert!(told.contains(&hash), "VENDORED.md does not name the hash of {}: {hash}", asset.name);
         }
     }

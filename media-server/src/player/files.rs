@@ -9,21 +9,20 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::app::App;
-use crate::auth::Viewing;
-use crate::delivery::{Keep, object_response};
-use crate::events::{Audience, answer, last_event_id};
+use crate::access::Viewing;
+use crate::delivery::{CachePolicy, Delivery, ObjectRef, object_response};
+use crate::events::{Audience, Streams, last_event_id};
 use crate::problem::Problem;
 use crate::token::Window;
 
 /// `/s/{session}/{recording}/events`: what happens to the recording, as it happens.
 pub(super) async fn events(
-    State(app): State<App>,
+    State(streams): State<Streams>,
     viewing: Viewing,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let audience = Audience::Recording(viewing.tenant.clone(), viewing.recording().to_owned());
-    answer(&app, audience, viewing.targets(), last_event_id(&headers))
+    streams.open(audience, viewing.targets(), last_event_id(&headers))
 }
 
 /// The part of a transcript that is asked for: the cues that begin in it. In ms.
@@ -49,7 +48,7 @@ impl Part {
 ///
 /// A session with a window gets the words inside it and no pictures: a sheet shows the whole lesson.
 pub(super) async fn serve(
-    State(app): State<App>,
+    State(delivery): State<Delivery>,
     viewing: Viewing,
     Path((_, _, file)): Path<(String, String, String)>,
     part: Result<Query<Part>, QueryRejection>,
@@ -59,15 +58,15 @@ pub(super) async fn serve(
     let window = viewing.window();
     if file == "transcript.json" {
         let Query(part) = part.map_err(|_| Problem::invalid("query", "The query cannot be read."))?;
-        return transcript(&app, &viewing, part).await;
+        return transcript(&delivery, &viewing, part).await;
     }
     if !window.is_open() {
         return Err(Problem::forbidden());
     }
     let key = key(&viewing, &file).ok_or_else(Problem::not_found)?;
     let facts = viewing.manifest.objects.get(&key).ok_or_else(Problem::not_found)?;
-    let place = (viewing.tenant.as_str(), viewing.recording(), key.as_str());
-    object_response(&app, place, facts, &method, &headers, Keep::Private).await
+    let object = ObjectRef { tenant: &viewing.tenant, recording: viewing.recording(), key: &key, facts };
+    object_response(&delivery, object, &method, &headers, CachePolicy::Private).await
 }
 
 /// The key behind a name; `None` for any other name.
@@ -89,14 +88,14 @@ fn key(viewing: &Viewing, file: &str) -> Option<String> {
 }
 
 /// The words. Without an entity tag, so that they may be compressed: they are text, and the line may be weak.
-async fn transcript(app: &App, viewing: &Viewing, part: Part) -> Result<Response, Problem> {
+async fn transcript(delivery: &Delivery, viewing: &Viewing, part: Part) -> Result<Response, Problem> {
     let (key, _) = viewing.file("transcript.json").ok_or_else(Problem::not_found)?;
     let key = layout::object_key(&viewing.tenant, viewing.recording(), key);
     let window = viewing.window();
     let body = if window.is_open() && part.is_all() {
-        Body::from_stream(app.store.read(&key, None).await?.stream)
+        Body::from_stream(delivery.store.read(&key, None).await?.stream)
     } else {
-        Body::from(within(&app.store.get(&key).await?, window, part).map_err(Problem::internal)?)
+        Body::from(within(&delivery.store.get(&key).await?, window, part).map_err(Problem::internal)?)
     };
     let mut response = body.into_response();
     let headers = response.headers_mut();

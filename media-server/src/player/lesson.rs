@@ -6,9 +6,10 @@ use chalkstream_store::{JobView, Manifest, Progress, State as RecordingState, St
 use http::header;
 use serde::Serialize;
 
-use crate::app::{App, AppState};
-use crate::auth::Viewing;
-use crate::delivery::{Opening, Original, opening, original};
+use super::service::Player;
+use crate::access::Viewing;
+use crate::delivery::{HevcSource, Preload, hevc_source, preload};
+use crate::playback::newest_revision;
 use crate::problem::Problem;
 
 /// A lesson as the page needs it. Paths are absolute where they begin with a slash, else relative to `base`.
@@ -29,9 +30,9 @@ pub struct Lesson {
     /// The multivariant playlist; `None` before there is one.
     pub master: Option<String>,
     /// What the stream begins with, where the page does not have it yet.
-    pub start: Option<Opening>,
+    pub start: Option<Preload>,
     /// The recording's own picture, for players that show it.
-    pub original: Option<Original>,
+    pub original: Option<HevcSource>,
     /// What to say while there is nothing to play.
     pub notice: Option<Notice>,
     /// How far each step is, while there is something left to do.
@@ -78,10 +79,10 @@ pub struct Step {
 
 /// `/s/{session}/{recording}/lesson.json`.
 pub(super) async fn serve(
-    State(app): State<App>,
+    State(player): State<Player>,
     viewing: Viewing,
 ) -> Result<([(header::HeaderName, &'static str); 1], Json<Lesson>), Problem> {
-    let mut lesson = Lesson::now(&app, &viewing).await?;
+    let mut lesson = Lesson::load(&player, &viewing).await?;
     // Asked often while the lesson is prepared; the page that has this revision has its opening too.
     if lesson.revision == viewing.session.revision {
         lesson.start = None;
@@ -92,23 +93,23 @@ pub(super) async fn serve(
 impl Lesson {
     /// The lesson of a session. A session keeps its revision; where a newer one is out, or its own was taken back, the answer
     /// is for the same session (same name, same end, same limits) at the newest.
-    pub(super) async fn now(app: &AppState, viewing: &Viewing) -> Result<Self, Problem> {
+    pub(super) async fn load(player: &Player, viewing: &Viewing) -> Result<Self, Problem> {
         // Redis away: the manifest still tells the state, only the live progress is missing.
         let job = match viewing.manifest.state.is_terminal() {
             true => None,
-            false => app.queue.job(&viewing.tenant, viewing.recording()).await.unwrap_or(None),
+            false => player.queue.job(&viewing.tenant, viewing.recording()).await.unwrap_or(None),
         };
-        let newest = at_newest_revision(app, viewing).await?;
-        let mut lesson = Self::of(app, &newest, job.as_ref());
+        let newest = at_newest_revision(player, viewing).await?;
+        let mut lesson = Self::new(player, &newest, job.as_ref());
         if lesson.master.is_some() {
             // A head start: without one the player asks for itself, and says what is wrong.
-            lesson.start = opening(app, &newest).await.ok();
-            lesson.original = original(app, &newest).await.ok().flatten();
+            lesson.start = preload(&player.delivery, &newest).await.ok();
+            lesson.original = hevc_source(&player.delivery, &newest).await.ok().flatten();
         }
         Ok(lesson)
     }
 
-    fn of(app: &AppState, newest: &Viewing, job: Option<&JobView>) -> Self {
+    fn new(player: &Player, newest: &Viewing, job: Option<&JobView>) -> Self {
         let manifest = &newest.manifest;
         let whole = newest.window().is_open();
         let has = |name: &str| manifest.files.contains_key(name);
@@ -117,8 +118,8 @@ impl Lesson {
             title: title(manifest),
             facts: facts(manifest),
             state: manifest.state,
-            base: newest.base_path(app),
-            watch: format!("{}/watch/s/{}", crate::url::path_of(&app.public_url), newest.token),
+            base: newest.base_path(&player.public_url),
+            watch: format!("{}/watch/s/{}", player.public_url.path(), newest.token),
             revision: newest.session.revision,
             master: playable.then(|| layout::master_relative(newest.session.revision)),
             start: None,
@@ -136,21 +137,14 @@ impl Lesson {
     }
 }
 
-async fn at_newest_revision(app: &AppState, viewing: &Viewing) -> Result<Viewing, Problem> {
-    let mut newest = viewing.clone();
-    let out = |viewing: &Viewing| viewing.manifest.revision.as_ref().map_or(0, |revision| revision.id);
-    if out(&newest) < viewing.session.revision {
-        // A revision that grew was taken back, or another server knew of it before this one.
-        let anew = app.manifests.renewed(&viewing.tenant, viewing.recording()).await?;
-        newest.manifest = anew.unwrap_or(newest.manifest);
+async fn at_newest_revision(player: &Player, viewing: &Viewing) -> Result<Viewing, Problem> {
+    let mut viewing = viewing.clone();
+    if newest_revision(&viewing.manifest) < viewing.session.revision {
+        // A growing revision was taken back, or another server knew of this one first.
+        let renewed = player.manifests.renewed(&viewing.tenant, viewing.recording()).await?;
+        viewing.manifest = renewed.unwrap_or(viewing.manifest);
     }
-    let out = out(&newest);
-    if out != viewing.session.revision {
-        let key = app.authority.signing_key(&viewing.kid).ok_or_else(Problem::forbidden)?;
-        newest.session.revision = out;
-        newest.token = newest.session.seal(&viewing.kid, &key.secret_bytes()?).into();
-    }
-    Ok(newest)
+    player.links.at_newest_revision(viewing)
 }
 
 /// The live job's steps, or those of the manifest. A lesson without anything left to do tells those alone that

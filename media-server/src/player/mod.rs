@@ -4,17 +4,36 @@ mod assets;
 mod files;
 mod lesson;
 mod page;
+mod service;
+mod watch;
 
 use axum::Router;
+use axum::extract::FromRef;
 use axum::routing::get;
 
-use crate::app::App;
+use crate::access::Access;
+use crate::delivery::Delivery;
+use crate::events::Streams;
+use crate::playback::Links;
+use crate::search::Search;
 
-pub use page::{page, refusal};
+pub use service::Player;
 
-/// `/assets/…` and what a page reads of its session: `/s/{session}/{recording}/lesson.json` and the like.
-pub fn routes() -> Router<App> {
+/// `/watch/…`, `/assets/…` and what a page reads of its session, such as
+/// `/s/{session}/{recording}/lesson.json`.
+pub fn routes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Access: FromRef<S>,
+    Delivery: FromRef<S>,
+    Links: FromRef<S>,
+    Player: FromRef<S>,
+    Search: FromRef<S>,
+    Streams: FromRef<S>,
+{
     Router::new()
+        .route("/watch/{link}", get(watch::watch))
+        .route("/watch/s/{session}", get(watch::watch_session))
         .route("/assets/{version}/{file}", get(assets::serve))
         .route("/s/{session}/{recording}/lesson.json", get(lesson::serve))
         .route("/s/{session}/{recording}/events", get(files::events))

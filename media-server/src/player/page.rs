@@ -5,8 +5,8 @@ use http::{HeaderValue, header};
 
 use super::assets::{PAGE, VENDOR};
 use super::lesson::Lesson;
-use crate::app::App;
-use crate::auth::Viewing;
+use super::service::Player;
+use crate::access::Viewing;
 use crate::problem::Problem;
 
 const PLAYER: &str = include_str!("../../assets/page/player.html");
@@ -16,10 +16,10 @@ const REFUSAL: &str = include_str!("../../assets/page/refusal.html");
 ///
 /// # Errors
 /// Where the page cannot be made.
-pub async fn page(app: &App, viewing: &Viewing) -> Result<Response, Problem> {
-    let lesson = Lesson::now(app, viewing).await?;
+pub async fn page(player: &Player, viewing: &Viewing) -> Result<Response, Problem> {
+    let lesson = Lesson::load(player, viewing).await?;
     let facts = serde_json::to_string(&lesson).map_err(Problem::internal)?;
-    let folder = crate::url::path_of(&app.public_url);
+    let folder = player.public_url.path();
     let vendor = format!("{folder}/assets/{}", VENDOR.version);
     let html = fill(
         PLAYER,
@@ -31,7 +31,7 @@ pub async fn page(app: &App, viewing: &Viewing) -> Result<Response, Problem> {
             ("lesson", &facts),
         ],
     );
-    Ok(answer(html, &policy(&app.settings.server.cors_origins)))
+    Ok(answer(html, &policy(&player.embedders)))
 }
 
 /// The page for someone whose link or session was refused; it has the problem's status.

@@ -5,38 +5,36 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::{Path, State};
 use chalkstream_store::{
-    EventKind, JobState, JobView, Manifest, ObjectFacts, Revision, State as RecordingState, StepState,
-    pending, rebuild, write_manifest,
+    JobState, JobView, Manifest, ObjectFacts, Revision, State as RecordingState, StepState, pending, rebuild,
+    write_manifest,
 };
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
 
-use super::routes::current;
-use super::view::{RecordingView, state_name};
-use crate::app::{App, AppState};
-use crate::auth::ApiCaller;
+use super::service::Recordings;
+use super::view::RecordingView;
+use crate::access::ApiCaller;
+use crate::job::first_job;
 use crate::problem::{Problem, ProblemBody};
-use crate::uploads::job_of;
 
 /// Stop the work on a recording. What was made so far stays.
 #[utoipa::path(post, path = "/v1/recordings/{id}/cancel", tag = "recordings", params(("id" = String, Path)),
     responses((status = 200, body = RecordingView), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
 pub async fn cancel(
-    State(app): State<App>,
+    State(recordings): State<Recordings>,
     caller: ApiCaller,
     Path(id): Path<String>,
 ) -> Result<Json<RecordingView>, Problem> {
-    let manifest = current(&app, &caller.tenant, &id).await?;
+    let manifest = recordings.current(&caller.tenant, &id).await?;
     if manifest.state == RecordingState::Cancelled {
         return Ok(Json(RecordingView::new(&manifest, None)));
     }
     if manifest.state.is_terminal() || manifest.state == RecordingState::AwaitingUpload {
         return Err(conflict("Nothing is being done with this recording."));
     }
-    let job = app.queue.cancel(&caller.tenant, &id).await?;
+    let job = recordings.queue.cancel(&caller.tenant, &id).await?;
     // Only now: a worker may have written one since the first look.
-    let mut manifest = current(&app, &caller.tenant, &id).await?;
+    let mut manifest = recordings.current(&caller.tenant, &id).await?;
     match job {
         Some(job) if job.state != JobState::Cancelled => {
             return Err(conflict("The work on this recording has just ended."));
@@ -49,9 +47,9 @@ pub async fn cancel(
         None => manifest.fence += 1,
     }
     manifest.state = RecordingState::Cancelled;
-    write_manifest(&app.store, &manifest).await?;
-    pending::clear(&app.store, &caller.tenant, &id).await?;
-    announce(&app, &manifest).await;
+    write_manifest(&recordings.store, &manifest).await?;
+    pending::clear(&recordings.store, &caller.tenant, &id).await?;
+    recordings.announce(&manifest).await;
     Ok(Json(RecordingView::new(&manifest, None)))
 }
 
@@ -75,11 +73,11 @@ fn keep_made(manifest: &mut Manifest, job: &JobView) {
 #[utoipa::path(post, path = "/v1/recordings/{id}/retry", tag = "recordings", params(("id" = String, Path)),
     responses((status = 202, body = RecordingView), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
 pub async fn retry(
-    State(app): State<App>,
+    State(recordings): State<Recordings>,
     caller: ApiCaller,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<RecordingView>), Problem> {
-    let mut manifest = current(&app, &caller.tenant, &id).await?;
+    let mut manifest = recordings.current(&caller.tenant, &id).await?;
     let again = match manifest.state {
         RecordingState::Failed | RecordingState::Cancelled => true,
         RecordingState::Ready => !manifest.failed_optional.is_empty(),
@@ -91,10 +89,10 @@ pub async fn retry(
         return Err(conflict("There is nothing to try again."));
     }
     // The marker first: whatever happens after it, the sweeper ends what was begun here.
-    pending::mark(&app.store, &job_of(&manifest)).await?;
-    let job: JobView = match app.queue.retry(&caller.tenant, &id).await? {
+    pending::mark(&recordings.store, &first_job(&manifest)).await?;
+    let job: JobView = match recordings.queue.retry(&caller.tenant, &id).await? {
         Some(job) => job,
-        None => rebuild::resubmit(&app.store, &app.queue, &caller.tenant, &id)
+        None => rebuild::resubmit(&recordings.store, &recordings.queue, &caller.tenant, &id)
             .await?
             .ok_or_else(Problem::not_found)?,
     };
@@ -102,14 +100,9 @@ pub async fn retry(
     manifest.apply(&job);
     manifest.failure = None;
     manifest.state = if was_ready { RecordingState::Playable } else { RecordingState::Queued };
-    write_manifest(&app.store, &manifest).await?;
-    announce(&app, &manifest).await;
+    write_manifest(&recordings.store, &manifest).await?;
+    recordings.announce(&manifest).await;
     Ok((StatusCode::ACCEPTED, Json(RecordingView::new(&manifest, Some(&job)))))
-}
-
-async fn announce(app: &AppState, manifest: &Manifest) {
-    let data = json!({ "state": state_name(manifest.state) });
-    app.announce(&manifest.tenant, &manifest.recording, EventKind::State, data).await;
 }
 
 fn conflict(detail: &'static str) -> Problem {

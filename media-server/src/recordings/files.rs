@@ -4,10 +4,9 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{HeaderMap, Method};
 
-use super::routes::current;
-use crate::app::App;
-use crate::auth::ApiCaller;
-use crate::delivery::{Keep, object_response};
+use super::service::Recordings;
+use crate::access::ApiCaller;
+use crate::delivery::{CachePolicy, Delivery, ObjectRef, object_response};
 use crate::problem::{Problem, ProblemBody};
 
 /// The transcript, as JSON, WebVTT, SRT or plain text.
@@ -15,7 +14,8 @@ use crate::problem::{Problem, ProblemBody};
     params(("id" = String, Path), ("format" = String, Path, description = "json, vtt, srt or txt")),
     responses((status = 200, description = "The transcript"), (status = 404, body = ProblemBody)))]
 pub async fn transcript(
-    State(app): State<App>,
+    State(recordings): State<Recordings>,
+    State(delivery): State<Delivery>,
     caller: ApiCaller,
     Path((id, format)): Path<(String, String)>,
     method: Method,
@@ -28,8 +28,9 @@ pub async fn transcript(
         "txt" => "transcript.txt",
         _ => return Err(Problem::not_found()),
     };
-    let manifest = current(&app, &caller.tenant, &id).await?;
+    let manifest = recordings.current(&caller.tenant, &id).await?;
     let key = manifest.files.get(name).ok_or_else(Problem::not_found)?;
     let facts = manifest.objects.get(key).ok_or_else(Problem::not_found)?;
-    object_response(&app, (&caller.tenant, &id, key), facts, &method, &headers, Keep::Private).await
+    let object = ObjectRef { tenant: &caller.tenant, recording: &id, key, facts };
+    object_response(&delivery, object, &method, &headers, CachePolicy::Private).await
 }

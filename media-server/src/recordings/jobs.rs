@@ -6,8 +6,8 @@ use chalkstream_store::{JobFilter, JobView};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::app::App;
-use crate::auth::ApiCaller;
+use super::service::Recordings;
+use crate::access::ApiCaller;
 use crate::problem::{Problem, ProblemBody};
 
 /// Which jobs.
@@ -32,12 +32,12 @@ pub struct JobList {
 #[utoipa::path(get, path = "/v1/jobs", tag = "recordings", params(JobsQuery),
     responses((status = 200, body = JobList), (status = 401, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn list(
-    State(app): State<App>,
+    State(recordings): State<Recordings>,
     caller: ApiCaller,
     query: Result<Query<JobsQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<JobList>, Problem> {
     let Query(query) = query.map_err(|_| Problem::invalid("query", "The query cannot be read."))?;
     let filter = if query.failed.unwrap_or(false) { JobFilter::Failed } else { JobFilter::All };
     let limit = query.limit.unwrap_or(100).clamp(1, 500);
-    Ok(Json(JobList { jobs: app.queue.jobs(Some(&caller.tenant), filter, limit).await? }))
+    Ok(Json(JobList { jobs: recordings.queue.jobs(Some(&caller.tenant), filter, limit).await? }))
 }

@@ -5,33 +5,33 @@ use axum::response::Response;
 use chalkstream_store::Target;
 use http::HeaderMap;
 
-use super::routes::current;
-use crate::app::App;
-use crate::auth::ApiCaller;
-use crate::events::{Audience, answer, last_event_id};
+use super::service::Recordings;
+use crate::access::ApiCaller;
+use crate::events::{Audience, Streams, last_event_id};
 use crate::problem::{Problem, ProblemBody};
 
 /// A recording's events, as they happen. `Last-Event-ID` goes on from there.
 #[utoipa::path(get, path = "/v1/recordings/{id}/events", tag = "events", params(("id" = String, Path)),
     responses((status = 200, content_type = "text/event-stream", description = "state, progress, step, transcript_ready, revision, deleted"), (status = 404, body = ProblemBody)))]
 pub async fn recording_events(
-    State(app): State<App>,
+    State(recordings): State<Recordings>,
+    State(streams): State<Streams>,
     caller: ApiCaller,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    current(&app, &caller.tenant, &id).await?;
+    recordings.current(&caller.tenant, &id).await?;
     let audience = Audience::Recording(caller.tenant, id);
-    answer(&app, audience, vec![Target::Key(caller.key)], last_event_id(&headers))
+    streams.open(audience, vec![Target::Key(caller.key)], last_event_id(&headers))
 }
 
 /// All events of the tenant, as they happen. `Last-Event-ID` goes on from there.
 #[utoipa::path(get, path = "/v1/events", tag = "events",
     responses((status = 200, content_type = "text/event-stream", description = "state, progress, step, transcript_ready, revision, deleted"), (status = 401, body = ProblemBody)))]
 pub async fn tenant_events(
-    State(app): State<App>,
+    State(streams): State<Streams>,
     caller: ApiCaller,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    answer(&app, Audience::Tenant(caller.tenant), vec![Target::Key(caller.key)], last_event_id(&headers))
+    streams.open(Audience::Tenant(caller.tenant), vec![Target::Key(caller.key)], last_event_id(&headers))
 }

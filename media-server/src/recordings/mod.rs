@@ -1,30 +1,38 @@
-//! Recordings: what there is, how far it is, and what can be done with it.
+//! Recordings: listing, reading, cancelling, retrying, and their events.
 
 mod actions;
-mod cache;
-mod delete;
 mod files;
 mod jobs;
 mod live;
 mod routes;
+mod service;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
-pub use cache::{Manifests, now_ms, now_s};
-pub use delete::sweep as sweep_deleted;
+pub use service::Recordings;
 
+use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
+use crate::access::Access;
+use crate::delivery::Delivery;
+use crate::events::Streams;
 
 /// `/v1/recordings…`, `/v1/events` and `/v1/jobs`.
-pub fn api_routes() -> OpenApiRouter<App> {
+pub fn api_routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Access: FromRef<S>,
+    Recordings: FromRef<S>,
+    Streams: FromRef<S>,
+    Delivery: FromRef<S>,
+{
     OpenApiRouter::new()
         .routes(routes!(routes::list))
-        .routes(routes!(routes::get, delete::delete))
+        .routes(routes!(routes::get))
         .routes(routes!(actions::cancel))
         .routes(routes!(actions::retry))
         .routes(routes!(live::recording_events))

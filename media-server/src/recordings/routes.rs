@@ -2,15 +2,15 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use chalkstream_store::{Kind, Manifest, State as RecordingState, layout, read_manifest};
+use chalkstream_store::{Manifest, State as RecordingState, layout};
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::service::Recordings;
 use super::view::{RecordingView, state_name};
-use crate::app::{App, AppState};
-use crate::auth::ApiCaller;
+use crate::access::ApiCaller;
 use crate::problem::{Problem, ProblemBody};
 
 /// Manifests read at once for a list.
@@ -42,19 +42,19 @@ pub struct RecordingList {
 #[utoipa::path(get, path = "/v1/recordings", tag = "recordings", params(ListQuery),
     responses((status = 200, body = RecordingList), (status = 401, body = ProblemBody)))]
 pub async fn list(
-    State(app): State<App>,
+    State(recordings): State<Recordings>,
     caller: ApiCaller,
     query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<RecordingList>, Problem> {
     let Query(query) = query.map_err(|_| Problem::invalid("query", "The query cannot be read."))?;
     let limit = query.limit.unwrap_or(50).clamp(1, 200);
     // Ids rise with time; the folder list is the one index there is.
-    let mut ids = app.store.list_dirs(&layout::tenant_prefix(&caller.tenant)).await?;
+    let mut ids = recordings.store.list_dirs(&layout::tenant_prefix(&caller.tenant)).await?;
     ids.retain(|id| layout::valid_recording(id) && query.after.as_ref().is_none_or(|after| id < after));
     let mut manifests = stream::iter(ids.into_iter().rev())
         .map(|id| {
-            let (app, tenant) = (&app, &caller.tenant);
-            async move { app.manifests.get(tenant, &id).await }
+            let (recordings, tenant) = (&recordings, &caller.tenant);
+            async move { recordings.manifests.get(tenant, &id).await }
         })
         .buffered(READ_AT_ONCE);
     let mut page = Vec::new();
@@ -72,45 +72,23 @@ pub async fn list(
         }
         page.push(manifest);
     }
-    let recordings = page.iter().map(|manifest| RecordingView::brief(manifest)).collect();
-    Ok(Json(RecordingList { recordings, next }))
+    let page = page.iter().map(|manifest| RecordingView::brief(manifest)).collect();
+    Ok(Json(RecordingList { recordings: page, next }))
 }
 
 /// One recording: state, progress of each step, failures.
 #[utoipa::path(get, path = "/v1/recordings/{id}", tag = "recordings", params(("id" = String, Path)),
     responses((status = 200, body = RecordingView), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody), (status = 410, body = ProblemBody)))]
 pub async fn get(
-    State(app): State<App>,
+    State(recordings): State<Recordings>,
     caller: ApiCaller,
     Path(id): Path<String>,
 ) -> Result<Json<RecordingView>, Problem> {
-    let manifest = current(&app, &caller.tenant, &id).await?;
+    let manifest = recordings.current(&caller.tenant, &id).await?;
     // Redis away: the manifest still tells the state, only the live progress is missing.
     let job = match manifest.state.is_terminal() {
         true => None,
-        false => app.queue.job(&caller.tenant, &id).await.unwrap_or(None),
+        false => recordings.queue.job(&caller.tenant, &id).await.unwrap_or(None),
     };
     Ok(Json(RecordingView::new(&manifest, job.as_ref())))
-}
-
-/// The recording as it is now, not from the cache.
-///
-/// # Errors
-/// 404 where there is none, 410 where it was deleted.
-pub async fn current(app: &AppState, tenant: &str, id: &str) -> Result<Manifest, Problem> {
-    if !layout::valid_recording(id) {
-        return Err(Problem::not_found());
-    }
-    let manifest = match read_manifest(&app.store, tenant, id).await {
-        Ok(manifest) => manifest,
-        Err(error) if error.kind == Kind::NotFound => None,
-        Err(error) => return Err(error.into()),
-    };
-    match manifest {
-        Some(manifest) if manifest.state == RecordingState::Deleted => {
-            Err(Problem::new(http::StatusCode::GONE, "deleted", "This recording was deleted."))
-        }
-        Some(manifest) => Ok(manifest),
-        None => Err(Problem::not_found()),
-    }
 }

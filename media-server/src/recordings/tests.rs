@@ -8,8 +8,8 @@ use futures_util::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::job::first_job;
 use crate::testing::{OTHER, Server, TENANT, World, lesson, until};
-use crate::uploads::job_of;
 
 async fn json(server: &Server, method: Method, path: &str) -> (StatusCode, Value) {
     let answer = server.request(method, path).send().await.unwrap();
@@ -24,7 +24,7 @@ async fn queued(world: &World, queue: &Queue) -> Manifest {
     manifest.state = State::Queued;
     manifest.dedupe = Some("content:x".to_owned() + &manifest.recording);
     write_manifest(&world.store, &manifest).await.unwrap();
-    pending::submit(&world.store, queue, &job_of(&manifest)).await.unwrap();
+    pending::submit(&world.store, queue, &first_job(&manifest)).await.unwrap();
     manifest
 }
 

@@ -4,28 +4,33 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
-use chalkstream_store::Manifest;
+use axum::extract::{FromRef, Query, State};
+use chalkstream_store::{Manifest, State as RecordingState};
 use http::header;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::service::OwnedArea;
-use super::{Hit, MAX_LIMIT};
-use crate::app::{App, AppState};
-use crate::auth::{ApiCaller, Viewing};
-use crate::playback::{LinkRequest, MintedLink, mint};
+use super::find::{Hit, MAX_LIMIT};
+use super::service::{OwnedArea, Search};
+use crate::access::{Access, ApiCaller, Viewing};
+use crate::manifests::Manifests;
+use crate::playback::{LinkRequest, Links, MintedLink};
 use crate::problem::{Problem, ProblemBody};
-use crate::recordings::now_s;
-use crate::token::{Session, Window};
 
 /// Moments answered with where no limit is given.
 const DEFAULT_LIMIT: usize = 20;
 
 /// `/v1/search`.
-pub fn routes() -> OpenApiRouter<App> {
+pub fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Access: FromRef<S>,
+    Search: FromRef<S>,
+    Links: FromRef<S>,
+    Manifests: FromRef<S>,
+{
     OpenApiRouter::new().routes(routes!(search))
 }
 
@@ -98,7 +103,9 @@ impl Moment {
 #[utoipa::path(get, path = "/v1/search", tag = "search", params(SearchRequest),
     responses((status = 200, body = SearchAnswer), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn search(
-    State(app): State<App>,
+    State(index): State<Search>,
+    State(links): State<Links>,
+    State(manifests): State<Manifests>,
     caller: ApiCaller,
     request: Result<Query<SearchRequest>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<SearchAnswer>, Problem> {
@@ -108,18 +115,24 @@ pub async fn search(
         .ok_or_else(|| Problem::invalid("viewer", "Name the viewer for whom the links are made: viewer=…"))?;
     let area =
         OwnedArea { tenant: caller.tenant.clone(), recording: request.recording, from_ms: None, to_ms: None };
-    let hits = app.search.find(&request.q, area, limit(request.limit)).await?;
-    let mut links = Links { app: &app, tenant: &caller.tenant, viewer: &viewer, made: HashMap::new() };
-    // Says so where the viewer's name cannot be one, also where nothing was found.
-    links.check()?;
+    let hits = index.find(&request.q, area, limit(request.limit)).await?;
+    let mut addresses = Addresses {
+        links: &links,
+        manifests: &manifests,
+        tenant: &caller.tenant,
+        viewer: &viewer,
+        known: HashMap::new(),
+    };
+    // Refuses an invalid viewer even if nothing was found.
+    addresses.check()?;
     let mut moments = Vec::with_capacity(hits.len());
     for hit in hits {
-        // Deleted since it was indexed: no longer anyone's to find.
-        let Some(place) = links.place(&hit.recording).await? else { continue };
+        // Deleted since it was indexed: it must not be found.
+        let Some(address) = addresses.of_recording(&hit.recording).await? else { continue };
         let mut moment = Moment::new(hit);
-        moment.link = Some(format!("{}#t={}", place.link.url, seconds(begin_ms(&moment))));
+        moment.link = Some(format!("{}#t={}", address.link.url, seconds(begin_ms(&moment))));
         moment.still =
-            app.search.still(&place.manifest, moment.start_ms).await.map(|image| place.base.clone() + &image);
+            index.still(&address.manifest, moment.start_ms).await.map(|image| address.base.clone() + &image);
         moments.push(moment);
     }
     Ok(Json(SearchAnswer { moments }))
@@ -127,7 +140,7 @@ pub async fn search(
 
 /// `/s/{session}/{recording}/search?q=`: the same over the session's lesson, inside its window, without links.
 pub async fn search_session(
-    State(app): State<App>,
+    State(index): State<Search>,
     viewing: Viewing,
     request: Result<Query<SearchRequest>, axum::extract::rejection::QueryRejection>,
 ) -> Result<([(header::HeaderName, &'static str); 1], Json<SearchAnswer>), Problem> {
@@ -139,7 +152,7 @@ pub async fn search_session(
         from_ms: window.start_ms,
         to_ms: window.end_ms,
     };
-    let hits = app.search.find(&request.q, area, limit(request.limit)).await?;
+    let hits = index.find(&request.q, area, limit(request.limit)).await?;
     let moments = hits.into_iter().map(Moment::new).collect();
     Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(SearchAnswer { moments })))
 }
@@ -162,63 +175,47 @@ fn seconds(ms: u64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
 }
 
-/// Links for one viewer, one a recording.
-struct Links<'a> {
-    app: &'a AppState,
+/// Addresses of recordings for one viewer.
+struct Addresses<'a> {
+    links: &'a Links,
+    manifests: &'a Manifests,
     tenant: &'a str,
     viewer: &'a str,
-    made: HashMap<String, Option<Arc<Place>>>,
+    known: HashMap<String, Option<Arc<Address>>>,
 }
 
-/// How a viewer gets at one recording.
-struct Place {
+/// How a viewer reaches one recording.
+struct Address {
     link: MintedLink,
     /// `{public_url}/s/{session}/{recording}/`, for the still.
     base: String,
     manifest: Arc<Manifest>,
 }
 
-impl Links<'_> {
+impl Addresses<'_> {
     fn request(&self, recording: &str) -> LinkRequest {
         LinkRequest { recording: recording.into(), viewer: self.viewer.into(), ..LinkRequest::default() }
     }
 
     fn check(&self) -> Result<(), Problem> {
-        mint(self.app, self.tenant, &self.request(&uuid::Uuid::nil().to_string())).map(drop)
+        self.links.mint(self.tenant, &self.request(&uuid::Uuid::nil().to_string())).map(drop)
     }
 
-    async fn place(&mut self, recording: &str) -> Result<Option<Arc<Place>>, Problem> {
-        if let Some(place) = self.made.get(recording) {
-            return Ok(place.clone());
+    /// Returns a recording's address, made once. `None` if the recording is gone.
+    async fn of_recording(&mut self, recording: &str) -> Result<Option<Arc<Address>>, Problem> {
+        if let Some(address) = self.known.get(recording) {
+            return Ok(address.clone());
         }
-        let manifest = self.app.manifests.get(self.tenant, recording).await?;
-        let place = match manifest.filter(|m| m.state != chalkstream_store::State::Deleted) {
+        let manifest = self.manifests.get(self.tenant, recording).await?;
+        let address = match manifest.filter(|manifest| manifest.state != RecordingState::Deleted) {
             Some(manifest) => {
-                let link = mint(self.app, self.tenant, &self.request(recording))?;
-                let base = self.session(&link, &manifest)?;
-                Some(Arc::new(Place { link, base, manifest }))
+                let link = self.links.mint(self.tenant, &self.request(recording))?;
+                let base = self.links.still_base(&link.id, self.viewer, &manifest)?;
+                Some(Arc::new(Address { link, base, manifest }))
             }
             None => None,
         };
-        self.made.insert(recording.into(), place.clone());
-        Ok(place)
-    }
-
-    /// A session as short as the link and revoked with it, for the still alone.
-    fn session(&self, link: &MintedLink, manifest: &Manifest) -> Result<String, Problem> {
-        let keys = self.app.authority.signing_keys(self.tenant);
-        let key = keys.into_iter().find(|key| !key.revoked).ok_or_else(Problem::forbidden)?;
-        let session = Session {
-            id: uuid::Uuid::now_v7().simple().to_string(),
-            link: link.id.clone(),
-            recording: manifest.recording.clone(),
-            viewer: self.viewer.into(),
-            expires_at_s: now_s() + self.app.settings.playback.link_ttl_s,
-            window: Window::default(),
-            max_bps: None,
-            revision: manifest.revision.as_ref().map_or(0, |revision| revision.id),
-        };
-        let secret = key.secret_bytes()?;
-        Ok(format!("{}/s/{}/{}/", self.app.public_url, session.seal(&key.kid, &secret), manifest.recording))
+        self.known.insert(recording.into(), address.clone());
+        Ok(address)
     }
 }

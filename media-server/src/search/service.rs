@@ -9,18 +9,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::feed::Feed;
+use super::find::{Area, Hit};
+use super::index::{Error, Index};
 use super::still::Storyboards;
-use super::{Area, Error, Hit, Index};
 use crate::problem::Problem;
 
 /// Queries run at once; each takes a blocking thread for some milliseconds.
-const QUERIES: usize = 8;
+const MAX_QUERIES: usize = 8;
 
 /// Search. Clones share the index.
 #[derive(Clone)]
 pub struct Search {
     index: Arc<Index>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     storyboards: Arc<Storyboards>,
 }
 
@@ -49,7 +50,7 @@ impl Search {
                 () = feed.run() => {}
             }
         });
-        Ok(Self { index, places: Arc::new(Semaphore::new(QUERIES)), storyboards })
+        Ok(Self { index, permits: Arc::new(Semaphore::new(MAX_QUERIES)), storyboards })
     }
 
     /// True once every transcript in storage has been looked at.
@@ -65,7 +66,7 @@ impl Search {
         if !self.caught_up() {
             return Err(Problem::unavailable("The search index is being built; try again shortly."));
         }
-        let _place = self.places.acquire().await.map_err(Problem::internal)?;
+        let _permit = self.permits.acquire().await.map_err(Problem::internal)?;
         let (index, query) = (self.index.clone(), query.to_owned());
         let found = tokio::task::spawn_blocking(move || {
             let area = Area {

@@ -10,19 +10,19 @@ use super::protocol::{
     self, EXISTING, RECORDING, TUS_RESUMABLE, UPLOAD_CONCAT, UPLOAD_DEFER_LENGTH, UPLOAD_EXPIRES,
     UPLOAD_LENGTH, UPLOAD_METADATA, UPLOAD_OFFSET,
 };
+use super::service::Uploads;
 use super::state::{Concat, Finished, Upload};
-use crate::app::{App, AppState};
+use crate::clock::http_date;
 use crate::problem::Problem;
-use crate::url;
 
 /// What this server can do.
 #[utoipa::path(options, path = "/v1/uploads", tag = "uploads", responses((status = 204, description = "Tus-Version, Tus-Extension, Tus-Max-Size")))]
-pub async fn options(State(app): State<App>) -> Response {
+pub async fn options(State(uploads): State<Uploads>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("tus-version"), HeaderValue::from_static(protocol::VERSION));
     headers.insert(HeaderName::from_static("tus-extension"), HeaderValue::from_static(protocol::EXTENSIONS));
-    headers.insert(HeaderName::from_static("tus-max-size"), app.settings.server.max_upload_bytes.into());
+    headers.insert(HeaderName::from_static("tus-max-size"), uploads.limits.max_upload_bytes.into());
     headers.insert(TUS_RESUMABLE, HeaderValue::from_static(protocol::VERSION));
     response
 }
@@ -39,16 +39,16 @@ pub async fn mark(request: Request, next: Next) -> Response {
 }
 
 /// An upload that was created just now.
-pub fn created(app: &AppState, upload: &Upload) -> Result<Response, Problem> {
-    located(app, upload, StatusCode::CREATED)
+pub fn created(uploads: &Uploads, upload: &Upload) -> Result<Response, Problem> {
+    located(uploads, upload, StatusCode::CREATED)
 }
 
 /// An upload that an earlier request created; where it is acknowledged, with what it became.
-pub fn created_before(app: &AppState, upload: &Upload) -> Result<Response, Problem> {
+pub fn created_before(uploads: &Uploads, upload: &Upload) -> Result<Response, Problem> {
     if upload.finished.is_none() || upload.size_bytes == 0 {
-        return created(app, upload);
+        return created(uploads, upload);
     }
-    let mut response = located(app, upload, StatusCode::OK)?;
+    let mut response = located(uploads, upload, StatusCode::OK)?;
     *response.body_mut() =
         json!({ "recording": became(upload).recording, "existing": true }).to_string().into();
     let headers = response.headers_mut();
@@ -57,11 +57,11 @@ pub fn created_before(app: &AppState, upload: &Upload) -> Result<Response, Probl
     Ok(response)
 }
 
-fn located(app: &AppState, upload: &Upload, status: StatusCode) -> Result<Response, Problem> {
+fn located(uploads: &Uploads, upload: &Upload, status: StatusCode) -> Result<Response, Problem> {
     let mut response = answer(status, upload)?;
     // A path alone: behind a proxy that speaks TLS, or under several names, only the client knows
     // the rest.
-    let location = format!("{}/v1/uploads/{}", url::path_of(&app.public_url), upload.id);
+    let location = format!("{}/v1/uploads/{}", uploads.public_url.path(), upload.id);
     response
         .headers_mut()
         .insert(header::LOCATION, HeaderValue::try_from(location).map_err(Problem::internal)?);
@@ -81,7 +81,7 @@ pub fn answer(status: StatusCode, upload: &Upload) -> Result<Response, Problem> 
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // The offset of a final upload would invite bytes: tus wants it left out until all of them are
     // joined.
-    if !upload.is_final() || upload.is_whole() {
+    if !upload.is_final() || upload.is_complete() {
         headers.insert(UPLOAD_OFFSET, upload.offset().into());
     }
     if upload.length_deferred {
@@ -110,7 +110,7 @@ pub fn answer(status: StatusCode, upload: &Upload) -> Result<Response, Problem> 
         headers.insert(EXISTING, HeaderValue::from_static("true"));
     }
     if upload.finished.is_none()
-        && let Some(date) = protocol::http_date(upload.expires_at_ms)
+        && let Some(date) = http_date(upload.expires_at_ms)
     {
         headers.insert(UPLOAD_EXPIRES, date);
     }

@@ -13,36 +13,31 @@ use bytes::Bytes;
 use chalkstream_store::{Store, layout};
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use http::StatusCode;
-use sha2::{Digest, Sha256};
 
 use super::discard::discard;
-use super::finish::{finish, finish_whole};
-use super::ingest::{Ingest, gone, hex};
-use super::requests::{Stopping, read_open, stand_still};
+use super::finish::{finish, finish_complete};
+use super::ingest::Ingest;
+use super::problems::gone;
+use super::receive::{Stopping, stand_still};
+use super::service::Uploads;
 use super::state::{self, Concat, Piece, Upload};
-use crate::app::{App, AppState};
+use crate::clock::now_ms;
 use crate::problem::Problem;
-use crate::recordings::now_ms;
 
 /// How long a client waits for its file to be made. After that it is answered all the same: the
 /// parts are durable, and the file is made of them whatever happens.
 const WAIT: Duration = Duration::from_secs(20);
 
-/// What a list of parts is bound under, so that the same list twice makes one file.
-pub fn value(ids: &[String]) -> String {
-    format!("concat:{}", hex(&Sha256::digest(ids.join(" "))))
-}
-
 /// The parts of a final upload, complete and ready to be read.
 ///
 /// # Errors
 /// 400 for what is no part, not complete, or in another file already; 410 where one has expired.
-pub async fn partials(app: &AppState, tenant: &str, ids: &[String]) -> Result<Vec<Piece>, Problem> {
+pub async fn partials(uploads: &Uploads, tenant: &str, ids: &[String]) -> Result<Vec<Piece>, Problem> {
     let mut pieces = Vec::with_capacity(ids.len());
     for (at, id) in ids.iter().enumerate() {
         let refuse =
             |why: &str| Problem::invalid("upload_concat", format!("Part {} of the list {why}.", at + 1));
-        let mut upload = match read_open(app, tenant, id).await {
+        let mut upload = match uploads.read_open(tenant, id).await {
             Err(problem) if problem.status() == StatusCode::NOT_FOUND => {
                 return Err(refuse("does not exist"));
             }
@@ -51,13 +46,13 @@ pub async fn partials(app: &AppState, tenant: &str, ids: &[String]) -> Result<Ve
         if !upload.is_partial() {
             return Err(refuse("is not a partial upload"));
         }
-        if !upload.is_whole() {
+        if !upload.is_complete() {
             return Err(refuse("is not complete"));
         }
         if !upload.is_settled() {
-            upload = stand_still(app, tenant, id).await?;
+            upload = stand_still(uploads, tenant, id).await?;
         }
-        if is_needed(app, &upload).await? {
+        if is_needed(uploads, &upload).await? {
             return Err(refuse("is in another upload already"));
         }
         pieces.push(Piece { id: upload.id, size_bytes: upload.size_bytes });
@@ -66,19 +61,19 @@ pub async fn partials(app: &AppState, tenant: &str, ids: &[String]) -> Result<Ve
 }
 
 /// True for a part whose bytes a final upload has not taken yet.
-pub async fn is_needed(app: &AppState, upload: &Upload) -> Result<bool, Problem> {
+pub async fn is_needed(uploads: &Uploads, upload: &Upload) -> Result<bool, Problem> {
     let Some(Concat::Partial { final_upload: Some(id), .. }) = &upload.concat else { return Ok(false) };
-    let made = state::read(&app.store, &upload.tenant, id).await?;
+    let made = state::read(&uploads.store, &upload.tenant, id).await?;
     Ok(made.is_some_and(|made| made.finished.is_none()))
 }
 
 /// Keeps the parts for this final upload.
-pub async fn reserve(app: &AppState, upload: &Upload) -> Result<(), Problem> {
+pub async fn reserve(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
     for piece in upload.pieces() {
-        let mut partial = read_open(app, &upload.tenant, &piece.id).await?;
+        let mut partial = uploads.read_open(&upload.tenant, &piece.id).await?;
         partial.concat = Some(Concat::Partial { stored: true, final_upload: Some(upload.id.clone()) });
-        partial.expires_at_ms = now_ms() + app.settings.server.upload_ttl_s * 1000;
-        state::write(&app.store, &partial).await?;
+        partial.expires_at_ms = now_ms() + uploads.limits.ttl_ms;
+        state::write(&uploads.store, &partial).await?;
     }
     Ok(())
 }
@@ -87,12 +82,12 @@ pub async fn reserve(app: &AppState, upload: &Upload) -> Result<(), Problem> {
 ///
 /// # Errors
 /// Where the file can never be made.
-pub async fn start(app: &App, upload: Upload) -> Result<Upload, Problem> {
+pub async fn start(uploads: &Uploads, upload: Upload) -> Result<Upload, Problem> {
     let (tenant, id) = (upload.tenant.clone(), upload.id.clone());
-    let making = {
-        let app = App::clone(app);
-        app.tasks.clone().spawn(async move { join(&app, &tenant, &id).await })
-    };
+    let making = uploads.tasks.spawn({
+        let uploads = uploads.clone();
+        async move { join(&uploads, &tenant, &id).await }
+    });
     match tokio::time::timeout(WAIT, making).await {
         Ok(made) => match made.map_err(Problem::internal)? {
             Err(problem) if problem.status() == StatusCode::GONE => return Err(problem),
@@ -107,36 +102,36 @@ pub async fn start(app: &App, upload: Upload) -> Result<Upload, Problem> {
         },
         Err(_) => tracing::info!(upload = upload.id, "upload {} is joined in the background", upload.id),
     }
-    Ok(state::read(&app.store, &upload.tenant, &upload.id).await?.unwrap_or(upload))
+    Ok(state::read(&uploads.store, &upload.tenant, &upload.id).await?.unwrap_or(upload))
 }
 
 /// Makes the file of its parts, from where an earlier attempt ended, and removes them.
 ///
 /// # Errors
 /// Where storage is away, or another request wants the upload: to be tried again.
-pub async fn join(app: &AppState, tenant: &str, id: &str) -> Result<(), Problem> {
-    let _place = app.patches.acquire().await.map_err(Problem::internal)?;
-    let held = app.locks.take(tenant, id).await?;
-    let mut upload = state::read(&app.store, tenant, id).await?.ok_or_else(gone)?;
-    if upload.is_whole() {
-        finish_whole(app, &mut upload).await?;
+pub async fn join(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Problem> {
+    let _permit = uploads.patches.acquire().await.map_err(Problem::internal)?;
+    let held = uploads.locks.take(tenant, id).await?;
+    let mut upload = state::read(&uploads.store, tenant, id).await?.ok_or_else(gone)?;
+    if upload.is_complete() {
+        finish_complete(uploads, &mut upload).await?;
     } else {
-        let stopping = Stopping::new(app, &held);
-        let body = Body::from_stream(bytes_of(app.store.clone(), &upload));
-        let mut ingest = Ingest::resume(app, &mut upload).await?;
+        let stopping = Stopping::new(uploads, &held);
+        let body = Body::from_stream(bytes_of(uploads.store.clone(), &upload));
+        let mut ingest = Ingest::resume(uploads, &mut upload).await?;
         let ended = ingest.take(body, &stopping.token).await?;
         if !ingest.is_full() {
             tracing::debug!(upload = id, ?ended, "the parts of upload {id} were not read to their end");
             return Err(Problem::unavailable("The parts cannot be read at the moment; try again shortly."));
         }
         let (sha256, content) = ingest.complete().await?;
-        finish(app, &mut upload, sha256, content).await?;
+        finish(uploads, &mut upload, sha256, content).await?;
     }
     for piece in upload.pieces() {
-        if let Some(partial) = state::read(&app.store, tenant, &piece.id).await?
+        if let Some(partial) = state::read(&uploads.store, tenant, &piece.id).await?
             && partial.is_partial()
         {
-            discard(app, &partial).await?;
+            discard(uploads, &partial).await?;
         }
     }
     Ok(())

@@ -11,12 +11,12 @@ use super::concat;
 use super::discard::discard;
 use super::finish::{awaiting_manifest, finish};
 use super::protocol::{self, ConcatHeader};
-use super::requests::{Sent, read_open, receive};
+use super::receive::{Sent, receive};
+use super::service::Uploads;
 use super::state::{self, Concat, Upload};
-use crate::app::{App, AppState};
-use crate::auth::ApiCaller;
+use crate::access::ApiCaller;
+use crate::clock::now_ms;
 use crate::problem::{Problem, ProblemBody};
-use crate::recordings::now_ms;
 
 /// Create an upload. `Upload-Length` (or `Upload-Defer-Length: 1`) and `Upload-Metadata` (filename,
 /// title, uploader, due_at) describe it; the same `Idempotency-Key` twice gives the same upload. A
@@ -30,7 +30,7 @@ use crate::recordings::now_ms;
         (status = 412, body = ProblemBody), (status = 413, body = ProblemBody), (status = 422, body = ProblemBody),
         (status = 429, body = ProblemBody)))]
 pub async fn create(
-    State(app): State<App>,
+    State(uploads): State<Uploads>,
     caller: ApiCaller,
     headers: HeaderMap,
     body: Body,
@@ -40,10 +40,10 @@ pub async fn create(
     let (length, role) = match protocol::concat(&headers)? {
         Some(ConcatHeader::Final { ids, text }) => {
             // The answer was lost on the way: its parts may be gone already.
-            if let Some(earlier) = made_before(&app, &caller.tenant, &concat::value(&ids)).await? {
-                return created_before(&app, &earlier);
+            if let Some(earlier) = made_before(&uploads, &caller.tenant, &state::concat_value(&ids)).await? {
+                return created_before(&uploads, &earlier);
             }
-            let partials = concat::partials(&app, &caller.tenant, &ids).await?;
+            let partials = concat::partials(&uploads, &caller.tenant, &ids).await?;
             let size_bytes = partials.iter().map(|piece| piece.size_bytes).sum();
             (Some(size_bytes), Some(Concat::Final { partials, header: text }))
         }
@@ -53,102 +53,99 @@ pub async fn create(
         }
         None => (protocol::length(&headers)?, None),
     };
-    let size_bytes = length.unwrap_or(app.settings.server.max_upload_bytes);
-    check_size(&app, size_bytes)?;
-    let ttl_ms = app.settings.server.upload_ttl_s * 1000;
+    let size_bytes = length.unwrap_or(uploads.limits.max_upload_bytes);
+    uploads.check_size(size_bytes)?;
+    let ttl_ms = uploads.limits.ttl_ms;
     let mut upload =
-        Upload::new(&caller.tenant, size_bytes, app.store.min_part_bytes(), metadata, now_ms(), ttl_ms);
+        Upload::new(&caller.tenant, size_bytes, uploads.store.min_part_bytes(), metadata, now_ms(), ttl_ms);
     upload.traceparent = traceparent(&headers);
     upload.length_deferred = length.is_none();
     upload.concat = role;
     // Clients send the same headers with every part of a file: the key is the file's.
     let key = if upload.is_partial() { None } else { idempotency_key(&headers)? };
     if let Some(key) = &key
-        && let Some(earlier) = made_before(&app, &caller.tenant, key).await?
+        && let Some(earlier) = made_before(&uploads, &caller.tenant, key).await?
     {
-        must_be_same(&earlier, &upload)?;
-        return again(app, earlier, &headers, body).await;
+        check_same_metadata(&earlier, &upload)?;
+        return again(uploads, earlier, &headers, body).await;
     }
     // Its parts were counted; it must not fail for want of room that they take.
     if !upload.is_final() {
-        check_open_uploads(&app, &caller.tenant).await?;
+        check_open_uploads(&uploads, &caller.tenant).await?;
     }
 
     upload.idempotency = key;
     // Two requests at once: the one Redis saw first makes the upload. Without Redis the record in
     // storage decides.
     for value in upload.bound_values() {
-        if let Ok(winner) = app.queue.claim(&caller.tenant, &value, &upload.id).await
+        if let Ok(winner) = uploads.queue.claim(&caller.tenant, &value, &upload.id).await
             && winner != upload.id
         {
             // Where nothing comes of it, the other request died, or its upload expired: this one
             // takes its place.
-            if let Some(earlier) = wait_for(&app, &caller.tenant, &winner).await? {
-                must_be_same(&earlier, &upload)?;
-                return again(app, earlier, &headers, body).await;
+            if let Some(earlier) = wait_for(&uploads, &caller.tenant, &winner).await? {
+                check_same_metadata(&earlier, &upload)?;
+                return again(uploads, earlier, &headers, body).await;
             }
         }
     }
     if upload.is_final() {
-        concat::reserve(&app, &upload).await?;
+        concat::reserve(&uploads, &upload).await?;
     }
-    state::write(&app.store, &upload).await?;
+    state::write(&uploads.store, &upload).await?;
     for value in upload.bound_values() {
-        app.store.put(&layout::dedupe_key(&caller.tenant, &value), upload.id.clone().into()).await?;
+        uploads.store.put(&layout::dedupe_key(&caller.tenant, &value), upload.id.clone().into()).await?;
     }
     if upload.size_bytes == 0 {
-        finish(&app, &mut upload, None, None).await?;
+        finish(&uploads, &mut upload, None, None).await?;
     } else if !upload.is_partial() {
-        write_manifest(&app.store, &awaiting_manifest(&upload)).await?;
+        write_manifest(&uploads.store, &awaiting_manifest(&upload)).await?;
     }
     if upload.is_final() {
-        upload = concat::start(&app, upload).await?;
+        upload = concat::start(&uploads, upload).await?;
     }
-    created(&app, &first_bytes(&app, upload, &headers, body).await?)
+    created(&uploads, &first_bytes(&uploads, upload, &headers, body).await?)
 }
 
 /// Answers a request that came before; bytes that come with it are taken where none were.
-async fn again(app: App, earlier: Upload, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
-    created_before(&app, &first_bytes(&app, earlier, headers, body).await?)
+async fn again(
+    uploads: Uploads,
+    earlier: Upload,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    created_before(&uploads, &first_bytes(&uploads, earlier, headers, body).await?)
 }
 
 /// Takes the bytes that came with the request. Where that fails the upload stands all the same, and
 /// its offset says where to go on.
-async fn first_bytes(app: &App, upload: Upload, headers: &HeaderMap, body: Body) -> Result<Upload, Problem> {
+async fn first_bytes(
+    uploads: &Uploads,
+    upload: Upload,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Upload, Problem> {
     let wanted = upload.offset() == 0 && !upload.is_settled() && !upload.is_final();
     if !wanted || !protocol::has_bytes(headers) || body.is_end_stream() {
         return Ok(upload);
     }
     let (tenant, id) = (upload.tenant.clone(), upload.id.clone());
-    let received = tokio::spawn(receive(app.clone(), tenant, id, Sent { offset: 0, length: None }, body));
+    let received = tokio::spawn(receive(uploads.clone(), tenant, id, Sent { offset: 0, length: None }, body));
     match received.await.map_err(Problem::internal)? {
         Ok(upload) => Ok(upload),
         Err(problem) if problem.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            discard(app, &upload).await?;
+            discard(uploads, &upload).await?;
             Err(problem)
         }
-        Err(_) => read_open(app, &upload.tenant, &upload.id).await,
+        Err(_) => uploads.read_open(&upload.tenant, &upload.id).await,
     }
 }
 
-/// Refuses an upload that is too large.
-///
-/// # Errors
-/// 413.
-pub fn check_size(app: &AppState, size_bytes: u64) -> Result<(), Problem> {
-    let most = app.settings.server.max_upload_bytes;
-    if size_bytes <= most {
-        return Ok(());
-    }
-    let detail = format!("An upload has at most {most} bytes.");
-    Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "upload_too_large", detail))
-}
-
-async fn check_open_uploads(app: &AppState, tenant: &str) -> Result<(), Problem> {
-    let limit = app.settings.server.max_open_uploads as usize;
+async fn check_open_uploads(uploads: &Uploads, tenant: &str) -> Result<(), Problem> {
+    let limit = uploads.limits.max_open_uploads as usize;
     let (mut open, mut after) = (0, None);
     loop {
-        let page = app.store.list(&layout::uploads_prefix(tenant), after.as_deref(), 1000).await?;
+        let page = uploads.store.list(&layout::uploads_prefix(tenant), after.as_deref(), 1000).await?;
         open += page.iter().filter(|object| object.key.ends_with(".json")).count();
         if open >= limit {
             return Err(Problem::new(
@@ -174,14 +171,14 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 /// The upload an earlier request with the same key made, unless nothing came of it.
-async fn made_before(app: &AppState, tenant: &str, key: &str) -> Result<Option<Upload>, Problem> {
-    let id = match app.store.get(&layout::dedupe_key(tenant, key)).await {
+async fn made_before(uploads: &Uploads, tenant: &str, key: &str) -> Result<Option<Upload>, Problem> {
+    let id = match uploads.store.get(&layout::dedupe_key(tenant, key)).await {
         Ok(body) => String::from_utf8(body.to_vec()).map_err(Problem::internal)?,
         Err(error) if error.kind == Kind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    match state::read(&app.store, tenant, &id).await? {
-        Some(upload) if stands(app, &upload).await? => Ok(Some(upload)),
+    match state::read(&uploads.store, tenant, &id).await? {
+        Some(upload) if stands(uploads, &upload).await? => Ok(Some(upload)),
         _ => Ok(None),
     }
 }
@@ -189,11 +186,11 @@ async fn made_before(app: &AppState, tenant: &str, key: &str) -> Result<Option<U
 /// Whether a second request with the same key is answered with this upload. One that expired, or
 /// whose recording is gone, was stopped or failed, would bar the same file for days; one that
 /// failed by its own fault would fail again.
-async fn stands(app: &AppState, upload: &Upload) -> Result<bool, Problem> {
+async fn stands(uploads: &Uploads, upload: &Upload) -> Result<bool, Problem> {
     let Some(finished) = &upload.finished else {
-        return Ok(upload.is_whole() || upload.expires_at_ms >= now_ms());
+        return Ok(upload.is_complete() || upload.expires_at_ms >= now_ms());
     };
-    let manifest = read_manifest(&app.store, &upload.tenant, &finished.recording).await?;
+    let manifest = read_manifest(&uploads.store, &upload.tenant, &finished.recording).await?;
     Ok(manifest.is_some_and(|manifest| match manifest.state {
         RecordingState::Deleted | RecordingState::Cancelled => false,
         RecordingState::Failed => manifest.failure.is_some_and(|failure| failure.fault == Fault::Input),
@@ -203,7 +200,7 @@ async fn stands(app: &AppState, upload: &Upload) -> Result<bool, Problem> {
 
 /// A key that comes back with another file would lose that file, or give one uploader another one's
 /// recording.
-fn must_be_same(earlier: &Upload, asked: &Upload) -> Result<(), Problem> {
+fn check_same_metadata(earlier: &Upload, asked: &Upload) -> Result<(), Problem> {
     let of = |upload: &Upload| (upload.uploader.clone(), upload.filename.clone());
     let same_list = earlier.concat.is_some() && earlier.concat == asked.concat;
     let same_size = asked.length_deferred || earlier.size_bytes == asked.size_bytes;
@@ -218,10 +215,10 @@ fn must_be_same(earlier: &Upload, asked: &Upload) -> Result<(), Problem> {
 }
 
 /// The other request was first by a moment; its state is about to be written.
-async fn wait_for(app: &AppState, tenant: &str, id: &str) -> Result<Option<Upload>, Problem> {
+async fn wait_for(uploads: &Uploads, tenant: &str, id: &str) -> Result<Option<Upload>, Problem> {
     for _ in 0..20 {
-        if let Some(upload) = state::read(&app.store, tenant, id).await? {
-            return Ok(stands(app, &upload).await?.then_some(upload));
+        if let Some(upload) = state::read(&uploads.store, tenant, id).await? {
+            return Ok(stands(uploads, &upload).await?.then_some(upload));
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }

@@ -2,25 +2,25 @@
 
 use chalkstream_store::{Kind, State, delete_prefix, layout, read_manifest};
 
+use super::service::Uploads;
 use super::state::{self, Upload};
-use crate::app::AppState;
 use crate::problem::Problem;
 
 /// Removes all of an upload that never became a recording. What did become one is not an upload's to remove.
 ///
 /// # Errors
 /// Where storage is away.
-pub async fn discard(app: &AppState, upload: &Upload) -> Result<(), Problem> {
+pub async fn discard(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
     if upload.finished.is_none() {
-        let manifest = read_manifest(&app.store, &upload.tenant, &upload.id).await?;
-        abort_parts(app, upload).await?;
-        remove_partial(app, upload).await?;
+        let manifest = read_manifest(&uploads.store, &upload.tenant, &upload.id).await?;
+        abort_parts(uploads, upload).await?;
+        remove_partial(uploads, upload).await?;
         if manifest.is_none_or(|manifest| manifest.state == State::AwaitingUpload) {
-            delete_prefix(&app.store, &layout::recording_prefix(&upload.tenant, &upload.id)).await?;
+            delete_prefix(&uploads.store, &layout::recording_prefix(&upload.tenant, &upload.id)).await?;
         }
-        unbind_keys(app, upload).await?;
+        unbind_keys(uploads, upload).await?;
     }
-    state::remove_open(&app.store, &upload.tenant, &upload.id).await
+    state::remove_open(&uploads.store, &upload.tenant, &upload.id).await
 }
 
 /// Forgets an upload, whatever came of it: its bytes, its state, what its `Idempotency-Key` stands for. Its recording
@@ -28,14 +28,14 @@ pub async fn discard(app: &AppState, upload: &Upload) -> Result<(), Problem> {
 ///
 /// # Errors
 /// Where storage is away.
-pub async fn forget(app: &AppState, tenant: &str, id: &str) -> Result<(), Problem> {
-    match state::read(&app.store, tenant, id).await {
+pub async fn forget(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Problem> {
+    match state::read(&uploads.store, tenant, id).await {
         Ok(Some(upload)) => {
             if upload.finished.is_none() {
-                abort_parts(app, &upload).await?;
-                remove_partial(app, &upload).await?;
+                abort_parts(uploads, &upload).await?;
+                remove_partial(uploads, &upload).await?;
             }
-            unbind_keys(app, &upload).await?;
+            unbind_keys(uploads, &upload).await?;
         }
         Ok(None) => {}
         Err(problem) if problem.passes() => return Err(problem),
@@ -43,38 +43,38 @@ pub async fn forget(app: &AppState, tenant: &str, id: &str) -> Result<(), Proble
             tracing::warn!(upload = id, ?problem, "the unreadable state of upload {id} is removed");
         }
     }
-    state::remove_open(&app.store, tenant, id).await?;
-    Ok(app.store.delete(&layout::upload_done_key(tenant, id)).await?)
+    state::remove_open(&uploads.store, tenant, id).await?;
+    Ok(uploads.store.delete(&layout::upload_done_key(tenant, id)).await?)
 }
 
 /// Forgets that a deduplication value stands for an upload; where it stands for a newer one by now, it stays.
 ///
 /// # Errors
 /// Where storage is away.
-pub async fn unbind(app: &AppState, tenant: &str, value: &str, id: &str) -> Result<(), Problem> {
+pub async fn unbind(uploads: &Uploads, tenant: &str, value: &str, id: &str) -> Result<(), Problem> {
     let key = layout::dedupe_key(tenant, value);
-    match app.store.get(&key).await {
-        Ok(bound) if bound == id.as_bytes() => Ok(app.store.delete(&key).await?),
+    match uploads.store.get(&key).await {
+        Ok(bound) if bound == id.as_bytes() => Ok(uploads.store.delete(&key).await?),
         Err(error) if error.kind != Kind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
 }
 
-async fn unbind_keys(app: &AppState, upload: &Upload) -> Result<(), Problem> {
+async fn unbind_keys(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
     for value in upload.bound_values() {
-        unbind(app, &upload.tenant, &value, &upload.id).await?;
+        unbind(uploads, &upload.tenant, &value, &upload.id).await?;
     }
     Ok(())
 }
 
 /// The object of a partial upload is nothing without it.
-async fn remove_partial(app: &AppState, upload: &Upload) -> Result<(), Problem> {
-    if upload.is_partial() { Ok(app.store.delete(&upload.source_key()).await?) } else { Ok(()) }
+async fn remove_partial(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
+    if upload.is_partial() { Ok(uploads.store.delete(&upload.source_key()).await?) } else { Ok(()) }
 }
 
-async fn abort_parts(app: &AppState, upload: &Upload) -> Result<(), Problem> {
+async fn abort_parts(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
     match &upload.multipart {
-        Some(multipart) => Ok(app.store.abort_multipart(&upload.source_key(), multipart).await?),
+        Some(multipart) => Ok(uploads.store.abort_multipart(&upload.source_key(), multipart).await?),
         None => Ok(()),
     }
 }

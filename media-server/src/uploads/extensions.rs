@@ -1,12 +1,11 @@
 //! What clients in browsers and on phones use of tus beyond its core.
 #![allow(clippy::unwrap_used)]
 
+use chalkstream_store::objects::sha256_hex;
 use chalkstream_store::{State, layout, read_manifest};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::ingest::hex;
 use super::recovery::{inside, kept, state_of};
 use super::tests::{MIB, bytes, code, create, offset, patch, path, text};
 use super::{housekeeping, state};
@@ -72,7 +71,7 @@ async fn parts_sent_side_by_side_are_one_recording() {
     assert_eq!(manifest.state, State::Queued);
     let source = manifest.source.unwrap();
     assert_eq!((source.filename.as_str(), source.size_bytes), ("i.mov", file.len() as u64));
-    assert_eq!(source.sha256.as_deref(), Some(hex(&Sha256::digest(&file)).as_str()));
+    assert_eq!(source.sha256.as_deref(), Some(sha256_hex(&file).as_str()));
     assert!(world.store.get(&layout::object_key(TENANT, &id, &source.key)).await.unwrap() == file);
     assert_eq!(kept(&world).await, [format!("{id}.done")], "the parts are gone");
 
@@ -119,7 +118,7 @@ async fn a_joining_that_was_cut_off_is_carried_on_and_parts_nobody_joins_expire(
 
     // The server died after it had answered for the file, with its first part written.
     let size_bytes = file.len() as u64;
-    let ttl_ms = crate::recordings::now_ms() + 60_000;
+    let ttl_ms = crate::clock::now_ms() + 60_000;
     let mut upload = state::Upload::new(
         TENANT,
         size_bytes,
@@ -132,8 +131,8 @@ async fn a_joining_that_was_cut_off_is_carried_on_and_parts_nobody_joins_expire(
     let partials =
         pieces.map(|(path, size)| state::Piece { id: id_of(path), size_bytes: size as u64 }).collect();
     upload.concat = Some(state::Concat::Final { partials, header: "final;".into() });
-    let app = inside(&world).await;
-    super::concat::reserve(&app, &upload).await.unwrap();
+    let uploads = inside(&world).await;
+    super::concat::reserve(&uploads, &upload).await.unwrap();
     state::write(&world.store, &upload).await.unwrap();
     let head = server.tus(Method::HEAD, &format!("/v1/uploads/{}", upload.id)).send().await.unwrap();
     assert_eq!(head.status(), StatusCode::OK);
@@ -147,7 +146,7 @@ async fn a_joining_that_was_cut_off_is_carried_on_and_parts_nobody_joins_expire(
     state::write(&world.store, &expired).await.unwrap();
 
     until("the file is made and nothing else is left", || async {
-        housekeeping::uploads(&app, TENANT).await.unwrap();
+        housekeeping::clean_up(&uploads, TENANT).await.unwrap();
         (kept(&world).await == [format!("{}.done", upload.id)]).then_some(())
     })
     .await;
@@ -285,7 +284,7 @@ async fn how_long_an_upload_stands_still_is_a_setting() {
     assert_eq!(world.settings.server.upload_ttl_s, 7 * 86_400);
     world.settings.server.upload_ttl_s = 100;
     let server = world.server("a").await;
-    let before = crate::recordings::now_ms();
+    let before = crate::clock::now_ms();
     let created = create(&server, 10, None).await;
     let id = text(&created, "chalkstream-recording");
     let expires = state_of(&world, &id).await.expires_at_ms;

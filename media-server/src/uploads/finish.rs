@@ -3,28 +3,32 @@
 
 use bytes::Bytes;
 use chalkstream_store::{
-    EventKind, Failure, Fault, JobSpec, Kind, Manifest, ObjectFacts, SourceFacts, State, StepSpec, Store,
-    layout, pending, read_manifest, write_manifest,
+    EventKind, Failure, Fault, Kind, Manifest, ObjectFacts, SourceFacts, State, Store, layout, pending,
+    read_manifest, write_manifest,
 };
 use futures_util::StreamExt;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::ingest::{Ingest, gone, hex};
+use super::ingest::Ingest;
+use super::problems::gone;
+use super::service::Uploads;
 use super::state::{self, Concat, Finished, Upload};
-use crate::app::AppState;
+use crate::events::announce;
+use crate::hex::hex;
+use crate::job::first_job;
 use crate::problem::Problem;
 
 /// Finishes an upload whose bytes are all durable, where whoever took the last one did not come to it.
 ///
 /// # Errors
 /// As for [`finish`]; 409 where the last bytes are not what they were, and have to come again.
-pub async fn finish_whole(app: &AppState, upload: &mut Upload) -> Result<(), Problem> {
+pub async fn finish_complete(uploads: &Uploads, upload: &mut Upload) -> Result<(), Problem> {
     if upload.complete && (upload.size_bytes == 0 || !upload.parts.is_empty()) {
-        return finish(app, upload, None, None).await;
+        return finish(uploads, upload, None, None).await;
     }
-    let (sha256, content) = Ingest::resume(app, upload).await?.complete().await?;
-    finish(app, upload, sha256, content).await
+    let (sha256, content) = Ingest::resume(uploads, upload).await?.complete().await?;
+    finish(uploads, upload, sha256, content).await
 }
 
 /// Finishes a complete upload: it becomes a recording, or one part of a file that can be read.
@@ -34,7 +38,7 @@ pub async fn finish_whole(app: &AppState, upload: &mut Upload) -> Result<(), Pro
 /// Where storage is away: to be tried again, nothing is lost. 410 where the recording was deleted, or where the
 /// storage has dropped the parts.
 pub async fn finish(
-    app: &AppState,
+    uploads: &Uploads,
     upload: &mut Upload,
     sha256: Option<String>,
     content: Option<Bytes>,
@@ -45,43 +49,43 @@ pub async fn finish(
     if let Some(Concat::Partial { final_upload, .. }) = &upload.concat {
         let stored = Concat::Partial { stored: true, final_upload: final_upload.clone() };
         if upload.size_bytes > 0 {
-            assemble(&app.store, upload, content).await?;
+            assemble(&uploads.store, upload, content).await?;
         }
         upload.concat = Some(stored);
-        state::write(&app.store, upload).await?;
-        return Ok(app.store.delete(&layout::upload_tail_key(&upload.tenant, &upload.id)).await?);
+        state::write(&uploads.store, upload).await?;
+        return Ok(uploads.store.delete(&layout::upload_tail_key(&upload.tenant, &upload.id)).await?);
     }
     if upload.size_bytes == 0 {
-        refuse_empty(app, upload).await?;
-        return settle(app, upload, Finished { recording: upload.id.clone(), existing: false }).await;
+        refuse_empty(uploads, upload).await?;
+        return settle(uploads, upload, Finished { recording: upload.id.clone(), existing: false }).await;
     }
-    match read_manifest(&app.store, &upload.tenant, &upload.id).await?.map(|manifest| manifest.state) {
+    match read_manifest(&uploads.store, &upload.tenant, &upload.id).await?.map(|manifest| manifest.state) {
         Some(State::Deleted) => return Err(gone()),
         None | Some(State::AwaitingUpload | State::Queued) => {}
         // A worker had it already, and may have cleared its source away.
         Some(_) => {
-            return settle(app, upload, Finished { recording: upload.id.clone(), existing: false }).await;
+            return settle(uploads, upload, Finished { recording: upload.id.clone(), existing: false }).await;
         }
     }
-    assemble(&app.store, upload, content).await?;
+    assemble(&uploads.store, upload, content).await?;
     let sha256 = match sha256 {
         Some(sha256) => sha256,
-        None => hash_object(&app.store, &upload.source_key()).await?,
+        None => hash_object(&uploads.store, &upload.source_key()).await?,
     };
-    if let Some(recording) = same_before(app, upload, &sha256).await? {
-        drop_own(app, upload).await?;
-        return settle(app, upload, Finished { recording, existing: true }).await;
+    if let Some(recording) = same_before(uploads, upload, &sha256).await? {
+        drop_own(uploads, upload).await?;
+        return settle(uploads, upload, Finished { recording, existing: true }).await;
     }
 
-    let manifest = queued_manifest(app, upload, &sha256).await?;
-    let job = job_of(&manifest);
-    write_manifest(&app.store, &manifest).await?;
-    pending::mark(&app.store, &job).await?;
-    remember(app, upload, &sha256).await?;
-    let finished = match app.queue.submit(&job).await {
+    let manifest = queued_manifest(uploads, upload, &sha256).await?;
+    let job = first_job(&manifest);
+    write_manifest(&uploads.store, &manifest).await?;
+    pending::mark(&uploads.store, &job).await?;
+    remember(uploads, upload, &sha256).await?;
+    let finished = match uploads.queue.submit(&job).await {
         // Two servers finished the same file at once: the queue knows which of them was first.
         Ok(submitted) if submitted.recording != upload.id => {
-            drop_own(app, upload).await?;
+            drop_own(uploads, upload).await?;
             Finished { recording: submitted.recording, existing: true }
         }
         Ok(_) => Finished { recording: upload.id.clone(), existing: false },
@@ -92,27 +96,10 @@ pub async fn finish(
         }
     };
     if !finished.existing {
-        app.announce(&upload.tenant, &upload.id, EventKind::State, json!({ "state": "queued" })).await;
+        announce(&uploads.events, &upload.tenant, &upload.id, EventKind::State, json!({ "state": "queued" }))
+            .await;
     }
-    settle(app, upload, finished).await
-}
-
-/// The job a recording begins with.
-pub fn job_of(manifest: &Manifest) -> JobSpec {
-    JobSpec {
-        tenant: manifest.tenant.clone(),
-        recording: manifest.recording.clone(),
-        steps: vec![StepSpec {
-            name: "inspect".into(),
-            needs: Vec::new(),
-            optional: false,
-            priority: 0,
-            input: json!({}),
-        }],
-        due_at_ms: manifest.due_at_ms,
-        dedupe: manifest.dedupe.clone(),
-        traceparent: manifest.traceparent.clone(),
-    }
+    settle(uploads, upload, finished).await
 }
 
 /// What a recording is while its upload goes on.
@@ -130,10 +117,10 @@ pub fn awaiting_manifest(upload: &Upload) -> Manifest {
     manifest
 }
 
-async fn settle(app: &AppState, upload: &mut Upload, finished: Finished) -> Result<(), Problem> {
+async fn settle(uploads: &Uploads, upload: &mut Upload, finished: Finished) -> Result<(), Problem> {
     upload.finished = Some(finished);
-    state::write(&app.store, upload).await?;
-    app.metrics.uploads_finished.inc();
+    state::write(&uploads.store, upload).await?;
+    uploads.counters.finished.inc();
     Ok(())
 }
 
@@ -189,9 +176,9 @@ fn content_value(upload: &Upload, sha256: &str) -> String {
 }
 
 /// The recording that the same uploader made of the same bytes, unless that one failed or is gone.
-async fn same_before(app: &AppState, upload: &Upload, sha256: &str) -> Result<Option<String>, Problem> {
+async fn same_before(uploads: &Uploads, upload: &Upload, sha256: &str) -> Result<Option<String>, Problem> {
     let key = layout::dedupe_key(&upload.tenant, &content_value(upload, sha256));
-    let recording = match app.store.get(&key).await {
+    let recording = match uploads.store.get(&key).await {
         Ok(body) => String::from_utf8(body.to_vec()).map_err(Problem::internal)?,
         Err(error) if error.kind == Kind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -199,26 +186,26 @@ async fn same_before(app: &AppState, upload: &Upload, sha256: &str) -> Result<Op
     if recording == upload.id || !layout::valid_recording(&recording) {
         return Ok(None);
     }
-    let manifest = read_manifest(&app.store, &upload.tenant, &recording).await?;
+    let manifest = read_manifest(&uploads.store, &upload.tenant, &recording).await?;
     let usable =
         manifest.is_some_and(|m| !matches!(m.state, State::Failed | State::Cancelled | State::Deleted));
     Ok(usable.then_some(recording))
 }
 
-async fn remember(app: &AppState, upload: &Upload, sha256: &str) -> Result<(), Problem> {
+async fn remember(uploads: &Uploads, upload: &Upload, sha256: &str) -> Result<(), Problem> {
     let key = layout::dedupe_key(&upload.tenant, &content_value(upload, sha256));
-    Ok(app.store.put(&key, Bytes::from(upload.id.clone())).await?)
+    Ok(uploads.store.put(&key, Bytes::from(upload.id.clone())).await?)
 }
 
 /// The same file was here already: of this one nothing is kept.
-async fn drop_own(app: &AppState, upload: &Upload) -> Result<(), Problem> {
-    chalkstream_store::delete_prefix(&app.store, &layout::recording_prefix(&upload.tenant, &upload.id))
+async fn drop_own(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
+    chalkstream_store::delete_prefix(&uploads.store, &layout::recording_prefix(&upload.tenant, &upload.id))
         .await?;
-    Ok(pending::clear(&app.store, &upload.tenant, &upload.id).await?)
+    Ok(pending::clear(&uploads.store, &upload.tenant, &upload.id).await?)
 }
 
-async fn queued_manifest(app: &AppState, upload: &Upload, sha256: &str) -> Result<Manifest, Problem> {
-    let mut manifest = match read_manifest(&app.store, &upload.tenant, &upload.id).await? {
+async fn queued_manifest(uploads: &Uploads, upload: &Upload, sha256: &str) -> Result<Manifest, Problem> {
+    let mut manifest = match read_manifest(&uploads.store, &upload.tenant, &upload.id).await? {
         Some(manifest) if manifest.state == State::Deleted => return Err(gone()),
         Some(manifest) => manifest,
         None => awaiting_manifest(upload),
@@ -241,7 +228,7 @@ async fn queued_manifest(app: &AppState, upload: &Upload, sha256: &str) -> Resul
 }
 
 /// An empty file ends here: there is nothing a worker could look at.
-async fn refuse_empty(app: &AppState, upload: &Upload) -> Result<(), Problem> {
+async fn refuse_empty(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
     let mut manifest = awaiting_manifest(upload);
     manifest.fence = 1;
     manifest.state = State::Failed;
@@ -251,8 +238,9 @@ async fn refuse_empty(app: &AppState, upload: &Upload) -> Result<(), Problem> {
         step: "upload".into(),
         fault: Fault::Input,
     });
-    write_manifest(&app.store, &manifest).await?;
-    app.announce(
+    write_manifest(&uploads.store, &manifest).await?;
+    announce(
+        &uploads.events,
         &upload.tenant,
         &upload.id,
         EventKind::State,

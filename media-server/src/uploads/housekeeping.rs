@@ -1,62 +1,25 @@
 //! What nobody asks for any more is cleared away; what was cut off between the last byte and the acknowledgement is
 //! finished. Every server does it; doing it twice changes nothing.
 
-use std::time::Duration;
-
 use chalkstream_store::layout;
 
 use super::discard::{discard, forget};
-use super::finish::finish_whole;
+use super::finish::finish_complete;
+use super::service::Uploads;
 use super::state::Upload;
 use super::{concat, state};
-use crate::app::{App, AppState};
+use crate::clock::now_ms;
 use crate::problem::Problem;
-use crate::recordings::{now_ms, sweep_deleted};
 
-const EVERY: Duration = Duration::from_secs(60);
 /// A final upload whose joining has not gone on for this long is taken up again.
 const JOIN_IDLE_MS: u64 = 120_000;
-
-/// Starts the rounds.
-pub fn start(app: &App) {
-    let (app, tasks) = (app.clone(), app.tasks.clone());
-    tasks.spawn(async move {
-        let shutdown = app.shutdown.clone();
-        let mut rounds = tokio::time::interval(EVERY);
-        rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                _ = rounds.tick() => {}
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = round(&app) => {}
-            }
-        }
-    });
-}
-
-async fn round(app: &AppState) {
-    for tenant in app.authority.tenants() {
-        for (what, done) in
-            [("uploads", uploads(app, &tenant.id).await), ("deleted", sweep_deleted(app, &tenant.id).await)]
-        {
-            if let Err(problem) = left_alone(done, &tenant.id) {
-                // Of storage being away the readiness check tells; here it is only put off.
-                tracing::debug!(code = problem.code(), what, "clearing away is put off: {}", problem.code());
-                return;
-            }
-        }
-    }
-}
 
 /// One thing that cannot be cleared away must not keep the others: told, and left alone. That storage is away ends
 /// the round.
 ///
 /// # Errors
 /// Where storage is away.
-pub fn left_alone(done: Result<(), Problem>, what: &str) -> Result<(), Problem> {
+pub fn log_and_continue(done: Result<(), Problem>, what: &str) -> Result<(), Problem> {
     match done {
         Err(problem) if !problem.passes() => {
             tracing::warn!(what, ?problem, "{what} cannot be cleared away: {}", problem.code());
@@ -67,27 +30,27 @@ pub fn left_alone(done: Result<(), Problem>, what: &str) -> Result<(), Problem> 
 }
 
 /// One round over a tenant's uploads.
-pub async fn uploads(app: &AppState, tenant: &str) -> Result<(), Problem> {
-    let ttl_ms = app.settings.server.upload_ttl_s * 1000;
+pub async fn clean_up(uploads: &Uploads, tenant: &str) -> Result<(), Problem> {
+    let ttl_ms = uploads.limits.ttl_ms;
     let mut after: Option<String> = None;
     // The state of an upload lies right before its bytes.
     let mut open = String::new();
     loop {
-        let page = app.store.list(&layout::uploads_prefix(tenant), after.as_deref(), 1000).await?;
+        let page = uploads.store.list(&layout::uploads_prefix(tenant), after.as_deref(), 1000).await?;
         for object in &page {
             let name = object.key.rsplit('/').next().unwrap_or_default();
             let Some((id, kind)) = name.split_once('.') else { continue };
             match kind {
                 "json" => {
                     open = id.to_owned();
-                    left_alone(one(app, tenant, id).await, id)?;
+                    log_and_continue(one(uploads, tenant, id).await, id)?;
                 }
                 // Its id tells its age: nothing has to be read.
                 "done" if created_ms(id) + 2 * ttl_ms < now_ms() => {
-                    left_alone(forget(app, tenant, id).await, id)?;
+                    log_and_continue(forget(uploads, tenant, id).await, id)?;
                 }
                 "tail" | "upload" if open != id && created_ms(id) + ttl_ms < now_ms() => {
-                    app.store.delete(&object.key).await?;
+                    uploads.store.delete(&object.key).await?;
                 }
                 _ => {}
             }
@@ -99,39 +62,39 @@ pub async fn uploads(app: &AppState, tenant: &str) -> Result<(), Problem> {
     }
 }
 
-async fn one(app: &AppState, tenant: &str, id: &str) -> Result<(), Problem> {
-    let ttl_ms = app.settings.server.upload_ttl_s * 1000;
+async fn one(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Problem> {
+    let ttl_ms = uploads.limits.ttl_ms;
     let due = |upload: &Upload| {
         let expired = upload.expires_at_ms < now_ms();
         // Each part that is written renews the time that is left.
         let idle = upload.is_final() && upload.expires_at_ms + JOIN_IDLE_MS < now_ms() + ttl_ms;
-        expired || idle || upload.is_whole() && (upload.finished.is_some() || !upload.is_settled())
+        expired || idle || upload.is_complete() && (upload.finished.is_some() || !upload.is_settled())
     };
-    match state::read(&app.store, tenant, id).await? {
+    match state::read(&uploads.store, tenant, id).await? {
         Some(upload) if due(&upload) => {}
         _ => return Ok(()),
     }
     // Someone writing to it right now has the better right.
-    let Some(held) = app.locks.try_take(tenant, id) else { return Ok(()) };
-    match state::read(&app.store, tenant, id).await? {
+    let Some(held) = uploads.locks.try_take(tenant, id) else { return Ok(()) };
+    match state::read(&uploads.store, tenant, id).await? {
         // It was acknowledged, and a late writer brought its open state back.
-        Some(upload) if upload.finished.is_some() => discard(app, &upload).await,
+        Some(upload) if upload.finished.is_some() => discard(uploads, &upload).await,
         Some(upload) if upload.is_settled() => {
-            if due(&upload) && !concat::is_needed(app, &upload).await? {
-                discard(app, &upload).await?;
+            if due(&upload) && !concat::is_needed(uploads, &upload).await? {
+                discard(uploads, &upload).await?;
             }
             Ok(())
         }
-        Some(mut upload) if upload.is_whole() => match finish_whole(app, &mut upload).await {
+        Some(mut upload) if upload.is_complete() => match finish_complete(uploads, &mut upload).await {
             Ok(_) => Ok(()),
-            Err(problem) if problem.status() == http::StatusCode::GONE => discard(app, &upload).await,
+            Err(problem) if problem.status() == http::StatusCode::GONE => discard(uploads, &upload).await,
             Err(problem) => Err(problem),
         },
         Some(upload) if due(&upload) && upload.is_final() && upload.expires_at_ms >= now_ms() => {
             drop(held);
-            concat::join(app, tenant, id).await
+            concat::join(uploads, tenant, id).await
         }
-        Some(upload) if due(&upload) => discard(app, &upload).await,
+        Some(upload) if due(&upload) => discard(uploads, &upload).await,
         _ => Ok(()),
     }
 }

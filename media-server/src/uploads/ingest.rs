@@ -6,18 +6,16 @@ use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
 use chalkstream_store::{Kind, Store, layout};
 use futures_util::StreamExt;
-use http::StatusCode;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::lock::locked;
-use super::protocol::UPLOAD_OFFSET;
+use super::problems::{gone, locked, wrong_offset};
+use super::service::{Counters, Uploads};
 use super::state::{self, Began, Upload, load_hash, save_hash};
-use crate::app::AppState;
-use crate::metrics::Metrics;
+use crate::clock::now_ms;
+use crate::hex::hex;
 use crate::problem::Problem;
-use crate::recordings::now_ms;
 
 /// A connection that brings no byte for this long is taken for dead.
 const IDLE: Duration = Duration::from_secs(30);
@@ -30,11 +28,11 @@ const PACE_BYTES: u64 = 60 * 4096;
 
 /// Why a body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum BodyEnd {
     /// The client sent all it meant to.
-    Whole,
+    Complete,
     /// The line broke, or stood still too long.
-    Cut,
+    Disconnected,
     /// Another request took the upload over, or the server stops.
     Stopped,
     /// More bytes came than the upload has.
@@ -51,7 +49,7 @@ struct Repeated {
 /// Takes the bytes of one PATCH.
 pub struct Ingest<'a> {
     store: &'a Store,
-    metrics: &'a Metrics,
+    counters: &'a Counters,
     ttl_ms: u64,
     upload: &'a mut Upload,
     /// Bytes behind the last durable part; its first `upload.tail_bytes` are durable too.
@@ -71,9 +69,9 @@ impl<'a> Ingest<'a> {
     /// # Errors
     /// Where the tail cannot be read; 409 where it is not the one that was acknowledged, and its bytes have to come
     /// again.
-    pub async fn resume(app: &'a AppState, upload: &'a mut Upload) -> Result<Self, Problem> {
-        let Some(tail) = durable_tail(&app.store, upload).await? else {
-            forget_tail(&app.store, upload).await?;
+    pub async fn resume(uploads: &'a Uploads, upload: &'a mut Upload) -> Result<Self, Problem> {
+        let Some(tail) = durable_tail(&uploads.store, upload).await? else {
+            forget_tail(&uploads.store, upload).await?;
             return Err(wrong_offset(upload));
         };
         let buffer = BytesMut::from(tail.as_ref());
@@ -83,9 +81,9 @@ impl<'a> Ingest<'a> {
         }
         let stored = upload.clone();
         Ok(Self {
-            store: &app.store,
-            metrics: &app.metrics,
-            ttl_ms: app.settings.server.upload_ttl_s * 1000,
+            store: &uploads.store,
+            counters: &uploads.counters,
+            ttl_ms: uploads.limits.ttl_ms,
             upload,
             buffer,
             hash,
@@ -116,7 +114,7 @@ impl<'a> Ingest<'a> {
     ///
     /// # Errors
     /// Where the storage refuses a write: what is durable stays so.
-    pub async fn take(&mut self, body: Body, stop: &CancellationToken) -> Result<Ended, Problem> {
+    pub async fn take(&mut self, body: Body, stop: &CancellationToken) -> Result<BodyEnd, Problem> {
         let ended = self.read(body.into_data_stream(), stop).await?;
         if !self.is_full() {
             self.flush().await?;
@@ -152,17 +150,17 @@ impl<'a> Ingest<'a> {
         Ok((self.hash.map(|hash| hex(&hash.finalize())), small))
     }
 
-    async fn read(&mut self, mut body: BodyDataStream, stop: &CancellationToken) -> Result<Ended, Problem> {
+    async fn read(&mut self, mut body: BodyDataStream, stop: &CancellationToken) -> Result<BodyEnd, Problem> {
         let mut pace = Pace::default();
         loop {
             let asked = Instant::now();
             let chunk = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(Ended::Stopped),
+                () = stop.cancelled() => return Ok(BodyEnd::Stopped),
                 chunk = tokio::time::timeout(IDLE, body.next()) => match chunk {
                     Ok(Some(Ok(chunk))) => chunk,
-                    Ok(None) => return Ok(Ended::Whole),
-                    Ok(Some(Err(_))) | Err(_) => return Ok(Ended::Cut),
+                    Ok(None) => return Ok(BodyEnd::Complete),
+                    Ok(Some(Err(_))) | Err(_) => return Ok(BodyEnd::Disconnected),
                 },
             };
             let alive = pace.keeps(asked.elapsed(), chunk.len());
@@ -170,7 +168,7 @@ impl<'a> Ingest<'a> {
             self.compare(&mut chunk)?;
             while !chunk.is_empty() {
                 if self.room() == 0 {
-                    return Ok(Ended::TooLong);
+                    return Ok(BodyEnd::TooLong);
                 }
                 let room = (self.upload.part_bytes - self.buffer.len() as u64).min(self.room());
                 let taken = chunk.split_to(chunk.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
@@ -178,7 +176,7 @@ impl<'a> Ingest<'a> {
                     hash.update(&taken);
                 }
                 self.buffer.extend_from_slice(&taken);
-                self.metrics.uploaded_bytes.inc_by(taken.len() as u64);
+                self.counters.uploaded_bytes.inc_by(taken.len() as u64);
                 if self.buffer.len() as u64 >= self.upload.part_bytes && !self.is_full() {
                     self.part().await?;
                     self.save().await?;
@@ -186,7 +184,7 @@ impl<'a> Ingest<'a> {
                 }
             }
             if !alive {
-                return Ok(Ended::Cut);
+                return Ok(BodyEnd::Disconnected);
             }
             if self.flushed_at.elapsed() >= FLUSH && !self.is_full() {
                 self.flush().await?;
@@ -338,26 +336,6 @@ impl Pace {
         }
         std::mem::take(self).bytes >= PACE_BYTES
     }
-}
-
-/// 409: the client is somewhere else than the durable bytes.
-pub fn wrong_offset(upload: &Upload) -> Problem {
-    Problem::new(StatusCode::CONFLICT, "upload_offset", "The bytes have to go on where the durable ones end.")
-        .with_header(UPLOAD_OFFSET, upload.offset().into())
-}
-
-/// 410: the upload is over and cannot be finished.
-pub fn gone() -> Problem {
-    Problem::new(StatusCode::GONE, "upload_gone", "This upload is gone; start a new one.")
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 #[cfg(test)]

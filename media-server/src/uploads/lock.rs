@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use chalkstream_config as config;
 use chalkstream_store::{Leases, Renewed};
-use http::StatusCode;
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::problems::locked;
 use crate::problem::Problem;
 
 /// How long a request waits for its turn.
@@ -160,16 +160,6 @@ impl Drop for Held {
             slots.remove(&self.name);
         }
     }
-}
-
-/// 423: another request has the better right.
-pub fn locked() -> Problem {
-    Problem::new(
-        StatusCode::LOCKED,
-        "upload_locked",
-        "Another request is writing to this upload; try again shortly.",
-    )
-    .retry_after_s(2)
 }
 
 #[cfg(test)]

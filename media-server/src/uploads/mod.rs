@@ -9,8 +9,11 @@ mod finish;
 mod housekeeping;
 mod ingest;
 mod lock;
+mod problems;
 mod protocol;
+mod receive;
 mod requests;
+mod service;
 mod state;
 
 #[cfg(test)]
@@ -24,21 +27,26 @@ mod tests;
 
 pub use answers::mark;
 pub use discard::{forget, unbind};
-pub use finish::job_of;
-pub use housekeeping::{left_alone, start as start_housekeeping};
-pub use lock::Locks;
+pub use housekeeping::{clean_up, log_and_continue};
+pub use service::{Counters, Uploads};
 
+use axum::extract::FromRef;
 use axum::routing::post;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
+use crate::access::Access;
 
 /// `/v1/uploads` and `/v1/uploads/{id}`.
-pub fn routes() -> OpenApiRouter<App> {
+pub fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Access: FromRef<S>,
+    Uploads: FromRef<S>,
+{
     OpenApiRouter::new()
         .routes(routes!(create::create, answers::options))
         .routes(routes!(requests::head, requests::patch, requests::terminate, requests::overridden))
-        // Many clients are set up with a slash at the end.
+        // Many clients are configured with a trailing slash.
         .route("/v1/uploads/", post(create::create).options(answers::options))
 }

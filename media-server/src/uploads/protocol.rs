@@ -224,12 +224,6 @@ fn plain(text: &str, max_bytes: usize) -> String {
     out.trim().to_owned()
 }
 
-/// A date as HTTP writes it, for `Upload-Expires`.
-pub fn http_date(at_ms: u64) -> Option<HeaderValue> {
-    let at = jiff::Timestamp::from_millisecond(i64::try_from(at_ms).ok()?).ok()?;
-    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,10 +303,5 @@ mod tests {
             headers.insert(UPLOAD_OFFSET, bad.parse().expect("a header"));
             assert!(number(&headers, &UPLOAD_OFFSET).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn dates_are_http_dates() {
-        assert_eq!(http_date(784_111_777_000).expect("a date"), "Sun, 06 Nov 1994 08:49:37 GMT");
     }
 }

@@ -11,17 +11,19 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
 use super::ingest::Ingest;
+use super::service::Uploads;
 use super::state::{self, Upload};
 use super::tests::{MIB, begin, bytes, code, create, offset, patch, path, text};
 use super::{discard, housekeeping};
-use crate::app::{App, AppState};
+use crate::app::App;
 use crate::testing::{Server, TENANT, World, until};
 
 /// A server's insides, for what no request does.
-pub async fn inside(world: &World) -> App {
+pub async fn inside(world: &World) -> Uploads {
     let mut settings = world.settings.clone();
     settings.server.index_path = world.folder.path().join("inside");
-    AppState::start(settings, "127.0.0.1:1".parse().unwrap(), CancellationToken::new()).await.unwrap()
+    let bound = "127.0.0.1:1".parse().unwrap();
+    App::start(settings, bound, CancellationToken::new()).await.unwrap().uploads.clone()
 }
 
 pub async fn state_of(world: &World, id: &str) -> Upload {
@@ -72,14 +74,14 @@ async fn a_late_writer_undoes_no_finished_upload() {
     late.expires_at_ms = 1;
     state::write(&world.store, &late).await.unwrap();
     assert_eq!(offset(&server, &path).await, file.len(), "acknowledged stays acknowledged");
-    let app = inside(&world).await;
+    let uploads = inside(&world).await;
     until("its open state is gone again", || async {
-        housekeeping::uploads(&app, TENANT).await.unwrap();
+        housekeeping::clean_up(&uploads, TENANT).await.unwrap();
         (kept(&world).await == [format!("{id}.done")]).then_some(())
     })
     .await;
     // Even without the note of it, a recording is not an upload's to remove.
-    discard::discard(&app, &late).await.unwrap();
+    discard::discard(&uploads, &late).await.unwrap();
     assert_eq!(recording_state(&world, &id).await, Some(State::Queued));
     world.store.head(&late.source_key()).await.unwrap();
 }
@@ -90,10 +92,10 @@ async fn a_writer_that_was_overtaken_stops() {
     let server = world.server("a").await;
     let created = create(&server, MIB, None).await;
     let id = text(&created, "chalkstream-recording");
-    let app = inside(&world).await;
+    let uploads = inside(&world).await;
     let (mut one, mut two) = (state_of(&world, &id).await, state_of(&world, &id).await);
-    let mut paused = Ingest::resume(&app, &mut one).await.unwrap();
-    let mut newer = Ingest::resume(&app, &mut two).await.unwrap();
+    let mut paused = Ingest::resume(&uploads, &mut one).await.unwrap();
+    let mut newer = Ingest::resume(&uploads, &mut two).await.unwrap();
     let stop = CancellationToken::new();
     newer.take(Body::from(vec![2; 1000]), &stop).await.unwrap();
     let refused = paused.take(Body::from(vec![1; 500]), &stop).await.unwrap_err();
@@ -141,10 +143,10 @@ async fn an_upload_whose_last_byte_is_durable_is_finished_by_whoever_finds_it() 
     let (path, id) = &ids[0];
     assert_eq!(offset(&server, path).await, 1000);
     assert_eq!(recording_state(&world, id).await, Some(State::Queued), "who sees all bytes there is done");
-    let app = inside(&world).await;
+    let uploads = inside(&world).await;
     let (_, id) = &ids[1];
     until("it is finished although nobody asks", || async {
-        housekeeping::uploads(&app, TENANT).await.unwrap();
+        housekeeping::clean_up(&uploads, TENANT).await.unwrap();
         (recording_state(&world, id).await == Some(State::Queued)).then_some(())
     })
     .await;
@@ -219,7 +221,7 @@ async fn a_recording_deleted_during_its_upload_stays_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_upload_that_cannot_be_read_keeps_no_other_and_orphans_are_swept() {
     let world = World::new().await;
-    let app = inside(&world).await;
+    let uploads = inside(&world).await;
     let id = |n: u8| format!("00000000-000{n}-7000-8000-000000000000");
     let key = |name: String| layout::uploads_prefix(TENANT) + &name;
     for name in [format!("{}.json", id(1)), format!("{}.tail", id(2))] {
@@ -229,7 +231,7 @@ async fn one_upload_that_cannot_be_read_keeps_no_other_and_orphans_are_swept() {
     expired.id = id(3);
     state::write(&world.store, &expired).await.unwrap();
     until("only the broken one is left", || async {
-        housekeeping::uploads(&app, TENANT).await.unwrap();
+        housekeeping::clean_up(&uploads, TENANT).await.unwrap();
         (kept(&world).await == [format!("{}.json", id(1))]).then_some(())
     })
     .await;

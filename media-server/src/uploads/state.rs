@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest, Sha256};
 
-use super::concat;
 use super::protocol::Metadata;
 use crate::problem::Problem;
 
@@ -190,7 +189,7 @@ impl Upload {
     }
 
     /// True where every byte is durable. A server that died may have left it so without marking it complete.
-    pub fn is_whole(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         !self.length_deferred && self.offset() >= self.size_bytes
     }
 
@@ -235,7 +234,7 @@ impl Upload {
     /// What it is bound under, so that the same request again finds it.
     pub fn bound_values(&self) -> Vec<String> {
         let ids: Vec<String> = self.pieces().iter().map(|piece| piece.id.clone()).collect();
-        let list = (!ids.is_empty()).then(|| concat::value(&ids));
+        let list = (!ids.is_empty()).then(|| concat_value(&ids));
         list.into_iter().chain(self.idempotency.clone()).collect()
     }
 
@@ -267,6 +266,11 @@ impl Upload {
     pub fn is_repeated(&self, offset: u64) -> bool {
         offset < self.offset() && self.began.as_ref().is_some_and(|began| began.offset == offset)
     }
+}
+
+/// The value that a list of parts is bound under, so that the same list twice makes one file.
+pub fn concat_value(ids: &[String]) -> String {
+    format!("concat:{}", sha256_hex(ids.join(" ").as_bytes()))
 }
 
 /// A running hash as text.

@@ -83,9 +83,9 @@ async fn a_server_that_was_paused_writes_nothing_after_a_head() {
     let created = create(&server, MIB, None).await;
     let (path, id) = (path(&created), text(&created, "chalkstream-recording"));
     assert_eq!(patch(&server, &path, 0, vec![1; 1000]).await.status(), StatusCode::NO_CONTENT);
-    let app = inside(&world).await;
+    let uploads = inside(&world).await;
     let mut upload = state_of(&world, &id).await;
-    let mut paused = Ingest::resume(&app, &mut upload).await.unwrap();
+    let mut paused = Ingest::resume(&uploads, &mut upload).await.unwrap();
     assert_eq!(offset(&server, &path).await, 1000);
     let refused = paused.take(Body::from(vec![2; 500]), &CancellationToken::new()).await.unwrap_err();
     assert_eq!(refused.code(), "upload_locked");

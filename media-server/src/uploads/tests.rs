@@ -1,10 +1,10 @@
 //! Uploads as a client sees them, over HTTP, on real storage.
 #![allow(clippy::unwrap_used)]
 
+use chalkstream_store::objects::sha256_hex;
 use chalkstream_store::{State, layout, pending, read_manifest};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -107,7 +107,7 @@ async fn an_upload_cut_at_three_mebibytes_resumes_on_a_second_server() {
     assert_eq!(manifest.state, State::Queued);
     let source = manifest.source.unwrap();
     assert_eq!((source.key.as_str(), source.filename.as_str()), ("source/original.mov", "lesson.MOV"));
-    assert_eq!(source.sha256.as_deref(), Some(super::ingest::hex(&Sha256::digest(&file)).as_str()));
+    assert_eq!(source.sha256.as_deref(), Some(sha256_hex(&file).as_str()));
     let stored = world.store.get(&layout::object_key(TENANT, &id, &source.key)).await.unwrap();
     assert!(stored == file, "the stored source is the file");
     assert!(pending::read(&world.store, TENANT, &id).await.unwrap().is_some());

@@ -23,24 +23,24 @@ pub enum Coding {
 
 /// What becomes of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum Action {
     /// A picture, or what one needs to be decoded.
-    Kept,
+    Keep,
     /// Additional information: its messages become empty ones, for it may come where nothing else may.
-    Emptied,
+    BlankSei,
     /// All else: decoders pass over it.
-    Filled,
+    Filler,
 }
 
 impl Coding {
-    fn fate(self, head: u8) -> Fate {
+    fn action(self, head: u8) -> Action {
         match (self, head & 0x1f, head >> 1 & 0x3f) {
-            (Self::Avc, 1 | 5 | 7..=11 | 19, _) => Fate::Kept,
-            (Self::Avc, 6, _) => Fate::Emptied,
-            (Self::Avc, ..) => Fate::Filled,
-            (Self::Hevc, _, 0..=9 | 16..=21 | 32..=37) => Fate::Kept,
-            (Self::Hevc, _, 39 | 40) => Fate::Emptied,
-            (Self::Hevc, ..) => Fate::Filled,
+            (Self::Avc, 1 | 5 | 7..=11 | 19, _) => Action::Keep,
+            (Self::Avc, 6, _) => Action::BlankSei,
+            (Self::Avc, ..) => Action::Filler,
+            (Self::Hevc, _, 0..=9 | 16..=21 | 32..=37) => Action::Keep,
+            (Self::Hevc, _, 39 | 40) => Action::BlankSei,
+            (Self::Hevc, ..) => Action::Filler,
         }
     }
 
@@ -63,11 +63,11 @@ impl Coding {
 }
 
 /// The byte at `place` of what follows the head of a unit with `length` such bytes, none of it left.
-fn blank(fate: Fate, place: u32, length: u32) -> u8 {
-    match fate {
+fn blank(action: Action, place: u32, length: u32) -> u8 {
+    match action {
         _ if place + 1 == length => 0x80,
         // Messages of filler (type 3): one of a byte where that makes their lengths even, then empty ones.
-        Fate::Emptied => match (length % 2, place) {
+        Action::BlankSei => match (length % 2, place) {
             (0, 0) => 3,
             (0, 1) => 1,
             (0, 2) => 0xff,
@@ -82,14 +82,14 @@ fn blank(fate: Fate, place: u32, length: u32) -> u8 {
 enum At {
     /// Among the bytes that tell a unit's length.
     Length { got: u32, told: u32 },
-    /// In a unit: its fate, and how far.
-    Unit { fate: Fate, place: u32, length: u32 },
+    /// In a unit: its action, and how far.
+    Unit { action: Action, place: u32, length: u32 },
 }
 
 const FIRST: At = At::Length { got: 0, told: 0 };
 
 /// Goes over samples that come in chunks of any size.
-pub struct Cleaning {
+pub struct NalScrubber {
     framing: Framing,
     sizes: std::vec::IntoIter<u32>,
     /// Bytes of the sample that have not come.
@@ -97,14 +97,14 @@ pub struct Cleaning {
     at: At,
 }
 
-impl Cleaning {
+impl NalScrubber {
     /// For samples of these sizes, from the first byte of the first on.
     pub fn new(framing: Framing, sizes: Vec<u32>) -> Self {
         Self { framing, sizes: sizes.into_iter(), left: 0, at: FIRST }
     }
 
     /// A chunk as it may be seen: itself, or a copy where something in it is not for others.
-    pub fn clean(&mut self, chunk: Bytes) -> Bytes {
+    pub fn scrub(&mut self, chunk: Bytes) -> Bytes {
         let mut made: Option<BytesMut> = None;
         let mut from = 0;
         while from < chunk.len() {
@@ -112,7 +112,7 @@ impl Cleaning {
                 self.at = FIRST;
                 // What belongs to no sample is not given out.
                 self.left = self.sizes.next().unwrap_or_else(|| {
-                    self.at = At::Unit { fate: Fate::Filled, place: u32::MAX / 2, length: u32::MAX };
+                    self.at = At::Unit { action: Action::Filler, place: u32::MAX / 2, length: u32::MAX };
                     u32::MAX
                 });
                 continue;
@@ -142,27 +142,27 @@ impl Cleaning {
             }
             At::Length { told, .. } => {
                 let (coding, head) = (self.framing.coding, bytes[0]);
-                let fate = coding.fate(head);
-                if fate == Fate::Filled {
+                let action = coding.action(head);
+                if action == Action::Filler {
                     put(0, coding.filler(head));
                 }
                 // A unit that is longer than its sample ends with it.
-                self.at = At::Unit { fate, place: 1, length: told.min(self.left) };
+                self.at = At::Unit { action, place: 1, length: told.min(self.left) };
                 1
             }
             At::Unit { place, length, .. } if place >= length => {
                 self.at = FIRST;
                 0
             }
-            At::Unit { fate, place, length } => {
+            At::Unit { action, place, length } => {
                 let passed = (length - place).min(there);
-                if fate != Fate::Kept {
+                if action != Action::Keep {
                     let head = self.framing.coding.head_bytes();
                     for (at, nth) in (place..place + passed).enumerate().filter(|&(_, nth)| nth >= head) {
-                        put(at, blank(fate, nth - head, length - head));
+                        put(at, blank(action, nth - head, length - head));
                     }
                 }
-                self.at = At::Unit { fate, place: place + passed, length };
+                self.at = At::Unit { action, place: place + passed, length };
                 passed
             }
         }
@@ -211,8 +211,8 @@ mod tests {
 
     fn cleaned(coding: Coding, samples: &[Vec<u8>], chunk: usize) -> Vec<u8> {
         let sizes = samples.iter().map(|sample| sample.len() as u32).collect();
-        let mut cleaning = Cleaning::new(Framing { coding, length_bytes: 4 }, sizes);
-        samples.concat().chunks(chunk).flat_map(|part| cleaning.clean(Bytes::copy_from_slice(part))).collect()
+        let mut scrubber = NalScrubber::new(Framing { coding, length_bytes: 4 }, sizes);
+        samples.concat().chunks(chunk).flat_map(|part| scrubber.scrub(Bytes::copy_from_slice(part))).collect()
     }
 
     #[test]
@@ -243,13 +243,13 @@ mod tests {
     /// Additional information of which nothing is left.
     fn emptied(length: usize) -> Vec<u8> {
         let body = length as u32 - 1;
-        [6].into_iter().chain((0..body).map(|place| blank(Fate::Emptied, place, body))).collect()
+        [6].into_iter().chain((0..body).map(|place| blank(Action::BlankSei, place, body))).collect()
     }
 
     #[test]
     fn emptied_information_is_made_of_whole_messages() {
         for length in 4..600_u32 {
-            let made: Vec<u8> = (0..length).map(|place| blank(Fate::Emptied, place, length)).collect();
+            let made: Vec<u8> = (0..length).map(|place| blank(Action::BlankSei, place, length)).collect();
             let mut rest = &made[..];
             while rest.len() > 1 {
                 let (kind, size) = (rest[0], usize::from(rest[1]));
@@ -279,8 +279,8 @@ mod tests {
         long[2] = 0xff;
         let made = cleaned(Coding::Avc, &[long, sample(&[b"\x65 a picture"])], 7);
         assert!(made.ends_with(b"\x65 a picture") && !made.windows(5).any(|part| part == b"where"));
-        let mut cleaning = Cleaning::new(Framing { coding: Coding::Avc, length_bytes: 4 }, vec![5]);
-        let made = cleaning.clean(Bytes::from_static(b"\0\0\0\x01\x65of no sample"));
+        let mut scrubber = NalScrubber::new(Framing { coding: Coding::Avc, length_bytes: 4 }, vec![5]);
+        let made = scrubber.scrub(Bytes::from_static(b"\0\0\0\x01\x65of no sample"));
         assert_eq!(made, [&b"\0\0\0\x01\x65"[..], &[0xff; 12]].concat());
     }
 

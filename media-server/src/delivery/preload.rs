@@ -1,70 +1,70 @@
-//! What a player begins with, told to the page with the page itself: it asks for all of it at once, while the library
-//! that plays it is still on its way, and not for one thing after the other.
+//! What a player loads first. The page carries it, so that it can request all of it at once, while
+//! the player library is still loading.
 
 use serde::Serialize;
 
-use super::hls::{self, attribute, resolve};
-use super::{master, media};
-use crate::app::AppState;
-use crate::auth::Viewing;
+use super::hls::{self, STREAM_INF, attribute, resolve};
+use super::service::Delivery;
+use super::session_playlists::{master, media};
+use crate::access::Viewing;
 use crate::problem::Problem;
 
-/// The first of everything, for the lowest picture that moves.
+/// The first requests of a stream, for its lowest moving video.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Opening {
+pub struct Preload {
     /// The multivariant playlist's text, with relative URIs.
     pub playlist: String,
-    /// What the lowest moving variant needs at its peak, in bits per second.
+    /// Peak bits per second of the lowest moving variant.
     pub bandwidth_bps: u64,
-    /// Its picture, and its sound where that is apart.
+    /// Its video, and its audio if that is a rendition of its own.
     pub parts: Vec<Part>,
 }
 
-/// The first of one media playlist; all are keys, relative to the recording.
+/// The first requests of one media playlist; all are keys, relative to the recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Part {
     /// `video` or `audio`.
     pub kind: &'static str,
     /// The media playlist.
     pub playlist: String,
-    /// Its init segment; none where it is a part of another object.
+    /// Its init segment; `None` if it is a range of another object.
     pub init: Option<String>,
-    /// Its first segment; none where it is a part of another object.
+    /// Its first segment; `None` if it is a range of another object.
     pub segment: Option<String>,
 }
 
-/// The opening of a session's stream.
+/// The preload of a session's stream.
 ///
 /// # Errors
-/// Where there is no stream, or none with a picture.
-pub async fn opening(app: &AppState, viewing: &Viewing) -> Result<Opening, Problem> {
+/// If there is no stream, or none with video.
+pub async fn preload(delivery: &Delivery, viewing: &Viewing) -> Result<Preload, Problem> {
     let key = chalkstream_store::layout::master_relative(viewing.session.revision);
-    let text = master(app, viewing).await?.text.clone();
+    let text = master(delivery, viewing).await?.text.clone();
     let lowest = lowest_moving(&text, &key).ok_or_else(Problem::not_found)?;
     let mut parts = Vec::with_capacity(2);
-    for (kind, playlist) in [("video", Some(lowest.picture)), ("audio", lowest.sound)] {
+    for (kind, playlist) in [("video", Some(lowest.video)), ("audio", lowest.audio)] {
         let Some(playlist) = playlist else { continue };
-        let plan = media(app, viewing, &playlist).await?;
+        let plan = media(delivery, viewing, &playlist).await?;
         let (init, segment) = firsts(&plan.text, &playlist);
         parts.push(Part { kind, playlist, init, segment });
     }
-    Ok(Opening { playlist: text, bandwidth_bps: lowest.bandwidth_bps, parts })
+    Ok(Preload { playlist: text, bandwidth_bps: lowest.bandwidth_bps, parts })
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Lowest {
     bandwidth_bps: u64,
-    picture: String,
-    sound: Option<String>,
+    video: String,
+    audio: Option<String>,
 }
 
-/// The variant of the least bandwidth whose picture moves: less than a frame a second are stills, for lines that carry
-/// no more; the page chooses them where it knows the line.
+/// Returns the variant of the least bandwidth whose video moves. Below one frame per second are
+/// stills, for connections that carry no more; the page chooses them if it knows the connection.
 fn lowest_moving(text: &str, key: &str) -> Option<Lowest> {
     let mut lowest: Option<(u64, &str, &str)> = None;
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        let Some(bandwidth) = hls::bandwidth(line, "#EXT-X-STREAM-INF:") else { continue };
+        let Some(bandwidth) = hls::bandwidth(line, STREAM_INF) else { continue };
         let moves =
             attribute(line, "FRAME-RATE").and_then(|rate| rate.parse().ok()).is_none_or(|r: f64| r >= 1.0);
         let uri = lines.next()?;
@@ -80,9 +80,9 @@ fn lowest_moving(text: &str, key: &str) -> Option<Lowest> {
             && attribute(line, "TYPE") == Some("AUDIO")
             && attribute(line, "GROUP-ID") == group
     };
-    let sound = group.and_then(|_| text.lines().find(of_group)).and_then(|line| attribute(line, "URI"));
-    let sound = sound.and_then(|uri| resolve(key, uri));
-    Some(Lowest { bandwidth_bps, picture: resolve(key, uri)?, sound })
+    let audio = group.and_then(|_| text.lines().find(of_group)).and_then(|line| attribute(line, "URI"));
+    let audio = audio.and_then(|uri| resolve(key, uri));
+    Some(Lowest { bandwidth_bps, video: resolve(key, uri)?, audio })
 }
 
 /// Init segment and first segment of a media playlist.
@@ -112,17 +112,17 @@ mod tests {
     fn the_lowest_picture_that_moves_is_begun_with_and_its_own_sound() {
         let lowest = lowest_moving(MASTER, "hls/1/master.m3u8").unwrap();
         assert_eq!(lowest.bandwidth_bps, 150_000);
-        assert_eq!(lowest.picture, "hls/video/1/v240/index.m3u8");
-        assert_eq!(lowest.sound.as_deref(), Some("hls/audio/1/a32/index.m3u8"));
-        let sound_alone = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=33000,CODECS=\"mp4a.40.2\"\na/index.m3u8\n";
-        assert_eq!(lowest_moving(sound_alone, "hls/1/master.m3u8"), None);
+        assert_eq!(lowest.video, "hls/video/1/v240/index.m3u8");
+        assert_eq!(lowest.audio.as_deref(), Some("hls/audio/1/a32/index.m3u8"));
+        let audio_only = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=33000,CODECS=\"mp4a.40.2\"\na/index.m3u8\n";
+        assert_eq!(lowest_moving(audio_only, "hls/1/master.m3u8"), None);
     }
 
     #[test]
     fn a_variant_that_tells_no_frame_rate_moves_and_carries_its_own_sound() {
         let source = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=5000000,RESOLUTION=1920x1080\n../video/1/source/index.m3u8\n";
         let lowest = lowest_moving(source, "hls/1/master.m3u8").unwrap();
-        assert_eq!((lowest.picture.as_str(), lowest.sound), ("hls/video/1/source/index.m3u8", None));
+        assert_eq!((lowest.video.as_str(), lowest.audio), ("hls/video/1/source/index.m3u8", None));
     }
 
     #[test]

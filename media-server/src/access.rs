@@ -1,0 +1,238 @@
+//! Access control: a platform with an API key, or a viewer with a session. Both are extractors, so
+//! that a handler that names one cannot be reached without it.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts, RawPathParams};
+use chalkstream_store::{Authority, Manifest, ObjectFacts, State, Target};
+use http::header;
+use http::request::Parts;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use zeroize::Zeroizing;
+
+use crate::clock::now_s;
+use crate::manifests::Manifests;
+use crate::metrics::ReasonLabels;
+use crate::problem::Problem;
+use crate::token::{self, Keys, Link, Refused, Session, Verified, Window};
+use crate::url::PublicUrl;
+
+/// Age limit of the authority's copy of keys and revocations, which it renews every few seconds.
+/// Beyond it revocations can no longer be promised, and everybody is refused.
+const MAX_AUTHORITY_AGE_S: u64 = 10;
+
+/// Checks keys, links and sessions.
+#[derive(Clone)]
+pub struct Access {
+    authority: Authority,
+    manifests: Manifests,
+    tokens_refused: Family<ReasonLabels, Counter>,
+}
+
+impl Access {
+    /// Checks against `authority`, and counts what is refused.
+    pub fn new(
+        authority: Authority,
+        manifests: Manifests,
+        tokens_refused: Family<ReasonLabels, Counter>,
+    ) -> Self {
+        Self { authority, manifests, tokens_refused }
+    }
+
+    /// Verifies a session's text and reads its recording.
+    ///
+    /// # Errors
+    /// 403 if the session is not valid, 503 while keys cannot be trusted.
+    pub async fn open_session(&self, text: &str) -> Result<Viewing, Problem> {
+        self.check_age()?;
+        let verified = token::verify_session(text, &SigningKeys(&self.authority), now_s())
+            .and_then(|verified| {
+                self.check_revoked(&verified.owner, &targets(&verified.claims, &verified.kid))?;
+                Ok(verified)
+            })
+            .map_err(|refused| self.refuse(refused))?;
+        let manifest = self.manifests.get(&verified.owner, &verified.claims.recording).await?;
+        Ok(Viewing {
+            tenant: verified.owner,
+            kid: verified.kid,
+            session: verified.claims,
+            token: text.into(),
+            manifest: unless_deleted(manifest)?,
+        })
+    }
+
+    /// Verifies a link's text and reads its recording. The tenant is the one whose key signed the
+    /// link.
+    ///
+    /// # Errors
+    /// 403 if the link is not valid, 503 while keys cannot be trusted.
+    pub async fn open_link(&self, text: &str) -> Result<(Verified<Link, String>, Arc<Manifest>), Problem> {
+        self.check_age()?;
+        let verified = token::verify_link(text, &SigningKeys(&self.authority), now_s())
+            .and_then(|verified| {
+                let targets = [
+                    Target::Link(verified.claims.id.clone()),
+                    Target::Viewer(verified.claims.viewer.clone()),
+                    Target::Recording(verified.claims.recording.clone()),
+                    Target::Key(verified.kid.clone()),
+                ];
+                self.check_revoked(&verified.owner, &targets)?;
+                Ok(verified)
+            })
+            .map_err(|refused| self.refuse(refused))?;
+        let (tenant, recording) = (&verified.owner, &verified.claims.recording);
+        let mut manifest = unless_deleted(self.manifests.get(tenant, recording).await?)?;
+        // A growing revision disappears if its step fails. Read again, so that no viewer is sent to
+        // one that is gone.
+        if manifest.revision.as_ref().is_some_and(|revision| revision.growing) {
+            manifest = unless_deleted(self.manifests.renewed(tenant, recording).await?)?;
+        }
+        Ok((verified, manifest))
+    }
+
+    fn check_age(&self) -> Result<(), Problem> {
+        if self.authority.age().as_secs() > MAX_AUTHORITY_AGE_S {
+            return Err(Problem::unavailable(
+                "Keys and revocations cannot be read at the moment; try again shortly.",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_revoked(&self, tenant: &str, targets: &[Target]) -> Result<(), Refused> {
+        if self.authority.any_revoked(tenant, targets) { Err(Refused::Revoked) } else { Ok(()) }
+    }
+
+    fn refuse(&self, refused: Refused) -> Problem {
+        let problem = Problem::from(refused);
+        self.tokens_refused.get_or_create(&ReasonLabels { reason: problem.code() }).inc();
+        problem
+    }
+}
+
+/// A request with a valid API key. It may touch only what belongs to `tenant`.
+#[derive(Clone, Debug)]
+pub struct ApiCaller {
+    /// The tenant that the key belongs to.
+    pub tenant: String,
+    /// The key's id.
+    pub key: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ApiCaller
+where
+    Access: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let access = Access::from_ref(state);
+        access.check_age()?;
+        let text = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, text)| text.trim())
+            .ok_or_else(Problem::unauthorized)?;
+        let key = access.authority.verify_api_key(text).ok_or_else(Problem::unauthorized)?;
+        Ok(Self { tenant: key.tenant, key: key.id })
+    }
+}
+
+/// A request under `/s/{session}/{recording}/…` with a valid session for exactly that recording.
+///
+/// A handler that serves words or images applies [`Viewing::window`], and reads nothing but
+/// [`Viewing::recording`] of [`Viewing::tenant`].
+#[derive(Clone, Debug)]
+pub struct Viewing {
+    /// The tenant whose key signed the session.
+    pub tenant: String,
+    /// The id of that key.
+    pub kid: String,
+    /// The session's claims.
+    pub session: Session,
+    /// The session's text, part of the addresses below it. Never log it.
+    pub token: Arc<str>,
+    /// The recording, at most two seconds old; never a deleted one.
+    pub manifest: Arc<Manifest>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Viewing
+where
+    Access: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params =
+            RawPathParams::from_request_parts(parts, state).await.map_err(|_| Problem::not_found())?;
+        let param = |name: &str| params.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+        let text = param("session").ok_or_else(Problem::not_found)?;
+        let viewing = Access::from_ref(state).open_session(text).await?;
+        // Compared as a whole segment: a session opens no other recording.
+        if param("recording").is_some_and(|asked| asked != viewing.session.recording) {
+            return Err(Problem::forbidden());
+        }
+        Ok(viewing)
+    }
+}
+
+impl Viewing {
+    /// Returns everything whose revocation ends this session.
+    pub fn targets(&self) -> Vec<Target> {
+        targets(&self.session, &self.kid).into()
+    }
+
+    /// The recording's id.
+    pub fn recording(&self) -> &str {
+        &self.session.recording
+    }
+
+    /// The part of the lesson that the session may see.
+    pub fn window(&self) -> Window {
+        self.session.window
+    }
+
+    /// `/s/{session}/{recording}/`, below the public URL's own path.
+    pub fn base_path(&self, public_url: &PublicUrl) -> String {
+        format!("{}/s/{}/{}/", public_url.path(), self.token, self.recording())
+    }
+
+    /// Returns the key (relative to the recording) and facts of a file by its logical name, such as
+    /// `poster` or `transcript.json`.
+    pub fn file(&self, name: &str) -> Option<(&str, &ObjectFacts)> {
+        let key = self.manifest.files.get(name)?;
+        Some((key, self.manifest.objects.get(key)?))
+    }
+}
+
+fn targets(session: &Session, kid: &str) -> [Target; 5] {
+    [
+        Target::Session(session.id.clone()),
+        Target::Link(session.link.clone()),
+        Target::Viewer(session.viewer.clone()),
+        Target::Recording(session.recording.clone()),
+        Target::Key(kid.to_owned()),
+    ]
+}
+
+/// The tenants' signing keys, as tokens need them.
+struct SigningKeys<'a>(&'a Authority);
+
+impl Keys for SigningKeys<'_> {
+    type Owner = String;
+
+    fn find(&self, kid: &str) -> Option<(String, Zeroizing<Vec<u8>>)> {
+        let key = self.0.signing_key(kid)?;
+        let secret = key.secret_bytes().ok().filter(|secret| secret.len() >= 32)?;
+        Some((key.tenant, secret))
+    }
+}
+
+/// The response for a missing or deleted recording does not say whether it ever existed.
+fn unless_deleted(manifest: Option<Arc<Manifest>>) -> Result<Arc<Manifest>, Problem> {
+    manifest.filter(|manifest| manifest.state != State::Deleted).ok_or_else(Problem::forbidden)
+}

@@ -1,0 +1,150 @@
+//! Playlists as sessions get them and the tables of source indexes, computed once however many viewers
+//! ask. Entries are keyed by the content's hash, so none is ever stale; their bytes are limited.
+
+use std::sync::Arc;
+
+use chalkstream_store::{ObjectFacts, Store};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::hls::{Plan, plan_master, plan_media};
+use super::index::{Index, head_bytes};
+use super::object_ref::{ObjectRef, read_exact};
+use crate::clock::now_s;
+use crate::problem::Problem;
+use crate::token::Window;
+
+/// Approximate limit of all playlists in the cache.
+const MAX_PLAYLISTS_BYTES: u64 = 64 << 20;
+/// Approximate number of playlists in a full cache.
+const EXPECTED_PLAYLISTS: usize = 2_000;
+/// Size limit of one playlist. Six hours of 3.2 s segments are 400 KB.
+const MAX_PLAYLIST_BYTES: u64 = 4 << 20;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    object: String,
+    sha256: String,
+    master: bool,
+    max_bps: Option<u64>,
+    window: Window,
+}
+
+#[derive(Clone)]
+struct ByText;
+
+impl Weighter<Key, Arc<Plan>> for ByText {
+    fn weight(&self, key: &Key, plan: &Arc<Plan>) -> u64 {
+        let reachable: usize = plan.reachable.iter().map(|key| key.len() + 48).sum();
+        (key.object.len() + plan.text.len() + reachable + 256) as u64
+    }
+}
+
+/// Approximate limit of all index tables in the cache: those of a hundred lessons of 90 minutes.
+const MAX_INDEXES_BYTES: u64 = 16 << 20;
+/// Approximate number of indexes in a full cache.
+const EXPECTED_INDEXES: usize = 200;
+/// Bytes of an index in the first read: header, init segment and table of most lessons.
+const FIRST_READ_BYTES: u64 = 128 << 10;
+
+/// Object key and content's hash.
+type IndexKey = (String, String);
+
+#[derive(Clone)]
+struct ByTable;
+
+impl Weighter<IndexKey, Arc<Index>> for ByTable {
+    fn weight(&self, key: &IndexKey, index: &Arc<Index>) -> u64 {
+        (key.0.len() + index.weight() + 256) as u64
+    }
+}
+
+/// The cache.
+pub struct PlaylistCache {
+    store: Store,
+    plans: Cache<Key, Arc<Plan>, ByText>,
+    indexes: Cache<IndexKey, Arc<Index>, ByTable>,
+}
+
+impl PlaylistCache {
+    /// An empty cache over `store`.
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            plans: Cache::with_weighter(EXPECTED_PLAYLISTS, MAX_PLAYLISTS_BYTES, ByText),
+            indexes: Cache::with_weighter(EXPECTED_INDEXES, MAX_INDEXES_BYTES, ByTable),
+        }
+    }
+
+    /// The index of one track of a source, without its records.
+    pub async fn index(&self, object: &ObjectRef<'_>) -> Result<Arc<Index>, Problem> {
+        let key = (object.storage_key(), object.facts.sha256.clone());
+        self.indexes
+            .get_or_insert_async(&key, async {
+                let malformed = || Problem::internal("index object malformed");
+                let size_bytes = object.facts.size_bytes;
+                let mut head = read_exact(&self.store, &key.0, 0..size_bytes.min(FIRST_READ_BYTES)).await?;
+                let length =
+                    head_bytes(&head).filter(|&length| length <= size_bytes).ok_or_else(malformed)?;
+                if length > head.len() as u64 {
+                    head = read_exact(&self.store, &key.0, 0..length).await?;
+                }
+                Index::parse(&head, size_bytes).map(Arc::new).ok_or_else(malformed)
+            })
+            .await
+    }
+
+    /// A multivariant playlist under a cap and a window.
+    pub async fn master(
+        &self,
+        object: &ObjectRef<'_>,
+        max_bps: Option<u64>,
+        window: Window,
+    ) -> Result<Arc<Plan>, Problem> {
+        self.plan(object, true, max_bps, window).await
+    }
+
+    /// A media playlist under a window.
+    pub async fn media(&self, object: &ObjectRef<'_>, window: Window) -> Result<Arc<Plan>, Problem> {
+        self.plan(object, false, None, window).await
+    }
+
+    /// A media playlist that is still being written, as it was at most a second ago. `playlist` is tenant,
+    /// recording and key.
+    pub async fn growing(&self, playlist: (&str, &str, &str), window: Window) -> Result<Arc<Plan>, Problem> {
+        let (tenant, recording, key) = playlist;
+        // An entry belongs to one second and never changes, so none is ever stale.
+        let facts = ObjectFacts { size_bytes: 0, sha256: format!("second {}", now_s()) };
+        self.plan(&ObjectRef { tenant, recording, key, facts: &facts }, false, None, window).await
+    }
+
+    async fn plan(
+        &self,
+        object: &ObjectRef<'_>,
+        master: bool,
+        max_bps: Option<u64>,
+        window: Window,
+    ) -> Result<Arc<Plan>, Problem> {
+        let key = Key {
+            object: object.storage_key(),
+            sha256: object.facts.sha256.clone(),
+            master,
+            max_bps,
+            window,
+        };
+        self.plans
+            .get_or_insert_async(&key, async {
+                if object.facts.size_bytes > MAX_PLAYLIST_BYTES {
+                    return Err(Problem::internal("playlist exceeds its size limit"));
+                }
+                let body = self.store.get(&key.object).await?;
+                let text = std::str::from_utf8(&body).map_err(Problem::internal)?;
+                let plan = match master {
+                    true => plan_master(text, object.key, max_bps, window),
+                    false => plan_media(text, object.key, window),
+                };
+                Ok(Arc::new(plan))
+            })
+            .await
+    }
+}

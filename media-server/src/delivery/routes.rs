@@ -1,0 +1,159 @@
+//! The routes of a session's streams.
+
+use axum::Router;
+use axum::extract::{FromRef, Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use chalkstream_store::objects::sha256_hex;
+use chalkstream_store::{ObjectFacts, layout};
+use http::{HeaderMap, HeaderValue, Method, header};
+
+use super::hls::{self, Plan};
+use super::object::{CachePolicy, object_response};
+use super::object_ref::ObjectRef;
+use super::service::Delivery;
+use super::session_playlists::{hevc, master, media, object_ref};
+use super::source_segment::segment_response;
+use crate::access::{Access, Viewing};
+use crate::problem::Problem;
+use crate::token::Window;
+
+/// `/s/{session}/{recording}/hls/…`.
+pub fn routes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Access: FromRef<S>,
+    Delivery: FromRef<S>,
+{
+    Router::new().route("/s/{session}/{recording}/hls/{*path}", get(serve))
+}
+
+async fn serve(
+    State(delivery): State<Delivery>,
+    viewing: Viewing,
+    Path((_, _, path)): Path<(String, String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let key = format!("hls/{path}");
+    let master = master(&delivery, &viewing).await?;
+    if key == layout::master_relative(viewing.session.revision) {
+        return Ok(playlist_response(master.text.clone()).into_response());
+    }
+    if key == layout::hevc_relative(viewing.session.revision) {
+        let plan = hevc(&delivery, &viewing).await?.ok_or_else(Problem::forbidden)?;
+        return Ok(playlist_response(plan.text.clone()).into_response());
+    }
+    if let Some(growing) = master.growing() {
+        return growing_revision(&delivery, &viewing, &master, growing, &key, (&method, &headers)).await;
+    }
+    // A session reaches only what its own playlists name and the manifest knows.
+    let playlist = if master.reachable.contains(&key) { Some(key.clone()) } else { playlist_beside(&key) };
+    let playlist = playlist.ok_or_else(Problem::forbidden)?;
+    let named = master.reachable.contains(&playlist)
+        || hevc(&delivery, &viewing).await?.is_some_and(|plan| plan.reachable.contains(&playlist));
+    if !named {
+        return Err(Problem::forbidden());
+    }
+    let plan = media(&delivery, &viewing, &playlist).await?;
+    if playlist == key {
+        return Ok(playlist_response(plan.text.clone()).into_response());
+    }
+    if !plan.reachable.contains(&key) {
+        return Err(Problem::forbidden());
+    }
+    let Ok(object) = object_ref(&viewing, &key) else {
+        // The segments of the source rendition are named, but are not objects.
+        return segment_response(&delivery, &viewing, &key, &method, &headers).await;
+    };
+    if key.ends_with(".vtt") && !viewing.window().is_open() {
+        return captions(&delivery, object, viewing.window()).await;
+    }
+    object_response(&delivery, object, &method, &headers, CachePolicy::Immutable).await
+}
+
+/// Serves a revision whose video is still being made.
+///
+/// Its video playlist is read again for each request. The audio playlist is cut to the same number
+/// of segments. No manifest has the new segments yet: the playlist names each once it is complete
+/// in storage.
+async fn growing_revision(
+    delivery: &Delivery,
+    viewing: &Viewing,
+    master: &Plan,
+    growing: &str,
+    key: &str,
+    (method, headers): (&Method, &HeaderMap),
+) -> Result<Response, Problem> {
+    let (tenant, recording) = (viewing.tenant.as_str(), viewing.recording());
+    let video = delivery.playlists.growing((tenant, recording, growing), Window::default()).await?;
+    let folder = growing.strip_suffix(layout::GROWING).unwrap_or(growing);
+    if key == growing {
+        let plan = hls::plan_media(&video.text, growing, viewing.window());
+        return Ok(playlist_response(plan.text).into_response());
+    }
+    if let Some(name) = key.strip_prefix(folder) {
+        let reachable = hls::plan_media(&video.text, growing, viewing.window()).reachable;
+        if name.contains('/') || !reachable.contains(key) {
+            return Err(Problem::forbidden());
+        }
+        let storage_key = layout::object_key(tenant, recording, key);
+        let facts = match viewing.manifest.objects.get(key) {
+            Some(facts) => facts.clone(),
+            // A key is written once, so its hash can stand for that of the content.
+            None => ObjectFacts {
+                size_bytes: delivery.store.head(&storage_key).await?,
+                sha256: sha256_hex(storage_key.as_bytes()),
+            },
+        };
+        let object = ObjectRef { tenant, recording, key, facts: &facts };
+        return object_response(delivery, object, method, headers, CachePolicy::Immutable).await;
+    }
+    let playlist = if master.reachable.contains(key) {
+        key.to_owned()
+    } else {
+        playlist_beside(key).unwrap_or_default()
+    };
+    if !master.reachable.contains(&playlist) {
+        return Err(Problem::forbidden());
+    }
+    let complete = media(delivery, viewing, &playlist).await?;
+    if playlist == key {
+        // Cut first, and apply the window once, to the result.
+        let complete = delivery.playlists.media(&object_ref(viewing, &playlist)?, Window::default()).await?;
+        let plan = hls::plan_media(&hls::in_step(&complete.text, &video.text), key, viewing.window());
+        return Ok(playlist_response(plan.text).into_response());
+    }
+    if !complete.reachable.contains(key) {
+        return Err(Problem::forbidden());
+    }
+    object_response(delivery, object_ref(viewing, key)?, method, headers, CachePolicy::Immutable).await
+}
+
+/// A segment of captions for a session with a window. It holds a minute of words; only those inside
+/// the window are sent.
+async fn captions(delivery: &Delivery, object: ObjectRef<'_>, window: Window) -> Result<Response, Problem> {
+    let body = delivery.store.get(&object.storage_key()).await?;
+    let text = hls::captions_within(&String::from_utf8_lossy(&body), window);
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/vtt; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+    ];
+    Ok((headers, text).into_response())
+}
+
+/// A response with a playlist. It belongs to one session, so no cache may store it.
+pub fn playlist_response(text: String) -> impl IntoResponse {
+    let length = HeaderValue::from(text.len());
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+        (header::CONTENT_LENGTH, length),
+    ];
+    (headers, text)
+}
+
+/// Returns the media playlist in the folder of this segment, the only one that may name it.
+fn playlist_beside(key: &str) -> Option<String> {
+    Some(format!("{}/index.m3u8", key.rsplit_once('/')?.0))
+}

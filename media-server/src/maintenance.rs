@@ -1,0 +1,54 @@
+//! Regular clean-up of what no request will touch again. Every server does it; doing it twice changes
+//! nothing.
+
+use std::time::Duration;
+
+use chalkstream_store::Authority;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::deletion::Deletion;
+use crate::uploads::{Uploads, clean_up, log_and_continue};
+
+/// Time between two passes.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Cleans up in the background, until `shutdown`.
+pub fn start(
+    uploads: Uploads,
+    deletion: Deletion,
+    authority: Authority,
+    tasks: &TaskTracker,
+    shutdown: CancellationToken,
+) {
+    tasks.spawn(async move {
+        let mut passes = tokio::time::interval(INTERVAL);
+        passes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = passes.tick() => {}
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = pass(&uploads, &deletion, &authority) => {}
+            }
+        }
+    });
+}
+
+async fn pass(uploads: &Uploads, deletion: &Deletion, authority: &Authority) {
+    for tenant in authority.tenants() {
+        let results = [
+            ("uploads", clean_up(uploads, &tenant.id).await),
+            ("deleted recordings", deletion.sweep(&tenant.id).await),
+        ];
+        for (area, result) in results {
+            if let Err(problem) = log_and_continue(result, &tenant.id) {
+                // The readiness check reports that storage is away; here the work only waits.
+                tracing::debug!(tenant_id = tenant.id, area, code = problem.code(), "clean-up postponed");
+                return;
+            }
+        }
+    }
+}

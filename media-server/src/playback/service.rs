@@ -1,0 +1,110 @@
+//! Signing links and sessions.
+
+use std::sync::Arc;
+
+use chalkstream_config::Playback;
+use chalkstream_store::{Authority, Manifest, SigningKey};
+use prometheus_client::metrics::counter::Counter;
+
+use crate::access::Viewing;
+use crate::clock::now_s;
+use crate::problem::Problem;
+use crate::token::{Link, Session, Verified, Window};
+use crate::url::PublicUrl;
+
+/// Mints links and makes sessions of them.
+#[derive(Clone)]
+pub struct Links {
+    pub(super) authority: Authority,
+    pub(super) limits: Playback,
+    pub(super) public_url: PublicUrl,
+    sessions: Counter,
+}
+
+impl Links {
+    /// Signs with the keys of `authority`, and counts the sessions.
+    pub fn new(authority: Authority, limits: Playback, public_url: PublicUrl, sessions: Counter) -> Self {
+        Self { authority, limits, public_url, sessions }
+    }
+
+    /// Makes a session of a valid link, for the newest revision. It lives for the length of the
+    /// lesson and some hours.
+    ///
+    /// # Errors
+    /// If the link's key cannot sign any more.
+    pub fn exchange(
+        &self,
+        link: &Verified<Link, String>,
+        manifest: Arc<Manifest>,
+    ) -> Result<Viewing, Problem> {
+        let key = self.authority.signing_key(&link.kid).ok_or_else(Problem::forbidden)?;
+        let claims = &link.claims;
+        let session = Session {
+            id: new_id(),
+            link: claims.id.clone(),
+            recording: claims.recording.clone(),
+            viewer: claims.viewer.clone(),
+            expires_at_s: now_s() + length_s(&manifest) + self.limits.session_extra_s,
+            window: claims.window,
+            max_bps: claims.max_bps,
+            revision: newest_revision(&manifest),
+        };
+        let token = session.seal(&link.kid, &key.secret_bytes()?).into();
+        self.sessions.inc();
+        Ok(Viewing { tenant: link.owner.clone(), kid: link.kid.clone(), session, token, manifest })
+    }
+
+    /// Moves a session to the newest revision of its manifest. Its id, end and limits stay.
+    ///
+    /// # Errors
+    /// If the session's key cannot sign any more.
+    pub fn at_newest_revision(&self, mut viewing: Viewing) -> Result<Viewing, Problem> {
+        let revision = newest_revision(&viewing.manifest);
+        if revision != viewing.session.revision {
+            let key = self.authority.signing_key(&viewing.kid).ok_or_else(Problem::forbidden)?;
+            viewing.session.revision = revision;
+            viewing.token = viewing.session.seal(&viewing.kid, &key.secret_bytes()?).into();
+        }
+        Ok(viewing)
+    }
+
+    /// Returns `{public_url}/s/{session}/{recording}/` of a session that lives as long as a
+    /// link and is revoked with it, for the still of a search result.
+    ///
+    /// # Errors
+    /// If the tenant has no signing key.
+    pub fn still_base(&self, link_id: &str, viewer: &str, manifest: &Manifest) -> Result<String, Problem> {
+        let key = self.newest_key(&manifest.tenant).ok_or_else(Problem::forbidden)?;
+        let session = Session {
+            id: new_id(),
+            link: link_id.into(),
+            recording: manifest.recording.clone(),
+            viewer: viewer.into(),
+            expires_at_s: now_s() + self.limits.link_ttl_s,
+            window: Window::default(),
+            max_bps: None,
+            revision: newest_revision(manifest),
+        };
+        let token = session.seal(&key.kid, &key.secret_bytes()?);
+        Ok(format!("{}/s/{token}/{}/", self.public_url.as_str(), manifest.recording))
+    }
+
+    /// The tenant's newest signing key that is not revoked.
+    pub(super) fn newest_key(&self, tenant: &str) -> Option<SigningKey> {
+        self.authority.signing_keys(tenant).into_iter().find(|key| !key.revoked)
+    }
+}
+
+/// A new id for a link or session.
+pub(super) fn new_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
+/// The newest published revision; 0 before there is one.
+pub fn newest_revision(manifest: &Manifest) -> u32 {
+    manifest.revision.as_ref().map_or(0, |revision| revision.id)
+}
+
+fn length_s(manifest: &Manifest) -> u64 {
+    manifest.media.as_ref().map_or(0, |media| media.duration_ms.div_ceil(1000))
+}

@@ -1,0 +1,45 @@
+//! The page of a link or session.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::{HeaderValue, header};
+
+use super::page;
+use super::service::Player;
+use crate::access::{Access, Viewing};
+use crate::playback::Links;
+use crate::problem::Problem;
+
+/// `/watch/{link}`: exchanges the link for a session. The page of a recording that cannot be watched
+/// yet waits for it.
+pub(super) async fn watch(
+    State(access): State<Access>,
+    State(links): State<Links>,
+    State(player): State<Player>,
+    Path(link): Path<String>,
+) -> Response {
+    let viewing = match access.open_link(&link).await {
+        Ok((link, manifest)) => links.exchange(&link, manifest),
+        Err(problem) => Err(problem),
+    };
+    respond(&player, viewing).await
+}
+
+/// `/watch/s/{session}`: the address that the page moves itself to.
+pub(super) async fn watch_session(
+    State(access): State<Access>,
+    State(player): State<Player>,
+    Path(session): Path<String>,
+) -> Response {
+    respond(&player, access.open_session(&session).await).await
+}
+
+async fn respond(player: &Player, viewing: Result<Viewing, Problem>) -> Response {
+    let page = match viewing {
+        Ok(viewing) => page::page(player, &viewing).await,
+        Err(problem) => Err(problem),
+    };
+    let mut response = page.unwrap_or_else(|problem| page::refusal(&problem));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    response
+}

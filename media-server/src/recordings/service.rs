@@ -1,0 +1,55 @@
+//! What the routes of recordings need of the server.
+
+use chalkstream_store::{
+    EventKind, Events, Kind, Manifest, Queue, State as RecordingState, Store, layout, read_manifest,
+};
+use serde_json::json;
+
+use super::view::state_name;
+use crate::events::announce;
+use crate::manifests::Manifests;
+use crate::problem::Problem;
+
+/// Lists and reads recordings, and controls their jobs.
+#[derive(Clone)]
+pub struct Recordings {
+    pub(super) store: Store,
+    pub(super) queue: Queue,
+    pub(super) manifests: Manifests,
+    events: Events,
+}
+
+impl Recordings {
+    /// The recordings in `store`.
+    pub fn new(store: Store, queue: Queue, events: Events, manifests: Manifests) -> Self {
+        Self { store, queue, manifests, events }
+    }
+
+    /// Returns the recording as it is now, not from the cache.
+    ///
+    /// # Errors
+    /// 404 if there is none, 410 if it was deleted.
+    pub(super) async fn current(&self, tenant: &str, id: &str) -> Result<Manifest, Problem> {
+        if !layout::valid_recording(id) {
+            return Err(Problem::not_found());
+        }
+        let manifest = match read_manifest(&self.store, tenant, id).await {
+            Ok(manifest) => manifest,
+            Err(error) if error.kind == Kind::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
+        match manifest {
+            Some(manifest) if manifest.state == RecordingState::Deleted => {
+                Err(Problem::new(http::StatusCode::GONE, "deleted", "This recording was deleted."))
+            }
+            Some(manifest) => Ok(manifest),
+            None => Err(Problem::not_found()),
+        }
+    }
+
+    /// Publishes a recording's new state.
+    pub(super) async fn announce(&self, manifest: &Manifest) {
+        let data = json!({ "state": state_name(manifest.state) });
+        announce(&self.events, &manifest.tenant, &manifest.recording, EventKind::State, data).await;
+    }
+}

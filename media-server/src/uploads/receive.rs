@@ -1,0 +1,137 @@
+//! Receiving the bytes of an upload, one request at a time.
+
+use axum::body::Body;
+use http::StatusCode;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::finish::{finish, finish_complete};
+use super::ingest::{BodyEnd, Ingest, fence};
+use super::lock::Held;
+use super::problems::{locked, wrong_offset};
+use super::service::Uploads;
+use super::state::{self, Upload};
+use crate::problem::Problem;
+
+/// What a request says of the bytes it brings.
+pub struct Sent {
+    /// Where they belong.
+    pub offset: u64,
+    /// Length of the file, where it was deferred.
+    pub length: Option<u64>,
+}
+
+/// Takes the bytes of one request.
+///
+/// # Errors
+/// 403, 409, 410, 413 or 423 as tus has it; 503 where storage is away or too many uploads run.
+pub async fn receive(
+    uploads: Uploads,
+    tenant: String,
+    id: String,
+    sent: Sent,
+    body: Body,
+) -> Result<Upload, Problem> {
+    // The place first: who gets none must not have stopped the one that writes.
+    let _permit = uploads.patches.try_acquire().map_err(|_| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many uploads at once; try again shortly.")
+            .retry_after_s(3)
+    })?;
+    let arrived = uploads.read_open(&tenant, &id).await?;
+    if arrived.is_final() {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "upload_final",
+            "This upload is made of others; it takes no bytes of its own.",
+        ));
+    }
+    let held = uploads.locks.take(&tenant, &id).await?;
+    let mut upload = uploads.read_open(&tenant, &id).await?;
+    // A client was given the offset while this request waited: it is the older one, wherever it got
+    // its turn.
+    if upload.fence != arrived.fence {
+        return Err(locked());
+    }
+    if sent.offset != upload.offset() && !upload.is_repeated(sent.offset) {
+        return Err(wrong_offset(&upload));
+    }
+    if let Some(length) = sent.length {
+        set_length(&uploads, &mut upload, length).await?;
+    }
+    if upload.is_settled() {
+        return Ok(upload);
+    }
+    if upload.is_complete() {
+        finish_complete(&uploads, &mut upload).await?;
+        return Ok(upload);
+    }
+    let stopping = Stopping::new(&uploads, &held);
+    let mut ingest = Ingest::resume(&uploads, &mut upload).await?;
+    ingest.begin(sent.offset)?;
+    if ingest.take(body, &stopping.token).await? == BodyEnd::TooLong {
+        // Whose bytes these are cannot be told: the part that was not durable yet is forgotten.
+        return Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_many_bytes",
+            "More bytes came than Upload-Length says.",
+        ));
+    }
+    if ingest.is_full() {
+        let (sha256, content) = ingest.complete().await?;
+        finish(&uploads, &mut upload, sha256, content).await?;
+    }
+    Ok(upload)
+}
+
+/// The length that a client gives later; the same one again is fine.
+async fn set_length(uploads: &Uploads, upload: &mut Upload, length: u64) -> Result<(), Problem> {
+    if !upload.length_deferred && upload.size_bytes == length {
+        return Ok(());
+    }
+    uploads.check_size(length)?;
+    if !upload.length_deferred || length < upload.offset() {
+        return Err(Problem::invalid("upload_length", "Upload-Length is not that of this upload."));
+    }
+    upload.size_bytes = length;
+    upload.length_deferred = false;
+    state::write(&uploads.store, upload).await
+}
+
+/// Ends a writer when another request wants the upload, or the server stops.
+pub struct Stopping {
+    /// Cancelled then.
+    pub token: CancellationToken,
+    _forward: AbortOnDropHandle<()>,
+}
+
+impl Stopping {
+    /// Listens for both.
+    pub fn new(uploads: &Uploads, held: &Held) -> Self {
+        let token = uploads.shutdown.child_token();
+        let (stop, wanted) = (token.clone(), held.stop.clone());
+        let forward = tokio::spawn(async move {
+            wanted.cancelled().await;
+            stop.cancel();
+        });
+        Self { token, _forward: AbortOnDropHandle::new(forward) }
+    }
+}
+
+/// Ends what writes to an upload, so that its offset stays until its client goes on. One whose
+/// bytes are all durable is finished: a client that sees them all there takes it for done.
+///
+/// # Errors
+/// 423 where a writer's storage does not answer in time; as for [`finish`].
+pub async fn stand_still(uploads: &Uploads, tenant: &str, id: &str) -> Result<Upload, Problem> {
+    let _held = uploads.locks.take_to_read(tenant, id).await?;
+    let mut upload = uploads.read_open(tenant, id).await?;
+    if upload.is_settled() {
+        return Ok(upload);
+    }
+    if upload.is_complete() {
+        finish_complete(uploads, &mut upload).await?;
+    } else {
+        fence(&uploads.store, &mut upload).await?;
+    }
+    Ok(upload)
+}

@@ -1,0 +1,116 @@
+//! What uploads need of the server.
+
+use std::sync::Arc;
+
+use chalkstream_config as config;
+use chalkstream_store::{Events, Queue, Store};
+use http::StatusCode;
+use prometheus_client::metrics::counter::Counter;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::lock::{Held, Locks};
+use super::problems::gone;
+use super::state::{self, Upload};
+use crate::clock::now_ms;
+use crate::problem::Problem;
+use crate::url::PublicUrl;
+
+/// PATCH requests at once. Each holds at most one part in memory.
+const MAX_PATCHES: usize = 64;
+
+/// Receives uploads. Clones share locks and limits.
+#[derive(Clone)]
+pub struct Uploads {
+    pub(super) store: Store,
+    pub(super) queue: Queue,
+    pub(super) events: Events,
+    /// Uploads that are being written to.
+    pub(super) locks: Arc<Locks>,
+    /// Permits for PATCH requests.
+    pub(super) patches: Arc<Semaphore>,
+    pub(super) limits: Limits,
+    pub(super) public_url: PublicUrl,
+    pub(super) counters: Counters,
+    /// Background work that shutdown waits for.
+    pub(super) tasks: TaskTracker,
+    pub(super) shutdown: CancellationToken,
+}
+
+/// The limits on uploads.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// Size limit of one upload.
+    pub max_upload_bytes: u64,
+    /// Open uploads that a tenant may have.
+    pub max_open_uploads: u32,
+    /// How long an upload may stand still.
+    pub ttl_ms: u64,
+}
+
+/// Metrics of uploads.
+#[derive(Clone)]
+pub struct Counters {
+    /// Bytes received.
+    pub uploaded_bytes: Counter,
+    /// Uploads acknowledged.
+    pub finished: Counter,
+}
+
+impl Uploads {
+    /// Receives uploads into `store`.
+    ///
+    /// # Errors
+    /// If the Redis settings are wrong.
+    pub fn new(
+        settings: &config::Settings,
+        (store, queue, events): (Store, Queue, Events),
+        public_url: PublicUrl,
+        counters: Counters,
+        (tasks, shutdown): (TaskTracker, CancellationToken),
+    ) -> Result<Self, chalkstream_store::Error> {
+        let server = &settings.server;
+        let limits = Limits {
+            max_upload_bytes: server.max_upload_bytes,
+            max_open_uploads: server.max_open_uploads,
+            ttl_ms: server.upload_ttl_s * 1000,
+        };
+        let locks = Arc::new(Locks::new(&settings.redis)?);
+        let patches = Arc::new(Semaphore::new(MAX_PATCHES));
+        Ok(Self { store, queue, events, locks, patches, limits, public_url, counters, tasks, shutdown })
+    }
+
+    /// Stops whoever writes to an upload, and keeps others from it until the guard is dropped.
+    ///
+    /// # Errors
+    /// 423 if the writer does not stop in time.
+    pub async fn take_over(&self, tenant: &str, id: &str) -> Result<Held, Problem> {
+        self.locks.take(tenant, id).await
+    }
+
+    /// Returns an upload that has not expired.
+    ///
+    /// # Errors
+    /// 404 if there is none, 410 if it expired.
+    pub(super) async fn read_open(&self, tenant: &str, id: &str) -> Result<Upload, Problem> {
+        let upload = state::read(&self.store, tenant, id).await?.ok_or_else(Problem::not_found)?;
+        if !upload.is_complete() && upload.expires_at_ms < now_ms() {
+            return Err(gone());
+        }
+        Ok(upload)
+    }
+
+    /// Checks an upload's size.
+    ///
+    /// # Errors
+    /// 413 if it is too large.
+    pub(super) fn check_size(&self, size_bytes: u64) -> Result<(), Problem> {
+        let limit = self.limits.max_upload_bytes;
+        if size_bytes <= limit {
+            return Ok(());
+        }
+        let detail = format!("An upload has at most {limit} bytes.");
+        Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "upload_too_large", detail))
+    }
+}

@@ -1,14 +1,14 @@
-//! The first keys, in the data folder of an `up`, readable by its owner only; and where other commands find them.
+//! The first keys, which `up` leaves in its data folder for other commands. Only their owner can read them.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::Common;
-use crate::exit::{Failure, Outcome};
-use crate::place::{CREDENTIALS, data_folder};
+use crate::args::GlobalArgs;
+use crate::exit::{CommandError, CommandResult};
+use crate::settings_source::{CREDENTIALS, data_folder};
 
-/// What `up` leaves for the other commands.
+/// The contents of the credentials file.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct Credentials {
     /// Base URL of the server.
@@ -18,12 +18,12 @@ pub struct Credentials {
     /// Its API key.
     pub api_key: String,
     /// Its signing key.
-    pub signing_key: Signing,
+    pub signing_key: SigningKey,
 }
 
-/// A signing key.
+/// A signing key as the credentials file holds it.
 #[derive(Clone, Deserialize, Serialize)]
-pub struct Signing {
+pub struct SigningKey {
     /// Its name inside tokens.
     pub kid: String,
     /// Its secret, unpadded base64url.
@@ -31,29 +31,29 @@ pub struct Signing {
 }
 
 impl Credentials {
-    /// Reads them from a data folder; nothing where there are none yet.
-    pub fn read(data: &Path) -> Outcome<Option<Self>> {
+    /// Reads them from a data folder. `None` if there are none yet.
+    pub fn read(data: &Path) -> CommandResult<Option<Self>> {
         let path = data.join(CREDENTIALS);
         match std::fs::read_to_string(&path) {
-            // What cannot be read is never shown: it holds secrets.
-            Ok(text) => toml::from_str(&text)
-                .map(Some)
-                .map_err(|_| Failure::failed("credentials", format!("{} cannot be read", path.display()))),
+            // The parser's message may quote the file, which holds secrets.
+            Ok(text) => toml::from_str(&text).map(Some).map_err(|_| {
+                CommandError::failed("credentials", format!("{} cannot be read", path.display()))
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::failed("credentials", format!("{}: {error}", path.display()))),
+            Err(error) => Err(CommandError::failed("credentials", format!("{}: {error}", path.display()))),
         }
     }
 
-    /// Writes them, whole or not at all.
+    /// Writes them atomically.
     #[cfg(all(feature = "server", feature = "worker"))]
-    pub fn write(&self, data: &Path) -> Outcome {
+    pub fn write(&self, data: &Path) -> CommandResult {
         use std::io::Write as _;
         use std::os::unix::fs::OpenOptionsExt as _;
 
         let text =
-            toml::to_string(self).map_err(|error| Failure::failed("credentials", error.to_string()))?;
+            toml::to_string(self).map_err(|error| CommandError::failed("credentials", error.to_string()))?;
         let partial = data.join(".credentials.partial");
-        // A file left by a start that was cut off keeps its own mode.
+        // A file left by an interrupted start would keep its mode.
         match std::fs::remove_file(&partial) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
@@ -65,25 +65,29 @@ impl Credentials {
     }
 }
 
-/// The server and key a client command uses: what is given, else what `up` left.
-pub fn find(common: &Common, server: Option<String>, api_key: Option<String>) -> Outcome<(String, String)> {
+/// Returns the server and key for a client command: those given, else those that `up` left.
+pub fn find(
+    global: &GlobalArgs,
+    server: Option<String>,
+    api_key: Option<String>,
+) -> CommandResult<(String, String)> {
     if let (Some(server), Some(key)) = (&server, &api_key) {
         return Ok((server.clone(), key.clone()));
     }
-    let data = data_folder(common);
-    let left = Credentials::read(&data)?.ok_or_else(|| {
-        Failure::usage(format!(
+    let data = data_folder(global);
+    let saved = Credentials::read(&data)?.ok_or_else(|| {
+        CommandError::usage(format!(
             "no server is known: start `chalkstream up`, or give --server and CHALKSTREAM_API_KEY \
              (no {CREDENTIALS} in {})",
             data.display()
         ))
     })?;
-    // A key goes to the server it was made for, and to no other.
-    let same = |given: &String| given.trim_end_matches('/') == left.server.trim_end_matches('/');
+    // A key is only sent to the server it was made for.
+    let is_same_server = |given: &String| given.trim_end_matches('/') == saved.server.trim_end_matches('/');
     match (server, api_key) {
-        (Some(server), None) if !same(&server) => {
-            Err(Failure::usage(format!("no API key is known for {server}: give CHALKSTREAM_API_KEY")))
+        (Some(server), None) if !is_same_server(&server) => {
+            Err(CommandError::usage(format!("no API key is known for {server}: give CHALKSTREAM_API_KEY")))
         }
-        (server, api_key) => Ok((server.unwrap_or(left.server), api_key.unwrap_or(left.api_key))),
+        (server, api_key) => Ok((server.unwrap_or(saved.server), api_key.unwrap_or(saved.api_key))),
     }
 }

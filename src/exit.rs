@@ -4,48 +4,48 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::output;
+use crate::ui::output;
 
-/// Why a command did not do what it was asked.
+/// A failed command: its exit code, a stable code and a sentence.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CommandError {
     exit: u8,
     code: String,
     message: String,
 }
 
 /// The result of a command.
-pub type Outcome<T = ()> = Result<T, Failure>;
+pub type CommandResult<T = ()> = Result<T, CommandError>;
 
-impl Failure {
-    /// It did not work.
+impl CommandError {
+    /// The command failed (exit code 1).
     pub fn failed(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { exit: 1, code: code.into(), message: message.into() }
     }
 
-    /// It was asked for in a way that makes no sense.
+    /// The command line or the settings are wrong (exit code 2).
     pub fn usage(message: impl Into<String>) -> Self {
         Self { exit: 2, code: "usage".into(), message: message.into() }
     }
 
-    /// The file is at fault.
+    /// The input file is at fault (exit code 3).
     pub fn input(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { exit: 3, code: code.into(), message: message.into() }
     }
 
-    /// Something is missing that can be installed or fetched.
+    /// A dependency is missing that can be installed or fetched (exit code 4).
     pub fn dependency(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { exit: 4, code: code.into(), message: message.into() }
     }
 
-    /// Nothing more to say: the result is printed, and only the exit code differs.
+    /// An exit code without a message, because the result is already printed.
     #[cfg_attr(not(feature = "worker"), allow(dead_code))]
     pub fn silent(exit: u8) -> Self {
         Self { exit, code: String::new(), message: String::new() }
     }
 
-    /// Tells it: a sentence, or with `as_json` the one document.
-    pub fn tell(&self, as_json: bool) -> ExitCode {
+    /// Prints the error as a sentence, with `as_json` also as the JSON document.
+    pub fn report(&self, as_json: bool) -> ExitCode {
         if self.code.is_empty() {
             return ExitCode::from(self.exit);
         }
@@ -57,27 +57,27 @@ impl Failure {
     }
 }
 
-impl From<anyhow::Error> for Failure {
+impl From<anyhow::Error> for CommandError {
     fn from(error: anyhow::Error) -> Self {
         Self::failed("failed", format!("{error:#}"))
     }
 }
 
-impl From<std::io::Error> for Failure {
+impl From<std::io::Error> for CommandError {
     fn from(error: std::io::Error) -> Self {
         Self::failed("io", error.to_string())
     }
 }
 
-impl From<chalkstream_store::Error> for Failure {
+impl From<chalkstream_store::Error> for CommandError {
     fn from(error: chalkstream_store::Error) -> Self {
         Self::failed(error.kind.as_str(), error.to_string())
     }
 }
 
-impl From<chalkstream_config::Problems> for Failure {
+impl From<chalkstream_config::Problems> for CommandError {
     fn from(problems: chalkstream_config::Problems) -> Self {
         let lines: Vec<_> = problems.0.iter().map(|problem| format!("\n  {problem}")).collect();
-        Self::usage(format!("the settings are not right:{}", lines.concat()))
+        Self::usage(format!("the settings are wrong:{}", lines.concat()))
     }
 }

@@ -1,15 +1,14 @@
-//! The `chalkstream` command: reads the command line and hands over. No logic of its own.
+//! The `chalkstream` command: reads the command line and calls the crates. No logic of its own.
 
-mod api;
+mod args;
 mod cli;
+mod client;
 mod credentials;
 mod exit;
 mod logs;
-mod output;
-mod place;
-mod progress;
+mod settings_source;
 mod signals;
-mod tus;
+mod ui;
 #[cfg(all(feature = "server", feature = "worker"))]
 mod up;
 

@@ -3,13 +3,14 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::Common;
-use crate::exit::{Failure, Outcome};
-use crate::{output, place};
+use crate::args::GlobalArgs;
+use crate::exit::{CommandError, CommandResult};
+use crate::settings_source;
+use crate::ui::output;
 
 /// Settings.
 #[derive(Subcommand)]
-pub enum Config {
+pub enum ConfigCommand {
     /// Say everything that is wrong with the settings, at once.
     Check,
     /// Show the settings in force, without secrets.
@@ -19,26 +20,26 @@ pub enum Config {
 }
 
 /// Runs the command.
-pub fn run(common: &Common, command: &Config) -> Outcome {
+pub fn run(global: &GlobalArgs, command: &ConfigCommand) -> CommandResult {
     match command {
-        Config::Check => {
-            place::given(common)?;
-            if common.json {
+        ConfigCommand::Check => {
+            settings_source::load_given(global)?;
+            if global.json {
                 output::json(&json!({ "problems": [] }));
             } else {
                 output::line("the settings are right");
             }
         }
-        Config::Print => {
-            let settings = place::given(common)?;
-            if common.json {
-                let shown = serde_json::to_value(&settings);
-                output::json(&shown.map_err(|error| Failure::failed("config", error.to_string()))?);
+        ConfigCommand::Print => {
+            let settings = settings_source::load_given(global)?;
+            if global.json {
+                let value = serde_json::to_value(&settings);
+                output::json(&value.map_err(|error| CommandError::failed("config", error.to_string()))?);
             } else {
                 output::text(&chalkstream_config::print(&settings));
             }
         }
-        Config::Schema => output::text(&chalkstream_config::schema()),
+        ConfigCommand::Schema => output::text(&chalkstream_config::schema()),
     }
     Ok(())
 }

@@ -3,13 +3,14 @@
 use clap::Args;
 use serde_json::json;
 
-use super::Common;
-use crate::exit::{Failure, Outcome};
-use crate::{output, place};
+use crate::args::GlobalArgs;
+use crate::exit::{CommandError, CommandResult};
+use crate::settings_source;
+use crate::ui::output;
 
 /// How thoroughly.
 #[derive(Args)]
-pub struct Doctor {
+pub struct DoctorArgs {
     /// Look only: nothing tries to leave the sandbox, which takes seconds and gigabytes. For health checks.
     #[arg(long)]
     quick: bool,
@@ -25,8 +26,8 @@ struct Check {
 }
 
 /// Runs the command.
-pub async fn run(common: &Common, command: &Doctor) -> Outcome {
-    let settings = place::here(common)?;
+pub async fn run(global: &GlobalArgs, command: &DoctorArgs) -> CommandResult {
+    let settings = settings_source::load_for_command(global)?;
     let mut checks = vec![redis_server()];
     #[cfg(feature = "worker")]
     checks.extend(of_worker::checks(&settings, command.quick).await);
@@ -42,7 +43,7 @@ pub async fn run(common: &Common, command: &Doctor) -> Outcome {
             json!({ "check": check.name, "ok": ok, "needed": check.needed, "told": told })
         })
         .collect();
-    if common.json {
+    if global.json {
         output::json(&json!({ "checks": list }));
     } else {
         for check in &checks {
@@ -55,14 +56,14 @@ pub async fn run(common: &Common, command: &Doctor) -> Outcome {
         }
     }
     match checks.iter().any(|check| check.needed && check.told.is_err()) {
-        true if common.json => Err(Failure::silent(4)),
-        true => Err(Failure::dependency("doctor", "something that is needed is missing")),
+        true if global.json => Err(CommandError::silent(4)),
+        true => Err(CommandError::dependency("doctor", "something that is needed is missing")),
         false => Ok(()),
     }
 }
 
 fn redis_server() -> Check {
-    let told = match place::find_program("redis-server") {
+    let told = match settings_source::find_program("redis-server") {
         Some(path) => Ok(path.display().to_string()),
         None => Err("not installed; `up` needs it: apt-get install redis-server".into()),
     };

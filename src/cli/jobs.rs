@@ -4,34 +4,35 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Client, Common};
-use crate::exit::Outcome;
-use crate::output;
+use super::server_args::ServerArgs;
+use crate::args::GlobalArgs;
+use crate::exit::CommandResult;
+use crate::ui::output;
 
 /// Which jobs.
 #[derive(Args)]
-pub struct Jobs {
+pub struct JobsArgs {
     /// Only those that failed for good.
     #[arg(long)]
     failed: bool,
     #[command(flatten)]
-    client: Client,
+    server: ServerArgs,
 }
 
 /// One recording.
 #[derive(Args)]
-pub struct One {
+pub struct RecordingArgs {
     /// The recording's id.
     id: String,
     #[command(flatten)]
-    client: Client,
+    server: ServerArgs,
 }
 
 /// Lists jobs.
-pub async fn list(common: &Common, command: Jobs) -> Outcome {
+pub async fn list(global: &GlobalArgs, command: JobsArgs) -> CommandResult {
     let path = if command.failed { "/v1/jobs?failed=true" } else { "/v1/jobs" };
-    let found = command.client.api(common)?.get(path).await?;
-    if common.json {
+    let found = command.server.api(global)?.get(path).await?;
+    if global.json {
         output::json(&found);
         return Ok(());
     }
@@ -50,25 +51,31 @@ pub async fn list(common: &Common, command: Jobs) -> Outcome {
 }
 
 /// Tries again.
-pub async fn retry(common: &Common, command: One) -> Outcome {
-    act(common, command, Method::POST, "/retry", "queued again").await
+pub async fn retry(global: &GlobalArgs, command: RecordingArgs) -> CommandResult {
+    act(global, command, Method::POST, "/retry", "queued again").await
 }
 
 /// Stops the work.
-pub async fn cancel(common: &Common, command: One) -> Outcome {
-    act(common, command, Method::POST, "/cancel", "cancelled").await
+pub async fn cancel(global: &GlobalArgs, command: RecordingArgs) -> CommandResult {
+    act(global, command, Method::POST, "/cancel", "cancelled").await
 }
 
 /// Removes everything.
-pub async fn delete(common: &Common, command: One) -> Outcome {
-    act(common, command, Method::DELETE, "", "deleted").await
+pub async fn delete(global: &GlobalArgs, command: RecordingArgs) -> CommandResult {
+    act(global, command, Method::DELETE, "", "deleted").await
 }
 
-async fn act(common: &Common, command: One, method: Method, action: &str, done: &str) -> Outcome {
-    let api = command.client.api(common)?;
-    let answer = api.json(api.request(method, &format!("/v1/recordings/{}{action}", command.id))).await?;
-    if common.json {
-        output::json(&if answer.is_null() { json!({ "id": command.id, "done": done }) } else { answer });
+async fn act(
+    global: &GlobalArgs,
+    command: RecordingArgs,
+    method: Method,
+    action: &str,
+    done: &str,
+) -> CommandResult {
+    let api = command.server.api(global)?;
+    let response = api.json(api.request(method, &format!("/v1/recordings/{}{action}", command.id))).await?;
+    if global.json {
+        output::json(&if response.is_null() { json!({ "id": command.id, "done": done }) } else { response });
     } else {
         output::line(&format!("{} is {done}", command.id));
     }

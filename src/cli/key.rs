@@ -4,16 +4,16 @@ use chalkstream_store::{Kind, Target};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::Common;
 use super::tenant::authority;
-use crate::exit::{Failure, Outcome};
-use crate::output;
+use crate::args::GlobalArgs;
+use crate::exit::{CommandError, CommandResult};
+use crate::ui::output;
 
 /// API keys and signing keys.
 #[derive(Subcommand)]
-pub enum Key {
+pub enum KeyCommand {
     /// Make a key. Its text is shown this once.
-    Create(Create),
+    Create(CreateKeyArgs),
     /// List a tenant's keys.
     List {
         /// The tenant; may be left out where there is only one.
@@ -32,7 +32,7 @@ pub enum Key {
 
 /// Make a key.
 #[derive(Args)]
-pub struct Create {
+pub struct CreateKeyArgs {
     /// The tenant; may be left out where there is only one.
     #[arg(long)]
     tenant: Option<String>,
@@ -45,37 +45,37 @@ pub struct Create {
 }
 
 /// Runs the command.
-pub async fn run(common: &Common, command: Key) -> Outcome {
-    let authority = authority(common).await?;
-    let meant = |given: Option<String>| match given {
+pub async fn run(global: &GlobalArgs, command: KeyCommand) -> CommandResult {
+    let authority = authority(global).await?;
+    let tenant_or_only = |given: Option<String>| match given {
         Some(tenant) => Ok(tenant),
         None => match authority.tenants().as_slice() {
             [only] => Ok(only.id.clone()),
-            [] => Err(Failure::usage("there is no tenant yet: chalkstream tenant create ID")),
-            _ => Err(Failure::usage("there are several tenants: say which with --tenant")),
+            [] => Err(CommandError::usage("there is no tenant yet: chalkstream tenant create ID")),
+            _ => Err(CommandError::usage("there are several tenants: say which with --tenant")),
         },
     };
     match command {
-        Key::Create(create) if create.signing => {
-            let key = authority.create_signing_key(&meant(create.tenant)?).await?;
-            if common.json {
+        KeyCommand::Create(create) if create.signing => {
+            let key = authority.create_signing_key(&tenant_or_only(create.tenant)?).await?;
+            if global.json {
                 output::json(&json!({ "kid": key.kid, "secret": key.secret, "tenant": key.tenant }));
             } else {
                 output::line(&format!("{} {}", key.kid, key.secret));
                 output::note("This is shown once. Keep it where the platform mints its links.");
             }
         }
-        Key::Create(create) => {
-            let key = authority.create_api_key(&meant(create.tenant)?, &create.name).await?;
-            if common.json {
+        KeyCommand::Create(create) => {
+            let key = authority.create_api_key(&tenant_or_only(create.tenant)?, &create.name).await?;
+            if global.json {
                 output::json(&json!({ "id": key.key.id, "api_key": *key.text, "tenant": key.key.tenant }));
             } else {
                 output::line(&key.text);
                 output::note("This is shown once; only its hash is stored.");
             }
         }
-        Key::List { tenant } => {
-            let tenant = meant(tenant)?;
+        KeyCommand::List { tenant } => {
+            let tenant = tenant_or_only(tenant)?;
             let api: Vec<_> = authority.api_keys(&tenant).into_iter().map(|key| {
                 json!({ "id": key.id, "name": key.name, "created_at": key.created_at, "revoked": key.revoked })
             }).collect();
@@ -84,7 +84,7 @@ pub async fn run(common: &Common, command: Key) -> Outcome {
                 .into_iter()
                 .map(|key| json!({ "kid": key.kid, "created_at": key.created_at, "revoked": key.revoked }))
                 .collect();
-            if common.json {
+            if global.json {
                 output::json(&json!({ "tenant": tenant, "api_keys": api, "signing_keys": signing }));
             } else {
                 for key in &api {
@@ -95,8 +95,8 @@ pub async fn run(common: &Common, command: Key) -> Outcome {
                 }
             }
         }
-        Key::Revoke { id, tenant } => {
-            let tenant = meant(tenant)?;
+        KeyCommand::Revoke { id, tenant } => {
+            let tenant = tenant_or_only(tenant)?;
             let api = authority.api_keys(&tenant).iter().any(|key| key.id == id);
             let signing = authority.signing_keys(&tenant).iter().any(|key| key.kid == id);
             if !api && !signing {
@@ -105,7 +105,7 @@ pub async fn run(common: &Common, command: Key) -> Outcome {
                 );
             }
             authority.revoke(&tenant, Target::Key(id.clone()), None).await?;
-            if common.json {
+            if global.json {
                 output::json(&json!({ "revoked": id }));
             } else {
                 output::line(&format!("{id} is revoked"));

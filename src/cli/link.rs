@@ -3,13 +3,14 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Client, Common};
-use crate::exit::{Failure, Outcome};
-use crate::output;
+use super::server_args::ServerArgs;
+use crate::args::GlobalArgs;
+use crate::exit::{CommandError, CommandResult};
+use crate::ui::output;
 
 /// Make a signed link to a recording.
 #[derive(Args)]
-pub struct Link {
+pub struct LinkArgs {
     /// The recording's id.
     id: String,
     /// Who will watch (the platform's own id).
@@ -28,13 +29,13 @@ pub struct Link {
     #[arg(long, value_name = "MS")]
     end_ms: Option<u64>,
     #[command(flatten)]
-    client: Client,
+    server: ServerArgs,
 }
 
 /// Runs the command.
-pub async fn run(common: &Common, command: Link) -> Outcome {
-    let api = command.client.api(common)?;
-    let mut asked = json!({ "recording": command.id, "viewer": command.viewer });
+pub async fn run(global: &GlobalArgs, command: LinkArgs) -> CommandResult {
+    let api = command.server.api(global)?;
+    let mut request = json!({ "recording": command.id, "viewer": command.viewer });
     let optional = [
         ("expires_s", command.expires),
         ("max_bps", command.max_bps),
@@ -43,15 +44,15 @@ pub async fn run(common: &Common, command: Link) -> Outcome {
     ];
     for (name, value) in optional {
         if let Some(value) = value {
-            asked[name] = value.into();
+            request[name] = value.into();
         }
     }
-    let link = api.json(api.request(reqwest::Method::POST, "/v1/links").json(&asked)).await?;
-    if common.json {
+    let link = api.json(api.request(reqwest::Method::POST, "/v1/links").json(&request)).await?;
+    if global.json {
         output::json(&link);
     } else {
         let url = link["url"].as_str();
-        output::line(url.ok_or_else(|| Failure::failed("link", "the server's answer has no link"))?);
+        output::line(url.ok_or_else(|| CommandError::failed("link", "the server's answer has no link"))?);
     }
     Ok(())
 }
@@ -69,7 +70,7 @@ fn seconds(text: &str) -> Result<u64, String> {
         'd' => 86_400,
         _ => return Err("use s, m, h or d, as in 15m".into()),
     };
-    let number: u64 = number.parse().map_err(|_| "use a whole number and a unit, as in 15m".to_owned())?;
+    let number: u64 = number.parse().map_err(|_| "use an integer and a unit, as in 15m".to_owned())?;
     number.checked_mul(factor).filter(|s| *s > 0).ok_or_else(|| "out of range".into())
 }
 

@@ -1,6 +1,5 @@
 //! The command line: names and meanings stay.
 
-mod client;
 mod config;
 mod doctor;
 mod jobs;
@@ -14,6 +13,7 @@ mod rebuild;
 mod search;
 #[cfg(feature = "server")]
 mod server;
+mod server_args;
 mod tenant;
 #[cfg(all(feature = "server", feature = "worker"))]
 mod up;
@@ -21,87 +21,68 @@ mod upload;
 #[cfg(feature = "worker")]
 mod worker;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::exit::Outcome;
-
-pub use client::Client;
+use crate::args::GlobalArgs;
+use crate::exit::CommandResult;
 
 /// Lesson recordings in, adaptive streams and searchable transcripts out.
 #[derive(Parser)]
 #[command(name = "chalkstream", version, arg_required_else_help = true)]
 struct Cli {
     #[command(flatten)]
-    common: Common,
+    global: GlobalArgs,
     #[command(subcommand)]
     command: Command,
-}
-
-/// What every command takes.
-#[derive(Args, Clone)]
-pub struct Common {
-    /// Settings file.
-    #[arg(long, global = true, value_name = "FILE", env = "CHALKSTREAM_CONFIG")]
-    pub config: Option<PathBuf>,
-    /// One setting, as in --set worker.slots=2; may be given several times.
-    #[arg(long, global = true, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Data folder of `up`, where the other commands find its server and keys.
-    #[arg(long, global = true, value_name = "DIR", env = "CHALKSTREAM_DATA")]
-    pub data: Option<PathBuf>,
-    /// Print one JSON document.
-    #[arg(long, global = true)]
-    pub json: bool,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// All in one: server, worker, storage in a folder and a private Redis.
     #[cfg(all(feature = "server", feature = "worker"))]
-    Up(up::Up),
+    Up(up::UpArgs),
     /// The HTTP server, on the configured Redis and storage.
     #[cfg(feature = "server")]
-    Server(server::Server),
+    Server(server::ServeArgs),
     /// A worker, on the configured Redis and storage.
     #[cfg(feature = "worker")]
     Worker,
     /// Process one file into a folder, without any service.
     #[cfg(feature = "worker")]
-    Process(process::Process),
+    Process(process::ProcessArgs),
     /// Upload a recording to a server; goes on where it was cut off.
-    Upload(upload::Upload),
+    Upload(upload::UploadArgs),
     /// Find moments by what was said.
-    Search(search::Search),
+    Search(search::SearchArgs),
     /// Make a signed link to a recording.
-    Link(link::Link),
+    Link(link::LinkArgs),
     /// Tenants.
     #[command(subcommand)]
-    Tenant(tenant::Tenant),
+    Tenant(tenant::TenantCommand),
     /// API keys and signing keys.
     #[command(subcommand)]
-    Key(key::Key),
+    Key(key::KeyCommand),
     /// List jobs.
-    Jobs(jobs::Jobs),
+    Jobs(jobs::JobsArgs),
     /// Try again what failed or was cancelled.
-    Retry(jobs::One),
+    Retry(jobs::RecordingArgs),
     /// Stop the work on a recording.
-    Cancel(jobs::One),
+    Cancel(jobs::RecordingArgs),
     /// Remove a recording and everything made of it.
-    Delete(jobs::One),
+    Delete(jobs::RecordingArgs),
     /// Put back into Redis what storage says is not done.
     Rebuild,
     /// Speech models.
     #[cfg(feature = "worker")]
     #[command(subcommand)]
-    Model(model::Model),
+    Model(model::ModelCommand),
     /// What is missing, and how to get it.
-    Doctor(doctor::Doctor),
+    Doctor(doctor::DoctorArgs),
     /// Settings.
     #[command(subcommand)]
-    Config(config::Config),
+    Config(config::ConfigCommand),
     /// One step of a job, in a sandbox. Started by the worker.
     #[cfg(feature = "worker")]
     #[command(hide = true)]
@@ -111,52 +92,52 @@ enum Command {
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    // A child is started as /proc/self/exe, and would be shown as «exe». A system that minds shows that.
+    // A child is started as /proc/self/exe, and would be listed as "exe". A system that forbids this lists it so.
     drop(std::fs::write("/proc/self/comm", "chalkstream"));
     // Alone in its process: no runtime, no threads.
     #[cfg(feature = "worker")]
     if matches!(cli.command, Command::Step) {
         return chalkstream_workers::runner::child::main();
     }
-    let as_json = cli.common.json;
+    let as_json = cli.global.json;
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return crate::exit::Failure::from(error).tell(as_json),
+        Err(error) => return crate::exit::CommandError::from(error).report(as_json),
     };
     let outcome = runtime.block_on(run(cli));
     // Work that does not end by itself must not keep a stopped command alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(as_json),
+        Err(failure) => failure.report(as_json),
     }
 }
 
-async fn run(cli: Cli) -> Outcome {
-    let common = &cli.common;
+async fn run(cli: Cli) -> CommandResult {
+    let global = &cli.global;
     match cli.command {
         #[cfg(all(feature = "server", feature = "worker"))]
-        Command::Up(command) => up::run(common, &command).await,
+        Command::Up(command) => up::run(global, &command).await,
         #[cfg(feature = "server")]
-        Command::Server(command) => server::run(common, &command).await,
+        Command::Server(command) => server::run(global, &command).await,
         #[cfg(feature = "worker")]
-        Command::Worker => worker::run(common).await,
+        Command::Worker => worker::run(global).await,
         #[cfg(feature = "worker")]
-        Command::Process(command) => process::run(common, &command).await,
-        Command::Upload(command) => upload::run(common, command).await,
-        Command::Search(command) => search::run(common, command).await,
-        Command::Link(command) => link::run(common, command).await,
-        Command::Tenant(command) => tenant::run(common, command).await,
-        Command::Key(command) => key::run(common, command).await,
-        Command::Jobs(command) => jobs::list(common, command).await,
-        Command::Retry(command) => jobs::retry(common, command).await,
-        Command::Cancel(command) => jobs::cancel(common, command).await,
-        Command::Delete(command) => jobs::delete(common, command).await,
-        Command::Rebuild => rebuild::run(common).await,
+        Command::Process(command) => process::run(global, &command).await,
+        Command::Upload(command) => upload::run(global, command).await,
+        Command::Search(command) => search::run(global, command).await,
+        Command::Link(command) => link::run(global, command).await,
+        Command::Tenant(command) => tenant::run(global, command).await,
+        Command::Key(command) => key::run(global, command).await,
+        Command::Jobs(command) => jobs::list(global, command).await,
+        Command::Retry(command) => jobs::retry(global, command).await,
+        Command::Cancel(command) => jobs::cancel(global, command).await,
+        Command::Delete(command) => jobs::delete(global, command).await,
+        Command::Rebuild => rebuild::run(global).await,
         #[cfg(feature = "worker")]
-        Command::Model(command) => model::run(common, command).await,
-        Command::Doctor(command) => doctor::run(common, &command).await,
-        Command::Config(command) => config::run(common, &command),
+        Command::Model(command) => model::run(global, command).await,
+        Command::Doctor(command) => doctor::run(global, &command).await,
+        Command::Config(command) => config::run(global, &command),
         #[cfg(feature = "worker")]
         Command::Step => Ok(()),
     }

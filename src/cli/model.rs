@@ -6,14 +6,15 @@ use chalkstream_pipeline::{ErrorKind, model};
 use clap::Subcommand;
 use serde_json::json;
 
-use super::Common;
-use crate::exit::{Failure, Outcome};
-use crate::progress::{Shown, Unit};
-use crate::{output, place};
+use crate::args::GlobalArgs;
+use crate::exit::{CommandError, CommandResult};
+use crate::settings_source;
+use crate::ui::output;
+use crate::ui::progress::{ProgressDisplay, Unit};
 
 /// Speech models.
 #[derive(Subcommand)]
-pub enum Model {
+pub enum ModelCommand {
     /// Fetch a model, checked against its pinned hash.
     Fetch {
         /// `tiny.en`, `base`, …
@@ -25,22 +26,23 @@ pub enum Model {
 }
 
 /// Runs the command.
-pub async fn run(common: &Common, command: Model) -> Outcome {
-    let Model::Fetch { name, to } = command;
-    let settings = place::given(common)?;
+pub async fn run(global: &GlobalArgs, command: ModelCommand) -> CommandResult {
+    let ModelCommand::Fetch { name, to } = command;
+    let settings = settings_source::load_given(global)?;
     let folder = to.unwrap_or_else(|| chalkstream_workers::models(&settings));
-    // It reads and converts large files: not on the runtime's own threads.
+    // Fetching reads and converts large files, so it must not block the runtime's threads.
     let fetched = tokio::task::spawn_blocking(move || {
-        let shown = Shown::new();
-        let tell = |p: model::Progress<'_>| shown.at(p.what, Unit::Bytes, p.done_bytes, p.total_bytes);
-        model::fetch(&name, &folder, &tell)
+        let display = ProgressDisplay::new();
+        let report =
+            |p: model::Progress<'_>| display.update(p.what, Unit::Bytes, p.done_bytes, p.total_bytes);
+        model::fetch(&name, &folder, &report)
     });
-    let installed = fetched.await.map_err(|error| Failure::failed("model", error.to_string()))?;
+    let installed = fetched.await.map_err(|error| CommandError::failed("model", error.to_string()))?;
     let installed = installed.map_err(|error| match error.kind {
-        ErrorKind::Dependency => Failure::dependency(error.code, error.message),
-        _ => Failure::failed(error.code, format!("{:#}", anyhow::Error::from(error))),
+        ErrorKind::Dependency => CommandError::dependency(error.code, error.message),
+        _ => CommandError::failed(error.code, format!("{:#}", anyhow::Error::from(error))),
     })?;
-    if common.json {
+    if global.json {
         output::json(&json!({ "name": installed.name, "model": installed.model, "vad": installed.vad }));
     } else {
         output::line(&installed.model.display().to_string());

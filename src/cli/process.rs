@@ -7,14 +7,15 @@ use chalkstream_workers::StepFailure;
 use chalkstream_workers::process::{ProcessError, Told, process};
 use clap::Args;
 
-use super::Common;
-use crate::exit::{Failure, Outcome};
-use crate::progress::{Shown, Unit};
-use crate::{logs, output, place, signals};
+use crate::args::GlobalArgs;
+use crate::exit::{CommandError, CommandResult};
+use crate::ui::output;
+use crate::ui::progress::{ProgressDisplay, Unit};
+use crate::{logs, settings_source, signals};
 
-/// One file into a folder.
+/// Arguments of `process`.
 #[derive(Args)]
-pub struct Process {
+pub struct ProcessArgs {
     /// The recording.
     file: PathBuf,
     /// The folder to make.
@@ -23,57 +24,60 @@ pub struct Process {
 }
 
 /// Runs the command.
-pub async fn run(common: &Common, command: &Process) -> Outcome {
-    let mut settings = place::given(common)?;
-    // Someone who looks at bars is told of failures by the command itself.
+pub async fn run(global: &GlobalArgs, command: &ProcessArgs) -> CommandResult {
+    let mut settings = settings_source::load_given(global)?;
+    // The command itself reports failures next to its progress bars, so info lines would only disturb.
     if std::env::var_os("CHALKSTREAM__LOG__LEVEL").is_none() && settings.log.level == "info" {
         settings.log.level = "warn".into();
     }
-    logs::begin(&settings.log);
-    let shown = Shown::new();
-    let tell = |told: Told| match told {
-        Told::Started(step) => shown.at(&step, Unit::Media, 0, 0),
-        Told::Progress(step, progress) => shown.at(&step, Unit::Media, progress.done_ms, progress.total_ms),
-        Told::Done(step, _) => shown.end(&step, "done"),
-        Told::Skipped(step, failure) => shown.end(&step, &format!("failed ({})", failure.message)),
+    logs::init(&settings.log);
+    let display = ProgressDisplay::new();
+    let report = |event: Told| match event {
+        Told::Started(step) => display.update(&step, Unit::MediaMs, 0, 0),
+        Told::Progress(step, progress) => {
+            display.update(&step, Unit::MediaMs, progress.done_ms, progress.total_ms)
+        }
+        Told::Done(step, _) => display.finish(&step, "done"),
+        Told::Skipped(step, failure) => display.finish(&step, &format!("failed ({})", failure.message)),
     };
     let stop = signals::stop()?;
-    let recording = process(&settings, &command.file, &command.out, stop, &tell).await.map_err(failure)?;
+    let recording =
+        process(&settings, &command.file, &command.out, stop, &report).await.map_err(to_command_error)?;
     for warning in recording["warnings"].as_array().into_iter().flatten() {
         output::note(warning["message"].as_str().unwrap_or_default());
     }
-    if common.json {
+    if global.json {
         output::json(&recording);
     } else {
         output::line(&command.out.join("hls/master.m3u8").display().to_string());
     }
-    // The video is there; what is missing for the rest is still said by the exit code.
+    // The video is complete, but the exit code still says that a dependency was missing for the rest.
     let missing =
         recording["failed_optional"].as_array().into_iter().flatten().find(|f| f["fault"] == "dependency");
     match missing {
-        Some(failed) if !common.json => Err(Failure::dependency(
+        Some(failed) if !global.json => Err(CommandError::dependency(
             failed["code"].as_str().unwrap_or_default(),
             failed["message"].as_str().unwrap_or_default(),
         )),
-        Some(_) => Err(Failure::silent(4)),
+        Some(_) => Err(CommandError::silent(4)),
         None => Ok(()),
     }
 }
 
-fn failure(error: ProcessError) -> Failure {
+fn to_command_error(error: ProcessError) -> CommandError {
     match error {
-        ProcessError::Usage(message) => Failure::usage(message),
-        ProcessError::Step { step, failure } => of_step(&step, &failure),
+        ProcessError::Usage(message) => CommandError::usage(message),
+        ProcessError::Step { step, failure } => from_step(&step, &failure),
     }
 }
 
-fn of_step(step: &str, failure: &StepFailure) -> Failure {
+fn from_step(step: &str, failure: &StepFailure) -> CommandError {
     match failure.fault {
-        Fault::Input => Failure::input(&failure.code, &failure.message),
-        Fault::Dependency => Failure::dependency(&failure.code, &failure.message),
+        Fault::Input => CommandError::input(&failure.code, &failure.message),
+        Fault::Dependency => CommandError::dependency(&failure.code, &failure.message),
         Fault::Ours => {
             output::note(&format!("{step}: {}", failure.detail));
-            Failure::failed(&failure.code, &failure.message)
+            CommandError::failed(&failure.code, &failure.message)
         }
     }
 }

@@ -3,20 +3,21 @@
 use chalkstream_store::{Authority, Queue, rebuild};
 use serde_json::json;
 
-use super::Common;
-use crate::exit::Outcome;
-use crate::{output, place};
+use crate::args::GlobalArgs;
+use crate::exit::CommandResult;
+use crate::settings_source;
+use crate::ui::output;
 
 /// Runs the command.
-pub async fn run(common: &Common) -> Outcome {
-    let settings = place::here(common)?;
+pub async fn run(global: &GlobalArgs) -> CommandResult {
+    let settings = settings_source::load_for_command(global)?;
     let store = chalkstream_store::open(&settings.store).await?;
-    // Keys and revocations first: nobody may be let in by their absence.
+    // Keys and revocations first: a missing revocation must not let anyone in.
     Authority::load(store.clone(), Some(&settings.redis)).await?;
     let queue = Queue::connect(&settings.redis).await?;
     let rebuilt = rebuild::pending(&store, &queue).await?;
     let enqueued: Vec<_> = rebuilt.enqueued.iter().map(|(_, recording)| recording.as_str()).collect();
-    if common.json {
+    if global.json {
         output::json(&json!({ "seen": rebuilt.seen, "enqueued": enqueued }));
     } else {
         output::line(&format!("{} not done, {} queued again", rebuilt.seen, enqueued.len()));

@@ -3,13 +3,14 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::{Client, Common};
-use crate::exit::Outcome;
-use crate::output;
+use super::server_args::ServerArgs;
+use crate::args::GlobalArgs;
+use crate::exit::CommandResult;
+use crate::ui::output;
 
 /// Find moments by what was said.
 #[derive(Args)]
-pub struct Search {
+pub struct SearchArgs {
     /// The words.
     query: String,
     /// The viewer for whom the links are made.
@@ -22,19 +23,19 @@ pub struct Search {
     #[arg(long, default_value_t = 10)]
     limit: u32,
     #[command(flatten)]
-    client: Client,
+    server: ServerArgs,
 }
 
 /// Runs the command.
-pub async fn run(common: &Common, command: Search) -> Outcome {
-    let api = command.client.api(common)?;
+pub async fn run(global: &GlobalArgs, command: SearchArgs) -> CommandResult {
+    let api = command.server.api(global)?;
     let limit = command.limit.to_string();
     let mut query = vec![("q", command.query.as_str()), ("viewer", &command.viewer), ("limit", &limit)];
     if let Some(recording) = &command.recording {
         query.push(("recording", recording));
     }
-    let found = api.find("/v1/search", &query).await?;
-    if common.json {
+    let found = api.get_with_query("/v1/search", &query).await?;
+    if global.json {
         output::json(&found);
         return Ok(());
     }

@@ -2,27 +2,27 @@
 
 use clap::Args;
 
-use super::Common;
-use crate::exit::{Failure, Outcome};
-use crate::{logs, place, signals};
+use crate::args::GlobalArgs;
+use crate::exit::{CommandError, CommandResult};
+use crate::{logs, settings_source, signals};
 
 /// The HTTP server.
 #[derive(Args)]
-pub struct Server {
+pub struct ServeArgs {
     /// Address and port to listen on.
     #[arg(long, value_name = "ADDR")]
     listen: Option<std::net::SocketAddr>,
 }
 
 /// Runs the command.
-pub async fn run(common: &Common, command: &Server) -> Outcome {
-    let mut settings = place::given(common)?;
+pub async fn run(global: &GlobalArgs, command: &ServeArgs) -> CommandResult {
+    let mut settings = settings_source::load_given(global)?;
     if let Some(listen) = command.listen {
         settings.server.listen = listen;
     }
-    logs::begin(&settings.log);
+    logs::init(&settings.log);
     let stop = signals::stop()?;
     chalkstream_media_server::serve(settings, stop)
         .await
-        .map_err(|error| Failure::failed("server", error.to_string()))
+        .map_err(|error| CommandError::failed("server", error.to_string()))
 }

@@ -4,13 +4,14 @@ use chalkstream_store::Authority;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::Common;
-use crate::exit::Outcome;
-use crate::{output, place};
+use crate::args::GlobalArgs;
+use crate::exit::CommandResult;
+use crate::settings_source;
+use crate::ui::output;
 
 /// Tenants.
 #[derive(Subcommand)]
-pub enum Tenant {
+pub enum TenantCommand {
     /// Make a tenant, with a first signing key, so that its links can be made over the API.
     Create {
         /// Its id: 1 to 40 of a-z, 0-9 and -.
@@ -24,21 +25,21 @@ pub enum Tenant {
 }
 
 /// Runs the command.
-pub async fn run(common: &Common, command: Tenant) -> Outcome {
-    let authority = authority(common).await?;
+pub async fn run(global: &GlobalArgs, command: TenantCommand) -> CommandResult {
+    let authority = authority(global).await?;
     match command {
-        Tenant::Create { id, name } => {
+        TenantCommand::Create { id, name } => {
             let tenant = authority.create_tenant(&id, name.as_deref().unwrap_or(&id)).await?;
             let signing = authority.create_signing_key(&tenant.id).await?;
-            if common.json {
+            if global.json {
                 output::json(&json!({ "tenant": tenant, "kid": signing.kid }));
             } else {
                 output::line(&tenant.id);
             }
         }
-        Tenant::List => {
+        TenantCommand::List => {
             let tenants = authority.tenants();
-            if common.json {
+            if global.json {
                 output::json(&json!({ "tenants": tenants }));
             } else {
                 tenants.iter().for_each(|tenant| output::line(&format!("{}\t{}", tenant.id, tenant.name)));
@@ -48,10 +49,10 @@ pub async fn run(common: &Common, command: Tenant) -> Outcome {
     Ok(())
 }
 
-/// Tenants and keys, in the storage meant here.
-pub async fn authority(common: &Common) -> Outcome<Authority> {
-    let settings = place::here(common)?;
+/// Loads tenants and keys from the command's storage.
+pub async fn authority(global: &GlobalArgs) -> CommandResult<Authority> {
+    let settings = settings_source::load_for_command(global)?;
     let store = chalkstream_store::open(&settings.store).await?;
-    // Storage is the truth; Redis, where it answers, only makes changes arrive sooner.
+    // Storage is the truth; if Redis is available, changes only arrive sooner.
     Ok(Authority::load(store, Some(&settings.redis)).await?)
 }

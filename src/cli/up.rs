@@ -2,18 +2,18 @@
 
 use clap::Args;
 
-use super::Common;
-use crate::exit::Outcome;
+use crate::args::GlobalArgs;
+use crate::exit::CommandResult;
 
 /// All in one.
 #[derive(Args)]
-pub struct Up {
+pub struct UpArgs {
     /// Address and port to listen on.
     #[arg(long, value_name = "ADDR")]
     listen: Option<std::net::SocketAddr>,
 }
 
 /// Runs the command.
-pub async fn run(common: &Common, command: &Up) -> Outcome {
-    crate::up::run(common, command.listen).await
+pub async fn run(global: &GlobalArgs, command: &UpArgs) -> CommandResult {
+    crate::up::run(global, command.listen).await
 }

@@ -1,18 +1,18 @@
 //! `chalkstream worker`
 
-use super::Common;
-use crate::exit::{Failure, Outcome};
-use crate::{logs, place, signals};
+use crate::args::GlobalArgs;
+use crate::exit::{CommandError, CommandResult};
+use crate::{logs, settings_source, signals};
 
 /// Runs the command.
-pub async fn run(common: &Common) -> Outcome {
-    let settings = place::given(common)?;
-    logs::begin(&settings.log);
+pub async fn run(global: &GlobalArgs) -> CommandResult {
+    let settings = settings_source::load_given(global)?;
+    logs::init(&settings.log);
     let stop = signals::stop()?;
     chalkstream_workers::run(settings, stop).await.map_err(|error| match error {
         chalkstream_workers::Error::Sandbox(_) => {
-            Failure::dependency("sandbox_unavailable", error.to_string())
+            CommandError::dependency("sandbox_unavailable", error.to_string())
         }
-        _ => Failure::failed("worker", error.to_string()),
+        _ => CommandError::failed("worker", error.to_string()),
     })
 }

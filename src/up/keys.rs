@@ -5,23 +5,23 @@ use std::path::Path;
 use chalkstream_config::Settings;
 use chalkstream_store::{Authority, Kind};
 
-use crate::credentials::{Credentials, Signing};
-use crate::exit::Outcome;
+use crate::credentials::{Credentials, SigningKey};
+use crate::exit::CommandResult;
 
 /// The first tenant's id.
 const TENANT: &str = "default";
 
-/// Makes the first tenant and keys where there are none that work, and leaves them in the data folder.
-pub async fn first(data: &Path, settings: &Settings, url: &str) -> Outcome {
+/// Makes the first tenant and keys unless working ones exist, and saves them in the data folder.
+pub async fn ensure_first_keys(data: &Path, settings: &Settings, url: &str) -> CommandResult {
     let store = chalkstream_store::open(&settings.store).await?;
     let authority = Authority::load(store, Some(&settings.redis)).await?;
-    if let Some(mut left) = Credentials::read(data)? {
-        let works = authority.verify_api_key(&left.api_key).is_some()
-            && authority.signing_key(&left.signing_key.kid).is_some();
+    if let Some(mut saved) = Credentials::read(data)? {
+        let works = authority.verify_api_key(&saved.api_key).is_some()
+            && authority.signing_key(&saved.signing_key.kid).is_some();
         if works {
-            if left.server != url {
-                left.server = url.to_owned();
-                left.write(data)?;
+            if saved.server != url {
+                saved.server = url.to_owned();
+                saved.write(data)?;
             }
             return Ok(());
         }
@@ -36,7 +36,7 @@ pub async fn first(data: &Path, settings: &Settings, url: &str) -> Outcome {
         server: url.to_owned(),
         tenant: TENANT.to_owned(),
         api_key: api.text.to_string(),
-        signing_key: Signing { kid: signing.kid, secret: signing.secret },
+        signing_key: SigningKey { kid: signing.kid, secret: signing.secret },
     };
     credentials.write(data)
 }

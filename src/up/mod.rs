@@ -1,4 +1,4 @@
-//! The embedded default: server, worker and a private Redis as children of one process, everything in one folder.
+//! `up`: server, worker and a private Redis as children of one process, with everything in one folder.
 
 mod child;
 mod keys;
@@ -13,78 +13,80 @@ use std::time::Duration;
 use chalkstream_config::Settings;
 use chalkstream_store::Queue;
 
-use crate::cli::Common;
-use crate::exit::{Failure, Outcome};
-use crate::place::{self, CREDENTIALS, Place};
-use crate::{logs, output, signals};
+use crate::args::GlobalArgs;
+use crate::exit::{CommandError, CommandResult};
+use crate::settings_source::{self, CREDENTIALS, EffectiveSettings};
+use crate::ui::output;
+use crate::{logs, signals};
 
-use child::{Child, THIS_PROGRAM};
-use supervise::{Order, Supervised};
+use child::{ChildSpec, OWN_EXECUTABLE};
+use supervise::{StopOrder, Supervisor};
 
-/// How long Redis may take to read its files.
-const REDIS_START: Duration = Duration::from_secs(60);
+/// How long Redis may take to load its files.
+const REDIS_START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Starts everything and keeps it running until told to stop.
+/// Starts everything and keeps it running until SIGINT or SIGTERM.
 ///
-/// This future must run on the main thread (`block_on` sees to it): a child is killed when the thread that made it
-/// ends, and the main thread ends with the process.
-pub async fn run(common: &Common, listen: Option<SocketAddr>) -> Outcome {
-    let data = place::data_folder(common);
+/// This future must run on the main thread, as `block_on` does. The kernel kills a child when the thread
+/// that started it ends, and the main thread ends with the process.
+pub async fn run(global: &GlobalArgs, listen: Option<SocketAddr>) -> CommandResult {
+    let data = settings_source::data_folder(global);
     DirBuilder::new().recursive(true).mode(0o700).create(&data)?;
     let data = data.canonicalize()?;
     let _lock = lock(&data)?;
     let stop = signals::stop()?;
 
-    let mut place = place::of_data(common, &data)?;
-    logs::begin(&place.settings.log);
-    // Keys and lessons lie in them: their owner's alone, also where the folder above them is open to all.
-    for (_, folder) in place.added.iter().filter(|(name, _)| name.ends_with("_path") || name == "store.path")
+    let mut effective = settings_source::load_for_data_folder(global, &data)?;
+    logs::init(&effective.settings.log);
+    // These folders hold keys and lessons, so only their owner may enter, even below an open folder.
+    for (_, folder) in
+        effective.supplied.iter().filter(|(name, _)| name.ends_with("_path") || name == "store.path")
     {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         std::fs::set_permissions(folder, Permissions::from_mode(0o700))?;
     }
-    let address = free(listen.unwrap_or(place.settings.server.listen))?;
-    place.settings.server.listen = address;
-    place.added.push(("server.listen".into(), address.to_string()));
+    let address = free_address(listen.unwrap_or(effective.settings.server.listen))?;
+    effective.settings.server.listen = address;
+    effective.supplied.push(("server.listen".into(), address.to_string()));
 
-    let mut supervised = Supervised::default();
-    if place.private_redis {
-        supervised.start(Order::Last, redis(&data)?)?;
+    let mut supervisor = Supervisor::default();
+    if effective.needs_private_redis {
+        supervisor.start(StopOrder::Last, redis_spec(&data)?)?;
     }
     tokio::select! {
-        reached = reach(&place.settings) => reached?,
-        () = supervised.first_death() => {
+        ready = wait_for_redis(&effective.settings) => ready?,
+        () = supervisor.first_exit() => {
             let log = data.join("redis/redis.log");
-            let told = format!(
-                "redis-server ended; see {}. Its folder can be removed: all in it is made again from storage.",
+            let message = format!(
+                "redis-server exited; see {}. You can remove its folder: everything in it is rebuilt from storage.",
                 log.display()
             );
-            return Err(Failure::failed("redis", told));
+            return Err(CommandError::failed("redis", message));
         }
         () = stop.cancelled() => {
-            supervised.stop().await;
+            supervisor.stop().await;
             return Ok(());
         }
     }
-    // Commands on this machine need no way around by a public address.
-    keys::first(&data, &place.settings, &here(address)).await?;
+    // Commands on this machine use the local address, not the public one.
+    keys::ensure_first_keys(&data, &effective.settings, &local_url(address)).await?;
 
-    supervised.start(Order::First, role("server", common, &place)?)?;
-    supervised.start(Order::First, role("worker", common, &place)?)?;
+    supervisor.start(StopOrder::First, role_spec("server", global, &effective)?)?;
+    supervisor.start(StopOrder::First, role_spec("worker", global, &effective)?)?;
     output::note(&format!("keys are in {}", data.join(CREDENTIALS).display()));
-    let announced = tokio::spawn(announce(here(address), public(&place.settings)));
-    supervised.keep(&stop).await;
-    announced.abort();
-    supervised.stop().await;
+    let announcement = tokio::spawn(announce(local_url(address), public_url_note(&effective.settings)));
+    supervisor.run_until(&stop).await;
+    announcement.abort();
+    supervisor.stop().await;
     Ok(())
 }
 
-/// Takes the folder for this process alone. The lock goes with the process, however it ends.
-fn lock(data: &Path) -> Outcome<File> {
+/// Locks the folder for this process. The kernel releases the lock when the process ends.
+fn lock(data: &Path) -> CommandResult<File> {
     let file = File::options().create(true).write(true).truncate(false).open(data.join("lock"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Failure::failed(
+        Err(TryLockError::WouldBlock) => Err(CommandError::failed(
             "in_use",
             format!("{} is in use by another `chalkstream up`.", data.display()),
         )),
@@ -92,14 +94,14 @@ fn lock(data: &Path) -> Outcome<File> {
     }
 }
 
-/// The address, or with port 0 one that is free now.
-fn free(address: SocketAddr) -> Outcome<SocketAddr> {
+/// Returns the address; port 0 becomes a free port.
+fn free_address(address: SocketAddr) -> CommandResult<SocketAddr> {
     let bound = std::net::TcpListener::bind(address).and_then(|listener| listener.local_addr());
-    bound.map_err(|error| Failure::failed("listen", format!("cannot listen on {address}: {error}")))
+    bound.map_err(|error| CommandError::failed("listen", format!("cannot listen on {address}: {error}")))
 }
 
-/// Where this machine reaches the server.
-fn here(listen: SocketAddr) -> String {
+/// Returns the server's URL on this machine.
+fn local_url(listen: SocketAddr) -> String {
     match listen.ip() {
         ip if ip.is_unspecified() && ip.is_ipv4() => format!("http://127.0.0.1:{}", listen.port()),
         ip if ip.is_unspecified() => format!("http://[::1]:{}", listen.port()),
@@ -107,49 +109,52 @@ fn here(listen: SocketAddr) -> String {
     }
 }
 
-/// Where viewers reach the server, or what is wrong about that.
-fn public(settings: &Settings) -> String {
+/// Says which address links have, and how to change it.
+fn public_url_note(settings: &Settings) -> String {
     match settings.server.public_url.trim_end_matches('/') {
         "" if settings.server.listen.ip().is_unspecified() => {
-            "links work on this machine only until server.public_url is set".into()
+            "links work on this machine only; set server.public_url to share them".into()
         }
-        "" => "links work where this address does; server.public_url sets another".into(),
-        given => format!("links begin with {given}"),
+        "" => "links use this address; set server.public_url to use another".into(),
+        given => format!("links start with {given}"),
     }
 }
 
-/// Says where it serves as soon as it does.
-async fn announce(here: String, public: String) {
+/// Prints the server's address as soon as it is ready.
+async fn announce(local_url: String, public_url_note: String) {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().build();
     let Ok(http) = client else { return };
-    let ready = format!("{here}/readyz");
+    let ready = format!("{local_url}/readyz");
     while !http.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    output::note(&format!("serving at {here}; {public}"));
+    output::note(&format!("serving at {local_url}; {public_url_note}"));
 }
 
-/// Waits until Redis answers: it may be reading its files.
-async fn reach(settings: &Settings) -> Outcome {
-    let limit = tokio::time::Instant::now() + REDIS_START;
+/// Waits until Redis responds: it may still be loading its files.
+async fn wait_for_redis(settings: &Settings) -> CommandResult {
+    let deadline = tokio::time::Instant::now() + REDIS_START_TIMEOUT;
     loop {
         match Queue::connect(&settings.redis).await {
             Ok(_) => return Ok(()),
-            Err(error) if tokio::time::Instant::now() > limit => {
-                return Err(Failure::failed("redis", format!("Redis does not answer: {error}")));
+            Err(error) if tokio::time::Instant::now() > deadline => {
+                return Err(CommandError::failed("redis", format!("Redis does not answer: {error}")));
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
 }
 
-/// The private Redis: reachable by its socket alone, and nothing it acknowledged is lost by a power cut.
-fn redis(data: &Path) -> Outcome<Child> {
-    let program = place::find_program("redis-server").ok_or_else(|| {
-        Failure::dependency("redis_missing", "redis-server is not installed: apt-get install redis-server")
+/// The private Redis: reachable only by its socket, and durable across a power cut.
+fn redis_spec(data: &Path) -> CommandResult<ChildSpec> {
+    let program = settings_source::find_program("redis-server").ok_or_else(|| {
+        CommandError::dependency(
+            "redis_missing",
+            "redis-server is not installed: apt-get install redis-server",
+        )
     })?;
     let folder = data.join("redis");
-    let socket = place::socket(data);
+    let socket = settings_source::redis_socket(data);
     for folder in [Some(folder.as_path()), socket.parent()].into_iter().flatten() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
@@ -170,20 +175,25 @@ fn redis(data: &Path) -> Outcome<Child> {
         ["--daemonize", "no"],
     ];
     let arguments = settings.concat().into_iter().map(str::to_owned).collect();
-    Ok(Child { name: "redis", program, arguments, environment: Vec::new() })
+    Ok(ChildSpec { name: "redis", program, arguments, environment: Vec::new() })
 }
 
-/// This program again, as one of the two roles. What comes from the data folder goes through the environment: a
-/// command line can be read by everyone on the machine, and addresses hold passwords.
-fn role(name: &'static str, common: &Common, place: &Place) -> Outcome<Child> {
+/// This program in one of its two roles. Settings from the data folder go through the environment, because
+/// every user of the machine can read a command line, and addresses hold passwords.
+fn role_spec(
+    name: &'static str,
+    global: &GlobalArgs,
+    effective: &EffectiveSettings,
+) -> CommandResult<ChildSpec> {
     let mut arguments = vec![name.to_owned()];
-    if let Some(config) = &common.config {
+    if let Some(config) = &global.config {
         arguments.extend(["--config".to_owned(), config.display().to_string()]);
     }
-    for set in &common.set {
+    for set in &global.set {
         arguments.extend(["--set".to_owned(), set.clone()]);
     }
     let variable = |name: &str| format!("CHALKSTREAM__{}", name.replace('.', "__").to_uppercase());
-    let environment = place.added.iter().map(|(name, value)| (variable(name), value.clone())).collect();
-    Ok(Child { name, program: THIS_PROGRAM.into(), arguments, environment })
+    let environment =
+        effective.supplied.iter().map(|(name, value)| (variable(name), value.clone())).collect();
+    Ok(ChildSpec { name, program: OWN_EXECUTABLE.into(), arguments, environment })
 }

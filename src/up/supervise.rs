@@ -1,4 +1,4 @@
-//! Children kept running: one that dies is started again, later each time; all are stopped in order.
+//! Supervises child processes: restarts one that exits, with a growing delay, and stops all in order.
 
 use std::time::{Duration, Instant};
 
@@ -6,77 +6,78 @@ use futures_util::FutureExt;
 use futures_util::future::select_all;
 use tokio_util::sync::CancellationToken;
 
-use super::child::{Child, terminate};
-use crate::exit::Outcome;
+use super::child::{ChildSpec, terminate};
+use crate::exit::CommandResult;
 
-/// First wait before a child is started again; it doubles with each death.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// Longest such wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// A child that lived this long is started again without a long wait.
-const LONG_LIFE: Duration = Duration::from_secs(60);
-/// How long a child may take to end when it is asked to.
-const END_WITHIN: Duration = Duration::from_secs(8);
+/// First delay before a restart; it doubles with each exit.
+const MIN_RESTART_DELAY: Duration = Duration::from_millis(200);
+/// Longest delay before a restart.
+const MAX_RESTART_DELAY: Duration = Duration::from_secs(10);
+/// A child that ran this long is restarted after the shortest delay again.
+const STABLE_AFTER: Duration = Duration::from_secs(60);
+/// How long a child may take to exit after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// When a child is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Before those that others need.
+pub enum StopOrder {
+    /// Before the children it depends on.
     First,
-    /// After those that need it.
+    /// After the children that depend on it.
     Last,
 }
 
-struct Kept {
-    order: Order,
-    how: Child,
+struct SupervisedChild {
+    order: StopOrder,
+    spec: ChildSpec,
     running: Option<tokio::process::Child>,
-    since: Instant,
-    wait: Duration,
+    started: Instant,
+    restart_delay: Duration,
 }
 
-/// The children.
+/// The supervised children.
 #[derive(Default)]
-pub struct Supervised(Vec<Kept>);
+pub struct Supervisor(Vec<SupervisedChild>);
 
-impl Supervised {
-    /// Starts a child and keeps it from now on.
-    pub fn start(&mut self, order: Order, how: Child) -> Outcome {
-        let running = Some(how.start()?);
-        self.0.push(Kept { order, how, running, since: Instant::now(), wait: FIRST_WAIT });
+impl Supervisor {
+    /// Starts a child and supervises it.
+    pub fn start(&mut self, order: StopOrder, spec: ChildSpec) -> CommandResult {
+        let running = Some(spec.start()?);
+        let restart_delay = MIN_RESTART_DELAY;
+        self.0.push(SupervisedChild { order, spec, running, started: Instant::now(), restart_delay });
         Ok(())
     }
 
-    /// Answers when any child has died.
-    pub async fn first_death(&mut self) {
+    /// Returns when any child has exited.
+    pub async fn first_exit(&mut self) {
         if self.0.is_empty() {
             return std::future::pending().await;
         }
-        select_all(self.0.iter_mut().map(|kept| kept.died().boxed_local())).await;
+        select_all(self.0.iter_mut().map(|child| child.wait_for_exit().boxed_local())).await;
     }
 
-    /// Starts again what dies, until told to stop.
-    pub async fn keep(&mut self, stop: &CancellationToken) {
-        let each = select_all(self.0.iter_mut().map(|kept| kept.keep().boxed_local()));
+    /// Restarts children that exit, until `stop` is cancelled.
+    pub async fn run_until(&mut self, stop: &CancellationToken) {
+        let any = select_all(self.0.iter_mut().map(|child| child.restart_forever().boxed_local()));
         tokio::select! {
             () = stop.cancelled() => {}
-            _ = each => {}
+            _ = any => {}
         }
     }
 
-    /// Stops all, those that others need last.
+    /// Stops all children; those that others depend on go last.
     pub async fn stop(&mut self) {
-        for order in [Order::First, Order::Last] {
-            for kept in self.0.iter().filter(|kept| kept.order == order) {
-                if let Some(running) = &kept.running {
+        for order in [StopOrder::First, StopOrder::Last] {
+            for child in self.0.iter().filter(|child| child.order == order) {
+                if let Some(running) = &child.running {
                     terminate(running);
                 }
             }
-            let limit = tokio::time::Instant::now() + END_WITHIN;
-            for kept in self.0.iter_mut().filter(|kept| kept.order == order) {
-                let Some(running) = &mut kept.running else { continue };
-                if tokio::time::timeout_at(limit, running.wait()).await.is_err() {
-                    tracing::warn!(child = kept.how.name, "a child did not end when it was asked to");
+            let deadline = tokio::time::Instant::now() + STOP_TIMEOUT;
+            for child in self.0.iter_mut().filter(|child| child.order == order) {
+                let Some(running) = &mut child.running else { continue };
+                if tokio::time::timeout_at(deadline, running.wait()).await.is_err() {
+                    tracing::warn!(child = child.spec.name, "child process ignored SIGTERM and is killed");
                     drop(running.kill().await);
                 }
             }
@@ -84,30 +85,32 @@ impl Supervised {
     }
 }
 
-impl Kept {
-    async fn died(&mut self) {
+impl SupervisedChild {
+    async fn wait_for_exit(&mut self) {
         if let Some(running) = &mut self.running {
             match running.wait().await {
-                Ok(status) => tracing::error!(child = self.how.name, %status, "a child ended"),
-                Err(error) => tracing::error!(child = self.how.name, %error, "a child cannot be waited for"),
+                Ok(status) => tracing::error!(child = self.spec.name, %status, "child process exited"),
+                Err(error) => {
+                    tracing::error!(child = self.spec.name, %error, "cannot wait for child process")
+                }
             }
             self.running = None;
         }
     }
 
-    /// Never ends.
-    async fn keep(&mut self) {
+    /// Never returns.
+    async fn restart_forever(&mut self) {
         loop {
-            self.died().await;
-            if self.since.elapsed() > LONG_LIFE {
-                self.wait = FIRST_WAIT;
+            self.wait_for_exit().await;
+            if self.started.elapsed() > STABLE_AFTER {
+                self.restart_delay = MIN_RESTART_DELAY;
             }
-            tokio::time::sleep(self.wait).await;
-            self.wait = (self.wait * 2).min(LONGEST_WAIT);
-            self.since = Instant::now();
-            match self.how.start() {
+            tokio::time::sleep(self.restart_delay).await;
+            self.restart_delay = (self.restart_delay * 2).min(MAX_RESTART_DELAY);
+            self.started = Instant::now();
+            match self.spec.start() {
                 Ok(running) => self.running = Some(running),
-                Err(error) => tracing::error!(child = self.how.name, %error, "a child cannot be started"),
+                Err(error) => tracing::error!(child = self.spec.name, %error, "cannot start child process"),
             }
         }
     }

@@ -1,15 +1,15 @@
-//! What commands that talk to a server take.
+//! Flags of the commands that talk to a server.
 
 use clap::Args;
 
-use super::Common;
-use crate::api::Api;
+use crate::args::GlobalArgs;
+use crate::client::api::Api;
 use crate::credentials;
-use crate::exit::Outcome;
+use crate::exit::CommandResult;
 
-/// Which server, and as whom.
+/// The server to talk to, and the key to use.
 #[derive(Args)]
-pub struct Client {
+pub struct ServerArgs {
     /// Base URL of the server; `up` leaves its own in the data folder.
     #[arg(long, value_name = "URL", env = "CHALKSTREAM_SERVER")]
     server: Option<String>,
@@ -18,10 +18,10 @@ pub struct Client {
     api_key: Option<String>,
 }
 
-impl Client {
+impl ServerArgs {
     /// The server's API.
-    pub fn api(self, common: &Common) -> Outcome<Api> {
-        let (server, key) = credentials::find(common, self.server, self.api_key)?;
+    pub fn api(self, global: &GlobalArgs) -> CommandResult<Api> {
+        let (server, key) = credentials::find(global, self.server, self.api_key)?;
         Api::new(&server, &key)
     }
 }

@@ -1,0 +1,4 @@
+//! The HTTP client of a Chalkstream server.
+
+pub mod api;
+pub mod tus;

@@ -7,16 +7,16 @@ use clap::Args;
 /// Flags of every command.
 #[derive(Args, Clone)]
 pub struct GlobalArgs {
-    /// Settings file.
+    /// Read settings from this file [default: none].
     #[arg(long, global = true, value_name = "FILE", env = "CHALKSTREAM_CONFIG")]
     pub config: Option<PathBuf>,
-    /// One setting, as in --set worker.slots=2; may be given several times.
+    /// Set one setting, as in --set worker.slots=2; can be repeated.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Data folder of `up`, where the other commands find its server and keys.
+    /// Data folder of `up`, where other commands find its server and keys [default: ~/.local/share/chalkstream].
     #[arg(long, global = true, value_name = "DIR", env = "CHALKSTREAM_DATA")]
     pub data: Option<PathBuf>,
-    /// Print one JSON document.
+    /// Print one JSON document to standard output.
     #[arg(long, global = true)]
     pub json: bool,
 }

@@ -78,6 +78,6 @@ impl From<chalkstream_store::Error> for CommandError {
 impl From<chalkstream_config::Problems> for CommandError {
     fn from(problems: chalkstream_config::Problems) -> Self {
         let lines: Vec<_> = problems.0.iter().map(|problem| format!("\n  {problem}")).collect();
-        Self::usage(format!("the settings are wrong:{}", lines.concat()))
+        Self::usage(format!("the settings are invalid:{}", lines.concat()))
     }
 }

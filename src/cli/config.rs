@@ -8,14 +8,14 @@ use crate::exit::{CommandError, CommandResult};
 use crate::settings_source;
 use crate::ui::output;
 
-/// Settings.
+/// Subcommands of `config`.
 #[derive(Subcommand)]
 pub enum ConfigCommand {
-    /// Say everything that is wrong with the settings, at once.
+    /// Report every problem in the settings.
     Check,
-    /// Show the settings in force, without secrets.
+    /// Print the settings in force, without secrets.
     Print,
-    /// Print a JSON schema of the settings file.
+    /// Print the JSON schema of the settings file.
     Schema,
 }
 
@@ -27,7 +27,7 @@ pub fn run(global: &GlobalArgs, command: &ConfigCommand) -> CommandResult {
             if global.json {
                 output::json(&json!({ "problems": [] }));
             } else {
-                output::line("the settings are right");
+                output::line("the settings are valid");
             }
         }
         ConfigCommand::Print => {

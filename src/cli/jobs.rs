@@ -9,20 +9,20 @@ use crate::args::GlobalArgs;
 use crate::exit::CommandResult;
 use crate::ui::output;
 
-/// Which jobs.
+/// Arguments of `jobs`.
 #[derive(Args)]
 pub struct JobsArgs {
-    /// Only those that failed for good.
+    /// List only the jobs that failed and are not retried.
     #[arg(long)]
     failed: bool,
     #[command(flatten)]
     server: ServerArgs,
 }
 
-/// One recording.
+/// Arguments of commands on one recording.
 #[derive(Args)]
 pub struct RecordingArgs {
-    /// The recording's id.
+    /// Id of the recording.
     id: String,
     #[command(flatten)]
     server: ServerArgs,
@@ -50,17 +50,17 @@ pub async fn list(global: &GlobalArgs, command: JobsArgs) -> CommandResult {
     Ok(())
 }
 
-/// Tries again.
+/// Retries a job.
 pub async fn retry(global: &GlobalArgs, command: RecordingArgs) -> CommandResult {
     act(global, command, Method::POST, "/retry", "queued again").await
 }
 
-/// Stops the work.
+/// Cancels a job.
 pub async fn cancel(global: &GlobalArgs, command: RecordingArgs) -> CommandResult {
     act(global, command, Method::POST, "/cancel", "cancelled").await
 }
 
-/// Removes everything.
+/// Deletes a recording.
 pub async fn delete(global: &GlobalArgs, command: RecordingArgs) -> CommandResult {
     act(global, command, Method::DELETE, "", "deleted").await
 }

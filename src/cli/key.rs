@@ -9,37 +9,37 @@ use crate::args::GlobalArgs;
 use crate::exit::{CommandError, CommandResult};
 use crate::ui::output;
 
-/// API keys and signing keys.
+/// Subcommands of `key`.
 #[derive(Subcommand)]
 pub enum KeyCommand {
-    /// Make a key. Its text is shown this once.
+    /// Create a key; its text is displayed only once.
     Create(CreateKeyArgs),
     /// List a tenant's keys.
     List {
-        /// The tenant; may be left out where there is only one.
+        /// Id of the tenant [default: the only one].
         #[arg(long)]
         tenant: Option<String>,
     },
-    /// Revoke a key: in force on every server within five seconds.
+    /// Revoke a key, on every server within five seconds.
     Revoke {
-        /// The API key's id, or the signing key's kid.
+        /// Id of the API key, or kid of the signing key.
         id: String,
-        /// The tenant; may be left out where there is only one.
+        /// Id of the tenant [default: the only one].
         #[arg(long)]
         tenant: Option<String>,
     },
 }
 
-/// Make a key.
+/// Arguments of `key create`.
 #[derive(Args)]
 pub struct CreateKeyArgs {
-    /// The tenant; may be left out where there is only one.
+    /// Id of the tenant [default: the only one].
     #[arg(long)]
     tenant: Option<String>,
-    /// What it is for, for people.
+    /// A note on its purpose.
     #[arg(long, default_value = "")]
     name: String,
-    /// Make a signing key, with which a platform mints links offline, instead of an API key.
+    /// Create a signing key, for links that a platform signs itself, instead of an API key.
     #[arg(long)]
     signing: bool,
 }
@@ -52,7 +52,7 @@ pub async fn run(global: &GlobalArgs, command: KeyCommand) -> CommandResult {
         None => match authority.tenants().as_slice() {
             [only] => Ok(only.id.clone()),
             [] => Err(CommandError::usage("there is no tenant yet: chalkstream tenant create ID")),
-            _ => Err(CommandError::usage("there are several tenants: say which with --tenant")),
+            _ => Err(CommandError::usage("there are several tenants: name one with --tenant")),
         },
     };
     match command {
@@ -62,7 +62,7 @@ pub async fn run(global: &GlobalArgs, command: KeyCommand) -> CommandResult {
                 output::json(&json!({ "kid": key.kid, "secret": key.secret, "tenant": key.tenant }));
             } else {
                 output::line(&format!("{} {}", key.kid, key.secret));
-                output::note("This is shown once. Keep it where the platform mints its links.");
+                output::note("This is displayed only once. Store it where the platform signs its links.");
             }
         }
         KeyCommand::Create(create) => {
@@ -71,7 +71,7 @@ pub async fn run(global: &GlobalArgs, command: KeyCommand) -> CommandResult {
                 output::json(&json!({ "id": key.key.id, "api_key": *key.text, "tenant": key.key.tenant }));
             } else {
                 output::line(&key.text);
-                output::note("This is shown once; only its hash is stored.");
+                output::note("This is displayed only once: the server stores a hash.");
             }
         }
         KeyCommand::List { tenant } => {

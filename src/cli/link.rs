@@ -8,24 +8,24 @@ use crate::args::GlobalArgs;
 use crate::exit::{CommandError, CommandResult};
 use crate::ui::output;
 
-/// Make a signed link to a recording.
+/// Arguments of `link`.
 #[derive(Args)]
 pub struct LinkArgs {
-    /// The recording's id.
+    /// Id of the recording.
     id: String,
-    /// Who will watch (the platform's own id).
+    /// Id of the viewer on the platform.
     #[arg(long, default_value = "operator")]
     viewer: String,
-    /// How long the link is good for: 90s, 15m, 12h, 2d.
+    /// Validity: 90s, 15m, 12h, 2d [default: playback.link_ttl_s].
     #[arg(long, value_parser = seconds)]
     expires: Option<u64>,
-    /// Highest bandwidth the stream may take, in bits per second.
+    /// Maximum bandwidth of the stream, in bits per second [default: no limit].
     #[arg(long, value_name = "N")]
     max_bps: Option<u64>,
-    /// Where the viewer may begin, in ms.
+    /// Start of the part that may be watched, in ms [default: the beginning].
     #[arg(long, value_name = "MS")]
     start_ms: Option<u64>,
-    /// Where the viewer must end, in ms.
+    /// End of the part that may be watched, in ms [default: the end].
     #[arg(long, value_name = "MS")]
     end_ms: Option<u64>,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub async fn run(global: &GlobalArgs, command: LinkArgs) -> CommandResult {
         output::json(&link);
     } else {
         let url = link["url"].as_str();
-        output::line(url.ok_or_else(|| CommandError::failed("link", "the server's answer has no link"))?);
+        output::line(url.ok_or_else(|| CommandError::failed("link", "the server's response has no link"))?);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The command line: names and meanings stay.
+//! The command line. Names and meanings are a contract and stay.
 
 mod config;
 mod doctor;
@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 use crate::args::GlobalArgs;
 use crate::exit::CommandResult;
 
-/// Lesson recordings in, adaptive streams and searchable transcripts out.
+/// Turn lesson recordings into adaptive streams and searchable transcripts.
 #[derive(Parser)]
 #[command(name = "chalkstream", version, arg_required_else_help = true)]
 struct Cli {
@@ -40,61 +40,61 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// All in one: server, worker, storage in a folder and a private Redis.
+    /// Run everything: server, worker, storage in a folder and a private Redis.
     #[cfg(all(feature = "server", feature = "worker"))]
     Up(up::UpArgs),
-    /// The HTTP server, on the configured Redis and storage.
+    /// Run the HTTP server on the configured Redis and storage.
     #[cfg(feature = "server")]
     Server(server::ServeArgs),
-    /// A worker, on the configured Redis and storage.
+    /// Run a worker on the configured Redis and storage.
     #[cfg(feature = "worker")]
     Worker,
-    /// Process one file into a folder, without any service.
+    /// Process one file into a folder, without any services.
     #[cfg(feature = "worker")]
     Process(process::ProcessArgs),
-    /// Upload a recording to a server; goes on where it was cut off.
+    /// Upload a recording; a second run resumes an interrupted upload.
     Upload(upload::UploadArgs),
-    /// Find moments by what was said.
+    /// Find moments by the words spoken.
     Search(search::SearchArgs),
-    /// Make a signed link to a recording.
+    /// Create a signed link to a recording.
     Link(link::LinkArgs),
-    /// Tenants.
+    /// Manage tenants.
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
-    /// API keys and signing keys.
+    /// Manage API keys and signing keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
-    /// List jobs.
+    /// List jobs and the state of their steps.
     Jobs(jobs::JobsArgs),
-    /// Try again what failed or was cancelled.
+    /// Retry the failed or cancelled steps of a recording.
     Retry(jobs::RecordingArgs),
-    /// Stop the work on a recording.
+    /// Stop the processing of a recording.
     Cancel(jobs::RecordingArgs),
-    /// Remove a recording and everything made of it.
+    /// Delete a recording and everything made from it.
     Delete(jobs::RecordingArgs),
-    /// Put back into Redis what storage says is not done.
+    /// Rebuild the queue from storage.
     Rebuild,
-    /// Speech models.
+    /// Manage speech models.
     #[cfg(feature = "worker")]
     #[command(subcommand)]
     Model(model::ModelCommand),
-    /// What is missing, and how to get it.
+    /// Check this machine for missing dependencies.
     Doctor(doctor::DoctorArgs),
-    /// Settings.
+    /// Check and print the settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// One step of a job, in a sandbox. Started by the worker.
+    /// Run one step of a job in a sandbox; the worker starts this.
     #[cfg(feature = "worker")]
     #[command(hide = true)]
     Step,
 }
 
-/// Reads the command line and does what it says.
+/// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // A child is started as /proc/self/exe, and would be listed as "exe". A system that forbids this lists it so.
     drop(std::fs::write("/proc/self/comm", "chalkstream"));
-    // Alone in its process: no runtime, no threads.
+    // A step starts without a runtime and without threads.
     #[cfg(feature = "worker")]
     if matches!(cli.command, Command::Step) {
         return chalkstream_workers::runner::child::main();
@@ -105,7 +105,7 @@ pub fn main() -> ExitCode {
         Err(error) => return crate::exit::CommandError::from(error).report(as_json),
     };
     let outcome = runtime.block_on(run(cli));
-    // Work that does not end by itself must not keep a stopped command alive.
+    // Background work must not keep a stopped command alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -150,5 +150,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_in_the_reference() {
+        let reference = include_str!("../../docs/ref/commands.md");
+        for command in super::Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let entry = format!("| `{}", command.get_name());
+            assert!(reference.contains(&entry), "docs/ref/commands.md lacks {}", command.get_name());
+        }
     }
 }

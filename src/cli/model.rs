@@ -12,14 +12,14 @@ use crate::settings_source;
 use crate::ui::output;
 use crate::ui::progress::{ProgressDisplay, Unit};
 
-/// Speech models.
+/// Subcommands of `model`.
 #[derive(Subcommand)]
 pub enum ModelCommand {
-    /// Fetch a model, checked against its pinned hash.
+    /// Download a model and check its pinned hash.
     Fetch {
-        /// `tiny.en`, `base`, …
+        /// Name: tiny.en, base, …
         name: String,
-        /// Where to; the settings' folder where nothing is said.
+        /// Folder [default: speech.model_path].
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
     },

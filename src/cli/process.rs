@@ -16,9 +16,9 @@ use crate::{logs, settings_source, signals};
 /// Arguments of `process`.
 #[derive(Args)]
 pub struct ProcessArgs {
-    /// The recording.
+    /// File to process.
     file: PathBuf,
-    /// The folder to make.
+    /// Folder to create.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }

@@ -20,7 +20,7 @@ pub async fn run(global: &GlobalArgs) -> CommandResult {
     if global.json {
         output::json(&json!({ "seen": rebuilt.seen, "enqueued": enqueued }));
     } else {
-        output::line(&format!("{} not done, {} queued again", rebuilt.seen, enqueued.len()));
+        output::line(&format!("{} recordings not done, {} queued again", rebuilt.seen, enqueued.len()));
     }
     Ok(())
 }

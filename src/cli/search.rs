@@ -8,18 +8,18 @@ use crate::args::GlobalArgs;
 use crate::exit::CommandResult;
 use crate::ui::output;
 
-/// Find moments by what was said.
+/// Arguments of `search`.
 #[derive(Args)]
 pub struct SearchArgs {
-    /// The words.
+    /// Words to search for.
     query: String,
-    /// The viewer for whom the links are made.
+    /// Id of the viewer that the links are for.
     #[arg(long, default_value = "operator")]
     viewer: String,
-    /// Only in this recording.
+    /// Search only this recording [default: all].
     #[arg(long, value_name = "ID")]
     recording: Option<String>,
-    /// Most moments.
+    /// Maximum number of results.
     #[arg(long, default_value_t = 10)]
     limit: u32,
     #[command(flatten)]

@@ -6,10 +6,10 @@ use crate::args::GlobalArgs;
 use crate::exit::{CommandError, CommandResult};
 use crate::{logs, settings_source, signals};
 
-/// The HTTP server.
+/// Arguments of `server`.
 #[derive(Args)]
 pub struct ServeArgs {
-    /// Address and port to listen on.
+    /// Address and port to listen on [default: server.listen, 127.0.0.1:8480].
     #[arg(long, value_name = "ADDR")]
     listen: Option<std::net::SocketAddr>,
 }

@@ -10,10 +10,10 @@ use crate::exit::CommandResult;
 /// The server to talk to, and the key to use.
 #[derive(Args)]
 pub struct ServerArgs {
-    /// Base URL of the server; `up` leaves its own in the data folder.
+    /// Base URL of the server [default: the one that `up` left in the data folder].
     #[arg(long, value_name = "URL", env = "CHALKSTREAM_SERVER")]
     server: Option<String>,
-    /// API key; better in the environment than on a command line.
+    /// API key; prefer the environment, other users can read a command line [default: the key of `up`].
     #[arg(long, value_name = "KEY", env = "CHALKSTREAM_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
 }

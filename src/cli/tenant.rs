@@ -9,14 +9,14 @@ use crate::exit::CommandResult;
 use crate::settings_source;
 use crate::ui::output;
 
-/// Tenants.
+/// Subcommands of `tenant`.
 #[derive(Subcommand)]
 pub enum TenantCommand {
-    /// Make a tenant, with a first signing key, so that its links can be made over the API.
+    /// Create a tenant and its first signing key, which the API needs to sign links.
     Create {
-        /// Its id: 1 to 40 of a-z, 0-9 and -.
+        /// Id: 1 to 40 characters of a-z, 0-9 and -.
         id: String,
-        /// Its name, for people.
+        /// Name for people [default: the id].
         #[arg(long)]
         name: Option<String>,
     },

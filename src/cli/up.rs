@@ -5,10 +5,10 @@ use clap::Args;
 use crate::args::GlobalArgs;
 use crate::exit::CommandResult;
 
-/// All in one.
+/// Arguments of `up`.
 #[derive(Args)]
 pub struct UpArgs {
-    /// Address and port to listen on.
+    /// Address and port to listen on [default: server.listen, 127.0.0.1:8480].
     #[arg(long, value_name = "ADDR")]
     listen: Option<std::net::SocketAddr>,
 }

@@ -20,21 +20,21 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How long polling continues while the server does not respond.
 const MAX_SILENCE: Duration = Duration::from_secs(120);
 
-/// Upload a recording.
+/// Arguments of `upload`.
 #[derive(Args)]
 pub struct UploadArgs {
-    /// The recording.
+    /// File to upload.
     file: PathBuf,
-    /// Its title; the file's name where nothing is said.
+    /// Title [default: the file's name].
     #[arg(long)]
     title: Option<String>,
-    /// Who uploads it (the platform's own id).
+    /// Id of the uploader on the platform [default: none].
     #[arg(long)]
     uploader: Option<String>,
-    /// When someone needs it (RFC 3339).
+    /// Time it is needed at, in RFC 3339; earlier ones are processed first [default: none].
     #[arg(long, value_name = "TIME")]
     due_at: Option<String>,
-    /// Wait until it is ready, and show each step.
+    /// Wait until it is ready, and display each step.
     #[arg(long)]
     wait: bool,
     #[command(flatten)]

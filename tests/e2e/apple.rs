@@ -22,8 +22,8 @@ fn rendition(bits: [u64; 3], frame_s: f64, init: bool) -> Media {
     if init {
         text.push_str("#EXT-X-MAP:URI=\"init.mp4\"\n");
     }
-    for (place, length) in lengths.iter().enumerate() {
-        text.push_str(&format!("#EXTINF:{length:.6},\n{place}.m4s\n"));
+    for (index, length) in lengths.iter().enumerate() {
+        text.push_str(&format!("#EXTINF:{length:.6},\n{index}.m4s\n"));
     }
     text.push_str("#EXT-X-ENDLIST\n");
     let facts = lengths
@@ -134,11 +134,11 @@ fn each_rule_is_found_where_it_alone_is_broken() {
             text(p, "v240.m3u8", "#EXT-X-ENDLIST\n", "");
             text(p, "v240.m3u8", "#EXT-X-PLAYLIST-TYPE:VOD\n", "");
         }),
-        ("8.2", "another target duration for the sound", |p| {
+        ("8.2", "another target duration for the audio", |p| {
             text(p, "a32.m3u8", "TARGETDURATION:4", "TARGETDURATION:5");
         }),
         ("8.9", "a group that is not there", |p| master(p, "AUDIO=\"a32\"", "AUDIO=\"a64\"")),
-        ("8.9", "sound inside the variant", |p| master(p, ",AUDIO=\"a32\",SUBTITLES=\"subs\"\na32", "\na32")),
+        ("8.9", "audio inside the variant", |p| master(p, ",AUDIO=\"a32\",SUBTITLES=\"subs\"\na32", "\na32")),
         ("8.10", "a rendition without a language", |p| master(p, "LANGUAGE=\"en\",", "")),
         ("8.18", "a media playlist that is somewhere else", |p| {
             p.media.get_mut("v240.m3u8").unwrap().delivered.as_mut().unwrap().redirected = true;
@@ -151,8 +151,8 @@ fn each_rule_is_found_where_it_alone_is_broken() {
         ("9.3", "an I-frame variant without a size", |p| {
             master(p, "RESOLUTION=426x240,URI", "URI");
         }),
-        ("9.3", "a picture without a size", |p| master(p, "RESOLUTION=426x240,FRAME", "FRAME")),
-        ("9.4", "a picture without a frame rate", |p| master(p, ",FRAME-RATE=15.000", "")),
+        ("9.3", "a video without a size", |p| master(p, "RESOLUTION=426x240,FRAME", "FRAME")),
+        ("9.4", "a video without a frame rate", |p| master(p, ",FRAME-RATE=15.000", "")),
         ("9.12", "segments that may not stand alone", |p| master(p, "#EXT-X-INDEPENDENT-SEGMENTS\n", "")),
         ("9.21", "nothing for the weakest line", |p| {
             let media = p.media.get_mut("v240.m3u8").unwrap();

@@ -56,7 +56,7 @@ async fn a_missing_model_costs_the_transcript_and_not_the_video() {
     let _worker = stack.worker();
     let client = stack.client(&server);
     let recording = client.upload(&clip(stack.folder(), 6)).await;
-    let shown = client.state(&recording, &["ready"], CLIP).await;
-    let text = shown.to_string();
-    assert!(text.contains("model_missing"), "the failed step is listed with its code: {shown}");
+    let recording_view = client.state(&recording, &["ready"], CLIP).await;
+    let text = recording_view.to_string();
+    assert!(text.contains("model_missing"), "the failed step is listed with its code: {recording_view}");
 }

@@ -1,13 +1,14 @@
-//! Recordings of every shape, made here, come out as streams that outside referees accept.
+//! Recordings of every shape, made here, come out as streams that outside checkers accept.
 
 use std::path::Path;
 use std::process::Command;
 
+use chalkstream_tests::checker::check_file;
 use chalkstream_tests::hostile;
-use chalkstream_tests::judge::{Row, judge, warnings};
 use chalkstream_tests::media::{ffmpeg, lesson};
 use chalkstream_tests::process::chalkstream;
-use chalkstream_tests::served::Served;
+use chalkstream_tests::report::{Row, warnings};
+use chalkstream_tests::source_delivery::SourceDelivery;
 use chalkstream_tests::stream;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -17,11 +18,11 @@ fn processed(name: &str, arguments: &str) -> Row {
     judged(name, arguments, None)
 }
 
-fn judged(name: &str, arguments: &str, served: Option<&Served>) -> Row {
+fn judged(name: &str, arguments: &str, served: Option<&SourceDelivery>) -> Row {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join(name);
     ffmpeg(arguments, &file);
-    let row = judge(&file, folder.path(), served);
+    let row = check_file(&file, folder.path(), served);
     assert!(row.wrong.is_empty(), "{name}:\n{}", row.wrong.join("\n"));
     assert!(row.refused.is_none(), "{name}: {row:?}");
     row
@@ -44,7 +45,7 @@ fn a_phones_mp4() {
         "phone.mp4",
         "-f lavfi -i testsrc2=s=1280x720:r=30:d=8 -f lavfi -i anoisesrc=d=8:a=0.1 -c:v libx264 -preset veryfast -g 60 \
          -pix_fmt yuv420p -c:a aac -movflags +faststart",
-        Some(&Served::start()),
+        Some(&SourceDelivery::start()),
     );
     assert_eq!(row.source.as_deref(), Some("as it is"));
 }
@@ -55,10 +56,10 @@ fn an_h265_recording_is_served_as_it_is_too() {
         "h265.mp4",
         "-f lavfi -i testsrc2=s=640x360:r=30:d=8 -f lavfi -i sine=d=8 -c:v libx265 -preset ultrafast -tag:v hvc1 \
          -x265-params log-level=none:keyint=60:open-gop=0:bframes=3 -pix_fmt yuv420p10le -c:a aac",
-        Some(&Served::start()),
+        Some(&SourceDelivery::start()),
     );
-    // Its sound is the ladder's.
-    assert_eq!(row.source.as_deref(), Some("as it is, sound not compared"));
+    // Its audio is the ladder's.
+    assert_eq!(row.source.as_deref(), Some("as it is, audio not compared"));
 }
 
 #[test]
@@ -112,7 +113,7 @@ fn flac_in_matroska() {
 fn a_transport_stream_whose_sound_begins_before_its_clock() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("late.ts");
-    // The clock is told with the picture.
+    // The clock reference comes with the video.
     ffmpeg(
         "-itsoffset 0.9 -f lavfi -i testsrc2=s=640x360:r=30:d=6 -f lavfi -i anoisesrc=d=6:a=0.1 -c:v libx264 \
          -preset ultrafast -pix_fmt yuv420p -c:a aac",
@@ -122,7 +123,7 @@ fn a_transport_stream_whose_sound_begins_before_its_clock() {
     assert_eq!(code, Some(0), "{answer}");
     let media = &answer["media"];
     assert_eq!(media["audio"]["start_ms"], 0, "{media}");
-    // Sound of this format begins with a packet of nothing, which not everyone counts.
+    // Audio of this format begins with a packet of nothing, which not everyone counts.
     assert!(media["video"]["start_ms"].as_u64().unwrap().abs_diff(900) <= 40, "{media}");
     assert!(media["audio"]["end_ms"].as_u64().unwrap().abs_diff(6000) <= 100, "{media}");
     assert!(media["warnings"].as_array().unwrap().is_empty(), "{media}");
@@ -184,18 +185,18 @@ fn sound_alone() {
 
 #[test]
 fn sixteen_channels_without_a_place() {
-    // In the first, which is one of those that the referee listens to.
+    // In the first, which is one of those that the checker listens to.
     let row = processed(
         "field.mov",
         "-f lavfi -i testsrc2=s=640x360:r=25:d=6 -f lavfi -i anoisesrc=d=6:a=0.3 -filter_complex \
          [1]aformat=channel_layouts=mono,pan=16c|c0=c0[a] -map 0 -map [a] -c:v libx264 -preset ultrafast \
          -pix_fmt yuv420p -c:a pcm_s16le",
     );
-    assert!(row.apart_ms.iter().any(Option::is_some), "the same sound: {row:?}");
+    assert!(row.av_offset_ms.iter().any(Option::is_some), "the same audio: {row:?}");
 }
 
 /// Colours of every kind, in high dynamic range: x265 writes what it is told into the stream.
-/// Real pictures as a camera of high range would have taken them. Colours at the edge of what the small gamut holds are no
+/// Real images as a camera of high range would have taken them. Colours at the edge of what the small gamut holds are no
 /// measure: our table and the reference clip them differently.
 fn hdr(transfer: &str) -> String {
     format!(
@@ -211,14 +212,14 @@ fn hdr(transfer: &str) -> String {
 fn hlg_becomes_what_a_reference_tone_mapping_makes_of_it() {
     let row = processed("hlg.mp4", &hdr("arib-std-b67"));
     assert_eq!(row.hdr, "hlg");
-    assert!(row.likeness.unwrap().0 > 28.0, "{row:?}");
+    assert!(row.similarity.unwrap().0 > 28.0, "{row:?}");
 }
 
 #[test]
 fn pq_becomes_what_a_reference_tone_mapping_makes_of_it() {
     let row = processed("pq.mp4", &hdr("smpte2084"));
     assert_eq!(row.hdr, "pq");
-    assert!(row.likeness.unwrap().0 > 28.0, "{row:?}");
+    assert!(row.similarity.unwrap().0 > 28.0, "{row:?}");
 }
 
 #[test]
@@ -256,13 +257,13 @@ fn what_a_phone_says_of_itself_is_not_published() {
 #[test]
 fn a_recording_that_was_cut_gives_what_is_there_and_says_so() {
     let folder = TempDir::new().unwrap();
-    let whole = folder.path().join("whole.mp4");
+    let complete = folder.path().join("whole.mp4");
     ffmpeg(
         "-f lavfi -i testsrc2=s=320x240:r=25:d=10 -f lavfi -i sine=d=10 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 \
          -c:a aac -movflags faststart",
-        &whole,
+        &complete,
     );
-    let bytes = std::fs::read(&whole).unwrap();
+    let bytes = std::fs::read(&complete).unwrap();
     let cut = folder.path().join("cut.mp4");
     std::fs::write(&cut, &bytes[..bytes.len() * 6 / 10]).unwrap();
     let out = folder.path().join("out");
@@ -277,12 +278,12 @@ fn a_recording_that_was_cut_gives_what_is_there_and_says_so() {
 #[test]
 fn an_index_that_was_cut_costs_only_its_last_track() {
     let folder = TempDir::new().unwrap();
-    let whole = folder.path().join("whole.mp4");
+    let complete = folder.path().join("whole.mp4");
     ffmpeg(
         "-f lavfi -i testsrc2=s=320x240:r=25:d=4 -f lavfi -i sine=d=4 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac",
-        &whole,
+        &complete,
     );
-    let bytes = std::fs::read(&whole).unwrap();
+    let bytes = std::fs::read(&complete).unwrap();
     let last = bytes.windows(4).rposition(|w| w == b"stbl").expect("a sample table");
     let cut = folder.path().join("cut.mp4");
     std::fs::write(&cut, &bytes[..last + 60]).unwrap();
@@ -316,9 +317,9 @@ fn the_choice_among_several_tracks_is_told() {
 #[test]
 fn playlists_and_scripts_named_as_recordings_open_no_connection() {
     let folder = TempDir::new().unwrap();
-    let (ears, served) = ([hostile::listener(0)], Served::start());
+    let (ears, served) = ([hostile::listener(0)], SourceDelivery::start());
     for script in hostile::scripts(folder.path(), ears[0].local_addr().unwrap().port()) {
-        let (line, wrong) = hostile::judge(&script, folder.path(), &ears, &served);
+        let (line, wrong) = hostile::check(&script, folder.path(), &ears, &served);
         assert!(wrong.is_empty(), "{}: {line}\n{}", script.display(), wrong.join("\n"));
         assert!(line.contains("exit 3"), "{}: {line}", script.display());
     }

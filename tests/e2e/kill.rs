@@ -10,7 +10,7 @@ use chalkstream_tests::playlist::uris;
 use chalkstream_tests::process::{alive, descendants, send, step_child};
 use chalkstream_tests::stack::{LEASE_MS, Stack};
 use chalkstream_tests::up::Up;
-use chalkstream_tests::{wait, watched};
+use chalkstream_tests::{fetched_stream, wait};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -163,12 +163,12 @@ async fn a_worker_that_stops_takes_back_the_revision_that_grew() {
     let revision = async || client.recording(&recording).await["revision"].as_u64().unwrap_or(0);
     wait::until("a revision grows", CLIP, || async { (revision().await % 2 == 1).then_some(()) }).await;
     let grown = revision().await;
-    let growing = watched::copy(&client, &recording, &stack.folder().join("growing")).await;
+    let growing = fetched_stream::fetch(&client, &recording, &stack.folder().join("growing")).await;
     first.signal(libc::SIGTERM);
     assert!(first.ended(Duration::from_secs(30)).await.success());
     assert_eq!(growing.wrong(stack.folder()), Vec::<String>::new(), "what grows keeps the rules");
 
-    // Whoever comes now is sent to what is whole, and all of it is there.
+    // A viewer who comes now gets a complete revision, and every object of it exists.
     let left = revision().await;
     assert!(left > 0 && left < grown, "{left} follows {grown}");
     let master = client.link(&recording).await["master_url"].as_str().unwrap().to_owned();

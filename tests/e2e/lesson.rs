@@ -1,4 +1,4 @@
-//! The whole main job on the composed lesson: upload, watch in a browser, find what was said.
+//! The complete main job on the composed lesson: upload, watch in a browser, find what was said.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use chalkstream_tests::redis::Redis;
 use chalkstream_tests::s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
 use chalkstream_tests::stack::Stack;
 use chalkstream_tests::up::Up;
-use chalkstream_tests::{hostile, node, presentation, traces, watched};
+use chalkstream_tests::{fetched_stream, hostile, metadata_leaks, node, presentation};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -29,7 +29,7 @@ fn json_of(command: Command) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
 }
 
-/// `upload --wait`, `link` and `search` by the command line; answers the recording's id and a fresh watch link.
+/// `upload --wait`, `link` and `search` by the command line; returns the recording's id and a fresh watch link.
 fn through(up: &Up, lesson: &Lesson) -> (String, String) {
     let mut upload = up.command(&["upload", "--wait", "--json", "--title", "Composed lesson"]);
     upload.arg(&lesson.file);
@@ -106,13 +106,13 @@ async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
     let hits = results.iter().filter(|r| r["hit_s"].is_number()).count();
     assert_eq!(in_cue, hits, "all that are found land in their cue: {found:#}");
     // The source is one of its renditions.
-    let watched = watched::copy(&up.client(), &id, &folder.path().join("served")).await;
+    let watched = fetched_stream::fetch(&up.client(), &id, &folder.path().join("served")).await;
     assert!(watched.playlists.iter().any(|(uri, _)| uri.contains("/source/")), "the source plays as it is");
     assert_eq!(watched.wrong(folder.path()), Vec::<String>::new());
 }
 
-/// Hashes of a file's decoded pictures.
-fn pictures(file: &Path) -> String {
+/// Hashes of a file's decoded frames.
+fn frame_hashes(file: &Path) -> String {
     let mut decode = Command::new(tool("ffmpeg", "ffmpeg"));
     decode.args(["-v", "error", "-i"]).arg(file).args(["-map", "0:v:0", "-fps_mode", "passthrough"]);
     decode.args(["-f", "hash", "-hash", "md5", "-"]);
@@ -126,27 +126,28 @@ async fn what_a_camera_says_between_pictures_is_not_served() {
     let _worker = stack.worker();
     let client = stack.client(&server);
     let (raw, file) = (stack.folder().join("raw.h264"), stack.folder().join("placed.mp4"));
-    let place = "48.8584N002.2945E";
-    let told = format!("h264_metadata=sei_user_data=086f3693-b7b3-4f2c-9653-21492feee5b8+{place}");
-    let picture =
+    let position = "48.8584N002.2945E";
+    let position_message =
+        format!("h264_metadata=sei_user_data=086f3693-b7b3-4f2c-9653-21492feee5b8+{position}");
+    let video =
         "-f lavfi -i testsrc2=s=640x360:r=25:d=6 -c:v libx264 -preset ultrafast -g 25 -pix_fmt yuv420p";
-    ffmpeg(&format!("{picture} -x264-params repeat-headers=1 -bsf:v {told}"), &raw);
-    let sound = "-f lavfi -i sine=f=440:d=6 -c:v copy -c:a aac";
-    ffmpeg(&format!("-r 25 -i {} {sound} -metadata location={place}", raw.display()), &file);
+    ffmpeg(&format!("{video} -x264-params repeat-headers=1 -bsf:v {position_message}"), &raw);
+    let audio = "-f lavfi -i sine=f=440:d=6 -c:v copy -c:a aac";
+    ffmpeg(&format!("-r 25 -i {} {audio} -metadata location={position}", raw.display()), &file);
     let said = std::fs::read(&file).unwrap();
-    let times = said.windows(place.len()).filter(|part| *part == place.as_bytes()).count();
+    let times = said.windows(position.len()).filter(|part| *part == position.as_bytes()).count();
     assert!(times > 5, "the camera says where it is {times} times");
 
     let recording = client.upload(&file).await;
     client.state(&recording, &["ready"], CLIP).await;
     let copy = stack.folder().join("served");
-    let playlists = watched::copy(&client, &recording, &copy).await.playlists;
-    assert_eq!(traces::left(&copy, &[place.to_owned()]), Vec::<String>::new());
+    let playlists = fetched_stream::fetch(&client, &recording, &copy).await.playlists;
+    assert_eq!(metadata_leaks::find(&copy, &[position.to_owned()]), Vec::<String>::new());
     let is_source = |uri: &str| uri.contains("/source/") && uri.contains("/video/");
     let (uri, _) = playlists.iter().find(|(uri, _)| is_source(uri)).unwrap();
     let served = copy.join(uri.split_once("/hls/").unwrap().1);
     let joined = presentation::joined(&served, stack.folder());
-    assert_eq!(pictures(&joined), pictures(&file), "every picture is as it was");
+    assert_eq!(frame_hashes(&joined), frame_hashes(&file), "every frame is as it was");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,11 +191,11 @@ async fn the_same_with_s3_and_an_external_redis() {
 #[test]
 fn picture_and_sound_end_together_where_one_is_much_shorter() {
     let folder = TempDir::new().unwrap();
-    for (picture, sound) in [(24, 8), (8, 24), (24, 4), (4, 24)] {
-        let file = folder.path().join(format!("{picture}-{sound}.mp4"));
+    for (video, audio) in [(24, 8), (8, 24), (24, 4), (4, 24)] {
+        let file = folder.path().join(format!("{video}-{audio}.mp4"));
         ffmpeg(
             &format!(
-                "-f lavfi -i testsrc2=s=320x180:r=25:d={picture} -f lavfi -i sine=f=440:d={sound} \
+                "-f lavfi -i testsrc2=s=320x180:r=25:d={video} -f lavfi -i sine=f=440:d={audio} \
                  -c:v libx264 -preset ultrafast -g 50 -pix_fmt yuv420p -c:a aac"
             ),
             &file,
@@ -206,7 +207,7 @@ fn picture_and_sound_end_together_where_one_is_much_shorter() {
             ["hls/video/v240/index.m3u8", "hls/video/stills/index.m3u8", "hls/audio/a32/index.m3u8"]
         {
             let lasts = playlist::seconds(&std::fs::read_to_string(out.join(playlist)).unwrap());
-            assert!((lasts - 24.0).abs() < 0.2, "{picture} and {sound}: {playlist} lasts {lasts} s");
+            assert!((lasts - 24.0).abs() < 0.2, "{video} and {audio}: {playlist} lasts {lasts} s");
         }
     }
 }

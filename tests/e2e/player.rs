@@ -1,11 +1,11 @@
-//! The player page on lines that change, over real ladders and real sound.
+//! The player page on lines that change, over real ladders and real audio.
 
 use std::path::Path;
 use std::time::Duration;
 
 use chalkstream_tests::media::{ffmpeg, flashes, heavy_clip};
 use chalkstream_tests::node;
-use chalkstream_tests::process::beside;
+use chalkstream_tests::process::built_binary;
 use chalkstream_tests::stream::files;
 use chalkstream_tests::up::Up;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::CLIP;
 
-/// Uploads a recording without speech and answers a watch link once all of it is made.
+/// Uploads a recording without speech and returns a watch link once all of it is made.
 async fn watched(up: &Up, file: &Path, limit: Duration) -> String {
     let client = up.client();
     let id = client.upload(file).await;
@@ -45,7 +45,7 @@ async fn from_every_level_a_drop_lands_on_the_next_one_down() {
     let link = watched(&up, &file, 3 * CLIP).await;
     let url = reqwest::Url::parse(&link).unwrap();
     let upstream = format!("127.0.0.1:{}", url.port().unwrap());
-    let asked = json!({ "shaper": beside("shaper"), "upstream": upstream, "path": url.path() });
+    let asked = json!({ "shaper": built_binary("shaper"), "upstream": upstream, "path": url.path() });
     let seen = node::run("levels.mjs", &asked);
     let levels = seen["levels"].as_array().unwrap();
     // The file as it is, 480, 360 and 240 lines, and stills.
@@ -55,12 +55,12 @@ async fn from_every_level_a_drop_lands_on_the_next_one_down() {
     for drop in drops {
         assert_eq!(drop["to"], drop["expected"], "from {}: {drop}", drop["from"]);
         // From the file as it is to 480 lines the line is cut to a third. On its way down a player may load something of the
-        // smallest rendition, which has the small sound; what lay further ahead is still not loaded again.
+        // smallest rendition, which has the small audio; what lay further ahead is still not loaded again.
         let passed = drop["passed"].as_array().unwrap();
         let through = drop["to"] != "v240" && passed.iter().any(|name| name == "v240");
         let allowed = if through { 2 } else { 0 };
         let twice = drop["sound_twice"].as_u64().unwrap();
-        assert!(twice <= allowed, "sound that was there is loaded again: {drop}");
+        assert!(twice <= allowed, "audio that was there is loaded again: {drop}");
     }
 }
 
@@ -80,7 +80,7 @@ async fn a_page_that_plays_goes_over_to_a_newer_revision_by_itself() {
     let moved = &seen["moved"][0];
     let [before_s, after_s] = ["before_s", "after_s"].map(|key| moved[key].as_f64().unwrap());
     assert!((after_s - before_s).abs() < 0.5, "the same second: {seen}");
-    assert_eq!(moved["covered"], true, "the last picture lies over the change: {seen}");
+    assert_eq!(moved["covered"], true, "the last frame lies over the change: {seen}");
     // Encoders have both processors meanwhile.
     assert!(seen["longest_still_ms"].as_f64().unwrap() < 5000.0, "it goes on: {seen}");
 }

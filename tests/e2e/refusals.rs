@@ -41,16 +41,16 @@ fn bad_files(folder: &Path) -> Vec<(PathBuf, &'static str)> {
         std::fs::write(&out, bytes).unwrap();
         out
     };
-    let whole = std::fs::read(clip(folder, 3)).unwrap();
-    let moov = find(&whole, b"moov").expect("a moov box") - 4;
-    let picture = folder.join("picture.jpg");
-    ffmpeg("-f lavfi -i testsrc2=s=640x360:d=1 -frames:v 1", &picture);
-    let picture = std::fs::read(picture).unwrap();
+    let complete = std::fs::read(clip(folder, 3)).unwrap();
+    let moov = find(&complete, b"moov").expect("a moov box") - 4;
+    let image = folder.join("picture.jpg");
+    ffmpeg("-f lavfi -i testsrc2=s=640x360:d=1 -frames:v 1", &image);
+    let image = std::fs::read(image).unwrap();
     vec![
         (write("empty.mp4", b""), "empty_file"),
         (write("text.mp4", "Dear diary, this is not a lesson at all.\n".repeat(40).as_bytes()), "not_media"),
-        (write("cut.mp4", &whole[..moov]), "truncated_no_index"),
-        (write("picture.mp4", &picture), "image_not_video"),
+        (write("cut.mp4", &complete[..moov]), "truncated_no_index"),
+        (write("picture.mp4", &image), "image_not_video"),
         (write("script.mp4", b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n"), "playlist_not_media"),
         (header_lie(folder), "too_many_pixels"),
         (write("packed.mp4", b"PK\x03\x04\x14\0\0\0\0\0 and a lesson"), "archive_not_media"),
@@ -58,7 +58,7 @@ fn bad_files(folder: &Path) -> Vec<(PathBuf, &'static str)> {
         (
             write(
                 "form.mp4",
-                &[&b"--x7\r\nContent-Disposition: form-data; name=f\r\n\r\n"[..], &whole].concat(),
+                &[&b"--x7\r\nContent-Disposition: form-data; name=f\r\n\r\n"[..], &complete].concat(),
             ),
             "form_not_media",
         ),
@@ -98,10 +98,10 @@ async fn the_api_refuses_bad_files_and_keeps_only_their_entry() {
     for (file, code) in bad_files(stack.folder()) {
         let started = Instant::now();
         let recording = client.upload(&file).await;
-        let shown = client.state(&recording, &["failed"], Duration::from_secs(20)).await;
+        let recording_view = client.state(&recording, &["failed"], Duration::from_secs(20)).await;
         assert!(started.elapsed() < Duration::from_secs(10), "{}: {:?}", file.display(), started.elapsed());
-        assert_eq!(shown["failure"]["code"], code, "{shown}");
-        assert!(shown["failure"]["message"].as_str().unwrap().ends_with('.'), "{shown}");
+        assert_eq!(recording_view["failure"]["code"], code, "{recording_view}");
+        assert!(recording_view["failure"]["message"].as_str().unwrap().ends_with('.'), "{recording_view}");
         let folder = stack.objects().join("district").join(&recording);
         // The refusal is told first, then its objects go.
         for part in ["source", "hls", "stills", "transcript", "work"] {
@@ -120,12 +120,12 @@ async fn sound_alone_is_an_audio_lesson_and_a_silent_video_has_no_transcript() {
     let server = stack.server().await;
     let _worker = stack.worker();
     let client = stack.client(&server);
-    let sound = stack.folder().join("sound.m4a");
-    ffmpeg("-f lavfi -i sine=f=300:d=5 -c:a aac", &sound);
+    let audio = stack.folder().join("sound.m4a");
+    ffmpeg("-f lavfi -i sine=f=300:d=5 -c:a aac", &audio);
     let silent = stack.folder().join("silent.mp4");
     ffmpeg("-f lavfi -i testsrc2=s=320x240:r=15:d=5 -c:v libx264 -pix_fmt yuv420p", &silent);
 
-    let id = client.upload(&sound).await;
+    let id = client.upload(&audio).await;
     client.state(&id, &["ready"], CLIP).await;
     let link = client.link(&id).await;
     let master = client.text(link["master_url"].as_str().unwrap()).await;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use chalkstream_tests::shaper::{Change, Rates, Shaper};
+use chalkstream_tests::line_shaper::{Change, LineShaper, Rates};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -45,7 +45,7 @@ async fn a_known_transfer_takes_the_time_it_should() {
     for (down_bps, one_way_ms, bytes) in [(192_000, 100, 48_000_usize), (5_000_000, 20, 1_500_000)] {
         let rates = Rates { down_bps, up_bps: down_bps };
         let one_way = Duration::from_millis(one_way_ms);
-        let shaper = Shaper::start(source, rates, one_way).await.unwrap();
+        let shaper = LineShaper::start(source, rates, one_way).await.unwrap();
         let mut line = TcpStream::connect(shaper.address).await.unwrap();
         let sending_ms = bytes as u64 * 8000 / down_bps;
         // A handshake and a request are two round trips, afterwards a request is one.
@@ -59,7 +59,7 @@ async fn a_known_transfer_takes_the_time_it_should() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_share_one_line_evenly() {
     let rates = Rates { down_bps: 1_000_000, up_bps: 1_000_000 };
-    let shaper = Shaper::start(source().await, rates, Duration::from_millis(10)).await.unwrap();
+    let shaper = LineShaper::start(source().await, rates, Duration::from_millis(10)).await.unwrap();
     let connect = || TcpStream::connect(shaper.address);
     let (mut one, mut two) = (connect().await.unwrap(), connect().await.unwrap());
     let (first, second) = tokio::join!(ask(&mut one, 125_000), ask(&mut two, 125_000));
@@ -71,7 +71,7 @@ async fn connections_share_one_line_evenly() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_changes_the_line_also_under_a_packet() {
     let rates = Rates { down_bps: 0, up_bps: 1_000_000 };
-    let shaper = Shaper::start(source().await, rates, Duration::from_millis(10)).await.unwrap();
+    let shaper = LineShaper::start(source().await, rates, Duration::from_millis(10)).await.unwrap();
     let mut line = TcpStream::connect(shaper.address).await.unwrap();
     let change = |after_ms, down_bps| Change {
         after: Duration::from_millis(after_ms),

@@ -62,8 +62,8 @@ async fn clients_upload(mut stack: Stack, seed: u64) {
         let recording = url.as_str().unwrap().rsplit('/').next().unwrap();
         let expected = &hashes[case];
         assert_eq!(stored_sha256(&stack, recording), (expected.clone(), expected.clone()), "{case}");
-        let shown = client.recording(recording).await;
-        assert_eq!(shown["state"], "queued", "{case}: {shown}");
+        let recording_view = client.recording(recording).await;
+        assert_eq!(recording_view["state"], "queued", "{case}: {recording_view}");
     }
     let list = client.get("/v1/recordings?limit=100").await;
     let states: Vec<&str> =

@@ -52,14 +52,14 @@ async fn an_upload_cut_at_three_mebibytes_resumes_on_a_second_server() {
     let answer = client.patch(&path, offset as u64, file[offset..].to_vec()).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::NO_CONTENT, "{}", answer.text().await.unwrap());
 
-    let shown = client.state(&recording, &["ready"], CLIP).await;
+    let recording_view = client.state(&recording, &["ready"], CLIP).await;
     let folder = stack.objects().join("district").join(&recording).join("source");
     let stored = std::fs::read_dir(folder)
         .unwrap()
         .flatten()
         .map(|entry| std::fs::read(entry.path()).unwrap())
         .find(|bytes| bytes.len() == file.len());
-    assert_eq!(stored.as_deref(), Some(&file[..]), "the stored source is the file: {shown}");
+    assert_eq!(stored.as_deref(), Some(&file[..]), "the stored source is the file: {recording_view}");
 }
 
 fn futures_stream(

@@ -11,7 +11,7 @@ const SEED: u64 = 13;
 fn right(name: &str, index: usize) {
     let kind = KINDS.iter().find(|kind| kind.name == name).expect("a kind");
     let folder = TempDir::new().unwrap();
-    let (row, steps) = variants::judge(kind, index, SEED, folder.path());
+    let (row, steps) = variants::check(kind, index, SEED, folder.path());
     assert!(row.wrong.is_empty(), "{}:\n{}\nmade by\n{}", row.name, row.wrong.join("\n"), steps.join("\n"));
 }
 

@@ -34,7 +34,7 @@ pub struct Media {
     pub text: String,
     /// Its segments in order.
     pub facts: Vec<Fact>,
-    /// How long one frame (or one packet of sound) lasts, in s.
+    /// How long one frame (or one packet of audio) lasts, in s.
     pub frame_s: f64,
     /// The WebVTT texts, where it has captions.
     pub captions: Vec<String>,
@@ -64,7 +64,7 @@ pub struct Broken {
     pub what: String,
 }
 
-/// Most that measured bitrates may be off (1.26, 1.27).
+/// Maximum deviation of measured bitrates (1.26, 1.27).
 const TOLERANCE: f64 = 0.10;
 /// The smallest variant's most, in bits per second (9.21).
 const WEAKEST_BPS: f64 = 192_000.0;
@@ -102,8 +102,8 @@ impl Rules<'_> {
         self.all.iter().filter(|line| line.name == name).cloned().collect()
     }
 
-    /// Variants with a picture.
-    fn pictures(&self) -> Vec<Line> {
+    /// Variants with video.
+    fn video_variants(&self) -> Vec<Line> {
         let is = |line: &Line| line.get("RESOLUTION").is_some() || codecs(line).contains("avc");
         self.named("EXT-X-STREAM-INF").into_iter().filter(is).collect()
     }
@@ -134,7 +134,7 @@ impl Rules<'_> {
                 self.say("9.1", format!("{uri} is not there"));
             }
         }
-        for line in self.pictures() {
+        for line in self.video_variants() {
             for (rule, attribute) in [("9.3", "RESOLUTION"), ("9.4", "FRAME-RATE")] {
                 if line.get(attribute).is_none_or(str::is_empty) {
                     self.say(rule, format!("{} has no {attribute}", line.uri()));
@@ -143,7 +143,7 @@ impl Rules<'_> {
         }
     }
 
-    /// Sound and captions are renditions of their own, with a language each.
+    /// Audio and captions are renditions of their own, with a language each.
     fn groups(&mut self) {
         let media = self.named("EXT-X-MEDIA");
         for line in &media {
@@ -169,13 +169,13 @@ impl Rules<'_> {
                 }
             }
             if codecs(&variant).contains("mp4a") && variant.get("AUDIO").is_none() {
-                self.say("8.9", format!("{} has its sound not through EXT-X-MEDIA", variant.uri()));
+                self.say("8.9", format!("{} has its audio not through EXT-X-MEDIA", variant.uri()));
             }
         }
     }
 
-    /// The playlist of a variant's sound; none for a variant that is the sound itself.
-    fn sound(&self, variant: &Line) -> Option<&Media> {
+    /// The playlist of a variant's audio; `None` for a variant that is the audio itself.
+    fn audio(&self, variant: &Line) -> Option<&Media> {
         let group = variant.get("AUDIO")?;
         let own = self.all.iter().filter(|l| l.name == "EXT-X-MEDIA" && l.get("GROUP-ID") == Some(group));
         let uri = own.filter_map(|line| line.get("URI")).next()?;
@@ -193,13 +193,13 @@ impl Rules<'_> {
         for variant in self.named("EXT-X-STREAM-INF") {
             let Some(media) = self.presentation.media.get(&variant.uri()) else { continue };
             let (mut peak, mut mean) = rates(media);
-            // Without its sound there is nothing to compare; 8.9 says so.
+            // Without its audio there is nothing to compare; 8.9 says so.
             if variant.get("AUDIO").is_some_and(|group| !self.has_group(group)) {
                 continue;
             }
-            if let Some(sound) = self.sound(&variant) {
-                let (sound_peak, sound_mean) = rates(sound);
-                (peak, mean) = (peak + sound_peak, mean + sound_mean);
+            if let Some(audio) = self.audio(&variant) {
+                let (audio_peak, audio_mean) = rates(audio);
+                (peak, mean) = (peak + audio_peak, mean + audio_mean);
             }
             // What is over within a second has no rate that a line would have to hold.
             if variant.get("RESOLUTION").is_some() && seconds(&media.text) >= 1.0 {
@@ -223,7 +223,7 @@ impl Rules<'_> {
         }
     }
 
-    /// 8.2 one target duration for sound and picture (captions that are complete may have another), 5.5 captions to the end.
+    /// 8.2 one target duration for audio and video (captions that are complete may have another), 5.5 captions to the end.
     fn lengths(&mut self) {
         let mut targets: BTreeMap<u64, String> = BTreeMap::new();
         let mut longest = 0.0_f64;
@@ -255,12 +255,12 @@ impl Rules<'_> {
         late.into_iter().for_each(|what| self.say("5.5", what));
     }
 
-    /// 6.1 and 6.8: pictures can be skimmed.
+    /// 6.1 and 6.8: I-frame playlists let a viewer scrub.
     fn trick_play(&mut self) {
         let iframes = self.named("EXT-X-I-FRAME-STREAM-INF");
-        // Of a picture that still grows there is none yet.
+        // A live rendition has none yet.
         let grows = self.presentation.media.values().any(|media| !media.text.contains("#EXT-X-ENDLIST"));
-        if iframes.is_empty() && !self.pictures().is_empty() && !grows {
+        if iframes.is_empty() && !self.video_variants().is_empty() && !grows {
             self.say("6.1", "there is no I-frame playlist");
         }
         for line in iframes {
@@ -271,8 +271,8 @@ impl Rules<'_> {
             if !is_iframes(&media.text) {
                 self.say("6.8", format!("{} has no EXT-X-I-FRAMES-ONLY", line.uri()));
             }
-            if let Some(place) = media.facts.iter().position(|fact| fact.samples != 1) {
-                self.say("6.8", format!("{}: entry {} is not one frame", line.uri(), place + 1));
+            if let Some(index) = media.facts.iter().position(|fact| fact.samples != 1) {
+                self.say("6.8", format!("{}: entry {} is not one frame", line.uri(), index + 1));
             }
         }
     }
@@ -293,10 +293,10 @@ impl Rules<'_> {
     fn captions(&mut self, uri: &str, media: &Media, listed: &[Segment]) {
         let mut maps: Vec<&str> = Vec::new();
         let mut until_s = 0.0;
-        for (place, (text, segment)) in media.captions.iter().zip(listed).enumerate() {
+        for (index, (text, segment)) in media.captions.iter().zip(listed).enumerate() {
             let from_s = until_s;
             until_s += segment.duration_s;
-            let named = format!("{uri}: caption segment {}", place + 1);
+            let named = format!("{uri}: caption segment {}", index + 1);
             if !text.starts_with("WEBVTT") {
                 self.say("5.2", format!("{named} is no WebVTT"));
                 continue;
@@ -345,8 +345,8 @@ impl Rules<'_> {
         if !media.text.contains("#EXT-X-MAP:") {
             self.say("8.20", format!("{uri} has no EXT-X-MAP"));
         }
-        if let Some(place) = media.facts.iter().position(|fact| !fact.keyframe) {
-            self.say("7.4", format!("{uri}: segment {} does not start with a keyframe", place + 1));
+        if let Some(index) = media.facts.iter().position(|fact| !fact.keyframe) {
+            self.say("7.4", format!("{uri}: segment {} does not start with a keyframe", index + 1));
         }
         // An I-frame playlist's entries last until the next one: their samples say nothing of it.
         if self.is_for_skimming(uri, media) {
@@ -388,7 +388,7 @@ fn number(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok())
 }
 
-/// Peak and mean, in bits per second: the peak over each run of whole segments of half to one and a half target
+/// Peak and mean, in bits per second: the peak over each run of complete segments of half to one and a half target
 /// durations, as the document measures it; a clip shorter than that is one run.
 fn rates(media: &Media) -> (f64, f64) {
     let listed: Vec<Segment> = segments(&media.text);

@@ -69,7 +69,7 @@ impl Client {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
-    /// Creates a tus upload; answers the response.
+    /// Creates a tus upload; returns the response.
     pub async fn create(&self, size_bytes: u64, name: &str, key: Option<&str>) -> Response {
         let metadata = format!("filename {},title {}", STANDARD.encode(name), STANDARD.encode(name));
         let mut request = self
@@ -112,14 +112,14 @@ impl Client {
             .body(bytes)
     }
 
-    /// Uploads a file in one go; answers the recording's id.
+    /// Uploads a file in one go; returns the recording's id.
     pub async fn upload(&self, file: &Path) -> String {
         let bytes = std::fs::read(file).unwrap();
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         self.upload_bytes(&name, bytes).await
     }
 
-    /// Uploads bytes in one go; answers the recording's id.
+    /// Uploads bytes in one go; returns the recording's id.
     pub async fn upload_bytes(&self, name: &str, bytes: Vec<u8>) -> String {
         let created = self.create(bytes.len() as u64, name, None).await;
         assert_eq!(created.status(), StatusCode::CREATED, "{}", created.text().await.unwrap());

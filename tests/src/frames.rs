@@ -1,11 +1,11 @@
-//! Pictures compared: ours against ffmpeg's of the source, upright and in BT.709, at the same size.
+//! Frames compared: ours against ffmpeg's of the source, upright and in BT.709, at the same size.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::process::{PATIENTLY, tool};
 
-/// An I420 picture of 8 bits in BT.709, limited range.
+/// An I420 frame of 8 bits in BT.709, limited range.
 #[derive(Clone)]
 pub struct Frame {
     /// Width, in pixels; even.
@@ -16,15 +16,15 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Pictures that ffmpeg prints as raw I420. Luma beyond the limited range is shown as its ends,
+    /// Frames that ffmpeg prints as raw I420. Luma beyond the limited range is displayed as its ends,
     /// and is taken for them.
     pub fn read(raw: &[u8], width: usize, height: usize) -> Vec<Self> {
-        let picture = |raw: &[u8]| {
+        let frame = |raw: &[u8]| {
             let mut data = raw.to_vec();
             data[..width * height].iter_mut().for_each(|luma| *luma = (*luma).clamp(16, 235));
             Self { width, height, data }
         };
-        raw.chunks_exact(width * height * 3 / 2).map(picture).collect()
+        raw.chunks_exact(width * height * 3 / 2).map(frame).collect()
     }
 
     fn luma(&self) -> &[u8] {
@@ -38,7 +38,7 @@ impl Frame {
         [luma, u, v].map(|part| part.iter().map(|&s| f64::from(s)).sum::<f64>() / part.len().max(1) as f64)
     }
 
-    /// The picture turned over: left to right, top to bottom, or both.
+    /// The frame turned over: left to right, top to bottom, or both.
     fn flipped(&self, sideways: bool, over: bool) -> Vec<u8> {
         let mut rows: Vec<Vec<u8>> = self.luma().chunks_exact(self.width).map(<[u8]>::to_vec).collect();
         if over {
@@ -84,7 +84,7 @@ fn ssim(a: &Frame, b: &Frame) -> f64 {
 
 /// What comparing says.
 #[derive(Clone, Copy, Debug)]
-pub struct Likeness {
+pub struct FrameSimilarity {
     /// Which of the candidates is most alike.
     pub best: usize,
     /// Peak signal to noise of luma, in dB.
@@ -93,12 +93,12 @@ pub struct Likeness {
     pub ssim: f64,
     /// Ours less theirs: mean luma and chromas.
     pub off: [f64; 3],
-    /// Whether the picture turned over is more alike: it is not upright.
-    pub turned: bool,
+    /// Whether the frame turned over is more alike: it is not upright.
+    pub is_flipped: bool,
 }
 
-/// Ours against the most alike of some pictures of about the same time.
-pub fn compare(ours: &Frame, candidates: &[Frame]) -> Option<Likeness> {
+/// Ours against the most alike of some frames of about the same time.
+pub fn compare(ours: &Frame, candidates: &[Frame]) -> Option<FrameSimilarity> {
     let same = |c: &&Frame| (c.width, c.height) == (ours.width, ours.height);
     let (best, theirs) = candidates
         .iter()
@@ -106,12 +106,12 @@ pub fn compare(ours: &Frame, candidates: &[Frame]) -> Option<Likeness> {
         .filter(|(_, c)| same(c))
         .max_by(|(_, a), (_, b)| psnr(ours.luma(), a.luma()).total_cmp(&psnr(ours.luma(), b.luma())))?;
     let psnr_db = psnr(ours.luma(), theirs.luma());
-    let turned = [(true, false), (false, true), (true, true)]
+    let is_flipped = [(true, false), (false, true), (true, true)]
         .iter()
         .any(|&(sideways, over)| psnr(&ours.flipped(sideways, over), theirs.luma()) > psnr_db + 1.0);
     let (a, b) = (ours.means(), theirs.means());
     let off = [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
-    Some(Likeness { best, psnr_db, ssim: ssim(ours, theirs), off, turned })
+    Some(FrameSimilarity { best, psnr_db, ssim: ssim(ours, theirs), off, is_flipped })
 }
 
 /// Through RGB and back: colours that no screen can show become the nearest that one can. Ours come
@@ -120,7 +120,7 @@ pub fn compare(ours: &Frame, candidates: &[Frame]) -> Option<Likeness> {
 const AS_SEEN: &str = "scale=in_color_matrix=bt709:in_range=tv:flags=accurate_rnd+full_chroma_int,format=gbrp,\
     scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int";
 
-/// The pictures ffmpeg makes of `file` with these arguments, as I420 of this size, with their times
+/// The frames ffmpeg makes of `file` with these arguments, as I420 of this size, with their times
 /// in s. Those before `from_s`, which ffmpeg decodes and drops, are not counted.
 pub fn decode(
     before: &[String],

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::judge::warnings;
 use crate::media::ffmpeg;
 use crate::process::{chalkstream, send, tool};
-use crate::served::Served;
+use crate::report::warnings;
+use crate::source_delivery::SourceDelivery;
 
 /// A file of a few MB that takes longer hangs.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -36,7 +36,7 @@ pub struct Ended {
 
 /// Runs `process` and watches it.
 pub fn run(file: &Path, out: &Path) -> Ended {
-    let begun = Instant::now();
+    let started = Instant::now();
     let printed = out.with_extension("answer");
     let mut child = Command::new(chalkstream())
         .env("CHALKSTREAM__SPEECH__ENABLED", "false")
@@ -65,7 +65,7 @@ pub fn run(file: &Path, out: &Path) -> Ended {
     let _ = child.try_wait();
     let text = std::fs::read(&printed).unwrap_or_default();
     let answer = serde_json::from_slice(&text).unwrap_or_default();
-    Ended { status, answer, peak_mb, took: begun.elapsed(), hung }
+    Ended { status, answer, peak_mb, took: started.elapsed(), hung }
 }
 
 /// Waits for a child; its memory counts that of the children it waited for.
@@ -81,12 +81,12 @@ fn wait(pid: i32) -> (ExitStatus, u64) {
     (ExitStatus::from_raw(status), usage.ru_maxrss as u64 / 1024)
 }
 
-/// What is wrong with how a file ended, alone and as an upload to a server with a worker, and one line that says how it did.
-pub fn judge(
+/// Returns the problems of a file's processing, alone and as an upload to a server with a worker, and one line that says how it did.
+pub fn check(
     file: &Path,
     folder: &Path,
     listeners: &[TcpListener],
-    served: &Served,
+    served: &SourceDelivery,
 ) -> (String, Vec<String>) {
     let ended = run(file, &folder.join("out"));
     let mut wrong = Vec::new();

@@ -41,7 +41,7 @@ pub fn ffmpeg(arguments: &str, out: &Path) {
     assert!(status.success(), "ffmpeg could not make {}", out.display());
 }
 
-/// A short recording with a moving picture and a tone.
+/// A short recording with a moving video and a tone.
 pub fn clip(folder: &Path, seconds: u32) -> PathBuf {
     let out = folder.join(format!("clip-{seconds}.mp4"));
     ffmpeg(
@@ -55,8 +55,8 @@ pub fn clip(folder: &Path, seconds: u32) -> PathBuf {
 }
 
 /// White flashes on black and beeps that begin with them, each 2.56 s from 2.56 s on: a turn of 20.48 s, repeated as often as said.
-/// That is a whole number of frames of picture and sound at both the full and the half frame rate. `uneven` leaves out frames here
-/// and there, as phones do, but no flash's first. Answers its length in seconds too.
+/// That is an integer number of frames of video and audio at both the full and the half frame rate. `uneven` leaves out frames here
+/// and there, as phones do, but no flash's first. Returns its length in seconds too.
 pub fn flashes(folder: &Path, turns: u32, uneven: bool) -> (PathBuf, f64) {
     let (turn, out) = (folder.join("flashes-turn.mp4"), folder.join("flashes.mp4"));
     let on = |length: f64| format!("lt(mod(t\\,2.56)\\,{length})*gt(t\\,1)");
@@ -96,9 +96,9 @@ pub fn lesson() -> Lesson {
         .expect("CHALKSTREAM_LESSON is not set: run the tests with scripts/test, which makes the lesson");
     let truth = std::fs::read_to_string(folder.join("lesson.truth.json")).unwrap();
     #[derive(Deserialize)]
-    struct Truth {
+    struct GroundTruth {
         utterances: Vec<Utterance>,
     }
-    let truth: Truth = serde_json::from_str(&truth).unwrap();
+    let truth: GroundTruth = serde_json::from_str(&truth).unwrap();
     Lesson { file: folder.join("lesson.mp4"), utterances: truth.utterances }
 }

@@ -1,4 +1,4 @@
-//! The browser and the outside referees: Node scripts in `tests/browser`, run as children, JSON out.
+//! The browser and the outside checkers: Node scripts in `tests/browser`, run as children, JSON out.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("browser")
 }
 
-/// What the reference parser says is wrong with a WebVTT text of this kind («subtitles» or «metadata»).
+/// Errors that the reference parser finds in a WebVTT text of this kind ("subtitles" or "metadata").
 pub fn webvtt(name: &str, text: &str, kind: &'static str) -> Vec<String> {
     webvtts([(name.to_owned(), text.to_owned(), kind)])
 }
@@ -55,7 +55,7 @@ pub fn playlists(playlists: impl IntoIterator<Item = (String, String)>) -> Vec<S
         .collect()
 }
 
-/// Runs a script with one JSON document on its standard input; answers the JSON it printed.
+/// Runs a script with one JSON document on its standard input; returns the JSON it printed.
 pub fn run(script: &str, input: &Value) -> Value {
     let folder = folder();
     let modules = folder.join("node_modules");

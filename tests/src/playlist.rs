@@ -25,10 +25,10 @@ impl Line {
 pub fn lines(text: &str) -> Vec<Line> {
     let rows: Vec<&str> = text.lines().map(str::trim).filter(|row| !row.is_empty()).collect();
     let mut found = Vec::new();
-    for (place, row) in rows.iter().enumerate() {
+    for (index, row) in rows.iter().enumerate() {
         let Some(tag) = row.strip_prefix('#') else { continue };
         let (name, rest) = tag.split_once(':').unwrap_or((tag, ""));
-        let next = rows.get(place + 1).filter(|row| !row.starts_with('#')).copied().unwrap_or_default();
+        let next = rows.get(index + 1).filter(|row| !row.starts_with('#')).copied().unwrap_or_default();
         found.push(Line { name: name.to_owned(), attributes: attributes(rest), next: next.to_owned() });
     }
     found

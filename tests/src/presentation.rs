@@ -26,7 +26,7 @@ pub fn read(master: &Path) -> Presentation {
     found
 }
 
-/// A media playlist and its segments; none where the playlist is not there.
+/// A media playlist and its segments; `None` if the playlist is not there.
 pub fn media(playlist: &Path) -> Option<Media> {
     let text = std::fs::read_to_string(playlist).ok()?;
     let mut media = Media { text, ..Media::default() };
@@ -61,13 +61,13 @@ pub fn bytes(playlist: &Path, text: &str) -> Vec<(String, Vec<u8>)> {
     segments(text)
         .into_iter()
         .map(|segment| {
-            let whole = std::fs::read(playlist.with_file_name(&segment.uri)).unwrap_or_default();
+            let complete = std::fs::read(playlist.with_file_name(&segment.uri)).unwrap_or_default();
             let part = match segment.byte_range {
-                None => whole,
+                None => complete,
                 Some((length, offset)) => {
                     let from = offset.unwrap_or(at) as usize;
                     at = from as u64 + length;
-                    whole.get(from..from + length as usize).unwrap_or_default().to_vec()
+                    complete.get(from..from + length as usize).unwrap_or_default().to_vec()
                 }
             };
             (segment.uri, part)
@@ -78,13 +78,13 @@ pub fn bytes(playlist: &Path, text: &str) -> Vec<(String, Vec<u8>)> {
 /// A rendition as one file, init segment and all segments: ffmpeg seeks in that without surprises.
 pub fn joined(playlist: &Path, scratch: &Path) -> PathBuf {
     let text = std::fs::read_to_string(playlist).unwrap_or_default();
-    let mut whole = init(playlist, &text).unwrap_or_default();
+    let mut complete = init(playlist, &text).unwrap_or_default();
     for (_, bytes) in bytes(playlist, &text) {
-        whole.extend(bytes);
+        complete.extend(bytes);
     }
     let name = playlist.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let file = scratch.join(format!("{name}.joined.mp4"));
-    std::fs::write(&file, whole).unwrap();
+    std::fs::write(&file, complete).unwrap();
     file
 }
 

@@ -1,4 +1,4 @@
-//! Child processes: the built binary and the tools beside it, killed when dropped, their log kept.
+//! Child processes: the built binary and the tools next to it, killed when dropped, their log kept.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -9,11 +9,11 @@ use crate::wait;
 
 /// The built `chalkstream` binary.
 pub fn chalkstream() -> PathBuf {
-    beside("chalkstream")
+    built_binary("chalkstream")
 }
 
-/// A built binary of ours: beside this executable, or one folder above where cargo keeps its tests.
-pub fn beside(name: &str) -> PathBuf {
+/// A built binary of ours: next to this executable, or one folder above where cargo keeps its tests.
+pub fn built_binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     own.ancestors()
         .skip(1)
@@ -163,7 +163,7 @@ fn processes() -> Vec<(i32, i32, String)> {
     all
 }
 
-/// Waits until a step's child named `step` runs below `root`; answers its process id.
+/// Waits until a step's child named `step` runs below `root`; returns its process id.
 pub async fn step_child(root: i32, limit: Duration) -> i32 {
     wait::until("a step's child runs", limit, || async move {
         descendants(root)

@@ -59,7 +59,7 @@ impl Redis {
         self.process = None;
     }
 
-    /// Runs one command and answers what `redis-cli` printed.
+    /// Runs one command and returns what `redis-cli` printed.
     pub fn command(&self, words: &[&str]) -> String {
         let output = Command::new(tool("redis-cli", "redis-tools"))
             .arg("-s")

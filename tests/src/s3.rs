@@ -1,4 +1,4 @@
-//! An S3 API of the test's own, over a folder, that can be told to fail.
+//! An S3 API of the test's own, over a folder, that can be made to fail.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What ffprobe says of a source: the referee's own reading, which ours is held against.
+//! What ffprobe says of a source: the reference tool's own reading, which ours is held against.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,13 +8,13 @@ use serde_json::Value;
 use crate::process::{PATIENTLY, tool};
 
 /// A source as ffprobe reads it.
-pub struct Probed {
+pub struct ProbedSource {
     json: Value,
 }
 
-impl Probed {
+impl ProbedSource {
     /// Probes a file.
-    pub fn of(file: &Path) -> Self {
+    pub fn probe(file: &Path) -> Self {
         let output = Command::new(tool("ffprobe", "ffmpeg"))
             .args(["-v", "error", "-of", "json", "-show_streams", "-show_format"])
             .args(PATIENTLY)
@@ -35,14 +35,14 @@ impl Probed {
         seconds(&self.json["format"]["start_time"]).unwrap_or(0.0)
     }
 
-    /// How the picture is turned, by its display matrix.
+    /// How the frame is turned, by its display matrix.
     pub fn rotation(stream: &Value) -> i64 {
         let list = stream["side_data_list"].as_array();
         list.into_iter().flatten().find_map(|side| side["rotation"].as_i64()).unwrap_or(0)
     }
 
-    /// Width and height as shown: square pixels, upright.
-    pub fn shown(stream: &Value) -> (f64, f64) {
+    /// Width and height as displayed: square pixels, upright.
+    pub fn display_size(stream: &Value) -> (f64, f64) {
         let (mut width, mut height) =
             (stream["width"].as_f64().unwrap_or(0.0), stream["height"].as_f64().unwrap_or(0.0));
         if let Some((num, den)) = ratio(&stream["sample_aspect_ratio"], ':')
@@ -64,7 +64,7 @@ impl Probed {
     /// What a file says of where, when and with what it was made: values that must not be found in anything we
     /// publish.
     pub fn secrets(&self) -> Vec<String> {
-        let telling = [
+        let identifying = [
             "location",
             "make",
             "model",
@@ -85,12 +85,12 @@ impl Probed {
             "content.identifier",
         ];
         let mut found = Vec::new();
-        let places = self.json["streams"].as_array().into_iter().flatten().chain([&self.json["format"]]);
-        for place in places {
-            for (key, value) in place["tags"].as_object().into_iter().flatten() {
+        let sections = self.json["streams"].as_array().into_iter().flatten().chain([&self.json["format"]]);
+        for section in sections {
+            for (key, value) in section["tags"].as_object().into_iter().flatten() {
                 let key = key.to_lowercase();
                 let Some(value) = value.as_str().map(str::trim) else { continue };
-                if value.len() >= 4 && telling.iter().any(|word| key.contains(word)) {
+                if value.len() >= 4 && identifying.iter().any(|word| key.contains(word)) {
                     found.push(value.to_owned());
                 }
             }
@@ -100,9 +100,9 @@ impl Probed {
         found
     }
 
-    /// How ffmpeg is to make upright, progressive BT.709 pictures of a stream at a size. It does not always tell that
-    /// pictures are made of fields.
-    pub fn chain(stream: &Value, (width, height): (usize, usize), fields: bool) -> String {
+    /// How ffmpeg is to make upright, progressive BT.709 frames of a stream at a size. It does not always tell that
+    /// frames are made of fields.
+    pub fn filter_chain(stream: &Value, (width, height): (usize, usize), fields: bool) -> String {
         let text = |field: &str| stream[field].as_str().unwrap_or("unknown").to_owned();
         let known = |value: String, or: &str| {
             if value.is_empty() || value == "unknown" || value == "reserved" { or.to_owned() } else { value }
@@ -111,15 +111,15 @@ impl Probed {
         let usual = if tall { "bt709" } else { "smpte170m" };
         let matrix = known(text("color_space"), usual);
         let transfer = text("color_transfer");
-        let mut chain = String::new();
+        let mut filter_chain = String::new();
         if fields || !matches!(stream["field_order"].as_str(), None | Some("progressive" | "unknown")) {
-            chain.push_str("yadif=deint=interlaced,");
+            filter_chain.push_str("yadif=deint=interlaced,");
         }
         if transfer == "smpte2084" || transfer == "arib-std-b67" {
             let (matrix, primaries) =
                 (known(text("color_space"), "bt2020nc"), known(text("color_primaries"), "bt2020"));
             let range = if text("color_range") == "pc" { "full" } else { "limited" };
-            chain.push_str(&format!(
+            filter_chain.push_str(&format!(
                 "zscale=min={matrix}:pin={primaries}:tin={transfer}:rin={range}:t=linear:npl=100,format=gbrpf32le,\
                  zscale=p=bt709,tonemap=mobius:param=0.3:desat=2:peak=10,zscale=t=bt709:m=bt709:r=limited,\
                  format=yuv420p,scale={width}:{height}:flags=bicubic"
@@ -130,12 +130,12 @@ impl Probed {
                 "bt2020nc" | "bt2020c" => "bt2020",
                 _ => "smpte170m",
             };
-            chain.push_str(&format!(
+            filter_chain.push_str(&format!(
                 "scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix={matrix}:\
                  out_color_matrix=bt709:out_range=tv,format=yuv420p"
             ));
         }
-        chain
+        filter_chain
     }
 }
 

@@ -127,7 +127,7 @@ impl Stack {
         command
     }
 
-    /// Runs a command with `--json` and answers what it printed.
+    /// Runs a command with `--json` and returns what it printed.
     pub fn json(&self, words: &[&str]) -> Value {
         let output = self.command(words).arg("--json").output().unwrap();
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! Referees a finished folder of `chalkstream process` against its source: playlists, segments, lengths, captions.
+//! Checks a finished folder of `chalkstream process` against its source: playlists, segments, lengths, captions.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::node;
 use crate::presentation;
 use crate::process::tool;
 
-/// What is wrong with the stream in `out`; empty where all is right. Its ends are compared with those of the source,
+/// Problems of the stream in `out`; empty where all is right. Its ends are compared with those of the source,
 /// given with the number of its audio track that was used.
 pub fn problems(source: Option<(&Path, usize)>, out: &Path) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -37,7 +37,7 @@ pub fn problems(source: Option<(&Path, usize)>, out: &Path) -> Vec<String> {
                     wrong.push(format!("{name}: ffmpeg says: {first}"));
                 }
                 let starts = segments(path, &media, &name, &mut wrong);
-                // Stills change at their own times: a slow picture's frames come up to one of them late.
+                // Stills change at their own times: a slow frame's frames come up to one of them late.
                 if name.contains("/video/") && !name.contains("/stills/") {
                     boundaries.push((name, starts));
                 }
@@ -109,7 +109,7 @@ fn decode(playlist: &Path) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Checks EXTINF against the boxes; answers each segment's start in ms.
+/// Checks EXTINF against the boxes; returns each segment's start in ms.
 fn segments(path: &Path, media: &m3u8_rs::MediaPlaylist, name: &str, wrong: &mut Vec<String>) -> Vec<u64> {
     let folder = path.parent().unwrap();
     let Some(map) = media.segments.first().and_then(|segment| segment.map.as_ref()) else {
@@ -118,9 +118,9 @@ fn segments(path: &Path, media: &m3u8_rs::MediaPlaylist, name: &str, wrong: &mut
     };
     let scale = f64::from(boxes::timescale(&std::fs::read(folder.join(&map.uri)).unwrap()));
     let (mut starts, mut expected, mut offset) = (Vec::new(), 0, 0_u64);
-    let whole = |uri: &str| std::fs::read(folder.join(uri)).unwrap();
+    let complete = |uri: &str| std::fs::read(folder.join(uri)).unwrap();
     for segment in &media.segments {
-        let mut bytes = whole(&segment.uri);
+        let mut bytes = complete(&segment.uri);
         if let Some(range) = &segment.byte_range {
             let from = range.offset.unwrap_or(offset) as usize;
             offset = from as u64 + range.length;
@@ -212,7 +212,7 @@ fn spans(file: &Path, audio: usize) -> Vec<Span> {
     spans
 }
 
-/// Each track must end within one output frame, or one packet of sound, of the source track's end.
+/// Each track must end within one output frame, or one packet of audio, of the source track's end.
 fn ends(source: &Path, audio: usize, out: &Path, wrong: &mut Vec<String>) {
     let spans = spans(source, audio);
     let Some(zero) = spans.iter().map(|span| span.first).reduce(f64::min) else { return };

@@ -72,7 +72,7 @@ pub fn stored_sha256(stack: &Stack, recording: &str) -> (String, String) {
     (sha256(&bytes), source["sha256"].as_str().unwrap().to_owned())
 }
 
-/// Runs tuspy on files by the name of the case; answers the upload's address by that name.
+/// Runs tuspy on files by the name of the case; returns the upload's address by that name.
 pub fn tuspy(input: &Value) -> Value {
     let cache = std::env::var_os("CHALKSTREAM_CACHE").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/chalkstream"),

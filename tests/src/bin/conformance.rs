@@ -1,7 +1,7 @@
-//! `conformance [--hostile] [--fresh] DIR|FILE…`: every recording through `chalkstream process`, refereed; a table, a
+//! `conformance [--hostile] [--fresh] DIR|FILE…`: every recording through `chalkstream process`, checked by outside tools; a table, a
 //! line a file, and an exit code of 1 where something is wrong.
 //!
-//! What is done is kept in a log beside this binary and not done again until `chalkstream` is another one.
+//! What is done is kept in a log next to this binary and not done again until `chalkstream` is another one.
 //!
 //! `conformance --variants [KIND…] [--count N] [--seed S] [--keep DIR]`: the same with recordings made for it, `N` of
 //! each kind. A variant depends on its kind, its number and the seed alone.
@@ -12,14 +12,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use chalkstream_tests::judge::{Row, judge};
+use chalkstream_tests::checker::check_file;
 use chalkstream_tests::process::chalkstream;
-use chalkstream_tests::served::Served;
+use chalkstream_tests::report::Row;
+use chalkstream_tests::source_delivery::SourceDelivery;
 use chalkstream_tests::variants::{self, KINDS};
 use chalkstream_tests::{hostile, stream};
 use serde_json::{Value, json};
 
-/// Beside the recordings lie texts and truths, which are not for us.
+/// Next to the recordings lie texts and truths, which are not for us.
 const NOT_MEDIA: [&str; 6] = ["json", "txt", "md", "vtt", "srt", "tsv"];
 
 fn main() -> ExitCode {
@@ -54,13 +55,13 @@ fn main() -> ExitCode {
     for file in &files {
         let (line, problems, was_refused) = log.of(file, has("--hostile"), || {
             let folder = tempfile::TempDir::new_in(scratch.path()).unwrap();
-            let served = served.get_or_insert_with(Served::start);
+            let served = served.get_or_insert_with(SourceDelivery::start);
             if has("--hostile") {
                 let name = file.file_name().unwrap().to_string_lossy().into_owned();
-                let (line, problems) = hostile::judge(file, folder.path(), &ears, served);
+                let (line, problems) = hostile::check(file, folder.path(), &ears, served);
                 (format!("{} {line}", fitted(&name, 32)), problems, false)
             } else {
-                let row = judge(file, folder.path(), Some(served));
+                let row = check_file(file, folder.path(), Some(served));
                 (line(&row), row.wrong.clone(), row.refused.is_some())
             }
         });
@@ -133,7 +134,7 @@ impl Variants {
                 let folder = tempfile::TempDir::new_in(scratch.path()).unwrap();
                 let folder = kept.as_deref().unwrap_or(folder.path());
                 std::fs::create_dir_all(folder).unwrap();
-                let (row, steps) = variants::judge(kind, index, self.seed, folder);
+                let (row, steps) = variants::check(kind, index, self.seed, folder);
                 println!("{}", line(&row));
                 if row.wrong.is_empty() {
                     right += 1;
@@ -175,7 +176,7 @@ fn fitted(text: &str, width: usize) -> String {
 fn line(row: &Row) -> String {
     let or = |value: Option<String>| value.unwrap_or_else(|| "—".into());
     let hdr = if row.hdr == "pq" || row.hdr == "hlg" { format!(" {}", row.hdr) } else { String::new() };
-    let apart = |place: usize| or(row.apart_ms[place].map(|ms| format!("{ms:.0}")));
+    let apart = |place: usize| or(row.av_offset_ms[place].map(|ms| format!("{ms:.0}")));
     let verdict = match (&row.refused, row.wrong.is_empty()) {
         (Some(code), _) => format!("refused: {code}"),
         (None, true) => {
@@ -189,7 +190,7 @@ fn line(row: &Row) -> String {
         "{} {} {} {} {}  {} {}",
         fitted(&row.name, 32),
         fitted(&format!("{}{hdr}", row.size), 15),
-        fitted(&or(row.likeness.map(|(psnr, ssim)| format!("{psnr:4.1}  {ssim:.3}"))), 12),
+        fitted(&or(row.similarity.map(|(psnr, ssim)| format!("{psnr:4.1}  {ssim:.3}"))), 12),
         fitted(&or(row.lengths_s.map(|(made, said)| format!("{made:.3}/{said:.3}"))), 17),
         fitted(&format!("{}..{}", apart(0), apart(1)), 10),
         fitted(&or(row.colour.map(|[y, u, v]| format!("{y:+.1} {u:+.1} {v:+.1}"))), 16),
@@ -226,7 +227,7 @@ impl Log {
         &mut self,
         file: &Path,
         hostile: bool,
-        judge: impl FnOnce() -> (String, Vec<String>, bool),
+        check: impl FnOnce() -> (String, Vec<String>, bool),
     ) -> (String, Vec<String>, bool) {
         let facts = std::fs::metadata(file).unwrap();
         let (size, changed) = (facts.len(), facts.modified().unwrap());
@@ -235,7 +236,7 @@ impl Log {
             let line = entry["line"].as_str().unwrap_or_default().to_owned();
             return (line, Vec::new(), entry["refused"] == true);
         }
-        let (line, problems, refused) = judge();
+        let (line, problems, refused) = check();
         if problems.is_empty() {
             let entry = json!({ "key": key, "line": line, "refused": refused });
             let mut log = std::fs::File::options().create(true).append(true).open(&self.path).unwrap();

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chalkstream_tests::shaper::{Rates, Shaper};
+use chalkstream_tests::line_shaper::{LineShaper, Rates};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -32,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
     let first = lines.next().context("the first line says what to shape")??;
     let start: Start = serde_json::from_str(&first)?;
     let mut rates = Rates { down_bps: start.down_bps, up_bps: start.up_bps };
-    let shaper = Shaper::start(start.upstream, rates, Duration::from_millis(start.one_way_ms)).await?;
+    let shaper = LineShaper::start(start.upstream, rates, Duration::from_millis(start.one_way_ms)).await?;
     println!("{}", json!({ "port": shaper.address.port() }));
     for line in lines {
         let change: Change = serde_json::from_str(&line?)?;

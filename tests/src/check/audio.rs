@@ -4,11 +4,11 @@ use std::f64::consts::TAU;
 use std::path::Path;
 use std::process::Command;
 
-use super::joined;
 use super::video::times;
+use crate::ground_truth::GroundTruth;
+use crate::presentation::joined;
 use crate::process::tool;
 use crate::stream::files;
-use crate::truth::Truth;
 
 /// Samples per second of what is measured.
 const RATE: usize = 48_000;
@@ -16,8 +16,8 @@ const RATE: usize = 48_000;
 const OFF_S: f64 = 0.06;
 /// Frequency of the beeps, in Hz.
 const BEEP_HZ: f64 = 1000.0;
-/// Least level of a voice while it speaks, in dBFS.
-const LEAST_VOICE_DBFS: f64 = -35.0;
+/// Minimum level of a voice while it speaks, in dBFS.
+const MIN_VOICE_DBFS: f64 = -35.0;
 /// A hole: at least so long, in s, …
 const HOLE_S: f64 = 0.002;
 /// … and nowhere above this: -60 dBFS.
@@ -25,8 +25,8 @@ const HOLE_LEVEL: f32 = 0.001;
 /// A period of a tone may be this share longer or shorter than the usual one.
 const PERIOD_OFF: f64 = 0.02;
 
-/// Checks both renditions and the audio for speech; answers when the beeps of the better one begin.
-pub fn problems(truth: &Truth, out: &Path, scratch: &Path, wrong: &mut Vec<String>) -> Vec<f64> {
+/// Checks both renditions and the audio for speech; returns when the beeps of the better one begin.
+pub fn problems(truth: &GroundTruth, out: &Path, scratch: &Path, wrong: &mut Vec<String>) -> Vec<f64> {
     let asks = !truth.beeps_s.is_empty() || truth.tone_hz.is_some() || !truth.voice_s.is_empty();
     if !asks {
         return Vec::new();
@@ -186,6 +186,6 @@ fn audible(samples: &[f32], from_s: f64, to_s: f64) -> Option<String> {
     };
     let active: Vec<f64> = powers.into_iter().filter(|power| *power >= loud / 100.0).collect();
     let level_dbfs = 10.0 * (active.iter().sum::<f64>() / active.len() as f64 + 1e-12).log10();
-    (level_dbfs < LEAST_VOICE_DBFS)
+    (level_dbfs < MIN_VOICE_DBFS)
         .then(|| format!("the voice from {from_s:.1} to {to_s:.1} s has {level_dbfs:.0} dBFS"))
 }

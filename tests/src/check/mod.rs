@@ -1,53 +1,24 @@
 //! Holds a finished stream against what its recording is known to be.
 
 mod audio;
-mod picture;
+mod rendition;
+mod rgb_frame;
 mod stills;
 mod video;
 mod words;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
-use crate::judge::warnings;
-use crate::presentation;
-use crate::truth::{Refusal, Truth};
+use crate::ground_truth::{GroundTruth, Refusal};
+use crate::report::warnings;
 
+pub use rendition::{Rendition, renditions};
 pub use words::plain;
 
-/// A track of frames in the stream.
-pub struct Rendition {
-    /// Its media playlist.
-    pub playlist: PathBuf,
-    /// Width and height, in pixels.
-    pub size: (usize, usize),
-    /// Frames per second.
-    pub rate: f64,
-}
-
-/// The renditions of all sizes, the largest first.
-pub fn renditions(out: &Path, answer: &Value) -> Vec<Rendition> {
-    let mut found: Vec<Rendition> = ["weak_line", "ladder", "ladder_top"]
-        .iter()
-        .filter_map(|step| answer["steps"][*step]["report"]["renditions"].as_array())
-        .flatten()
-        .map(|made| {
-            let number = |value: &Value, or: f64| value.as_f64().unwrap_or(or);
-            let rate = &made["frame_rate"];
-            Rendition {
-                playlist: out.join("hls").join(made["playlist"].as_str().unwrap_or_default()),
-                size: (number(&made["width"], 0.0) as usize, number(&made["height"], 0.0) as usize),
-                rate: number(&rate["num"], 25.0) / number(&rate["den"], 1.0),
-            }
-        })
-        .collect();
-    found.sort_by_key(|made| std::cmp::Reverse(made.size.0 * made.size.1));
-    found
-}
-
-/// What is wrong with the stream in `out`, which `process` answered with `answer`.
-pub fn problems(truth: &Truth, out: &Path, answer: &Value, scratch: &Path) -> Vec<String> {
+/// Problems of the stream in `out`, which `process` answered with `answer`.
+pub fn problems(truth: &GroundTruth, out: &Path, answer: &Value, scratch: &Path) -> Vec<String> {
     let mut wrong = Vec::new();
     let warned = warnings(answer);
     let mut truth = truth.clone();
@@ -94,7 +65,7 @@ pub fn problems(truth: &Truth, out: &Path, answer: &Value, scratch: &Path) -> Ve
     wrong
 }
 
-/// What is wrong with how a file was refused, or that it was not.
+/// Problems with the way a file was refused, or with a missing refusal.
 pub fn refused(refusal: &Refusal, code: Option<i32>, answer: &Value) -> Vec<String> {
     let message = answer["message"].as_str().unwrap_or_default();
     if code != Some(3) {
@@ -109,7 +80,7 @@ pub fn refused(refusal: &Refusal, code: Option<i32>, answer: &Value) -> Vec<Stri
 }
 
 /// Of a truth, what is before `end_s`.
-fn until(truth: &Truth, end_s: f64) -> Truth {
+fn until(truth: &GroundTruth, end_s: f64) -> GroundTruth {
     let mut first = truth.clone();
     let before = |at: &f64| *at < end_s;
     for times in [&mut first.flashes_s, &mut first.beeps_s, &mut first.squares_s, &mut first.upright_s] {
@@ -122,14 +93,14 @@ fn until(truth: &Truth, end_s: f64) -> Truth {
     first
 }
 
-/// Most that a beep may be off its flash, in ms: people notice more.
-const APART_MS: f64 = 40.0;
+/// Maximum offset of a beep from its flash, in ms: people notice more.
+const MAX_AV_OFFSET_MS: f64 = 40.0;
 
 /// Compares the distance of each beep to its flash with what it has to be, in frames of this rate.
-fn apart(truth: &Truth, flashes_s: &[f64], beeps_s: &[f64], rate: f64) -> Vec<String> {
+fn apart(truth: &GroundTruth, flashes_s: &[f64], beeps_s: &[f64], rate: f64) -> Vec<String> {
     // A flash between two frames of ours comes up to half a frame early or late. At 30 per second
     // that is within the limit; the smallest rendition has half as many.
-    let allowed_ms = APART_MS + (500.0 / rate - 500.0 / 30.0).max(0.0);
+    let allowed_ms = MAX_AV_OFFSET_MS + (500.0 / rate - 500.0 / 30.0).max(0.0);
     let nearest = |found: &[f64], at_s: f64| -> Option<f64> {
         found.iter().copied().min_by(|a, b| (a - at_s).abs().total_cmp(&(b - at_s).abs()))
     };
@@ -143,9 +114,4 @@ fn apart(truth: &Truth, flashes_s: &[f64], beeps_s: &[f64], rate: f64) -> Vec<St
                 .then(|| format!("the beep is {off_ms:+.0} ms off its flash at {flash_s:.2} s"))
         })
         .collect()
-}
-
-/// A rendition's file for decoding.
-fn joined(playlist: &Path, scratch: &Path) -> PathBuf {
-    presentation::joined(playlist, scratch)
 }

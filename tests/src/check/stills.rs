@@ -2,30 +2,30 @@
 
 use std::path::Path;
 
-use super::joined;
-use super::picture::{Picture, decode, dimensions, square, upright};
+use super::rgb_frame::{RgbFrame, decode, dimensions, square, upright};
+use crate::ground_truth::GroundTruth;
+use crate::presentation::joined;
 use crate::stream::files;
-use crate::truth::Truth;
 
-/// What is wrong with them.
-pub fn problems(truth: &Truth, out: &Path, scratch: &Path) -> Vec<String> {
+/// Returns the problems of poster, storyboard and stills.
+pub fn problems(truth: &GroundTruth, out: &Path, scratch: &Path) -> Vec<String> {
     if truth.squares_s.is_empty() && truth.upright_s.is_empty() {
         return Vec::new();
     }
     let all = [("poster", poster(out)), ("storyboard", storyboard(out)), ("stills", stills(out, scratch))];
     let mut wrong = Vec::new();
-    for (name, pictures) in all {
-        if pictures.is_empty() {
-            wrong.push(format!("{name}: there is no picture"));
+    for (name, frames) in all {
+        if frames.is_empty() {
+            wrong.push(format!("{name}: there is no image"));
         }
         // In a flash there is nothing to see.
-        for picture in pictures.iter().filter(|picture| !picture.is_white()) {
+        for frame in frames.iter().filter(|frame| !frame.is_white()) {
             let mut said = Vec::new();
             if !truth.squares_s.is_empty() {
-                said.extend(square(picture));
+                said.extend(square(frame));
             }
             if !truth.upright_s.is_empty() {
-                said.extend(upright(picture));
+                said.extend(upright(frame));
             }
             wrong.extend(said.into_iter().map(|what| format!("{name}: {what}")));
         }
@@ -33,12 +33,12 @@ pub fn problems(truth: &Truth, out: &Path, scratch: &Path) -> Vec<String> {
     wrong
 }
 
-fn poster(out: &Path) -> Vec<Picture> {
+fn poster(out: &Path) -> Vec<RgbFrame> {
     let poster = out.join("stills/poster.jpg");
     decode(&poster, None, dimensions(&poster))
 }
 
-fn stills(out: &Path, scratch: &Path) -> Vec<Picture> {
+fn stills(out: &Path, scratch: &Path) -> Vec<RgbFrame> {
     let playlist = files(out, "m3u8").into_iter().find(|path| path.ends_with("stills/index.m3u8"));
     playlist.map_or_else(Vec::new, |playlist| {
         let file = joined(&playlist, scratch);
@@ -46,8 +46,8 @@ fn stills(out: &Path, scratch: &Path) -> Vec<Picture> {
     })
 }
 
-/// The pictures of the storyboard, cut out of its sheets as its captions say.
-fn storyboard(out: &Path) -> Vec<Picture> {
+/// The images of the storyboard, cut out of its sheets as its captions say.
+fn storyboard(out: &Path) -> Vec<RgbFrame> {
     let text = std::fs::read_to_string(out.join("stills/storyboard.vtt")).unwrap_or_default();
     let mut found = Vec::new();
     for (line, before) in text.lines().skip(1).zip(text.lines()) {
@@ -56,9 +56,9 @@ fn storyboard(out: &Path) -> Vec<Picture> {
         let [left, top, width, height] = sides[..] else { continue };
         let file = out.join("stills").join(sheet);
         let at_s = before.split(" --> ").next().map_or(0.0, seconds);
-        for mut picture in decode(&file, None, dimensions(&file)) {
-            picture.at_s = at_s;
-            found.push(picture.part(left, top, width, height));
+        for mut frame in decode(&file, None, dimensions(&file)) {
+            frame.at_s = at_s;
+            found.push(frame.part(left, top, width, height));
         }
     }
     found

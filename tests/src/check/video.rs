@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::picture::{Picture, decode, square, still, upright};
-use super::{Rendition, joined};
-use crate::truth::Truth;
+use super::rendition::Rendition;
+use super::rgb_frame::{RgbFrame, decode, square, still, upright};
+use crate::ground_truth::GroundTruth;
+use crate::presentation::joined;
 
 /// How far a flash may be off its time, in s, besides half a frame: containers round.
 const OFF_S: f64 = 0.06;
@@ -13,8 +14,8 @@ const SMALL: usize = 16;
 /// Brightness may be this much off: range and gamma are rounded in eight bits.
 const GREY_OFF: f64 = 10.0;
 
-/// Checks all renditions; answers the flashes of the largest.
-pub fn problems(truth: &Truth, all: &[Rendition], scratch: &Path, wrong: &mut Vec<String>) -> Vec<f64> {
+/// Checks all renditions; returns the flashes of the largest.
+pub fn problems(truth: &GroundTruth, all: &[Rendition], scratch: &Path, wrong: &mut Vec<String>) -> Vec<f64> {
     let asks = !truth.flashes_s.is_empty()
         || !truth.levels.is_empty()
         || !truth.squares_s.is_empty()
@@ -55,13 +56,13 @@ pub fn problems(truth: &Truth, all: &[Rendition], scratch: &Path, wrong: &mut Ve
         }
         for &at_s in &truth.squares_s {
             match still(&file, at_s, made.size) {
-                Some(picture) => said.extend(square(&picture)),
+                Some(frame) => said.extend(square(&frame)),
                 None => said.push(format!("no frame at {at_s:.1} s")),
             }
         }
         for &at_s in &truth.upright_s {
             match still(&file, at_s, made.size) {
-                Some(picture) => said.extend(upright(&picture)),
+                Some(frame) => said.extend(upright(&frame)),
                 None => said.push(format!("no frame at {at_s:.1} s")),
             }
         }
@@ -71,7 +72,7 @@ pub fn problems(truth: &Truth, all: &[Rendition], scratch: &Path, wrong: &mut Ve
 }
 
 /// When frames become white.
-fn flashes(frames: &[Picture]) -> Vec<f64> {
+fn flashes(frames: &[RgbFrame]) -> Vec<f64> {
     let (mut found, mut was) = (Vec::new(), false);
     for frame in frames {
         let is = frame.is_white();
@@ -97,7 +98,7 @@ pub fn times(what: &str, expected: &[f64], found: &[f64], off_s: f64) -> Vec<Str
 }
 
 /// Whether the frames have the expected brightness, each from its time on.
-fn levels(truth: &Truth, frames: &[Picture], rate: f64) -> Vec<String> {
+fn levels(truth: &GroundTruth, frames: &[RgbFrame], rate: f64) -> Vec<String> {
     let Some(last) = frames.last() else { return vec!["there are no frames".to_owned()] };
     // A frame of ours stays for as long as it lasts: a change comes up to half of that early or
     // late.

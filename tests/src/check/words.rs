@@ -4,13 +4,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::ground_truth::Words;
 use crate::stream::files;
-use crate::truth::Words;
 
 /// How far the first word may be off, in s.
 const OFF_S: f64 = 0.7;
 
-/// What is wrong with the transcript.
+/// Problems of the transcript.
 pub fn problems(expected: &Words, out: &Path) -> Vec<String> {
     let found: Vec<(f64, String)> = files(out, "json")
         .into_iter()

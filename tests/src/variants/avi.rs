@@ -1,8 +1,9 @@
 //! AVI files with reordered frames: their order of decoding is all the container has.
 
+use super::maker::Maker;
 use super::scene::Scene;
-use super::{Made, Maker};
-use crate::truth::{Misread, Truth};
+use super::variant::Variant;
+use crate::ground_truth::{FfmpegError, GroundTruth};
 
 /// Codecs that reorder.
 const CODECS: [&str; 6] = [
@@ -15,14 +16,14 @@ const CODECS: [&str; 6] = [
 ];
 
 /// The codecs above in turn, with several kinds of audio.
-pub fn make(maker: &mut Maker, index: usize) -> Made {
+pub fn make(maker: &mut Maker, index: usize) -> Variant {
     let codec = CODECS[index % CODECS.len()];
     let rate = maker.any(&["25", "30", "30000/1001", "15"]);
     let size = maker.any(&[(320, 240), (640, 360)]);
     let scene = Scene::new(size, rate, maker.any(&[6.0, 8.0]));
-    let sound = maker.any(&["libmp3lame", "pcm_s16le", "ac3", "pcm_s16le -ar 22050"]);
-    let file = maker.ffmpeg(&format!("{} -c:v {codec} -c:a {sound}", scene.inputs()), "avi.avi");
+    let audio_codec = maker.any(&["libmp3lame", "pcm_s16le", "ac3", "pcm_s16le -ar 22050"]);
+    let file = maker.ffmpeg(&format!("{} -c:v {codec} -c:a {audio_codec}", scene.inputs()), "avi.avi");
     // It presents each frame when it is decoded, a frame or more late.
-    let truth = Truth { misread: vec![Misread::Ends, Misread::Frames], ..scene.truth() };
-    Made { file, truth }
+    let truth = GroundTruth { misread: vec![FfmpegError::Ends, FfmpegError::Frames], ..scene.truth() };
+    Variant { file, truth }
 }

@@ -1,8 +1,9 @@
 //! Video whose size or shape changes: calls that begin small, phones that are turned.
 
+use super::maker::Maker;
 use super::scene::Scene;
-use super::{Made, Maker};
-use crate::truth::{Misread, Truth};
+use super::variant::Variant;
+use crate::ground_truth::{FfmpegError, GroundTruth};
 
 /// Codec and container of parts that are joined as they are.
 const CODECS: [(&str, &str); 4] = [
@@ -13,7 +14,7 @@ const CODECS: [(&str, &str); 4] = [
 ];
 
 /// Joins parts of these sizes and lengths.
-fn joined(maker: &mut Maker, index: usize, name: &str, parts: &[((usize, usize), f64)]) -> (Made, f64) {
+fn joined(maker: &mut Maker, index: usize, name: &str, parts: &[((usize, usize), f64)]) -> (Variant, f64) {
     let (codec, container) = CODECS[index % CODECS.len()];
     let length_s: f64 = parts.iter().map(|(_, length_s)| length_s).sum();
     let all = Scene::new(parts[0].0, "30", length_s);
@@ -32,22 +33,22 @@ fn joined(maker: &mut Maker, index: usize, name: &str, parts: &[((usize, usize),
         from_s += part_s;
     }
     let list = maker.write("parts.txt", list.as_bytes(), "one line per part: file 'partN'");
-    let sound = if container == "ts" { "aac" } else { "libopus" };
+    let audio_codec = if container == "ts" { "aac" } else { "libopus" };
     let file = maker.ffmpeg(
         &format!(
-            "-f concat -i {} -f lavfi -i {} -c:v copy -c:a {sound} -map 0:v -map 1:a",
+            "-f concat -i {} -f lavfi -i {} -c:v copy -c:a {audio_codec} -map 0:v -map 1:a",
             list.display(),
             all.audio()
         ),
         &format!("{name}.{container}"),
     );
     // ffmpeg enlarges and stretches all frames to the size of the first.
-    let truth = Truth { misread: vec![Misread::Frames], ..all.truth() };
-    (Made { file, truth }, length_s)
+    let truth = GroundTruth { misread: vec![FfmpegError::Frames], ..all.truth() };
+    (Variant { file, truth }, length_s)
 }
 
 /// Begins small and grows; the largest size that lasts counts.
-pub fn growing(maker: &mut Maker, index: usize) -> Made {
+pub fn growing(maker: &mut Maker, index: usize) -> Variant {
     let (mut parts, size) = match index % 5 {
         0 => (vec![((160, 90), 1.0), ((320, 180), 1.0), ((1280, 720), 6.0)], (1280, 720)),
         1 => (vec![((320, 180), 3.0), ((640, 360), 5.0)], (640, 360)),
@@ -62,7 +63,7 @@ pub fn growing(maker: &mut Maker, index: usize) -> Made {
 }
 
 /// Changes its shape and back; a square stays a square.
-pub fn turning(maker: &mut Maker, index: usize) -> Made {
+pub fn turning(maker: &mut Maker, index: usize) -> Variant {
     let half = maker.any(&[3.0, 4.0, 5.0]);
     let parts = match index % 5 {
         0 => vec![((640, 360), half), ((360, 640), 4.0)],

@@ -1,8 +1,9 @@
 //! Codecs of still images and of editing programs as moving video.
 
+use super::maker::Maker;
 use super::scene::Scene;
-use super::{Made, Maker};
-use crate::truth::Truth;
+use super::variant::Variant;
+use crate::ground_truth::GroundTruth;
 
 /// Codec and container.
 const CODECS: [(&str, &str); 16] = [
@@ -28,18 +29,20 @@ const CODECS: [(&str, &str); 16] = [
 const UNREAD: [&str; 1] = ["utvideo"];
 
 /// The pairs above in turn, at several rates and sizes.
-pub fn make(maker: &mut Maker, index: usize) -> Made {
+pub fn make(maker: &mut Maker, index: usize) -> Variant {
     let (codec, container) = CODECS[index % CODECS.len()];
     let size = maker.any(&[(320, 180), (180, 320), (160, 120), (352, 288)]);
     let scene = Scene::new(size, maker.any(&["10", "15", "25"]), maker.any(&[3.0, 4.0]));
-    let sound = maker.any(&["pcm_s16le", "pcm_s16le -ar 22050"]);
-    let file = maker
-        .ffmpeg(&format!("{} -c:v {codec} -c:a {sound}", scene.inputs()), &format!("codecs.{container}"));
+    let audio_codec = maker.any(&["pcm_s16le", "pcm_s16le -ar 22050"]);
+    let file = maker.ffmpeg(
+        &format!("{} -c:v {codec} -c:a {audio_codec}", scene.inputs()),
+        &format!("codecs.{container}"),
+    );
     let truth = scene.truth();
     if UNREAD.iter().any(|name| codec.starts_with(name)) {
         // GStreamer gives the decoder no four-character code, without which it decodes nothing.
-        let heard = Truth { length_s: truth.length_s, beeps_s: truth.beeps_s, ..Truth::default() };
-        return Made { file, truth: Truth { warned: &["ut video"], ..heard } };
+        let audio = GroundTruth { length_s: truth.length_s, beeps_s: truth.beeps_s, ..GroundTruth::default() };
+        return Variant { file, truth: GroundTruth { warned: &["ut video"], ..audio } };
     }
-    Made { file, truth: Truth { size: Some(size), ..truth } }
+    Variant { file, truth: GroundTruth { size: Some(size), ..truth } }
 }

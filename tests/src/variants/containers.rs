@@ -1,8 +1,9 @@
 //! Containers of cameras, editors and old devices: played, or refused by name.
 
+use super::maker::Maker;
 use super::scene::Scene;
-use super::{Made, Maker};
-use crate::truth::{Misread, Refusal};
+use super::variant::Variant;
+use crate::ground_truth::{FfmpegError, Refusal};
 
 /// Codecs, container, and names that a refusal would have.
 const KINDS: [(&str, &str, &[&str]); 18] = [
@@ -31,7 +32,7 @@ const KINDS: [(&str, &str, &[&str]); 18] = [
 ];
 
 /// The pairs above in turn. Raw AAC begins inside a frame.
-pub fn make(maker: &mut Maker, index: usize) -> Made {
+pub fn make(maker: &mut Maker, index: usize) -> Variant {
     let (codecs, container, names) = KINDS[index % KINDS.len()];
     let is_dv = container == "dv";
     let (size, rate) = match codecs {
@@ -62,8 +63,8 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
     truth.refusal = Some(Refusal { names, or_played: true });
     // Streams without times of their own: it guesses them, or counts what is before the first
     // frame.
-    truth.misread = vec![Misread::Ends, Misread::Frames];
-    Made { file, truth }
+    truth.misread = vec![FfmpegError::Ends, FfmpegError::Frames];
+    Variant { file, truth }
 }
 
 /// Where a stream that begins inside a frame begins.

@@ -1,9 +1,10 @@
 //! Edit lists: several parts, other speeds, pauses. What they cut away must not be seen.
 
+use super::maker::Maker;
 use super::mp4::{set_edits, set_lengths, timescale};
 use super::scene::Scene;
-use super::{Made, Maker};
-use crate::truth::{Misread, Truth};
+use super::variant::Variant;
+use crate::ground_truth::{FfmpegError, GroundTruth};
 
 /// An edit: length in s, start in the media in s or none for a pause, speed.
 type Edit = (f64, Option<f64>, f64);
@@ -23,7 +24,7 @@ const LISTS: [&[Edit]; 10] = [
 ];
 
 /// The lists above in turn, then their parts from other places.
-pub fn make(maker: &mut Maker, index: usize) -> Made {
+pub fn make(maker: &mut Maker, index: usize) -> Variant {
     let mut edits = LISTS[index % LISTS.len()].to_vec();
     if index >= LISTS.len() {
         let by_s = maker.any(&[0.2, 0.4, 1.0]);
@@ -59,17 +60,17 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
     let moved = |times: &[f64]| presented(&edits, times);
     let flashes_s = moved(&scene.flashes_s);
     let quiet = |at: &f64| flashes_s.iter().all(|flash| (flash - at).abs() > 0.4);
-    let truth = Truth {
+    let truth = GroundTruth {
         length_s: Some(length_s),
         beeps_s: moved(&scene.beeps_s),
         slowed_beeps_s: slowed(&edits, &moved(&scene.beeps_s)),
         upright_s: [0.3, 0.6, 0.85].iter().map(|share| share * length_s).filter(quiet).collect(),
         flashes_s,
         // It plays every edit at normal speed.
-        misread: vec![Misread::Ends, Misread::Frames, Misread::Audio],
-        ..Truth::default()
+        misread: vec![FfmpegError::Ends, FfmpegError::Frames, FfmpegError::Audio],
+        ..GroundTruth::default()
     };
-    Made { file, truth }
+    Variant { file, truth }
 }
 
 /// Where a track's only edit starts, in its ticks.

@@ -1,8 +1,9 @@
 //! A first frame that claims to last a minute, in seconds of audio.
 
+use super::maker::Maker;
 use super::scene::Scene;
-use super::{Made, Maker};
-use crate::truth::{Misread, Truth};
+use super::variant::Variant;
+use crate::ground_truth::{FfmpegError, GroundTruth};
 
 /// How long it claims to last, in s, and the container.
 const CLAIMS: [(u32, &str); 10] = [
@@ -19,7 +20,7 @@ const CLAIMS: [(u32, &str); 10] = [
 ];
 
 /// The claims above in turn.
-pub fn make(maker: &mut Maker, index: usize) -> Made {
+pub fn make(maker: &mut Maker, index: usize) -> Variant {
     let (claim_s, container) = CLAIMS[index % CLAIMS.len()];
     let size = maker.any(&[(320, 180), (640, 360)]);
     let scene = Scene::new(size, maker.any(&["25", "30"]), maker.any(&[8.0, 10.0]));
@@ -41,14 +42,14 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
         ),
         &format!("first.{container}"),
     );
-    let truth = Truth {
+    let truth = GroundTruth {
         length_s: Some(scene.length_s),
         flashes_s: scene.flashes_s,
         beeps_s: scene.beeps_s,
         warned: &["first frame", "frame", "video"],
         // It believes the claim.
-        misread: vec![Misread::Ends, Misread::Frames],
-        ..Truth::default()
+        misread: vec![FfmpegError::Ends, FfmpegError::Frames],
+        ..GroundTruth::default()
     };
-    Made { file, truth }
+    Variant { file, truth }
 }

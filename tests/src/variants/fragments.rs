@@ -1,9 +1,10 @@
 //! Fragmented MP4 files whose tracks begin at different times, as their `tfdt` says.
 
+use super::maker::Maker;
 use super::mp4::{be32, be64, below, find, track_id};
 use super::scene::Scene;
-use super::{Made, Maker};
-use crate::truth::Truth;
+use super::variant::Variant;
+use crate::ground_truth::GroundTruth;
 
 /// How much later than 0 video and audio begin, in ms.
 const OFFSETS_MS: [(u32, u32); 10] = [
@@ -20,7 +21,7 @@ const OFFSETS_MS: [(u32, u32); 10] = [
 ];
 
 /// The offsets above in turn, then others by chance.
-pub fn make(maker: &mut Maker, index: usize) -> Made {
+pub fn make(maker: &mut Maker, index: usize) -> Variant {
     let (video_ms, audio_ms) = OFFSETS_MS
         .get(index)
         .copied()
@@ -63,7 +64,7 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
     let (video_s, audio_s) = (later(video_ms), later(audio_ms));
     let truth = scene.truth();
     let moved = |times: &[f64], by_s: f64| times.iter().map(|at_s| at_s + by_s).collect::<Vec<f64>>();
-    let truth = Truth {
+    let truth = GroundTruth {
         length_s: Some(scene.length_s + video_s.max(audio_s)),
         flashes_s: moved(&truth.flashes_s, video_s),
         beeps_s: moved(&truth.beeps_s, audio_s),
@@ -71,5 +72,5 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
         upright_s: moved(&truth.upright_s, video_s),
         ..truth
     };
-    Made { file, truth }
+    Variant { file, truth }
 }

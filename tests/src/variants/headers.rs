@@ -1,9 +1,10 @@
 //! MP4 files whose headers state a wrong length: in other ticks, 0, unknown, 15 times off. The
 //! sample tables are right.
 
+use super::maker::Maker;
 use super::mp4::{below, find, set_duration, timescale, track};
 use super::scene::Scene;
-use super::{Made, Maker};
+use super::variant::Variant;
 
 /// What a header states.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +38,7 @@ const HOW: [(&[&str], Wrong); 12] = [
 ];
 
 /// The headers above in turn, of all tracks or of one.
-pub fn make(maker: &mut Maker, index: usize) -> Made {
+pub fn make(maker: &mut Maker, index: usize) -> Variant {
     let (headers, wrong) = HOW[index % HOW.len()];
     let length_s = maker.any(&[6.0, 8.0, 10.0]);
     let size = maker.any(&[(320, 180), (640, 360)]);
@@ -69,9 +70,9 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
         match *header {
             "mvhd" => set_duration(&mut bytes, &movie, ticks(1000.0)),
             "mehd" => {
-                let place = find(&bytes, &[b"moov", b"mvex", b"mehd"]);
-                if let Some(place) = place.first() {
-                    set_duration(&mut bytes, place, ticks(1000.0));
+                let range = find(&bytes, &[b"moov", b"mvex", b"mehd"]);
+                if let Some(range) = range.first() {
+                    set_duration(&mut bytes, range, ticks(1000.0));
                 } else {
                     // ffmpeg writes none: the movie's own header says it instead.
                     set_duration(&mut bytes, &movie, ticks(1000.0));
@@ -82,13 +83,13 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
                     let track = track(&bytes, handler);
                     let path: &[&[u8; 4]] = if other == "tkhd" { &[b"tkhd"] } else { &[b"mdia", b"mdhd"] };
                     let scale = if other == "tkhd" { 1000.0 } else { f64::from(timescale(&bytes, handler)) };
-                    let place = below(&bytes, &track, path).expect("a header");
-                    set_duration(&mut bytes, &place, ticks(scale));
+                    let range = below(&bytes, &track, path).expect("a header");
+                    set_duration(&mut bytes, &range, ticks(scale));
                 }
             }
         }
     }
     let how = format!("good.{container} with {headers:?} {wrong:?} in {} tracks", tracks.len());
     let file = maker.write(&format!("headers.{container}"), &bytes, &how);
-    Made { file, truth: scene.truth() }
+    Variant { file, truth: scene.truth() }
 }

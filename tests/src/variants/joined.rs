@@ -1,8 +1,9 @@
 //! Two recordings in one file, one after the other: the recorder was stopped and started.
 
+use super::maker::Maker;
 use super::scene::Scene;
-use super::{Made, Maker};
-use crate::truth::{Misread, Truth};
+use super::variant::Variant;
+use crate::ground_truth::{FfmpegError, GroundTruth};
 
 /// Codecs and container; without video where there is no codec for it.
 const KINDS: [(Option<&str>, &str, &str); 12] = [
@@ -21,11 +22,11 @@ const KINDS: [(Option<&str>, &str, &str); 12] = [
 ];
 
 /// The containers above in turn.
-pub fn make(maker: &mut Maker, index: usize) -> Made {
+pub fn make(maker: &mut Maker, index: usize) -> Variant {
     let (video, audio, container) = KINDS[index % KINDS.len()];
     let lengths_s = maker.any(&[(4.0, 4.0), (5.0, 4.0), (4.0, 6.0)]);
     let (mut bytes, mut first_part_s) = (Vec::new(), 0.0);
-    let mut truth = Truth::default();
+    let mut truth = GroundTruth::default();
     for (n, length_s) in [lengths_s.0, lengths_s.1].into_iter().enumerate() {
         let scene = Scene::new((320, 180), "25", length_s);
         let arguments = video.map_or_else(
@@ -46,13 +47,13 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
     }
     let how = format!("cat part0.{container} part1.{container}");
     let file = maker.write(&format!("joined.{container}"), &bytes, &how);
-    let truth = Truth {
+    let truth = GroundTruth {
         length_s: Some(lengths_s.0 + lengths_s.1),
         first_part_s: Some(first_part_s),
         seam_s: 0.15,
         // It stops, or starts its clock again.
-        misread: vec![Misread::Ends, Misread::Frames, Misread::Audio],
+        misread: vec![FfmpegError::Ends, FfmpegError::Frames, FfmpegError::Audio],
         ..truth
     };
-    Made { file, truth }
+    Variant { file, truth }
 }

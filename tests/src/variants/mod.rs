@@ -19,61 +19,55 @@ mod scene;
 mod slow;
 mod stamps;
 mod unclosed;
+mod variant;
 mod voice;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use maker::Maker;
+pub use variant::Variant;
 
-use crate::judge::{self, Row};
-use crate::truth::Truth;
-
-/// A recording that was made, and what has to become of it.
-pub struct Made {
-    /// The file.
-    pub file: PathBuf,
-    /// What is known of it.
-    pub truth: Truth,
-}
+use crate::checker;
+use crate::report::Row;
 
 /// A kind of recording. `make` makes the `index`th one: the first ten differ in what matters,
 /// chance does the rest.
-pub struct Kind {
+pub struct VariantKind {
     /// Name, as on the command line.
     pub name: &'static str,
     /// Makes one.
-    pub make: fn(&mut Maker, usize) -> Made,
+    pub make: fn(&mut Maker, usize) -> Variant,
 }
 
 /// All kinds.
-pub const KINDS: [Kind; 19] = [
-    Kind { name: "slow", make: slow::make },
-    Kind { name: "headers", make: headers::make },
-    Kind { name: "fragments", make: fragments::make },
-    Kind { name: "edits", make: edits::make },
-    Kind { name: "avi", make: avi::make },
-    Kind { name: "first", make: first::make },
-    Kind { name: "growing", make: changing::growing },
-    Kind { name: "turning", make: changing::turning },
-    Kind { name: "rotation", make: rotation::make },
-    Kind { name: "codecs", make: codecs::make },
-    Kind { name: "track", make: voice::track },
-    Kind { name: "sides", make: voice::sides },
-    Kind { name: "bang", make: voice::bang },
-    Kind { name: "jitter", make: stamps::jitter },
-    Kind { name: "drift", make: stamps::drift },
-    Kind { name: "joined", make: joined::make },
-    Kind { name: "unclosed", make: unclosed::make },
-    Kind { name: "containers", make: containers::make },
-    Kind { name: "refusals", make: refusals::make },
+pub const KINDS: [VariantKind; 19] = [
+    VariantKind { name: "slow", make: slow::make },
+    VariantKind { name: "headers", make: headers::make },
+    VariantKind { name: "fragments", make: fragments::make },
+    VariantKind { name: "edits", make: edits::make },
+    VariantKind { name: "avi", make: avi::make },
+    VariantKind { name: "first", make: first::make },
+    VariantKind { name: "growing", make: changing::growing },
+    VariantKind { name: "turning", make: changing::turning },
+    VariantKind { name: "rotation", make: rotation::make },
+    VariantKind { name: "codecs", make: codecs::make },
+    VariantKind { name: "track", make: voice::track },
+    VariantKind { name: "sides", make: voice::sides },
+    VariantKind { name: "bang", make: voice::bang },
+    VariantKind { name: "jitter", make: stamps::jitter },
+    VariantKind { name: "drift", make: stamps::drift },
+    VariantKind { name: "joined", make: joined::make },
+    VariantKind { name: "unclosed", make: unclosed::make },
+    VariantKind { name: "containers", make: containers::make },
+    VariantKind { name: "refusals", make: refusals::make },
 ];
 
-/// Makes the `index`th variant of a kind in `folder` and judges it. The second answer is how it was
+/// Makes the `index`th variant of a kind in `folder` and judges it. The second value is how it was
 /// made.
-pub fn judge(kind: &Kind, index: usize, seed: u64, folder: &Path) -> (Row, Vec<String>) {
+pub fn check(kind: &VariantKind, index: usize, seed: u64, folder: &Path) -> (Row, Vec<String>) {
     let mut maker = Maker::new(folder, kind.name, index, seed);
     let made = (kind.make)(&mut maker, index);
-    let mut row = judge::judge_by(&made.file, folder, None, Some(&made.truth));
+    let mut row = checker::check_against(&made.file, folder, None, Some(&made.truth));
     row.name = format!("{}-{index:02} {}", kind.name, row.name);
     (row, maker.steps)
 }

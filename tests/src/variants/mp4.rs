@@ -74,12 +74,12 @@ pub fn set_edits(bytes: &mut Vec<u8>, handler: &[u8; 4], edits: &[(u32, i32, u32
     assert!(mdat.start < moov.start, "the index comes last, or sample offsets would change");
     let track = track(bytes, handler);
     let old = below(bytes, &track, &[b"edts"]);
-    let place = old.clone().unwrap_or_else(|| {
+    let range = old.clone().unwrap_or_else(|| {
         let header = below(bytes, &track, &[b"tkhd"]).expect("a track header");
         header.end..header.end
     });
-    let grown = edits.len() as i64 - place.len() as i64;
-    bytes.splice(place, edits);
+    let grown = edits.len() as i64 - range.len() as i64;
+    bytes.splice(range, edits);
     for outer in [track.start, moov.start] {
         let size = (i64::from(be32(bytes, outer)) + grown) as u32;
         bytes[outer..outer + 4].copy_from_slice(&size.to_be_bytes());

@@ -1,9 +1,10 @@
 //! What people upload instead of a recording: each is refused by name, with what to do.
 
+use super::maker::Maker;
 use super::mp4;
 use super::scene::Scene;
-use super::{Made, Maker};
-use crate::truth::{Refusal, Truth};
+use super::variant::Variant;
+use crate::ground_truth::{GroundTruth, Refusal};
 
 const fn named(names: &'static [&'static str]) -> Refusal {
     Refusal { names, or_played: false }
@@ -32,7 +33,7 @@ const KINDS: [(&str, &str, Refusal); 18] = [
 ];
 
 /// The files above in turn.
-pub fn make(maker: &mut Maker, index: usize) -> Made {
+pub fn make(maker: &mut Maker, index: usize) -> Variant {
     let (kind, name, refusal) = KINDS[index % KINDS.len()];
     let scene = Scene::new((160, 90), "10", 2.0);
     let recording = maker.ffmpeg(
@@ -84,7 +85,7 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
         _ => [&b".RMF\0\0\0\x12\0\x01\0\0\0\0\0\0\0\x05"[..], &recording[..1000]].concat(),
     };
     let file = maker.write(name, &bytes, kind);
-    Made { file, truth: Truth { refusal: Some(refusal), ..Truth::default() } }
+    Variant { file, truth: GroundTruth { refusal: Some(refusal), ..GroundTruth::default() } }
 }
 
 /// A page as a server sends it instead of a file.

@@ -1,10 +1,12 @@
 //! Video that is stored turned or mirrored: what says so stands in boxes, in elements or in
 //! messages of the codec.
 
+use super::ebml;
+use super::maker::Maker;
 use super::mp4::{below, track};
 use super::scene::Scene;
-use super::{Made, Maker, ebml};
-use crate::truth::{Misread, Truth};
+use super::variant::Variant;
+use crate::ground_truth::{FfmpegError, GroundTruth};
 
 /// Where it is said, how many degrees clockwise a player has to turn, and whether it then mirrors
 /// left to right.
@@ -26,8 +28,8 @@ const HOW: [(&str, u32, bool); 14] = [
 ];
 
 /// The ways above in turn.
-pub fn make(maker: &mut Maker, index: usize) -> Made {
-    let (place, turn, mirrored) = HOW[index % HOW.len()];
+pub fn make(maker: &mut Maker, index: usize) -> Variant {
+    let (carrier, turn, mirrored) = HOW[index % HOW.len()];
     let size = maker.any(&[(640, 360), (360, 640), (480, 320)]);
     let scene = Scene::new(size, "25", 5.0);
     // Stored the other way round, so that turning makes it upright.
@@ -44,7 +46,7 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
     let inputs = format!("-f lavfi -i {}{stored} -f lavfi -i {}", scene.video(), scene.audio());
     let avc = "libx264 -preset ultrafast -pix_fmt yuv420p -g 25";
     let mut misread = Vec::new();
-    let file = match place {
+    let file = match carrier {
         "poseroll" => {
             let codec = maker.any(&[
                 "libvpx -deadline realtime -b:v 500k",
@@ -72,7 +74,7 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
             let flip = if mirrored { ":flip=horizontal" } else { "" };
             // The message counts counter-clockwise.
             let degrees = (360 - turn) % 360;
-            misread.push(Misread::Frames);
+            misread.push(FfmpegError::Frames);
             maker.ffmpeg(
                 &format!(
                     "{inputs} -c:v {avc} -c:a aac \
@@ -96,15 +98,15 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
                 &format!("good.h265 with display orientation {} before each keyframe", (360 - turn) % 360),
             );
             let container = maker.any(&["mp4", "mkv"]);
-            misread.push(Misread::Frames);
+            misread.push(FfmpegError::Frames);
             maker.ffmpeg(
                 &format!("-r 25 -i {} -f lavfi -i {} -c:v copy -c:a aac", turned.display(), scene.audio()),
                 &format!("rotation.{container}"),
             )
         }
     };
-    let truth = Truth { size: Some(size), misread, ..scene.truth() };
-    Made { file, truth }
+    let truth = GroundTruth { size: Some(size), misread, ..scene.truth() };
+    Variant { file, truth }
 }
 
 /// A display matrix that turns clockwise and then mirrors, for stored frames of this size.

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::truth::Truth;
+use crate::ground_truth::GroundTruth;
 
 /// Length of a flash and of a beep, in s.
 pub const FLASH_S: f64 = 0.1;
@@ -68,19 +68,19 @@ impl Scene {
     }
 
     /// What a stream of it has to be.
-    pub fn truth(&self) -> Truth {
+    pub fn truth(&self) -> GroundTruth {
         let quiet = |at: &f64| self.flashes_s.iter().all(|flash| (flash - at).abs() > 0.3);
         // Where nothing flashes.
         let looks: Vec<f64> =
             [0.25, 0.5, 0.75].iter().map(|share| share * self.length_s).filter(quiet).collect();
         let looks = if looks.is_empty() { vec![self.length_s * 0.6] } else { looks };
-        Truth {
+        GroundTruth {
             length_s: Some(self.length_s),
             flashes_s: self.flashes_s.clone(),
             beeps_s: self.beeps_s.clone(),
             squares_s: looks.clone(),
             upright_s: looks,
-            ..Truth::default()
+            ..GroundTruth::default()
         }
     }
 }

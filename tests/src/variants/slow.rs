@@ -3,8 +3,9 @@
 
 use std::fmt::Write;
 
-use super::{Made, Maker};
-use crate::truth::{Level, Misread, Truth};
+use super::maker::Maker;
+use super::variant::Variant;
+use crate::ground_truth::{FfmpegError, GroundTruth, Level};
 
 /// A rate, and the codec and container it comes in.
 const RATES: [(&str, f64, &str, &str); 10] = [
@@ -21,7 +22,7 @@ const RATES: [(&str, f64, &str, &str); 10] = [
 ];
 
 /// Every third has frames at uneven times.
-pub fn make(maker: &mut Maker, index: usize) -> Made {
+pub fn make(maker: &mut Maker, index: usize) -> Variant {
     let has_audio = index % 5 != 4;
     let (width, height) =
         if index == 0 { (1920, 1080) } else { maker.any(&[(160, 90), (640, 360), (360, 640), (1280, 720)]) };
@@ -69,7 +70,7 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
     };
     let audio =
         if has_audio { format!("-f lavfi -i sine=f=440:d={length_s}:r=48000") } else { String::new() };
-    let sound = match kind {
+    let audio_codec = match kind {
         "webm" => "libopus",
         "wmv" => "wmav2",
         _ => "aac",
@@ -78,7 +79,7 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
     let file = maker.ffmpeg(
         &format!(
             "-f lavfi -i color=c=black:s=32x18:r={rate}:d={length_s},format=rgb24,geq=r='{grey}':g='{grey}':b='{grey}',\
-             scale={width}:{height}:flags=neighbor{kept} {audio} -fps_mode vfr -c:v {codec} -c:a {sound}"
+             scale={width}:{height}:flags=neighbor{kept} {audio} -fps_mode vfr -c:v {codec} -c:a {audio_codec}"
         ),
         &format!("slow.{kind}"),
     );
@@ -87,6 +88,6 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
     // before it.
     let length_s = (even || tone_hz.is_some()).then_some(length_s);
     // Frames that are decoded long before they are presented move all of ffmpeg's times.
-    let misread = if kind == "ts" && !even { vec![Misread::Ends, Misread::Frames] } else { Vec::new() };
-    Made { file, truth: Truth { length_s, levels, tone_hz, misread, ..Truth::default() } }
+    let misread = if kind == "ts" && !even { vec![FfmpegError::Ends, FfmpegError::Frames] } else { Vec::new() };
+    Variant { file, truth: GroundTruth { length_s, levels, tone_hz, misread, ..GroundTruth::default() } }
 }

@@ -1,11 +1,12 @@
 //! Audio whose time stamps jitter, or drift against its own clock.
 
+use super::maker::Maker;
 use super::scene::Scene;
-use super::{Made, Maker};
-use crate::truth::{Misread, Truth};
+use super::variant::Variant;
+use crate::ground_truth::{FfmpegError, GroundTruth};
 
 /// Codec and container of the audio, and the length of its packets in ms.
-const SOUNDS: [(&str, &str, f64); 5] = [
+const AUDIO_FORMATS: [(&str, &str, f64); 5] = [
     ("libopus -frame_duration 20 -b:a 96k", "mkv", 20.0),
     ("libopus -frame_duration 60 -b:a 96k", "webm", 60.0),
     ("aac -b:a 128k", "mkv", 21.3),
@@ -14,8 +15,8 @@ const SOUNDS: [(&str, &str, f64); 5] = [
 ];
 
 /// A steady tone with stamps up to 40 ms off their time.
-pub fn jitter(maker: &mut Maker, index: usize) -> Made {
-    let (codec, container, packet_ms) = SOUNDS[index % SOUNDS.len()];
+pub fn jitter(maker: &mut Maker, index: usize) -> Variant {
+    let (codec, container, packet_ms) = AUDIO_FORMATS[index % AUDIO_FORMATS.len()];
     let hz = maker.any(&[220.0, 440.0, 300.0, 523.0]);
     let most_ms = [15.0, 40.0, 25.0, 8.0][index % 4];
     let length_s = 10.0;
@@ -39,21 +40,21 @@ pub fn jitter(maker: &mut Maker, index: usize) -> Made {
         ),
         &format!("jitter.{container}"),
     );
-    let truth = Truth {
+    let truth = GroundTruth {
         length_s: Some(length_s),
         tone_hz: Some(hz),
         flashes_s: Scene::new((320, 180), "15", length_s).flashes_s,
         // It leaves holes where the stamps do.
-        misread: vec![Misread::Audio, Misread::Ends],
-        ..Truth::default()
+        misread: vec![FfmpegError::Audio, FfmpegError::Ends],
+        ..GroundTruth::default()
     };
-    Made { file, truth }
+    Variant { file, truth }
 }
 
 /// An audio clock up to 2% fast or slow: the stamps are right, and there are more or fewer samples
 /// than they say.
-pub fn drift(maker: &mut Maker, index: usize) -> Made {
-    let (codec, container, _) = SOUNDS[index % SOUNDS.len()];
+pub fn drift(maker: &mut Maker, index: usize) -> Variant {
+    let (codec, container, _) = AUDIO_FORMATS[index % AUDIO_FORMATS.len()];
     let share = [0.02, -0.02, 0.005, -0.005, 0.001, -0.01, 0.013, -0.015, 0.02, -0.002][index % 10];
     let tone = index % 3 == 2;
     let length_s = 20.0;
@@ -79,13 +80,13 @@ pub fn drift(maker: &mut Maker, index: usize) -> Made {
         ),
         &format!("drift.{container}"),
     );
-    let truth = Truth {
+    let truth = GroundTruth {
         length_s: Some(length_s),
         beeps_s: if tone { Vec::new() } else { scene.beeps_s.clone() },
         tone_hz: tone.then_some(440.0),
         // It leaves holes or cuts samples.
-        misread: vec![Misread::Audio, Misread::Ends],
+        misread: vec![FfmpegError::Audio, FfmpegError::Ends],
         ..scene.truth()
     };
-    Made { file, truth }
+    Variant { file, truth }
 }

@@ -1,8 +1,9 @@
 //! Files that were never closed: the device lost power, or the browser's page went away.
 
+use super::maker::Maker;
 use super::scene::Scene;
-use super::{Made, Maker};
-use crate::truth::{Misread, Truth};
+use super::variant::Variant;
+use crate::ground_truth::{FfmpegError, GroundTruth};
 
 /// What happened, the codecs and the container.
 const HOW: [(&str, &str, &str); 10] = [
@@ -19,7 +20,7 @@ const HOW: [(&str, &str, &str); 10] = [
 ];
 
 /// The ways above in turn. What is left is played, with a warning that it ends early.
-pub fn make(maker: &mut Maker, index: usize) -> Made {
+pub fn make(maker: &mut Maker, index: usize) -> Variant {
     let (what, codecs, container) = HOW[index % HOW.len()];
     let scene = Scene::new((320, 180), maker.any(&["10", "25"]), 10.0);
     let good = maker.ffmpeg(&format!("{} {codecs}", scene.inputs()), &format!("good.{container}"));
@@ -40,11 +41,11 @@ pub fn make(maker: &mut Maker, index: usize) -> Made {
         &bytes,
         &format!("the first {:.0}% of good.{container}, {what}", share * 100.0),
     );
-    let truth = Truth {
+    let truth = GroundTruth {
         warned: &["ends", "closed", "cut", "missing", "damaged", "complete"],
         // A last frame that is half there counts for it.
-        misread: vec![Misread::Ends],
-        ..Truth::default()
+        misread: vec![FfmpegError::Ends],
+        ..GroundTruth::default()
     };
-    Made { file, truth }
+    Variant { file, truth }
 }

@@ -1,11 +1,12 @@
 //! Speech that is hard to find: in a later track, opposed or on one side for a part, quiet after a
 //! bang.
 
+use super::maker::Maker;
 use super::maker::Voice;
 use super::scene::Scene;
-use super::{Made, Maker};
+use super::variant::Variant;
 use crate::check::plain;
-use crate::truth::{Misread, Truth, Words};
+use crate::ground_truth::{FfmpegError, GroundTruth, Words};
 
 /// Words of a voice that begins at `from_s`. Half of them are enough: names and short words go
 /// wrong.
@@ -39,7 +40,7 @@ const BEFORE: [(&[&str], &str); 10] = [
 ];
 
 /// The voice comes in a later audio track, sometimes with others behind it.
-pub fn track(maker: &mut Maker, index: usize) -> Made {
+pub fn track(maker: &mut Maker, index: usize) -> Variant {
     let (before, container) = BEFORE[index % BEFORE.len()];
     let voice = maker.voice(8.0);
     let from_s = maker.any(&[0.5, 2.0]);
@@ -67,16 +68,16 @@ pub fn track(maker: &mut Maker, index: usize) -> Made {
         ),
         &format!("track.{container}"),
     );
-    let truth = Truth {
+    let truth = GroundTruth {
         length_s: Some(length_s),
         audio_track: Some(before.len() as u64),
         voice_s: spans(&voice, from_s),
         words: Some(words(&voice, from_s)),
         // Its clock starts with the packets that come before the first sample.
-        misread: if container == "ts" { vec![Misread::Ends] } else { Vec::new() },
-        ..Truth::default()
+        misread: if container == "ts" { vec![FfmpegError::Ends] } else { Vec::new() },
+        ..GroundTruth::default()
     };
-    Made { file, truth }
+    Variant { file, truth }
 }
 
 /// How the voice lies on two channels, as ffmpeg's `pan` says it, and what comes before it.
@@ -94,7 +95,7 @@ const SIDES: [(&str, &str); 10] = [
 ];
 
 /// Both channels have the same music or nothing, then the voice lies on them as above.
-pub fn sides(maker: &mut Maker, index: usize) -> Made {
+pub fn sides(maker: &mut Maker, index: usize) -> Variant {
     let (pan, first) = SIDES[index % SIDES.len()];
     let voice = maker.voice(9.0);
     let before_s = maker.any(&[3.0, 5.0, 6.0]);
@@ -114,15 +115,15 @@ pub fn sides(maker: &mut Maker, index: usize) -> Made {
         ),
         &format!("sides.{container}"),
     );
-    let truth = Truth {
+    let truth = GroundTruth {
         length_s: Some(before_s + voice.length_s),
         voice_s: spans(&voice, before_s),
         words: Some(Words { first_s: None, ..words(&voice, before_s) }),
         // Its mono has no voice.
-        misread: vec![Misread::Audio],
-        ..Truth::default()
+        misread: vec![FfmpegError::Audio],
+        ..GroundTruth::default()
     };
-    Made { file, truth }
+    Variant { file, truth }
 }
 
 /// Something loud, as ffmpeg makes it, and the voice's level after it.
@@ -140,7 +141,7 @@ const BANGS: [(&str, f64); 10] = [
 ];
 
 /// A bang, then a quiet voice; sometimes the bang comes in the middle or at the end.
-pub fn bang(maker: &mut Maker, index: usize) -> Made {
+pub fn bang(maker: &mut Maker, index: usize) -> Variant {
     let (bang, share) = BANGS[index % BANGS.len()];
     let voice = maker.voice(10.0);
     let last = index % 3 == 2;
@@ -160,11 +161,11 @@ pub fn bang(maker: &mut Maker, index: usize) -> Made {
     };
     let bang_s = length_s(bang) + 0.3;
     let from_s = if last { 0.0 } else { bang_s };
-    let truth = Truth {
+    let truth = GroundTruth {
         length_s: Some(bang_s + voice.length_s),
         voice_s: spans(&voice, from_s),
         words: Some(words(&voice, from_s)),
-        ..Truth::default()
+        ..GroundTruth::default()
     };
-    Made { file, truth }
+    Variant { file, truth }
 }

@@ -1,4 +1,4 @@
-//! A stream as a viewer's link leads to it: copied from the server as a player fetches it, and held to every referee.
+//! A stream as a viewer's link leads to it: copied from the server as a player fetches it, and held to every checker.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::playlist::uris;
 use crate::{node, presentation};
 
 /// A stream's copy in a folder.
-pub struct Watched {
+pub struct FetchedStream {
     /// Its multivariant playlist.
     pub master: PathBuf,
     /// The texts of all its playlists by the addresses they came from.
@@ -24,7 +24,7 @@ pub struct Watched {
 const MASTER: &str = "master.m3u8";
 
 /// Copies the stream that a new link to a recording leads to into `folder`.
-pub async fn copy(client: &Client, recording: &str, folder: &Path) -> Watched {
+pub async fn fetch(client: &Client, recording: &str, folder: &Path) -> FetchedStream {
     let link = client.link(recording).await;
     let url = link["master_url"].as_str().unwrap();
     let (text, how) = playlist(client, url).await;
@@ -51,7 +51,7 @@ pub async fn copy(client: &Client, recording: &str, folder: &Path) -> Watched {
         delivered.insert(format!("../{path}"), how);
         playlists.push((uri.clone(), text));
     }
-    Watched { master, playlists, delivered }
+    FetchedStream { master, playlists, delivered }
 }
 
 /// A playlist's text, and how it comes to a browser.
@@ -72,7 +72,7 @@ fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }
 
-impl Watched {
+impl FetchedStream {
     /// What hls-parser, Apple's rules and ffprobe, segment by segment, say against it.
     pub fn wrong(&self, scratch: &Path) -> Vec<String> {
         let mut wrong = node::playlists(self.playlists.clone());

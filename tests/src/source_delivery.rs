@@ -13,25 +13,25 @@ use tokio::runtime::Runtime;
 use crate::client::Client;
 use crate::playlist::{init_uri, seconds, segments, uris};
 use crate::process::tool;
-use crate::source::Probed;
+use crate::source::ProbedSource;
 use crate::up::Up;
-use crate::{boxes, echo, presentation, traces};
+use crate::{audio_sync, boxes, metadata_leaks, presentation};
 
 /// Longest until it is known whether a recording is played as it is.
 const DECIDED: Duration = Duration::from_secs(300);
 /// Of longer recordings this much is compared, in s.
 const COMPARED_S: f64 = 60.0;
-/// Pictures may be this far from their time, in s: containers round.
+/// Frames may be this far from their time, in s: containers round.
 const APART_S: f64 = 0.02;
 
 /// A server to upload to.
-pub struct Served {
+pub struct SourceDelivery {
     runtime: Runtime,
     up: Up,
     _data: TempDir,
 }
 
-impl Served {
+impl SourceDelivery {
     /// Starts one.
     pub fn start() -> Self {
         let runtime = Runtime::new().unwrap();
@@ -41,7 +41,7 @@ impl Served {
         Self { runtime, up, _data: data }
     }
 
-    /// What is wrong with how an upload of a file ends: it is ready or refused with a sentence, and the worker lives.
+    /// Problems of how an upload of a file ends: it is ready or refused with a sentence, and the worker lives.
     pub fn survives(&self, file: &Path, limit: Duration) -> Vec<String> {
         let client = self.up.client();
         self.runtime.block_on(async {
@@ -61,19 +61,19 @@ impl Served {
         })
     }
 
-    /// How the source is served as it is, or the code it is declined with. `picture` and `sound` are the places of the
+    /// Checks the source as it is served, or returns the code it is declined with. `video` and `audio` are the indexes of the
     /// tracks that were chosen.
-    pub fn judge(
+    pub fn check(
         &self,
         file: &Path,
-        picture: u64,
-        sound: Option<u64>,
+        video: u64,
+        audio: Option<u64>,
         scratch: &Path,
     ) -> Result<Verdict, String> {
         let out = scratch.join("served");
         let playlists = self.runtime.block_on(fetched(&self.up.client(), file, &out))?;
-        let probed = Probed::of(file);
-        let mut wrong = traces::left(&out, &probed.secrets());
+        let probed = ProbedSource::probe(file);
+        let mut wrong = metadata_leaks::find(&out, &probed.secrets());
         for playlist in &playlists {
             wrong.extend(presentation::probe_segments(playlist, scratch));
             wrong.extend(times(playlist));
@@ -81,44 +81,44 @@ impl Served {
         let of =
             |track: &str| playlists.iter().find(|path| path.parent().is_some_and(|p| p.ends_with(track)));
         match of("video") {
-            None => wrong.push("no picture".to_owned()),
+            None => wrong.push("no video".to_owned()),
             Some(playlist) => {
                 let joined = presentation::joined(playlist, scratch);
-                wrong.extend(pictures(file, picture, probed.start_s(), &joined));
+                wrong.extend(compare_frames(file, video, probed.start_s(), &joined));
             }
         }
-        let mut heard = false;
-        if let (Some(playlist), Some(index)) = (of("audio"), sound) {
+        let mut audio_compared = false;
+        if let (Some(playlist), Some(index)) = (of("audio"), audio) {
             let length_s = seconds(&std::fs::read_to_string(playlist).unwrap());
             let joined = presentation::joined(playlist, scratch);
             // Alone, ffmpeg takes its first packet for the beginning.
-            let begins_s = Probed::of(&joined).start_s();
-            for from_s in [0.0, (length_s - echo::WINDOW_S).max(0.0)] {
-                let ours = echo::listen(&joined, 0, from_s, length_s < COMPARED_S);
-                let theirs = echo::listen(file, index, from_s + begins_s, length_s < COMPARED_S);
+            let begins_s = ProbedSource::probe(&joined).start_s();
+            for from_s in [0.0, (length_s - audio_sync::WINDOW_S).max(0.0)] {
+                let ours = audio_sync::decode(&joined, 0, from_s, length_s < COMPARED_S);
+                let theirs = audio_sync::decode(file, index, from_s + begins_s, length_s < COMPARED_S);
                 // None for silence and for a steady tone, which are alike at any time.
-                let late_ms = echo::lag_ms(&ours, &theirs);
-                heard |= late_ms.is_some();
+                let late_ms = audio_sync::lag_ms(&ours, &theirs);
+                audio_compared |= late_ms.is_some();
                 if let Some(late_ms) = late_ms.filter(|ms| ms.abs() > 1000.0 * APART_S) {
-                    wrong.push(format!("sound is {late_ms:.0} ms late at {from_s:.0} s"));
+                    wrong.push(format!("audio is {late_ms:.0} ms late at {from_s:.0} s"));
                 }
             }
         }
         let wrong = wrong.into_iter().map(|what| format!("source as served: {what}")).collect();
-        Ok(Verdict { heard, wrong })
+        Ok(Verdict { audio_compared, wrong })
     }
 }
 
 /// Of a source that is served as it is.
 #[derive(Debug)]
 pub struct Verdict {
-    /// Whether its sound could be compared: it is served until ours is there, and may be silent.
-    pub heard: bool,
+    /// Whether its audio could be compared: it is served until ours is there, and may be silent.
+    pub audio_compared: bool,
     /// What is wrong.
     pub wrong: Vec<String>,
 }
 
-/// What is wrong with the times in a track's segments: each begins where its playlist says, and nothing is shown before it
+/// Problems with the times in a track's segments: each begins where its playlist says, and nothing is displayed before it
 /// is decoded.
 fn times(playlist: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(playlist).unwrap();
@@ -132,19 +132,19 @@ fn times(playlist: &Path) -> Vec<String> {
             continue;
         };
         let begins_s = first.start as f64 / scale;
-        // Sound may begin a little after the picture.
+        // Audio may begin a little after the frame.
         if (begins_s - at_s).abs() > if at_s == 0.0 { 0.5 } else { APART_S } {
             wrong.push(format!("{uri} begins at {begins_s:.3} s, its playlist says {at_s:.3} s"));
         }
         if fragments.iter().any(|fragment| fragment.least_offset < 0) {
-            wrong.push(format!("{uri} has pictures that are shown before they are decoded"));
+            wrong.push(format!("{uri} has frames that are displayed before they are decoded"));
         }
         at_s += segment.duration_s;
     }
     wrong
 }
 
-/// Uploads a file and fetches its source's tracks into `out`, a folder each; answers their playlists, or the code the
+/// Uploads a file and fetches its source's tracks into `out`, a folder each; returns their playlists, or the code the
 /// source is declined with.
 async fn fetched(client: &Client, file: &Path, out: &Path) -> Result<Vec<PathBuf>, String> {
     let recording = client.upload(file).await;
@@ -156,7 +156,7 @@ async fn fetched(client: &Client, file: &Path, out: &Path) -> Result<Vec<PathBuf
     let mut playlists = Vec::new();
     if all || some {
         if some {
-            // Its playlist stands beside those of complete revisions.
+            // Its playlist stands next to those of complete revisions.
             state = client.state(&recording, &["ready"], DECIDED).await;
         }
         let link = client.link(&recording).await;
@@ -197,28 +197,26 @@ async fn delete(client: &Client, recording: &str) {
     client.request(Method::DELETE, &path).send().await.unwrap().error_for_status().unwrap();
 }
 
-/// The pictures of the file that are not in ours at their time, the same sample by sample, and the other way round.
-fn pictures(file: &Path, index: u64, start_s: f64, joined: &Path) -> Vec<String> {
-    let theirs: Vec<_> = shown(file, index).into_iter().map(|(at_s, hash)| (at_s - start_s, hash)).collect();
-    let ours = shown(joined, 0);
+/// The frames of the file that are not in ours at their time, the same sample by sample, and the other way round.
+fn compare_frames(file: &Path, index: u64, start_s: f64, joined: &Path) -> Vec<String> {
+    let theirs: Vec<_> =
+        displayed_frames(file, index).into_iter().map(|(at_s, hash)| (at_s - start_s, hash)).collect();
+    let ours = displayed_frames(joined, 0);
     if theirs.len() < 2 {
-        return vec!["ffmpeg shows no pictures of the file".to_owned()];
+        return vec!["ffmpeg displays no frames of the file".to_owned()];
     }
     let missing = lacking(&theirs, &ours).map(|(lost, first_s)| {
-        format!(
-            "{lost} of {} pictures are not there at their time, the first at {first_s:.3} s",
-            theirs.len()
-        )
+        format!("{lost} of {} frames are not there at their time, the first at {first_s:.3} s", theirs.len())
     });
     // Ours may go on for what others need, and further where the comparison ends.
     let until_s = theirs.last().map_or(0.0, |(at_s, _)| *at_s);
     let compared: Vec<_> = ours.into_iter().filter(|(at_s, _)| *at_s <= until_s).collect();
     let added = lacking(&compared, &theirs)
-        .map(|(more, first_s)| format!("{more} pictures are not the file's, the first at {first_s:.3} s"));
+        .map(|(more, first_s)| format!("{more} frames are not the file's, the first at {first_s:.3} s"));
     missing.into_iter().chain(added).collect()
 }
 
-/// How many of some pictures others lack, and when the first of them is. The very first may be shown from 0 on.
+/// How many of some frames others lack, and when the first of them is. The very first may be displayed from 0 on.
 fn lacking(all: &[(f64, String)], others: &[(f64, String)]) -> Option<(usize, f64)> {
     let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for (at_s, hash) in others {
@@ -231,8 +229,8 @@ fn lacking(all: &[(f64, String)], others: &[(f64, String)]) -> Option<(usize, f6
     Some((lacking.len(), *lacking.first()?))
 }
 
-/// Times and hashes of the pictures ffmpeg shows.
-fn shown(file: &Path, index: u64) -> Vec<(f64, String)> {
+/// Times and hashes of the frames ffmpeg displays.
+fn displayed_frames(file: &Path, index: u64) -> Vec<(f64, String)> {
     let output = Command::new(tool("ffmpeg", "ffmpeg"))
         .args(["-v", "error", "-nostdin", "-noautorotate", "-copyts", "-i"])
         .arg(file)

@@ -2,7 +2,7 @@
 
 /// Facts about a recording that its stream is checked against. What is empty is not checked.
 #[derive(Clone, Debug, Default)]
-pub struct Truth {
+pub struct GroundTruth {
     /// Length, in s.
     pub length_s: Option<f64>,
     /// How much flashes and beeps may be off together, in s: where two recordings meet, either may
@@ -39,7 +39,7 @@ pub struct Truth {
     /// The file is not read, and the refusal names it.
     pub refusal: Option<Refusal>,
     /// What ffmpeg is not asked about the source, because it is wrong there.
-    pub misread: Vec<Misread>,
+    pub misread: Vec<FfmpegError>,
 }
 
 /// From `at_s` until the next one the frames are grey, of this brightness.
@@ -73,7 +73,7 @@ pub struct Refusal {
 
 /// What ffmpeg reads otherwise than players do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Misread {
+pub enum FfmpegError {
     /// Where the tracks end.
     Ends,
     /// Which frame is on screen when, and its shape.
@@ -82,9 +82,9 @@ pub enum Misread {
     Audio,
 }
 
-impl Truth {
+impl GroundTruth {
     /// Whether ffmpeg is asked.
-    pub fn trusts_ffmpeg(&self, about: Misread) -> bool {
+    pub fn trusts_ffmpeg(&self, about: FfmpegError) -> bool {
         !self.misread.contains(&about)
     }
 }

@@ -46,23 +46,23 @@ pub struct Change {
 }
 
 /// A running proxy; it ends when dropped.
-pub struct Shaper {
+pub struct LineShaper {
     /// Where it listens.
     pub address: SocketAddr,
     rates: watch::Sender<Rates>,
-    passed: Arc<Passed>,
+    passed: Arc<TransferCounts>,
     accepting: JoinHandle<()>,
 }
 
 /// What went through so far.
 #[derive(Debug, Default)]
-pub struct Passed {
+pub struct TransferCounts {
     down_bytes: AtomicU64,
     up_bytes: AtomicU64,
     connections: AtomicU64,
 }
 
-impl Passed {
+impl TransferCounts {
     /// Bytes to the viewer, bytes to the server, and connections opened.
     pub fn now(&self) -> (u64, u64, u64) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -70,7 +70,7 @@ impl Passed {
     }
 }
 
-impl Shaper {
+impl LineShaper {
     /// Listens on a free port of the loopback and passes everything on to `upstream`. The round trip over the idle line
     /// takes twice `one_way`.
     ///
@@ -80,7 +80,7 @@ impl Shaper {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (rates, watching) = watch::channel(rates);
-        let passed = Arc::new(Passed::default());
+        let passed = Arc::new(TransferCounts::default());
         let down = Direction::new(watching.clone(), |rates| rates.down_bps);
         let up = Direction::new(watching, |rates| rates.up_bps);
         let line = Line { upstream, one_way, down, up, passed: Arc::clone(&passed) };
@@ -102,12 +102,12 @@ impl Shaper {
     }
 
     /// What went through so far.
-    pub fn passed(&self) -> &Passed {
+    pub fn passed(&self) -> &TransferCounts {
         &self.passed
     }
 }
 
-impl Drop for Shaper {
+impl Drop for LineShaper {
     fn drop(&mut self) {
         self.accepting.abort();
     }
@@ -119,10 +119,10 @@ struct Line {
     one_way: Duration,
     down: Direction,
     up: Direction,
-    passed: Arc<Passed>,
+    passed: Arc<TransferCounts>,
 }
 
-/// One direction of the line. Whoever holds the lock has a packet on it; the lock is fair, so connections take turns.
+/// One direction of the line. The task that holds the lock has a packet on it; the lock is fair, so connections take turns.
 #[derive(Clone)]
 struct Direction {
     /// When the last packet was through.
@@ -204,7 +204,7 @@ async fn carry(viewer: TcpStream, line: Line) -> io::Result<()> {
     tokio::try_join!(up, down).map(|_| ())
 }
 
-/// One direction of one connection: `handshake` is what its first byte waits for beside the delay.
+/// One direction of one connection: `handshake` is what its first byte waits for next to the delay.
 async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,

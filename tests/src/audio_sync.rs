@@ -1,4 +1,4 @@
-//! Sound compared: how much later ours is than the source's, by cross-correlation.
+//! Audio compared: how much later ours is than the source's, by cross-correlation.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,23 +7,23 @@ use crate::process::tool;
 
 /// Samples per second compared.
 const RATE: usize = 8000;
-/// Most that sound is looked for beside its place, in samples: 0.25 s.
+/// Maximum offset that is searched, in samples: 0.25 s.
 const WIDEST: i64 = 2000;
 /// Length compared, in s.
 pub const WINDOW_S: f64 = 3.0;
 
-/// One stretch of a file's sound, mono; what is before the file's start is silence.
-pub fn listen(file: &Path, stream: u64, from_s: f64, whole: bool) -> Vec<f32> {
+/// One stretch of a file's audio, mono; what is before the file's start is silence.
+pub fn decode(file: &Path, stream: u64, from_s: f64, decode_fully: bool) -> Vec<f32> {
     let mut command = Command::new(tool("ffmpeg", "ffmpeg"));
     command.args(["-v", "error", "-nostdin"]);
     let cut = |command: &mut Command| {
         command.args(["-ss", &format!("{:.6}", from_s.max(0.0))]);
     };
-    if !whole {
+    if !decode_fully {
         cut(&mut command);
     }
     command.arg("-i").arg(file);
-    if whole {
+    if decode_fully {
         cut(&mut command);
     }
     // Late starts and gaps are filled: otherwise the first sample would be taken for the time asked for.
@@ -42,13 +42,13 @@ pub fn listen(file: &Path, stream: u64, from_s: f64, whole: bool) -> Vec<f32> {
     output.stdout.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
 
-/// Whether anything is to be heard: louder than 50 dB below full scale.
-pub fn is_heard(samples: &[f32]) -> bool {
+/// Whether anything is audible: louder than 50 dB below full scale.
+pub fn is_audible(samples: &[f32]) -> bool {
     let energy: f64 = samples.iter().map(|&sample| f64::from(sample).powi(2)).sum();
     energy > 1e-5 * samples.len() as f64
 }
 
-/// How many ms later `ours` is than `theirs`; none where it cannot be told (silence, a steady tone).
+/// How many ms later `ours` is than `theirs`; `None` if it cannot be measured (silence, a steady tone).
 pub fn lag_ms(ours: &[f32], theirs: &[f32]) -> Option<f64> {
     let length = ours.len().min(theirs.len());
     if length < RATE / 4 {

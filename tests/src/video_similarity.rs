@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::frames::{Frame, Likeness, compare, decode};
-use crate::judge::{Row, SEEK_FROM_S};
+use crate::frames::{Frame, FrameSimilarity, compare, decode};
 use crate::presentation;
-use crate::source::Probed;
+use crate::report::{Row, SEEK_FROM_S};
+use crate::source::ProbedSource;
 
 /// Longest time that a frame of the source is looked for before the time that is compared, in s.
 const LONGEST_FRAME_S: f64 = 61.0;
 
-/// Compares pictures near the start, in the middle and near the end; answers how many ms late ours is at the start
+/// Compares frames near the start, in the middle and near the end; returns how many ms late ours is at the start
 /// and at the end.
-pub fn pictures(
+pub fn compare_video(
     file: &Path,
     out: &Path,
     scratch: &Path,
@@ -29,14 +29,18 @@ pub fn pictures(
     let Some(top) =
         made.flatten().max_by_key(|r| r["height"].as_u64().unwrap_or(0) * r["width"].as_u64().unwrap_or(0))
     else {
-        row.wrong.push("there is no picture".into());
+        row.wrong.push("there is no video".into());
         return [None; 2];
     };
     let side = |field: &str| top[field].as_u64().unwrap_or(0) as usize;
     let size = (side("width"), side("height"));
-    let turned = Probed::rotation(stream).rem_euclid(360);
-    row.size =
-        format!("{}×{}{}", size.0, size.1, if turned == 0 { String::new() } else { format!(" ⟳{turned}") });
+    let rotation = ProbedSource::rotation(stream).rem_euclid(360);
+    row.size = format!(
+        "{}×{}{}",
+        size.0,
+        size.1,
+        if rotation == 0 { String::new() } else { format!(" ⟳{rotation}") }
+    );
     shape(stream, size, row);
 
     let rate =
@@ -47,12 +51,12 @@ pub fn pictures(
     let playlist: PathBuf = out.join("hls").join(top["playlist"].as_str().unwrap_or_default());
     let joined = presentation::joined(&playlist, scratch);
     let fields = answer["media"]["video"]["interlaced"] == true;
-    let chain = Probed::chain(stream, size, fields);
-    let source_rate = Probed::rate(stream);
-    let (mut worst, mut colour) = (None::<Likeness>, [0.0_f64; 3]);
+    let chain = ProbedSource::filter_chain(stream, size, fields);
+    let source_rate = ProbedSource::rate(stream);
+    let (mut worst, mut colour) = (None::<FrameSimilarity>, [0.0_f64; 3]);
     let mut late = [None; 2];
-    let places = [0.1, 0.5, 0.9].map(|share| (frames * share).floor().min(frames - 1.0));
-    for (place, frame) in places.into_iter().enumerate() {
+    let positions = [0.1, 0.5, 0.9].map(|share| (frames * share).floor().min(frames - 1.0));
+    for (position, frame) in positions.into_iter().enumerate() {
         let at_s = frame / rate;
         let ours_from = (at_s - 0.4 / rate).max(0.0);
         let only_one = ["-frames:v".to_owned(), "1".to_owned()];
@@ -82,34 +86,33 @@ pub fn pictures(
         };
         let (times, theirs): (Vec<f64>, Vec<Frame>) = theirs.into_iter().unzip();
         let Some(like) = ours.first().and_then(|(_, ours)| compare(ours, &theirs)) else {
-            row.wrong.push(format!("no picture to compare at {at_s:.2} s"));
+            row.wrong.push(format!("no frame to compare at {at_s:.2} s"));
             continue;
         };
-        // Only a picture that differs from its neighbours tells the time; and it may be held for the source's frame.
-        if place != 1 && theirs.len() > 2 && theirs.windows(2).all(|pair| differ(&pair[0], &pair[1])) {
+        // Only a frame that differs from its neighbours tells the time; and it may be held for the source's frame.
+        if position != 1 && theirs.len() > 2 && theirs.windows(2).all(|pair| differ(&pair[0], &pair[1])) {
             let ends = times.get(like.best + 1).copied().unwrap_or(times[like.best] + 1.0 / source_rate);
             let half = 0.5 / rate;
             let off_s = (at_s + half - times[like.best]).min(0.0) + (at_s - half - ends).max(0.0);
-            late[place / 2] = Some(off_s * 1000.0);
+            late[position / 2] = Some(off_s * 1000.0);
         }
         for (most, off) in colour.iter_mut().zip(like.off) {
             if off.abs() > most.abs() {
                 *most = off;
             }
         }
-        if like.turned {
-            row.wrong.push(format!("the picture is not upright at {at_s:.2} s"));
+        if like.is_flipped {
+            row.wrong.push(format!("the frame is not upright at {at_s:.2} s"));
         }
         if worst.is_none_or(|worst| like.psnr_db < worst.psnr_db) {
             worst = Some(like);
         }
     }
     if let Some(worst) = worst {
-        row.likeness = Some((worst.psnr_db, worst.ssim));
+        row.similarity = Some((worst.psnr_db, worst.ssim));
         row.colour = Some(colour);
         if worst.psnr_db < 24.0 || worst.ssim < 0.8 {
-            row.wrong
-                .push(format!("the picture is another: {:.1} dB, SSIM {:.3}", worst.psnr_db, worst.ssim));
+            row.wrong.push(format!("the video differs: {:.1} dB, SSIM {:.3}", worst.psnr_db, worst.ssim));
         }
         // The mean of a handful of samples is hardly one.
         let tiny = size.0 * size.1 < 32 * 32;
@@ -132,7 +135,7 @@ fn seek(from_s: f64) -> [String; 2] {
     ["-ss".into(), format!("{from_s:.6}")]
 }
 
-/// Whether two pictures can be told apart.
+/// Whether two frames can be distinguished.
 fn differ(a: &Frame, b: &Frame) -> bool {
     compare(a, std::slice::from_ref(b)).is_some_and(|like| like.psnr_db < 40.0)
 }
@@ -141,17 +144,18 @@ fn side_s(report: &Value) -> f64 {
     report["duration_ms"].as_f64().unwrap_or(0.0) / 1000.0
 }
 
-/// Aspect as shown, and nothing larger than the source.
+/// Aspect as displayed, and nothing larger than the source.
 fn shape(stream: &Value, (width, height): (usize, usize), row: &mut Row) {
-    let (shown_width, shown_height) = Probed::shown(stream);
+    let (display_width, display_height) = ProbedSource::display_size(stream);
     let (width, height) = (width as f64, height as f64);
-    // Even sizes and whole pixels cost up to two on each side.
-    let wanted = height * shown_width / shown_height.max(1.0);
-    let wanted_high = width * shown_height / shown_width.max(1.0);
+    // Even sizes and full pixels cost up to two on each side.
+    let wanted = height * display_width / display_height.max(1.0);
+    let wanted_high = width * display_height / display_width.max(1.0);
     if (wanted - width).abs() > 2.5 && (wanted_high - height).abs() > 2.5 {
-        row.wrong.push(format!("{width}×{height} is not the shape of {shown_width:.0}×{shown_height:.0}"));
+        row.wrong
+            .push(format!("{width}×{height} is not the shape of {display_width:.0}×{display_height:.0}"));
     }
-    if width > shown_width + 1.5 || height > shown_height + 1.5 {
-        row.wrong.push(format!("{width}×{height} is larger than {shown_width:.0}×{shown_height:.0}"));
+    if width > display_width + 1.5 || height > display_height + 1.5 {
+        row.wrong.push(format!("{width}×{height} is larger than {display_width:.0}×{display_height:.0}"));
     }
 }

@@ -1,5 +1,5 @@
 //! What a camera leaves in a recording must not be in anything published: its words, its boxes, its messages inside
-//! the pictures.
+//! the frames.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ const NESTS: [&[u8; 4]; 7] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moo
 const X264: [u8; 16] = *b"\xdc\x45\xe9\xbd\xe6\xd9\x48\xb7\x96\x2c\xd8\x20\xd9\x23\xee\xef";
 
 /// What is left in the folder of what a source says of itself.
-pub fn left(out: &Path, secrets: &[String]) -> Vec<String> {
+pub fn find(out: &Path, secrets: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for extension in ["mp4", "m4s", "m3u8", "vtt", "jpg", "json", "srt", "txt"] {
         for path in files(out, extension) {
@@ -27,7 +27,7 @@ pub fn left(out: &Path, secrets: &[String]) -> Vec<String> {
                     boxes(&bytes, &mut |kind| found.push(format!("{name} has a box {kind}")));
                     let init = std::fs::read(path.with_file_name("init.mp4")).unwrap_or_default();
                     for kind in messages(&bytes, contains(&init, b"hvc1")) {
-                        found.push(format!("{name} has a message of type {kind} inside a picture"));
+                        found.push(format!("{name} has a message of type {kind} inside a frame"));
                     }
                 }
                 "jpg" if contains(&bytes, b"Exif\0") => found.push(format!("{name} has Exif data")),
@@ -60,7 +60,7 @@ fn boxes(bytes: &[u8], say: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Types of the messages (SEI) in a segment's pictures, H.264 or H.265, that carry data of a user: 4 and 5, but x264's own.
+/// Types of the messages (SEI) in a segment's frames, H.264 or H.265, that carry data of a user: 4 and 5, but x264's own.
 fn messages(segment: &[u8], hevc: bool) -> Vec<u8> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -79,7 +79,7 @@ fn messages(segment: &[u8], hevc: bool) -> Vec<u8> {
     found
 }
 
-/// NAL units with lengths of four bytes in front. A segment of sound does not read as such, and ends the walk.
+/// NAL units with lengths of four bytes in front. A segment of audio does not read as such, and ends the walk.
 fn units(data: &[u8], hevc: bool, found: &mut Vec<u8>) {
     let mut at = 0;
     while at + 5 <= data.len() {
@@ -118,9 +118,9 @@ mod tests {
 
     #[test]
     fn messages_of_users_are_found_in_both_codings() {
-        let told = [&[5, 20][..], &[7; 20], &[0x80]].concat();
+        let message = [&[5, 20][..], &[7; 20], &[0x80]].concat();
         let segment = |head: &[u8]| {
-            let unit = [head, &told].concat();
+            let unit = [head, &message].concat();
             let sized = [&(unit.len() as u32).to_be_bytes()[..], &unit].concat();
             [&(sized.len() as u32 + 8).to_be_bytes()[..], b"mdat", &sized].concat()
         };

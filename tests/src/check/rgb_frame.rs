@@ -1,4 +1,4 @@
-//! Frames and pictures in RGB, and the shapes in them that say how they were fitted.
+//! Decoded frames in RGB, and the shapes in them that say how they were fitted.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::process::tool;
 
 /// A frame in RGB.
-pub struct Picture {
+pub struct RgbFrame {
     /// Its time, in s.
     pub at_s: f64,
     /// Width, in pixels.
@@ -39,7 +39,7 @@ pub fn dimensions(file: &Path) -> (usize, usize) {
 }
 
 /// The frames of a file at this size, on the stream's own clock; all, or the one at a time.
-pub fn decode(file: &Path, at_s: Option<f64>, (width, height): (usize, usize)) -> Vec<Picture> {
+pub fn decode(file: &Path, at_s: Option<f64>, (width, height): (usize, usize)) -> Vec<RgbFrame> {
     let mut command = Command::new(tool("ffmpeg", "ffmpeg"));
     command.args(["-v", "info", "-nostats", "-nostdin", "-copyts"]);
     if let Some(at_s) = at_s {
@@ -58,15 +58,15 @@ pub fn decode(file: &Path, at_s: Option<f64>, (width, height): (usize, usize)) -
         .filter(|line| line.contains("showinfo"))
         .filter_map(|line| line.split("pts_time:").nth(1)?.split_whitespace().next()?.parse::<f64>().ok());
     let frames = output.stdout.chunks_exact(width * height * 3);
-    times.zip(frames).map(|(at_s, rgb)| Picture { at_s, width, height, rgb: rgb.to_vec() }).collect()
+    times.zip(frames).map(|(at_s, rgb)| RgbFrame { at_s, width, height, rgb: rgb.to_vec() }).collect()
 }
 
 /// The frame on screen at a time.
-pub fn still(file: &Path, at_s: f64, size: (usize, usize)) -> Option<Picture> {
+pub fn still(file: &Path, at_s: f64, size: (usize, usize)) -> Option<RgbFrame> {
     decode(file, Some(at_s), size).pop()
 }
 
-impl Picture {
+impl RgbFrame {
     fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
         let at = (y * self.width + x) * 3;
         [self.rgb[at], self.rgb[at + 1], self.rgb[at + 2]]
@@ -135,27 +135,26 @@ fn is_lit(pixel: [u8; 3]) -> bool {
 }
 
 /// Whether the yellow square is as wide as high.
-pub fn square(picture: &Picture) -> Option<String> {
-    let Some(area) = picture.area(is_yellow) else {
-        // In the smallest pictures a small square has no colour left.
-        return (picture.width >= 320).then(|| format!("no yellow square at {:.2} s", picture.at_s));
+pub fn square(frame: &RgbFrame) -> Option<String> {
+    let Some(area) = frame.area(is_yellow) else {
+        // In the smallest frames a small square has no colour left.
+        return (frame.width >= 320).then(|| format!("no yellow square at {:.2} s", frame.at_s));
     };
     // Chroma is sampled at every second pixel.
     let allowed = 2_usize.max(area.width.max(area.height) / 10);
     (area.width.abs_diff(area.height) > allowed)
-        .then(|| format!("the square is {}×{} at {:.2} s", area.width, area.height, picture.at_s))
+        .then(|| format!("the square is {}×{} at {:.2} s", area.width, area.height, frame.at_s))
 }
 
 /// Whether the top left quarter of what is not bars is red, and nothing else.
-pub fn upright(picture: &Picture) -> Option<String> {
-    let (Some(red), Some(content)) = (picture.area(is_red), picture.area(is_lit)) else {
-        return Some(format!("no red at {:.2} s", picture.at_s));
+pub fn upright(frame: &RgbFrame) -> Option<String> {
+    let (Some(red), Some(content)) = (frame.area(is_red), frame.area(is_lit)) else {
+        return Some(format!("no red at {:.2} s", frame.at_s));
     };
     let near = |a: usize, b: usize, side: usize| a.abs_diff(b) <= 3.max(side / 12);
     let right = near(red.left, content.left, content.width)
         && near(red.top, content.top, content.height)
         && near(red.width, content.width / 2, content.width)
         && near(red.height, content.height / 2, content.height);
-    (!right)
-        .then(|| format!("the red quarter is {red:?} of {content:?} at {:.2} s: not upright", picture.at_s))
+    (!right).then(|| format!("the red quarter is {red:?} of {content:?} at {:.2} s: not upright", frame.at_s))
 }

@@ -1,0 +1,13 @@
+//! A generated recording.
+
+use std::path::PathBuf;
+
+use crate::ground_truth::GroundTruth;
+
+/// A generated recording and its ground truth.
+pub struct Variant {
+    /// The file.
+    pub file: PathBuf,
+    /// What is known of it.
+    pub truth: GroundTruth,
+}

@@ -168,7 +168,7 @@ async fn load_authority(
     loop {
         match Authority::load(store.clone(), Some(&settings.redis)).await {
             Ok(authority) => return Ok(authority),
-            Err(error) if error.retryable() => {
+            Err(error) if error.is_transient() => {
                 if !std::mem::replace(&mut logged, true) {
                     tracing::warn!(%error, "waiting for storage to read keys and revocations");
                 }

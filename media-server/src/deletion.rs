@@ -4,7 +4,7 @@
 use axum::extract::{FromRef, Path, State};
 use bytes::Bytes;
 use chalkstream_store::{
-    EventKind, Events, Kind, Manifest, Queue, State as RecordingState, Store, layout, pending, read_manifest,
+    EventKind, Events, Kind, Manifest, Queue, State as RecordingState, Store, layout, read_manifest, submit,
     write_manifest,
 };
 use http::StatusCode;
@@ -73,7 +73,7 @@ impl Deletion {
         // The note that there is something to sweep comes before anything is gone.
         self.store.put(&layout::deleted_key(tenant, id), Bytes::from(now_ms().to_string())).await?;
         write_manifest(&self.store, &tombstone).await?;
-        pending::clear(&self.store, tenant, id).await?;
+        submit::clear(&self.store, tenant, id).await?;
         forget(&self.uploads, tenant, id).await?;
         if let Some(value) = &manifest.dedupe {
             unbind(&self.uploads, tenant, value, id).await?;

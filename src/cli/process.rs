@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chalkstream_pipeline::Fault;
+use chalkstream_store::Fault;
 use chalkstream_workers::StepFailure;
 use chalkstream_workers::process::{ProcessError, Told, process};
 use clap::Args;

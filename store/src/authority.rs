@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::keys::split_api_key;
 use crate::objects::{all_keys, in_time};
-use crate::redis_link::{self, ANSWER, Again, Link};
+use crate::redis_connection::{self, ANSWER, RedisConnection, RetryOnDisconnect};
 use crate::{ApiKey, Error, Kind, NewApiKey, Result, Revocation, SigningKey, Store, Target, Tenant, layout};
 use snapshot::{Record, Snapshot};
 
@@ -45,7 +45,7 @@ pub struct Authority {
 
 struct Shared {
     store: Store,
-    redis: Option<(Link, String)>,
+    redis: Option<(RedisConnection, String)>,
     copy: RwLock<Arc<Snapshot>>,
     /// When the last listing that succeeded began.
     fresh: Mutex<Instant>,
@@ -56,8 +56,8 @@ impl Authority {
     pub async fn load(store: Store, redis: Option<&config::Redis>) -> Result<Self> {
         let redis = match redis {
             Some(settings) => {
-                let key = format!("{}:authority", redis_link::base(settings));
-                Some((Link::new(redis_link::client(settings)?, ANSWER), key))
+                let key = format!("{}:authority", redis_connection::base(settings));
+                Some((RedisConnection::new(redis_connection::client(settings)?, ANSWER), key))
             }
             None => None,
         };
@@ -106,7 +106,7 @@ impl Authority {
         let (link, key) = self.shared.redis.as_ref()?;
         let mut command = redis::cmd("GET");
         command.arg(key);
-        let asked = link.query::<Option<String>>(&command, Again::Once);
+        let asked = link.query::<Option<String>>(&command, RetryOnDisconnect::Once);
         tokio::time::timeout(POLL_LIMIT, asked).await.ok()?.ok()?
     }
 
@@ -116,7 +116,8 @@ impl Authority {
         let mut command = redis::cmd("SET");
         // Not a counter: after a loss of Redis it might count to the same number again.
         command.arg(key).arg(uuid::Uuid::now_v7().to_string());
-        let told = tokio::time::timeout(POLL_LIMIT, link.query::<()>(&command, Again::Once)).await;
+        let told =
+            tokio::time::timeout(POLL_LIMIT, link.query::<()>(&command, RetryOnDisconnect::Once)).await;
         if !matches!(told, Ok(Ok(()))) {
             tracing::debug!("redis did not take the mark of a change");
         }

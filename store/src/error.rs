@@ -63,7 +63,7 @@ impl Error {
     }
 
     /// True where the same call may succeed later.
-    pub fn retryable(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         self.kind == Kind::Unavailable
     }
 
@@ -126,8 +126,8 @@ mod tests {
         for kind in
             [Kind::NotFound, Kind::InvalidInput, Kind::Conflict, Kind::Lost, Kind::Corrupt, Kind::Internal]
         {
-            assert!(!Error::new(kind, "x").retryable());
+            assert!(!Error::new(kind, "x").is_transient());
         }
-        assert!(Error::unavailable("x").retryable());
+        assert!(Error::unavailable("x").is_transient());
     }
 }

@@ -8,7 +8,7 @@ use redis::streams::{StreamId, StreamRangeReply, StreamReadReply};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::redis_link::{self, ANSWER, Again, Link};
+use crate::redis_connection::{self, ANSWER, RedisConnection, RetryOnDisconnect};
 use crate::{Error, Result};
 
 /// Most events of one read.
@@ -82,7 +82,7 @@ pub struct Position {
 /// clone for each of its readers (best one, that hands events on), not one for each of its viewers.
 pub struct Events {
     inner: Arc<Inner>,
-    reads: Link,
+    reads: RedisConnection,
 }
 
 struct Inner {
@@ -90,28 +90,31 @@ struct Inner {
     stream: String,
     epoch: String,
     kept: u64,
-    writes: Link,
+    writes: RedisConnection,
 }
 
 impl Clone for Events {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), reads: Link::new(self.inner.client.clone(), READ_ANSWER) }
+        Self {
+            inner: self.inner.clone(),
+            reads: RedisConnection::new(self.inner.client.clone(), READ_ANSWER),
+        }
     }
 }
 
 impl Events {
     /// Does not connect before the first call.
     pub fn connect(settings: &config::Redis) -> Result<Self> {
-        let client = redis_link::client(settings)?;
-        let base = redis_link::base(settings);
+        let client = redis_connection::client(settings)?;
+        let base = redis_connection::base(settings);
         let inner = Inner {
             client: client.clone(),
             stream: format!("{base}:events"),
             epoch: format!("{base}:epoch"),
             kept: settings.events_kept.max(1),
-            writes: Link::new(client.clone(), ANSWER),
+            writes: RedisConnection::new(client.clone(), ANSWER),
         };
-        Ok(Self { inner: Arc::new(inner), reads: Link::new(client, READ_ANSWER) })
+        Ok(Self { inner: Arc::new(inner), reads: RedisConnection::new(client, READ_ANSWER) })
     }
 
     /// Appends an event; answers its id.
@@ -127,7 +130,7 @@ impl Events {
         command.arg("tenant").arg(tenant).arg("recording").arg(recording);
         command.arg("kind").arg(kind.as_str()).arg("data").arg(data.to_string());
         // Twice is one event told twice, which its readers must bear anyway.
-        self.inner.writes.query(&command, Again::Once).await
+        self.inner.writes.query(&command, RetryOnDisconnect::Once).await
     }
 
     /// At most 256 events after `id`, waiting up to `block` for the first. Where the stream was lost and begun
@@ -157,7 +160,7 @@ impl Events {
             command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
         }
         command.arg("STREAMS").arg(&self.inner.stream).arg(after.to_string());
-        let reply: Option<StreamReadReply> = self.reads.query(&command, Again::Once).await?;
+        let reply: Option<StreamReadReply> = self.reads.query(&command, RetryOnDisconnect::Once).await?;
         let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|stream| stream.ids);
         Ok(entries.filter_map(|entry| event(&entry)).collect())
     }
@@ -178,7 +181,7 @@ impl Events {
     async fn end_of_stream(&self, verb: &str, from: &str, to: &str) -> Result<Option<Id>> {
         let mut command = redis::cmd(verb);
         command.arg(&self.inner.stream).arg(from).arg(to).arg("COUNT").arg(1);
-        let reply: StreamRangeReply = self.inner.writes.query(&command, Again::Once).await?;
+        let reply: StreamRangeReply = self.inner.writes.query(&command, RetryOnDisconnect::Once).await?;
         reply.ids.first().map(|entry| Id::parse(&entry.id)).transpose()
     }
 
@@ -188,7 +191,7 @@ impl Events {
         let fresh = uuid::Uuid::now_v7().to_string();
         let mut command = redis::cmd("SET");
         command.arg(&self.inner.epoch).arg(&fresh).arg("NX").arg("GET");
-        let named: Option<String> = self.inner.writes.query(&command, Again::Once).await?;
+        let named: Option<String> = self.inner.writes.query(&command, RetryOnDisconnect::Once).await?;
         Ok(Position { epoch: named.unwrap_or(fresh), id: self.latest_id().await? })
     }
 
@@ -211,7 +214,7 @@ impl Events {
         let mut command = redis::cmd("XINFO");
         command.arg("STREAM").arg(&self.inner.stream);
         let info: std::collections::HashMap<String, redis::Value> =
-            self.inner.writes.query(&command, Again::Once).await?;
+            self.inner.writes.query(&command, RetryOnDisconnect::Once).await?;
         let number = |name: &str| match info.get(name) {
             Some(redis::Value::Int(n)) => Some(*n),
             _ => None,

@@ -4,11 +4,12 @@ use std::io::Read;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chalkstream_formats::hex;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::objects::{hex, sha256_hex};
+use crate::objects::sha256_hex;
 use crate::{Error, Result};
 
 /// An API key's record. The secret itself is stored nowhere.
@@ -74,7 +75,7 @@ impl SigningKey {
 
 impl NewApiKey {
     pub(crate) fn make(tenant: &str, name: &str) -> Result<Self> {
-        let (id, secret) = (hex(&*random::<8>()?), Zeroizing::new(hex(&*random::<32>()?)));
+        let (id, secret) = (hex::encode(&*random::<8>()?), Zeroizing::new(hex::encode(&*random::<32>()?)));
         let text = Zeroizing::new(format!("cs_{id}_{}", secret.as_str()));
         let key = ApiKey {
             id,
@@ -91,7 +92,7 @@ impl NewApiKey {
 impl SigningKey {
     pub(crate) fn make(tenant: &str) -> Result<Self> {
         Ok(Self {
-            kid: hex(&*random::<8>()?),
+            kid: hex::encode(&*random::<8>()?),
             tenant: tenant.into(),
             secret: URL_SAFE_NO_PAD.encode(random::<32>()?.as_slice()),
             created_at: Timestamp::now(),

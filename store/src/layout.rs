@@ -87,9 +87,15 @@ pub fn hevc_relative(revision: u32) -> String {
     format!("hls/{revision}/hevc.m3u8")
 }
 
-/// Name of the media playlist of a rendition that is still being made. It stands beside the rendition's own and is the
-/// one object that is overwritten.
-pub const GROWING: &str = "growing.m3u8";
+/// The revision whose multivariant playlist has this key, relative to its recording.
+pub fn revision_of(relative: &str) -> Option<u32> {
+    let id = relative.strip_prefix("hls/")?.split_once('/')?.0.parse().ok()?;
+    (relative == master_relative(id) || relative == hevc_relative(id)).then_some(id)
+}
+
+/// Name of the media playlist of a rendition that is still being made. It lies next to the
+/// rendition's own and is the one object that is overwritten.
+pub const LIVE_PLAYLIST: &str = "growing.m3u8";
 
 /// All pending markers of a tenant.
 pub fn pending_prefix(tenant: &str) -> String {
@@ -135,11 +141,6 @@ pub fn deleted_prefix(tenant: &str) -> String {
 /// The note that a recording was deleted, for as long as something late may still be written under it.
 pub fn deleted_key(tenant: &str, recording: &str) -> String {
     format!("{tenant}/_deleted/{recording}")
-}
-
-/// All deduplication records of a tenant.
-pub fn dedupe_prefix(tenant: &str) -> String {
-    format!("{tenant}/_dedupe/")
 }
 
 /// Which recording a deduplication value belongs to; the value is hashed, since it may name a person.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chalkstream_config as config;
 
 use crate::Result;
-use crate::redis_link::{ANSWER, Again, Link, Text, base, client};
+use crate::redis_connection::{ANSWER, LuaScript, RedisConnection, RetryOnDisconnect, base, client};
 
 /// What a holder hears when it renews.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +20,11 @@ pub enum Renewed {
 
 /// Leases in Redis. A lost Redis loses them: whoever needs more than a courtesy checks its writes otherwise.
 pub struct Leases {
-    link: Link,
+    link: RedisConnection,
     base: String,
-    take: Text,
-    renew: Text,
-    release: Text,
+    take: LuaScript,
+    renew: LuaScript,
+    release: LuaScript,
 }
 
 // Who held it last is remembered for 200 times as long.
@@ -59,11 +59,11 @@ impl Leases {
     /// Does not connect before the first call.
     pub fn connect(settings: &config::Redis) -> Result<Self> {
         Ok(Self {
-            link: Link::new(client(settings)?, ANSWER),
+            link: RedisConnection::new(client(settings)?, ANSWER),
             base: base(settings),
-            take: Text::new(TAKE),
-            renew: Text::new(RENEW),
-            release: Text::new(RELEASE),
+            take: LuaScript::new(TAKE),
+            renew: LuaScript::new(RENEW),
+            release: LuaScript::new(RELEASE),
         })
     }
 
@@ -86,9 +86,9 @@ impl Leases {
         self.run(&self.release, name, holder, Duration::from_millis(1)).await.map(|_| ())
     }
 
-    async fn run(&self, script: &Text, name: &str, holder: &str, lives: Duration) -> Result<i64> {
+    async fn run(&self, script: &LuaScript, name: &str, holder: &str, lives: Duration) -> Result<i64> {
         let args = [name.to_owned(), holder.to_owned(), lives.as_millis().max(1).to_string()];
-        self.link.script(script, &self.base, &args, Again::Once).await
+        self.link.script(script, &self.base, &args, RetryOnDisconnect::Once).await
     }
 }
 

@@ -5,38 +5,44 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod authority;
+pub mod clock;
 mod error;
 mod events;
 mod jitter;
+mod job;
 mod keys;
 pub mod layout;
 mod leases;
 pub mod objects;
-pub mod pending;
+pub mod projection;
 pub mod queue;
 pub mod rebuild;
 mod recording;
-mod redis_link;
+mod redis_connection;
 mod revocations;
+mod step;
+pub mod submit;
 mod tenants;
 
 #[cfg(test)]
 mod testing;
 
 pub use authority::Authority;
+pub use chalkstream_formats::Fault;
 pub use error::{Error, Kind, Result};
 pub use events::{Event, EventKind, Events, Position};
 pub use keys::{ApiKey, NewApiKey, SigningKey};
 pub use leases::{Leases, Renewed};
 pub use objects::{Listed, ObjectBody, ObjectFacts, Objects, Part, Store, delete_prefix, open};
-pub use pending::Pending;
+pub use projection::{LiveRevisionNote, PublishedRevision, StepResult};
 pub use queue::{
-    CODE_WORKER_LOST, FailOutcome, Fault, Heartbeat, JobFilter, JobSpec, JobState, JobView, Lease, Outcome,
-    Progress, Queue, Retry, RetryPolicy, StepFailure, StepSpec, StepState, StepView, Submitted,
+    CODE_WORKER_LOST, FailOutcome, Heartbeat, JobFilter, JobSpec, JobState, JobView, Lease, Outcome,
+    Progress, Queue, QueueStats, Retry, RetryPolicy, StepFailure, StepView, Submitted,
 };
 pub use recording::{
-    Failure, Manifest, MediaFacts, Notice, Revision, SourceFacts, State, StepRecord, read_manifest,
-    write_manifest,
+    Manifest, MediaFacts, Notice, Revision, SourceFacts, State, read_manifest, write_manifest,
 };
 pub use revocations::{Revocation, Target, forget_old_revocations};
+pub use step::{Failure, StepRecord, StepSpec, StepState};
+pub use submit::{Pending, Submission};
 pub use tenants::Tenant;

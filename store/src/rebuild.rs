@@ -2,14 +2,19 @@
 //! [`Authority`](crate::Authority) reads them from storage itself, and before a server answers anything.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 
-use crate::queue::{JobSpec, JobView, Queue, StepState};
-use crate::{Error, Kind, Manifest, Pending, Result, StepRecord, Store, layout, pending, read_manifest};
+use futures_util::TryStreamExt;
+
+use crate::clock::now_ms;
+use crate::objects::list_all;
+use crate::queue::{JobSpec, JobView, Queue};
+use crate::step::{StepRecord, StepState};
+use crate::submit::{self, Pending};
+use crate::{Error, Kind, Manifest, Result, Store, layout, read_manifest};
 
 /// A job that is over keeps its marker this long before it counts as forgotten by whoever ended it, in ms.
 const RECORDING_TAKES_MS: u64 = 30_000;
-/// Markers listed at a time.
-const PAGE: usize = 1_000;
 
 /// What a pass found and did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,32 +39,28 @@ pub async fn pending(store: &Store, queue: &Queue) -> Result<Rebuilt> {
     let tenants = store.list_dirs("").await?;
     for tenant in tenants.iter().filter(|tenant| layout::valid_tenant(tenant)) {
         let prefix = layout::pending_prefix(tenant);
-        let mut after: Option<String> = None;
-        loop {
-            let page = store.list(&prefix, after.as_deref(), PAGE).await?;
-            for marker in &page {
-                let recording = marker.key.strip_prefix(&prefix).unwrap_or_default();
-                if !layout::valid_recording(recording) {
-                    continue;
-                }
-                done.seen += 1;
-                match one(store, queue, tenant, recording, &mut done).await {
-                    Ok(()) => {}
-                    // One that is broken must not keep the others waiting.
-                    Err(error) if matches!(error.kind, Kind::Corrupt | Kind::InvalidInput) => {
-                        tracing::error!(
-                            recording,
-                            kind = error.kind.as_str(),
-                            "recording {recording} cannot be enqueued: {error}"
-                        );
-                        done.unreadable.push((tenant.clone(), recording.to_string()));
-                    }
-                    Err(error) => return Err(error),
-                }
+        let mut markers = pin!(list_all(store, &prefix));
+        while let Some(marker) = markers.try_next().await? {
+            let recording = marker.key.strip_prefix(&prefix).unwrap_or_default();
+            if !layout::valid_recording(recording) {
+                continue;
             }
-            match page.last() {
-                Some(last) if page.len() == PAGE => after = Some(last.key.clone()),
-                _ => break,
+            done.seen += 1;
+            match one(store, queue, tenant, recording, &mut done).await {
+                Ok(()) => {}
+                // One that is broken must not keep the others waiting.
+                Err(error) if matches!(error.kind, Kind::Corrupt | Kind::InvalidInput) => {
+                    let kind = error.kind.as_str();
+                    tracing::error!(
+                        recording_id = recording,
+                        tenant_id = tenant,
+                        kind,
+                        %error,
+                        "recording cannot be queued"
+                    );
+                    done.unreadable.push((tenant.clone(), recording.to_string()));
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -76,10 +77,10 @@ async fn one(store: &Store, queue: &Queue, tenant: &str, recording: &str, done: 
         return Ok(());
     }
     // Removed since it was listed: the recording is over.
-    let Some(marker) = pending::read(store, tenant, recording).await? else { return Ok(()) };
+    let Some(marker) = submit::read(store, tenant, recording).await? else { return Ok(()) };
     let manifest = read_manifest(store, tenant, recording).await?;
     if manifest.as_ref().is_some_and(|manifest| manifest.state.is_terminal()) {
-        pending::clear(store, tenant, recording).await?;
+        submit::clear(store, tenant, recording).await?;
         done.cleared.push(named());
         return Ok(());
     }
@@ -101,11 +102,11 @@ pub async fn resubmit(
         return Ok(Some(job));
     }
     let manifest = read_manifest(store, tenant, recording).await?;
-    let marker = match (pending::read(store, tenant, recording).await?, &manifest) {
+    let marker = match (submit::read(store, tenant, recording).await?, &manifest) {
         (Some(marker), _) => marker,
         (None, Some(manifest)) if !manifest.steps.is_empty() => {
-            let job = from_manifest(manifest);
-            pending::mark(store, &job).await?;
+            let job = JobSpec::from_records(manifest);
+            submit::mark(store, &job).await?;
             Pending { version: 1, job }
         }
         _ => return Ok(None),
@@ -134,7 +135,7 @@ async fn restore(
         begin_anew(&mut manifest.steps);
     }
     if !manifest.steps.is_empty() {
-        job.steps = from_manifest(&manifest).steps;
+        job.steps = JobSpec::from_records(&manifest).steps;
     }
     let created_at_ms = u64::try_from(manifest.created_at.as_millisecond()).unwrap_or_default();
     queue
@@ -165,21 +166,6 @@ fn begin_anew(steps: &mut BTreeMap<String, StepRecord>) {
         step.result = None;
         step.failure = None;
     }
-}
-
-fn from_manifest(manifest: &Manifest) -> JobSpec {
-    JobSpec {
-        tenant: manifest.tenant.clone(),
-        recording: manifest.recording.clone(),
-        steps: manifest.steps.iter().map(|(name, record)| record.spec(name)).collect(),
-        due_at_ms: manifest.due_at_ms,
-        dedupe: manifest.dedupe.clone(),
-        traceparent: manifest.traceparent.clone(),
-    }
-}
-
-fn now_ms() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::queue::{Fault, JobView, StepSpec, StepState};
+use crate::queue::JobView;
+use crate::step::{Failure, StepRecord, StepState};
 use crate::{Error, Kind, ObjectFacts, Result, Store, layout};
 
 /// Where a recording is on its way.
@@ -40,19 +40,6 @@ impl State {
     }
 }
 
-/// Why a recording, or one step of it, failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Failure {
-    /// Stable, API-visible code.
-    pub code: String,
-    /// One plain sentence.
-    pub message: String,
-    /// The step it happened in.
-    pub step: String,
-    /// Whose fault.
-    pub fault: Fault,
-}
-
 /// The uploaded file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceFacts {
@@ -80,47 +67,6 @@ pub struct MediaFacts {
     pub has_video: bool,
     /// Whether there is sound.
     pub has_audio: bool,
-}
-
-/// One step, with all that is needed to put its job together again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepRecord {
-    /// How far it came.
-    pub state: StepState,
-    /// Times it was started.
-    #[serde(default)]
-    pub attempts: u32,
-    /// Whether the recording is whole without it.
-    #[serde(default)]
-    pub optional: bool,
-    /// The steps it waits for.
-    #[serde(default)]
-    pub needs: Vec<String>,
-    /// Lower goes first.
-    #[serde(default)]
-    pub priority: i64,
-    /// What it was asked to do.
-    #[serde(default)]
-    pub input: Value,
-    /// What it answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Value>,
-    /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<Failure>,
-}
-
-impl StepRecord {
-    /// The step as it would be asked for again.
-    pub fn spec(&self, name: &str) -> StepSpec {
-        StepSpec {
-            name: name.into(),
-            needs: self.needs.clone(),
-            optional: self.optional,
-            priority: self.priority,
-            input: self.input.clone(),
-        }
-    }
 }
 
 /// One multivariant playlist that is out.
@@ -256,7 +202,7 @@ impl Manifest {
     ///
     /// The view at a fence holds every result accepted before it. A manifest made from it therefore misses
     /// nothing that another worker finished meanwhile, although both started from the same older manifest.
-    pub fn apply(&mut self, job: &JobView) {
+    pub fn apply_steps(&mut self, job: &JobView) {
         self.fence = job.fence;
         self.steps = job.records();
         self.failure = job.failure.clone();

@@ -6,7 +6,7 @@ use chalkstream_pipeline::package::PackageReport;
 use chalkstream_pipeline::sound::SoundReport;
 use chalkstream_pipeline::step::Step;
 use chalkstream_store::{
-    JobView, Lease, Manifest, ObjectFacts, Revision, StepSpec, layout as keys, read_manifest,
+    JobView, Lease, Manifest, ObjectFacts, Revision, StepSpec, layout as keys, projection, read_manifest,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -62,7 +62,8 @@ impl Attempt<'_> {
 
     fn results(&self) -> Result<Results, StepFailure> {
         let had = self.lease.needs.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        had.map(|(name, value)| Ok((name.clone(), StepResult::read(value)?))).collect()
+        had.map(|(name, value)| Ok((name.clone(), StepResult::from_value(value).map_err(StepFailure::ours)?)))
+            .collect()
     }
 
     /// Full key of an object of the recording.
@@ -82,7 +83,7 @@ impl Attempt<'_> {
         let growth = self.growth(&step, results, manifest).await?;
         let source = match (name, results.get(planner::SOUND)) {
             (planner::TRANSCRIBE, Some(sound)) => {
-                let parts = sound.report::<SoundReport>()?.speech;
+                let parts = result::read_report::<SoundReport>(sound)?.speech;
                 let keys = parts.iter().map(|part| self.key(&layout::object(part, sound.fence)));
                 source::open_parts(&worker.store, &keys.collect::<Vec<_>>()).await?
             }
@@ -143,13 +144,15 @@ impl Attempt<'_> {
         let source: Option<PackageReport> = result::report(results, planner::PACKAGE_SOURCE)?;
         let played = source.is_some_and(|source| source.video.is_some());
         let Some(plan) = plan.filter(|_| !played) else { return Ok(None) };
-        let before = record::last_revision(manifest);
+        let before = projection::last_revision_id(manifest);
         Ok(Some(Growth::new(self, plan.clone(), Shown::of(results)?, before)))
     }
 
     /// Number of the newest revision that the job has published, 0 if there is none.
     pub async fn newest_revision(&self) -> Result<u32, StepFailure> {
-        Ok(record::newest(&self.job().await?)?.map_or(0, |newest| newest.revision.id))
+        Ok(projection::newest_revision(&self.job().await?)
+            .map_err(storage)?
+            .map_or(0, |newest| newest.revision.id))
     }
 
     async fn job(&self) -> Result<JobView, StepFailure> {
@@ -176,7 +179,7 @@ impl Attempt<'_> {
             idle_above: Some(settings.worker.idle_above_height).filter(|&height| height > 0),
             ladder: &ladder,
         };
-        planner::after_inspect(&inspected.report()?, &plan)
+        planner::after_inspect(&result::read_report(inspected)?, &plan)
     }
 
     /// A revision of all that can be watched by now, where there is something that the one before did not have. The
@@ -191,7 +194,7 @@ impl Attempt<'_> {
         verify::agree(&inspected, picture, sound, result::lost(&results))
             .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
         let shown = Shown::of(&results)?;
-        let before = record::newest(&job)?;
+        let before = projection::newest_revision(&job).map_err(storage)?;
         let newest = before.as_ref().map_or(0, |newest| newest.revision.id);
         let published = Published {
             revision: before.map(|newest| newest.revision).filter(|revision| !revision.growing),
@@ -205,17 +208,17 @@ impl Attempt<'_> {
         }
         let text = shown.playlist(layout::base_of_object);
         let out = published.revision.as_ref().and_then(|revision| manifest.objects.get(&revision.master));
-        if out == Some(&facts(&text)) {
+        if out == Some(&ObjectFacts::from_bytes(text.as_bytes())) {
             return self.done(&published, BTreeMap::new());
         }
-        let id = Revision::after(newest.max(record::last_revision(manifest)));
+        let id = Revision::after(newest.max(projection::last_revision_id(manifest)));
         let relative = keys::master_relative(id);
         let hevc = shown.hevc_playlist(inspected.audio.is_some(), layout::base_of_object);
         let texts = [(relative.clone(), Some(text)), (keys::hevc_relative(id), hevc)];
         self.held.holds().await?;
         let mut objects = BTreeMap::new();
         for (key, text) in texts.into_iter().filter_map(|(key, text)| Some((key, text?))) {
-            objects.insert(key.clone(), facts(&text));
+            objects.insert(key.clone(), ObjectFacts::from_bytes(text.as_bytes()));
             self.worker.store.put(&self.key(&key), text.into()).await.map_err(storage)?;
         }
         let revision = Revision { id, master: relative, growing: false };
@@ -232,9 +235,4 @@ impl Attempt<'_> {
         let result = StepResult { fence: self.lease.fence, report, objects };
         Ok(Made { result, more: Vec::new() })
     }
-}
-
-fn facts(text: &str) -> ObjectFacts {
-    let sha256 = chalkstream_store::objects::sha256_hex(text.as_bytes());
-    ObjectFacts { size_bytes: text.len() as u64, sha256 }
 }

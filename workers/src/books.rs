@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use chalkstream_store::{
-    EventKind, Events, JobView, Kind, Manifest, Result, State, StepState, Store, layout as keys, pending,
-    read_manifest, write_manifest,
+    EventKind, Events, JobView, Kind, Manifest, Result, State, StepState, Store, layout as keys,
+    read_manifest, submit, write_manifest,
 };
 use serde_json::{Value, json};
 
@@ -87,7 +87,7 @@ impl Books {
         } else if job.steps.iter().all(|step| step.state != StepState::Leased) {
             self.sweep_lost(manifest).await?;
         }
-        pending::clear(&self.store, &manifest.tenant, &manifest.recording).await
+        submit::clear(&self.store, &manifest.tenant, &manifest.recording).await
     }
 
     /// Removes the objects of attempts that lost, and what the manifest no longer names.

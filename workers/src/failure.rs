@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io;
 
-use chalkstream_pipeline::Fault;
+use chalkstream_formats::Fault;
+use chalkstream_pipeline::Fault as PipelineFault;
 use chalkstream_store::Retry;
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +88,16 @@ impl StepFailure {
         Self::of(Cause::Ours, detail)
     }
 
+    /// The pipeline said what was wrong.
+    pub fn reported(code: String, message: String, fault: PipelineFault) -> Self {
+        let fault = match fault {
+            PipelineFault::Input => Fault::Input,
+            PipelineFault::Dependency => Fault::Dependency,
+            PipelineFault::Ours => Fault::Ours,
+        };
+        Self { code, message, fault, ..Self::of(Cause::Reported, "") }
+    }
+
     /// A file operation of ours failed: a full disk passes when someone makes room.
     pub fn file(error: io::Error) -> Self {
         let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
@@ -109,15 +120,10 @@ impl StepFailure {
 
     /// As the queue takes it.
     pub fn told(&self) -> chalkstream_store::StepFailure {
-        let fault = match self.fault {
-            Fault::Input => chalkstream_store::Fault::Input,
-            Fault::Dependency => chalkstream_store::Fault::Dependency,
-            Fault::Ours => chalkstream_store::Fault::Ours,
-        };
         chalkstream_store::StepFailure {
             code: self.code.clone(),
             message: self.message.clone(),
-            fault,
+            fault: self.fault,
             retry: self.retry(),
         }
     }

@@ -11,8 +11,7 @@ use chalkstream_pipeline::fmp4::codecs_of_init;
 use chalkstream_pipeline::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, growing_playlist};
 use chalkstream_pipeline::ladder::RenditionPlan;
 use chalkstream_pipeline::transcode::RenditionReport;
-use chalkstream_store::{ObjectFacts, Revision, layout as keys};
-use serde::{Deserialize, Serialize};
+use chalkstream_store::{LiveRevisionNote, ObjectFacts, PublishedRevision, Revision, layout as keys};
 
 use crate::attempt::Attempt;
 use crate::failure::StepFailure;
@@ -24,17 +23,6 @@ use crate::sink::{Holds, storage};
 /// Media time that is there before anyone is told, and then between two writings of the playlist, in ms. A player
 /// loads the playlist anew each target duration.
 const WORTH_TELLING_MS: u64 = 9_600;
-
-/// What the queue is told, and the manifest made of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Grown {
-    /// The revision that is out with it.
-    pub revision: Revision,
-    /// What can be watched with it.
-    pub with: Vec<String>,
-    /// Its multivariant playlist.
-    pub objects: BTreeMap<String, ObjectFacts>,
-}
 
 /// Follows the one rendition of an attempt.
 pub struct Growth<'a> {
@@ -75,7 +63,7 @@ impl<'a> Growth<'a> {
     }
 
     fn path(&self) -> String {
-        format!("video/{}/{}", self.plan.name, keys::GROWING)
+        format!("video/{}/{}", self.plan.name, keys::LIVE_PLAYLIST)
     }
 
     /// The child told of a segment.
@@ -145,7 +133,7 @@ impl<'a> Growth<'a> {
             },
             ended,
         );
-        let (key, facts) = (self.key(), facts(&text));
+        let (key, facts) = (self.key(), ObjectFacts::from_bytes(text.as_bytes()));
         self.put(&key, text).await?;
         told.segments = segments.len();
         if !std::mem::replace(&mut told.out, true) {
@@ -176,25 +164,16 @@ impl<'a> Growth<'a> {
         // Another step may have published since this one began.
         let id = Revision::growing_after(self.attempt.newest_revision().await?.max(self.before));
         let relative = keys::master_relative(id);
-        let objects = BTreeMap::from([(relative.clone(), facts(&text))]);
+        let objects = BTreeMap::from([(relative.clone(), ObjectFacts::from_bytes(text.as_bytes()))]);
         self.put(&relative, text).await?;
-        let grown = Grown {
-            revision: Revision { id, master: relative, growing: true },
-            with: self.shown.names_beside(&plan.name),
-            objects,
-        };
+        let revision = Revision { id, master: relative, growing: true };
+        let published = PublishedRevision { revision, with: self.shown.names_beside(&plan.name) };
+        let grown = LiveRevisionNote { published, objects };
         self.attempt.note(&grown).await
     }
 
     async fn put(&self, relative: &str, text: String) -> Result<(), StepFailure> {
         self.attempt.held.holds().await?;
         self.attempt.worker.store.put(&self.attempt.key(relative), text.into()).await.map_err(storage)
-    }
-}
-
-fn facts(text: &str) -> ObjectFacts {
-    ObjectFacts {
-        size_bytes: text.len() as u64,
-        sha256: chalkstream_store::objects::sha256_hex(text.as_bytes()),
     }
 }

@@ -15,7 +15,7 @@ use chalkstream_pipeline::transcode::TranscodeReport;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::failure::{Cause, StepFailure};
+use crate::failure::StepFailure;
 use crate::result::{Results, report};
 use crate::{ladder, planner};
 
@@ -109,12 +109,7 @@ pub fn models(settings: &Settings) -> PathBuf {
 }
 
 fn reported(error: chalkstream_pipeline::Error) -> StepFailure {
-    StepFailure {
-        code: error.code.into(),
-        fault: error.fault(),
-        message: error.message,
-        ..StepFailure::of(Cause::Reported, "")
-    }
+    StepFailure::reported(error.code.into(), error.message.clone(), error.fault())
 }
 
 /// What `inspect` found, where it has run.

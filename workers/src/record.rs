@@ -10,13 +10,12 @@ use chalkstream_pipeline::package::PackageReport;
 use chalkstream_pipeline::speech::TranscriptReport;
 use chalkstream_pipeline::stills::StillsReport;
 use chalkstream_store::{
-    Fault, JobState, JobView, Manifest, MediaFacts, Notice, Revision, State, StepState, layout as keys,
+    Fault, JobState, JobView, Manifest, MediaFacts, Notice, Revision, StepState, projection,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::failure::StepFailure;
-use crate::growth::Grown;
-use crate::result::{Results, StepResult, report};
+use crate::result::{Results, read_report, report};
 use crate::{layout, planner, result};
 
 /// What the steps that put revisions out report.
@@ -29,53 +28,16 @@ pub struct Published {
     pub with: Vec<String>,
 }
 
-/// The newest revision that is out.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Newest {
-    /// It.
-    pub revision: Revision,
-    /// What can be watched with it.
-    pub with: Vec<String>,
-}
-
 /// Brings a manifest up to a job's view.
 pub fn apply(manifest: &mut Manifest, job: &JobView) -> Result<(), StepFailure> {
-    manifest.apply(job);
+    projection::project(manifest, job).map_err(StepFailure::ours)?;
     let results = results(job)?;
-    // Sessions on an earlier revision go on, also while a step is tried again and that revision's result is gone.
-    manifest.objects.retain(|key, _| key.starts_with("source/") || is_master(key));
-    for result in results.values() {
-        manifest.objects.extend(result.objects.clone());
-    }
     if results.contains_key(planner::FINISH) && !wants_work(job) {
         manifest.objects.retain(|key, _| !key.starts_with("work/"));
     }
     manifest.media = report::<MediaInfo>(&results, planner::INSPECT)?.map(|media| facts(&media));
-    for note in notes(job) {
-        manifest.objects.extend(note.objects.clone());
-    }
-    let out = manifest.revision.as_ref();
-    // An attempt that was lost takes with it what it had put out as it grew.
-    let lost = out.is_some_and(|out| {
-        out.growing
-            && !results.contains_key(planner::WEAK_LINE)
-            && !notes(job).any(|grown| grown.revision.id == out.id)
-    });
-    let out = out.filter(|_| !lost).map_or(0, |out| out.id);
-    match newest(job)? {
-        Some(newest) if newest.revision.id >= out => {
-            manifest.revision = Some(newest.revision);
-            manifest.playable_with = newest.with;
-        }
-        None if lost => {
-            manifest.revision = None;
-            manifest.playable_with.clear();
-        }
-        _ => {}
-    }
     warnings(manifest, &results)?;
     files(manifest, &results)?;
-    manifest.state = state(manifest, job);
     if lost_to_its_input(job) {
         // The entry is all that stays: what it was, and why it was refused.
         manifest.objects.clear();
@@ -85,25 +47,6 @@ pub fn apply(manifest: &mut Manifest, job: &JobView) -> Result<(), StepFailure> 
         manifest.warnings.clear();
     }
     Ok(())
-}
-
-/// What a step that is being made has put out already.
-fn notes(job: &JobView) -> impl Iterator<Item = Grown> {
-    let made = job.steps.iter().filter(|step| step.state == StepState::Leased);
-    made.filter_map(|step| Grown::deserialize(step.note.as_ref()?).ok())
-}
-
-/// The newest revision that a job's steps have put out.
-pub fn newest(job: &JobView) -> Result<Option<Newest>, StepFailure> {
-    let results = results(job)?;
-    let mut found: Vec<Newest> =
-        notes(job).map(|grown| Newest { revision: grown.revision, with: grown.with }).collect();
-    for step in planner::PUBLISHES {
-        if let Some(Published { revision: Some(revision), with }) = report(&results, step)? {
-            found.push(Newest { revision, with });
-        }
-    }
-    Ok(found.into_iter().max_by_key(|newest| newest.revision.id))
 }
 
 /// What is odd about the file, as the steps have told.
@@ -119,10 +62,7 @@ fn warnings(manifest: &mut Manifest, results: &Results) -> Result<(), StepFailur
 
 /// The accepted results of a job.
 pub fn results(job: &JobView) -> Result<Results, StepFailure> {
-    let done = job.steps.iter().filter(|step| step.state == StepState::Done);
-    done.filter_map(|step| Some((step, step.result.as_ref()?)))
-        .map(|(step, result)| Ok((step.name.clone(), StepResult::read(result)?)))
-        .collect()
+    projection::results(job).map_err(StepFailure::ours)
 }
 
 /// Whether a transcript may still be made when someone has put right what it failed for.
@@ -143,33 +83,6 @@ pub fn fences(manifest: &Manifest) -> BTreeSet<u64> {
     manifest.objects.keys().filter_map(|key| layout::fence_of(key)).collect()
 }
 
-/// Whether a key is a multivariant playlist of a revision.
-fn is_master(key: &str) -> bool {
-    revision_of(key).is_some()
-}
-
-/// The revision whose multivariant playlist has this key.
-fn revision_of(key: &str) -> Option<u32> {
-    let id = key.strip_prefix("hls/")?.split_once('/')?.0.parse().ok()?;
-    (key == keys::master_relative(id) || key == keys::hevc_relative(id)).then_some(id)
-}
-
-/// The highest number that a revision of a recording ever had: a playlist's key is never used again.
-pub fn last_revision(manifest: &Manifest) -> u32 {
-    manifest.objects.keys().filter_map(|key| revision_of(key)).max().unwrap_or(0)
-}
-
-fn state(manifest: &Manifest, job: &JobView) -> State {
-    match job.state {
-        JobState::Failed => State::Failed,
-        JobState::Cancelled => State::Cancelled,
-        JobState::Done => State::Ready,
-        _ if manifest.revision.is_some() => State::Playable,
-        JobState::Queued => State::Queued,
-        JobState::Running => State::Processing,
-    }
-}
-
 fn facts(media: &MediaInfo) -> MediaFacts {
     let video = media.video.as_ref();
     MediaFacts {
@@ -188,7 +101,7 @@ fn files(manifest: &mut Manifest, results: &Results) -> Result<(), StepFailure> 
         manifest.files.insert(name.to_owned(), layout::object(path, fence));
     };
     if let Some(result) = results.get(planner::STILLS) {
-        let stills: StillsReport = result.report()?;
+        let stills: StillsReport = read_report(result)?;
         add("poster", &stills.poster, result.fence);
         if let Some(storyboard) = &stills.storyboard {
             add("storyboard.vtt", &storyboard.vtt, result.fence);
@@ -198,7 +111,7 @@ fn files(manifest: &mut Manifest, results: &Results) -> Result<(), StepFailure> 
         }
     }
     if let Some(result) = results.get(planner::TRANSCRIBE) {
-        let transcript: TranscriptReport = result.report()?;
+        let transcript: TranscriptReport = read_report(result)?;
         add("transcript.json", &transcript.json, result.fence);
         add("captions.vtt", &transcript.vtt, result.fence);
         add("captions.srt", &transcript.srt, result.fence);
@@ -212,7 +125,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::BTreeMap;
 
-    use chalkstream_store::{Failure, ObjectFacts, StepView};
+    use chalkstream_store::{Failure, ObjectFacts, State, StepResult, StepView};
     use serde_json::{Value, json};
 
     use super::*;
@@ -370,7 +283,7 @@ mod tests {
             assert_eq!(manifest.revision.as_ref().map(|revision| revision.id), after);
             assert_eq!(manifest.playable_with.is_empty(), after.is_none());
             assert!(!manifest.objects.contains_key("hls/video/7/v240/growing.m3u8"));
-            assert_eq!(last_revision(&manifest), 3, "the next one has a number of its own");
+            assert_eq!(projection::last_revision_id(&manifest), 3, "the next one has a number of its own");
         }
     }
 

@@ -3,43 +3,23 @@
 use std::collections::BTreeMap;
 
 use chalkstream_pipeline::media::is_of_loss;
-use chalkstream_store::ObjectFacts;
+pub use chalkstream_store::StepResult;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::failure::StepFailure;
-
-/// A step's accepted result, as the queue and the manifest keep it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct StepResult {
-    /// The fence of the attempt, which its objects' keys carry.
-    pub fence: u64,
-    /// What the step says of its work.
-    pub report: Value,
-    /// Size and hash of every object, by key relative to the recording.
-    #[serde(default)]
-    pub objects: BTreeMap<String, ObjectFacts>,
-}
-
-impl StepResult {
-    /// Reads a result out of a queue's or a manifest's value.
-    pub fn read(value: &Value) -> Result<Self, StepFailure> {
-        Self::deserialize(value).map_err(StepFailure::ours)
-    }
-
-    /// The report as the type the step wrote.
-    pub fn report<T: DeserializeOwned>(&self) -> Result<T, StepFailure> {
-        T::deserialize(&self.report).map_err(StepFailure::ours)
-    }
-}
 
 /// The results of steps by name; an optional one that failed has none.
 pub type Results = BTreeMap<String, StepResult>;
 
 /// The report of a step, where it has a result.
 pub fn report<T: DeserializeOwned>(results: &Results, step: &str) -> Result<Option<T>, StepFailure> {
-    results.get(step).map(StepResult::report).transpose()
+    results.get(step).map(read_report).transpose()
+}
+
+/// The report of a result, as the type the step wrote.
+pub fn read_report<T: DeserializeOwned>(result: &StepResult) -> Result<T, StepFailure> {
+    T::deserialize(&result.report).map_err(StepFailure::ours)
 }
 
 /// How long what a step made is, in ms, where its report says so.

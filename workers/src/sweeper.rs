@@ -57,7 +57,7 @@ async fn sweep(queue: &Queue, books: &Books, grace_ms: u64) -> Result<()> {
 /// Writes a job's books. One that cannot be written must not keep the others from theirs.
 async fn write(books: &Books, job: &JobView) -> Result<()> {
     match books.write(job).await {
-        Err(error) if !error.retryable() => {
+        Err(error) if !error.is_transient() => {
             let kind = error.kind.as_str();
             tracing::warn!(recording = job.recording, kind, %error, "the manifest of recording {} cannot be written", job.recording);
             Ok(())

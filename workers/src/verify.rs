@@ -1,5 +1,6 @@
 //! No step succeeds on its own word: what it reports must be among what it made, whole and of the right length.
 
+use chalkstream_formats::source_index;
 use chalkstream_pipeline::media::{MediaInfo, Warning};
 use chalkstream_pipeline::package::PackageReport;
 use chalkstream_pipeline::sound::SoundReport;
@@ -112,10 +113,6 @@ fn transcode(report: &TranscodeReport, taken: &Taken, media: Option<&MediaInfo>)
     length("picture", expected, report.duration_ms, !report.warnings.is_empty())
 }
 
-/// Bytes of an index object before its init segment, and of each segment in its table (docs/ref/objects.md).
-const INDEX_HEAD_BYTES: u64 = 40;
-const INDEX_ENTRY_BYTES: u64 = 48;
-
 /// The source as a rendition: for each track a playlist and the index that its segments are joined from.
 fn package(report: &PackageReport, taken: &Taken, media: Option<&MediaInfo>) -> Result<(), String> {
     let Some(video) = report.video.as_ref().or(report.hevc.as_ref().map(|hevc| &hevc.picture)) else {
@@ -131,7 +128,7 @@ fn package(report: &PackageReport, taken: &Taken, media: Option<&MediaInfo>) -> 
         there(&index, taken)?;
         let named =
             taken.playlists[playlist].lines().filter(|line| line.starts_with("#EXTINF:")).count() as u64;
-        let least = INDEX_HEAD_BYTES + named * INDEX_ENTRY_BYTES;
+        let least = source_index::HEADER_BYTES as u64 + named * source_index::ENTRY_BYTES as u64;
         if named != u64::from(segments) || taken.outputs[&index].size_bytes <= least {
             return Err(format!("{playlist} names {named} segments, reported are {segments}"));
         }

@@ -210,7 +210,7 @@ impl Worker {
                     return self.record(&job).await;
                 }
                 Err(error) if error.kind == Kind::Lost => return self.give_up(lease, held, shutdown).await,
-                Err(error) if !error.retryable() => {
+                Err(error) if !error.is_transient() => {
                     tracing::error!(recording = lease.recording, step = lease.step, %error, "a result was not taken");
                     return self.report(lease, held, &StepFailure::ours(error)).await;
                 }
@@ -285,7 +285,7 @@ impl Worker {
                     }
                     return;
                 }
-                Err(error) if error.retryable() && matches!(held.standing(), Standing::Held(_)) => {
+                Err(error) if error.is_transient() && matches!(held.standing(), Standing::Held(_)) => {
                     tokio::time::sleep(HAND_IN_EVERY).await;
                 }
                 // Lost meanwhile: whoever has it now tells.

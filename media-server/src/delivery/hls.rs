@@ -23,7 +23,7 @@ pub struct Plan {
 impl Plan {
     /// The media playlist that is still written, where a multivariant playlist names one.
     pub fn growing(&self) -> Option<&String> {
-        self.reachable.iter().find(|key| key.rsplit('/').next() == Some(layout::GROWING))
+        self.reachable.iter().find(|key| key.rsplit('/').next() == Some(layout::LIVE_PLAYLIST))
     }
 }
 

@@ -87,7 +87,7 @@ async fn growing_revision(
 ) -> Result<Response, Problem> {
     let (tenant, recording) = (viewing.tenant.as_str(), viewing.recording());
     let video = delivery.playlists.growing((tenant, recording, growing), Window::default()).await?;
-    let folder = growing.strip_suffix(layout::GROWING).unwrap_or(growing);
+    let folder = growing.strip_suffix(layout::LIVE_PLAYLIST).unwrap_or(growing);
     if key == growing {
         let plan = hls::plan_media(&video.text, growing, viewing.window());
         return Ok(playlist_response(plan.text).into_response());

@@ -1,15 +1,11 @@
 //! Stopping a recording's work, and asking for it again.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use chalkstream_store::{
-    JobState, JobView, Manifest, ObjectFacts, Revision, State as RecordingState, StepState, pending, rebuild,
-    write_manifest,
+    JobState, JobView, State as RecordingState, projection, rebuild, submit, write_manifest,
 };
 use http::StatusCode;
-use serde::Deserialize;
 
 use super::service::Recordings;
 use super::view::RecordingView;
@@ -39,34 +35,17 @@ pub async fn cancel(
         Some(job) if job.state != JobState::Cancelled => {
             return Err(conflict("The work on this recording has just ended."));
         }
-        Some(job) => {
-            manifest.apply(&job);
-            keep_made(&mut manifest, &job);
-        }
+        // What a step made is in the queue's view a moment before a worker writes it into the manifest;
+        // after a cancellation no worker does.
+        Some(job) => projection::project(&mut manifest, &job)?,
         // Not queued yet, or lost with Redis: without its marker it will not be.
         None => manifest.fence += 1,
     }
     manifest.state = RecordingState::Cancelled;
     write_manifest(&recordings.store, &manifest).await?;
-    pending::clear(&recordings.store, &caller.tenant, &id).await?;
+    submit::clear(&recordings.store, &caller.tenant, &id).await?;
     recordings.announce(&manifest).await;
     Ok(Json(RecordingView::new(&manifest, None)))
-}
-
-/// What a step made is in the queue's view a moment before a worker writes it into the manifest; after a
-/// cancellation no worker does.
-fn keep_made(manifest: &mut Manifest, job: &JobView) {
-    let done = job.steps.iter().filter(|step| step.state == StepState::Done);
-    for result in done.filter_map(|step| step.result.as_ref()) {
-        if let Ok(objects) = BTreeMap::<String, ObjectFacts>::deserialize(&result["objects"]) {
-            manifest.objects.extend(objects);
-        }
-        if let Ok(revision) = Revision::deserialize(&result["report"]["revision"])
-            && manifest.revision.as_ref().is_none_or(|known| known.id < revision.id)
-        {
-            manifest.revision = Some(revision);
-        }
-    }
 }
 
 /// Ask again for what failed or was cancelled. Finished steps are kept.
@@ -89,7 +68,7 @@ pub async fn retry(
         return Err(conflict("There is nothing to try again."));
     }
     // The marker first: whatever happens after it, the sweeper ends what was begun here.
-    pending::mark(&recordings.store, &first_job(&manifest)).await?;
+    submit::mark(&recordings.store, &first_job(&manifest)).await?;
     let job: JobView = match recordings.queue.retry(&caller.tenant, &id).await? {
         Some(job) => job,
         None => rebuild::resubmit(&recordings.store, &recordings.queue, &caller.tenant, &id)
@@ -97,7 +76,7 @@ pub async fn retry(
             .ok_or_else(Problem::not_found)?,
     };
     let was_ready = manifest.state == RecordingState::Ready;
-    manifest.apply(&job);
+    manifest.apply_steps(&job);
     manifest.failure = None;
     manifest.state = if was_ready { RecordingState::Playable } else { RecordingState::Queued };
     write_manifest(&recordings.store, &manifest).await?;

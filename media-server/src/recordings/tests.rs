@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use chalkstream_store::{
-    EventKind, Events, Manifest, Queue, State, StepSpec, pending, read_manifest, write_manifest,
+    EventKind, Events, Manifest, Queue, State, StepSpec, read_manifest, submit, write_manifest,
 };
 use futures_util::StreamExt;
 use reqwest::{Method, StatusCode};
@@ -24,7 +24,7 @@ async fn queued(world: &World, queue: &Queue) -> Manifest {
     manifest.state = State::Queued;
     manifest.dedupe = Some("content:x".to_owned() + &manifest.recording);
     write_manifest(&world.store, &manifest).await.unwrap();
-    pending::submit(&world.store, queue, &first_job(&manifest)).await.unwrap();
+    submit::submit(&world.store, queue, &first_job(&manifest)).await.unwrap();
     manifest
 }
 
@@ -37,14 +37,14 @@ async fn work_is_cancelled_and_asked_for_again() {
 
     let (status, shown) = json(&server, Method::POST, &format!("/v1/recordings/{id}/cancel")).await;
     assert_eq!((status, &shown["state"]), (StatusCode::OK, &json!("cancelled")), "{shown}");
-    assert!(pending::read(&world.store, TENANT, &id).await.unwrap().is_none());
+    assert!(submit::read(&world.store, TENANT, &id).await.unwrap().is_none());
     assert!(queue.lease("w", 1000).await.unwrap().is_none(), "no worker gets it");
     let (status, _) = json(&server, Method::POST, &format!("/v1/recordings/{id}/cancel")).await;
     assert_eq!(status, StatusCode::OK, "twice is fine");
 
     let (status, shown) = json(&server, Method::POST, &format!("/v1/recordings/{id}/retry")).await;
     assert_eq!((status, &shown["state"]), (StatusCode::ACCEPTED, &json!("queued")), "{shown}");
-    assert!(pending::read(&world.store, TENANT, &id).await.unwrap().is_some());
+    assert!(submit::read(&world.store, TENANT, &id).await.unwrap().is_some());
     let (status, problem) = json(&server, Method::POST, &format!("/v1/recordings/{id}/retry")).await;
     assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("conflict")));
 

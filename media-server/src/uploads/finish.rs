@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use chalkstream_store::{
-    EventKind, Failure, Fault, Kind, Manifest, ObjectFacts, SourceFacts, State, Store, layout, pending,
-    read_manifest, write_manifest,
+    EventKind, Failure, Fault, Kind, Manifest, ObjectFacts, SourceFacts, State, Store, layout, read_manifest,
+    submit, write_manifest,
 };
 use futures_util::StreamExt;
 use serde_json::json;
@@ -80,7 +80,7 @@ pub async fn finish(
     let manifest = queued_manifest(uploads, upload, &sha256).await?;
     let job = first_job(&manifest);
     write_manifest(&uploads.store, &manifest).await?;
-    pending::mark(&uploads.store, &job).await?;
+    submit::mark(&uploads.store, &job).await?;
     remember(uploads, upload, &sha256).await?;
     let finished = match uploads.queue.submit(&job).await {
         // Two servers finished the same file at once: the queue knows which of them was first.
@@ -201,7 +201,7 @@ async fn remember(uploads: &Uploads, upload: &Upload, sha256: &str) -> Result<()
 async fn drop_own(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
     chalkstream_store::delete_prefix(&uploads.store, &layout::recording_prefix(&upload.tenant, &upload.id))
         .await?;
-    Ok(pending::clear(&uploads.store, &upload.tenant, &upload.id).await?)
+    Ok(submit::clear(&uploads.store, &upload.tenant, &upload.id).await?)
 }
 
 async fn queued_manifest(uploads: &Uploads, upload: &Upload, sha256: &str) -> Result<Manifest, Problem> {

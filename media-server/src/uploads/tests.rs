@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use chalkstream_store::objects::sha256_hex;
-use chalkstream_store::{State, layout, pending, read_manifest};
+use chalkstream_store::{State, layout, read_manifest, submit};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -110,7 +110,7 @@ async fn an_upload_cut_at_three_mebibytes_resumes_on_a_second_server() {
     assert_eq!(source.sha256.as_deref(), Some(sha256_hex(&file).as_str()));
     let stored = world.store.get(&layout::object_key(TENANT, &id, &source.key)).await.unwrap();
     assert!(stored == file, "the stored source is the file");
-    assert!(pending::read(&world.store, TENANT, &id).await.unwrap().is_some());
+    assert!(submit::read(&world.store, TENANT, &id).await.unwrap().is_some());
     assert_eq!(offset(&first, &path).await, file.len());
     let left = world.store.list(&layout::uploads_prefix(TENANT), None, 10).await.unwrap();
     assert_eq!(left.len(), 1, "only the note that it was acknowledged is left: {left:?}");
@@ -172,7 +172,7 @@ async fn redis_away_costs_no_upload() {
     let id = text(&created, "chalkstream-recording");
     let answer = patch(&server, &path(&created), 0, bytes(6 * MIB, 3)).await;
     assert_eq!(answer.status(), StatusCode::NO_CONTENT);
-    assert!(pending::read(&world.store, TENANT, &id).await.unwrap().is_some(), "the sweeper finds it");
+    assert!(submit::read(&world.store, TENANT, &id).await.unwrap().is_some(), "the sweeper finds it");
     let shown = server.request(Method::GET, &format!("/v1/recordings/{id}")).send().await.unwrap();
     assert_eq!(shown.json::<Value>().await.unwrap()["state"], "queued");
 }
@@ -195,7 +195,7 @@ async fn an_empty_upload_is_a_failed_recording_with_a_plain_sentence() {
     assert_eq!(shown["state"], "failed");
     assert_eq!(shown["failure"]["code"], "empty_file");
     assert_eq!(shown["failure"]["message"], "The file is empty.");
-    assert!(pending::read(&world.store, TENANT, &id).await.unwrap().is_none());
+    assert!(submit::read(&world.store, TENANT, &id).await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -118,7 +118,7 @@ async fn redis_away_is_said_and_passes() {
     redis.resume().await;
     let limit = Instant::now() + SOON;
     while let Err(error) = events.publish("t", "r", EventKind::State, json!({ "n": 2 })).await {
-        assert!(error.retryable() && Instant::now() < limit);
+        assert!(error.is_transient() && Instant::now() < limit);
     }
     assert_eq!(numbers(&events.read_after(&id, SOON).await.unwrap()), [2]);
 }

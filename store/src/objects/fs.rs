@@ -11,18 +11,16 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chalkstream_formats::hex;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio_util::io::ReaderStream;
 
+use super::fs_files::{self, Files};
 use super::key::check_prefix;
-use super::{
-    GET_MAX_BYTES, Listed, ObjectBody, ObjectFacts, Objects, Part, check_key, fs_parts, fs_walk, hex,
-};
+use super::{GET_MAX_BYTES, Listed, ObjectBody, ObjectFacts, Objects, Part, check_key, fs_parts, fs_walk};
 use crate::{Error, Kind, Result};
 
-/// Temporary files. No key begins with a dot, so none reaches it.
-const TMP: &str = ".tmp";
 /// Bytes read at a time.
 const CHUNK: usize = 256 << 10;
 /// As with S3's default part size, so that uploads behave alike on both.
@@ -36,7 +34,7 @@ const PARTS_KEPT: Duration = Duration::from_secs(35 * 86_400);
 /// Objects as files in a folder.
 #[derive(Clone)]
 pub struct FsObjects {
-    pub(super) root: PathBuf,
+    files: Files,
 }
 
 impl FsObjects {
@@ -45,10 +43,10 @@ impl FsObjects {
         if root.as_os_str().is_empty() {
             return Err(Error::invalid("store.path is not set"));
         }
-        let store = Self { root: root.to_path_buf() };
+        let store = Self { files: Files { root: root.to_path_buf() } };
         store
             .blocking(|store| {
-                std::fs::create_dir_all(store.root.join(TMP))
+                std::fs::create_dir_all(store.files.root.join(fs_files::TMP))
                     .map_err(|e| Error::io("cannot make the folder", e))?;
                 store.sweep();
                 Ok(())
@@ -58,7 +56,7 @@ impl FsObjects {
     }
 
     /// Runs file work where it may block.
-    pub(super) async fn blocking<T: Send + 'static>(
+    async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -68,72 +66,9 @@ impl FsObjects {
             .map_err(|e| Error::internal("file work stopped").with_source(e))?
     }
 
-    pub(super) fn path(&self, key: &str) -> Result<PathBuf> {
+    fn path(&self, key: &str) -> Result<PathBuf> {
         check_key(key)?;
-        Ok(self.root.join(key))
-    }
-
-    /// A new temporary file, and its path.
-    pub(super) fn tmp(&self) -> Result<(File, PathBuf)> {
-        let path = self.root.join(TMP).join(uuid::Uuid::now_v7().to_string());
-        let file = File::create_new(&path).map_err(|e| Error::io("cannot make a temporary file", e))?;
-        Ok((file, path))
-    }
-
-    /// Writes a file that is there whole or not at all.
-    pub(super) fn write(&self, bytes: &[u8], target: &Path) -> Result<()> {
-        let (mut file, tmp) = self.tmp()?;
-        if let Err(e) = file.write_all(bytes) {
-            let _ = std::fs::remove_file(&tmp);
-            return Err(Error::io("cannot write an object", e));
-        }
-        self.publish(file, &tmp, target)
-    }
-
-    /// Flushes a temporary file and gives it its name; where that fails it is removed.
-    pub(super) fn publish(&self, file: File, tmp: &Path, target: &Path) -> Result<()> {
-        self.name(&file, tmp, target).map_err(|e| {
-            let _ = std::fs::remove_file(tmp);
-            Error::io("cannot write an object", e)
-        })
-    }
-
-    /// Flushes the file at `path` and gives it its name.
-    pub(super) fn name(&self, file: &File, path: &Path, target: &Path) -> io::Result<()> {
-        file.sync_all()?;
-        let folder = target.parent().unwrap_or(&self.root);
-        // A delete may remove the folder between its making and the rename: then it is made again.
-        for _ in 0..20 {
-            match self.make_folder(folder).and_then(|()| std::fs::rename(path, target)) {
-                Ok(()) => return File::open(folder)?.sync_all(),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(e),
-            }
-        }
-        Err(io::Error::from(io::ErrorKind::NotFound))
-    }
-
-    /// Makes a folder under the root, flushing each one that names a new one.
-    fn make_folder(&self, folder: &Path) -> io::Result<()> {
-        if folder.is_dir() {
-            return Ok(());
-        }
-        if let Some(parent) = folder.parent()
-            && folder != self.root
-        {
-            self.make_folder(parent)?;
-            match std::fs::create_dir(folder) {
-                Ok(()) => File::open(parent)?.sync_all()?,
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => match std::fs::metadata(folder) {
-                    Ok(found) if found.is_dir() => {}
-                    Ok(_) => return Err(e),
-                    // Somebody made it, and somebody removed it again.
-                    Err(gone) => return Err(gone),
-                },
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(())
+        Ok(self.files.root.join(key))
     }
 
     /// Removes old temporary files, and parts of uploads that nothing was added to; answers how
@@ -141,8 +76,8 @@ impl FsObjects {
     fn sweep(&self) -> u64 {
         let now = SystemTime::now();
         let mut removed = 0;
-        for (folder, kept) in [(TMP, LEFTOVERS_KEPT), (fs_parts::FOLDER, PARTS_KEPT)] {
-            for entry in std::fs::read_dir(self.root.join(folder)).into_iter().flatten().flatten() {
+        for (folder, kept) in [(fs_files::TMP, LEFTOVERS_KEPT), (fs_parts::FOLDER, PARTS_KEPT)] {
+            for entry in std::fs::read_dir(self.files.root.join(folder)).into_iter().flatten().flatten() {
                 let Ok(facts) = entry.metadata() else { continue };
                 let age = facts.modified().ok().and_then(|at| now.duration_since(at).ok());
                 if age.is_none_or(|age| age <= kept) {
@@ -186,7 +121,7 @@ fn copy(from: &mut File, to: &mut File) -> io::Result<ObjectFacts> {
     loop {
         let n = from.read(&mut buffer)?;
         if n == 0 {
-            return Ok(ObjectFacts { size_bytes, sha256: hex(&hash.finalize()) });
+            return Ok(ObjectFacts { size_bytes, sha256: hex::encode(&hash.finalize()) });
         }
         hash.update(&buffer[..n]);
         to.write_all(&buffer[..n])?;
@@ -198,7 +133,7 @@ fn copy(from: &mut File, to: &mut File) -> io::Result<ObjectFacts> {
 impl Objects for FsObjects {
     async fn put(&self, key: &str, body: Bytes) -> Result<()> {
         let target = self.path(key)?;
-        self.blocking(move |store| store.write(&body, &target)).await
+        self.blocking(move |store| store.files.write(&body, &target)).await
     }
 
     async fn put_file(&self, key: &str, path: &Path) -> Result<ObjectFacts> {
@@ -206,12 +141,12 @@ impl Objects for FsObjects {
         let path = path.to_path_buf();
         self.blocking(move |store| {
             let mut from = File::open(&path).map_err(|e| Error::io("cannot read the file to store", e))?;
-            let (mut file, tmp) = store.tmp()?;
+            let (mut file, tmp) = store.files.tmp()?;
             let facts = copy(&mut from, &mut file).map_err(|e| {
                 let _ = std::fs::remove_file(&tmp);
                 Error::io("cannot write an object", e)
             })?;
-            store.publish(file, &tmp, &target)?;
+            store.files.publish(file, &tmp, &target)?;
             Ok(facts)
         })
         .await
@@ -263,13 +198,13 @@ impl Objects for FsObjects {
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Listed>> {
         check_prefix(prefix)?;
         let (prefix, after) = (prefix.to_string(), after.unwrap_or_default().to_string());
-        self.blocking(move |store| fs_walk::list(&store.root, &prefix, &after, limit)).await
+        self.blocking(move |store| fs_walk::list(&store.files.root, &prefix, &after, limit)).await
     }
 
     async fn list_dirs(&self, prefix: &str) -> Result<Vec<String>> {
         super::check_folder(prefix)?;
         let prefix = prefix.to_string();
-        self.blocking(move |store| fs_walk::list_dirs(&store.root, &prefix)).await
+        self.blocking(move |store| fs_walk::list_dirs(&store.files.root, &prefix)).await
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
@@ -285,7 +220,7 @@ impl Objects for FsObjects {
             }
             // Folders are not objects: those left empty go too.
             let mut folder = path.parent();
-            while let Some(empty) = folder.filter(|f| *f != store.root) {
+            while let Some(empty) = folder.filter(|f| *f != store.files.root) {
                 if std::fs::remove_dir(empty).is_err() {
                     break;
                 }
@@ -298,31 +233,27 @@ impl Objects for FsObjects {
 
     async fn create_multipart(&self, key: &str) -> Result<String> {
         let target = self.path(key)?;
-        self.blocking(move |store| fs_parts::create(store, &target)).await
+        self.blocking(move |store| fs_parts::create(&store.files, &target)).await
     }
 
     async fn put_part(&self, key: &str, upload: &str, number: u32, body: Bytes) -> Result<Part> {
         self.path(key)?;
         super::check_part_number(number)?;
         let upload = upload.to_string();
-        self.blocking(move |store| fs_parts::put(store, &upload, number, &body)).await
+        self.blocking(move |store| fs_parts::put(&store.files, &upload, number, &body)).await
     }
 
     async fn complete_multipart(&self, key: &str, upload: &str, parts: &[Part]) -> Result<()> {
         let target = self.path(key)?;
         super::check_parts(parts)?;
         let (upload, parts) = (upload.to_string(), parts.to_vec());
-        self.blocking(move |store| fs_parts::complete(store, &upload, &parts, &target)).await
+        self.blocking(move |store| fs_parts::complete(&store.files, &upload, &parts, &target)).await
     }
 
     async fn abort_multipart(&self, key: &str, upload: &str) -> Result<()> {
         self.path(key)?;
         let upload = upload.to_string();
-        self.blocking(move |store| fs_parts::abort(store, &upload)).await
-    }
-
-    async fn presign_get(&self, key: &str, _valid: Duration) -> Result<Option<String>> {
-        self.path(key).map(|_| None)
+        self.blocking(move |store| fs_parts::abort(&store.files, &upload)).await
     }
 
     fn min_part_bytes(&self) -> u64 {
@@ -338,7 +269,7 @@ impl Objects for FsObjects {
     }
 
     async fn probe(&self) -> Result<()> {
-        self.blocking(|store| match std::fs::metadata(store.root.join(TMP)) {
+        self.blocking(|store| match std::fs::metadata(store.files.root.join(fs_files::TMP)) {
             Ok(facts) if facts.is_dir() => Ok(()),
             _ => Err(Error::new(Kind::Unavailable, "the storage folder is not there")),
         })
@@ -357,7 +288,7 @@ mod tests {
         let (old, fresh) =
             (store.create_multipart("t/r/a").await.unwrap(), store.create_multipart("t/r/b").await.unwrap());
         let old = folder.path().join(fs_parts::FOLDER).join(old);
-        let (_, tmp) = store.tmp().unwrap();
+        let (_, tmp) = store.files.tmp().unwrap();
         let fresh_path = folder.path().join(fs_parts::FOLDER).join(&fresh);
         // An upload may stand still for weeks.
         for (path, kept) in [(&old, PARTS_KEPT), (&tmp, LEFTOVERS_KEPT), (&fresh_path, LEFTOVERS_KEPT)] {

@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::fs::FsObjects;
+use super::fs_files::Files;
 use super::{Part, sha256_hex};
 use crate::{Error, Result};
 
@@ -18,7 +18,7 @@ const JOINED: &str = "joined";
 /// How many bytes each of them has, a line a part.
 const SIZES: &str = "sizes";
 
-fn folder(store: &FsObjects, upload: &str) -> Result<PathBuf> {
+fn folder(store: &Files, upload: &str) -> Result<PathBuf> {
     // The id comes back from a client's upload state: it must not become a path.
     let plain = upload.len() == 36 && upload.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let folder = store.root.join(FOLDER).join(upload);
@@ -41,7 +41,7 @@ fn sizes(folder: &Path) -> Result<Vec<u64>> {
     }
 }
 
-pub(super) fn create(store: &FsObjects, _target: &Path) -> Result<String> {
+pub(super) fn create(store: &Files, _target: &Path) -> Result<String> {
     let id = uuid::Uuid::now_v7().to_string();
     let made = std::fs::create_dir_all(store.root.join(FOLDER).join(&id))
         .and_then(|()| File::open(store.root.join(FOLDER))?.sync_all());
@@ -49,7 +49,7 @@ pub(super) fn create(store: &FsObjects, _target: &Path) -> Result<String> {
     Ok(id)
 }
 
-pub(super) fn put(store: &FsObjects, upload: &str, number: u32, body: &[u8]) -> Result<Part> {
+pub(super) fn put(store: &Files, upload: &str, number: u32, body: &[u8]) -> Result<Part> {
     let folder = folder(store, upload)?;
     let mut sizes = sizes(&folder)?;
     // The next one, or the last one again, as after a lost answer.
@@ -76,7 +76,7 @@ fn write_at(path: &Path, offset: u64, body: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-pub(super) fn complete(store: &FsObjects, upload: &str, parts: &[Part], target: &Path) -> Result<()> {
+pub(super) fn complete(store: &Files, upload: &str, parts: &[Part], target: &Path) -> Result<()> {
     let folder = folder(store, upload)?;
     let sizes = sizes(&folder)?;
     // Where each part is: a file, and from where in it.
@@ -132,7 +132,7 @@ fn absent() -> Error {
     Error::invalid("a part of the upload is not there")
 }
 
-pub(super) fn abort(store: &FsObjects, upload: &str) -> Result<()> {
+pub(super) fn abort(store: &Files, upload: &str) -> Result<()> {
     let Ok(folder) = folder(store, upload) else { return Ok(()) };
     match std::fs::remove_dir_all(folder) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("cannot drop an upload", e)),

@@ -1,9 +1,11 @@
 //! Object storage: one trait, two backends (a folder, a bucket behind the S3 API), one contract for both.
 
 mod fs;
+mod fs_files;
 mod fs_parts;
 mod fs_walk;
 mod key;
+mod pager;
 mod s3;
 mod s3_client;
 mod s3_read;
@@ -14,26 +16,25 @@ mod contract;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chalkstream_config as config;
+use chalkstream_formats::hex;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use fs::FsObjects;
 pub use key::check_key;
+pub(crate) use pager::{all_keys, in_time};
+pub use pager::{delete_prefix, delete_where, list_all};
 pub use s3::S3Objects;
 
 use crate::{Error, Result};
 
 /// Most bytes [`Objects::get`] reads into memory.
 pub const GET_MAX_BYTES: u64 = 64 << 20;
-
-/// Keys listed at a time where all are wanted: five of S3's own pages, and few walks of a folder.
-const LIST_PAGE: usize = 5_000;
 
 /// Object storage shared by everything in a process.
 pub type Store = Arc<dyn Objects>;
@@ -45,6 +46,13 @@ pub struct ObjectFacts {
     pub size_bytes: u64,
     /// SHA-256 as lower-case hex.
     pub sha256: String,
+}
+
+impl ObjectFacts {
+    /// The facts of an object with these bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self { size_bytes: bytes.len() as u64, sha256: sha256_hex(bytes) }
+    }
 }
 
 /// One object of a listing.
@@ -119,9 +127,6 @@ pub trait Objects: Send + Sync {
     /// Drops an upload and its parts; one that is not there is fine.
     async fn abort_multipart(&self, key: &str, upload: &str) -> Result<()>;
 
-    /// A URL on which anyone can GET the object for a while; `None` where the backend has none.
-    async fn presign_get(&self, key: &str, valid: Duration) -> Result<Option<String>>;
-
     /// Fewest bytes of a part that is not the last: the unit in which uploads become durable.
     fn min_part_bytes(&self) -> u64;
 
@@ -146,55 +151,9 @@ pub async fn open(settings: &config::Store) -> Result<Store> {
     }
 }
 
-/// Removes everything under a prefix, which must end with a slash; answers how many objects that were.
-pub async fn delete_prefix(store: &Store, prefix: &str) -> Result<u64> {
-    if !prefix.ends_with('/') || prefix.len() < 2 {
-        return Err(Error::invalid("only a folder can be removed"));
-    }
-    let mut removed = 0;
-    loop {
-        let page = store.list(prefix, None, 1000).await?;
-        if page.is_empty() {
-            return Ok(removed);
-        }
-        for object in &page {
-            store.delete(&object.key).await?;
-            removed += 1;
-        }
-    }
-}
-
-/// Every key under a prefix, listed in pages, each of them within `limit`: much to list is no reason to give up.
-pub(crate) async fn all_keys(store: &Store, prefix: &str, limit: Duration) -> Result<Vec<String>> {
-    let mut keys: Vec<String> = Vec::new();
-    loop {
-        let page = in_time(limit, store.list(prefix, keys.last().map(String::as_str), LIST_PAGE)).await?;
-        let last = page.len() < LIST_PAGE;
-        keys.extend(page.into_iter().map(|object| object.key));
-        if last {
-            return Ok(keys);
-        }
-    }
-}
-
-/// The answer of storage, where it comes within `limit`.
-pub(crate) async fn in_time<T>(limit: Duration, asked: impl Future<Output = Result<T>>) -> Result<T> {
-    let late = |_| Err(Error::unavailable("object storage did not answer in time"));
-    tokio::time::timeout(limit, asked).await.unwrap_or_else(late)
-}
-
-/// SHA-256 as lower-case hex.
+/// Returns the SHA-256 of the bytes as lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    hex::encode(&Sha256::digest(bytes))
 }
 
 /// Refuses what is not a folder: empty, or the beginning of a key that ends with a slash.

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
 use chalkstream_config as config;
+use chalkstream_formats::hex;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use sha2::{Digest, Sha256};
@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use super::key::check_prefix;
 use super::s3_client::{self, from_sdk, retry};
 use super::s3_read::Reader;
-use super::{GET_MAX_BYTES, Listed, ObjectBody, ObjectFacts, Objects, Part, check_key, hex};
+use super::{GET_MAX_BYTES, Listed, ObjectBody, ObjectFacts, Objects, Part, check_key};
 use crate::{Error, Kind, Result};
 
 /// S3 takes no smaller part but the last.
@@ -139,7 +139,7 @@ impl Objects for S3Objects {
         let size_bytes = file.metadata().map_err(failed)?.len();
         if size_bytes <= self.part_bytes {
             let body = read_part(&mut file, self.part_bytes)?;
-            let facts = ObjectFacts { size_bytes: body.len() as u64, sha256: super::sha256_hex(&body) };
+            let facts = ObjectFacts::from_bytes(&body);
             self.put(key, body).await?;
             return Ok(facts);
         }
@@ -149,7 +149,7 @@ impl Objects for S3Objects {
             let (parts, hash) = self.put_parts(key, &upload, file, part_bytes).await?;
             self.complete_multipart(key, &upload, &parts).await?;
             let size_bytes = parts.iter().map(|part| part.size_bytes).sum();
-            Ok(ObjectFacts { size_bytes, sha256: hex(&hash.finalize()) })
+            Ok(ObjectFacts { size_bytes, sha256: hex::encode(&hash.finalize()) })
         }
         .await;
         if stored.is_err() {
@@ -326,14 +326,6 @@ impl Objects for S3Objects {
         })
         .await;
         fine_if_absent(aborted)
-    }
-
-    async fn presign_get(&self, key: &str, valid: Duration) -> Result<Option<String>> {
-        let full = self.full(key)?;
-        let signing = PresigningConfig::expires_in(valid)
-            .map_err(|_| Error::invalid("a presigned url is good for at most seven days"))?;
-        let request = self.client.get_object().bucket(&self.bucket).key(full).presigned(signing);
-        Ok(Some(request.await.map_err(from_sdk)?.uri().to_string()))
     }
 
     fn min_part_bytes(&self) -> u64 {

@@ -77,7 +77,7 @@ where
     let start = Instant::now();
     for attempt in 1u32.. {
         match call().await {
-            Err(error) if error.retryable() => {
+            Err(error) if error.is_transient() => {
                 let wait = jitter::wait(attempt, WAIT_BASE_MS, WAIT_CAP_MS);
                 if start.elapsed() + wait >= limit {
                     return Err(error);

@@ -20,8 +20,9 @@ use serde_json::Value;
 pub use types::*;
 use wire::{Fields, job_id};
 
-use crate::redis_link::{self, ANSWER, Again, Link, Text};
-use crate::{Error, Failure, Kind, Result, StepRecord, layout};
+use crate::redis_connection::{self, ANSWER, LuaScript, RedisConnection, RetryOnDisconnect};
+use crate::step::{Failure, StepRecord, StepSpec};
+use crate::{Error, Fault, Kind, Result, layout};
 
 /// Jobs that are done or cancelled stay known this long, in ms.
 const FINISHED_KEPT_MS: u64 = 24 * 3_600_000;
@@ -43,9 +44,9 @@ pub struct Queue {
 
 struct Inner {
     base: String,
-    main: Link,
+    main: RedisConnection,
     /// A connection of its own: a heartbeat must not wait behind large results.
-    heartbeats: Link,
+    heartbeats: RedisConnection,
 }
 
 /// How full the queue is.
@@ -71,11 +72,11 @@ impl Queue {
 
     /// Does not connect before the first call.
     pub fn connect_lazy(settings: &config::Redis) -> Result<Self> {
-        let client = redis_link::client(settings)?;
+        let client = redis_connection::client(settings)?;
         let inner = Inner {
-            base: redis_link::base(settings),
-            main: Link::new(client.clone(), ANSWER),
-            heartbeats: Link::new(client, ANSWER),
+            base: redis_connection::base(settings),
+            main: RedisConnection::new(client.clone(), ANSWER),
+            heartbeats: RedisConnection::new(client, ANSWER),
         };
         Ok(Self { inner: Arc::new(inner), policy: RetryPolicy::default() })
     }
@@ -88,7 +89,7 @@ impl Queue {
 
     /// Checks that Redis answers.
     pub async fn ping(&self) -> Result<()> {
-        let _: String = self.inner.main.query(&redis::cmd("PING"), Again::Once).await?;
+        let _: String = self.inner.main.query(&redis::cmd("PING"), RetryOnDisconnect::Once).await?;
         Ok(())
     }
 
@@ -132,7 +133,8 @@ impl Queue {
             DEDUPE_KEPT_MS.to_string(),
         ];
         wire::push_steps(&mut args, &spec.steps, kept)?;
-        let (recording, created): (String, String) = self.run(&scripts::SUBMIT, &args, Again::Never).await?;
+        let (recording, created): (String, String) =
+            self.run(&scripts::SUBMIT, &args, RetryOnDisconnect::Never).await?;
         if recording == "invalid" {
             return Err(unknown_need());
         }
@@ -160,7 +162,7 @@ impl Queue {
             self.policy.attempts.to_string(),
             highest.map(|priority| priority.to_string()).unwrap_or_default(),
         ];
-        let reply: Vec<String> = self.run(&scripts::LEASE, &args, Again::Never).await?;
+        let reply: Vec<String> = self.run(&scripts::LEASE, &args, RetryOnDisconnect::Never).await?;
         wire::lease(&reply)
     }
 
@@ -176,7 +178,8 @@ impl Queue {
         args.push(progress.map(|p| p.done_ms.to_string()).unwrap_or_default());
         args.push(progress.map(|p| p.total_ms.to_string()).unwrap_or_default());
         let link = &self.inner.heartbeats;
-        let told: String = link.script(&scripts::HEARTBEAT, &self.inner.base, &args, Again::Once).await?;
+        let told: String =
+            link.script(&scripts::HEARTBEAT, &self.inner.base, &args, RetryOnDisconnect::Once).await?;
         Ok(match told.as_str() {
             "continue" => Heartbeat::Continue,
             "cancelled" => Heartbeat::Cancelled,
@@ -189,7 +192,8 @@ impl Queue {
     pub async fn note(&self, lease: &Lease, note: &Value) -> Result<JobView> {
         let mut args = held(lease).to_vec();
         args.push(wire::json(note)?);
-        let (told, fields): (String, Fields) = self.run(&scripts::NOTE, &args, Again::Once).await?;
+        let (told, fields): (String, Fields) =
+            self.run(&scripts::NOTE, &args, RetryOnDisconnect::Once).await?;
         if told == "ok" { view(&fields) } else { Err(lost()) }
     }
 
@@ -199,7 +203,8 @@ impl Queue {
         let mut args = held(lease).to_vec();
         args.push(wire::json(&result)?);
         wire::push_steps(&mut args, add_steps, None)?;
-        let (told, fields): (String, Fields) = self.run(&scripts::COMPLETE, &args, Again::Once).await?;
+        let (told, fields): (String, Fields) =
+            self.run(&scripts::COMPLETE, &args, RetryOnDisconnect::Once).await?;
         match told.as_str() {
             "ok" => view(&fields),
             "invalid" => Err(unknown_need()),
@@ -231,7 +236,7 @@ impl Queue {
             u8::from(failure.retry == Retry::Uncounted).to_string(),
         ]);
         let (told, after_ms, fields): (String, u64, Fields) =
-            self.run(&scripts::FAIL, &args, Again::Never).await?;
+            self.run(&scripts::FAIL, &args, RetryOnDisconnect::Never).await?;
         let outcome = match told.as_str() {
             "retry" => Outcome::Retry { after_ms },
             "optional" => Outcome::OptionalFailed,
@@ -244,21 +249,23 @@ impl Queue {
     /// Gives a step back untouched (the worker stops); the try is not counted. Nothing happens where the lease
     /// was given away.
     pub async fn release(&self, lease: &Lease) -> Result<()> {
-        let _: String = self.run(&scripts::RELEASE, &held(lease), Again::Once).await?;
+        let _: String = self.run(&scripts::RELEASE, &held(lease), RetryOnDisconnect::Once).await?;
         Ok(())
     }
 
     /// Stops a job that is not over; `None` where there is none. From then on its workers' heartbeats answer
     /// [`Heartbeat::Cancelled`].
     pub async fn cancel(&self, tenant: &str, recording: &str) -> Result<Option<JobView>> {
-        let fields: Fields = self.run(&scripts::CANCEL, &[job_id(tenant, recording)], Again::Once).await?;
+        let fields: Fields =
+            self.run(&scripts::CANCEL, &[job_id(tenant, recording)], RetryOnDisconnect::Once).await?;
         wire::job(&fields)
     }
 
     /// Tries failed and cancelled steps of a job that is over again, with those that went on without them;
     /// `None` where there is no such job (see [`crate::rebuild::resubmit`]).
     pub async fn retry(&self, tenant: &str, recording: &str) -> Result<Option<JobView>> {
-        let fields: Fields = self.run(&scripts::RETRY, &[job_id(tenant, recording)], Again::Once).await?;
+        let fields: Fields =
+            self.run(&scripts::RETRY, &[job_id(tenant, recording)], RetryOnDisconnect::Once).await?;
         wire::job(&fields)
     }
 
@@ -266,7 +273,7 @@ impl Queue {
     pub async fn job(&self, tenant: &str, recording: &str) -> Result<Option<JobView>> {
         let mut command = redis::cmd("HGETALL");
         command.arg(format!("{}:job:{}", self.inner.base, job_id(tenant, recording)));
-        wire::job(&self.inner.main.query(&command, Again::Once).await?)
+        wire::job(&self.inner.main.query(&command, RetryOnDisconnect::Once).await?)
     }
 
     /// At most `limit` (and 1,000) jobs, newest first, of one tenant or of all; without inputs and results.
@@ -281,7 +288,7 @@ impl Queue {
         };
         let index = tenant.map_or_else(|| kind.to_string(), |tenant| format!("{kind}:{tenant}"));
         let args = [index, limit.min(1_000).to_string()];
-        let found: Vec<Fields> = self.run(&scripts::JOBS, &args, Again::Once).await?;
+        let found: Vec<Fields> = self.run(&scripts::JOBS, &args, RetryOnDisconnect::Once).await?;
         found.iter().filter_map(|fields| wire::job(fields).transpose()).collect()
     }
 
@@ -299,7 +306,8 @@ impl Queue {
         let mut failed = Vec::new();
         // Each pass is a bounded piece of work for Redis; so is the number of passes of one call.
         for _ in 0..100 {
-            let mut reply: Vec<redis::Value> = self.run(&scripts::SWEEP, &args, Again::Never).await?;
+            let mut reply: Vec<redis::Value> =
+                self.run(&scripts::SWEEP, &args, RetryOnDisconnect::Never).await?;
             let more = reply.first().is_some_and(|more| *more == redis::Value::BulkString(b"1".to_vec()));
             for value in reply.drain(..).skip(1) {
                 let fields: Fields = redis::from_redis_value(value)
@@ -315,7 +323,8 @@ impl Queue {
 
     /// Drops a job and what it was deduplicated by. Its workers' heartbeats answer [`Heartbeat::Lost`].
     pub async fn forget(&self, tenant: &str, recording: &str) -> Result<()> {
-        let _: String = self.run(&scripts::FORGET, &[job_id(tenant, recording)], Again::Once).await?;
+        let _: String =
+            self.run(&scripts::FORGET, &[job_id(tenant, recording)], RetryOnDisconnect::Once).await?;
         Ok(())
     }
 
@@ -326,7 +335,7 @@ impl Queue {
         let mut command = redis::cmd("SET");
         command.arg(format!("{}:claim:{tenant}:{}", self.inner.base, hashed(value)));
         command.arg(recording).arg("NX").arg("GET").arg("PX").arg(DEDUPE_KEPT_MS);
-        let before: Option<String> = self.inner.main.query(&command, Again::Once).await?;
+        let before: Option<String> = self.inner.main.query(&command, RetryOnDisconnect::Once).await?;
         Ok(before.unwrap_or_else(|| recording.to_string()))
     }
 
@@ -335,7 +344,7 @@ impl Queue {
         let count = async |list: &str| -> Result<u64> {
             let mut command = redis::cmd("ZCARD");
             command.arg(format!("{}:{list}", self.inner.base));
-            self.inner.main.query(&command, Again::Once).await
+            self.inner.main.query(&command, RetryOnDisconnect::Once).await
         };
         Ok(QueueStats {
             open: count("open").await?,
@@ -345,7 +354,12 @@ impl Queue {
         })
     }
 
-    async fn run<T: redis::FromRedisValue>(&self, script: &Text, args: &[String], again: Again) -> Result<T> {
+    async fn run<T: redis::FromRedisValue>(
+        &self,
+        script: &LuaScript,
+        args: &[String],
+        again: RetryOnDisconnect,
+    ) -> Result<T> {
         self.inner.main.script(script, &self.inner.base, args, again).await
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::LazyLock;
 
-use crate::redis_link::Text;
+use crate::redis_connection::LuaScript;
 
 macro_rules! scripts {
     ($($name:ident = $file:literal;)*) => {
-        $(pub(super) static $name: LazyLock<Text> = LazyLock::new(|| {
-            Text::new(concat!(include_str!("lua/common.lua"), "\n", include_str!($file)))
+        $(pub(super) static $name: LazyLock<LuaScript> = LazyLock::new(|| {
+            LuaScript::new(concat!(include_str!("lua/common.lua"), "\n", include_str!($file)))
         });)*
     };
 }

@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use serde_json::json;
 
 use super::*;
+use crate::StepState;
 use crate::layout::new_recording_id;
 use crate::testing::RedisServer;
 
@@ -419,7 +420,7 @@ async fn a_forgotten_job_stands_for_no_upload() {
     let (base, id) = (&queue.inner.base, job_id("t", &first.recording));
     let raw = async |words: &[&str]| -> redis::Value {
         let mut command = redis::cmd(words[0]);
-        queue.inner.main.query(command.arg(&words[1..]), Again::Never).await.unwrap()
+        queue.inner.main.query(command.arg(&words[1..]), RetryOnDisconnect::Never).await.unwrap()
     };
     raw(&["ZADD", &format!("{base}:finished"), "0", &id]).await;
     queue.sweep(0).await.unwrap();
@@ -472,7 +473,7 @@ async fn redis_away_is_said_at_once_and_passes() {
     let view = loop {
         match queue.complete(&lease, json!(1), &[]).await {
             Ok(view) => break view,
-            Err(error) => assert!(error.retryable() && Instant::now() < limit, "{error}"),
+            Err(error) => assert!(error.is_transient() && Instant::now() < limit, "{error}"),
         }
     };
     assert_eq!(state(&view, "b"), StepState::Ready);
@@ -492,7 +493,7 @@ async fn a_redis_that_hangs_is_away() {
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
     let limit = Instant::now() + Duration::from_secs(5);
     while let Err(error) = queue.ping().await {
-        assert!(error.retryable() && Instant::now() < limit);
+        assert!(error.is_transient() && Instant::now() < limit);
     }
 }
 

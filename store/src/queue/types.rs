@@ -2,39 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use chalkstream_formats::Fault;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Whose fault a failure is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fault {
-    /// The recording itself.
-    Input,
-    /// Something we depend on: storage, Redis, a model that is missing.
-    Dependency,
-    /// We.
-    Ours,
-}
-
-/// One step of a job, as it is asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepSpec {
-    /// Name, unique in its job: 1 to 64 of `a-z`, `0-9`, `_`, `-`.
-    pub name: String,
-    /// Steps that must be over before it starts.
-    #[serde(default)]
-    pub needs: Vec<String>,
-    /// Whether the recording is whole without it.
-    #[serde(default)]
-    pub optional: bool,
-    /// Lower goes first, before every other tenant's higher: stage 1 is 0, stage 2 is 1.
-    #[serde(default)]
-    pub priority: i64,
-    /// What it is asked to do.
-    #[serde(default)]
-    pub input: Value,
-}
+use crate::step::{Failure, StepRecord, StepSpec, StepState};
 
 /// A recording to process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -182,33 +154,6 @@ impl JobState {
     }
 }
 
-/// Where a step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StepState {
-    /// Some step it needs is not over.
-    Waiting,
-    /// Waits for a worker.
-    Ready,
-    /// A worker has it.
-    Leased,
-    /// Waits for its next try.
-    Delayed,
-    /// Its result was accepted.
-    Done,
-    /// It failed for good.
-    Failed,
-    /// Its job ended before it did.
-    Cancelled,
-}
-
-impl StepState {
-    /// True where nothing more happens by itself.
-    pub fn is_terminal(self) -> bool {
-        matches!(self, StepState::Done | StepState::Failed | StepState::Cancelled)
-    }
-}
-
 /// A job at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct JobView {
@@ -229,7 +174,7 @@ pub struct JobView {
     /// W3C trace context of the request that created it.
     pub traceparent: Option<String>,
     /// Why it failed, where it did.
-    pub failure: Option<crate::Failure>,
+    pub failure: Option<Failure>,
     /// Its steps in the order they were added. In a list of jobs without their inputs and results.
     pub steps: Vec<StepView>,
 }
@@ -263,7 +208,7 @@ pub struct StepView {
     #[serde(skip)]
     pub result: Option<Value>,
     /// Why its last try failed.
-    pub failure: Option<crate::Failure>,
+    pub failure: Option<Failure>,
 }
 
 impl JobView {
@@ -273,8 +218,8 @@ impl JobView {
     }
 
     /// The steps as a manifest keeps them.
-    pub fn records(&self) -> BTreeMap<String, crate::StepRecord> {
-        let record = |step: &StepView| crate::StepRecord {
+    pub fn records(&self) -> BTreeMap<String, StepRecord> {
+        let record = |step: &StepView| StepRecord {
             state: step.state,
             attempts: step.attempts,
             optional: step.optional,

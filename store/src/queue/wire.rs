@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::types::*;
-use crate::{Error, Failure, Result, StepRecord};
+use crate::step::{Failure, StepRecord, StepSpec, StepState};
+use crate::{Error, Result};
 
 /// Most bytes of a step's input or result: they live in Redis until the job is over.
 const VALUE_MAX_BYTES: usize = 8 << 20;

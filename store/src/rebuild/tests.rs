@@ -4,8 +4,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::queue::{Fault, JobState, Lease, Retry, StepFailure, StepSpec};
+use crate::queue::{JobState, Lease, Retry, StepFailure};
 use crate::testing::{RedisServer, folder};
+use crate::{Fault, StepSpec};
 use crate::{Heartbeat, State, write_manifest};
 
 const LEASE_MS: u64 = 60_000;
@@ -34,7 +35,7 @@ async fn next(queue: &Queue) -> Lease {
 async fn record(store: &Store, view: &JobView, state: State) -> Manifest {
     let before = read_manifest(store, &view.tenant, &view.recording).await.unwrap();
     let mut manifest = before.unwrap_or_else(|| Manifest::new(&view.tenant, &view.recording));
-    manifest.apply(view);
+    manifest.apply_steps(view);
     manifest.state = state;
     write_manifest(store, &manifest).await.unwrap();
     manifest
@@ -46,7 +47,7 @@ async fn a_flush_in_mid_job_keeps_what_is_finished() {
     let redis = RedisServer::start().await;
     let queue = Queue::connect(&redis.settings()).await.unwrap();
     let spec = job();
-    pending::submit(&store, &queue, &spec).await.unwrap();
+    submit::submit(&store, &queue, &spec).await.unwrap();
     let inspect = next(&queue).await;
     let more = [
         step("sound", &["inspect"], false),
@@ -102,7 +103,7 @@ async fn an_upload_whose_job_never_began_is_found() {
     let queue = Queue::connect(&redis.settings()).await.unwrap();
     let specs: Vec<JobSpec> = (0..5).map(|_| job()).collect();
     for spec in &specs {
-        pending::mark(&store, spec).await.unwrap();
+        submit::mark(&store, spec).await.unwrap();
     }
     // One that nobody can read keeps no other waiting.
     let broken = layout::new_recording_id();
@@ -121,7 +122,7 @@ async fn a_recording_that_is_over_is_not_begun_again() {
     let redis = RedisServer::start().await;
     let queue = Queue::connect(&redis.settings()).await.unwrap();
     let spec = job();
-    pending::submit(&store, &queue, &spec).await.unwrap();
+    submit::submit(&store, &queue, &spec).await.unwrap();
     let view = queue.complete(&next(&queue).await, json!(1), &[]).await.unwrap();
     // The worker stopped before it wrote the manifest; soon after, that is not yet anyone else's business.
     assert!(pending(&store, &queue).await.unwrap().unrecorded.is_empty());
@@ -130,7 +131,7 @@ async fn a_recording_that_is_over_is_not_begun_again() {
     redis.flush().await;
     let done = pending(&store, &queue).await.unwrap();
     assert_eq!(done.cleared, [("t".to_string(), spec.recording.clone())]);
-    assert_eq!(pending::read(&store, "t", &spec.recording).await.unwrap(), None);
+    assert_eq!(submit::read(&store, "t", &spec.recording).await.unwrap(), None);
     assert_eq!(queue.lease("w", LEASE_MS).await.unwrap(), None);
 }
 
@@ -140,7 +141,7 @@ async fn a_dead_letter_can_be_retried_after_redis_forgot_it() {
     let redis = RedisServer::start().await;
     let queue = Queue::connect(&redis.settings()).await.unwrap();
     let spec = job();
-    pending::submit(&store, &queue, &spec).await.unwrap();
+    submit::submit(&store, &queue, &spec).await.unwrap();
     let view =
         queue.complete(&next(&queue).await, json!(1), &[step("sound", &["inspect"], false)]).await.unwrap();
     record(&store, &view, State::Processing).await;
@@ -152,7 +153,7 @@ async fn a_dead_letter_can_be_retried_after_redis_forgot_it() {
     };
     let failed = queue.fail(&next(&queue).await, &never).await.unwrap();
     record(&store, &failed.job, State::Failed).await;
-    pending::clear(&store, "t", &spec.recording).await.unwrap();
+    submit::clear(&store, "t", &spec.recording).await.unwrap();
     redis.flush().await;
     assert!(pending(&store, &queue).await.unwrap().enqueued.is_empty());
     let view = resubmit(&store, &queue, "t", &spec.recording).await.unwrap().unwrap();
@@ -160,7 +161,7 @@ async fn a_dead_letter_can_be_retried_after_redis_forgot_it() {
     let lease = next(&queue).await;
     assert_eq!((lease.step.as_str(), lease.attempt), ("sound", 1));
     assert!(lease.fence > failed.job.fence);
-    assert!(pending::read(&store, "t", &spec.recording).await.unwrap().is_some());
+    assert!(submit::read(&store, "t", &spec.recording).await.unwrap().is_some());
     assert_eq!(resubmit(&store, &queue, "t", &layout::new_recording_id()).await.unwrap(), None);
 }
 
@@ -170,7 +171,7 @@ async fn what_went_on_without_a_failed_step_is_done_again_after_redis_forgot_it(
     let redis = RedisServer::start().await;
     let queue = Queue::connect(&redis.settings()).await.unwrap();
     let spec = job();
-    pending::submit(&store, &queue, &spec).await.unwrap();
+    submit::submit(&store, &queue, &spec).await.unwrap();
     let more = [
         step("transcribe", &["inspect"], true),
         step("publish", &["inspect"], false),
@@ -194,7 +195,7 @@ async fn what_went_on_without_a_failed_step_is_done_again_after_redis_forgot_it(
     let over = over.unwrap();
     assert_eq!(over.state, JobState::Done);
     record(&store, &over, State::Ready).await;
-    pending::clear(&store, "t", &spec.recording).await.unwrap();
+    submit::clear(&store, "t", &spec.recording).await.unwrap();
     redis.flush().await;
 
     let view = resubmit(&store, &queue, "t", &spec.recording).await.unwrap().unwrap();

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chalkstream_pipeline::Fault;
+use chalkstream_formats::Fault;
 use chalkstream_pipeline::step::{SourceHandle, Step, StepEvent, StepRequest};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -432,8 +432,7 @@ fn conclude(end: End, storage_failed: bool, complaints: &str) -> Result<Value, S
         End::Exit { status: Ok(status), last: Some(StepEvent::Error { code, message, fault }) }
             if status.success() =>
         {
-            let failure = StepFailure { code, message, fault, ..StepFailure::of(Cause::Reported, "") };
-            Err(detailed(failure, ""))
+            Err(detailed(StepFailure::reported(code, message, fault), ""))
         }
         End::Exit { status, .. } => {
             let cause = match status.as_ref().ok().and_then(ExitStatusExt::signal) {

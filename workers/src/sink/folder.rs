@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use chalkstream_formats::hex;
 use chalkstream_store::ObjectFacts;
 use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
@@ -72,7 +73,7 @@ fn hash(path: &Path) -> io::Result<String> {
             n => digest.update(&block[..n]),
         }
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(&digest.finalize()))
 }
 
 #[cfg(test)]

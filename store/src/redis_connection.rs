@@ -20,7 +20,7 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// One connection, shared by all callers, replaced when it breaks.
-pub(crate) struct Link {
+pub(crate) struct RedisConnection {
     client: Client,
     answer: Duration,
     slot: Mutex<Slot>,
@@ -36,14 +36,14 @@ struct Slot {
 
 /// What a call does when the connection turns out to be broken.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Again {
+pub(crate) enum RetryOnDisconnect {
     /// Sends the command once more on a new connection: doing it twice is harmless.
     Once,
     /// Reports it: the command may have been carried out.
     Never,
 }
 
-impl Link {
+impl RedisConnection {
     /// A link that connects on its first use and waits `answer` for replies (a blocking read waits longer than
     /// the library's half a second).
     pub(crate) fn new(client: Client, answer: Duration) -> Self {
@@ -51,9 +51,15 @@ impl Link {
     }
 
     /// Sends a command.
-    pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd, again: Again) -> Result<T> {
+    pub(crate) async fn query<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        again: RetryOnDisconnect,
+    ) -> Result<T> {
         let value = match self.send(command).await {
-            Err(error) if again == Again::Once && error.is_connection_dropped() => self.send(command).await,
+            Err(error) if again == RetryOnDisconnect::Once && error.is_connection_dropped() => {
+                self.send(command).await
+            }
             answered => answered,
         };
         value.and_then(|value| redis::from_redis_value(value).map_err(RedisError::from)).map_err(from_redis)
@@ -62,10 +68,10 @@ impl Link {
     /// Runs a script by its hash; sends its text where Redis does not know it (yet, or any more).
     pub(crate) async fn script<T: FromRedisValue>(
         &self,
-        script: &Text,
+        script: &LuaScript,
         base: &str,
         args: &[String],
-        again: Again,
+        again: RetryOnDisconnect,
     ) -> Result<T> {
         let command = |verb: &str, text: &str| {
             let mut command = redis::cmd(verb);
@@ -126,12 +132,12 @@ impl Link {
 }
 
 /// A script's text and hash.
-pub(crate) struct Text {
+pub(crate) struct LuaScript {
     text: &'static str,
     hash: Script,
 }
 
-impl Text {
+impl LuaScript {
     pub(crate) fn new(text: &'static str) -> Self {
         Self { text, hash: Script::new(text) }
     }

@@ -1,0 +1,15 @@
+//! The ground crate: bytes and words that the other crates must agree on.
+//!
+//! It depends on `std` and `serde` alone, does no input or output, and trusts none of the bytes it
+//! reads.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod boxes;
+mod coding;
+mod fault;
+pub mod hex;
+pub mod source_index;
+
+pub use coding::{Coding, NalFraming};
+pub use fault::Fault;

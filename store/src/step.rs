@@ -1,0 +1,121 @@
+//! A step of a job: what it is asked for, where it is, and why it failed.
+
+use chalkstream_formats::Fault;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One step of a job, as it is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepSpec {
+    /// Name, unique in its job: 1 to 64 of `a-z`, `0-9`, `_`, `-`.
+    pub name: String,
+    /// Steps that must be over before it starts.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Whether the recording is whole without it.
+    #[serde(default)]
+    pub optional: bool,
+    /// Lower goes first, before every other tenant's higher: stage 1 is 0, stage 2 is 1.
+    #[serde(default)]
+    pub priority: i64,
+    /// What it is asked to do.
+    #[serde(default)]
+    pub input: Value,
+}
+
+/// Where a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// Some step it needs is not over.
+    Waiting,
+    /// Waits for a worker.
+    Ready,
+    /// A worker has it.
+    Leased,
+    /// Waits for its next try.
+    Delayed,
+    /// Its result was accepted.
+    Done,
+    /// It failed for good.
+    Failed,
+    /// Its job ended before it did.
+    Cancelled,
+}
+
+impl StepSpec {
+    /// Name of the step that every job begins with.
+    pub const FIRST: &str = "inspect";
+
+    /// The step that every job begins with.
+    pub fn first() -> Self {
+        Self {
+            name: Self::FIRST.into(),
+            needs: Vec::new(),
+            optional: false,
+            priority: 0,
+            input: Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+impl StepState {
+    /// True where nothing more happens by itself.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, StepState::Done | StepState::Failed | StepState::Cancelled)
+    }
+}
+
+/// Why a recording, or one step of it, failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Stable, API-visible code.
+    pub code: String,
+    /// One plain sentence.
+    pub message: String,
+    /// The step it happened in.
+    pub step: String,
+    /// Whose fault.
+    pub fault: Fault,
+}
+
+/// One step, with all that is needed to put its job together again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// How far it came.
+    pub state: StepState,
+    /// Times it was started.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Whether the recording is whole without it.
+    #[serde(default)]
+    pub optional: bool,
+    /// The steps it waits for.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Lower goes first.
+    #[serde(default)]
+    pub priority: i64,
+    /// What it was asked to do.
+    #[serde(default)]
+    pub input: Value,
+    /// What it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+impl StepRecord {
+    /// The step as it would be asked for again.
+    pub fn spec(&self, name: &str) -> StepSpec {
+        StepSpec {
+            name: name.into(),
+            needs: self.needs.clone(),
+            optional: self.optional,
+            priority: self.priority,
+            input: self.input.clone(),
+        }
+    }
+}

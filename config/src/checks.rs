@@ -1,28 +1,28 @@
-//! What types cannot say: ranges, and values that must fit together.
+//! Checks that types cannot express: ranges, and values that depend on each other.
 
 use std::collections::BTreeSet;
 
-use crate::names::{Part, Path};
+use crate::names::{PathPart, SettingPath};
 use crate::secret::REDACTED;
 use crate::{Media, Playback, Redis, Server, Settings, Speech, Store, StoreKind, Worker};
 
-/// A value that cannot work.
+/// A value that cannot work, and why.
 pub(crate) struct Finding {
     /// The setting.
-    pub(crate) path: Path,
-    /// The setting whose value makes this one matter, shown as the place where this one was not given.
-    pub(crate) because: Option<Path>,
-    /// What would be right.
+    pub(crate) path: SettingPath,
+    /// The setting that makes this one matter; its origin is reported if this one was not given.
+    pub(crate) because: Option<SettingPath>,
+    /// What is wrong, and what is allowed.
     pub(crate) message: String,
 }
 
-/// S3 takes no smaller part, the last one aside, in bytes.
+/// Smallest part of an S3 upload except the last one.
 const MIN_PART_BYTES: u64 = 5 << 20;
-/// The tail of an upload is read back whole, and may be as large as a part, in bytes.
+/// Largest part: the tail of an upload may be as large, and is read back completely.
 const MAX_PART_BYTES: u64 = 64 << 20;
-/// S3 takes no more parts in one object.
+/// Most parts of an S3 object.
 const MAX_PARTS: u64 = 10_000;
-/// Ours, and those x264 knows.
+/// Our own preset, and those of x264.
 const PRESETS: [&str; 11] = [
     "lesson",
     "ultrafast",
@@ -36,10 +36,10 @@ const PRESETS: [&str; 11] = [
     "veryslow",
     "placebo",
 ];
-/// What a log filter's level may be.
+/// Levels of a log filter.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Everything in `settings` that cannot work.
+/// Returns every value in `settings` that cannot work.
 pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
     let mut report = Report(Vec::new());
     store(&settings.store, settings.server.max_upload_bytes, &mut report);
@@ -52,7 +52,8 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
     media(&settings.media, &mut report);
     speech(&settings.speech, &mut report);
     report.expect(level_ok(&settings.log.level), "log.level", || {
-        "is not a filter: write a level (off, error, warn, info, debug, trace), or target=level, with commas between"
+        "is not a filter: use a level (off, error, warn, info, debug, trace) or target=level, \
+         separated by commas"
             .into()
     });
     report.0
@@ -62,19 +63,23 @@ struct Report(Vec<Finding>);
 
 impl Report {
     fn expect(&mut self, right: bool, key: &str, message: impl FnOnce() -> String) {
-        self.at(right, Path::dotted(key), None, message);
+        self.at(right, SettingPath::dotted(key), None, message);
     }
 
-    fn at(&mut self, right: bool, path: Path, because: Option<&str>, message: impl FnOnce() -> String) {
+    fn at(
+        &mut self,
+        right: bool,
+        path: SettingPath,
+        because: Option<&str>,
+        message: impl FnOnce() -> String,
+    ) {
         if !right {
-            self.0.push(Finding { path, because: because.map(Path::dotted), message: message() });
+            self.0.push(Finding { path, because: because.map(SettingPath::dotted), message: message() });
         }
     }
 
-    fn range(&mut self, key: &str, value: u64, least: u64, most: u64) {
-        self.expect((least..=most).contains(&value), key, || {
-            format!("is {value}, and must be {least} to {most}")
-        });
+    fn range(&mut self, key: &str, value: u64, min: u64, max: u64) {
+        self.expect((min..=max).contains(&value), key, || format!("is {value}, and must be {min} to {max}"));
     }
 }
 
@@ -82,25 +87,29 @@ fn store(store: &Store, max_upload_bytes: u64, report: &mut Report) {
     match store.kind {
         StoreKind::Fs => report.at(
             !store.path.as_os_str().is_empty(),
-            Path::dotted("store.path"),
+            SettingPath::dotted("store.path"),
             Some("store.kind"),
-            || "is needed: the folder of the \"fs\" kind".into(),
+            || "is required: the folder of the \"fs\" kind".into(),
         ),
         StoreKind::S3 => {
             let s3 = &store.s3;
-            report.at(!s3.bucket.is_empty(), Path::dotted("store.s3.bucket"), Some("store.kind"), || {
-                "is needed where store.kind is \"s3\"".into()
-            });
+            report.at(
+                !s3.bucket.is_empty(),
+                SettingPath::dotted("store.s3.bucket"),
+                Some("store.kind"),
+                || "is required if store.kind is \"s3\"".into(),
+            );
             report.at(
                 !s3.access_key_id.is_empty(),
-                Path::dotted("store.s3.access_key_id"),
+                SettingPath::dotted("store.s3.access_key_id"),
                 Some("store.kind"),
-                || "is needed where store.kind is \"s3\"".into(),
+                || "is required if store.kind is \"s3\"".into(),
             );
             let parts = max_upload_bytes.div_ceil(s3.part_bytes.max(1));
             report.expect(parts <= MAX_PARTS, "store.s3.part_bytes", || {
                 format!(
-                    "makes {parts} parts of the largest upload (server.max_upload_bytes), and S3 takes at most {MAX_PARTS}"
+                    "needs {parts} parts for the largest upload (server.max_upload_bytes); \
+                     S3 allows {MAX_PARTS}"
                 )
             });
         }
@@ -113,20 +122,22 @@ fn store(store: &Store, max_upload_bytes: u64, report: &mut Report) {
     let keys_paired = s3.access_key_id.is_empty() == s3.secret_access_key.is_empty();
     report.at(
         keys_paired,
-        Path::dotted("store.s3.secret_access_key"),
+        SettingPath::dotted("store.s3.secret_access_key"),
         Some("store.s3.access_key_id"),
-        || "and store.s3.access_key_id are given together or not at all".into(),
+        || "and store.s3.access_key_id must be set together".into(),
     );
     report.expect(s3.secret_access_key.expose() != REDACTED, "store.s3.secret_access_key", redacted);
     let slashed = s3.prefix.starts_with('/') || s3.prefix.ends_with('/') || s3.prefix.contains("//");
-    report.expect(!slashed, "store.s3.prefix", || "has a slash at an end, or two in a row".into());
+    report.expect(!slashed, "store.s3.prefix", || {
+        "must not begin or end with a slash, or contain two in a row".into()
+    });
     report.range("store.s3.part_bytes", s3.part_bytes, MIN_PART_BYTES, MAX_PART_BYTES);
     report.range("store.s3.request_timeout_ms", s3.request_timeout_ms, 100, 3_600_000);
     report.range("store.s3.retry_for_ms", s3.retry_for_ms, 0, 3_600_000);
 }
 
 fn redacted() -> String {
-    format!("is {REDACTED}: this file was printed, and printing leaves secrets out")
+    format!("is {REDACTED}: this file was printed, and printing omits secrets")
 }
 
 fn redis(redis: &Redis, report: &mut Report) {
@@ -141,7 +152,7 @@ fn redis(redis: &Redis, report: &mut Report) {
     }
     let plain = redis.prefix.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.:".contains(letter));
     report.expect(plain && !redis.prefix.is_empty(), "redis.prefix", || {
-        "may hold letters, digits and - _ . : only, at least one".into()
+        "must have at least one character, and only letters, digits and - _ . :".into()
     });
     report.range("redis.events_kept", redis.events_kept, 1_000, 100_000_000);
 }
@@ -149,7 +160,7 @@ fn redis(redis: &Redis, report: &mut Report) {
 fn server(server: &Server, report: &mut Report) {
     let url = &server.public_url;
     report.expect(url.is_empty() || is_http(url) && !url.ends_with('/'), "server.public_url", || {
-        "is not an http:// or https:// address without a slash at its end".into()
+        "must be an http:// or https:// address without a slash at its end".into()
     });
     report.expect(!server.index_path.as_os_str().is_empty(), "server.index_path", || "is empty".into());
     report.range("server.max_upload_bytes", server.max_upload_bytes, 1, 5 << 40);
@@ -162,7 +173,7 @@ fn server(server: &Server, report: &mut Report) {
     for (index, origin) in server.cors_origins.iter().enumerate() {
         let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
         let right = origin == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains('/'));
-        let path = Path::dotted("server.cors_origins").join(Part::Index(index));
+        let path = SettingPath::dotted("server.cors_origins").join(PathPart::Index(index));
         report.at(right, path, None, || "is not \"*\" or an origin such as https://school.example".into());
     }
 }
@@ -172,7 +183,7 @@ fn playback(playback: &Playback, report: &mut Report) {
     report.range("playback.session_extra_s", playback.session_extra_s, 0, 7 * 86_400);
     report.at(
         (1..=playback.link_ttl_max_s).contains(&playback.link_ttl_s),
-        Path::dotted("playback.link_ttl_s"),
+        SettingPath::dotted("playback.link_ttl_s"),
         Some("playback.link_ttl_max_s"),
         || format!("is {}, and must be 1 to playback.link_ttl_max_s", playback.link_ttl_s),
     );
@@ -209,14 +220,17 @@ fn media(media: &Media, report: &mut Report) {
     let mut names = BTreeSet::new();
     let mut above = u64::MAX;
     for (index, rung) in media.ladder.iter().enumerate() {
-        let path =
-            |key: &str| Path::dotted("media.ladder").join(Part::Index(index)).join(Part::Key(key.to_owned()));
+        let path = |key: &str| {
+            SettingPath::dotted("media.ladder")
+                .join(PathPart::Index(index))
+                .join(PathPart::Key(key.to_owned()))
+        };
         let plain = !rung.name.is_empty()
             && rung.name.len() <= 16
             && rung.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        report.at(plain, path("name"), None, || "is needed: 1 to 16 small letters and digits".into());
+        report.at(plain, path("name"), None, || "must be 1 to 16 lower-case letters and digits".into());
         report.at(names.insert(&rung.name), path("name"), None, || {
-            format!("\"{}\" stands in the ladder twice", rung.name)
+            format!("\"{}\" is in the ladder twice", rung.name)
         });
         for (key, pixels) in [("width", rung.width), ("height", rung.height)] {
             let right = (16..=16_384).contains(&pixels) && pixels.is_multiple_of(2);
@@ -232,7 +246,7 @@ fn media(media: &Media, report: &mut Report) {
         });
         let pixels = u64::from(rung.width) * u64::from(rung.height);
         report.at(pixels < above, path("height"), None, || {
-            "is not below the rendition before it: the largest comes first".into()
+            "must be smaller than the rendition before it: the largest comes first".into()
         });
         above = pixels;
     }
@@ -255,7 +269,8 @@ fn is_http(url: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && !host.starts_with('/') && !host.contains(char::is_whitespace))
 }
 
-/// `tracing` takes a misspelt level («inof») for the name of a target and then logs nothing; so a bare word is a level.
+/// A bare word must be a level: `tracing` takes a misspelt one ("inof") for a target and then logs
+/// nothing.
 fn level_ok(filter: &str) -> bool {
     filter.split(',').all(|directive| {
         let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);

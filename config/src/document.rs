@@ -1,51 +1,51 @@
-//! A TOML text as single values, each with its path and the place it stands at.
+//! Splits a TOML text into single values, each with its path and origin.
 
 use serde_json::{Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::names::{Part, Path};
-use crate::problem::{Place, Problem};
+use crate::names::{PathPart, SettingPath};
+use crate::problem::{Origin, Problem};
 
-/// One value that somebody gave: a scalar, or an empty array or table.
+/// One given value: a scalar, or an empty array or table.
 #[derive(Clone, Debug)]
 pub(crate) struct Leaf {
-    pub(crate) path: Path,
+    pub(crate) path: SettingPath,
     pub(crate) value: Value,
-    pub(crate) place: Place,
+    pub(crate) origin: Origin,
 }
 
-/// Reads a file's text. Syntax errors do not hide what stands after them.
+/// Reads the text of a file. Syntax errors do not hide what follows them.
 pub(crate) fn read(file: &str, text: &str) -> (Vec<Leaf>, Vec<Problem>) {
     let (table, errors) = DeTable::parse_recoverable(text);
     let problems = errors
         .iter()
         .map(|error| Problem {
-            place: place(file, text, error.span().map_or(0, |span| span.start)),
+            origin: origin(file, text, error.span().map_or(0, |span| span.start)),
             key: String::new(),
             message: error.message().to_owned(),
         })
         .collect();
     let mut leaves = Vec::new();
-    walk_table(table.get_ref(), &Path::default(), &mut |path, value, at| {
-        leaves.push(Leaf { path, value, place: place(file, text, at) });
+    walk_table(table.get_ref(), &SettingPath::default(), &mut |path, value, at| {
+        leaves.push(Leaf { path, value, origin: origin(file, text, at) });
     });
     (leaves, problems)
 }
 
-/// Splits a value into leaves that all stand at `place`.
-pub(crate) fn split(path: &Path, value: Value, place: &Place) -> Vec<Leaf> {
+/// Splits a value into leaves of the same origin.
+pub(crate) fn split(path: &SettingPath, value: Value, origin: &Origin) -> Vec<Leaf> {
     match value {
         Value::Array(items) if !items.is_empty() => items
             .into_iter()
             .enumerate()
-            .flat_map(|(index, item)| split(&path.join(Part::Index(index)), item, place))
+            .flat_map(|(index, item)| split(&path.join(PathPart::Index(index)), item, origin))
             .collect(),
         Value::Object(fields) if !fields.is_empty() => fields
             .into_iter()
-            .flat_map(|(key, field)| split(&path.join(Part::Key(key)), field, place))
+            .flat_map(|(key, field)| split(&path.join(PathPart::Key(key)), field, origin))
             .collect(),
-        value => vec![Leaf { path: path.clone(), value, place: place.clone() }],
+        value => vec![Leaf { path: path.clone(), value, origin: origin.clone() }],
     }
 }
 
@@ -59,28 +59,30 @@ pub(crate) fn value(text: &str) -> Option<Value> {
     table.get_ref().values().next().map(|value| plain(value.get_ref()))
 }
 
-type Visit<'a> = dyn FnMut(Path, Value, usize) + 'a;
+type Visit<'a> = dyn FnMut(SettingPath, Value, usize) + 'a;
 
-fn walk_table(table: &DeTable<'_>, path: &Path, visit: &mut Visit<'_>) {
+fn walk_table(table: &DeTable<'_>, path: &SettingPath, visit: &mut Visit<'_>) {
     for (key, value) in table {
-        walk(value, &path.join(Part::Key(key.get_ref().to_string())), key.span().start, visit);
+        walk(value, &path.join(PathPart::Key(key.get_ref().to_string())), key.span().start, visit);
     }
 }
 
-/// `at` is the offset of the key, which is where a reader looks; elements of an array stand for themselves.
-fn walk(value: &Spanned<DeValue<'_>>, path: &Path, at: usize, visit: &mut Visit<'_>) {
+/// `at` is the offset of the key, because a reader looks there. Elements of an array have offsets
+/// of their own.
+fn walk(value: &Spanned<DeValue<'_>>, path: &SettingPath, at: usize, visit: &mut Visit<'_>) {
     match value.get_ref() {
         DeValue::Table(table) if !table.is_empty() => walk_table(table, path, visit),
         DeValue::Array(items) if !items.is_empty() => {
             for (index, item) in items.iter().enumerate() {
-                walk(item, &path.join(Part::Index(index)), item.span().start, visit);
+                walk(item, &path.join(PathPart::Index(index)), item.span().start, visit);
             }
         }
         other => visit(path.clone(), plain(other), at),
     }
 }
 
-/// The JSON value of the same meaning; a number that JSON cannot hold becomes text, which no numeric setting takes.
+/// Returns the JSON value of the same meaning. A number that JSON cannot hold becomes text, which
+/// no numeric setting takes.
 fn plain(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::String(text.to_string()),
@@ -106,10 +108,10 @@ fn plain(value: &DeValue<'_>) -> Value {
     }
 }
 
-fn place(file: &str, text: &str, offset: usize) -> Place {
+fn origin(file: &str, text: &str, offset: usize) -> Origin {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    Place::File {
+    Origin::File {
         file: file.to_owned(),
         line: before.matches('\n').count() + 1,
         column: before[line_start..].chars().count() + 1,

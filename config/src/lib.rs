@@ -1,6 +1,7 @@
 //! Typed settings: one struct per concern, read from a file, then the environment, then flags.
 //!
-//! `config/default.toml` is the commented reference; [`load`] tells every problem at once, each with its place.
+//! `config/default.toml` is the commented reference. [`load`] reports every problem at once, each
+//! with its origin.
 
 mod checks;
 mod document;
@@ -12,7 +13,7 @@ mod settings;
 mod show;
 
 pub use load::load;
-pub use problem::{Place, Problem, Problems};
+pub use problem::{Origin, Problem, Problems};
 pub use secret::Secret;
 pub use settings::*;
 pub use show::{print, schema};

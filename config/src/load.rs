@@ -1,4 +1,5 @@
-//! File, then environment, then flags: merged value by value, so that each problem can be told with its place.
+//! Merges file, environment and flags value by value, so that each problem is reported with its
+//! origin.
 
 use std::collections::BTreeMap;
 use std::path::Path as FilePath;
@@ -6,8 +7,8 @@ use std::path::Path as FilePath;
 use serde_json::Value;
 
 use crate::document::{self, Leaf};
-use crate::names::{Part, Path};
-use crate::problem::{Place, Problem, Problems};
+use crate::names::{PathPart, SettingPath, renamed};
+use crate::problem::{Origin, Problem, Problems};
 use crate::{Settings, checks, show};
 
 /// Variables of this prefix are settings: `CHALKSTREAM__STORE__S3__BUCKET` is `store.s3.bucket`.
@@ -15,10 +16,12 @@ const PREFIX: &str = "CHALKSTREAM__";
 /// A settings file larger than this is a mistake, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Reads the settings: defaults, then `file`, then the environment, then `flags` (`("server.listen", "0.0.0.0:80")`).
+/// Reads the settings: defaults, then `file`, then the environment, then `flags`
+/// (`("server.listen", "0.0.0.0:80")`).
 ///
 /// # Errors
-/// Everything that is wrong, at once: syntax, unknown names, wrong types, and values that cannot work together.
+/// Every problem at once: syntax, unknown names, wrong types, and values that contradict each
+/// other.
 pub fn load(file: Option<&FilePath>, flags: &[(String, String)]) -> Result<Settings, Problems> {
     let mut unreadable = Vec::new();
     let text = file.and_then(|file| {
@@ -26,8 +29,8 @@ pub fn load(file: Option<&FilePath>, flags: &[(String, String)]) -> Result<Setti
         match read_file(file) {
             Ok(text) => Some((name, text)),
             Err(message) => {
-                let place = Place::File { file: name, line: 0, column: 0 };
-                unreadable.push(Problem { place, key: String::new(), message });
+                let origin = Origin::File { file: name, line: 0, column: 0 };
+                unreadable.push(Problem { origin, key: String::new(), message });
                 None
             }
         }
@@ -71,10 +74,12 @@ pub(crate) fn merge(
     }
     layers.extend(environment.iter().map(|(name, value)| {
         let path = name.trim_start_matches(PREFIX).to_lowercase().replace("__", ".");
-        from_text(&Path::dotted(&path), value, &Place::Environment(name.clone()))
+        from_text(&SettingPath::dotted(&path), value, &Origin::Environment(name.clone()))
     }));
     layers.extend(
-        flags.iter().map(|(name, value)| from_text(&Path::dotted(name), value, &Place::Flag(name.clone()))),
+        flags
+            .iter()
+            .map(|(name, value)| from_text(&SettingPath::dotted(name), value, &Origin::Flag(name.clone()))),
     );
 
     let mut given = BTreeMap::new();
@@ -83,23 +88,27 @@ pub(crate) fn merge(
         given.extend(leaves.into_iter().map(|leaf| (leaf.path.clone(), leaf)));
     }
 
-    let mut bad: Vec<Path> = Vec::new();
+    let mut bad: Vec<SettingPath> = Vec::new();
     let mut root = Value::Object(serde_json::Map::new());
     for leaf in given.values() {
         match try_alone(&leaf.path, &leaf.value) {
             Ok(()) => leaf.path.put(&mut root, leaf.value.clone()),
             Err(message) => {
                 bad.push(leaf.path.clone());
-                problems.push(Problem { place: leaf.place.clone(), key: leaf.path.to_string(), message });
+                problems.push(Problem { origin: leaf.origin.clone(), key: leaf.path.to_string(), message });
             }
         }
     }
     drop_holes(&mut root);
     let settings: Settings = match serde_json::from_value(root) {
         Ok(settings) => settings,
-        // Each value was read alone before; together they can only fail by naming one twice in two shapes.
+        // Each value was valid alone. Together they fail only if one is given in two shapes.
         Err(error) => {
-            problems.push(Problem { place: Place::Default, key: String::new(), message: error.to_string() });
+            problems.push(Problem {
+                origin: Origin::Default,
+                key: String::new(),
+                message: error.to_string(),
+            });
             Settings::default()
         }
     };
@@ -108,10 +117,10 @@ pub(crate) fn merge(
         if bad.iter().any(|other| other.starts_with(&path) || path.starts_with(other)) {
             continue;
         }
-        let place = place_of(&given, &path)
-            .or_else(|| finding.because.and_then(|because| place_of(&given, &because)))
-            .unwrap_or(Place::Default);
-        problems.push(Problem { place, key: path.to_string(), message: finding.message });
+        let origin = origin_of(&given, &path)
+            .or_else(|| finding.because.and_then(|because| origin_of(&given, &because)))
+            .unwrap_or(Origin::Default);
+        problems.push(Problem { origin, key: path.to_string(), message: finding.message });
     }
     if problems.is_empty() {
         return Ok(settings);
@@ -121,28 +130,33 @@ pub(crate) fn merge(
     Err(Problems(problems))
 }
 
-/// A variable or flag is text: it is taken as such where the setting takes text, else read as a TOML value.
-fn from_text(path: &Path, text: &str, place: &Place) -> Vec<Leaf> {
+/// A variable or flag is text. It stays text if the setting takes text, and is read as a TOML value
+/// otherwise.
+fn from_text(path: &SettingPath, text: &str, origin: &Origin) -> Vec<Leaf> {
     let as_text = Value::String(text.to_owned());
     let value = match try_alone(path, &as_text) {
         Ok(()) => as_text,
         Err(_) => document::value(text).unwrap_or(as_text),
     };
-    document::split(path, value, place)
+    document::split(path, value, origin)
 }
 
-/// An array is replaced as a whole: what a lower layer put there goes before the new layer's elements come.
-fn make_room(given: &mut BTreeMap<Path, Leaf>, leaves: &[Leaf]) {
+/// An array is replaced completely: the elements of a lower layer go before those of a higher one
+/// come.
+fn make_room(given: &mut BTreeMap<SettingPath, Leaf>, leaves: &[Leaf]) {
     for leaf in leaves {
         let replaced = leaf.path.array().unwrap_or_else(|| leaf.path.clone());
         given.retain(|path, _| !path.starts_with(&replaced));
     }
 }
 
-/// Whether the setting of this name takes this value, by reading a document that holds nothing else.
-fn try_alone(path: &Path, value: &Value) -> Result<(), String> {
-    if path.0.iter().any(|part| matches!(part, Part::Key(key) if key.is_empty())) {
+/// Checks that the setting of this name takes this value, by reading a document with nothing else.
+fn try_alone(path: &SettingPath, value: &Value) -> Result<(), String> {
+    if path.0.iter().any(|part| matches!(part, PathPart::Key(key) if key.is_empty())) {
         return Err("has an empty part in its name".into());
+    }
+    if let Some(new) = renamed(path) {
+        return Err(format!("was renamed to {new}"));
     }
     serde_json::from_value::<Settings>(path.alone(value.clone())).map(|_| ()).map_err(|error| {
         let near_secret = show::secrets().iter().any(|secret| secret.starts_with(path));
@@ -154,16 +168,16 @@ fn try_alone(path: &Path, value: &Value) -> Result<(), String> {
     })
 }
 
-/// Where `path` was given, or else the list element that leaves it out.
-fn place_of(given: &BTreeMap<Path, Leaf>, path: &Path) -> Option<Place> {
-    let under = |path: &Path| {
-        let places = given.iter().filter(|(other, _)| other.starts_with(path)).map(|(_, leaf)| &leaf.place);
-        places.min()
+/// Origin of `path`, or else of the list element that leaves it out.
+fn origin_of(given: &BTreeMap<SettingPath, Leaf>, path: &SettingPath) -> Option<Origin> {
+    let under = |path: &SettingPath| {
+        let origins = given.iter().filter(|(other, _)| other.starts_with(path)).map(|(_, leaf)| &leaf.origin);
+        origins.min()
     };
     under(path).or_else(|| under(&path.element()?)).cloned()
 }
 
-/// Elements of which nothing was right leave a hole.
+/// Drops the holes that list elements without a valid value leave.
 fn drop_holes(value: &mut Value) {
     match value {
         Value::Array(items) => {

@@ -1,13 +1,13 @@
-//! What is wrong with the settings, and where it was said.
+//! A configuration problem and its origin.
 
 use std::fmt;
 
-/// Where a value was given.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// In the file, counted from 1; both are 0 where the file as a whole is meant.
+pub enum Origin {
+    /// In the file, counted from 1. Both are 0 if the problem is the file itself.
     File {
-        /// The file, as it was named.
+        /// The file, as given.
         file: String,
         /// Line, from 1.
         line: usize,
@@ -22,7 +22,7 @@ pub enum Place {
     Default,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { file, line: 0, .. } => f.write_str(file),
@@ -34,28 +34,28 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong. The message never holds a secret's value.
+/// One problem. Its message never contains the value of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// Where it was said.
-    pub place: Place,
-    /// The setting (`store.s3.bucket`), empty where none is meant.
+    /// The origin of the value.
+    pub origin: Origin,
+    /// The setting (`store.s3.bucket`); empty if the problem is no setting's.
     pub key: String,
-    /// What is wrong with it, and what would be right.
+    /// What is wrong, and what is allowed.
     pub message: String,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.key.is_empty() {
-            write!(f, "{}: {}", self.place, self.message)
+            write!(f, "{}: {}", self.origin, self.message)
         } else {
-            write!(f, "{}: {}: {}", self.place, self.key, self.message)
+            write!(f, "{}: {}: {}", self.origin, self.key, self.message)
         }
     }
 }
 
-/// Every problem found, in the order of their places.
+/// Every problem, in order of origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Problems(pub Vec<Problem>);
 

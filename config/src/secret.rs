@@ -1,4 +1,4 @@
-//! A string that never shows itself: not in `Debug`, not in `config print`, not in a log line.
+//! A string that is never printed: not by `Debug`, not by `config print`, not in a log line.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What stands in a secret's place wherever settings are shown.
+/// Stands for a secret wherever settings are printed.
 pub(crate) const REDACTED: &str = "[redacted]";
 
 /// A secret setting. [`Secret::expose`] is the one way to read it.
@@ -43,7 +43,7 @@ impl Serialize for Secret {
     }
 }
 
-/// `writeOnly` is the schema's word for what is never shown; the loader reads it from there.
+/// `writeOnly` is the schema's word for what is never printed; the loader reads it from there.
 impl JsonSchema for Secret {
     fn inline_schema() -> bool {
         true

@@ -1,14 +1,16 @@
-//! The settings, one struct per concern. `default.toml` beside this crate is the commented reference.
+//! The settings, one struct per concern. `default.toml` beside this crate is the commented
+//! reference.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Secret;
 
-/// Everything Chalkstream can be told.
+/// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -24,7 +26,7 @@ pub struct Settings {
     pub worker: Worker,
     /// The uploaded file as a rendition.
     pub source_rendition: SourceRendition,
-    /// Limits on what a recording may be, and the ladder made of it.
+    /// Limits of a recording, and the ladder made of it.
     pub media: Media,
     /// Transcription.
     pub speech: Speech,
@@ -61,7 +63,7 @@ impl Default for Store {
     }
 }
 
-/// What the S3 server is: vendors differ in checksums, addressing and errors.
+/// Vendor of the S3 server: they differ in checksums, addressing and errors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum S3Flavor {
@@ -123,7 +125,7 @@ impl Default for S3 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Redis {
-    /// `redis://`, `rediss://` or `redis+unix://` URL. Empty: [`Redis::address`] says which.
+    /// `redis://`, `rediss://` or `redis+unix://` URL; empty means what [`Redis::address`] returns.
     pub url: Secret,
     /// Prefix of every key, kept in one hash tag.
     pub prefix: String,
@@ -138,7 +140,7 @@ impl Default for Redis {
 }
 
 impl Redis {
-    /// The URL that is meant: Redis' usual place where none is given.
+    /// The URL in force: the usual port of Redis on this machine if none is given.
     pub fn address(&self) -> &str {
         let given = self.url.expose();
         if given.is_empty() { "redis://127.0.0.1:6379" } else { given }
@@ -189,7 +191,7 @@ impl Default for Server {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Playback {
-    /// How long a link made without an expiry is good for, in seconds.
+    /// How long a link without an expiry is valid, in seconds.
     pub link_ttl_s: u64,
     /// The longest expiry a link may ask for, in seconds.
     pub link_ttl_max_s: u64,
@@ -221,7 +223,8 @@ pub struct Worker {
     pub step_file_bytes: u64,
     /// All files together that one step may make, in bytes.
     pub step_output_bytes: u64,
-    /// A step may take this long, plus `step_deadline_per_media` times the recording's length, in ms.
+    /// A step may take this long, plus `step_deadline_per_media` times the recording's length, in
+    /// ms.
     pub step_deadline_base_ms: u64,
     /// See `step_deadline_base_ms`.
     pub step_deadline_per_media: f64,
@@ -229,11 +232,12 @@ pub struct Worker {
     pub step_stall_ms: u64,
     /// Longest time to look at a file before it is refused, in ms.
     pub inspect_deadline_ms: u64,
-    /// Renditions whose shorter side is above this, in pixels, are made when nothing else is to be done. 0: none is put off.
-    pub idle_above_height: u32,
-    /// Times a step is tried when the fault may pass.
+    /// Renditions whose shorter side is above this, in pixels, wait until nothing else is to be
+    /// done; 0 defers none.
+    pub defer_above_height: u32,
+    /// Times a step is tried if the fault may be transient.
     pub attempts: u32,
-    /// Start even where the kernel offers no sandbox.
+    /// Start even if the kernel offers no sandbox.
     pub allow_unsandboxed: bool,
 }
 
@@ -251,23 +255,27 @@ impl Default for Worker {
             step_deadline_per_media: 20.0,
             step_stall_ms: 60_000,
             inspect_deadline_ms: 9_000,
-            idle_above_height: 0,
+            defer_above_height: 0,
             attempts: 5,
             allow_unsandboxed: false,
         }
     }
 }
 
-/// The uploaded file as a rendition: where browsers can play it (H.264), it is watched within seconds, and no rendition of
-/// its own size is made; H.265 is offered to those that can, beside all renditions.
+/// The uploaded file as a rendition.
+///
+/// A file that browsers can play (H.264) can be watched within seconds, and no rendition of its own
+/// size is made. H.265 is offered to browsers that play it, next to all renditions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SourceRendition {
-    /// Whether it is used at all.
+    /// Whether to use it at all.
     pub enabled: bool,
-    /// A file of a higher mean bitrate, in bits per second, is played too, but a rendition of its size is made as well.
+    /// A file with a higher mean bitrate, in bits per second, is played too, but a rendition of its
+    /// size is made as well.
     pub max_bps: u64,
-    /// A file whose keyframes are further apart than this, in ms, is not used: seeking would be slow.
+    /// A file whose keyframes are further apart than this, in ms, is not used: seeking would be
+    /// slow.
     pub max_keyframe_distance_ms: u64,
 }
 
@@ -277,11 +285,11 @@ impl Default for SourceRendition {
     }
 }
 
-/// Limits on what a recording may be, and the ladder made of it.
+/// Limits of a recording, and the ladder made of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Media {
-    /// Most pixels in one picture.
+    /// Most pixels in one frame.
     pub max_pixels: u64,
     /// Longest recording, in ms.
     pub max_duration_ms: u64,
@@ -289,56 +297,54 @@ pub struct Media {
     pub max_tracks: u32,
     /// Preset of the renditions: `lesson`, or one of x264's.
     pub preset: String,
-    /// Constant quality (x264's rate factor, 1 to 50, lower is better), held below each rendition's bitrate; 0 makes
-    /// the bitrate constant.
+    /// Constant quality (x264's rate factor, 1 to 50, lower is better), held below each rendition's
+    /// bitrate; 0 makes the bitrate constant.
     pub quality: u32,
-    /// Whether renditions that add nothing that is seen, or cost as much as the next larger one, are not offered.
-    pub drop_needless: bool,
+    /// Whether to drop renditions that add no visible detail, or cost as much as the next larger
+    /// one.
+    pub drop_redundant: bool,
     /// The renditions, largest first; those above the source are left out.
     pub ladder: Vec<Rung>,
 }
 
 impl Default for Media {
     fn default() -> Self {
-        let rung = |name: &str, width, height, max_frame_rate, bitrate_bps| Rung {
-            name: name.into(),
-            width,
-            height,
-            max_frame_rate,
-            bitrate_bps,
-        };
         Self {
             max_pixels: 8192 * 4352,
             max_duration_ms: 6 * 3600 * 1000,
             max_tracks: 32,
             preset: "lesson".into(),
             quality: 23,
-            drop_needless: true,
-            ladder: vec![
-                rung("v1080", 1920, 1080, 30, 4_500_000),
-                rung("v720", 1280, 720, 30, 2_200_000),
-                rung("v480", 854, 480, 30, 900_000),
-                rung("v360", 640, 360, 30, 450_000),
-                rung("v240", 426, 240, 15, 110_000),
-            ],
+            drop_redundant: true,
+            ladder: default_ladder(),
         }
     }
 }
 
-/// One rendition of the ladder.
-/// Every field is needed; one left out is 0 or empty, which the checks refuse with the rung's place.
+/// The ladder of `default.toml`, which is the one place that spells it.
+fn default_ladder() -> Vec<Rung> {
+    static LADDER: LazyLock<Vec<Rung>> = LazyLock::new(|| {
+        let table: toml::Table = include_str!("../default.toml").parse().unwrap_or_default();
+        let rungs = table.get("media").and_then(|media| media.get("ladder")).cloned();
+        rungs.and_then(|rungs| rungs.try_into().ok()).unwrap_or_default()
+    });
+    LADDER.clone()
+}
+
+/// One rendition of the ladder. Every field is needed; one left out is 0 or empty, which the checks
+/// refuse with the rung's place.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rung {
     /// Its name, as in storage and playlists.
     pub name: String,
-    /// Width of the box the picture is fitted into, in pixels (for a landscape picture).
+    /// Width of the box that landscape video is fitted into, in pixels.
     pub width: u32,
     /// Height of that box, in pixels.
     pub height: u32,
     /// Most frames per second.
     pub max_frame_rate: u32,
-    /// Bits per second of the picture: the most where quality is constant, else the mean.
+    /// Bits per second of the video: the maximum at constant quality, the mean otherwise.
     pub bitrate_bps: u64,
 }
 
@@ -346,11 +352,12 @@ pub struct Rung {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Speech {
-    /// Whether transcripts are made.
+    /// Whether to make transcripts.
     pub enabled: bool,
     /// Name of the model: `tiny.en`, `base`, …
     pub model: String,
-    /// Folder of the model files; empty means `$CHALKSTREAM_MODELS`, else `chalkstream/models` in the user's cache folder.
+    /// Folder of the model files; empty means `$CHALKSTREAM_MODELS`, else `chalkstream/models` in
+    /// the user's cache folder.
     pub model_path: PathBuf,
     /// Language spoken (`en`), or `auto`.
     pub language: String,

@@ -1,13 +1,14 @@
-//! The settings shown: as TOML with secrets redacted, and as a JSON schema.
+//! Output of the settings: as TOML with secrets redacted, and as a JSON schema.
 
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
 use crate::Settings;
-use crate::names::{Part, Path};
+use crate::names::{PathPart, SettingPath};
 
-/// The settings in force, as TOML that [`crate::load`] reads back, but for secrets, which are redacted.
+/// The settings in force, as TOML that [`crate::load`] reads back, but for secrets, which are
+/// redacted.
 pub fn print(settings: &Settings) -> String {
     toml::to_string_pretty(settings).unwrap_or_else(|error| format!("# cannot be shown as TOML: {error}\n"))
 }
@@ -20,18 +21,18 @@ pub fn schema() -> String {
     text
 }
 
-/// The settings whose values are never shown, read from the schema (`writeOnly`).
-pub(crate) fn secrets() -> &'static [Path] {
-    static SECRETS: LazyLock<Vec<Path>> = LazyLock::new(|| {
+/// The settings whose values are never printed, read from the schema (`writeOnly`).
+pub(crate) fn secrets() -> &'static [SettingPath] {
+    static SECRETS: LazyLock<Vec<SettingPath>> = LazyLock::new(|| {
         let root = schemars::schema_for!(Settings).to_value();
         let mut found = Vec::new();
-        collect(&root, &root, &Path::default(), &mut found);
+        collect(&root, &root, &SettingPath::default(), &mut found);
         found
     });
     &SECRETS
 }
 
-fn collect(root: &Value, node: &Value, path: &Path, found: &mut Vec<Path>) {
+fn collect(root: &Value, node: &Value, path: &SettingPath, found: &mut Vec<SettingPath>) {
     if node["writeOnly"] == Value::Bool(true) {
         found.push(path.clone());
         return;
@@ -41,7 +42,7 @@ fn collect(root: &Value, node: &Value, path: &Path, found: &mut Vec<Path>) {
     }
     if let Some(fields) = node["properties"].as_object() {
         for (key, field) in fields {
-            collect(root, field, &path.join(Part::Key(key.clone())), found);
+            collect(root, field, &path.join(PathPart::Key(key.clone())), found);
         }
     }
 }

@@ -176,7 +176,7 @@ impl Attempt<'_> {
             limits: media::limits(settings),
             transcribe: settings.speech.enabled,
             source_segment_ms: source.enabled.then_some(source.max_keyframe_distance_ms),
-            idle_above: Some(settings.worker.idle_above_height).filter(|&height| height > 0),
+            idle_above: Some(settings.worker.defer_above_height).filter(|&height| height > 0),
             ladder: &ladder,
         };
         planner::after_inspect(&result::read_report(inspected)?, &plan)

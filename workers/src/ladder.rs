@@ -16,7 +16,7 @@ pub fn of(video: &VideoTrack, settings: &config::Media) -> Ladder {
     };
     let rungs = settings.ladder.iter().map(rung).collect();
     let quality = (settings.quality > 0).then_some(settings.quality);
-    let (preset, drop_needless) = (settings.preset.clone(), settings.drop_needless);
+    let (preset, drop_needless) = (settings.preset.clone(), settings.drop_redundant);
     plan(video, &LadderSettings { preset, quality, drop_needless, rungs })
 }
 

@@ -21,7 +21,8 @@ fn default_toml_is_exactly_the_defaults() {
     assert_eq!(from(DEFAULT, &[], &[]).unwrap(), Settings::default());
     let reference: toml::Table = DEFAULT.parse().unwrap();
     let defaults = toml::Table::try_from(Settings::default()).unwrap();
-    // Secrets are redacted when written, so the one with a default is compared by the first assertion alone.
+    // Secrets are redacted when written, so the one with a default is compared by the first
+    // assertion alone.
     let names = |table: &toml::Table| {
         let mut names = Vec::new();
         collect("", &toml::Value::Table(table.clone()), &mut names);
@@ -115,15 +116,15 @@ level = "inof"
 "#;
     let environment = [("CHALKSTREAM__SERVER__LISTEN", "here"), ("CHALKSTREAM__RDS", "x")];
     let problems = from(file, &environment, &[("speech.threads", "0")]).unwrap_err().to_string();
-    let told: Vec<&str> = problems.lines().collect();
+    let reported: Vec<&str> = problems.lines().collect();
     for expected in [
-        "c.toml:3:1: store.s3.bucket: is needed where store.kind is \"s3\"",
+        "c.toml:3:1: store.s3.bucket: is required if store.kind is \"s3\"",
         "c.toml:4:1: store.knid: unknown field `knid`, expected one of `kind`, `path`, `s3`",
         "c.toml:5:4: store.s3.part_bytes: is 1048576, and must be 5242880 to 67108864",
         "c.toml:6:2: serve: unknown field `serve`",
         "c.toml:8:1: worker.slots: invalid type: string \"many\", expected u32",
         "c.toml:12:1: media.ladder[0].height: is 361, and must be an even number",
-        "c.toml:16:1: media.ladder[1].name: \"v360\" stands in the ladder twice",
+        "c.toml:16:1: media.ladder[1].name: \"v360\" is in the ladder twice",
         "c.toml:16:1: media.ladder[1].height: is 0, and must be an even number",
         "c.toml:20:1: media.ladder[1].colour: unknown field `colour`",
         "c.toml:22:1: log.level: is not a filter",
@@ -131,8 +132,30 @@ level = "inof"
         "environment variable CHALKSTREAM__RDS: rds: unknown field `rds`",
         "flag speech.threads: speech.threads: is 0, and must be 1 to 256",
     ] {
-        assert!(told.iter().any(|line| line.starts_with(expected)), "{expected}\nnot in\n{problems}");
+        assert!(reported.iter().any(|line| line.starts_with(expected)), "{expected}\nnot in\n{problems}");
     }
+}
+
+#[test]
+fn an_old_name_is_an_error_that_names_the_new_one() {
+    let file = "[media]\ndrop_needless = false\n[worker]\nidle_above_height = 720\n";
+    let flag = [("worker.idle_above_height", "720")];
+    let problems = from(file, &[("CHALKSTREAM__MEDIA__DROP_NEEDLESS", "false")], &flag);
+    let text = problems.unwrap_err().to_string();
+    for expected in [
+        "environment variable CHALKSTREAM__MEDIA__DROP_NEEDLESS: media.drop_needless: \
+         was renamed to media.drop_redundant",
+        "flag worker.idle_above_height: worker.idle_above_height: \
+         was renamed to worker.defer_above_height",
+    ] {
+        assert!(text.lines().any(|line| line == expected), "{expected}\nnot in\n{text}");
+    }
+    let text = from(file, &[], &[]).unwrap_err().to_string();
+    assert!(text.contains("c.toml:2:1: media.drop_needless: was renamed to media.drop_redundant"), "{text}");
+    assert!(
+        text.contains("c.toml:4:1: worker.idle_above_height: was renamed to worker.defer_above_height"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn the_page_fits_its_budget_and_names_all_it_needs() {
-        let html = include_str!("../../assets/page/player.html");
+        let html = include_str!("../../templates/player.html");
         let asset = |name: &str| PAGE.assets.iter().find(|a| a.name == name).expect("an asset");
         let first: Vec<&str> = named(html, "{{assets}}/").collect();
         assert!(first.contains(&"app.js") && first.contains(&"style.css"), "{first:?}");

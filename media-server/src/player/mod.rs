@@ -7,6 +7,9 @@ mod page;
 mod service;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::get;
@@ -19,7 +22,7 @@ use crate::search::Search;
 
 pub use service::Player;
 
-/// `/watch/…`, `/assets/…` and what a page reads of its session, such as
+/// `/`, `/watch/…`, `/assets/…` and what a page reads of its session, such as
 /// `/s/{session}/{recording}/lesson.json`.
 pub fn routes<S>() -> Router<S>
 where
@@ -32,6 +35,7 @@ where
     Streams: FromRef<S>,
 {
     Router::new()
+        .route("/", get(page::home))
         .route("/watch/{link}", get(watch::watch))
         .route("/watch/s/{session}", get(watch::watch_session))
         .route("/assets/{version}/{file}", get(assets::serve))

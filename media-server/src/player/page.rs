@@ -1,5 +1,7 @@
-//! The page's HTML, and the headers that keep it to itself.
+//! The HTML pages, and the headers that isolate them.
 
+use askama::Template;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 
@@ -9,50 +11,87 @@ use super::service::Player;
 use crate::access::Viewing;
 use crate::problem::Problem;
 
-const PLAYER: &str = include_str!("../../assets/page/player.html");
-const REFUSAL: &str = include_str!("../../assets/page/refusal.html");
-
-/// The page of a session. It may come before anything can be watched (revision 0).
-///
-/// # Errors
-/// Where the page cannot be made.
-pub async fn page(player: &Player, viewing: &Viewing) -> Result<Response, Problem> {
-    let lesson = Lesson::load(player, viewing).await?;
-    let facts = serde_json::to_string(&lesson).map_err(Problem::internal)?;
-    let folder = player.public_url.path();
-    let vendor = format!("{folder}/assets/{}", VENDOR.version);
-    let html = fill(
-        PLAYER,
-        &[
-            ("title", &lesson.title),
-            ("assets", &format!("{folder}/assets/{}", PAGE.version)),
-            ("hls", &format!("{vendor}/hls.js")),
-            ("chrome", &format!("{vendor}/chrome.js")),
-            ("lesson", &facts),
-        ],
-    );
-    Ok(answer(html, &policy(&player.embedders)))
+#[derive(Template)]
+#[template(path = "player.html")]
+struct PlayerPage<'a> {
+    title: &'a str,
+    assets: &'a str,
+    hls: &'a str,
+    chrome: &'a str,
+    /// The lesson, as JSON.
+    lesson: &'a str,
 }
 
-/// The page for someone whose link or session was refused; it has the problem's status.
-pub fn refusal(problem: &Problem) -> Response {
+#[derive(Template)]
+#[template(path = "refusal.html")]
+struct RefusalPage<'a> {
+    title: &'a str,
+    text: &'a str,
+    code: &'a str,
+    assets: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct HomePage<'a> {
+    folder: &'a str,
+    assets: &'a str,
+}
+
+/// The page of a session. It may come before there is anything to watch (revision 0).
+///
+/// # Errors
+/// If the lesson cannot be read.
+pub(super) async fn page(player: &Player, viewing: &Viewing) -> Result<Response, Problem> {
+    let lesson = Lesson::load(player, viewing).await?;
+    let json = serde_json::to_string(&lesson).map_err(Problem::internal)?;
+    let folder = player.public_url.path();
+    let vendor = format!("{folder}/assets/{}", VENDOR.version);
+    let page = PlayerPage {
+        title: &lesson.title,
+        assets: &assets(folder),
+        hls: &format!("{vendor}/hls.js"),
+        chrome: &format!("{vendor}/chrome.js"),
+        lesson: &json,
+    };
+    response(&page, &policy(&player.embedders))
+}
+
+/// The page for a viewer whose link or session was refused. It has the problem's status.
+pub(super) fn refusal(player: &Player, problem: Problem) -> Response {
     let (title, text) = match problem.code() {
         "token_expired" => ("This link has expired", "Ask for a new link to watch the lesson."),
         "token_revoked" => ("This link was withdrawn", "Ask the person who sent it for a new one."),
         "token_invalid" | "forbidden" => {
-            ("This link does not work", "Check that it was copied whole, or ask for a new one.")
+            ("This link does not work", "Check that you copied all of it, or ask for a new one.")
         }
         "unavailable" => ("Not available at the moment", "Try again in a minute."),
-        _ => ("Something went wrong", "Try again in a minute. If it stays so, ask for a new link."),
+        _ => ("Something went wrong", "Try again in a minute. If that does not help, ask for a new link."),
     };
-    let assets = format!("/assets/{}", PAGE.version);
-    let values = [("title", title), ("text", text), ("code", problem.code()), ("assets", assets.as_str())];
-    let mut response = answer(fill(REFUSAL, &values.map(|(k, v)| (k, v))), &policy(&[]));
-    *response.status_mut() = problem.status();
-    response
+    let assets = assets(player.public_url.path());
+    let page = RefusalPage { title, text, code: problem.code(), assets: &assets };
+    match response(&page, &policy(&[])) {
+        Ok(mut response) => {
+            *response.status_mut() = problem.status();
+            response
+        }
+        Err(_) => problem.into_response(),
+    }
 }
 
-fn answer(html: String, policy: &str) -> Response {
+/// `/`: what this server is, how to get a link, and where the documentation is.
+pub(super) async fn home(State(player): State<Player>) -> Result<Response, Problem> {
+    let folder = player.public_url.path();
+    response(&HomePage { folder, assets: &assets(folder) }, &policy(&[]))
+}
+
+/// The folder of our own scripts and style.
+fn assets(folder: &str) -> String {
+    format!("{folder}/assets/{}", PAGE.version)
+}
+
+fn response(page: &impl Template, policy: &str) -> Result<Response, Problem> {
+    let html = page.render().map_err(Problem::internal)?;
     let policy = HeaderValue::try_from(policy)
         .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     let headers = [
@@ -61,12 +100,14 @@ fn answer(html: String, policy: &str) -> Response {
         (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
     ];
-    (headers, html).into_response()
+    Ok((headers, html).into_response())
 }
 
-/// Nothing from anyone but us, and no inline script. Inline style must be allowed: Media Chrome's components carry
-/// their style inside; no text of a user ever becomes markup, so there is nothing to carry a foreign one. `blob:`
-/// is Media Source; `data:` are the placeholder picture and the empty track hls.js puts captions into.
+/// The content security policy: nothing from other sites, and no inline script.
+///
+/// Media Chrome's components need inline style. No user's text ever becomes markup, so none can carry
+/// a style. `blob:` is Media Source. `data:` is the placeholder image and the empty track into which
+/// hls.js puts captions.
 fn policy(embedders: &[String]) -> String {
     let plain = |origin: &&String| {
         !origin.is_empty() && origin.bytes().all(|b| b.is_ascii_alphanumeric() || b":/.-*[]".contains(&b))
@@ -83,47 +124,19 @@ fn policy(embedders: &[String]) -> String {
     )
 }
 
-/// Puts values, escaped, in the place of `{{name}}`. Values are not looked into again.
-fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let mut out = String::with_capacity(template.len() + 4096);
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once("{{") {
-        out.push_str(before);
-        let Some((name, after)) = after.split_once("}}") else { break };
-        if let Some((_, value)) = values.iter().find(|(key, _)| *key == name) {
-            escape(value, &mut out);
-        }
-        rest = after;
-    }
-    out.push_str(rest);
-    out
-}
-
-/// Escapes text for HTML, inside and outside quotes.
-fn escape(text: &str, out: &mut String) {
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     proptest! {
-        /// Whatever a title holds, it adds no tag, no attribute and no placeholder to the page.
+        /// A title adds no tag, attribute or placeholder to the page, whatever it contains.
         #[test]
         fn a_title_stays_text(title in "\\PC{0,60}|(<|>|\"|'|&|\\{\\{lesson\\}\\}|</title>|<script>|onload=){0,12}") {
-            let with = fill(PLAYER, &[("title", &title), ("lesson", "SECRET")]);
-            let without = fill(PLAYER, &[("title", ""), ("lesson", "SECRET")]);
+            let render = |title| {
+                PlayerPage { title, assets: "", hls: "", chrome: "", lesson: "SECRET" }.render().unwrap()
+            };
+            let (with, without) = (render(&title), render(""));
             for sign in ['<', '>', '"', '\''] {
                 prop_assert_eq!(with.matches(sign).count(), without.matches(sign).count());
             }
@@ -132,8 +145,12 @@ mod tests {
     }
 
     #[test]
-    fn the_pages_hold_no_inline_script_and_no_placeholder_is_forgotten() {
-        for template in [PLAYER, REFUSAL] {
+    fn the_pages_hold_no_inline_script_and_ask_no_third_party() {
+        for template in [
+            include_str!("../../templates/player.html"),
+            include_str!("../../templates/refusal.html"),
+            include_str!("../../templates/home.html"),
+        ] {
             for (at, _) in template.match_indices("<script") {
                 let tag = &template[at..at + template[at..].find('>').unwrap()];
                 assert!(tag.contains("src="), "{tag}");
@@ -141,9 +158,6 @@ mod tests {
             for banned in ["onclick", "onload", "style=", "http://", "https://"] {
                 assert!(!template.contains(banned), "{banned}");
             }
-            let names =
-                ["title", "assets", "hls", "chrome", "lesson", "text", "code"].map(|name| (name, "x"));
-            assert!(!fill(template, &names).contains("{{"));
         }
     }
 

@@ -39,7 +39,7 @@ async fn respond(player: &Player, viewing: Result<Viewing, Problem>) -> Response
         Ok(viewing) => page::page(player, &viewing).await,
         Err(problem) => Err(problem),
     };
-    let mut response = page.unwrap_or_else(|problem| page::refusal(&problem));
+    let mut response = page.unwrap_or_else(|problem| page::refusal(player, problem));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     response
 }

@@ -96,7 +96,7 @@ async fn what_is_said_is_found_until_it_is_said_otherwise_or_deleted() {
     assert_eq!(page.status(), 200);
     assert!(page.headers()["content-security-policy"].to_str().unwrap().contains("script-src 'self';"));
     let html = page.text().await.unwrap();
-    assert!(html.contains("Fractions &lt;b&gt;") && !html.contains("<b>"));
+    assert!(html.contains("Fractions &#60;b&#62;") && !html.contains("<b>"));
     let still = found[0]["still"].as_str().unwrap();
     assert!(still.ends_with("storyboard-000.jpg#xywh=160,0,160,90"), "{still}");
     assert_eq!(server.client.get(still).send().await.unwrap().text().await.unwrap(), "a picture");

@@ -1,4 +1,4 @@
-//! What tus and we say about an upload, in headers.
+//! The tus and Chalkstream headers of responses about an upload.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -15,7 +15,7 @@ use super::state::{Concat, Finished, Upload};
 use crate::clock::http_date;
 use crate::problem::Problem;
 
-/// What this server can do.
+/// Report the tus version, its extensions and the size limit of this server.
 #[utoipa::path(options, path = "/v1/uploads", tag = "uploads", responses((status = 204, description = "Tus-Version, Tus-Extension, Tus-Max-Size")))]
 pub async fn options(State(uploads): State<Uploads>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
@@ -27,7 +27,8 @@ pub async fn options(State(uploads): State<Uploads>) -> Response {
     response
 }
 
-/// Names the protocol's version on every answer below `/v1/uploads`, as tus demands: a refusal too.
+/// Adds the protocol's version to every response below `/v1/uploads`, refusals included, as tus
+/// demands.
 pub async fn mark(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let ours = path.strip_prefix("/v1/uploads").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -38,12 +39,13 @@ pub async fn mark(request: Request, next: Next) -> Response {
     response
 }
 
-/// An upload that was created just now.
+/// The response for an upload that this request created.
 pub fn created(uploads: &Uploads, upload: &Upload) -> Result<Response, Problem> {
     located(uploads, upload, StatusCode::CREATED)
 }
 
-/// An upload that an earlier request created; where it is acknowledged, with what it became.
+/// The response for an upload that an earlier request created. If it is acknowledged, the body
+/// names its recording.
 pub fn created_before(uploads: &Uploads, upload: &Upload) -> Result<Response, Problem> {
     if upload.finished.is_none() || upload.size_bytes == 0 {
         return created(uploads, upload);
@@ -59,8 +61,8 @@ pub fn created_before(uploads: &Uploads, upload: &Upload) -> Result<Response, Pr
 
 fn located(uploads: &Uploads, upload: &Upload, status: StatusCode) -> Result<Response, Problem> {
     let mut response = answer(status, upload)?;
-    // A path alone: behind a proxy that speaks TLS, or under several names, only the client knows
-    // the rest.
+    // Only a path: behind a proxy that terminates TLS, only the client knows the rest of the
+    // address.
     let location = format!("{}/v1/uploads/{}", uploads.public_url.path(), upload.id);
     response
         .headers_mut()
@@ -73,14 +75,13 @@ fn became(upload: &Upload) -> Finished {
     upload.finished.clone().unwrap_or_else(own)
 }
 
-/// An answer about an upload.
+/// A response that describes an upload.
 pub fn answer(status: StatusCode, upload: &Upload) -> Result<Response, Problem> {
     let mut response = status.into_response();
     let headers = response.headers_mut();
     headers.insert(TUS_RESUMABLE, HeaderValue::from_static(protocol::VERSION));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // The offset of a final upload would invite bytes: tus wants it left out until all of them are
-    // joined.
+    // The offset of a final upload would invite bytes. tus omits it until all parts are joined.
     if !upload.is_final() || upload.is_complete() {
         headers.insert(UPLOAD_OFFSET, upload.offset().into());
     }

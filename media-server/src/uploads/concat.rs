@@ -1,10 +1,8 @@
-//! tus concatenation: a client sends the parts of a file side by side, and then has the file made
-//! of them.
+//! tus concatenation: a client sends the parts of a file in parallel, and then asks for the file.
 //!
-//! A part is an upload that never becomes a recording; its bytes are an object of their own once
-//! they are all there. The final upload is one like any other whose bytes come from those objects,
-//! not from a client. So every server can go on with it after a crash, and its hash is known as
-//! that of any other.
+//! A part is a partial upload that never becomes a recording. Once it is complete, its bytes are an
+//! object of their own. The final upload is like any other, but its bytes come from those objects.
+//! So every server can resume it after a crash, and its hash is computed like any other.
 
 use std::time::Duration;
 
@@ -24,14 +22,15 @@ use super::state::{self, Concat, Piece, Upload};
 use crate::clock::now_ms;
 use crate::problem::Problem;
 
-/// How long a client waits for its file to be made. After that it is answered all the same: the
-/// parts are durable, and the file is made of them whatever happens.
+/// How long a client waits for its file. After that it gets a response anyway: the parts are
+/// durable, and housekeeping joins them.
 const WAIT: Duration = Duration::from_secs(20);
 
-/// The parts of a final upload, complete and ready to be read.
+/// Returns the parts of a final upload, complete and readable.
 ///
 /// # Errors
-/// 400 for what is no part, not complete, or in another file already; 410 where one has expired.
+/// 400 if one is no partial upload, is not complete, or belongs to another file already; 410 if one
+/// has expired.
 pub async fn partials(uploads: &Uploads, tenant: &str, ids: &[String]) -> Result<Vec<Piece>, Problem> {
     let mut pieces = Vec::with_capacity(ids.len());
     for (at, id) in ids.iter().enumerate() {
@@ -60,14 +59,14 @@ pub async fn partials(uploads: &Uploads, tenant: &str, ids: &[String]) -> Result
     Ok(pieces)
 }
 
-/// True for a part whose bytes a final upload has not taken yet.
+/// True if a final upload still needs the bytes of this part.
 pub async fn is_needed(uploads: &Uploads, upload: &Upload) -> Result<bool, Problem> {
     let Some(Concat::Partial { final_upload: Some(id), .. }) = &upload.concat else { return Ok(false) };
     let made = state::read(&uploads.store, &upload.tenant, id).await?;
     Ok(made.is_some_and(|made| made.finished.is_none()))
 }
 
-/// Keeps the parts for this final upload.
+/// Reserves the parts for this final upload.
 pub async fn reserve(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
     for piece in upload.pieces() {
         let mut partial = uploads.read_open(&upload.tenant, &piece.id).await?;
@@ -78,10 +77,10 @@ pub async fn reserve(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> 
     Ok(())
 }
 
-/// Begins to make the file, and waits a while for it.
+/// Starts to join the file, and waits a while for it.
 ///
 /// # Errors
-/// Where the file can never be made.
+/// If the file can never be joined.
 pub async fn start(uploads: &Uploads, upload: Upload) -> Result<Upload, Problem> {
     let (tenant, id) = (upload.tenant.clone(), upload.id.clone());
     let making = uploads.tasks.spawn({
@@ -105,10 +104,10 @@ pub async fn start(uploads: &Uploads, upload: Upload) -> Result<Upload, Problem>
     Ok(state::read(&uploads.store, &upload.tenant, &upload.id).await?.unwrap_or(upload))
 }
 
-/// Makes the file of its parts, from where an earlier attempt ended, and removes them.
+/// Joins the file from where an earlier attempt ended, and removes its parts.
 ///
 /// # Errors
-/// Where storage is away, or another request wants the upload: to be tried again.
+/// If storage is away, or another request takes the upload: try again later.
 pub async fn join(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Problem> {
     let _permit = uploads.patches.acquire().await.map_err(Problem::internal)?;
     let held = uploads.locks.take(tenant, id).await?;
@@ -137,7 +136,7 @@ pub async fn join(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Probl
     Ok(())
 }
 
-/// The bytes of all parts, from the upload's offset on.
+/// Streams the bytes of all parts, from the upload's offset on.
 fn bytes_of(
     store: Store,
     upload: &Upload,

@@ -1,4 +1,4 @@
-//! Creating an upload: once for each file, however often the request comes.
+//! Creating an upload: once per file, however often the request comes.
 
 use axum::body::{Body, HttpBody};
 use axum::extract::State;
@@ -18,11 +18,14 @@ use crate::access::ApiCaller;
 use crate::clock::now_ms;
 use crate::problem::{Problem, ProblemBody};
 
-/// Create an upload. `Upload-Length` (or `Upload-Defer-Length: 1`) and `Upload-Metadata` (filename,
-/// title, uploader, due_at) describe it; the same `Idempotency-Key` twice gives the same upload. A
-/// body of the type `application/offset+octet-stream` is its first bytes. `Upload-Concat: partial`
-/// creates one part of a file, and `Upload-Concat: final;` with the addresses of such parts makes
-/// the file of them.
+/// Create an upload.
+///
+/// `Upload-Length` (or `Upload-Defer-Length: 1`) and `Upload-Metadata` (filename, title, uploader,
+/// due_at) describe it. The same `Idempotency-Key` twice gives the same upload; a key that was used
+/// for another file is refused with 422. A body of the type `application/offset+octet-stream` is
+/// its first bytes. `Upload-Concat: partial` creates one part of a file, and `Upload-Concat:
+/// final;` with the addresses of such parts joins them. A file above the size limit is refused with
+/// 413, and a tenant with too many open uploads with 429.
 #[utoipa::path(post, path = "/v1/uploads", tag = "uploads",
     responses((status = 201, description = "Location of the upload, as a path; Chalkstream-Recording is the recording it makes"),
         (status = 200, description = "The same Idempotency-Key made a recording already"),
@@ -39,7 +42,7 @@ pub async fn create(
     let metadata = protocol::metadata(&headers)?;
     let (length, role) = match protocol::concat(&headers)? {
         Some(ConcatHeader::Final { ids, text }) => {
-            // The answer was lost on the way: its parts may be gone already.
+            // The first response was lost, and the parts may be gone already.
             if let Some(earlier) = made_before(&uploads, &caller.tenant, &state::concat_value(&ids)).await? {
                 return created_before(&uploads, &earlier);
             }
@@ -61,7 +64,7 @@ pub async fn create(
     upload.traceparent = traceparent(&headers);
     upload.length_deferred = length.is_none();
     upload.concat = role;
-    // Clients send the same headers with every part of a file: the key is the file's.
+    // Clients send the same headers with every part, so the key belongs to the file.
     let key = if upload.is_partial() { None } else { idempotency_key(&headers)? };
     if let Some(key) = &key
         && let Some(earlier) = made_before(&uploads, &caller.tenant, key).await?
@@ -69,20 +72,20 @@ pub async fn create(
         check_same_metadata(&earlier, &upload)?;
         return again(uploads, earlier, &headers, body).await;
     }
-    // Its parts were counted; it must not fail for want of room that they take.
+    // Its parts were counted already. It must not fail because they use up the limit.
     if !upload.is_final() {
         check_open_uploads(&uploads, &caller.tenant).await?;
     }
 
     upload.idempotency = key;
-    // Two requests at once: the one Redis saw first makes the upload. Without Redis the record in
-    // storage decides.
+    // Of two requests at once, the one that Redis saw first creates the upload. Without Redis the
+    // record in storage decides.
     for value in upload.bound_values() {
         if let Ok(winner) = uploads.queue.claim(&caller.tenant, &value, &upload.id).await
             && winner != upload.id
         {
-            // Where nothing comes of it, the other request died, or its upload expired: this one
-            // takes its place.
+            // If the other upload never appears, its request died or it expired: this one takes its
+            // place.
             if let Some(earlier) = wait_for(&uploads, &caller.tenant, &winner).await? {
                 check_same_metadata(&earlier, &upload)?;
                 return again(uploads, earlier, &headers, body).await;
@@ -107,7 +110,7 @@ pub async fn create(
     created(&uploads, &first_bytes(&uploads, upload, &headers, body).await?)
 }
 
-/// Answers a request that came before; bytes that come with it are taken where none were.
+/// Responds to a repeated request. Its bytes are stored if the upload has none.
 async fn again(
     uploads: Uploads,
     earlier: Upload,
@@ -117,8 +120,8 @@ async fn again(
     created_before(&uploads, &first_bytes(&uploads, earlier, headers, body).await?)
 }
 
-/// Takes the bytes that came with the request. Where that fails the upload stands all the same, and
-/// its offset says where to go on.
+/// Stores the bytes that came with the request. If that fails the upload still exists, and its
+/// offset says where to resume.
 async fn first_bytes(
     uploads: &Uploads,
     upload: Upload,
@@ -170,7 +173,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// The upload an earlier request with the same key made, unless nothing came of it.
+/// Returns the upload that an earlier request with the same key created, unless it is void.
 async fn made_before(uploads: &Uploads, tenant: &str, key: &str) -> Result<Option<Upload>, Problem> {
     let id = match uploads.store.get(&layout::dedupe_key(tenant, key)).await {
         Ok(body) => String::from_utf8(body.to_vec()).map_err(Problem::internal)?,
@@ -183,9 +186,10 @@ async fn made_before(uploads: &Uploads, tenant: &str, key: &str) -> Result<Optio
     }
 }
 
-/// Whether a second request with the same key is answered with this upload. One that expired, or
-/// whose recording is gone, was stopped or failed, would bar the same file for days; one that
-/// failed by its own fault would fail again.
+/// Whether a second request with the same key gets this upload.
+///
+/// An upload that expired would block the same file for days, and so would a recording that is
+/// gone, was cancelled or failed. A recording that failed by its own fault would fail again.
 async fn stands(uploads: &Uploads, upload: &Upload) -> Result<bool, Problem> {
     let Some(finished) = &upload.finished else {
         return Ok(upload.is_complete() || upload.expires_at_ms >= now_ms());
@@ -198,8 +202,8 @@ async fn stands(uploads: &Uploads, upload: &Upload) -> Result<bool, Problem> {
     }))
 }
 
-/// A key that comes back with another file would lose that file, or give one uploader another one's
-/// recording.
+/// Refuses a key that is reused for another file: that file would be lost, or one uploader would
+/// get another's recording.
 fn check_same_metadata(earlier: &Upload, asked: &Upload) -> Result<(), Problem> {
     let of = |upload: &Upload| (upload.uploader.clone(), upload.filename.clone());
     let same_list = earlier.concat.is_some() && earlier.concat == asked.concat;
@@ -214,7 +218,7 @@ fn check_same_metadata(earlier: &Upload, asked: &Upload) -> Result<(), Problem> 
     ))
 }
 
-/// The other request was first by a moment; its state is about to be written.
+/// Waits for the state that the other request is about to write.
 async fn wait_for(uploads: &Uploads, tenant: &str, id: &str) -> Result<Option<Upload>, Problem> {
     for _ in 0..20 {
         if let Some(upload) = state::read(&uploads.store, tenant, id).await? {
@@ -225,7 +229,7 @@ async fn wait_for(uploads: &Uploads, tenant: &str, id: &str) -> Result<Option<Up
     Ok(None)
 }
 
-/// W3C trace context, if it has the form of one.
+/// The W3C trace context. `None` if it is malformed.
 fn traceparent(headers: &HeaderMap) -> Option<String> {
     let text = headers.get("traceparent")?.to_str().ok()?;
     let plain = text.len() == 55 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');

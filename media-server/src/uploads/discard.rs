@@ -1,4 +1,4 @@
-//! What is taken away of uploads: those that came to nothing, and the notes about those that are over.
+//! Removing uploads that never finished, and the records of finished ones.
 
 use chalkstream_store::{Kind, State, delete_prefix, layout, read_manifest};
 
@@ -6,10 +6,10 @@ use super::service::Uploads;
 use super::state::{self, Upload};
 use crate::problem::Problem;
 
-/// Removes all of an upload that never became a recording. What did become one is not an upload's to remove.
+/// Removes everything of an upload that never became a recording. It does not touch a recording.
 ///
 /// # Errors
-/// Where storage is away.
+/// If storage is away.
 pub async fn discard(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
     if upload.finished.is_none() {
         let manifest = read_manifest(&uploads.store, &upload.tenant, &upload.id).await?;
@@ -23,11 +23,11 @@ pub async fn discard(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> 
     state::remove_open(&uploads.store, &upload.tenant, &upload.id).await
 }
 
-/// Forgets an upload, whatever came of it: its bytes, its state, what its `Idempotency-Key` stands for. Its recording
-/// is left alone.
+/// Removes an upload in any state: its bytes, its state and its `Idempotency-Key`. Its recording
+/// stays.
 ///
 /// # Errors
-/// Where storage is away.
+/// If storage is away.
 pub async fn forget(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Problem> {
     match state::read(&uploads.store, tenant, id).await {
         Ok(Some(upload)) => {
@@ -47,10 +47,10 @@ pub async fn forget(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Pro
     Ok(uploads.store.delete(&layout::upload_done_key(tenant, id)).await?)
 }
 
-/// Forgets that a deduplication value stands for an upload; where it stands for a newer one by now, it stays.
+/// Removes a deduplication value, unless it stands for a newer upload by now.
 ///
 /// # Errors
-/// Where storage is away.
+/// If storage is away.
 pub async fn unbind(uploads: &Uploads, tenant: &str, value: &str, id: &str) -> Result<(), Problem> {
     let key = layout::dedupe_key(tenant, value);
     match uploads.store.get(&key).await {
@@ -67,7 +67,7 @@ async fn unbind_keys(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> 
     Ok(())
 }
 
-/// The object of a partial upload is nothing without it.
+/// The object of a partial upload is useless without it.
 async fn remove_partial(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
     if upload.is_partial() { Ok(uploads.store.delete(&upload.source_key()).await?) } else { Ok(()) }
 }

@@ -1,5 +1,6 @@
-//! From the last durable byte to the acknowledgement: source, manifest and pending marker first, then the job. Every
-//! step can be done again, by any server, after any crash between two of them.
+//! From the last durable byte to the acknowledgement: first source and manifest, then the job.
+//!
+//! Any server can repeat every step after a crash between two of them.
 
 use bytes::Bytes;
 use chalkstream_store::{
@@ -19,10 +20,11 @@ use crate::hex::hex;
 use crate::job::first_job;
 use crate::problem::Problem;
 
-/// Finishes an upload whose bytes are all durable, where whoever took the last one did not come to it.
+/// Finishes an upload whose bytes are all durable, if the request that brought the last one did
+/// not.
 ///
 /// # Errors
-/// As for [`finish`]; 409 where the last bytes are not what they were, and have to come again.
+/// As for [`finish`]; 409 if the last bytes have changed and must be sent again.
 pub async fn finish_complete(uploads: &Uploads, upload: &mut Upload) -> Result<(), Problem> {
     if upload.complete && (upload.size_bytes == 0 || !upload.parts.is_empty()) {
         return finish(uploads, upload, None, None).await;
@@ -31,12 +33,12 @@ pub async fn finish_complete(uploads: &Uploads, upload: &mut Upload) -> Result<(
     finish(uploads, upload, sha256, content).await
 }
 
-/// Finishes a complete upload: it becomes a recording, or one part of a file that can be read.
-/// `sha256` and `content` are given where they are at hand.
+/// Finishes a complete upload: it becomes a recording, or a readable part of a file. `sha256` and
+/// `content` are given if they are known.
 ///
 /// # Errors
-/// Where storage is away: to be tried again, nothing is lost. 410 where the recording was deleted, or where the
-/// storage has dropped the parts.
+/// If storage is away: try again, nothing is lost. 410 if the recording was deleted, or if storage
+/// dropped the parts.
 pub async fn finish(
     uploads: &Uploads,
     upload: &mut Upload,
@@ -62,7 +64,7 @@ pub async fn finish(
     match read_manifest(&uploads.store, &upload.tenant, &upload.id).await?.map(|manifest| manifest.state) {
         Some(State::Deleted) => return Err(gone()),
         None | Some(State::AwaitingUpload | State::Queued) => {}
-        // A worker had it already, and may have cleared its source away.
+        // A worker had it already, and may have removed its source.
         Some(_) => {
             return settle(uploads, upload, Finished { recording: upload.id.clone(), existing: false }).await;
         }
@@ -83,7 +85,7 @@ pub async fn finish(
     submit::mark(&uploads.store, &job).await?;
     remember(uploads, upload, &sha256).await?;
     let finished = match uploads.queue.submit(&job).await {
-        // Two servers finished the same file at once: the queue knows which of them was first.
+        // Two servers finished the same file at once: the queue knows which one was first.
         Ok(submitted) if submitted.recording != upload.id => {
             drop_own(uploads, upload).await?;
             Finished { recording: submitted.recording, existing: true }
@@ -102,7 +104,7 @@ pub async fn finish(
     settle(uploads, upload, finished).await
 }
 
-/// What a recording is while its upload goes on.
+/// The manifest of a recording while its upload goes on.
 pub fn awaiting_manifest(upload: &Upload) -> Manifest {
     let mut manifest = Manifest::new(&upload.tenant, &upload.id);
     manifest.title = upload.title.clone();
@@ -124,7 +126,7 @@ async fn settle(uploads: &Uploads, upload: &mut Upload, finished: Finished) -> R
     Ok(())
 }
 
-/// Makes the source object of its parts; done before is fine.
+/// Assembles the source object from its parts. It may be done already.
 async fn assemble(store: &Store, upload: &Upload, content: Option<Bytes>) -> Result<(), Problem> {
     let key = upload.source_key();
     if upload.parts.is_empty() {
@@ -145,7 +147,7 @@ async fn assemble(store: &Store, upload: &Upload, content: Option<Bytes>) -> Res
     let multipart = upload.multipart.as_deref().unwrap_or_default();
     match store.complete_multipart(&key, multipart, &upload.parts).await {
         Ok(()) => Ok(()),
-        // It was put together before, and the server that did so died before it could say.
+        // An earlier attempt assembled it, and died before it could record that.
         Err(error) if matches!(error.kind, Kind::NotFound | Kind::InvalidInput) => whole(store, upload).await,
         Err(error) => Err(error.into()),
     }
@@ -159,7 +161,7 @@ async fn whole(store: &Store, upload: &Upload) -> Result<(), Problem> {
     }
 }
 
-/// For the rare upload whose running hash could not be carried on: one read of the finished object.
+/// Reads the finished object, for the rare upload whose running hash could not be resumed.
 async fn hash_object(store: &Store, key: &str) -> Result<String, Problem> {
     let mut body = store.read(key, None).await?.stream;
     let mut hash = Sha256::new();
@@ -169,13 +171,14 @@ async fn hash_object(store: &Store, key: &str) -> Result<String, Problem> {
     Ok(hex(&hash.finalize()))
 }
 
-/// A deduplication value: the same bytes from the same uploader. Never across uploaders; a tenant's own is part of
-/// its key already.
+/// The deduplication value: the same bytes from the same uploader. Never across uploaders; the key
+/// already contains the tenant.
 fn content_value(upload: &Upload, sha256: &str) -> String {
     format!("content:{sha256}:{}", upload.uploader)
 }
 
-/// The recording that the same uploader made of the same bytes, unless that one failed or is gone.
+/// Returns the recording that the same uploader made of the same bytes, unless it failed or is
+/// gone.
 async fn same_before(uploads: &Uploads, upload: &Upload, sha256: &str) -> Result<Option<String>, Problem> {
     let key = layout::dedupe_key(&upload.tenant, &content_value(upload, sha256));
     let recording = match uploads.store.get(&key).await {
@@ -197,7 +200,7 @@ async fn remember(uploads: &Uploads, upload: &Upload, sha256: &str) -> Result<()
     Ok(uploads.store.put(&key, Bytes::from(upload.id.clone())).await?)
 }
 
-/// The same file was here already: of this one nothing is kept.
+/// Removes everything of an upload whose file was here already.
 async fn drop_own(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
     chalkstream_store::delete_prefix(&uploads.store, &layout::recording_prefix(&upload.tenant, &upload.id))
         .await?;
@@ -227,7 +230,7 @@ async fn queued_manifest(uploads: &Uploads, upload: &Upload, sha256: &str) -> Re
     Ok(manifest)
 }
 
-/// An empty file ends here: there is nothing a worker could look at.
+/// Records an empty file as failed: a worker could do nothing with it.
 async fn refuse_empty(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
     let mut manifest = awaiting_manifest(upload);
     manifest.fence = 1;

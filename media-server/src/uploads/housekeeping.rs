@@ -1,5 +1,5 @@
-//! What nobody asks for any more is cleared away; what was cut off between the last byte and the acknowledgement is
-//! finished. Every server does it; doing it twice changes nothing.
+//! Cleaning up uploads: expired ones are removed, and those cut off between the last byte and the
+//! acknowledgement are finished.
 
 use chalkstream_store::layout;
 
@@ -11,14 +11,14 @@ use super::{concat, state};
 use crate::clock::now_ms;
 use crate::problem::Problem;
 
-/// A final upload whose joining has not gone on for this long is taken up again.
+/// A final upload whose joining made no progress for this long is resumed.
 const JOIN_IDLE_MS: u64 = 120_000;
 
-/// One thing that cannot be cleared away must not keep the others: told, and left alone. That storage is away ends
-/// the round.
+/// Log and continue: one object that cannot be cleaned up must not keep the others. An unavailable
+/// store ends the pass.
 ///
 /// # Errors
-/// Where storage is away.
+/// If storage is away.
 pub fn log_and_continue(done: Result<(), Problem>, what: &str) -> Result<(), Problem> {
     match done {
         Err(problem) if !problem.passes() => {
@@ -29,11 +29,14 @@ pub fn log_and_continue(done: Result<(), Problem>, what: &str) -> Result<(), Pro
     }
 }
 
-/// One round over a tenant's uploads.
+/// One pass over a tenant's uploads.
+///
+/// # Errors
+/// If storage is away.
 pub async fn clean_up(uploads: &Uploads, tenant: &str) -> Result<(), Problem> {
     let ttl_ms = uploads.limits.ttl_ms;
     let mut after: Option<String> = None;
-    // The state of an upload lies right before its bytes.
+    // The state of an upload is listed right before its bytes.
     let mut open = String::new();
     loop {
         let page = uploads.store.list(&layout::uploads_prefix(tenant), after.as_deref(), 1000).await?;
@@ -45,7 +48,7 @@ pub async fn clean_up(uploads: &Uploads, tenant: &str) -> Result<(), Problem> {
                     open = id.to_owned();
                     log_and_continue(one(uploads, tenant, id).await, id)?;
                 }
-                // Its id tells its age: nothing has to be read.
+                // Its id contains its age, so nothing has to be read.
                 "done" if created_ms(id) + 2 * ttl_ms < now_ms() => {
                     log_and_continue(forget(uploads, tenant, id).await, id)?;
                 }
@@ -66,7 +69,7 @@ async fn one(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Problem> {
     let ttl_ms = uploads.limits.ttl_ms;
     let due = |upload: &Upload| {
         let expired = upload.expires_at_ms < now_ms();
-        // Each part that is written renews the time that is left.
+        // Each part that is written extends the expiry.
         let idle = upload.is_final() && upload.expires_at_ms + JOIN_IDLE_MS < now_ms() + ttl_ms;
         expired || idle || upload.is_complete() && (upload.finished.is_some() || !upload.is_settled())
     };
@@ -74,10 +77,10 @@ async fn one(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Problem> {
         Some(upload) if due(&upload) => {}
         _ => return Ok(()),
     }
-    // Someone writing to it right now has the better right.
+    // A request that is writing to it right now goes first.
     let Some(held) = uploads.locks.try_take(tenant, id) else { return Ok(()) };
     match state::read(&uploads.store, tenant, id).await? {
-        // It was acknowledged, and a late writer brought its open state back.
+        // It was acknowledged, and a late writer restored its open state.
         Some(upload) if upload.finished.is_some() => discard(uploads, &upload).await,
         Some(upload) if upload.is_settled() => {
             if due(&upload) && !concat::is_needed(uploads, &upload).await? {
@@ -99,7 +102,7 @@ async fn one(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Problem> {
     }
 }
 
-/// When an id was made, in ms since 1970: a UUID v7 says so.
+/// When an id was created, in ms since 1970, as a UUID v7 contains it.
 fn created_ms(id: &str) -> u64 {
     let made = uuid::Uuid::try_parse(id).ok().and_then(|id| id.get_timestamp());
     made.map_or(u64::MAX / 2, |at| {

@@ -1,4 +1,4 @@
-//! The bytes of a PATCH on their way into storage: one part in memory, the rest durable.
+//! The bytes of a PATCH on their way to storage: one part in memory, the rest durable.
 
 use std::time::Duration;
 
@@ -17,36 +17,38 @@ use crate::clock::now_ms;
 use crate::hex::hex;
 use crate::problem::Problem;
 
-/// A connection that brings no byte for this long is taken for dead.
+/// A connection that delivers no byte for this long counts as dead.
 const IDLE: Duration = Duration::from_secs(30);
-/// On a slow line the bytes of an unfinished part are made durable this often: a server that dies costs no more.
+/// On a slow connection the bytes of an unfinished part are made durable this often, so that a
+/// server that dies costs no more.
 const FLUSH: Duration = Duration::from_secs(20);
-/// A line is looked at each time it was waited on for this long.
+/// The pace of a connection is checked after each such time of waiting for it.
 const PACE: Duration = Duration::from_secs(60);
-/// Below this many bytes in that time (4 KiB/s) it is taken for dead: it would hold a place for days.
+/// A connection with fewer bytes in that time (4 KiB/s) counts as dead: it would hold a permit for
+/// days.
 const PACE_BYTES: u64 = 60 * 4096;
 
 /// Why a body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyEnd {
-    /// The client sent all it meant to.
+    /// The client sent everything it meant to.
     Complete,
-    /// The line broke, or stood still too long.
+    /// The connection broke, or delivered too little for too long.
     Disconnected,
-    /// Another request took the upload over, or the server stops.
+    /// Another request took over the upload, or the server stops.
     Stopped,
-    /// More bytes came than the upload has.
+    /// The client sent more bytes than the upload has.
     TooLong,
 }
 
-/// Bytes that are here already and come once more.
+/// Bytes that are durable already and are sent once more.
 struct Repeated {
     left_bytes: u64,
-    /// Over all bytes up to the last of them that has come.
+    /// Hash over all bytes up to the last of them that has arrived.
     hash: Sha256,
 }
 
-/// Takes the bytes of one PATCH.
+/// Stores the bytes of one PATCH.
 pub struct Ingest<'a> {
     store: &'a Store,
     counters: &'a Counters,
@@ -54,21 +56,21 @@ pub struct Ingest<'a> {
     upload: &'a mut Upload,
     /// Bytes behind the last durable part; its first `upload.tail_bytes` are durable too.
     buffer: BytesMut,
-    /// Over all bytes up to the end of `buffer`.
+    /// Hash over all bytes up to the end of `buffer`.
     hash: Option<Sha256>,
     flushed_at: Instant,
-    /// What comes again before anything new does.
+    /// Bytes to compare before new ones are stored.
     repeated: Option<Repeated>,
-    /// The state as this request read or wrote it last.
+    /// The state as this request last read or wrote it.
     stored: Upload,
 }
 
 impl<'a> Ingest<'a> {
-    /// Goes on where the durable bytes end.
+    /// Resumes where the durable bytes end.
     ///
     /// # Errors
-    /// Where the tail cannot be read; 409 where it is not the one that was acknowledged, and its bytes have to come
-    /// again.
+    /// If the tail cannot be read; 409 if it is not the acknowledged one, and its bytes must be
+    /// sent again.
     pub async fn resume(uploads: &'a Uploads, upload: &'a mut Upload) -> Result<Self, Problem> {
         let Some(tail) = durable_tail(&uploads.store, upload).await? else {
             forget_tail(&uploads.store, upload).await?;
@@ -93,11 +95,11 @@ impl<'a> Ingest<'a> {
         })
     }
 
-    /// Marks where the body begins: at the upload's offset, or where the last request began. Then
-    /// the bytes that are here already are compared, not written.
+    /// Marks where the body begins: at the upload's offset, or where the last request began. In the
+    /// latter case the durable bytes are compared, not written.
     ///
     /// # Errors
-    /// 409 for any other place.
+    /// 409 for any other offset.
     pub fn begin(&mut self, offset: u64) -> Result<(), Problem> {
         if offset == self.upload.offset() {
             self.upload.began = self.hash.as_ref().map(|hash| Began { offset, hash: save_hash(hash) });
@@ -110,10 +112,10 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// Takes the body until it ends, then makes durable what has come, whyever it ended.
+    /// Reads the body to its end, then makes its bytes durable, whatever ended it.
     ///
     /// # Errors
-    /// Where the storage refuses a write: what is durable stays so.
+    /// If storage refuses a write: what is durable stays so.
     pub async fn take(&mut self, body: Body, stop: &CancellationToken) -> Result<BodyEnd, Problem> {
         let ended = self.read(body.into_data_stream(), stop).await?;
         if !self.is_full() {
@@ -122,21 +124,21 @@ impl<'a> Ingest<'a> {
         Ok(ended)
     }
 
-    /// True where the last byte is in the buffer or durable.
+    /// True if the last byte is in the buffer or durable.
     pub fn is_full(&self) -> bool {
         !self.upload.length_deferred && self.room() == 0
     }
 
-    /// How many bytes the upload may still receive.
+    /// Bytes that the upload may still receive.
     fn room(&self) -> u64 {
         self.upload.size_bytes.saturating_sub(self.upload.parts_bytes() + self.buffer.len() as u64)
     }
 
-    /// Makes the last bytes durable and marks the upload complete. Gives the content's SHA-256 where it is known, and
-    /// the whole content where that never needed a part.
+    /// Makes the last bytes durable and marks the upload complete. Returns the content's SHA-256 if
+    /// it is known, and the entire content if it never needed a part.
     ///
     /// # Errors
-    /// Where the storage refuses a write.
+    /// If storage refuses a write.
     pub async fn complete(mut self) -> Result<(Option<String>, Option<Bytes>), Problem> {
         let mut small = None;
         if self.upload.parts.is_empty() {
@@ -192,10 +194,10 @@ impl<'a> Ingest<'a> {
         }
     }
 
-    /// Takes away the bytes that are here already.
+    /// Removes and compares the bytes that are durable already.
     ///
     /// # Errors
-    /// 409 where they are others.
+    /// 409 if they differ.
     fn compare(&mut self, chunk: &mut Bytes) -> Result<(), Problem> {
         let Some(repeated) = &mut self.repeated else { return Ok(()) };
         let left = usize::try_from(repeated.left_bytes).unwrap_or(usize::MAX);
@@ -213,7 +215,7 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// Writes the buffer as the next part. The state that tells of it is written by the caller.
+    /// Writes the buffer as the next part. The caller then writes the state that describes it.
     async fn part(&mut self) -> Result<(), Problem> {
         self.check().await?;
         let key = self.upload.source_key();
@@ -229,7 +231,8 @@ impl<'a> Ingest<'a> {
         let body = self.buffer.split().freeze();
         let part = self.store.put_part(&key, &multipart, number, body).await.map_err(|error| {
             match error.kind {
-                // The storage has dropped it (a lifecycle rule on unfinished uploads): it cannot go on.
+                // Storage dropped it (a lifecycle rule on unfinished uploads), so it cannot
+                // continue.
                 Kind::NotFound => gone(),
                 _ => error.into(),
             }
@@ -241,14 +244,14 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// Writes the buffer as the tail, then the state that tells of it.
+    /// Writes the buffer as the tail, then the state that describes it.
     async fn flush(&mut self) -> Result<(), Problem> {
         self.flushed_at = Instant::now();
         if self.tail().await? { self.save().await } else { Ok(()) }
     }
 
-    /// Writes the buffer as the tail; `false` where it is so already. The state that tells of it is written by the
-    /// caller.
+    /// Writes the buffer as the tail; `false` if it is the tail already. The caller then writes the
+    /// state that describes it.
     async fn tail(&mut self) -> Result<bool, Problem> {
         if self.buffer.len() as u64 == self.upload.tail_bytes {
             return Ok(false);
@@ -268,8 +271,8 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// A lease may be lost without its holder knowing (a paused process, Redis away): who finds that another has
-    /// written meanwhile writes no more.
+    /// A lease may be lost without its holder knowing (a paused process, Redis away). A request
+    /// that another one has overtaken writes no more.
     async fn check(&self) -> Result<(), Problem> {
         match state::read(self.store, &self.upload.tenant, &self.upload.id).await? {
             Some(stored) if stored == self.stored => Ok(()),
@@ -283,8 +286,7 @@ impl<'a> Ingest<'a> {
     }
 }
 
-/// The durable bytes behind the parts; `None` where the stored ones are not those that the state
-/// describes.
+/// The durable bytes after the parts. `None` if they are not those that the state describes.
 async fn durable_tail(store: &Store, upload: &Upload) -> Result<Option<Bytes>, Problem> {
     if upload.tail_bytes == 0 {
         return Ok(Some(Bytes::new()));
@@ -296,20 +298,21 @@ async fn durable_tail(store: &Store, upload: &Upload) -> Result<Option<Bytes>, P
     Ok(upload.tail_of(&stored).map(|tail| stored.slice_ref(tail)))
 }
 
-/// Goes back to the end of the parts: the bytes behind them have to come again.
+/// Goes back to the end of the parts: the bytes after them must be sent again.
 async fn forget_tail(store: &Store, upload: &mut Upload) -> Result<(), Problem> {
     upload.keep_tail(&[]);
     upload.complete = false;
     state::write(store, upload).await
 }
 
-/// Makes sure that a PATCH at the upload's offset is accepted whatever an earlier writer still
-/// does: the bytes behind the offset are there, and no other request goes on writing. The turn and
-/// the lease stop a writer sooner; this also holds where Redis is away and for a server that was
-/// paused.
+/// Guarantees that a PATCH at the upload's offset is accepted, whatever an earlier writer still
+/// does.
+///
+/// The bytes before the offset are there, and no other request goes on writing. The turn and the
+/// lease stop a writer sooner. This also holds if Redis is away, and for a server that was paused.
 ///
 /// # Errors
-/// Where storage is away.
+/// If storage is away.
 pub async fn fence(store: &Store, upload: &mut Upload) -> Result<(), Problem> {
     upload.fence += 1;
     if durable_tail(store, upload).await?.is_none() {
@@ -318,16 +321,16 @@ pub async fn fence(store: &Store, upload: &mut Upload) -> Result<(), Problem> {
     state::write(store, upload).await
 }
 
-/// Whether a line brings enough to keep its place.
+/// Whether a connection delivers enough to keep its permit.
 #[derive(Default)]
 struct Pace {
-    /// Time spent waiting for the line; not the time our own storage took.
+    /// Time spent waiting for the client, without the time that our own storage took.
     waited: Duration,
     bytes: u64,
 }
 
 impl Pace {
-    /// Counts what came after a wait; `false` where it was too little for the time.
+    /// Counts what arrived after a wait; `false` if it was too little for the time.
     fn keeps(&mut self, waited: Duration, bytes: usize) -> bool {
         self.waited += waited;
         self.bytes += bytes as u64;

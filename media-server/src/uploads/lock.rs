@@ -1,10 +1,12 @@
-//! One writer per upload at a time. A second one does not wait for a connection that may be dead: it asks the first
-//! to stop, which then makes durable what it has and lets go. On this server by a turn, among servers by a lease in
-//! Redis; while Redis is away the turn is all there is. So each write looks first whether another request has written
-//! since (`Ingest`).
+//! One writer per upload at a time.
+//!
+//! A second request does not wait for a connection that may be dead. It asks the first to stop,
+//! which then makes its bytes durable and lets go. On one server a turn does this, among servers a
+//! lease in Redis. While Redis is away there is only the turn, so each write first checks whether
+//! another request has written since (`Ingest`).
 //!
 //! HEAD takes the upload over as PATCH does. A client that asks for the offset has lost its
-//! connection, which may be open at our end for minutes: its last bytes must not move the offset
+//! connection, which may stay open at our end for minutes. Its last bytes must not move the offset
 //! once the client knows it.
 
 use std::collections::HashMap;
@@ -21,12 +23,12 @@ use crate::problem::Problem;
 
 /// How long a request waits for its turn.
 const WAIT: Duration = Duration::from_secs(8);
-/// The lease of a server that died ends after this.
+/// The lease of a dead server ends after this.
 const LEASE: Duration = Duration::from_secs(5);
-/// How often a lease is renewed, and five times asked for.
+/// How often a lease is renewed. A waiting request asks for it five times as often.
 const BEAT: Duration = Duration::from_millis(500);
-/// A lease of a request that ended just now is given back within this time: PATCH follows HEAD at
-/// once.
+/// First wait for a lease: a request that has just ended returns it within this time, and PATCH
+/// follows HEAD at once.
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 
 type Name = (String, String);
@@ -35,25 +37,25 @@ type Slots = Arc<Mutex<HashMap<Name, Slot>>>;
 #[derive(Default)]
 struct Slot {
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// Of whoever asked last.
+    /// Stops the request that asked last.
     stop: Option<CancellationToken>,
 }
 
-/// All uploads being written to by this server.
+/// The uploads that this server is writing to.
 pub struct Locks {
     slots: Slots,
     leases: Arc<Leases>,
     wait: Duration,
 }
 
-/// The right to write to one upload, until dropped.
+/// The right to write to one upload, until it is dropped.
 pub struct Held {
     /// Cancelled when another request wants the upload.
     pub stop: CancellationToken,
     slots: Slots,
     name: Name,
     turn: Option<OwnedMutexGuard<()>>,
-    /// Ends the renewing, which then gives the lease back.
+    /// Ends the renewal, which then returns the lease.
     _renewing: Option<DropGuard>,
 }
 
@@ -61,25 +63,25 @@ impl Locks {
     /// No locks yet.
     ///
     /// # Errors
-    /// Where the Redis URL cannot be read.
+    /// If the Redis URL is malformed.
     pub fn new(redis: &config::Redis) -> Result<Self, chalkstream_store::Error> {
         Ok(Self { slots: Slots::default(), leases: Arc::new(Leases::connect(redis)?), wait: WAIT })
     }
 
-    /// Takes the upload over from whoever writes to it.
+    /// Takes over the upload from its current writer.
     ///
     /// # Errors
-    /// 423 where its writer does not let go in time, or where a third request took it over meanwhile.
+    /// 423 if the writer does not let go in time, or if a third request took over meanwhile.
     pub async fn take(&self, tenant: &str, id: &str) -> Result<Held, Problem> {
         let held = self.take_to_read(tenant, id).await?;
         if held.stop.is_cancelled() { Err(locked()) } else { Ok(held) }
     }
 
-    /// As [`Locks::take`], for a request that receives no bytes: several of them at once all
+    /// As [`Locks::take`], for a request that receives no bytes. Several of them at once all
     /// succeed.
     ///
     /// # Errors
-    /// 423 where the upload's writer does not let go in time.
+    /// 423 if the upload's writer does not let go in time.
     pub async fn take_to_read(&self, tenant: &str, id: &str) -> Result<Held, Problem> {
         let name = (tenant.to_owned(), id.to_owned());
         let stop = CancellationToken::new();
@@ -88,7 +90,7 @@ impl Locks {
             let slot = slots.entry(name.clone()).or_default();
             (Arc::clone(&slot.turn), slot.stop.replace(stop.clone()))
         };
-        // From here on the slot is tidied away whatever happens.
+        // From here on the guard removes the slot, whatever happens.
         let mut held = Held { stop, slots: Arc::clone(&self.slots), name, turn: None, _renewing: None };
         if let Some(before) = before {
             before.cancel();
@@ -99,7 +101,7 @@ impl Locks {
         Ok(held)
     }
 
-    /// Gets the lease from whichever server has it, and keeps it.
+    /// Gets the lease from the server that has it, and renews it.
     async fn lease(&self, held: &mut Held) {
         let name = format!("upload:{}:{}", held.name.0, held.name.1);
         let holder = uuid::Uuid::now_v7().simple().to_string();
@@ -134,12 +136,12 @@ impl Locks {
                     Ok(Renewed::Held) | Err(_) => {}
                 }
             }
-            // Lost with Redis, or ended by itself in five seconds, where this does not arrive.
+            // If this fails, the lease is lost with Redis or ends by itself in five seconds.
             let _ = leases.release(&name, &holder).await;
         });
     }
 
-    /// Takes an upload that nobody writes to; for housekeeping, which asks nobody to stop.
+    /// Takes an upload that nobody writes to. For housekeeping, which stops nobody.
     pub fn try_take(&self, tenant: &str, id: &str) -> Option<Held> {
         let name = (tenant.to_owned(), id.to_owned());
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,7 +157,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         self.turn = None;
-        // Whoever waits holds a clone of the turn.
+        // A waiting request holds a clone of the turn.
         if slots.get(&self.name).is_some_and(|slot| Arc::strong_count(&slot.turn) == 1) {
             slots.remove(&self.name);
         }
@@ -167,7 +169,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// Redis is away: the turn alone.
+    /// Locks without Redis: only the turn.
     fn alone() -> Locks {
         let url = chalkstream_config::Secret::new("redis://127.0.0.1:1");
         Locks::new(&config::Redis { url, ..config::Redis::default() }).unwrap()

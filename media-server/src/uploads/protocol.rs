@@ -28,13 +28,13 @@ pub const UPLOAD_CONCAT: HeaderName = HeaderName::from_static("upload-concat");
 pub const UPLOAD_DEFER_LENGTH: HeaderName = HeaderName::from_static("upload-defer-length");
 /// `Upload-Expires`.
 pub const UPLOAD_EXPIRES: HeaderName = HeaderName::from_static("upload-expires");
-/// The recording an upload makes, or made before.
+/// The recording that an upload becomes, or became before.
 pub const RECORDING: HeaderName = HeaderName::from_static("chalkstream-recording");
-/// `true` where the same file was here already.
+/// `true` if the same file was here already.
 pub const EXISTING: HeaderName = HeaderName::from_static("chalkstream-existing");
 
 const MAX_METADATA_BYTES: usize = 8 * 1024;
-/// Partial uploads of one file; clients use two to some ten.
+/// Limit of partial uploads of one file; clients use two to about ten.
 const MAX_PARTIALS: usize = 100;
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
@@ -43,22 +43,22 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// What the uploader says of the file.
+/// The uploader's description of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// Its name on the uploader's device; at most 255 bytes.
     pub filename: String,
     /// Title; at most 300 characters.
     pub title: String,
-    /// The platform's id of who uploads it; at most 128 bytes.
+    /// The platform's id of the uploader; at most 128 bytes.
     pub uploader: String,
-    /// When someone needs it, in ms since 1970.
+    /// Time by which it is needed, in ms since 1970.
     pub due_at_ms: Option<u64>,
-    /// The header as it came; HEAD repeats it.
+    /// The header as it was sent; HEAD repeats it.
     pub raw: Option<String>,
 }
 
-/// Refuses a client that speaks another version.
+/// Refuses a client that uses another version.
 pub fn check_version(headers: &HeaderMap) -> Result<(), Problem> {
     if headers.get(TUS_RESUMABLE).is_some_and(|value| value == VERSION) {
         return Ok(());
@@ -71,8 +71,8 @@ pub fn check_version(headers: &HeaderMap) -> Result<(), Problem> {
     .with_header(HeaderName::from_static("tus-version"), HeaderValue::from_static(VERSION)))
 }
 
-/// The method a POST stands for (`X-HTTP-Method-Override`): some proxies let nothing but GET and
-/// POST through.
+/// The method that a POST stands for (`X-HTTP-Method-Override`): some proxies allow only GET and
+/// POST.
 pub fn overridden(headers: &HeaderMap) -> Option<Method> {
     let value = headers.get("x-http-method-override")?.to_str().ok()?;
     value.trim().to_ascii_uppercase().parse().ok()
@@ -90,7 +90,7 @@ pub fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Pro
         .ok_or_else(|| Problem::invalid("invalid_header", format!("{name} must be a whole number.")))
 }
 
-/// True where the body is an upload's bytes. Parameters of the content type do not matter.
+/// True if the body is an upload's bytes. Parameters of the content type do not matter.
 pub fn has_bytes(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(OFFSET_STREAM)
@@ -108,7 +108,7 @@ pub fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     ))
 }
 
-/// How long the file is: as given, or to be given later by a PATCH (`None`).
+/// The length of the file; `None` if a later PATCH will state it.
 pub fn length(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let deferred = headers.get(UPLOAD_DEFER_LENGTH);
     match (number(headers, &UPLOAD_LENGTH)?, deferred) {
@@ -126,17 +126,17 @@ pub fn length(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 pub enum ConcatHeader {
     /// One part of a file.
     Partial,
-    /// A file made of these uploads.
+    /// A file joined from these uploads.
     Final {
         /// Ids, in order.
         ids: Vec<String>,
-        /// The header as it came.
+        /// The header as it was sent.
         text: String,
     },
 }
 
-/// Reads `Upload-Concat`. The addresses of a final upload's parts may be relative or absolute, and
-/// may go through any proxy: only the last segment of their path counts.
+/// Reads `Upload-Concat`. The addresses of the parts may be relative or absolute, and may go
+/// through any proxy: only the last segment of their path counts.
 pub fn concat(headers: &HeaderMap) -> Result<Option<ConcatHeader>, Problem> {
     let Some(value) = headers.get(UPLOAD_CONCAT) else { return Ok(None) };
     let bad = || Problem::invalid("upload_concat", "Upload-Concat is neither partial nor a list of uploads.");
@@ -162,7 +162,7 @@ fn upload_id(address: &str) -> Option<String> {
     layout::valid_recording(id).then(|| id.to_owned())
 }
 
-/// `Upload-Metadata`: pairs of a key and a base64 value, with commas between. The values of unknown
+/// Reads `Upload-Metadata`: comma-separated pairs of a key and a base64 value. Values of unknown
 /// keys are not read.
 pub fn metadata(headers: &HeaderMap) -> Result<Metadata, Problem> {
     let mut found = Metadata::default();
@@ -179,7 +179,7 @@ pub fn metadata(headers: &HeaderMap) -> Result<Metadata, Problem> {
         let read = || decode(encoded).ok_or_else(|| bad(&format!("{key} is not text in base64")));
         match key {
             "filename" => found.filename = plain(&read()?, 255),
-            // What some clients call it.
+            // Some clients use this name.
             "name" => name = decode(encoded).map(|name| plain(&name, 255)).unwrap_or_default(),
             "title" => found.title = plain(&read()?, 300),
             "uploader" => found.uploader = plain(&read()?, 128),
@@ -197,8 +197,7 @@ pub fn metadata(headers: &HeaderMap) -> Result<Metadata, Problem> {
     Ok(found)
 }
 
-/// Text in base64 of any kind: phones and libraries leave the padding away, or write the alphabet
-/// for URLs.
+/// Decodes base64 text of any kind: phones and libraries omit the padding, or use the URL alphabet.
 fn decode(encoded: &str) -> Option<String> {
     let standard = encoded.trim().replace('-', "+").replace('_', "/");
     String::from_utf8(LENIENT.decode(standard).ok()?).ok()
@@ -212,7 +211,7 @@ fn due_at_ms(value: &str) -> Option<u64> {
     u64::try_from(value.parse::<jiff::Timestamp>().ok()?.as_millisecond()).ok()
 }
 
-/// Without control characters, and cut at a character to at most `max_bytes`.
+/// Removes control characters, and cuts at a character to at most `max_bytes`.
 fn plain(text: &str, max_bytes: usize) -> String {
     let mut out = String::new();
     for c in text.chars().filter(|c| !c.is_control()) {

@@ -13,18 +13,18 @@ use super::service::Uploads;
 use super::state::{self, Upload};
 use crate::problem::Problem;
 
-/// What a request says of the bytes it brings.
+/// The headers that describe a request's bytes.
 pub struct Sent {
-    /// Where they belong.
+    /// Where the bytes belong.
     pub offset: u64,
-    /// Length of the file, where it was deferred.
+    /// Length of the file, if it was deferred.
     pub length: Option<u64>,
 }
 
-/// Takes the bytes of one request.
+/// Receives the bytes of one request.
 ///
 /// # Errors
-/// 403, 409, 410, 413 or 423 as tus has it; 503 where storage is away or too many uploads run.
+/// 403, 409, 410, 413 or 423 as tus defines them; 503 if storage is away or too many uploads run.
 pub async fn receive(
     uploads: Uploads,
     tenant: String,
@@ -32,7 +32,8 @@ pub async fn receive(
     sent: Sent,
     body: Body,
 ) -> Result<Upload, Problem> {
-    // The place first: who gets none must not have stopped the one that writes.
+    // Take the permit first: a request rejected as busy must not have interrupted the current
+    // writer.
     let _permit = uploads.patches.try_acquire().map_err(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many uploads at once; try again shortly.")
             .retry_after_s(3)
@@ -47,7 +48,7 @@ pub async fn receive(
     }
     let held = uploads.locks.take(&tenant, &id).await?;
     let mut upload = uploads.read_open(&tenant, &id).await?;
-    // A client was given the offset while this request waited: it is the older one, wherever it got
+    // A client was told the offset while this request waited. So this one is older, whenever it got
     // its turn.
     if upload.fence != arrived.fence {
         return Err(locked());
@@ -69,7 +70,8 @@ pub async fn receive(
     let mut ingest = Ingest::resume(&uploads, &mut upload).await?;
     ingest.begin(sent.offset)?;
     if ingest.take(body, &stopping.token).await? == BodyEnd::TooLong {
-        // Whose bytes these are cannot be told: the part that was not durable yet is forgotten.
+        // It is unknown which of these bytes are wrong, so those that were not durable yet are
+        // dropped.
         return Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_many_bytes",
@@ -83,7 +85,7 @@ pub async fn receive(
     Ok(upload)
 }
 
-/// The length that a client gives later; the same one again is fine.
+/// Sets a deferred length. The same length again is fine.
 async fn set_length(uploads: &Uploads, upload: &mut Upload, length: u64) -> Result<(), Problem> {
     if !upload.length_deferred && upload.size_bytes == length {
         return Ok(());
@@ -99,13 +101,13 @@ async fn set_length(uploads: &Uploads, upload: &mut Upload, length: u64) -> Resu
 
 /// Ends a writer when another request wants the upload, or the server stops.
 pub struct Stopping {
-    /// Cancelled then.
+    /// Cancelled in either case.
     pub token: CancellationToken,
     _forward: AbortOnDropHandle<()>,
 }
 
 impl Stopping {
-    /// Listens for both.
+    /// Watches for both.
     pub fn new(uploads: &Uploads, held: &Held) -> Self {
         let token = uploads.shutdown.child_token();
         let (stop, wanted) = (token.clone(), held.stop.clone());
@@ -117,11 +119,11 @@ impl Stopping {
     }
 }
 
-/// Ends what writes to an upload, so that its offset stays until its client goes on. One whose
-/// bytes are all durable is finished: a client that sees them all there takes it for done.
+/// Stops the current writer, so that the offset stays until the client resumes. An upload whose
+/// bytes are all durable is finished, because its client takes it for done.
 ///
 /// # Errors
-/// 423 where a writer's storage does not answer in time; as for [`finish`].
+/// 423 if the writer does not stop in time; as for [`finish`].
 pub async fn stand_still(uploads: &Uploads, tenant: &str, id: &str) -> Result<Upload, Problem> {
     let _held = uploads.locks.take_to_read(tenant, id).await?;
     let mut upload = uploads.read_open(tenant, id).await?;

@@ -1,4 +1,4 @@
-//! The requests of tus on an upload that exists.
+//! The tus requests on an existing upload.
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -14,9 +14,11 @@ use super::service::Uploads;
 use crate::access::ApiCaller;
 use crate::problem::{Problem, ProblemBody};
 
-/// Where an upload stands: `Upload-Offset` counts durable bytes only, and a PATCH from there is
-/// accepted. A PATCH that is still running ends: a client that asks where to go on has lost its
-/// connection.
+/// Get the offset of an upload.
+///
+/// `Upload-Offset` counts durable bytes only, and a PATCH from there is accepted. A PATCH that is
+/// still running is stopped, because a client that asks for the offset has lost its connection. An
+/// upload whose bytes are all durable is finished first.
 #[utoipa::path(head, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
     responses((status = 200, description = "Upload-Offset, Upload-Length, Upload-Metadata, Upload-Concat"), (status = 404, description = "No such upload"),
         (status = 410, description = "The upload expired"), (status = 423, description = "Storage has not taken the last bytes yet; ask again")))]
@@ -34,8 +36,11 @@ pub async fn head(
     answer(StatusCode::OK, &upload)
 }
 
-/// Send bytes from `Upload-Offset` on. `Upload-Length` says how many there are where that was
-/// deferred.
+/// Send bytes from `Upload-Offset` on.
+///
+/// `Upload-Length` states the length if it was deferred. Another offset than that of HEAD is
+/// refused with 409 and the right one. A newer PATCH on the same upload stops the older one, which
+/// gets 423. 503 means that too many uploads run at once; try again shortly.
 #[utoipa::path(patch, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
     request_body(content = Vec<u8>, content_type = "application/offset+octet-stream"),
     responses((status = 204, description = "Upload-Offset; with the last byte Chalkstream-Recording, and Chalkstream-Existing where the same file was here already"),
@@ -53,13 +58,13 @@ pub async fn patch(
     let offset = protocol::number(&headers, &UPLOAD_OFFSET)?
         .ok_or_else(|| Problem::invalid("upload_offset", "Upload-Offset is needed."))?;
     let sent = Sent { offset, length: protocol::number(&headers, &UPLOAD_LENGTH)? };
-    // Of its own: when the line breaks, the request's future is dropped, and the bytes that came must be kept.
+    // A task of its own: if the connection breaks, the request's future is dropped, and the bytes
+    // that arrived must be kept.
     let work = tokio::spawn(receive(uploads.clone(), caller.tenant, id, sent, body));
     answer(StatusCode::NO_CONTENT, &work.await.map_err(Problem::internal)??)
 }
 
-/// The request that `X-HTTP-Method-Override` names, for networks that let only GET and POST
-/// through.
+/// Send the request that `X-HTTP-Method-Override` names, for networks that allow only GET and POST.
 #[utoipa::path(post, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
     request_body(content = Vec<u8>, content_type = "application/offset+octet-stream"),
     responses((status = 204, description = "As PATCH or DELETE, whichever X-HTTP-Method-Override names"),
@@ -83,7 +88,10 @@ pub async fn overridden(
     }
 }
 
-/// Drop an upload that is not finished.
+/// Delete an upload that is not finished.
+///
+/// A finished one is refused with 409: delete its recording instead. A part that a final upload
+/// still needs stays until the file is joined.
 #[utoipa::path(delete, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
     responses((status = 204, description = "Gone"), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
 pub async fn terminate(
@@ -96,7 +104,7 @@ pub async fn terminate(
     let _held = uploads.locks.take(&caller.tenant, &id).await?;
     let upload = uploads.read_open(&caller.tenant, &id).await?;
     if upload.is_partial() && concat::is_needed(&uploads, &upload).await? {
-        // It goes with the rest once they are joined.
+        // It is removed with the others once they are joined.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     if upload.is_complete() && !upload.is_partial() {

@@ -1,5 +1,5 @@
-//! The durable state of an upload. Whichever server gets the next request reads it from storage; nothing about an
-//! upload is trusted from memory.
+//! The durable state of an upload. The server of the next request reads it from storage; nothing
+//! about an upload is trusted from memory.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -13,12 +13,12 @@ use sha2::{Digest, Sha256};
 use super::protocol::Metadata;
 use crate::problem::Problem;
 
-/// Fewest bytes of a part. Below it S3 refuses; above it an interrupted server forgets more.
+/// Size of a part: S3 refuses smaller ones, and with larger ones an interrupted server loses more.
 const PART_BYTES: u64 = 5 << 20;
-/// Parts an upload may have: some below S3's 10,000.
+/// Limit of parts, a little below S3's 10,000.
 const MAX_PARTS: u64 = 9_000;
 
-/// An upload as storage knows it.
+/// An upload as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upload {
     /// Version of this format: 1.
@@ -27,16 +27,16 @@ pub struct Upload {
     pub tenant: String,
     /// Its id, which is the id of the recording it makes.
     pub id: String,
-    /// What its `Idempotency-Key` was bound under.
+    /// The deduplication value of its `Idempotency-Key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<String>,
     /// The file's name.
     pub filename: String,
     /// The recording's title.
     pub title: String,
-    /// The platform's id of who uploads.
+    /// The platform's id of the uploader.
     pub uploader: String,
-    /// When someone needs it, in ms since 1970.
+    /// Time by which it is needed, in ms since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at_ms: Option<u64>,
     /// W3C trace context of the request that created it.
@@ -45,46 +45,46 @@ pub struct Upload {
     /// `Upload-Metadata` as the client sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
-    /// All its bytes; the most it may have while `length_deferred`.
+    /// Its size; the largest size allowed while `length_deferred`.
     pub size_bytes: u64,
-    /// The client has not yet said how many bytes there are (`Upload-Defer-Length`).
+    /// The client has not yet stated the length (`Upload-Defer-Length`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub length_deferred: bool,
-    /// How it takes part in a concatenation (`Upload-Concat`).
+    /// Its role in a concatenation (`Upload-Concat`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concat: Option<Concat>,
     /// When it was created, in ms since 1970.
     pub created_at_ms: u64,
-    /// When it is given up, in ms since 1970.
+    /// When it expires, in ms since 1970.
     pub expires_at_ms: u64,
     /// Bytes of every part but the last.
     pub part_bytes: u64,
-    /// The storage's id of the multipart upload, once a part was written.
+    /// The storage's id of the multipart upload; `None` before its first part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multipart: Option<String>,
     /// The parts that are durable.
     #[serde(default)]
     pub parts: Vec<Part>,
-    /// Bytes in the `.tail` object that belong behind the parts.
+    /// Bytes of the `.tail` object that follow the parts.
     #[serde(default)]
     pub tail_bytes: u64,
-    /// SHA-256 of those bytes: whether the object still is the one this state tells of.
+    /// SHA-256 of those bytes, to detect that the object was overwritten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tail_sha256: Option<String>,
-    /// SHA-256 over the parts, so far. Without it the hash is taken from the finished object.
+    /// Running SHA-256 over the parts. Without it the finished object is hashed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
-    /// Where the request that brought the last bytes began.
+    /// Where the request that sent the last bytes began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Began>,
-    /// Counts the requests that read the offset for a client. A writer that knows an older count
-    /// writes no more, so that the offset stays what the client was given.
+    /// Counts the requests that read the offset for a client. A writer with an older count writes
+    /// no more, so that the offset stays as the client knows it.
     #[serde(default)]
     pub fence: u64,
-    /// Set when every byte is durable: from then on any server can finish it.
+    /// Set once every byte is durable: from then on any server can finish it.
     #[serde(default)]
     pub complete: bool,
-    /// Set when it was acknowledged.
+    /// Set once it is acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<Finished>,
 }
@@ -94,7 +94,7 @@ pub struct Upload {
 pub struct Began {
     /// Its `Upload-Offset`.
     pub offset: u64,
-    /// SHA-256 over all bytes before, so far.
+    /// Running SHA-256 over all bytes before it.
     pub hash: String,
 }
 
@@ -104,16 +104,16 @@ pub struct Began {
 pub enum Concat {
     /// One part of a file. It never becomes a recording.
     Partial {
-        /// Its bytes are one object, ready to be read.
+        /// Its bytes are one object, ready to read.
         #[serde(default)]
         stored: bool,
-        /// The final upload that its bytes go into.
+        /// The final upload that needs its bytes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         final_upload: Option<String>,
     },
-    /// The file that partial uploads make.
+    /// A file that is joined from partial uploads.
     Final {
-        /// Those uploads, in order.
+        /// The partial uploads, in order.
         partials: Vec<Piece>,
         /// `Upload-Concat` as the client sent it.
         header: String,
@@ -129,18 +129,18 @@ pub struct Piece {
     pub size_bytes: u64,
 }
 
-/// What an acknowledged upload became.
+/// The recording of an acknowledged upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finished {
-    /// The recording: another than the upload's where the same file was here already.
+    /// The recording. It is not the upload's own if the same file was here already.
     pub recording: String,
-    /// Whether it was here already.
+    /// Whether the file was here already.
     pub existing: bool,
 }
 
 impl Upload {
-    /// A new upload of `size_bytes` that starts its first life of `ttl_ms` at `now_ms`;
-    /// `min_part_bytes` is the storage's.
+    /// A new upload of `size_bytes` that expires `ttl_ms` after `now_ms`. `min_part_bytes` is the
+    /// storage's limit.
     pub fn new(
         tenant: &str,
         size_bytes: u64,
@@ -183,18 +183,17 @@ impl Upload {
         self.parts.iter().map(|part| part.size_bytes).sum()
     }
 
-    /// Durable bytes: what `Upload-Offset` says.
+    /// Durable bytes, the value of `Upload-Offset`.
     pub fn offset(&self) -> u64 {
         if self.complete { self.size_bytes } else { self.parts_bytes() + self.tail_bytes }
     }
 
-    /// True where every byte is durable. A server that died may have left it so without marking it complete.
+    /// True if every byte is durable. A server that died may not have marked it complete.
     pub fn is_complete(&self) -> bool {
         !self.length_deferred && self.offset() >= self.size_bytes
     }
 
-    /// True where nothing is left to do with its bytes: it is acknowledged, or a partial upload
-    /// ready to be read.
+    /// True if nothing is left to do: it is acknowledged, or a partial upload that can be read.
     pub fn is_settled(&self) -> bool {
         self.finished.is_some() || matches!(self.concat, Some(Concat::Partial { stored: true, .. }))
     }
@@ -204,26 +203,26 @@ impl Upload {
         matches!(self.concat, Some(Concat::Partial { .. }))
     }
 
-    /// True for a file made of partial uploads.
+    /// True for a file that is joined from partial uploads.
     pub fn is_final(&self) -> bool {
         matches!(self.concat, Some(Concat::Final { .. }))
     }
 
-    /// Remembers what the `.tail` object holds.
+    /// Stores the facts of the `.tail` object.
     pub fn keep_tail(&mut self, bytes: &[u8]) {
         self.tail_bytes = bytes.len() as u64;
         self.tail_sha256 = (!bytes.is_empty()).then(|| sha256_hex(bytes));
     }
 
-    /// The bytes behind the parts, of what the `.tail` object holds; `None` where those are not the ones that were
-    /// acknowledged. It may be longer: written, but not told by the state before the server died.
+    /// Returns the bytes after the parts from the `.tail` object. `None` if they are not the
+    /// acknowledged ones. The object may be longer if a server died before it wrote the state.
     pub fn tail_of<'a>(&self, object: &'a [u8]) -> Option<&'a [u8]> {
         let tail = object.get(..usize::try_from(self.tail_bytes).ok()?)?;
         let same = self.tail_sha256.as_ref().is_none_or(|sha256| *sha256 == sha256_hex(tail));
         same.then_some(tail)
     }
 
-    /// The partial uploads it is made of; none for most.
+    /// The partial uploads that it is joined from; empty for most.
     pub fn pieces(&self) -> &[Piece] {
         match &self.concat {
             Some(Concat::Final { partials, .. }) => partials,
@@ -231,14 +230,14 @@ impl Upload {
         }
     }
 
-    /// What it is bound under, so that the same request again finds it.
+    /// The deduplication values by which a repeated request finds it.
     pub fn bound_values(&self) -> Vec<String> {
         let ids: Vec<String> = self.pieces().iter().map(|piece| piece.id.clone()).collect();
         let list = (!ids.is_empty()).then(|| concat_value(&ids));
         list.into_iter().chain(self.idempotency.clone()).collect()
     }
 
-    /// Full key of the object it becomes.
+    /// Storage key of the object that it becomes.
     pub fn source_key(&self) -> String {
         if self.is_partial() {
             return layout::upload_partial_key(&self.tenant, &self.id);
@@ -246,8 +245,8 @@ impl Upload {
         layout::source_key(&self.tenant, &self.id, &self.filename)
     }
 
-    /// The hash over the parts as it stood when the state was written; `None` where it cannot go on (written by a
-    /// version with another form of it).
+    /// Restores the hash over the parts. `None` if it cannot be resumed because another version
+    /// wrote it.
     pub fn resume_hash(&self) -> Option<Sha256> {
         let Some(text) = &self.hash else {
             return self.parts.is_empty().then(Sha256::new);
@@ -255,20 +254,20 @@ impl Upload {
         load_hash(text)
     }
 
-    /// Remembers the hash over the parts.
+    /// Stores the hash over the parts.
     pub fn keep_hash(&mut self, hash: Option<&Sha256>) {
         self.hash = hash.map(save_hash);
     }
 
-    /// True for a request that begins where the last one began, although bytes have come since: a
-    /// browser sends a request again by itself when its connection breaks, and its page does not
+    /// True for a request that begins where the last one began, although bytes have arrived since.
+    /// A browser repeats a request by itself when its connection breaks, and its page does not
     /// know.
     pub fn is_repeated(&self, offset: u64) -> bool {
         offset < self.offset() && self.began.as_ref().is_some_and(|began| began.offset == offset)
     }
 }
 
-/// The value that a list of parts is bound under, so that the same list twice makes one file.
+/// The deduplication value of a list of parts, so that the same list twice makes one file.
 pub fn concat_value(ids: &[String]) -> String {
     format!("concat:{}", sha256_hex(ids.join(" ").as_bytes()))
 }
@@ -278,27 +277,28 @@ pub fn save_hash(hash: &Sha256) -> String {
     STANDARD_NO_PAD.encode(hash.serialize())
 }
 
-/// A running hash from its text; `None` where another version wrote it.
+/// A running hash from its text; `None` if another version wrote it.
 pub fn load_hash(text: &str) -> Option<Sha256> {
     let bytes = STANDARD_NO_PAD.decode(text).ok()?;
     let serialized = bytes.as_slice().try_into().ok()?;
     Sha256::deserialize(&serialized).ok()
 }
 
-/// Parts as small as the storage allows, and no more of them than it allows.
+/// The size of parts: as small as storage allows, and no more parts than it allows.
 fn part_bytes(size_bytes: u64, min_part_bytes: u64) -> u64 {
     const MIB: u64 = 1 << 20;
     let by_count = size_bytes.div_ceil(MAX_PARTS).div_ceil(MIB) * MIB;
     PART_BYTES.max(min_part_bytes).max(by_count)
 }
 
-/// Reads an upload; `None` where there is none.
+/// Reads an upload; `None` if there is none.
 pub async fn read(store: &Store, tenant: &str, id: &str) -> Result<Option<Upload>, Problem> {
     if !layout::valid_recording(id) {
         return Ok(None);
     }
-    // The acknowledged ones lie apart, so that the open ones can be counted without reading them. What was acknowledged
-    // stays so, whatever a late writer says; and it may be acknowledged between the first look and the second.
+    // Acknowledged uploads have keys of their own, so that open ones can be counted without reading
+    // them. An upload may be acknowledged between the first and the second read, and a late writer
+    // must not undo that.
     let done = layout::upload_done_key(tenant, id);
     for key in [&done, &layout::upload_state_key(tenant, id), &done] {
         match store.get(key).await {
@@ -310,7 +310,7 @@ pub async fn read(store: &Store, tenant: &str, id: &str) -> Result<Option<Upload
     Ok(None)
 }
 
-/// Writes an upload's state. What it says is durable must be so already.
+/// Writes an upload's state. Everything it describes must be durable already.
 pub async fn write(store: &Store, upload: &Upload) -> Result<(), Problem> {
     let body = Bytes::from(serde_json::to_vec(upload).map_err(Problem::internal)?);
     let open = layout::upload_state_key(&upload.tenant, &upload.id);
@@ -321,7 +321,7 @@ pub async fn write(store: &Store, upload: &Upload) -> Result<(), Problem> {
     remove_open(store, &upload.tenant, &upload.id).await
 }
 
-/// Removes what only an open upload has. Housekeeping does it again where it was cut off.
+/// Removes what only an open upload has. Housekeeping repeats it if it was cut off.
 pub async fn remove_open(store: &Store, tenant: &str, id: &str) -> Result<(), Problem> {
     store.delete(&layout::upload_tail_key(tenant, id)).await?;
     Ok(store.delete(&layout::upload_state_key(tenant, id)).await?)

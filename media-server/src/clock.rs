@@ -1,19 +1,7 @@
 //! The wall clock, and points in time as text.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+pub use chalkstream_store::clock::{now_ms, now_s};
 use http::HeaderValue;
-
-/// Seconds since 1970.
-pub fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
-}
-
-/// Milliseconds since 1970.
-pub fn now_ms() -> u64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
-}
 
 /// Seconds since 1970 as RFC 3339. Empty for a time beyond the calendar.
 pub fn rfc3339(at_s: u64) -> String {

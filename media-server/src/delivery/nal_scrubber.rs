@@ -2,24 +2,8 @@
 //! there where it was, and whose it is. Lengths stay as they are, so the recording's own index still fits.
 
 use bytes::{Bytes, BytesMut};
-
-/// How the picture's samples are made of units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Framing {
-    /// How it is coded.
-    pub coding: Coding,
-    /// Bytes in front of each unit that tell its length.
-    pub length_bytes: u32,
-}
-
-/// How a picture is coded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coding {
-    /// H.264.
-    Avc,
-    /// H.265.
-    Hevc,
-}
+use chalkstream_formats::boxes::{find_path, u32_at};
+use chalkstream_formats::{Coding, NalFraming};
 
 /// What becomes of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,46 +16,44 @@ enum Action {
     Filler,
 }
 
-impl Coding {
-    fn action(self, head: u8) -> Action {
-        match (self, head & 0x1f, head >> 1 & 0x3f) {
-            (Self::Avc, 1 | 5 | 7..=11 | 19, _) => Action::Keep,
-            (Self::Avc, 6, _) => Action::BlankSei,
-            (Self::Avc, ..) => Action::Filler,
-            (Self::Hevc, _, 0..=9 | 16..=21 | 32..=37) => Action::Keep,
-            (Self::Hevc, _, 39 | 40) => Action::BlankSei,
-            (Self::Hevc, ..) => Action::Filler,
-        }
-    }
-
-    /// Bytes of a unit's head.
-    fn head_bytes(self) -> u32 {
-        match self {
-            Self::Avc => 1,
-            Self::Hevc => 2,
-        }
-    }
-
-    /// The first byte of a unit that becomes filler.
-    fn filler(self, head: u8) -> u8 {
-        match self {
-            // What the standard leaves to others stays what it is: filler may not come everywhere.
-            Self::Avc => head,
-            Self::Hevc => 38 << 1 | head & 0x81,
-        }
+fn action(coding: Coding, head: u8) -> Action {
+    match (coding, head & 0x1f, head >> 1 & 0x3f) {
+        (Coding::Avc, 1 | 5 | 7..=11 | 19, _) => Action::Keep,
+        (Coding::Avc, 6, _) => Action::BlankSei,
+        (Coding::Avc, ..) => Action::Filler,
+        (Coding::Hevc, _, 0..=9 | 16..=21 | 32..=37) => Action::Keep,
+        (Coding::Hevc, _, 39 | 40) => Action::BlankSei,
+        (Coding::Hevc, ..) => Action::Filler,
     }
 }
 
-/// The byte at `place` of what follows the head of a unit with `length` such bytes, none of it left.
-fn blank(action: Action, place: u32, length: u32) -> u8 {
+/// Bytes of a unit's header.
+fn header_bytes(coding: Coding) -> u32 {
+    match coding {
+        Coding::Avc => 1,
+        Coding::Hevc => 2,
+    }
+}
+
+/// The first header byte of a unit that becomes filler.
+fn filler(coding: Coding, head: u8) -> u8 {
+    match coding {
+        // The type stays: filler units are not allowed everywhere, unspecified types are.
+        Coding::Avc => head,
+        Coding::Hevc => 38 << 1 | head & 0x81,
+    }
+}
+
+/// The byte at `offset` of what follows the head of a unit with `length` such bytes, none of it left.
+fn blank(action: Action, offset: u32, length: u32) -> u8 {
     match action {
-        _ if place + 1 == length => 0x80,
+        _ if offset + 1 == length => 0x80,
         // Messages of filler (type 3): one of a byte where that makes their lengths even, then empty ones.
-        Action::BlankSei => match (length % 2, place) {
+        Action::BlankSei => match (length % 2, offset) {
             (0, 0) => 3,
             (0, 1) => 1,
             (0, 2) => 0xff,
-            (odd, place) => [3, 0][((place + 1 + odd) % 2) as usize],
+            (odd, offset) => [3, 0][((offset + 1 + odd) % 2) as usize],
         },
         _ => 0xff,
     }
@@ -79,27 +61,27 @@ fn blank(action: Action, place: u32, length: u32) -> u8 {
 
 /// Where in a sample the next byte lies.
 #[derive(Clone, Copy, Debug)]
-enum At {
+enum Position {
     /// Among the bytes that tell a unit's length.
-    Length { got: u32, told: u32 },
+    Length { read: u32, length: u32 },
     /// In a unit: its action, and how far.
-    Unit { action: Action, place: u32, length: u32 },
+    Unit { action: Action, offset: u32, length: u32 },
 }
 
-const FIRST: At = At::Length { got: 0, told: 0 };
+const FIRST: Position = Position::Length { read: 0, length: 0 };
 
 /// Goes over samples that come in chunks of any size.
 pub struct NalScrubber {
-    framing: Framing,
+    framing: NalFraming,
     sizes: std::vec::IntoIter<u32>,
     /// Bytes of the sample that have not come.
     left: u32,
-    at: At,
+    at: Position,
 }
 
 impl NalScrubber {
     /// For samples of these sizes, from the first byte of the first on.
-    pub fn new(framing: Framing, sizes: Vec<u32>) -> Self {
+    pub fn new(framing: NalFraming, sizes: Vec<u32>) -> Self {
         Self { framing, sizes: sizes.into_iter(), left: 0, at: FIRST }
     }
 
@@ -112,15 +94,16 @@ impl NalScrubber {
                 self.at = FIRST;
                 // What belongs to no sample is not given out.
                 self.left = self.sizes.next().unwrap_or_else(|| {
-                    self.at = At::Unit { action: Action::Filler, place: u32::MAX / 2, length: u32::MAX };
+                    self.at =
+                        Position::Unit { action: Action::Filler, offset: u32::MAX / 2, length: u32::MAX };
                     u32::MAX
                 });
                 continue;
             }
             let there = u32::try_from(chunk.len() - from).unwrap_or(u32::MAX).min(self.left);
-            let passed = self.step(&chunk[from..from + there as usize], |place, byte| {
+            let passed = self.step(&chunk[from..from + there as usize], |offset, byte| {
                 let made = made.get_or_insert_with(|| BytesMut::from(&chunk[..]));
-                made[from + place] = byte;
+                made[from + offset] = byte;
             });
             self.left -= passed;
             from += passed as usize;
@@ -132,37 +115,37 @@ impl NalScrubber {
     fn step(&mut self, bytes: &[u8], mut put: impl FnMut(usize, u8)) -> u32 {
         let there = bytes.len() as u32;
         match self.at {
-            At::Length { got, told } if got < self.framing.length_bytes => {
-                self.at = At::Length { got: got + 1, told: told << 8 | u32::from(bytes[0]) };
+            Position::Length { read, length } if read < self.framing.length_bytes => {
+                self.at = Position::Length { read: read + 1, length: length << 8 | u32::from(bytes[0]) };
                 1
             }
-            At::Length { told: 0, .. } => {
+            Position::Length { length: 0, .. } => {
                 self.at = FIRST;
                 0
             }
-            At::Length { told, .. } => {
+            Position::Length { length, .. } => {
                 let (coding, head) = (self.framing.coding, bytes[0]);
-                let action = coding.action(head);
+                let action = action(coding, head);
                 if action == Action::Filler {
-                    put(0, coding.filler(head));
+                    put(0, filler(coding, head));
                 }
                 // A unit that is longer than its sample ends with it.
-                self.at = At::Unit { action, place: 1, length: told.min(self.left) };
+                self.at = Position::Unit { action, offset: 1, length: length.min(self.left) };
                 1
             }
-            At::Unit { place, length, .. } if place >= length => {
+            Position::Unit { offset, length, .. } if offset >= length => {
                 self.at = FIRST;
                 0
             }
-            At::Unit { action, place, length } => {
-                let passed = (length - place).min(there);
+            Position::Unit { action, offset, length } => {
+                let passed = (length - offset).min(there);
                 if action != Action::Keep {
-                    let head = self.framing.coding.head_bytes();
-                    for (at, nth) in (place..place + passed).enumerate().filter(|&(_, nth)| nth >= head) {
+                    let head = header_bytes(self.framing.coding);
+                    for (at, nth) in (offset..offset + passed).enumerate().filter(|&(_, nth)| nth >= head) {
                         put(at, blank(action, nth - head, length - head));
                     }
                 }
-                self.at = At::Unit { action, place: place + passed, length };
+                self.at = Position::Unit { action, offset: offset + passed, length };
                 passed
             }
         }
@@ -171,9 +154,8 @@ impl NalScrubber {
 
 /// The sizes of a fragment's samples, by its `moof`; none where it does not tell each of them.
 pub fn sample_sizes(moof: &[u8]) -> Option<Vec<u32>> {
-    let run = child(child(child(moof, b"moof")?, b"traf")?, b"trun")?;
-    let word = |at: usize| Some(u32::from_be_bytes(run.get(at..at + 4)?.try_into().ok()?));
-    let (flags, count) = (word(0)? & 0x00ff_ffff, word(4)? as usize);
+    let run = find_path(moof, &[b"moof", b"traf", b"trun"])?;
+    let (flags, count) = (u32_at(run, 0)? & 0x00ff_ffff, u32_at(run, 4)? as usize);
     let bits = |mask: u32| (flags & mask).count_ones() as usize;
     // After the count one word for each of the first bits; then for each sample, in this order, one for each of the others.
     let (first, each, before) = (8 + 4 * bits(0x5), 4 * bits(0xf00), 4 * bits(0x100));
@@ -181,23 +163,7 @@ pub fn sample_sizes(moof: &[u8]) -> Option<Vec<u32>> {
     if flags & 0x200 == 0 || samples.len() / each < count {
         return None;
     }
-    samples
-        .chunks_exact(each)
-        .take(count)
-        .map(|sample| Some(u32::from_be_bytes(sample.get(before..before + 4)?.try_into().ok()?)))
-        .collect()
-}
-
-/// The content of the first box of a kind.
-fn child<'a>(mut boxes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
-    loop {
-        let size = u32::from_be_bytes(boxes.get(..4)?.try_into().ok()?) as usize;
-        let (content, rest) = (boxes.get(8..size)?, &boxes[size..]);
-        if boxes.get(4..8)? == kind {
-            return Some(content);
-        }
-        boxes = rest;
-    }
+    samples.chunks_exact(each).take(count).map(|sample| u32_at(sample, before)).collect()
 }
 
 #[cfg(test)]
@@ -211,7 +177,7 @@ mod tests {
 
     fn cleaned(coding: Coding, samples: &[Vec<u8>], chunk: usize) -> Vec<u8> {
         let sizes = samples.iter().map(|sample| sample.len() as u32).collect();
-        let mut scrubber = NalScrubber::new(Framing { coding, length_bytes: 4 }, sizes);
+        let mut scrubber = NalScrubber::new(NalFraming { coding, length_bytes: 4 }, sizes);
         samples.concat().chunks(chunk).flat_map(|part| scrubber.scrub(Bytes::copy_from_slice(part))).collect()
     }
 
@@ -279,7 +245,7 @@ mod tests {
         long[2] = 0xff;
         let made = cleaned(Coding::Avc, &[long, sample(&[b"\x65 a picture"])], 7);
         assert!(made.ends_with(b"\x65 a picture") && !made.windows(5).any(|part| part == b"where"));
-        let mut scrubber = NalScrubber::new(Framing { coding: Coding::Avc, length_bytes: 4 }, vec![5]);
+        let mut scrubber = NalScrubber::new(NalFraming { coding: Coding::Avc, length_bytes: 4 }, vec![5]);
         let made = scrubber.scrub(Bytes::from_static(b"\0\0\0\x01\x65of no sample"));
         assert_eq!(made, [&b"\0\0\0\x01\x65"[..], &[0xff; 12]].concat());
     }

@@ -6,13 +6,14 @@ use std::ops::Range;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
+use chalkstream_formats::NalFraming;
+use chalkstream_formats::source_index::{Entry, Run};
 use chalkstream_store::{Result as Stored, Store, layout};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use http::{HeaderMap, Method};
 
-use super::index::{Run, Segment};
-use super::nal_scrubber::{Framing, NalScrubber, sample_sizes};
+use super::nal_scrubber::{NalScrubber, sample_sizes};
 use super::object::{CachePolicy, Representation, content_type, log_error, respond};
 use super::object_ref::{missing_object, read_exact};
 use super::service::Delivery;
@@ -95,15 +96,16 @@ pub async fn segment_response(
 /// Returns the bytes `wanted` of a segment, from the objects of its index and its source.
 async fn assemble(
     store: &Store,
-    segment: &Segment,
-    framing: Option<Framing>,
+    segment: &Entry,
+    framing: Option<NalFraming>,
     (index, source): (&str, &str),
     wanted: Range<u64>,
 ) -> Result<BoxStream<'static, Stored<Bytes>>, Problem> {
     let record = read_exact(store, index, segment.record_range()).await?;
     let malformed = || Problem::internal("index record malformed");
     let mut parts = segment.parts(&record, wanted.clone()).ok_or_else(malformed)?;
-    let moof = stream::iter((!parts.moof.is_empty()).then_some(Ok(parts.moof)));
+    let moof = record.slice(parts.moof);
+    let moof = stream::iter((!moof.is_empty()).then_some(Ok(moof)));
     if parts.source.is_empty() {
         return Ok(moof.boxed());
     }
@@ -112,7 +114,7 @@ async fn assemble(
     let mut scrubber = None;
     if let Some(framing) = framing {
         let complete = segment.parts(&record, 0..wanted.end).ok_or_else(malformed)?;
-        let sizes = sample_sizes(&complete.moof).ok_or_else(malformed)?;
+        let sizes = sample_sizes(&record[complete.moof.clone()]).ok_or_else(malformed)?;
         unwanted = wanted.start.saturating_sub(complete.moof.len() as u64) as usize;
         (parts.source, parts.runs) = (complete.source, complete.runs);
         scrubber = Some(NalScrubber::new(framing, sizes));
@@ -155,8 +157,8 @@ impl RunExtractor {
         let mut several = BytesMut::new();
         while !chunk.is_empty() {
             if self.skip == 0 && self.take == 0 {
-                let Some((skip, take)) = self.runs.next() else { break };
-                (self.skip, self.take) = (skip as usize, take as usize);
+                let Some(run) = self.runs.next() else { break };
+                (self.skip, self.take) = (run.skip as usize, run.take as usize);
                 continue;
             }
             if self.skip > 0 {
@@ -208,10 +210,10 @@ mod tests {
     #[test]
     fn runs_are_taken_however_the_bytes_come() {
         let all: Vec<u8> = (0..200).collect();
-        let runs = vec![(0, 10), (5, 1), (0, 4), (100, 30), (20, 1)];
+        let runs = [(0, 10), (5, 1), (0, 4), (100, 30), (20, 1)].map(|(skip, take)| Run::new(skip, take));
         let wanted: Vec<u8> = [&all[..10], &all[15..20], &all[120..150], &all[170..171]].concat();
         for size in [1, 2, 7, 64, 171, 200] {
-            let mut extractor = RunExtractor::new(runs.clone());
+            let mut extractor = RunExtractor::new(runs.to_vec());
             let made: Vec<u8> =
                 all.chunks(size).flat_map(|chunk| extractor.take(Bytes::copy_from_slice(chunk))).collect();
             assert_eq!(made, wanted, "chunks of {size}");

@@ -2,24 +2,46 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
+use chalkstream_formats::source_index::{IndexWriter, Run, SegmentRecord};
+use chalkstream_formats::{Coding, NalFraming};
 use chalkstream_store::{ObjectFacts, Revision, layout, objects, write_manifest};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use super::index::{Run, written};
 use super::tests::{get, header, session};
 use crate::testing::{Lesson, Server, TENANT, World, lesson};
 
 /// Interleaved as a phone does it: a run of picture, one of sound, and so on.
-const VIDEO: [(u64, &[Run]); 3] =
+const VIDEO: [(u64, &[RunPair]); 3] =
     [(10, &[(0, 300), (20, 200)]), (600, &[(0, 500)]), (1200, &[(0, 1), (7, 90), (3, 9)])];
-const AUDIO: [(u64, &[Run]); 3] = [(310, &[(0, 20)]), (530, &[(0, 70)]), (1100, &[(0, 50), (10, 40)])];
+const AUDIO: [(u64, &[RunPair]); 3] = [(310, &[(0, 20)]), (530, &[(0, 70)]), (1100, &[(0, 50), (10, 40)])];
 
 const MASTER: &str = "#EXTM3U\n#EXT-X-VERSION:7\n\
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"source\",NAME=\"audio\",DEFAULT=YES,URI=\"../source/9/audio/index.m3u8\"\n\
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a32\",NAME=\"audio\",DEFAULT=YES,URI=\"../audio/9/a32/index.m3u8\"\n\
 #EXT-X-STREAM-INF:BANDWIDTH=190000,AUDIO=\"a32\"\n../video/9/v240/index.m3u8\n\
 #EXT-X-STREAM-INF:BANDWIDTH=9500000,AUDIO=\"source\"\n../source/9/video/index.m3u8\n";
+
+/// Bytes to skip and to take.
+type RunPair = (u32, u32);
+
+/// An index object: of each segment its `moof`, where its runs begin, and the runs.
+fn index_object(
+    framing: Option<NalFraming>,
+    init: &str,
+    source_bytes: u64,
+    segments: &[(&[u8], u64, &[RunPair])],
+) -> Vec<u8> {
+    let out = std::io::Cursor::new(Vec::new());
+    let mut writer = IndexWriter::new(out, init.into(), segments.len() as u32).unwrap();
+    for (number, &(moof, source_offset, runs)) in segments.iter().enumerate() {
+        let runs: Vec<Run> = runs.iter().map(|&(skip, take)| Run::new(skip, take)).collect();
+        let start = number as u64 * 3200;
+        let record = SegmentRecord { start, duration: 3200, source_offset, runs: &runs, moof };
+        writer.add(&record).unwrap();
+    }
+    writer.finish(1000, source_bytes, framing).unwrap().into_inner()
+}
 
 fn moof(track: &str, number: usize) -> Vec<u8> {
     format!("moof {number} of {track} ").repeat(9).into_bytes()
@@ -42,7 +64,7 @@ async fn named_by(world: &World, playlists: &[(String, &str)]) -> Lesson {
             moofs.iter().zip(runs).map(|(moof, (offset, runs))| (&moof[..], offset, runs)).collect();
         put.push((
             format!("index/9/{track}"),
-            written(0, format!("init of {track}").as_bytes(), source_bytes, &segments),
+            index_object(None, &format!("init of {track}"), source_bytes, &segments),
         ));
         let text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-PLAYLIST-TYPE:VOD\n\
             #EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:3.200000,\n00001.m4s\n#EXTINF:3.200000,\n00002.m4s\n\
@@ -243,7 +265,12 @@ async fn what_a_camera_says_between_pictures_is_given_to_nobody() {
     let run = boxed(b"trun", &words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<_>>());
     let moof = [boxed(b"moof", &boxed(b"traf", &run)), b"....mdat".to_vec()].concat();
     let runs = [(0, first.len() as u32), (90 - first.len() as u32, second.len() as u32)];
-    let index = written(1, b"init", source.len() as u64, &[(&moof, 10, &runs)]);
+    let index = index_object(
+        Some(NalFraming { coding: Coding::Avc, length_bytes: 4 }),
+        "init",
+        source.len() as u64,
+        &[(&moof, 10, &runs)],
+    );
     let facts = ObjectFacts { size_bytes: index.len() as u64, sha256: objects::sha256_hex(&index) };
     for (key, body) in [("index/9/video", index), ("source/original.mp4", source)] {
         let key = layout::object_key(TENANT, &lesson.id, key);

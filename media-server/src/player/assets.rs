@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
+use chalkstream_formats::hex;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 
-use crate::hex::hex;
 use crate::problem::Problem;
 
 /// One embedded file with its compressed forms.
@@ -75,7 +75,7 @@ impl Bundle {
             hash.update([0]);
             hash.update(&asset.plain);
         }
-        let version = hex(&hash.finalize()[..8]);
+        let version = hex::encode(&hash.finalize()[..8]);
         Self { version, assets }
     }
 }
@@ -223,7 +223,7 @@ mod tests {
     fn vendored_scripts_are_the_ones_that_are_documented() {
         let told = include_str!("../../assets/vendor/VENDORED.md");
         for asset in &VENDOR.assets {
-            let hash = hex(&Sha256::digest(&asset.plain));
+            let hash = hex::encode(&Sha256::digest(&asset.plain));
             assert!(told.contains(&hash), "VENDORED.md does not name the hash of {}: {hash}", asset.name);
         }
     }

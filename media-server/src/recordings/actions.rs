@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use chalkstream_store::{
-    JobState, JobView, State as RecordingState, projection, rebuild, submit, write_manifest,
+    JobSpec, JobState, JobView, State as RecordingState, projection, rebuild, submit, write_manifest,
 };
 use http::StatusCode;
 
 use super::service::Recordings;
 use super::view::RecordingView;
 use crate::access::ApiCaller;
-use crate::job::first_job;
 use crate::problem::{Problem, ProblemBody};
 
 /// Stop the work on a recording. What was made so far stays.
@@ -68,7 +67,7 @@ pub async fn retry(
         return Err(conflict("There is nothing to try again."));
     }
     // The marker first: whatever happens after it, the sweeper ends what was begun here.
-    submit::mark(&recordings.store, &first_job(&manifest)).await?;
+    submit::mark(&recordings.store, &JobSpec::for_recording(&manifest)).await?;
     let job: JobView = match recordings.queue.retry(&caller.tenant, &id).await? {
         Some(job) => job,
         None => rebuild::resubmit(&recordings.store, &recordings.queue, &caller.tenant, &id)

@@ -2,13 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use chalkstream_store::{
-    EventKind, Events, Manifest, Queue, State, StepSpec, read_manifest, submit, write_manifest,
+    EventKind, Events, JobSpec, Manifest, Queue, State, StepSpec, read_manifest, submit, write_manifest,
 };
 use futures_util::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::job::first_job;
 use crate::testing::{OTHER, Server, TENANT, World, lesson, until};
 
 async fn json(server: &Server, method: Method, path: &str) -> (StatusCode, Value) {
@@ -24,7 +23,7 @@ async fn queued(world: &World, queue: &Queue) -> Manifest {
     manifest.state = State::Queued;
     manifest.dedupe = Some("content:x".to_owned() + &manifest.recording);
     write_manifest(&world.store, &manifest).await.unwrap();
-    submit::submit(&world.store, queue, &first_job(&manifest)).await.unwrap();
+    submit::submit(&world.store, queue, &JobSpec::for_recording(&manifest)).await.unwrap();
     manifest
 }
 

@@ -3,9 +3,10 @@
 //! Any server can repeat every step after a crash between two of them.
 
 use bytes::Bytes;
+use chalkstream_formats::hex;
 use chalkstream_store::{
-    EventKind, Failure, Fault, Kind, Manifest, ObjectFacts, SourceFacts, State, Store, layout, read_manifest,
-    submit, write_manifest,
+    EventKind, Failure, Fault, JobSpec, Kind, Manifest, ObjectFacts, SourceFacts, State, Store, Submission,
+    delete_prefix, layout, read_manifest, submit, write_manifest,
 };
 use futures_util::StreamExt;
 use serde_json::json;
@@ -16,8 +17,6 @@ use super::problems::gone;
 use super::service::Uploads;
 use super::state::{self, Concat, Finished, Upload};
 use crate::events::announce;
-use crate::hex::hex;
-use crate::job::first_job;
 use crate::problem::Problem;
 
 /// Finishes an upload whose bytes are all durable, if the request that brought the last one did
@@ -59,14 +58,14 @@ pub async fn finish(
     }
     if upload.size_bytes == 0 {
         refuse_empty(uploads, upload).await?;
-        return settle(uploads, upload, Finished { recording: upload.id.clone(), existing: false }).await;
+        return settle_own(uploads, upload).await;
     }
     match read_manifest(&uploads.store, &upload.tenant, &upload.id).await?.map(|manifest| manifest.state) {
         Some(State::Deleted) => return Err(gone()),
         None | Some(State::AwaitingUpload | State::Queued) => {}
         // A worker had it already, and may have removed its source.
         Some(_) => {
-            return settle(uploads, upload, Finished { recording: upload.id.clone(), existing: false }).await;
+            return settle_own(uploads, upload).await;
         }
     }
     assemble(&uploads.store, upload, content).await?;
@@ -74,34 +73,23 @@ pub async fn finish(
         Some(sha256) => sha256,
         None => hash_object(&uploads.store, &upload.source_key()).await?,
     };
-    if let Some(recording) = same_before(uploads, upload, &sha256).await? {
-        drop_own(uploads, upload).await?;
-        return settle(uploads, upload, Finished { recording, existing: true }).await;
+    let value = content_value(upload, &sha256);
+    let (store, tenant) = (&uploads.store, upload.tenant.as_str());
+    if let Some(recording) = submit::find_duplicate(store, tenant, &value, &upload.id).await? {
+        return settle_as(uploads, upload, recording).await;
     }
-
     let manifest = queued_manifest(uploads, upload, &sha256).await?;
-    let job = first_job(&manifest);
-    write_manifest(&uploads.store, &manifest).await?;
-    submit::mark(&uploads.store, &job).await?;
-    remember(uploads, upload, &sha256).await?;
-    let finished = match uploads.queue.submit(&job).await {
+    write_manifest(store, &manifest).await?;
+    match submit::submit(store, &uploads.queue, &JobSpec::for_recording(&manifest)).await? {
+        Submission::Queued => {}
         // Two servers finished the same file at once: the queue knows which one was first.
-        Ok(submitted) if submitted.recording != upload.id => {
-            drop_own(uploads, upload).await?;
-            Finished { recording: submitted.recording, existing: true }
+        Submission::Duplicate { recording } => return settle_as(uploads, upload, recording).await,
+        Submission::Deferred(error) => {
+            tracing::warn!(tenant_id = tenant, recording_id = upload.id, %error, "recording not queued yet");
         }
-        Ok(_) => Finished { recording: upload.id.clone(), existing: false },
-        Err(error) => {
-            // The marker is durable: the sweeper submits the job when Redis is back.
-            tracing::warn!(recording = upload.id, %error, "recording {} is not queued yet: {error}", upload.id);
-            Finished { recording: upload.id.clone(), existing: false }
-        }
-    };
-    if !finished.existing {
-        announce(&uploads.events, &upload.tenant, &upload.id, EventKind::State, json!({ "state": "queued" }))
-            .await;
     }
-    settle(uploads, upload, finished).await
+    announce(&uploads.events, tenant, &upload.id, EventKind::State, json!({ "state": "queued" })).await;
+    settle_own(uploads, upload).await
 }
 
 /// The manifest of a recording while its upload goes on.
@@ -119,6 +107,19 @@ pub fn awaiting_manifest(upload: &Upload) -> Manifest {
     manifest
 }
 
+/// Acknowledges an upload that became a recording of its own.
+async fn settle_own(uploads: &Uploads, upload: &mut Upload) -> Result<(), Problem> {
+    let recording = upload.id.clone();
+    settle(uploads, upload, Finished { recording, existing: false }).await
+}
+
+/// Acknowledges an upload whose file was here already as `recording`, and removes its own objects.
+async fn settle_as(uploads: &Uploads, upload: &mut Upload, recording: String) -> Result<(), Problem> {
+    delete_prefix(&uploads.store, &layout::recording_prefix(&upload.tenant, &upload.id)).await?;
+    submit::clear(&uploads.store, &upload.tenant, &upload.id).await?;
+    settle(uploads, upload, Finished { recording, existing: true }).await
+}
+
 async fn settle(uploads: &Uploads, upload: &mut Upload, finished: Finished) -> Result<(), Problem> {
     upload.finished = Some(finished);
     state::write(&uploads.store, upload).await?;
@@ -134,7 +135,7 @@ async fn assemble(store: &Store, upload: &Upload, content: Option<Bytes>) -> Res
             Some(content) => content,
             None => match store.get(&layout::upload_tail_key(&upload.tenant, &upload.id)).await {
                 Ok(tail) => tail,
-                Err(error) if error.kind == Kind::NotFound => return whole(store, upload).await,
+                Err(error) if error.kind == Kind::NotFound => return check_assembled(store, upload).await,
                 Err(error) => return Err(error.into()),
             },
         };
@@ -148,12 +149,15 @@ async fn assemble(store: &Store, upload: &Upload, content: Option<Bytes>) -> Res
     match store.complete_multipart(&key, multipart, &upload.parts).await {
         Ok(()) => Ok(()),
         // An earlier attempt assembled it, and died before it could record that.
-        Err(error) if matches!(error.kind, Kind::NotFound | Kind::InvalidInput) => whole(store, upload).await,
+        Err(error) if matches!(error.kind, Kind::NotFound | Kind::InvalidInput) => {
+            check_assembled(store, upload).await
+        }
         Err(error) => Err(error.into()),
     }
 }
 
-async fn whole(store: &Store, upload: &Upload) -> Result<(), Problem> {
+/// Checks that an earlier attempt assembled the source.
+async fn check_assembled(store: &Store, upload: &Upload) -> Result<(), Problem> {
     match store.head(&upload.source_key()).await {
         Ok(size_bytes) if size_bytes == upload.size_bytes => Ok(()),
         Err(error) if error.kind != Kind::NotFound => Err(error.into()),
@@ -168,7 +172,7 @@ async fn hash_object(store: &Store, key: &str) -> Result<String, Problem> {
     while let Some(chunk) = body.next().await {
         hash.update(&chunk?);
     }
-    Ok(hex(&hash.finalize()))
+    Ok(hex::encode(&hash.finalize()))
 }
 
 /// The deduplication value: the same bytes from the same uploader. Never across uploaders; the key
@@ -177,37 +181,12 @@ fn content_value(upload: &Upload, sha256: &str) -> String {
     format!("content:{sha256}:{}", upload.uploader)
 }
 
-/// Returns the recording that the same uploader made of the same bytes, unless it failed or is
-/// gone.
-async fn same_before(uploads: &Uploads, upload: &Upload, sha256: &str) -> Result<Option<String>, Problem> {
-    let key = layout::dedupe_key(&upload.tenant, &content_value(upload, sha256));
-    let recording = match uploads.store.get(&key).await {
-        Ok(body) => String::from_utf8(body.to_vec()).map_err(Problem::internal)?,
-        Err(error) if error.kind == Kind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    if recording == upload.id || !layout::valid_recording(&recording) {
-        return Ok(None);
-    }
-    let manifest = read_manifest(&uploads.store, &upload.tenant, &recording).await?;
-    let usable =
-        manifest.is_some_and(|m| !matches!(m.state, State::Failed | State::Cancelled | State::Deleted));
-    Ok(usable.then_some(recording))
-}
-
-async fn remember(uploads: &Uploads, upload: &Upload, sha256: &str) -> Result<(), Problem> {
-    let key = layout::dedupe_key(&upload.tenant, &content_value(upload, sha256));
-    Ok(uploads.store.put(&key, Bytes::from(upload.id.clone())).await?)
-}
-
-/// Removes everything of an upload whose file was here already.
-async fn drop_own(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
-    chalkstream_store::delete_prefix(&uploads.store, &layout::recording_prefix(&upload.tenant, &upload.id))
-        .await?;
-    Ok(submit::clear(&uploads.store, &upload.tenant, &upload.id).await?)
-}
-
-async fn queued_manifest(uploads: &Uploads, upload: &Upload, sha256: &str) -> Result<Manifest, Problem> {
+/// The manifest of a recording whose source is stored and whose job is about to be queued.
+pub(super) async fn queued_manifest(
+    uploads: &Uploads,
+    upload: &Upload,
+    sha256: &str,
+) -> Result<Manifest, Problem> {
     let mut manifest = match read_manifest(&uploads.store, &upload.tenant, &upload.id).await? {
         Some(manifest) if manifest.state == State::Deleted => return Err(gone()),
         Some(manifest) => manifest,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
+use chalkstream_formats::hex;
 use chalkstream_store::{Kind, Store, layout};
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
@@ -14,7 +15,6 @@ use super::problems::{gone, locked, wrong_offset};
 use super::service::{Counters, Uploads};
 use super::state::{self, Began, Upload, load_hash, save_hash};
 use crate::clock::now_ms;
-use crate::hex::hex;
 use crate::problem::Problem;
 
 /// A connection that delivers no byte for this long counts as dead.
@@ -149,7 +149,7 @@ impl<'a> Ingest<'a> {
         }
         self.upload.complete = true;
         self.save().await?;
-        Ok((self.hash.map(|hash| hex(&hash.finalize())), small))
+        Ok((self.hash.map(|hash| hex::encode(&hash.finalize())), small))
     }
 
     async fn read(&mut self, mut body: BodyDataStream, stop: &CancellationToken) -> Result<BodyEnd, Problem> {

@@ -3,8 +3,10 @@
 
 use axum::body::Body;
 use bytes::Bytes;
+use chalkstream_store::objects::sha256_hex;
 use chalkstream_store::{
-    Failure, Fault, Kind, Manifest, Queue, State, layout, read_manifest, write_manifest,
+    Failure, Fault, JobSpec, Kind, Manifest, Queue, State, layout, read_manifest, rebuild, submit,
+    write_manifest,
 };
 use reqwest::{Method, StatusCode};
 use tokio::io::AsyncWriteExt;
@@ -14,7 +16,7 @@ use super::ingest::Ingest;
 use super::service::Uploads;
 use super::state::{self, Upload};
 use super::tests::{MIB, begin, bytes, code, create, offset, patch, path, text};
-use super::{discard, housekeeping};
+use super::{discard, finish, housekeeping};
 use crate::app::App;
 use crate::testing::{Server, TENANT, World, until};
 
@@ -150,6 +152,45 @@ async fn an_upload_whose_last_byte_is_durable_is_finished_by_whoever_finds_it() 
         (recording_state(&world, id).await == Some(State::Queued)).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_between_the_marker_and_the_queue_costs_no_job_and_makes_no_second_one() {
+    let world = World::new().await;
+    let server = world.server("a").await;
+    let queue = Queue::connect(&world.settings.redis).await.unwrap();
+    let uploads = inside(&world).await;
+    for (seed, swept) in [(10, false), (11, true)] {
+        let file = bytes(1000, seed);
+        let created = create(&server, file.len(), None).await;
+        let (path, id) = (path(&created), text(&created, "chalkstream-recording"));
+        // What a server that dies right after the marker leaves behind.
+        world.store.put(&layout::upload_tail_key(TENANT, &id), Bytes::from(file.clone())).await.unwrap();
+        let mut upload = state_of(&world, &id).await;
+        upload.keep_tail(&file);
+        upload.complete = true;
+        state::write(&world.store, &upload).await.unwrap();
+        world.store.put(&upload.source_key(), Bytes::from(file.clone())).await.unwrap();
+        let manifest = finish::queued_manifest(&uploads, &upload, &sha256_hex(&file)).await.unwrap();
+        write_manifest(&world.store, &manifest).await.unwrap();
+        let job = JobSpec::for_recording(&manifest);
+        submit::mark(&world.store, &job).await.unwrap();
+        assert!(queue.job(TENANT, &id).await.unwrap().is_none());
+        if swept {
+            // A worker's sweeper finds the marker before the client comes back.
+            rebuild::pending(&world.store, &queue).await.unwrap();
+            assert!(queue.job(TENANT, &id).await.unwrap().is_some());
+        }
+
+        assert_eq!(offset(&server, &path).await, file.len(), "the client learns that it is done");
+        let view = queue.job(TENANT, &id).await.unwrap().unwrap();
+        assert_eq!(view.steps.len(), 1, "one job, one step");
+        assert_eq!(state_of(&world, &id).await.finished.unwrap().recording, id);
+        assert!(submit::read(&world.store, TENANT, &id).await.unwrap().is_some());
+        let again = create(&server, file.len(), None).await;
+        let answer = patch(&server, &self::path(&again), 0, file.clone()).await;
+        assert_eq!(text(&answer, "chalkstream-recording"), id, "the same file is still one recording");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

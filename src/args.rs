@@ -13,7 +13,8 @@ pub struct GlobalArgs {
     /// Set one setting, as in --set worker.slots=2; can be repeated.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Data folder of `up`, where other commands find its server and keys [default: ~/.local/share/chalkstream].
+    /// Data folder of `up`, where other commands find its server and keys [default:
+    /// ~/.local/share/chalkstream].
     #[arg(long, global = true, value_name = "DIR", env = "CHALKSTREAM_DATA")]
     pub data: Option<PathBuf>,
     /// Print one JSON document to standard output.

@@ -1,4 +1,5 @@
-//! The first keys, which `up` leaves in its data folder for other commands. Only their owner can read them.
+//! The first keys, which `up` leaves in its data folder for other commands. Only their owner can
+//! read them.
 
 use std::path::Path;
 

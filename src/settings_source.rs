@@ -1,4 +1,5 @@
-//! The settings in force: from the file, the environment and flags, and for `up` from its data folder.
+//! The settings in force: from the file, the environment and flags, and for `up` from its data
+//! folder.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,8 @@ pub fn data_folder(global: &GlobalArgs) -> PathBuf {
         .or_else(|| set("XDG_DATA_HOME").map(|home| home.join("chalkstream")))
         .or_else(|| set("HOME").map(|home| home.join(".local/share/chalkstream")))
         .unwrap_or_else(|| PathBuf::from("chalkstream-data"));
-    // Every command must spell the folder the same way, because the socket's address derives from it.
+    // Every command must spell the folder the same way, because the socket's address derives from
+    // it.
     folder.canonicalize().or_else(|_| std::path::absolute(&folder)).unwrap_or(folder)
 }
 
@@ -45,7 +47,8 @@ pub fn load_given(global: &GlobalArgs) -> CommandResult<Settings> {
     Ok(load(global.config.as_deref(), &flags(global)?)?)
 }
 
-/// Loads the settings of an `up` on `data`. Paths and addresses that are not given are in that folder.
+/// Loads the settings of an `up` on `data`. Paths and addresses that are not given are in that
+/// folder.
 pub fn load_for_data_folder(global: &GlobalArgs, data: &Path) -> CommandResult<EffectiveSettings> {
     let given = load_given(global)?;
     let default = Settings::default();
@@ -72,8 +75,8 @@ pub fn load_for_data_folder(global: &GlobalArgs, data: &Path) -> CommandResult<E
     Ok(EffectiveSettings { settings, supplied, needs_private_redis })
 }
 
-/// Loads the settings for a command that works on storage itself. Uses those of an `up` on this machine
-/// if the user names its data folder, or names neither a file nor storage or Redis.
+/// Loads the settings for a command that works on storage itself. Uses those of an `up` on this
+/// machine if the user names its data folder, or names neither a file nor storage or Redis.
 pub fn load_for_command(global: &GlobalArgs) -> CommandResult<Settings> {
     let data = data_folder(global);
     let is_configured = global.config.is_some()
@@ -87,8 +90,8 @@ pub fn load_for_command(global: &GlobalArgs) -> CommandResult<Settings> {
     load_given(global)
 }
 
-/// Returns the socket of the private Redis. If its path is too long, it moves to a short folder whose name
-/// derives from the data folder, so that every command finds the same one.
+/// Returns the socket of the private Redis. If its path is too long, it moves to a short folder
+/// whose name derives from the data folder, so that every command finds the same one.
 pub fn redis_socket(data: &Path) -> PathBuf {
     let usual = data.join("redis/redis.sock");
     if usual.as_os_str().len() <= MAX_SOCKET_PATH_BYTES {

@@ -92,7 +92,8 @@ enum Command {
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    // A child is started as /proc/self/exe, and would be listed as "exe". A system that forbids this lists it so.
+    // A child is started as /proc/self/exe, and would be listed as "exe". A system that forbids
+    // this lists it so.
     drop(std::fs::write("/proc/self/comm", "chalkstream"));
     // A step starts without a runtime and without threads.
     #[cfg(feature = "worker")]

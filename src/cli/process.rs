@@ -26,7 +26,8 @@ pub struct ProcessArgs {
 /// Runs the command.
 pub async fn run(global: &GlobalArgs, command: &ProcessArgs) -> CommandResult {
     let mut settings = settings_source::load_given(global)?;
-    // The command itself reports failures next to its progress bars, so info lines would only disturb.
+    // The command itself reports failures next to its progress bars, so info lines would only
+    // disturb.
     if std::env::var_os("CHALKSTREAM__LOG__LEVEL").is_none() && settings.log.level == "info" {
         settings.log.level = "warn".into();
     }
@@ -51,7 +52,8 @@ pub async fn run(global: &GlobalArgs, command: &ProcessArgs) -> CommandResult {
     } else {
         output::line(&command.out.join("hls/master.m3u8").display().to_string());
     }
-    // The video is complete, but the exit code still says that a dependency was missing for the rest.
+    // The video is complete, but the exit code still says that a dependency was missing for the
+    // rest.
     let missing =
         recording["failed_optional"].as_array().into_iter().flatten().find(|f| f["fault"] == "dependency");
     match missing {

@@ -13,7 +13,8 @@ pub struct ServerArgs {
     /// Base URL of the server [default: the one that `up` left in the data folder].
     #[arg(long, value_name = "URL", env = "CHALKSTREAM_SERVER")]
     server: Option<String>,
-    /// API key; prefer the environment, other users can read a command line [default: the key of `up`].
+    /// API key; prefer the environment, other users can read a command line [default: the key of
+    /// `up`].
     #[arg(long, value_name = "KEY", env = "CHALKSTREAM_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
 }

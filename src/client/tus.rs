@@ -1,4 +1,5 @@
-//! A resumable upload (tus 1.0): after any failure it continues at the offset that the server reports.
+//! A resumable upload (tus 1.0): after any failure it continues at the offset that the server
+//! reports.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -132,7 +133,8 @@ fn create(api: &Api, upload: &UploadRequest<'_>, facts: &std::fs::Metadata) -> R
         .header("Idempotency-Key", idempotency_key(upload, facts))
 }
 
-/// Derives a key from the file and its metadata: a second run of the command resumes the first one's upload.
+/// Derives a key from the file and its metadata: a second run of the command resumes the first
+/// one's upload.
 fn idempotency_key(upload: &UploadRequest<'_>, facts: &std::fs::Metadata) -> String {
     use std::os::unix::fs::MetadataExt;
     let title = upload.title.unwrap_or_default();
@@ -186,7 +188,8 @@ async fn send(
         tokio::select! {
             response = &mut request => {
                 return match response {
-                    // The server has another offset, is busy with this upload, or failed: ask for the offset.
+                    // The server has another offset, is busy with this upload, or failed: ask for
+                    // the offset.
                     Ok(response) if is_transient(response.status()) => Ok(PatchOutcome::Interrupted(format!("the server responded with {}", response.status()))),
                     Ok(response) => Ok(PatchOutcome::Accepted(expect_success(response).await?)),
                     Err(error) if error.is_builder() => Err(unreachable(error)),

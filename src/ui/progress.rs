@@ -72,7 +72,8 @@ impl ProgressDisplay {
         Task { bar, unit, started: Instant::now(), initial, last_line: Instant::now() }
     }
 
-    /// Removes the task `name` and prints its result. A task that was never displayed only gets the line.
+    /// Removes the task `name` and prints its result. A task that was never displayed only gets the
+    /// line.
     pub fn finish(&self, name: &str, result: &str) {
         let task = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         let took = task.as_ref().map(|task| task.started.elapsed()).filter(|took| took.as_millis() >= 100);

@@ -24,8 +24,8 @@ pub struct ChildSpec {
 }
 
 impl ChildSpec {
-    /// Starts the child in its own process group. Ctrl-C then reaches only us, and we stop the children
-    /// in order.
+    /// Starts the child in its own process group. Ctrl-C then reaches only us, and we stop the
+    /// children in order.
     pub fn start(&self) -> io::Result<tokio::process::Child> {
         let mut command = Command::new(&self.program);
         command
@@ -38,8 +38,8 @@ impl ChildSpec {
             command.arg0("chalkstream");
         }
         let parent = std::process::id() as i32;
-        // SAFETY: between fork and exec only prctl and getppid are called, which are async-signal-safe and
-        // touch no memory of ours.
+        // SAFETY: between fork and exec only prctl and getppid are called, which are
+        // async-signal-safe and touch no memory of ours.
         unsafe {
             command.pre_exec(move || {
                 if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {

@@ -1,4 +1,5 @@
-//! `up`: server, worker and a private Redis as children of one process, with everything in one folder.
+//! `up`: server, worker and a private Redis as children of one process, with everything in one
+//! folder.
 
 mod child;
 mod keys;
@@ -27,8 +28,8 @@ const REDIS_START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Starts everything and keeps it running until SIGINT or SIGTERM.
 ///
-/// This future must run on the main thread, as `block_on` does. The kernel kills a child when the thread
-/// that started it ends, and the main thread ends with the process.
+/// This future must run on the main thread, as `block_on` does. The kernel kills a child when the
+/// thread that started it ends, and the main thread ends with the process.
 pub async fn run(global: &GlobalArgs, listen: Option<SocketAddr>) -> CommandResult {
     let data = settings_source::data_folder(global);
     DirBuilder::new().recursive(true).mode(0o700).create(&data)?;
@@ -38,7 +39,8 @@ pub async fn run(global: &GlobalArgs, listen: Option<SocketAddr>) -> CommandResu
 
     let mut effective = settings_source::load_for_data_folder(global, &data)?;
     logs::init(&effective.settings.log);
-    // These folders hold keys and lessons, so only their owner may enter, even below an open folder.
+    // These folders hold keys and lessons, so only their owner may enter, even below an open
+    // folder.
     for (_, folder) in
         effective.supplied.iter().filter(|(name, _)| name.ends_with("_path") || name == "store.path")
     {
@@ -178,8 +180,8 @@ fn redis_spec(data: &Path) -> CommandResult<ChildSpec> {
     Ok(ChildSpec { name: "redis", program, arguments, environment: Vec::new() })
 }
 
-/// This program in one of its two roles. Settings from the data folder go through the environment, because
-/// every user of the machine can read a command line, and addresses hold passwords.
+/// This program in one of its two roles. Settings from the data folder go through the environment,
+/// because every user of the machine can read a command line, and addresses hold passwords.
 fn role_spec(
     name: &'static str,
     global: &GlobalArgs,

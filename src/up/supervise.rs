@@ -1,4 +1,5 @@
-//! Supervises child processes: restarts one that exits, with a growing delay, and stops all in order.
+//! Supervises child processes: restarts one that exits, with a growing delay, and stops all in
+//! order.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! The checker of Apple's rules passes a good presentation and fails on each fixture that breaks one rule.
+//! The checker of Apple's rules passes a good presentation and fails on each fixture that breaks
+//! one rule.
 
 use chalkstream_tests::apple::{Delivered, Fact, Media, Presentation, broken};
 

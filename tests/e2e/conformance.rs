@@ -195,9 +195,9 @@ fn sixteen_channels_without_a_place() {
     assert!(row.av_offset_ms.iter().any(Option::is_some), "the same audio: {row:?}");
 }
 
-/// Colours of every kind, in high dynamic range: x265 writes what it is told into the stream.
-/// Real images as a camera of high range would have taken them. Colours at the edge of what the small gamut holds are no
-/// measure: our table and the reference clip them differently.
+/// Colours of every kind, in high dynamic range: x265 writes what it is told into the stream. Real
+/// images as a camera of high range would have taken them. Colours at the edge of what the small
+/// gamut holds are no measure: our table and the reference clip them differently.
 fn hdr(transfer: &str) -> String {
     format!(
         "-ss 98 -t 4 -i {} -an -vf scale=640:360,setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709,\

@@ -33,7 +33,8 @@ fn files(folder: &Path) -> BTreeMap<String, u64> {
     found
 }
 
-/// Each media object is there once: one attempt's folder a rendition, no intermediate, no pending marker.
+/// Each media object is there once: one attempt's folder a rendition, no intermediate, no pending
+/// marker.
 pub async fn nothing_twice(objects: &Path, recording: &str) {
     wait::until("lost attempts are swept", Duration::from_secs(30), || async {
         let all = files(objects);
@@ -155,7 +156,8 @@ async fn a_worker_that_stops_takes_back_the_revision_that_grew() {
     let server = stack.server().await;
     let mut first = stack.worker();
     let client = stack.client(&server);
-    // Turned, a recording is not played as it is, so its smallest rendition is watched while it grows.
+    // Turned, a recording is not played as it is, so its smallest rendition is watched while it
+    // grows.
     let turned = stack.folder().join("turned.mp4");
     let upright = heavy_clip(stack.folder(), 60);
     ffmpeg(&format!("-i {} -c copy -metadata:s:v rotate=90", upright.display()), &turned);

@@ -29,7 +29,8 @@ fn json_of(command: Command) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
 }
 
-/// `upload --wait`, `link` and `search` by the command line; returns the recording's id and a fresh watch link.
+/// `upload --wait`, `link` and `search` by the command line; returns the recording's id and a fresh
+/// watch link.
 fn through(up: &Up, lesson: &Lesson) -> (String, String) {
     let mut upload = up.command(&["upload", "--wait", "--json", "--title", "Composed lesson"]);
     upload.arg(&lesson.file);

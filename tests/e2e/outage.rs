@@ -33,7 +33,8 @@ async fn redis_flushed_in_mid_job() {
     let recording = client.upload(&heavy_clip(stack.folder(), 20)).await;
     step_child(worker.id(), CLIP).await;
     assert_eq!(stack.redis.command(&["FLUSHALL"]), "OK");
-    // The sweeper enqueues it again within a minute; the key still works meanwhile, for it lives in storage.
+    // The sweeper enqueues it again within a minute; the key still works meanwhile, for it lives in
+    // storage.
     client.state(&recording, &["ready"], CLIP + Duration::from_secs(60)).await;
     nothing_twice(&stack.objects(), &recording).await;
 }

@@ -41,7 +41,8 @@ async fn only_a_good_token_of_this_recording_opens_its_stream() {
     let client = stack.client(&server);
     let clip = clip(stack.folder(), 8);
     let one = client.upload(&clip).await;
-    // Another lesson of the same length but other bytes, so that it is not taken for the same upload.
+    // Another lesson of the same length but other bytes, so that it is not taken for the same
+    // upload.
     let mut other_bytes = std::fs::read(&clip).unwrap();
     other_bytes.extend_from_slice(b"\0\0\0\x08free");
     let two = client.upload_bytes("other.mp4", other_bytes).await;

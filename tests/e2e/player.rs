@@ -37,7 +37,8 @@ async fn from_every_level_a_drop_lands_on_the_next_one_down() {
     let up = silent(&folder.path().join("data")).await;
     let file = folder.path().join("moving.mp4");
     ffmpeg(
-        // Noise fills every rendition up to its cap, so that the levels are as far apart as the ladder has them.
+        // Noise fills every rendition up to its cap, so that the levels are as far apart as the
+        // ladder has them.
         "-f lavfi -i testsrc2=s=1280x720:r=25:d=90,noise=alls=50:allf=t -f lavfi -i sine=d=90 -c:v libx264 -preset ultrafast -g 80 \
          -b:v 5M -pix_fmt yuv420p -c:a aac",
         &file,
@@ -54,8 +55,9 @@ async fn from_every_level_a_drop_lands_on_the_next_one_down() {
     assert_eq!(drops.len(), levels.len() - 1, "{seen}");
     for drop in drops {
         assert_eq!(drop["to"], drop["expected"], "from {}: {drop}", drop["from"]);
-        // From the file as it is to 480 lines the line is cut to a third. On its way down a player may load something of the
-        // smallest rendition, which has the small audio; what lay further ahead is still not loaded again.
+        // From the file as it is to 480 lines the line is cut to a third. On its way down a player
+        // may load something of the smallest rendition, which has the small audio; what lay further
+        // ahead is still not loaded again.
         let passed = drop["passed"].as_array().unwrap();
         let through = drop["to"] != "v240" && passed.iter().any(|name| name == "v240");
         let allowed = if through { 2 } else { 0 };
@@ -69,7 +71,8 @@ async fn a_page_that_plays_goes_over_to_a_newer_revision_by_itself() {
     let folder = TempDir::new().unwrap();
     let up = silent(&folder.path().join("data")).await;
     let client = up.client();
-    // Turned, it is not played as it is: the page begins with stills, and what moves comes while it plays.
+    // Turned, it is not played as it is: the page begins with stills, and what moves comes while it
+    // plays.
     let turned = folder.path().join("turned.mp4");
     let upright = heavy_clip(folder.path(), 90);
     ffmpeg(&format!("-i {} -c copy -metadata:s:v rotate=90", upright.display()), &turned);
@@ -125,7 +128,8 @@ fn turns() -> u32 {
     std::env::var("CHALKSTREAM_FLASH_TURNS").map_or(8, |turns| turns.parse().expect("a number of turns"))
 }
 
-/// How far flashes and beeps come out apart, at the start and at the end: as the file is, or as we make it of uneven frames.
+/// How far flashes and beeps come out apart, at the start and at the end: as the file is, or as we
+/// make it of uneven frames.
 async fn flashes_and_beeps_come_out_together(uneven: bool) {
     let folder = TempDir::new().unwrap();
     let settings =

@@ -1,4 +1,5 @@
-//! Bad input ends in a plain sentence and a stable code within ten seconds, and is never tried again.
+//! Bad input ends in a plain sentence and a stable code within ten seconds, and is never tried
+//! again.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

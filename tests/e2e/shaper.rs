@@ -77,7 +77,8 @@ async fn a_trace_changes_the_line_also_under_a_packet() {
         after: Duration::from_millis(after_ms),
         rates: Rates { down_bps, up_bps: 1_000_000 },
     };
-    // Nothing for 0.5 s, then one second at 400 kbit/s (50 kB), the rest at 2 Mbit/s (another 50 kB in 0.2 s).
+    // Nothing for 0.5 s, then one second at 400 kbit/s (50 kB), the rest at 2 Mbit/s (another 50 kB
+    // in 0.2 s).
     let trace = [change(500, 400_000), change(1500, 2_000_000)];
     let (took, ()) = tokio::join!(ask(&mut line, 100_000), shaper.follow(&trace));
     about("over three rates", took, 1710);

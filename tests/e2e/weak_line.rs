@@ -1,4 +1,5 @@
-//! The weak line's promise: with its audio, 150 kbit/s in the mean and 192 in every segment, whatever is filmed.
+//! The weak line's promise: with its audio, 150 kbit/s in the mean and 192 in every segment,
+//! whatever is filmed.
 
 use std::path::Path;
 use std::process::Command;
@@ -71,6 +72,7 @@ fn holds_on_a_busy_test_picture() {
 
 #[test]
 fn holds_on_noise() {
-    // Every sample random: the worst there is to encode. (`geq` with `random` makes the same, at a frame a second.)
+    // Every sample random: the worst there is to encode. (`geq` with `random` makes the same, at a
+    // frame a second.)
     holds("-f rawvideo -pix_fmt yuv420p -s 1920x1080 -r 30 -i /dev/urandom", 11.4);
 }

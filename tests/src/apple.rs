@@ -1,7 +1,8 @@
-//! Apple's HLS authoring rules as far as they bind us, checked over texts and facts: no file is opened here.
+//! Apple's HLS authoring rules as far as they bind us, checked over texts and facts: no file is
+//! opened here.
 //!
-//! Each rule has its number in Apple's document, so a finding can be looked up. `tests/e2e/apple.rs` breaks a good
-//! presentation once for each rule.
+//! Each rule has its number in Apple's document, so a finding can be looked up.
+//! `tests/e2e/apple.rs` breaks a good presentation once for each rule.
 
 use std::collections::BTreeMap;
 
@@ -108,7 +109,8 @@ impl Rules<'_> {
         self.named("EXT-X-STREAM-INF").into_iter().filter(is).collect()
     }
 
-    /// Whether a media playlist lists keyframes alone: it says so, or the multivariant playlist does.
+    /// Whether a media playlist lists keyframes alone: it says so, or the multivariant playlist
+    /// does.
     fn is_for_skimming(&self, uri: &str, media: &Media) -> bool {
         let named = |line: &Line| line.name == "EXT-X-I-FRAME-STREAM-INF" && line.uri() == uri;
         is_iframes(&media.text) || self.all.iter().any(named)
@@ -186,7 +188,8 @@ impl Rules<'_> {
         self.all.iter().any(|line| line.name == "EXT-X-MEDIA" && line.get("GROUP-ID") == Some(group))
     }
 
-    /// 1.26, 1.27 and 9.21: what is said is what is measured, and one variant fits the weakest line.
+    /// 1.26, 1.27 and 9.21: what is said is what is measured, and one variant fits the weakest
+    /// line.
     fn bitrates(&mut self) {
         let mut weakest = f64::MAX;
         let mut any_picture = false;
@@ -223,7 +226,8 @@ impl Rules<'_> {
         }
     }
 
-    /// 8.2 one target duration for audio and video (captions that are complete may have another), 5.5 captions to the end.
+    /// 8.2 one target duration for audio and video (captions that are complete may have another),
+    /// 5.5 captions to the end.
     fn lengths(&mut self) {
         let mut targets: BTreeMap<u64, String> = BTreeMap::new();
         let mut longest = 0.0_f64;
@@ -288,8 +292,8 @@ impl Rules<'_> {
         }
     }
 
-    /// Captions are WebVTT (5.2), each segment with its place in time (5.3), one for all (5.4), to the end (5.5, see `lengths`),
-    /// and cues stand in the segments they are seen in.
+    /// Captions are WebVTT (5.2), each segment with its place in time (5.3), one for all (5.4), to
+    /// the end (5.5, see `lengths`), and cues stand in the segments they are seen in.
     fn captions(&mut self, uri: &str, media: &Media, listed: &[Segment]) {
         let mut maps: Vec<&str> = Vec::new();
         let mut until_s = 0.0;
@@ -388,8 +392,8 @@ fn number(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok())
 }
 
-/// Peak and mean, in bits per second: the peak over each run of complete segments of half to one and a half target
-/// durations, as the document measures it; a clip shorter than that is one run.
+/// Peak and mean, in bits per second: the peak over each run of complete segments of half to one
+/// and a half target durations, as the document measures it; a clip shorter than that is one run.
 fn rates(media: &Media) -> (f64, f64) {
     let listed: Vec<Segment> = segments(&media.text);
     let target = number(&media.text, "EXT-X-TARGETDURATION").unwrap_or(1) as f64;

@@ -26,7 +26,8 @@ pub fn decode(file: &Path, stream: u64, from_s: f64, decode_fully: bool) -> Vec<
     if decode_fully {
         cut(&mut command);
     }
-    // Late starts and gaps are filled: otherwise the first sample would be taken for the time asked for.
+    // Late starts and gaps are filled: otherwise the first sample would be taken for the time asked
+    // for.
     let output = command
         .args([
             "-map",
@@ -48,7 +49,8 @@ pub fn is_audible(samples: &[f32]) -> bool {
     energy > 1e-5 * samples.len() as f64
 }
 
-/// How many ms later `ours` is than `theirs`; `None` if it cannot be measured (silence, a steady tone).
+/// How many ms later `ours` is than `theirs`; `None` if it cannot be measured (silence, a steady
+/// tone).
 pub fn lag_ms(ours: &[f32], theirs: &[f32]) -> Option<f64> {
     let length = ours.len().min(theirs.len());
     if length < RATE / 4 {

@@ -1,4 +1,5 @@
-//! Just enough of a fragmented MP4 reader to check our own writer: time stamps and durations from the boxes.
+//! Just enough of a fragmented MP4 reader to check our own writer: time stamps and durations from
+//! the boxes.
 
 /// What one media segment says of itself, in ticks of its track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

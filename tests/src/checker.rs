@@ -26,7 +26,8 @@ const REFUSED: [(&str, &str); 3] = [
 /// Audio and video may be this far apart, in ms.
 const MAX_AV_OFFSET_MS: f64 = 40.0;
 
-/// Processes and judges a file, and its source as `served`, where it is to be. Its stream stays in `folder/out`.
+/// Processes and judges a file, and its source as `served`, where it is to be. Its stream stays in
+/// `folder/out`.
 pub fn check_file(file: &Path, folder: &Path, served: Option<&SourceDelivery>) -> Row {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     check_against(file, folder, served, expectations::for_file(&name).as_ref())

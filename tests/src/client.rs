@@ -137,7 +137,8 @@ impl Client {
         self.get(&format!("/v1/recordings/{id}")).await
     }
 
-    /// Waits until the recording's state is one of `states`; fails at once in a state that is final and not meant.
+    /// Waits until the recording's state is one of `states`; fails at once in a state that is final
+    /// and not meant.
     pub async fn state(&self, id: &str, states: &[&str], limit: Duration) -> Value {
         let what = format!("recording {id} is {states:?}");
         wait::until(&what, limit, || async move {

@@ -1,4 +1,5 @@
-//! A stream as a viewer's link leads to it: copied from the server as a player fetches it, and held to every checker.
+//! A stream as a viewer's link leads to it: copied from the server as a player fetches it, and held
+//! to every checker.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

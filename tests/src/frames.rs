@@ -16,8 +16,8 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Frames that ffmpeg prints as raw I420. Luma beyond the limited range is displayed as its ends,
-    /// and is taken for them.
+    /// Frames that ffmpeg prints as raw I420. Luma beyond the limited range is displayed as its
+    /// ends, and is taken for them.
     pub fn read(raw: &[u8], width: usize, height: usize) -> Vec<Self> {
         let frame = |raw: &[u8]| {
             let mut data = raw.to_vec();

@@ -1,4 +1,5 @@
-//! Files made to do harm: each ends within limits, with a sentence or a warning, and opens no connection.
+//! Files made to do harm: each ends within limits, with a sentence or a warning, and opens no
+//! connection.
 
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
@@ -81,7 +82,8 @@ fn wait(pid: i32) -> (ExitStatus, u64) {
     (ExitStatus::from_raw(status), usage.ru_maxrss as u64 / 1024)
 }
 
-/// Returns the problems of a file's processing, alone and as an upload to a server with a worker, and one line that says how it did.
+/// Returns the problems of a file's processing, alone and as an upload to a server with a worker,
+/// and one line that says how it did.
 pub fn check(
     file: &Path,
     folder: &Path,
@@ -157,7 +159,8 @@ pub fn listener(port: u16) -> TcpListener {
     ear
 }
 
-/// Short clips of 8K at 60 frames per second with as many reference frames as the codecs allow: each frame takes 50 MB.
+/// Short clips of 8K at 60 frames per second with as many reference frames as the codecs allow:
+/// each frame takes 50 MB.
 pub fn large(folder: &Path) -> Vec<PathBuf> {
     let clips = [
         ("8k60.mp4", "libx264 -x264-params ref=16:bframes=3:b-pyramid=normal:rc-lookahead=4:threads=2"),
@@ -174,8 +177,8 @@ pub fn large(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Playlists and scripts of every kind that players follow, named as recordings, pointing at a port of ours and at a
-/// file of this machine.
+/// Playlists and scripts of every kind that players follow, named as recordings, pointing at a port
+/// of ours and at a file of this machine.
 pub fn scripts(folder: &Path, port: u16) -> Vec<PathBuf> {
     let url = format!("http://127.0.0.1:{port}/a");
     let all = [

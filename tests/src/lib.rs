@@ -1,5 +1,6 @@
-//! The harness of the end-to-end tests: real processes of the built binary, a real Redis, a real S3 API, real
-//! recordings. Nothing is skipped: what is missing is a failure that says what to install.
+//! The harness of the end-to-end tests: real processes of the built binary, a real Redis, a real S3
+//! API, real recordings. Nothing is skipped: what is missing is a failure that says what to
+//! install.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
 pub mod apple;

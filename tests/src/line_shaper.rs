@@ -1,8 +1,9 @@
-//! A weak line, as a TCP proxy: one token bucket a direction for all connections together, a fixed one-way delay, and
-//! rates that change on command or by a trace.
+//! A weak line, as a TCP proxy: one token bucket a direction for all connections together, a fixed
+//! one-way delay, and rates that change on command or by a trace.
 //!
-//! What is shaped is payload, without the headers of TCP and IP. A new connection pays one round trip before its first
-//! byte, as its handshake does on a real line. Slow start and loss are not modelled.
+//! What is shaped is payload, without the headers of TCP and IP. A new connection pays one round
+//! trip before its first byte, as its handshake does on a real line. Slow start and loss are not
+//! modelled.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,8 +20,8 @@ use tokio::time::Instant;
 
 /// What goes onto the line at once, and what connections take turns by: the payload of one packet.
 const PACKET_BYTES: usize = 1448;
-/// The bucket's depth: how much of unused time may be made up for. Timers are late by a millisecond or two, and without
-/// it that would be lost at every packet.
+/// The bucket's depth: how much of unused time may be made up for. Timers are late by a millisecond
+/// or two, and without it that would be lost at every packet.
 const DEPTH: Duration = Duration::from_millis(20);
 /// Packets of one connection that are under way at most: 370 kB, enough for 10 Mbit/s at 300 ms.
 const UNDER_WAY: usize = 256;
@@ -71,8 +72,8 @@ impl TransferCounts {
 }
 
 impl LineShaper {
-    /// Listens on a free port of the loopback and passes everything on to `upstream`. The round trip over the idle line
-    /// takes twice `one_way`.
+    /// Listens on a free port of the loopback and passes everything on to `upstream`. The round
+    /// trip over the idle line takes twice `one_way`.
     ///
     /// # Errors
     /// Where no port can be had.
@@ -122,7 +123,8 @@ struct Line {
     passed: Arc<TransferCounts>,
 }
 
-/// One direction of the line. The task that holds the lock has a packet on it; the lock is fair, so connections take turns.
+/// One direction of the line. The task that holds the lock has a packet on it; the lock is fair, so
+/// connections take turns.
 #[derive(Clone)]
 struct Direction {
     /// When the last packet was through.

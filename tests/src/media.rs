@@ -1,4 +1,5 @@
-//! Recordings for the tests, made here from nothing, or the composed lesson that `scripts/make-lesson` makes.
+//! Recordings for the tests, made here from nothing, or the composed lesson that
+//! `scripts/make-lesson` makes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,9 +55,10 @@ pub fn clip(folder: &Path, seconds: u32) -> PathBuf {
     out
 }
 
-/// White flashes on black and beeps that begin with them, each 2.56 s from 2.56 s on: a turn of 20.48 s, repeated as often as said.
-/// That is an integer number of frames of video and audio at both the full and the half frame rate. `uneven` leaves out frames here
-/// and there, as phones do, but no flash's first. Returns its length in seconds too.
+/// White flashes on black and beeps that begin with them, each 2.56 s from 2.56 s on: a turn of
+/// 20.48 s, repeated as often as said. That is an integer number of frames of video and audio at
+/// both the full and the half frame rate. `uneven` leaves out frames here and there, as phones do,
+/// but no flash's first. Returns its length in seconds too.
 pub fn flashes(folder: &Path, turns: u32, uneven: bool) -> (PathBuf, f64) {
     let (turn, out) = (folder.join("flashes-turn.mp4"), folder.join("flashes.mp4"));
     let on = |length: f64| format!("lt(mod(t\\,2.56)\\,{length})*gt(t\\,1)");

@@ -1,5 +1,5 @@
-//! What a camera leaves in a recording must not be in anything published: its words, its boxes, its messages inside
-//! the frames.
+//! What a camera leaves in a recording must not be in anything published: its words, its boxes, its
+//! messages inside the frames.
 
 use std::path::Path;
 
@@ -60,7 +60,8 @@ fn boxes(bytes: &[u8], say: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Types of the messages (SEI) in a segment's frames, H.264 or H.265, that carry data of a user: 4 and 5, but x264's own.
+/// Types of the messages (SEI) in a segment's frames, H.264 or H.265, that carry data of a user: 4
+/// and 5, but x264's own.
 fn messages(segment: &[u8], hevc: bool) -> Vec<u8> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -79,7 +80,8 @@ fn messages(segment: &[u8], hevc: bool) -> Vec<u8> {
     found
 }
 
-/// NAL units with lengths of four bytes in front. A segment of audio does not read as such, and ends the walk.
+/// NAL units with lengths of four bytes in front. A segment of audio does not read as such, and
+/// ends the walk.
 fn units(data: &[u8], hevc: bool, found: &mut Vec<u8>) {
     let mut at = 0;
     while at + 5 <= data.len() {

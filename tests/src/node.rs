@@ -1,4 +1,5 @@
-//! The browser and the outside checkers: Node scripts in `tests/browser`, run as children, JSON out.
+//! The browser and the outside checkers: Node scripts in `tests/browser`, run as children, JSON
+//! out.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,7 +14,8 @@ pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("browser")
 }
 
-/// Errors that the reference parser finds in a WebVTT text of this kind ("subtitles" or "metadata").
+/// Errors that the reference parser finds in a WebVTT text of this kind ("subtitles" or
+/// "metadata").
 pub fn webvtt(name: &str, text: &str, kind: &'static str) -> Vec<String> {
     webvtts([(name.to_owned(), text.to_owned(), kind)])
 }

@@ -1,4 +1,5 @@
-//! Playlists read as text: tags with their attributes, and segments. No rule of any kind is applied.
+//! Playlists read as text: tags with their attributes, and segments. No rule of any kind is
+//! applied.
 
 /// A tag and the URI that follows it, where one does.
 #[derive(Clone, Debug)]

@@ -1,4 +1,5 @@
-//! A finished stream in a folder, read for the checkers: every playlist, every segment, what their boxes say.
+//! A finished stream in a folder, read for the checkers: every playlist, every segment, what their
+//! boxes say.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +9,8 @@ use crate::boxes;
 use crate::playlist::{init_uri, lines, segments};
 use crate::process::tool;
 
-/// Reads the multivariant playlist at `master` and all it names. What is not there is left out, for the rules to find.
+/// Reads the multivariant playlist at `master` and all it names. What is not there is left out, for
+/// the rules to find.
 pub fn read(master: &Path) -> Presentation {
     let text = std::fs::read_to_string(master).unwrap_or_default();
     let folder = master.parent().unwrap_or(Path::new("."));
@@ -88,8 +90,8 @@ pub fn joined(playlist: &Path, scratch: &Path) -> PathBuf {
     file
 }
 
-/// What ffprobe says against each segment alone, with its init segment in front: an error, or other samples than its
-/// boxes count.
+/// What ffprobe says against each segment alone, with its init segment in front: an error, or other
+/// samples than its boxes count.
 pub fn probe_segments(playlist: &Path, scratch: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(playlist).unwrap_or_default();
     let Some(init) = init(playlist, &text) else { return Vec::new() };

@@ -12,7 +12,8 @@ pub fn chalkstream() -> PathBuf {
     built_binary("chalkstream")
 }
 
-/// A built binary of ours: next to this executable, or one folder above where cargo keeps its tests.
+/// A built binary of ours: next to this executable, or one folder above where cargo keeps its
+/// tests.
 pub fn built_binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     own.ancestors()
@@ -98,7 +99,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // SIGTERM first: a process group of its own children ends with it; a stopped one needs SIGCONT to see it.
+        // SIGTERM first: a process group of its own children ends with it; a stopped one needs
+        // SIGCONT to see it.
         send(self.id(), libc::SIGCONT);
         self.kill();
         if std::thread::panicking() {

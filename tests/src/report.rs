@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-/// Longest source that is decoded completely to find a frame in it, in s; in longer ones ffmpeg seeks.
+/// Longest source that is decoded completely to find a frame in it, in s; in longer ones ffmpeg
+/// seeks.
 pub const SEEK_FROM_S: f64 = 60.0;
 
 /// One line of the table.

@@ -61,8 +61,8 @@ impl ProbedSource {
         rate("avg_frame_rate").filter(|&r| r > 0.1).or(rate("r_frame_rate")).unwrap_or(25.0).clamp(0.5, 240.0)
     }
 
-    /// What a file says of where, when and with what it was made: values that must not be found in anything we
-    /// publish.
+    /// What a file says of where, when and with what it was made: values that must not be found in
+    /// anything we publish.
     pub fn secrets(&self) -> Vec<String> {
         let identifying = [
             "location",
@@ -100,8 +100,8 @@ impl ProbedSource {
         found
     }
 
-    /// How ffmpeg is to make upright, progressive BT.709 frames of a stream at a size. It does not always tell that
-    /// frames are made of fields.
+    /// How ffmpeg is to make upright, progressive BT.709 frames of a stream at a size. It does not
+    /// always tell that frames are made of fields.
     pub fn filter_chain(stream: &Value, (width, height): (usize, usize), fields: bool) -> String {
         let text = |field: &str| stream[field].as_str().unwrap_or("unknown").to_owned();
         let known = |value: String, or: &str| {

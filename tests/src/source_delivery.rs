@@ -1,4 +1,5 @@
-//! A recording's source as it is served: uploaded, fetched as a player fetches it, and held against the file.
+//! A recording's source as it is served: uploaded, fetched as a player fetches it, and held against
+//! the file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,8 @@ impl SourceDelivery {
         Self { runtime, up, _data: data }
     }
 
-    /// Problems of how an upload of a file ends: it is ready or refused with a sentence, and the worker lives.
+    /// Problems of how an upload of a file ends: it is ready or refused with a sentence, and the
+    /// worker lives.
     pub fn survives(&self, file: &Path, limit: Duration) -> Vec<String> {
         let client = self.up.client();
         self.runtime.block_on(async {
@@ -61,8 +63,8 @@ impl SourceDelivery {
         })
     }
 
-    /// Checks the source as it is served, or returns the code it is declined with. `video` and `audio` are the indexes of the
-    /// tracks that were chosen.
+    /// Checks the source as it is served, or returns the code it is declined with. `video` and
+    /// `audio` are the indexes of the tracks that were chosen.
     pub fn check(
         &self,
         file: &Path,
@@ -118,8 +120,8 @@ pub struct Verdict {
     pub wrong: Vec<String>,
 }
 
-/// Problems with the times in a track's segments: each begins where its playlist says, and nothing is displayed before it
-/// is decoded.
+/// Problems with the times in a track's segments: each begins where its playlist says, and nothing
+/// is displayed before it is decoded.
 fn times(playlist: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(playlist).unwrap();
     let init = init_uri(&text).map(|uri| std::fs::read(playlist.with_file_name(uri)).unwrap());
@@ -144,8 +146,8 @@ fn times(playlist: &Path) -> Vec<String> {
     wrong
 }
 
-/// Uploads a file and fetches its source's tracks into `out`, a folder each; returns their playlists, or the code the
-/// source is declined with.
+/// Uploads a file and fetches its source's tracks into `out`, a folder each; returns their
+/// playlists, or the code the source is declined with.
 async fn fetched(client: &Client, file: &Path, out: &Path) -> Result<Vec<PathBuf>, String> {
     let recording = client.upload(file).await;
     let mut state = client.state(&recording, &["playable", "ready"], DECIDED).await;
@@ -197,7 +199,8 @@ async fn delete(client: &Client, recording: &str) {
     client.request(Method::DELETE, &path).send().await.unwrap().error_for_status().unwrap();
 }
 
-/// The frames of the file that are not in ours at their time, the same sample by sample, and the other way round.
+/// The frames of the file that are not in ours at their time, the same sample by sample, and the
+/// other way round.
 fn compare_frames(file: &Path, index: u64, start_s: f64, joined: &Path) -> Vec<String> {
     let theirs: Vec<_> =
         displayed_frames(file, index).into_iter().map(|(at_s, hash)| (at_s - start_s, hash)).collect();
@@ -216,7 +219,8 @@ fn compare_frames(file: &Path, index: u64, start_s: f64, joined: &Path) -> Vec<S
     missing.into_iter().chain(added).collect()
 }
 
-/// How many of some frames others lack, and when the first of them is. The very first may be displayed from 0 on.
+/// How many of some frames others lack, and when the first of them is. The very first may be
+/// displayed from 0 on.
 fn lacking(all: &[(f64, String)], others: &[(f64, String)]) -> Option<(usize, f64)> {
     let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for (at_s, hash) in others {

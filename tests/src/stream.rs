@@ -1,4 +1,5 @@
-//! Checks a finished folder of `chalkstream process` against its source: playlists, segments, lengths, captions.
+//! Checks a finished folder of `chalkstream process` against its source: playlists, segments,
+//! lengths, captions.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,8 +12,8 @@ use crate::node;
 use crate::presentation;
 use crate::process::tool;
 
-/// Problems of the stream in `out`; empty where all is right. Its ends are compared with those of the source,
-/// given with the number of its audio track that was used.
+/// Problems of the stream in `out`; empty where all is right. Its ends are compared with those of
+/// the source, given with the number of its audio track that was used.
 pub fn problems(source: Option<(&Path, usize)>, out: &Path) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut boundaries: Vec<(String, Vec<u64>)> = Vec::new();
@@ -37,7 +38,8 @@ pub fn problems(source: Option<(&Path, usize)>, out: &Path) -> Vec<String> {
                     wrong.push(format!("{name}: ffmpeg says: {first}"));
                 }
                 let starts = segments(path, &media, &name, &mut wrong);
-                // Stills change at their own times: a slow frame's frames come up to one of them late.
+                // Stills change at their own times: a slow frame's frames come up to one of them
+                // late.
                 if name.contains("/video/") && !name.contains("/stills/") {
                     boundaries.push((name, starts));
                 }
@@ -89,8 +91,8 @@ pub fn all_files(folder: &Path) -> Vec<PathBuf> {
 /// What ffmpeg prints when it decodes a playlist to its end.
 fn complaints(playlist: &Path) -> String {
     let said = decode(playlist);
-    // Of few frames per second with reordering, its reader of playlists makes up times that go back.
-    // The same segments in one file must then decode without a word.
+    // Of few frames per second with reordering, its reader of playlists makes up times that go
+    // back. The same segments in one file must then decode without a word.
     if said.lines().any(|line| line.contains("non monotonically")) {
         let scratch = tempfile::TempDir::new().unwrap();
         return decode(&presentation::joined(playlist, scratch.path()));

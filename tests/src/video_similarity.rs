@@ -12,8 +12,8 @@ use crate::source::ProbedSource;
 /// Longest time that a frame of the source is looked for before the time that is compared, in s.
 const LONGEST_FRAME_S: f64 = 61.0;
 
-/// Compares frames near the start, in the middle and near the end; returns how many ms late ours is at the start
-/// and at the end.
+/// Compares frames near the start, in the middle and near the end; returns how many ms late ours is
+/// at the start and at the end.
 pub fn compare_video(
     file: &Path,
     out: &Path,
@@ -89,7 +89,8 @@ pub fn compare_video(
             row.wrong.push(format!("no frame to compare at {at_s:.2} s"));
             continue;
         };
-        // Only a frame that differs from its neighbours tells the time; and it may be held for the source's frame.
+        // Only a frame that differs from its neighbours tells the time; and it may be held for the
+        // source's frame.
         if position != 1 && theirs.len() > 2 && theirs.windows(2).all(|pair| differ(&pair[0], &pair[1])) {
             let ends = times.get(like.best + 1).copied().unwrap_or(times[like.best] + 1.0 / source_rate);
             let half = 0.5 / rate;

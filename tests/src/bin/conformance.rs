@@ -1,10 +1,12 @@
-//! `conformance [--hostile] [--fresh] DIR|FILE…`: every recording through `chalkstream process`, checked by outside tools; a table, a
-//! line a file, and an exit code of 1 where something is wrong.
+//! `conformance [--hostile] [--fresh] DIR|FILE…`: every recording through `chalkstream process`,
+//! checked by outside tools; a table, a line a file, and an exit code of 1 where something is
+//! wrong.
 //!
-//! What is done is kept in a log next to this binary and not done again until `chalkstream` is another one.
+//! What is done is kept in a log next to this binary and not done again until `chalkstream` is
+//! another one.
 //!
-//! `conformance --variants [KIND…] [--count N] [--seed S] [--keep DIR]`: the same with recordings made for it, `N` of
-//! each kind. A variant depends on its kind, its number and the seed alone.
+//! `conformance --variants [KIND…] [--count N] [--seed S] [--keep DIR]`: the same with recordings
+//! made for it, `N` of each kind. A variant depends on its kind, its number and the seed alone.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
@@ -222,7 +224,8 @@ impl Log {
         Self { path, done, binary: format!("{} {}", changed(&chalkstream()), changed(&own)) }
     }
 
-    /// The line, the problems and whether it was refused: from the log, or judged now. Only what is right is kept.
+    /// The line, the problems and whether it was refused: from the log, or judged now. Only what is
+    /// right is kept.
     fn of(
         &mut self,
         file: &Path,

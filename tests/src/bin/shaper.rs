@@ -1,6 +1,7 @@
-//! `shaper`: a weak line for the browser scripts. One JSON document a line on standard input, each answered with one:
-//! first `{ "upstream": "127.0.0.1:8480", "down_bps", "up_bps", "one_way_ms" }` → `{ "port" }`, then as often as wanted
-//! `{ "down_bps", "up_bps" }`, or `{}` to ask only → `{ "down_bytes", "up_bytes", "connections" }`. Ends with its input.
+//! `shaper`: a weak line for the browser scripts. One JSON document a line on standard input, each
+//! answered with one: first `{ "upstream": "127.0.0.1:8480", "down_bps", "up_bps", "one_way_ms" }`
+//! → `{ "port" }`, then as often as wanted `{ "down_bps", "up_bps" }`, or `{}` to ask only → `{
+//! "down_bytes", "up_bytes", "connections" }`. Ends with its input.
 #![allow(clippy::print_stdout)]
 
 use std::net::SocketAddr;

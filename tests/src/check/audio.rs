@@ -55,8 +55,8 @@ pub fn problems(truth: &GroundTruth, out: &Path, scratch: &Path, wrong: &mut Vec
         }
         if let Some(hz) = truth.tone_hz {
             said.extend(holes(&mono));
-            // Both renditions are made of the same samples; in the smaller one the codec's own noise
-            // moves zero crossings by some percent (measured on a tone without any fault).
+            // Both renditions are made of the same samples; in the smaller one the codec's own
+            // noise moves zero crossings by some percent (measured on a tone without any fault).
             if name == "a96" {
                 said.extend(steady(&mono, hz));
             }

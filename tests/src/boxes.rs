@@ -1,6 +1,8 @@
 //! Just enough of a fragmented MP4 reader to check our own writer: time stamps and durations from
 //! the boxes.
 
+use chalkstream_formats::boxes::{split, u32_at, u64_at};
+
 /// What one media segment says of itself, in ticks of its track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment {
@@ -22,25 +24,25 @@ pub struct Fragment {
 pub fn find<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Vec<&'a [u8]> {
     let Some((name, rest)) = path.split_first() else { return vec![bytes] };
     let mut found = Vec::new();
-    let mut at = 0;
-    while at + 8 <= bytes.len() {
-        let size = be32(bytes, at) as usize;
-        assert!(size >= 8 && at + size <= bytes.len(), "a box of {size} bytes at {at} of {}", bytes.len());
-        if &bytes[at + 4..at + 8] == *name {
-            found.extend(find(&bytes[at + 8..at + size], rest));
+    let mut boxes = bytes;
+    while !boxes.is_empty() {
+        let (kind, content, after) = split(boxes).expect("complete boxes up to the end");
+        if kind == **name {
+            found.extend(find(content, rest));
         }
-        at += size;
+        boxes = after;
     }
-    assert_eq!(at, bytes.len(), "bytes after the last box");
     found
 }
 
-fn be32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
+/// Four bytes as a number.
+pub fn be32(bytes: &[u8], at: usize) -> u32 {
+    u32_at(bytes, at).expect("four bytes")
 }
 
-fn be64(bytes: &[u8], at: usize) -> u64 {
-    u64::from_be_bytes(bytes[at..at + 8].try_into().unwrap())
+/// Eight bytes as a number.
+pub fn be64(bytes: &[u8], at: usize) -> u64 {
+    u64_at(bytes, at).expect("eight bytes")
 }
 
 /// Ticks per second of the one track of an init segment.

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+pub use crate::boxes::{be32, be64};
+
 /// The boxes named `name` in a range: where each lies, its header included.
 pub fn boxes(bytes: &[u8], within: Range<usize>, name: &[u8; 4]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
@@ -113,14 +115,4 @@ pub fn wrapped(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
     all.extend(name);
     all.extend(body);
     all
-}
-
-/// Four bytes as a number.
-pub fn be32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
-}
-
-/// Eight bytes as a number.
-pub fn be64(bytes: &[u8], at: usize) -> u64 {
-    u64::from_be_bytes(bytes[at..at + 8].try_into().unwrap())
 }

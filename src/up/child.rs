@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use chalkstream_workers::runner::die_with_parent;
 use tokio::process::Command;
 
 /// This program, even while its file is being replaced.
@@ -38,19 +39,9 @@ impl ChildSpec {
             command.arg0("chalkstream");
         }
         let parent = std::process::id() as i32;
-        // SAFETY: between fork and exec only prctl and getppid are called, which are
-        // async-signal-safe and touch no memory of ours.
+        // SAFETY: between fork and exec only `die_with_parent` runs, which is made for that.
         unsafe {
-            command.pre_exec(move || {
-                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
-                    return Err(io::Error::last_os_error());
-                }
-                // The parent may have exited before the line above.
-                if libc::getppid() != parent {
-                    return Err(io::Error::from_raw_os_error(libc::ESRCH));
-                }
-                Ok(())
-            });
+            command.pre_exec(move || die_with_parent(parent));
         }
         command.spawn()
     }

@@ -42,6 +42,8 @@ use protocol::{ChildLimits, ChildRequest, Probe, Task};
 use ranges::RangeReader;
 use watch::{Activity, Bounds, Verdict};
 
+pub use spawn::die_with_parent;
+
 /// Outputs taken at once; with as many more waiting, a child waits too.
 const OUTPUTS_AT_ONCE: usize = 4;
 

@@ -116,17 +116,30 @@ pub async fn spawn(
     Ok(Running { pid, stdin, stdout, stderr, exit: exit_rx, kill })
 }
 
-/// Runs in the child, between fork and exec.
-fn prepare(parent: i32, source: i32) -> io::Result<()> {
+/// Has the kernel kill this process when the thread that started it ends. Runs in the child, between
+/// fork and exec, so it makes async-signal-safe calls only and allocates no memory.
+///
+/// # Errors
+/// If the kernel refuses, or `parent` has ended already.
+pub fn die_with_parent(parent: i32) -> io::Result<()> {
     // SAFETY: plain system calls without pointers to memory of ours.
     unsafe {
         if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
             return Err(io::Error::last_os_error());
         }
-        // The parent may have died before the line above.
+        // The parent may have ended before the line above.
         if libc::getppid() != parent {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
+    }
+    Ok(())
+}
+
+/// Runs in the child, between fork and exec.
+fn prepare(parent: i32, source: i32) -> io::Result<()> {
+    die_with_parent(parent)?;
+    // SAFETY: plain system calls without pointers to memory of ours.
+    unsafe {
         // Whatever a library left open without close-on-exec stays with us.
         libc::syscall(libc::SYS_close_range, SOURCE_FD, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
         if source == SOURCE_FD {

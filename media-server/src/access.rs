@@ -15,7 +15,7 @@ use crate::clock::now_s;
 use crate::manifests::Manifests;
 use crate::metrics::ReasonLabels;
 use crate::problem::Problem;
-use crate::token::{self, Keys, Link, Refused, Session, Verified, Window};
+use crate::token::{self, Keys, Link, RefusalReason, Session, VerifiedToken, Window};
 use crate::url::PublicUrl;
 
 /// Age limit of the authority's copy of keys and revocations, which it renews every few seconds.
@@ -67,7 +67,10 @@ impl Access {
     ///
     /// # Errors
     /// 403 if the link is not valid, 503 while keys cannot be trusted.
-    pub async fn open_link(&self, text: &str) -> Result<(Verified<Link, String>, Arc<Manifest>), Problem> {
+    pub async fn open_link(
+        &self,
+        text: &str,
+    ) -> Result<(VerifiedToken<Link, String>, Arc<Manifest>), Problem> {
         self.check_age()?;
         let verified = token::verify_link(text, &SigningKeys(&self.authority), now_s())
             .and_then(|verified| {
@@ -100,11 +103,11 @@ impl Access {
         Ok(())
     }
 
-    fn check_revoked(&self, tenant: &str, targets: &[Target]) -> Result<(), Refused> {
-        if self.authority.any_revoked(tenant, targets) { Err(Refused::Revoked) } else { Ok(()) }
+    fn check_revoked(&self, tenant: &str, targets: &[Target]) -> Result<(), RefusalReason> {
+        if self.authority.any_revoked(tenant, targets) { Err(RefusalReason::Revoked) } else { Ok(()) }
     }
 
-    fn refuse(&self, refused: Refused) -> Problem {
+    fn refuse(&self, refused: RefusalReason) -> Problem {
         let problem = Problem::from(refused);
         self.tokens_refused.get_or_create(&ReasonLabels { reason: problem.code() }).inc();
         problem

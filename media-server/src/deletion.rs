@@ -1,5 +1,5 @@
-//! Deleting recordings: the work stops, a tombstone says so, and every object goes, also those that a
-//! worker writes a moment later.
+//! Deleting recordings: the work stops, a tombstone says so, and every object goes, also those that
+//! a worker writes a moment later.
 
 use axum::extract::{FromRef, Path, State};
 use bytes::Bytes;
@@ -18,7 +18,8 @@ use crate::events::announce;
 use crate::problem::{Problem, ProblemBody};
 use crate::uploads::{Uploads, forget, log_and_continue, unbind};
 
-/// How long after a deletion late writes are swept: longer than any step may run on after it was stopped.
+/// How long after a deletion late writes are swept: longer than any step may run on after it was
+/// stopped.
 const SWEEP_PERIOD_MS: u64 = 3600 * 1000;
 
 /// Deletes recordings with everything made of them, their uploads included.
@@ -41,8 +42,17 @@ where
 }
 
 /// Delete a recording with everything made of it.
-#[utoipa::path(delete, path = "/v1/recordings/{id}", tag = "recordings", params(("id" = String, Path)),
-    responses((status = 204, description = "Gone; its sessions end within two seconds"), (status = 404, body = ProblemBody)))]
+///
+/// Its job stops, its upload is removed, and its sessions end within two
+/// seconds. The same file can then be uploaded again as a new recording. 404 if there is no such
+/// recording.
+#[utoipa::path(
+    delete, path = "/v1/recordings/{id}", tag = "recordings", params(("id" = String, Path)),
+    responses(
+        (status = 204, description = "Gone; its sessions end within two seconds"),
+        (status = 404, body = ProblemBody),
+    ),
+)]
 pub async fn delete(
     State(deletion): State<Deletion>,
     caller: ApiCaller,

@@ -1,14 +1,14 @@
-//! Why a server cannot start.
+//! Errors that keep the server from starting.
 
-/// A server that cannot start, or cannot go on.
+/// An error at start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// The address asked for.
+        /// The requested address.
         address: std::net::SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Storage or Redis settings are wrong, or storage cannot be read.

@@ -1,5 +1,5 @@
-//! Regular clean-up of what no request will touch again. Every server does it; doing it twice changes
-//! nothing.
+//! Regular clean-up of what no request will touch again. Every server does it; doing it twice
+//! changes nothing.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A cache of manifests: each is at most two seconds old, and is read once however many viewers ask.
+//! A cache of manifests: each is at most two seconds old, and is read once however many viewers
+//! ask.
 
 use std::sync::Arc;
 
@@ -15,13 +16,13 @@ const MAX_RENEWED_AGE_MS: u64 = 100;
 const MAX_ENTRIES: usize = 256;
 
 /// Tenant, recording and time slice.
-type Key = (String, String, u64);
+type ManifestKey = (String, String, u64);
 
 /// The cache. Clones share it. An entry belongs to one time slice, so it is never older than that.
 #[derive(Clone)]
 pub struct Manifests {
     store: Store,
-    entries: Arc<Cache<Key, Option<Arc<Manifest>>>>,
+    entries: Arc<Cache<ManifestKey, Option<Arc<Manifest>>>>,
 }
 
 impl Manifests {
@@ -56,6 +57,6 @@ impl Manifests {
     }
 }
 
-fn key_now(tenant: &str, recording: &str) -> Key {
+fn key_now(tenant: &str, recording: &str) -> ManifestKey {
     (tenant.to_owned(), recording.to_owned(), now_s() / MAX_AGE_S)
 }

@@ -1,4 +1,4 @@
-//! Numbers for a dashboard. No label names a recording, a viewer, a token or a tenant.
+//! The server's metrics. No label names a recording, a viewer, a token or a tenant.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ pub struct RequestLabels {
     pub status: u16,
 }
 
-/// Labels of an answer's time: fewer, for each has a whole histogram.
+/// Labels of a response time: fewer, because each has an entire histogram.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct RouteLabels {
     /// The matched route.
     pub route: String,
 }
 
-/// A label of why something was refused.
+/// The reason of a refusal.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ReasonLabels {
     /// A stable code.
@@ -37,21 +37,21 @@ pub struct ReasonLabels {
 /// All the server's metrics.
 pub struct Metrics {
     registry: Registry,
-    /// Requests answered.
+    /// Requests responded to.
     pub requests: Family<RequestLabels, Counter>,
-    /// Time to the first byte of an answer, in seconds.
+    /// Time to the first byte of a response, in seconds.
     pub request_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     /// Tokens refused.
     pub tokens_refused: Family<ReasonLabels, Counter>,
-    /// Bytes of uploads made durable.
+    /// Bytes of uploads received.
     pub uploaded_bytes: Counter,
     /// Uploads acknowledged.
     pub uploads_finished: Counter,
-    /// Bytes of media answered.
+    /// Bytes of media sent.
     pub delivered_bytes: Counter,
     /// Event streams open.
     pub event_streams: Gauge,
-    /// Sessions given for links.
+    /// Sessions made of links.
     pub sessions: Counter,
 }
 
@@ -100,7 +100,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts one answer.
+    /// Counts one response.
     pub fn observe(&self, route: &str, method: &str, status: u16, elapsed: Duration) {
         self.request_seconds
             .get_or_create(&RouteLabels { route: route.into() })

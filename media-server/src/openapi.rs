@@ -1,4 +1,4 @@
-//! The API's description, made of the routes themselves.
+//! The API's description, generated from the routes.
 
 use axum::Router;
 use axum::routing::get;
@@ -28,7 +28,7 @@ pub fn routes() -> Router<App> {
     )
 }
 
-/// The description as text. `docs/ref/openapi.json` is a copy, held equal by a test.
+/// The description as text. A test keeps `docs/ref/openapi.json` equal to it.
 pub fn document() -> String {
     let (_, openapi) = api();
     openapi.to_pretty_json().unwrap_or_default() + "\n"

@@ -1,5 +1,5 @@
-//! What a client is told when a request is not carried out: RFC 9457 problem details, and never the text of an
-//! internal error.
+//! RFC 9457 problem details: what a client gets if a request fails. They never contain the text of
+//! an internal error.
 
 use std::borrow::Cow;
 
@@ -8,16 +8,16 @@ use chalkstream_store as store;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::token::Refused;
+use crate::token::RefusalReason;
 
-/// A refusal or a failure, as the client sees it.
+/// A refusal or failure as the client sees it.
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: Cow<'static, str>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// For the log alone.
+    /// Only for the log.
     cause: Option<String>,
 }
 
@@ -49,7 +49,7 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    /// 401, with the scheme that would be accepted.
+    /// 401, with the accepted scheme.
     pub fn unauthorized() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
@@ -64,7 +64,8 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.")
     }
 
-    /// 403 for a session that asks for what is not its own. The same answer whether the thing exists or not.
+    /// 403 for a session that asks for something that is not its own. The response does not say
+    /// whether it exists.
     pub fn forbidden() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
@@ -73,12 +74,12 @@ impl Problem {
         )
     }
 
-    /// 503, to be tried again in some seconds.
+    /// 503: try again in some seconds.
     pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after_s(2)
     }
 
-    /// 500; `cause` goes to the log only.
+    /// 500; only the log gets `cause`.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         Self {
             cause: Some(cause.to_string()),
@@ -108,8 +109,8 @@ impl Problem {
         self.status
     }
 
-    /// True where the same request may succeed later: a service behind this server is away.
-    pub fn passes(&self) -> bool {
+    /// True if the same request may succeed later, because a service behind this server is away.
+    pub fn is_transient(&self) -> bool {
         self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
@@ -128,7 +129,7 @@ impl From<store::Error> for Problem {
                 (StatusCode::BAD_REQUEST, "invalid_input", "The request cannot be carried out as it is.")
             }
             Kind::Conflict | Kind::Lost => {
-                (StatusCode::CONFLICT, "conflict", "This does not go with the recording's present state.")
+                (StatusCode::CONFLICT, "conflict", "The recording's current state does not allow this.")
             }
             Kind::Unavailable => {
                 let mut problem =
@@ -142,12 +143,12 @@ impl From<store::Error> for Problem {
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
+impl From<RefusalReason> for Problem {
+    fn from(refused: RefusalReason) -> Self {
         let (code, detail) = match refused {
-            Refused::Invalid => ("token_invalid", "This link is not valid."),
-            Refused::Expired => ("token_expired", "This link has expired; ask for a new one."),
-            Refused::Revoked => ("token_revoked", "This link has been withdrawn."),
+            RefusalReason::Invalid => ("token_invalid", "This link is not valid."),
+            RefusalReason::Expired => ("token_expired", "This link has expired; ask for a new one."),
+            RefusalReason::Revoked => ("token_revoked", "This link has been withdrawn."),
         };
         Self::new(StatusCode::FORBIDDEN, code, detail)
     }
@@ -157,9 +158,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         if let Some(cause) = &self.cause {
             if self.status.is_server_error() {
-                tracing::error!(code = self.code, cause, "request failed: {cause}");
+                tracing::error!(code = self.code, error = cause, "request failed");
             } else {
-                tracing::debug!(code = self.code, cause, "request refused: {cause}");
+                tracing::debug!(code = self.code, error = cause, "request refused");
             }
         }
         let body = ProblemBody {

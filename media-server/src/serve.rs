@@ -1,4 +1,4 @@
-//! From settings to a server that answers, until it is told to stop.
+//! Running the server from its settings until shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,23 +13,22 @@ use crate::error::Error;
 use crate::http::{accept_loop, apply};
 use crate::problem::Problem;
 
-/// Longest wait for background work when the server stops.
+/// Limit of the wait for background work at shutdown.
 const MAX_BACKGROUND: Duration = Duration::from_secs(5);
 
 /// Serves on `settings.server.listen` until `shutdown`.
 ///
 /// # Errors
-/// Where the address is taken, a setting is wrong, or storage cannot be read.
+/// If the address is taken, a setting is wrong, or storage cannot be read.
 pub async fn serve(settings: Settings, shutdown: CancellationToken) -> Result<(), Error> {
     let address = settings.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
     serve_on(listener, settings, shutdown).await
 }
 
-/// Serves on a listener that is bound already, so that its address is known before. `settings.server.listen` is
-/// not looked at.
+/// Serves on a bound listener, whose address is known before. `settings.server.listen` is not used.
 ///
-/// Until keys and revocations are read, every request but `/healthz` is answered with 503.
+/// Until keys and revocations are read, every request but `/healthz` gets 503.
 ///
 /// # Errors
 /// As for [`serve`].
@@ -80,10 +79,10 @@ pub fn routes(app: &App) -> Router {
     apply(routes.with_state(app.clone()), metrics, Arc::clone(&app.origins))
 }
 
-/// What answers before the keys are read.
+/// The routes before the keys are read.
 fn not_ready() -> Router {
     Router::new()
         .route("/healthz", axum::routing::get(|| async { "ok\n" }))
         .fallback(|| async { Problem::unavailable("The server is starting; try again shortly.") })
-        .layer(axum::middleware::from_fn(crate::uploads::mark))
+        .layer(axum::middleware::from_fn(crate::uploads::add_version))
 }

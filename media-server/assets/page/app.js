@@ -1,4 +1,4 @@
-// The page: what is needed to see the first picture comes first, all else after it.
+// The page: what the first frame needs comes first, everything else after it.
 import { bind } from './keys.js';
 import { Stream } from './stream.js';
 import { clock, parseTime, say, showLine, showNotice, showOffer } from './view.js';
@@ -7,23 +7,23 @@ const $ = (id) => document.getElementById(id);
 const video = $('video');
 const begin = $('begin');
 let lesson = JSON.parse(document.body.dataset.lesson);
-let begun = false;
-// The session is no longer good.
-let gone = false;
-// Where to begin, when someone chose a moment before there was anything to play.
-let wanted = null;
+let started = false;
+// Whether the session is no longer valid.
+let ended = false;
+// The second to start at, if the viewer chose a moment before there was anything to play.
+let startAt = null;
 let extras = null;
 let waiting = null;
 
-const OVER = ['ready', 'failed', 'cancelled', 'deleted'];
-// A stall of this length on a line that answers: it is too slow for the picture.
-const SLOW_MS = 8000;
-// Seconds of buffer from which on there is room for the controls, and for the words.
+const FINAL_STATES = ['ready', 'failed', 'cancelled', 'deleted'];
+// A stall of this length on a working connection means that it is too slow for the video.
+const SLOW_STALL_MS = 8000;
+// Seconds of buffer from which on there is room for the controls, and for the transcript.
 const [CONTROLS_AHEAD_S, WORDS_AHEAD_S] = [5, 10];
-// Renewals so far apart have nothing to do with each other.
+// Renewals further apart than this are unrelated.
 const RENEWED_MS = 60_000;
-// A newer revision takes the place of an older one no more often than this.
-const MOVE_EVERY_MS = 60_000;
+// Minimum time between two changes to a newer revision.
+const MIN_UPGRADE_INTERVAL_MS = 60_000;
 const NOTE_MS = 4000;
 
 const stream = new Stream(video, document.body.dataset.hls, {
@@ -36,16 +36,16 @@ const stream = new Stream(video, document.body.dataset.hls, {
     });
   },
   back: () => showLine(null),
-  broken: () => unoriginal('The original picture cannot be played here.') || showNotice({ title: 'This lesson cannot be played here', text: 'Try another browser, or load the page again.', again: () => location.reload() }),
+  broken: () => leaveOriginal('The original video cannot be played here.') || showNotice({ title: 'This lesson cannot be played here', text: 'Try another browser, or load the page again.', again: () => location.reload() }),
 });
-// For tests and for the browser's console.
+// For tests and the browser's console.
 window.chalkstream = { video, get hls() { return stream.hls; }, get lesson() { return lesson; } };
 
-// A link lives minutes, a session hours: a reload goes to the session.
+// A link lives minutes and a session hours, so a reload uses the session.
 adopt(lesson);
 
 function adopt(next) {
-  // A server of an older release tells no steps: what was heard of them stays.
+  // A server of an older release sends no steps: keep those from the event stream.
   next.steps ??= lesson.steps;
   lesson = next;
   history.replaceState(null, '', next.watch + location.hash);
@@ -54,10 +54,10 @@ function adopt(next) {
 }
 
 async function play() {
-  if (gone && stream.ahead() < 1) return;
-  // The button goes, and what it started gets the keys.
+  if (ended && stream.ahead() < 1) return;
+  // The button disappears: move its focus to the player.
   const focused = document.activeElement === begin;
-  begun = true;
+  started = true;
   begin.hidden = true;
   if (focused) {
     const controller = $('controller');
@@ -71,16 +71,17 @@ async function play() {
   }
 }
 
-// Moves to a second of the lesson and, unless it was never asked for, plays on from there.
+// Seeks to a second of the lesson and plays from there. Before there is a stream, it only notes the
+// second.
 function seek(seconds) {
-  if (!lesson.master) return (wanted = seconds);
+  if (!lesson.master) return (startAt = seconds);
   stream.seek(seconds);
   play();
 }
 
 async function start(at) {
   showNotice(null);
-  begin.hidden = begun;
+  begin.hidden = started;
   if (lesson.placeholder) backdrop(lesson.placeholder);
   stream.prepare(lesson, at);
   await stream.load(lesson, at);
@@ -91,22 +92,22 @@ function backdrop(url) {
   $('stage').style.backgroundImage = `url("${url}")`;
 }
 
-// The playlist is read: sound alone is offered where there is both, and has a picture of its own.
+// The playlist is parsed: offer sound only if it is possible without the video.
 function parsed() {
   const toggle = $('sound-only');
-  toggle.hidden = !stream.soundThere;
+  toggle.hidden = !stream.hasAudioOnly;
   toggle.setAttribute('aria-pressed', String(stream.soundOnly));
   $('sound-note').hidden = !stream.soundOnly;
   offerOriginal();
-  // Without a picture there is nothing that the controls would hide.
+  // Without video there is nothing that the controls would hide.
   $('controller').setAttribute('autohide', stream.still ? '-1' : '3');
   if (!stream.still) return;
   video.removeAttribute('poster');
   if (lesson.poster) backdrop(lesson.base + lesson.poster);
 }
 
-// The sound alone, until it is said otherwise; also after a reload of the page.
-function sound(alone) {
+// Switches the video off or on. The choice survives a reload of the page.
+function setSoundOnly(alone) {
   showOffer(null);
   stream.soundOnly = alone;
   try {
@@ -115,7 +116,8 @@ function sound(alone) {
   stream.reload(lesson, { atOnce: true });
 }
 
-// The camera's own picture, where this browser plays it smoothly. There is one size of it: whoever chooses it has the line.
+// Offers the camera's original video if this browser plays it smoothly. It has only one size, so
+// the viewer chooses it.
 let offers = 0;
 async function offerOriginal() {
   const [toggle, nth, { original }] = [$('original'), ++offers, lesson];
@@ -130,17 +132,18 @@ function setOriginal(on) {
   return stream.reload(lesson, { atOnce: true });
 }
 
-// Back to what every line and browser takes; false where that plays already.
-function unoriginal(why) {
+// Returns to the stream that every browser plays; false if that plays already.
+function leaveOriginal(why) {
   if (!stream.originalPlays) return false;
   setOriginal(false);
-  note(why);
+  showNote(why);
   return true;
 }
 
-// After the first picture, and on a weak line only with some seconds of buffer, or for whoever reaches for them.
+// Loads the controls after the first frame. On a weak connection it waits for some seconds of
+// buffer, or until the viewer reaches for them.
 let controls = false;
-function onControls(tries = 0) {
+function loadControls(tries = 0) {
   if (controls && !tries) return;
   controls = true;
   const url = document.body.dataset.chrome;
@@ -149,23 +152,24 @@ function onControls(tries = 0) {
       $('controller').fullscreenElement = $('stage');
       document.body.dataset.chromeReady = '';
     },
-    () => setTimeout(onControls, 4000, tries + 1),
+    () => setTimeout(loadControls, 4000, tries + 1),
   );
 }
 
-// What can wait comes in turn, as the buffer grows: the controls, a sharp poster, the words and the storyboard.
+// Loads optional parts one after the other as the buffer grows: the controls, a sharp poster, the
+// transcript and the storyboard.
 function onBuffer() {
   const ahead = stream.ahead();
   if (ahead >= CONTROLS_AHEAD_S) {
-    onControls();
-    if (lesson.poster && !begun && !video.poster && !stream.still) video.poster = lesson.base + lesson.poster;
+    loadControls();
+    if (lesson.poster && !started && !video.poster && !stream.still) video.poster = lesson.base + lesson.poster;
   }
-  if (ahead >= WORDS_AHEAD_S) onComfort();
+  if (ahead >= WORDS_AHEAD_S) loadExtras();
 }
 
-async function onComfort() {
+async function loadExtras() {
   if (extras) return;
-  extras = import('./extras.js').then((m) => m.start({ video, stream, seek, refused, over: () => gone, lesson: () => lesson }));
+  extras = import('./extras.js').then((m) => m.start({ video, stream, seek, refused, over: () => ended, lesson: () => lesson }));
   try {
     window.chalkstream.extras = await extras;
     document.body.dataset.wordsReady = '';
@@ -176,44 +180,47 @@ async function onComfort() {
 }
 
 begin.addEventListener('click', play);
-video.addEventListener('play', () => { begun = true; begin.hidden = true; });
+video.addEventListener('play', () => { started = true; begin.hidden = true; });
 for (const type of ['progress', 'timeupdate']) video.addEventListener(type, onBuffer);
-for (const type of ['pointerdown', 'focusin']) $('controller').addEventListener(type, () => onControls());
+for (const type of ['pointerdown', 'focusin']) $('controller').addEventListener(type, () => loadControls());
 window.addEventListener('hashchange', () => { const at = parseTime(location.hash); if (at !== null) seek(at); });
-$('sound-only').addEventListener('click', () => sound(!stream.soundOnly));
+$('sound-only').addEventListener('click', () => setSoundOnly(!stream.soundOnly));
 $('original').addEventListener('click', () => setOriginal(!stream.originalPlays));
-$('sound-back').addEventListener('click', () => { sound(false); $('sound-only').focus(); });
-// Whoever reaches for the words gets them at once; until they are there, the form must not leave the page.
-for (const type of ['focusin', 'pointerdown']) $('said').addEventListener(type, onComfort);
+$('sound-back').addEventListener('click', () => { setSoundOnly(false); $('sound-only').focus(); });
+// A viewer who reaches for the transcript gets it at once. Until then the form must not leave the
+// page.
+for (const type of ['focusin', 'pointerdown']) $('said').addEventListener(type, loadExtras);
 $('find').addEventListener('submit', (event) => event.preventDefault());
 
-// A line that answers, but slower than the lowest picture.
+// A connection that works, but is slower than the lowest video.
 let slow = null;
 video.addEventListener('waiting', () => {
   clearTimeout(slow);
   slow = setTimeout(() => {
-    if (!stream.lost && !gone && !video.paused && unoriginal('The line is too slow for the original picture.')) return;
-    const weak = !stream.lost && !gone && stream.soundThere && !stream.soundOnly && !video.paused && stream.ahead() < 1;
-    if (weak) showOffer('The line is slow. The sound alone needs a fifth of it.', 'Sound only', () => sound(true));
-  }, SLOW_MS);
+    if (!stream.lost && !ended && !video.paused && leaveOriginal('The connection is too slow for the original video.')) return;
+    const weak = !stream.lost && !ended && stream.hasAudioOnly && !stream.soundOnly && !video.paused && stream.ahead() < 1;
+    if (weak) showOffer('The connection is slow. Sound alone needs a fifth of the data.', 'Sound only', () => setSoundOnly(true));
+  }, SLOW_STALL_MS);
 });
 video.addEventListener('playing', () => clearTimeout(slow));
 
-// Something of the session was refused: ask why, and say it. What is loaded plays on.
+// A request of the session was refused: find out why, and tell the viewer. The buffered part plays
+// on.
 async function refused() {
-  if (gone) return;
+  if (ended) return;
   const answer = await fetch(`${lesson.base}lesson.json`, { cache: 'no-store' }).catch(() => null);
-  if (gone) return;
-  // No answer: the line is gone, and tried again; a good one: what we had is no more, but there is another.
+  if (ended) return;
+  // No response means that the connection is lost: try again. A good one means that only the old
+  // revision is gone.
   if (!answer || answer.status >= 500) return setTimeout(refused, 5000);
-  if (answer.ok) return renewed(await answer.json());
+  if (answer.ok) return renew(await answer.json());
   const { code } = await answer.json().catch(() => ({}));
   end(code);
 }
 
-// Renewed so often in a row, a lesson does not load; not where it played meanwhile.
+// A lesson that is renewed too often in a row does not load, unless it played in between.
 let [renewals, renewedAt] = [0, 0];
-function renewed(next) {
+function renew(next) {
   adopt(next);
   if (performance.now() > renewedAt + RENEWED_MS) renewals = 0;
   renewedAt = performance.now();
@@ -224,7 +231,7 @@ function renewed(next) {
 }
 
 function end(code) {
-  gone = true;
+  ended = true;
   stream.stop();
   showOffer(null);
   const withdrawn = code === 'token_revoked';
@@ -234,15 +241,15 @@ function end(code) {
     begin.hidden = true;
     showLine(null);
     const where = stream.now() > 1 ? ` You were at ${clock(stream.now() * 1000)}.` : '';
-    const what = withdrawn ? 'Ask the person who sent it for a new one.' : 'Ask for a new link to go on watching.';
+    const what = withdrawn ? 'Ask the person who sent it for a new one.' : 'Ask for a new link to continue.';
     showNotice({ title, text: what + where });
   };
   if (withdrawn || stream.ahead() < 1) return last();
-  showLine(`${title}. What is loaded plays to its end; ask for a new link to go on.`);
+  showLine(`${title}. The part already loaded will play; ask for a new link to continue.`);
   video.addEventListener('waiting', () => { if (stream.ahead() < 1) last(); });
 }
 
-// What is still on its way: states, newer revisions, the transcript.
+// Updates what may still change: state, newer revisions, the transcript.
 async function refresh() {
   const answer = await fetch(`${lesson.base}lesson.json`, { cache: 'no-store' });
   if (answer.status === 403) return end((await answer.json().catch(() => ({}))).code);
@@ -250,33 +257,34 @@ async function refresh() {
   const before = lesson;
   const next = await answer.json();
   adopt(next);
-  tell();
+  showProgress();
   if (extras) (await extras).changed();
   if (!next.master) return showNotice(next.notice);
   if (!before.master) return ready();
   if (next.revision !== before.revision) newer = true;
-  moveUp();
+  maybeUpgrade();
 }
 
-// How far the steps are: on the stage while there is nothing to play, and beside it while the words are written.
-function tell() {
+// Shows the progress of the steps: on the stage while there is nothing to play, and in place of the
+// transcript until it is there.
+function showProgress() {
   if (!lesson.master) waiting?.then((m) => m.show(lesson));
   extras?.then((m) => m.progress());
 }
 
-// News of one step, from the event stream.
-function heard({ step, state, done_ms, total_ms }) {
+// Applies an event about one step.
+function onStep({ step, state, done_ms, total_ms }) {
   lesson.steps ??= [];
   let known = lesson.steps.find((s) => s.name === step);
   if (!known) lesson.steps.push((known = { name: step }));
   Object.assign(known, { state: state ?? 'leased' }, total_ms ? { done_ms, total_ms } : {});
-  tell();
+  showProgress();
 }
 
-// There is something to play: it starts by itself where someone is looking and the browser lets it.
+// There is something to play. It starts by itself if the page is visible and the browser allows it.
 async function ready() {
   const title = document.title;
-  await start(wanted ?? parseTime(location.hash));
+  await start(startAt ?? parseTime(location.hash));
   if (document.hidden) {
     document.title = `Ready: ${title}`;
     document.addEventListener('visibilitychange', () => (document.title = title), { once: true });
@@ -285,17 +293,17 @@ async function ready() {
   video.addEventListener('loadeddata', play, { once: true });
 }
 
-// A newer revision is taken by itself, at the same second, at a moment when it disturbs nobody: while nothing plays,
-// where playback waits anyway, or where the line is so fast that it hardly shows. Else it is offered, once.
+// Changes to a newer revision at the same second when that disturbs nobody: while paused, while
+// playback waits anyway, or on a connection so fast that it hardly shows. Otherwise offers it once.
 let newer = false;
 let offered = null;
-let movedAt = -Infinity;
-async function moveUp() {
-  if (!newer || gone || stream.soundOnly || video.ended || performance.now() < movedAt + MOVE_EVERY_MS) return;
-  // Whoever watches the original is not taken to what has none yet.
+let upgradedAt = -Infinity;
+async function maybeUpgrade() {
+  if (!newer || ended || stream.soundOnly || video.ended || performance.now() < upgradedAt + MIN_UPGRADE_INTERVAL_MS) return;
+  // A viewer of the original video stays there until the newer revision has it too.
   if (stream.originalPlays && !lesson.original) return;
   const waits = video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA && !stream.lost;
-  if (video.paused || waits || stream.easy()) return takeNewer();
+  if (video.paused || waits || stream.hasHeadroom()) return takeNewer();
   if (offered === lesson.revision || !$('offer').hidden) return;
   offered = lesson.revision;
   showOffer('More of this lesson is ready.', 'Change now', takeNewer);
@@ -305,28 +313,28 @@ async function takeNewer() {
   if (offered !== null) showOffer(null);
   offered = null;
   newer = false;
-  movedAt = performance.now();
-  const quiet = !begun;
+  upgradedAt = performance.now();
+  const quiet = !started;
   showNotice(null);
   await stream.reload(lesson);
-  if (!quiet) note('Now in a better version.');
+  if (!quiet) showNote('Now playing a better version.');
 }
-for (const type of ['pause', 'waiting', 'timeupdate']) video.addEventListener(type, moveUp);
+for (const type of ['pause', 'waiting', 'timeupdate']) video.addEventListener(type, maybeUpgrade);
 
-function note(text) {
+function showNote(text) {
   showLine(text);
   setTimeout(() => { if ($('line-text').textContent === text) showLine(null); }, NOTE_MS);
 }
 
-// At the end of what there is of a lesson that is still being made.
+// At the end of the part of a lesson that is prepared so far.
 const GROWING = 'The next minutes are being prepared.';
 video.addEventListener('waiting', () => { if (stream.growing() && stream.ahead() === Infinity) showLine(GROWING); });
 video.addEventListener('playing', () => { if ($('line-text').textContent === GROWING) showLine(null); });
 
 function listen() {
-  if (OVER.includes(lesson.state)) return;
+  if (FINAL_STATES.includes(lesson.state)) return;
   import('./updates.js').then(
-    (m) => m.follow({ lesson: () => lesson, over: () => gone || OVER.includes(lesson.state), refresh, heard }),
+    (m) => m.follow({ lesson: () => lesson, over: () => ended || FINAL_STATES.includes(lesson.state), refresh, onStep }),
     () => setTimeout(listen, 5000),
   );
 }
@@ -339,8 +347,8 @@ if (lesson.master) {
 } else {
   showNotice(lesson.notice);
   waiting = import('./waiting.js');
-  tell();
+  showProgress();
   listen();
-  onComfort();
+  loadExtras();
 }
 bind({ video, play, stream, query: $('query') });

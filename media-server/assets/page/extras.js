@@ -1,4 +1,5 @@
-// What comes after playback has begun: the words, the search over them, and the storyboard on the seek bar.
+// Loaded after playback has started: the transcript, the search, and the storyboard on the seek
+// bar.
 import { Search } from './search.js';
 import { Transcript } from './transcript.js';
 
@@ -8,20 +9,20 @@ export async function start(player) {
   new Search(player, transcript);
   await transcript.load();
   return {
-    // Something new about the lesson.
+    // The lesson has changed.
     changed() {
       storyboard(player);
       if (!transcript.loaded) transcript.load();
     },
-    // Some step got further.
+    // A step has made progress.
     progress() {
       if (!transcript.loaded) transcript.explain();
     },
   };
 }
 
-// Media Chrome takes previews from a metadata track with this label; its images are relative to it, and so to the
-// session.
+// Media Chrome takes previews from a metadata track with this label. Its images are relative to the
+// track, and so to the session.
 function storyboard({ video, lesson }) {
   const { base, storyboard: file, master } = lesson();
   if (!file || !master || video.querySelector('track[label=thumbnails]')) return;

@@ -1,4 +1,4 @@
-// Keys for the whole page. Media Chrome has its own while the focus is on the picture.
+// Keyboard shortcuts of the entire page. Media Chrome has its own while the video has the focus.
 
 export function bind({ video, play, stream, query }) {
   document.addEventListener('keydown', (event) => {

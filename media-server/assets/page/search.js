@@ -1,4 +1,4 @@
-// Search over this lesson. A hit goes to just before the word.
+// Search in this lesson. A hit starts just before the word.
 import { seekTarget } from './transcript.js';
 import { clock, el } from './view.js';
 
@@ -32,7 +32,7 @@ export class Search {
       else this.#nothing();
     });
     this.hits.addEventListener('keydown', (event) => this.#key(event));
-    // Typed before this script was there.
+    // The viewer typed before this script had loaded.
     if (this.query.value.trim()) this.#ask();
   }
 
@@ -41,7 +41,7 @@ export class Search {
     if (!text) return this.#clear();
     if (text === this.asked) return;
     if (!this.player.lesson().transcript) {
-      this.count.textContent = 'There are no words to search in yet.';
+      this.count.textContent = 'There is no transcript to search yet.';
       return;
     }
     this.asked = text;
@@ -56,19 +56,19 @@ export class Search {
     } catch (error) {
       if (error.name === 'AbortError') return;
       this.asked = '';
-      this.count.textContent = 'The search did not answer. Press Enter to try again.';
+      this.count.textContent = 'The search failed. Press Enter to try again.';
     }
   }
 
   #show(text, moments) {
-    // The server answers best first; a reader of one lesson wants them in the order they were said.
+    // The server returns the best first; within one lesson they are listed in order of time.
     moments.sort((a, b) => a.start_ms - b.start_ms);
     this.#list(moments.map((moment) => this.#hit(moment)));
     this.hits.dataset.query = text;
     const n = moments.length;
     const many = n === LIMIT ? `The first ${n} moments` : n === 1 ? '1 moment' : `${n} moments`;
-    // The sentence is the answer where there is no other.
-    this.count.textContent = n ? many : `Nobody says “${text}” in this lesson, as far as we could hear. Try fewer or other words.`;
+    // With no hits, this sentence is the result.
+    this.count.textContent = n ? many : `“${text}” was not found in this lesson. Try fewer or other words.`;
   }
 
   #list(items) {
@@ -121,7 +121,7 @@ export class Search {
     }
   }
 
-  // Asked for nothing.
+  // An empty query.
   #nothing() {
     this.#clear();
     this.count.textContent = 'Type a word that was said, then press Enter.';

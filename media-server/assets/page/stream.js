@@ -1,7 +1,7 @@
-// The stream: hls.js wherever it can run, the browser's own HLS only where it cannot (Chrome also says «maybe»
-// to HLS, and means another player than the one we test).
+// The stream: hls.js where it can run, otherwise the browser's own HLS. Chrome also says "maybe" to
+// HLS, but means another player than the one we test.
 
-import { Early, lineBps, loaderWith, remember, rememberedBps } from './early.js';
+import { Preloader, connectionBps, withPreload, remember, rememberedBps } from './preload.js';
 
 const SETTINGS = {
   // Fragmented MP4 needs no transmuxing, so no worker, and the page's policy allows none.
@@ -16,62 +16,64 @@ const SETTINGS = {
   enableCEA708Captions: false,
   enableIMSC1: false,
 };
-// Longest wait between two tries while the line is gone.
-const LONGEST_WAIT_S = 15;
-// What a line is taken for that nothing is known of.
-const UNKNOWN_BPS = 250_000;
-// How much of a line a variant may need to be begun with.
-const SHARE = 0.7;
-// So much buffer, and a line so fast, that another stream is there before the picture would have to wait for long.
-const [EASY_AHEAD_S, EASY_BPS] = [12, 2_000_000];
-// How long a newer stream's playlists are waited for before the old one goes.
-const READY_MS = 8000;
+// Longest wait between two attempts while the connection is lost.
+const MAX_WAIT_S = 15;
+// The assumed speed of an unknown connection.
+const DEFAULT_BPS = 250_000;
+// The share of the bandwidth that the first variant may need.
+const START_SHARE = 0.7;
+// With so much buffer and bandwidth, another stream arrives before the video has to wait for long.
+const [HEADROOM_AHEAD_S, HEADROOM_BPS] = [12, 2_000_000];
+// Longest wait for the playlists of a newer stream before the old one is replaced.
+const MAX_PRELOAD_WAIT_MS = 8000;
 
-// A picture every few seconds, for lines that carry no moving one.
+// One frame every few seconds, for connections that carry no moving video.
 const isStills = (level) => level.frameRate > 0 && level.frameRate < 1;
 
-// Whether the picture may stand still: where the line does not carry the lowest that moves. Going back takes more than
-// staying, or a line in between would change at each segment.
-export function mayStandStill(bps, moving, before) {
+// Whether to use stills: the connection does not carry the lowest moving video. Leaving them needs
+// more than staying, or a connection in between would change at each segment.
+export function shouldUseStills(bps, moving, before) {
   return bps < (moving.averageBitrate || moving.bitrate) * (before ? 1.25 : 1.1);
 }
 
-// The level to begin with: the lowest that moves, unless the line is known to be too slow for it; after a change of
-// streams, the best for what the line has shown.
-export function firstLevel(levels, { bps, weak, shown }) {
+// The level to start with: the lowest that moves, unless the connection is known to be too slow for
+// it. After a change of streams, the best for the measured speed.
+export function firstLevel(levels, { bps, weak, measured }) {
   const moving = Math.max(levels.findIndex((level) => !isStills(level)), 0);
-  if (shown) return Math.max(levels.findLastIndex((level) => level.bitrate <= bps * SHARE), bps < levels[moving].bitrate ? 0 : moving);
+  if (measured) return Math.max(levels.findLastIndex((level) => level.bitrate <= bps * START_SHARE), bps < levels[moving].bitrate ? 0 : moving);
   return weak ? 0 : moving;
 }
 
-// A multivariant playlist with its variants without picture alone; null where it has none, or no others.
+// A multivariant playlist with only its audio variants; null if it has none, or no others.
 //
-// hls.js never chooses such a variant while there are others: whoever wants the sound alone gets a playlist of it.
-export function soundAlone(text) {
+// hls.js never chooses such a variant while there are others, so sound only needs a playlist of its
+// own.
+export function audioOnlyPlaylist(text) {
   const lines = text.split('\n');
   const kept = [];
-  let [sound, pictures] = [0, 0];
+  let [audio, video] = [0, 0];
   for (let n = 0; n < lines.length; n++) {
     if (!lines[n].startsWith('#EXT-X-STREAM-INF:')) {
       if (!/^#EXT-X-(I-FRAME-STREAM-INF:|MEDIA:TYPE=AUDIO)/.test(lines[n])) kept.push(lines[n]);
       continue;
     }
     if (/RESOLUTION=|CODECS="[^"]*(avc|hvc|hev|av01|vp0)/.test(lines[n])) {
-      pictures++;
+      video++;
       n++;
     } else {
-      sound++;
-      // The variant is the sound itself, not a rendition beside it.
+      audio++;
+      // The variant is the audio itself, not a rendition next to it.
       kept.push(lines[n].replace(/,AUDIO="[^"]*"/, ''), lines[++n] ?? '');
     }
   }
-  return sound && pictures ? kept.join('\n') : null;
+  return audio && video ? kept.join('\n') : null;
 }
 
-// hls.js throws away all sound that is buffered when another variant has another rendition of it, and loads that from where
-// the playback is: on a line that has just fallen, half a minute of sound is gone and the playback waits for new. Here what is
-// there is played, and the other rendition goes on after it.
-const soundThatLasts = (Controller) => class extends Controller {
+// When another variant has another audio rendition, hls.js discards all buffered audio and loads
+// from the playback position. On a connection that has just dropped, half a minute of audio is lost
+// and playback waits. Here the buffered audio is played, and the other rendition continues after
+// it.
+const keepAudioBuffer = (Controller) => class extends Controller {
   onAudioTrackSwitching(event, track) {
     super.onAudioTrackSwitching(event, { ...track, flushImmediate: true });
     if (this.switchingTrack) this.completeAudioSwitch(this.switchingTrack);
@@ -80,83 +82,83 @@ const soundThatLasts = (Controller) => class extends Controller {
   flushAudioIfNeeded() {}
 };
 
-// `told` hears: parsed(), refused(), away(seconds), back(), broken(why).
+// `on` has the callbacks parsed(), refused(), away(seconds), back() and broken().
 export class Stream {
-  constructor(video, library, told) {
+  constructor(video, library, on) {
     this.video = video;
     this.library = library;
-    this.told = told;
+    this.on = on;
     this.hls = null;
-    // Seconds of the lesson at which the stream begins: above 0 where only a part of it may be seen.
+    // The second of the lesson at which the stream begins: above 0 if the session has a window.
     this.offset = 0;
-    // Whether only the sound is wanted, and whether it can be had alone.
+    // Whether the viewer wants sound only, and whether the stream offers it.
     this.soundOnly = false;
-    this.soundThere = false;
-    // Whether the camera's own picture is wanted, where it is none that all browsers play; and whether it is what is loaded.
+    this.hasAudioOnly = false;
+    // Whether the viewer wants the original video, and whether it is loaded.
     this.original = false;
     this.originalPlays = false;
-    // Where playback is to be, in seconds of the lesson, until it is there.
+    // The second to reach; null once playback is there.
     this.target = null;
-    for (const type of ['seeked', 'timeupdate']) video.addEventListener(type, () => this.#arrived());
-    // Whether what plays has no picture.
+    for (const type of ['seeked', 'timeupdate']) video.addEventListener(type, () => this.#onArrival());
+    // Whether the stream has no video.
     this.still = false;
     window.addEventListener('online', () => this.retry());
-    window.addEventListener('pagehide', () => remember(this.shownBps()));
+    window.addEventListener('pagehide', () => remember(this.measuredBps()));
   }
 
-  // Asks for what the stream of a lesson begins with; `load` takes it from there.
+  // Requests the first files of a lesson's stream; `load` uses them.
   prepare(lesson, at) {
-    // That one begins with nothing of what the page was told.
-    this.early = new Early(this.#isOriginal(lesson) ? {} : lesson, { at, soundOnly: this.soundOnly });
-    return this.early.ready;
+    // The original video starts with other files than the preloaded ones.
+    this.preloader = new Preloader(this.#isOriginal(lesson) ? {} : lesson, { at, soundOnly: this.soundOnly });
+    return this.preloader.ready;
   }
 
-  // The line's speed, where this player has measured it.
-  shownBps() {
+  // The connection's speed if this player has measured it.
+  measuredBps() {
     return this.measured ? this.hls.bandwidthEstimate : null;
   }
 
-  // Whether the stream still grows.
+  // Whether the stream is still growing.
   growing() {
     return Boolean(this.hls?.levels?.[this.hls.loadLevel]?.details?.live);
   }
 
-  // Whether another stream may take the place of this one without anyone waiting for long.
-  easy() {
-    return this.ahead() >= EASY_AHEAD_S && (this.shownBps() ?? 0) >= EASY_BPS;
+  // Whether another stream can replace this one without a long wait.
+  hasHeadroom() {
+    return this.ahead() >= HEADROOM_AHEAD_S && (this.measuredBps() ?? 0) >= HEADROOM_BPS;
   }
 
-  // Loads a lesson's stream, at a second of the lesson where one is given.
+  // Loads a lesson's stream, at a second of the lesson if one is given.
   async load(lesson, at) {
     this.originalPlays = this.#isOriginal(lesson);
     this.target = at || null;
     const url = lesson.base + (this.originalPlays ? lesson.original : lesson).master;
     const { default: Hls } = await this.#library();
     if (!Hls.isSupported()) return this.#native(url, at);
-    const shown = this.shownBps();
+    const measured = this.measuredBps();
     this.measured = false;
     this.hls?.destroy();
     clearTimeout(this.trying);
-    const early = this.early ?? new Early({});
-    this.early = null;
-    const bps = shown ?? lineBps() ?? rememberedBps() ?? UNKNOWN_BPS;
+    const preloader = this.preloader ?? new Preloader({});
+    this.preloader = null;
+    const bps = measured ?? connectionBps() ?? rememberedBps() ?? DEFAULT_BPS;
     const windowed = Boolean(lesson.window_start_ms);
-    // Without a start position a playlist that still grows would begin at its end.
+    // Without a start position, a growing playlist would begin at its end.
     const startPosition = !windowed && at ? at : 0;
-    const loader = loaderWith(Hls.DefaultConfig.loader, early);
-    const audioStreamController = soundThatLasts(Hls.DefaultConfig.audioStreamController);
+    const loader = withPreload(Hls.DefaultConfig.loader, preloader);
+    const audioStreamController = keepAudioBuffer(Hls.DefaultConfig.audioStreamController);
     const settings = { ...SETTINGS, abrEwmaDefaultEstimate: bps, startPosition, audioStreamController };
     const hls = new Hls({ ...settings, loader, pLoader: this.#loader(loader) });
     this.hls = hls;
     hls.subtitleDisplay = false;
-    hls.on(Hls.Events.ERROR, (_, data) => this.#failed(Hls, data));
-    hls.on(Hls.Events.FRAG_LOADED, () => this.#back());
+    hls.on(Hls.Events.ERROR, (_, data) => this.#onError(Hls, data));
+    hls.on(Hls.Events.FRAG_LOADED, () => this.#recovered());
     hls.on(Hls.Events.FRAG_BUFFERED, (_, { frag }) => (this.measured ||= frag.type === 'main' && frag.sn !== 'initSegment'));
     hls.once(Hls.Events.MANIFEST_PARSED, (_, { levels }) => {
       this.still = levels.every((level) => !level.width && !level.videoCodec);
-      hls.startLevel = firstLevel(levels, { bps, weak: early.weak, shown: shown !== null });
-      this.#guardStills(hls, Boolean(early.weak));
-      this.told.parsed();
+      hls.startLevel = firstLevel(levels, { bps, weak: preloader.weak, measured: measured !== null });
+      this.#guardStills(hls, Boolean(preloader.weak));
+      this.on.parsed();
     });
     if (windowed) {
       hls.once(Hls.Events.INIT_PTS_FOUND, (_, data) => {
@@ -169,8 +171,8 @@ export class Stream {
     this.recoveries = 0;
   }
 
-  // A new stream is at 0 until its library has moved it.
-  #arrived() {
+  // A new stream is at 0 until the library has moved it.
+  #onArrival() {
     const { currentTime, readyState, seeking } = this.video;
     const there = Math.abs(currentTime + this.offset - this.target) < 1;
     if (this.target !== null && readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && !seeking && there) this.target = null;
@@ -180,35 +182,36 @@ export class Stream {
     return this.original && !this.soundOnly && Boolean(lesson.original);
   }
 
-  // The same second of a newer revision, or with or without the picture. The old one plays on until the new one's
-  // playlists are there, unless it is not to load on meanwhile; its last picture stays until the new one's first.
+  // Reloads at the same second: a newer revision, or with or without video. The old stream plays on
+  // until the new one's playlists have arrived, unless `atOnce`. Its last frame stays until the new
+  // one's first.
   async reload(lesson, { atOnce = false } = {}) {
-    if (!atOnce) await Promise.race([this.prepare(lesson, this.now()), new Promise((resolve) => setTimeout(resolve, READY_MS))]);
+    if (!atOnce) await Promise.race([this.prepare(lesson, this.now()), new Promise((resolve) => setTimeout(resolve, MAX_PRELOAD_WAIT_MS))]);
     const { paused, playbackRate } = this.video;
     const showing = [...this.video.textTracks].some((track) => track.kind !== 'metadata' && track.mode === 'showing');
     const at = this.now();
-    const picture = this.#lastPicture();
+    const frame = this.#lastFrame();
     await this.load(lesson, at);
     const { hls } = this;
     this.video.playbackRate = playbackRate;
     if (showing) this.showCaptions();
     if (!paused) this.video.play().catch(() => {});
     const there = () => {
-      // Another one came after it.
-      if (this.hls !== hls) return picture?.remove();
-      // The library begins a little before where it is told to.
+      // Another reload came after it.
+      if (this.hls !== hls) return frame?.remove();
+      // The library starts a little before the requested second.
       const off = Math.abs(this.video.currentTime + this.offset - at) > 0.05;
-      if (!off) return picture?.remove();
+      if (!off) return frame?.remove();
       this.seek(at);
-      this.video.addEventListener('seeked', () => picture?.remove(), { once: true });
+      this.video.addEventListener('seeked', () => frame?.remove(), { once: true });
     };
     this.video.addEventListener('loadeddata', there, { once: true });
-    this.video.addEventListener('error', () => picture?.remove(), { once: true });
-    if (picture) document.getElementById('controller').after(picture);
+    this.video.addEventListener('error', () => frame?.remove(), { once: true });
+    if (frame) document.getElementById('controller').after(frame);
   }
 
-  // What is seen now, as an element to lie over the video.
-  #lastPicture() {
+  // The current frame as an element that covers the video.
+  #lastFrame() {
     const { videoWidth, videoHeight } = this.video;
     if (!videoWidth || this.soundOnly) return null;
     const canvas = document.createElement('canvas');
@@ -217,7 +220,7 @@ export class Stream {
     return canvas;
   }
 
-  // Shows the first captions as soon as there are some.
+  // Shows the first captions track as soon as there is one.
   showCaptions() {
     const show = () => {
       const track = [...this.video.textTracks].find((t) => t.kind === 'subtitles' || t.kind === 'captions');
@@ -227,12 +230,12 @@ export class Stream {
     if (!show()) this.video.textTracks.addEventListener('addtrack', show, { once: true });
   }
 
-  // Seconds of the lesson.
+  // The current second of the lesson.
   now() {
     return this.target ?? this.video.currentTime + this.offset;
   }
 
-  // Moves to a second of the lesson.
+  // Seeks to a second of the lesson.
   seek(seconds) {
     const to = Math.max(0, seconds - this.offset);
     if (this.target !== null) this.target = seconds;
@@ -255,14 +258,14 @@ export class Stream {
     return 0;
   }
 
-  // Asks for nothing more.
+  // Stops all requests.
   stop() {
     clearTimeout(this.trying);
     this.stopped = true;
     this.hls?.stopLoad();
   }
 
-  // Tries now what was going to be tried later.
+  // Retries now instead of later.
   retry() {
     clearTimeout(this.trying);
     this.wake?.();
@@ -271,13 +274,14 @@ export class Stream {
     else this.hls.loadSource(this.hls.url);
   }
 
-  // The library, however long it takes: a browser may keep a failure, so another try has another address.
+  // Loads the library, however long it takes. A browser may cache a failure, so each retry has
+  // another address.
   async #library() {
     for (let tries = 0; ; tries++) {
       try {
         return await import(tries ? `${this.library}?${tries}` : this.library);
       } catch {
-        const seconds = Math.min(2 ** (tries + 1), LONGEST_WAIT_S);
+        const seconds = Math.min(2 ** (tries + 1), MAX_WAIT_S);
         this.#lost(seconds);
         await new Promise((resolve) => {
           this.wake = resolve;
@@ -287,12 +291,12 @@ export class Stream {
     }
   }
 
-  // Sees each multivariant playlist before hls.js does.
+  // A loader that sees each multivariant playlist before hls.js does.
   #loader(Loader) {
     const read = (text) => {
-      const sound = soundAlone(text);
-      this.soundThere = sound !== null;
-      return this.soundOnly && sound ? sound : text;
+      const audioOnly = audioOnlyPlaylist(text);
+      this.hasAudioOnly = audioOnly !== null;
+      return this.soundOnly && audioOnly ? audioOnly : text;
     };
     return class extends Loader {
       load(context, config, callbacks) {
@@ -303,12 +307,12 @@ export class Stream {
     };
   }
 
-  // hls.js knows nothing of stills: to it they are a picture like any other, and a cautious choice.
+  // hls.js does not know stills: to it they are video like any other, and a cautious choice.
   #guardStills(hls, may) {
     const moving = hls.levels.find((level) => !isStills(level));
     if (!moving || moving === hls.levels[0]) return;
     const judge = () => {
-      may = mayStandStill(hls.bandwidthEstimate, moving, may);
+      may = shouldUseStills(hls.bandwidthEstimate, moving, may);
       hls.config.minAutoBitrate = may ? 0 : moving.maxBitrate;
     };
     hls.config.minAutoBitrate = may ? 0 : moving.maxBitrate;
@@ -319,45 +323,45 @@ export class Stream {
   async #native(url, at) {
     this.video.src = url;
     if (at) this.seek(at);
-    this.video.addEventListener('error', () => this.told.refused(), { once: true });
-    this.told.parsed();
+    this.video.addEventListener('error', () => this.on.refused(), { once: true });
+    this.on.parsed();
   }
 
-  #failed(Hls, data) {
+  #onError(Hls, data) {
     const network = data.type === Hls.ErrorTypes.NETWORK_ERROR;
     const status = data.response?.code ?? 0;
-    if (network && (status === 401 || status === 403)) return this.told.refused();
-    // Captions that are late are no reason for alarm.
+    if (network && (status === 401 || status === 403)) return this.on.refused();
+    // Late captions are no reason for a warning.
     if (network && !data.fatal && status < 400 && !data.details.startsWith('subtitle')) return this.#lost();
     if (!data.fatal) return;
-    // What all browsers play may be whole.
-    if (this.originalPlays && status >= 400) return this.told.broken();
+    // The stream that all browsers play may be intact.
+    if (this.originalPlays && status >= 400) return this.on.broken();
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR && this.recoveries++ < 3) {
       this.hls.recoverMediaError();
     } else if (network) {
-      // Something that is not there any more: a newer lesson may be.
-      if (status >= 400 && status < 500) this.told.refused();
-      else this.#again();
+      // The object is gone; a newer lesson may be there.
+      if (status >= 400 && status < 500) this.on.refused();
+      else this.#retryLater();
     } else {
-      this.told.broken();
+      this.on.broken();
     }
   }
 
   #lost(seconds) {
     this.lost = true;
-    this.told.away(seconds);
+    this.on.away(seconds);
   }
 
-  #back() {
+  #recovered() {
     this.waits = 1;
     if (!this.lost) return;
     this.lost = false;
-    this.told.back();
+    this.on.back();
   }
 
-  // The line is gone: wait for it, longer each time, and go on where we were.
-  #again() {
-    this.waits = Math.min((this.waits || 1) * 2, LONGEST_WAIT_S);
+  // The connection is lost: wait for it, longer each time, and resume.
+  #retryLater() {
+    this.waits = Math.min((this.waits || 1) * 2, MAX_WAIT_S);
     this.#lost(this.waits);
     clearTimeout(this.trying);
     this.trying = setTimeout(() => this.retry(), this.waits * 1000);

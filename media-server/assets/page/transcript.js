@@ -1,25 +1,28 @@
-// The words beside the picture. They follow the playback, and a click on one goes there.
+// The transcript next to the video. It follows the playback, and a click on a word seeks to it.
 import { clock, el } from './view.js';
 
-// A word is heard whole when playback begins a little before it.
+// Playback starts this much before a word, so that all of it is audible.
 const LEAD_MS = 500;
-// For so long after we scrolled, or the page changed its size, a scroll is not the reader's.
+// For this long after our own scrolling, or a change of the page's size, a scroll event is not the
+// reader's.
 const OURS_MS = 1200;
-// Cues a block: the browser lays out only the blocks that can be seen.
+// Cues per block: the browser lays out only visible blocks.
 const CHUNK = 40;
-// Words come in pages of this length, that where the playback is first: a whole lesson's would hold up the picture.
+// The transcript loads in pages of this length, the current one first: an entire lesson's words
+// would delay the video.
 const PAGE_MS = 600_000;
-// The others come while so many seconds are buffered.
+// The other pages load while so many seconds are buffered.
 const ROOM_S = 20;
-// One that did not come is asked for again after this, then after twice as long, up to sixteen times.
+// A page that failed is requested again after this, then after twice as long, up to sixteen times.
 const AGAIN_MS = 5000;
 
-// Where to begin so that a word is heard: a little before it, and not before its cue. In seconds.
+// The second to start at: a little before a word, but not before its cue.
 export function seekTarget(wordMs, cueMs) {
   return Math.max(wordMs - LEAD_MS, cueMs + 10, 0) / 1000;
 }
 
-// The first of `count` pages that is not here yet: that at `at`, the one before it, those after it, and then from the start.
+// The next of `count` pages to load: the current one (`at`), the one before it, those after it,
+// then from the start.
 export function nextPage(here, count, at) {
   if (here.has(at) && at > 0 && !here.has(at - 1)) return at - 1;
   for (let n = 0; n < count; n++) {
@@ -33,13 +36,13 @@ export class Transcript {
     this.player = player;
     this.box = document.getElementById('lines');
     this.follow = document.getElementById('follow');
-    // Pages by number; and the cues and rows of all that are here, in order.
+    // Pages by number, and the cues and rows of all loaded pages in order.
     this.pages = new Map();
     this.cues = [];
     this.rows = [];
     this.row = null;
     this.word = null;
-    // The list follows until its reader scrolls, and then not before it is told to.
+    // The list follows the playback until its reader scrolls, and again when told to.
     this.following = true;
     this.oursUntil = 0;
     this.loaded = false;
@@ -48,27 +51,27 @@ export class Transcript {
     for (const type of ['wheel', 'touchmove']) {
       this.box.addEventListener(type, () => this.#handsOff(), { passive: true });
     }
-    // The scroll bar, the find bar, a screen reader.
+    // The scroll bar, the find bar, or a screen reader.
     this.box.addEventListener('scroll', () => { if (performance.now() > this.oursUntil) this.#handsOff(); }, { passive: true });
     this.box.addEventListener('scrollend', () => (this.oursUntil = Math.min(this.oursUntil, performance.now() + 100)));
     new ResizeObserver(() => this.#ours()).observe(this.box);
     this.follow.addEventListener('click', () => {
       this.#followAgain();
-      // The button goes: its focus to the row that is being said.
+      // The button disappears: move its focus to the current row.
       (this.row ?? this.rows[0])?.focus({ preventScroll: true });
     });
     player.video.addEventListener('timeupdate', () => this.#update());
     player.video.addEventListener('seeking', () => this.#update());
   }
 
-  // Loads the page of words that is being played; the others follow by themselves.
+  // Loads the current page; the others follow by themselves.
   async load() {
     this.explain();
     if (!this.player.lesson().transcript || this.loading) return;
     this.loading = true;
     let found = await this.#page(this.#playing());
     const count = Math.max(1, Math.ceil(found.duration_ms / PAGE_MS));
-    // At the very end the last page may begin after the last word's.
+    // At the very end, the playback may be beyond the last page.
     if (found.number >= count) found = await this.#page(count - 1);
     this.loading = false;
     if (!found.cues) return this.#say('The transcript could not be loaded.', () => this.load());
@@ -81,13 +84,13 @@ export class Transcript {
     this.#rest();
   }
 
-  // The page that is being played.
+  // The page of the current second.
   #playing() {
     const page = Math.max(0, Math.floor((this.player.stream.now() * 1000) / PAGE_MS));
     return Math.min(page, (this.count ?? Infinity) - 1);
   }
 
-  // One page; nothing of it where it does not come.
+  // Loads one page; an empty object if that fails.
   async #page(number) {
     const { base, transcript } = this.player.lesson();
     const part = `?from_ms=${number * PAGE_MS}&to_ms=${(number + 1) * PAGE_MS}`;
@@ -97,7 +100,8 @@ export class Transcript {
     return found?.cues ? { ...found, number } : {};
   }
 
-  // All other pages: from the playback to the end, then from the start; until the lesson may not be watched any more.
+  // Loads all other pages: from the current second to the end, then from the start, until the
+  // session ends.
   async #rest() {
     const { video, stream } = this.player;
     for (let failed = 0; ; ) {
@@ -105,13 +109,13 @@ export class Transcript {
       const next = nextPage(this.pages, this.count, at);
       if (next === null) break;
       if (this.player.over()) return;
-      // What is being played is wanted now, and the cue before it may be still on.
+      // The current page is needed now, because the cue before it may still be spoken.
       if (next !== at && stream.ahead() < ROOM_S) {
-        const heard = new AbortController();
+        const listening = new AbortController();
         await new Promise((resolve) => {
-          for (const type of ['progress', 'seeked', 'timeupdate']) video.addEventListener(type, resolve, { signal: heard.signal });
+          for (const type of ['progress', 'seeked', 'timeupdate']) video.addEventListener(type, resolve, { signal: listening.signal });
         });
-        heard.abort();
+        listening.abort();
         continue;
       }
       const found = await this.#page(next);
@@ -123,7 +127,7 @@ export class Transcript {
         failed += 1;
       }
     }
-    if (!this.cues.length) this.#say('Nothing was said in this lesson, as far as we could hear.');
+    if (!this.cues.length) this.#say('No speech was found in this lesson.');
   }
 
   #add({ number, cues }) {
@@ -137,11 +141,11 @@ export class Transcript {
     this.pages.set(number, page);
     const inOrder = [...this.pages.keys()].sort((a, b) => a - b);
     const after = this.pages.get(inOrder[inOrder.indexOf(number) + 1]);
-    // What is read stays where it is.
+    // The row at the top keeps its position.
     const read = this.rows.find((row) => row.getBoundingClientRect().bottom > this.box.getBoundingClientRect().top);
     const before = read?.getBoundingClientRect().top;
     this.#ours();
-    // Laid out whole, so that its height is what it will be; from then on the browser knows it.
+    // Lay out the entire page once, so that the browser knows its height from then on.
     page.box.className = 'new';
     this.box.insertBefore(page.box, after?.box ?? null);
     if (read) this.box.scrollTop += read.getBoundingClientRect().top - before;
@@ -152,7 +156,7 @@ export class Transcript {
     this.#update();
   }
 
-  // The one row that the tab key comes to.
+  // Marks the one row that the tab key reaches.
   #stop(row) {
     if (!row) return;
     if (this.tab) this.tab.tabIndex = -1;
@@ -178,18 +182,18 @@ export class Transcript {
     return row;
   }
 
-  // Why there are no words (yet).
+  // Explains why there is no transcript (yet).
   explain() {
     const { transcript, state, steps, sound } = this.player.lesson();
     if (this.loaded || this.loading) return;
     const step = steps?.find(({ name }) => name === 'transcribe');
-    if (transcript) this.#say('The transcript is on its way.');
-    else if (sound === false) this.#say('This lesson has no sound, and so no words.');
-    else if (step?.state === 'failed') this.#say('The words of this lesson could not be written down.');
-    else if (['ready', 'failed', 'cancelled', 'deleted'].includes(state)) this.#say('There is no transcript of this lesson.');
+    if (transcript) this.#say('The transcript is loading.');
+    else if (sound === false) this.#say('This lesson has no sound, so it has no transcript.');
+    else if (step?.state === 'failed') this.#say('The transcript of this lesson could not be made.');
+    else if (['ready', 'failed', 'cancelled', 'deleted'].includes(state)) this.#say('This lesson has no transcript.');
     else if (step?.state === 'leased' && step.total_ms) {
       this.#say(`The transcript is being written: ${Math.floor((100 * step.done_ms) / step.total_ms)} %.`);
-    } else this.#say('The transcript appears here when it is written.');
+    } else this.#say('The transcript appears here when it is ready.');
   }
 
   #say(text, again) {
@@ -245,7 +249,7 @@ export class Transcript {
     this.#update(true);
   }
 
-  // The way back is there where there is something to go back to.
+  // Shows the button only if there is something to return to.
   #offer() {
     this.follow.hidden = this.following || this.box.hidden || !this.rows.length;
   }
@@ -254,7 +258,8 @@ export class Transcript {
     this.oursUntil = performance.now() + OURS_MS;
   }
 
-  // The row of the last cue that has begun; none before the first, or where its page is not here yet.
+  // The row of the last cue that has started; none before the first, or if its page is not loaded
+  // yet.
   #at(ms) {
     let [low, high] = [0, this.cues.length];
     while (low < high) {
@@ -264,7 +269,7 @@ export class Transcript {
     }
     const row = this.rows[low - 1];
     const [now, then] = [ms, row?.cue.start_ms].map((time) => Math.floor(time / PAGE_MS));
-    // What was said last may be on a page that is not here.
+    // The last cue may be on a page that is not loaded.
     return row && this.pages.has(now) && (then === now || then === now - 1) ? row : null;
   }
 
@@ -292,7 +297,7 @@ export class Transcript {
     this.row = row;
   }
 
-  // Brings a row to the upper third, scrolling the list alone and never the page.
+  // Scrolls a row to the upper third of the list, never the page.
   #show(row, jump) {
     if (this.box.hidden) return;
     const box = this.box.getBoundingClientRect();
@@ -303,7 +308,7 @@ export class Transcript {
     this.box.scrollTo({ top, behavior: still ? 'instant' : 'smooth' });
   }
 
-  // Shows the list again after a search, where the playback is.
+  // Shows the list again after a search, at the current second.
   returned() {
     this.#followAgain();
   }

@@ -1,12 +1,12 @@
-// Listens to what happens to the lesson while it is being prepared, and has the page look again. Where no event
-// comes through (a proxy that holds them back, too many listeners), it looks by itself, less and less often.
+// Follows the events of a lesson while it is being prepared, and has the page refresh. If no event
+// arrives (a proxy holds them back, too many listeners), it polls, less and less often.
 
-// States come as they are; looking again costs a request, so bursts are gathered.
+// A refresh costs a request, so bursts of events are gathered.
 const GATHER_MS = 400;
 const FIRST_LOOK_MS = 4000;
 const LAST_LOOK_MS = 60_000;
 
-export function follow({ lesson, over, refresh, heard }) {
+export function follow({ lesson, over, refresh, onStep }) {
   let source = null;
   let gathering = null;
   let looking = null;
@@ -17,7 +17,7 @@ export function follow({ lesson, over, refresh, heard }) {
       await refresh().catch(() => {});
       gathering = null;
       if (over()) return end();
-      // Refused or full, a source is closed for good; it may be let in by now.
+      // A refused event source stays closed; it may be accepted by now.
       if (source.readyState === EventSource.CLOSED) open();
       later();
     }, GATHER_MS);
@@ -30,7 +30,7 @@ export function follow({ lesson, over, refresh, heard }) {
       else look();
     }, wait);
   };
-  // Events come through: looking is only a net under them.
+  // Events arrive: polling is only a safety net.
   const alive = (event) => {
     wait = LAST_LOOK_MS;
     later();
@@ -47,12 +47,12 @@ export function follow({ lesson, over, refresh, heard }) {
     }
     source.addEventListener('step', (event) => {
       const data = alive(event);
-      if (data?.step) heard(data);
+      if (data?.step) onStep(data);
       look();
     });
     source.addEventListener('progress', (event) => {
       const data = alive(event);
-      if (data?.step) heard(data);
+      if (data?.step) onStep(data);
     });
   };
   const end = () => {
@@ -60,7 +60,7 @@ export function follow({ lesson, over, refresh, heard }) {
     source.close();
   };
   open();
-  // What happened before the stream was open.
+  // Catch up with what happened before the stream was open.
   look();
   document.addEventListener('visibilitychange', () => { if (!document.hidden && !over()) look(); });
   window.addEventListener('online', () => { if (!over()) look(); });

@@ -1,4 +1,4 @@
-// Small things the parts of the page share.
+// Helpers that the parts of the page share.
 
 // `#t=12.3` or `#t=1:02:03.5` as seconds; null for anything else.
 export function parseTime(hash) {
@@ -16,7 +16,8 @@ export function clock(ms) {
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-// An element with text. Text only ever goes in this way: captions and titles are other people's words.
+// An element with text. Text is only ever set this way, because captions and titles are written by
+// other people.
 export function el(name, className, text) {
   const element = document.createElement(name);
   if (className) element.className = className;
@@ -24,18 +25,18 @@ export function el(name, className, text) {
   return element;
 }
 
-// Sets a text only where it changes: screen readers say what is set.
+// Sets a text only if it changes, because screen readers speak what is set.
 export function say(id, text) {
   const element = document.getElementById(id);
   if (element.textContent !== text) element.textContent = text;
 }
 
-// What stands over the picture while there is nothing to play, with a way out where there is one; null takes it away.
+// Shows a message in place of the video, with a button if there is a way out; null removes it.
 export function showNotice(notice) {
   const box = document.getElementById('notice');
   const again = document.getElementById('notice-again');
   box.hidden = !notice;
-  // What cannot be seen cannot be reached with keys either.
+  // Hidden controls must not be reachable with keys either.
   document.getElementById('controller').inert = Boolean(notice);
   again.hidden = !notice?.again;
   if (!notice) return;
@@ -46,8 +47,7 @@ export function showNotice(notice) {
 
 let counting = null;
 
-// One line at the top of the picture; null takes it away. With `seconds` they are counted down, with `act` there is
-// a button.
+// Shows a line above the video; null removes it. `seconds` are counted down; `act` adds a button.
 export function showLine(text, { seconds, act, label } = {}) {
   const button = document.getElementById('line-act');
   clearInterval(counting);
@@ -56,7 +56,7 @@ export function showLine(text, { seconds, act, label } = {}) {
   button.hidden = !act;
   button.onclick = act ?? null;
   button.textContent = label ?? 'Try now';
-  // Beside the text and not in it: a screen reader would read each second.
+  // Next to the text, not in it: a screen reader would speak each second.
   const count = document.getElementById('line-count');
   const until = performance.now() + (seconds ?? 0) * 1000;
   const tick = () => {
@@ -67,7 +67,7 @@ export function showLine(text, { seconds, act, label } = {}) {
   if (text && seconds) counting = setInterval(tick, 500);
 }
 
-// A question at the top of the picture, with one answer and a way to say no.
+// Shows a question above the video, with one answer and a way to decline.
 export function showOffer(text, label, act) {
   const box = document.getElementById('offer');
   box.hidden = !text;

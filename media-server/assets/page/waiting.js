@@ -1,16 +1,16 @@
-// The stage while a lesson is prepared: what is done, what is being done, and about how long it takes.
+// The stage while a lesson is prepared: finished steps, running steps, and a rough time left.
 import { el, say } from './view.js';
 
-// Steps in the order a person would tell them, with their share of the wait for something to watch.
+// Steps in the order shown, with their share of the wait for something to watch.
 const STEPS = [
-  ['inspect', 'Looking at the file', 1],
+  ['inspect', 'Checking the file', 1],
   ['sound', 'Sound', 3],
   ['stills', 'Stills', 5],
-  ['weak_line', 'Picture', 0],
+  ['weak_line', 'Video', 0],
   ['transcribe', 'Transcript', 0],
-  ['publish_stills', 'Putting it together', 1],
+  ['publish_stills', 'Preparing the first version', 1],
 ];
-// A guess of the time left needs this much of a past.
+// The time left is estimated only after this much time and progress.
 const WATCHED_MS = 10_000;
 const WATCHED_SHARE = 0.03;
 
@@ -26,27 +26,27 @@ export function show({ state, steps }) {
   if (box.hidden) return;
   const known = STEPS.map(([name, label, weight]) => ({ label, weight, step: steps.find((s) => s.name === name) }))
     .filter(({ step }) => step);
-  // Until the whole plan is known, a known step's share is that of the longest plan.
+  // Until all steps are known, the longest plan is assumed.
   const planned = (known.at(-1)?.label === STEPS.at(-1)[1] ? known.map(({ weight }) => weight) : STEPS.map((s) => s[2]))
     .reduce((sum, weight) => sum + weight, 0);
   const done = known.reduce((sum, { step, weight }) => sum + share(step) * weight, 0);
-  // Never back: a step that is tried again is told in its own line.
+  // Never backwards: the line of a retried step tells its state.
   furthest = Math.max(furthest, Math.min(done / planned, 1));
   document.getElementById('progress-bar').value = furthest;
   const left = timeLeft();
   say('progress-text', `${Math.floor(furthest * 100)} %${left ? ` · ${left}` : ''}`);
   document.getElementById('progress-steps').replaceChildren(...known.map(({ label, step }) => {
     const item = el('li', step.state, label);
-    item.append(el('span', '', told(step)));
+    item.append(el('span', '', stateText(step)));
     return item;
   }));
 }
 
-function told(step) {
+function stateText(step) {
   switch (step.state) {
     case 'done': return 'done';
-    case 'failed': return 'not possible';
-    case 'leased': return step.total_ms ? `${Math.floor(share(step) * 100)} %` : 'at work';
+    case 'failed': return 'failed';
+    case 'leased': return step.total_ms ? `${Math.floor(share(step) * 100)} %` : 'in progress';
     case 'delayed': return 'trying again soon';
     default: return 'waiting';
   }

@@ -19,8 +19,8 @@ pub enum RangeDecision {
 
 /// Decides for an object of `size_bytes` with this strong entity tag (quotes included).
 ///
-/// A request for several ranges gets everything, as RFC 9110 allows: no player sends one, and it would
-/// let a client waste the server's work.
+/// A request for several ranges gets everything, as RFC 9110 allows: no player sends one, and it
+/// would let a client waste the server's work.
 pub fn decide(request: &HeaderMap, etag: &str, size_bytes: u64) -> RangeDecision {
     if let Some(condition) = text(request, header::IF_NONE_MATCH)
         && (condition.trim() == "*" || condition.split(',').any(|tag| weak(tag) == weak(etag)))

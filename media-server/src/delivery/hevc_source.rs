@@ -4,7 +4,7 @@
 use chalkstream_store::layout;
 use serde::Serialize;
 
-use super::hls::{STREAM_INF, attribute, bandwidth, video_variant};
+use super::hls_filter::{STREAM_INF, attribute, bandwidth, video_variant};
 use super::service::Delivery;
 use super::session_playlists::hevc;
 use crate::access::Viewing;

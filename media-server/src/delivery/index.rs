@@ -1,5 +1,5 @@
-//! The index of one track of a source rendition, as the playlist cache holds it: without the records
-//! of its segments.
+//! The index of one track of a source rendition, as the playlist cache holds it: without the
+//! records of its segments.
 
 use bytes::Bytes;
 use chalkstream_formats::NalFraming;
@@ -7,7 +7,7 @@ use chalkstream_formats::source_index::{Entry, Header, SourceIndex};
 
 /// One track of a source.
 #[derive(Debug)]
-pub struct Index {
+pub struct TrackIndex {
     /// The init segment.
     pub init: Bytes,
     /// Size of the source that it indexes.
@@ -22,7 +22,7 @@ pub fn head_bytes(header: &[u8]) -> Option<u64> {
     Some(Header::parse(header)?.head_bytes())
 }
 
-impl Index {
+impl TrackIndex {
     /// Reads header, init segment and table of an object of `object_bytes`. `None` if they are
     /// malformed.
     pub fn parse(head: &[u8], object_bytes: u64) -> Option<Self> {

@@ -2,7 +2,7 @@
 
 mod conditional;
 mod hevc_source;
-mod hls;
+mod hls_filter;
 mod index;
 mod nal_scrubber;
 mod object;

@@ -1,18 +1,21 @@
-//! Samples of the picture on their way to a viewer. What lies between the pictures is written over: a camera may have said
-//! there where it was, and whose it is. Lengths stay as they are, so the recording's own index still fits.
+//! Overwrites the NAL units that are not video (SEI, filler) in the samples of a source, on their
+//! way to a viewer.
+//!
+//! Cameras store position and owner there. Lengths do not change, so the recording's index stays
+//! valid.
 
 use bytes::{Bytes, BytesMut};
 use chalkstream_formats::boxes::{find_path, u32_at};
 use chalkstream_formats::{Coding, NalFraming};
 
-/// What becomes of a unit.
+/// What happens to a NAL unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
-    /// A picture, or what one needs to be decoded.
+    /// Video, or parameters that its decoder needs.
     Keep,
-    /// Additional information: its messages become empty ones, for it may come where nothing else may.
+    /// SEI: replaced by empty messages, because it may be allowed where nothing else is.
     BlankSei,
-    /// All else: decoders pass over it.
+    /// Everything else: replaced by filler, which decoders skip.
     Filler,
 }
 
@@ -38,17 +41,18 @@ fn header_bytes(coding: Coding) -> u32 {
 /// The first header byte of a unit that becomes filler.
 fn filler(coding: Coding, head: u8) -> u8 {
     match coding {
-        // The type stays: filler units are not allowed everywhere, unspecified types are.
+        // The type stays: filler is not allowed everywhere, and units of unspecified types are
+        // skipped anyway.
         Coding::Avc => head,
         Coding::Hevc => 38 << 1 | head & 0x81,
     }
 }
 
-/// The byte at `offset` of what follows the head of a unit with `length` such bytes, none of it left.
+/// The byte at `offset` of a unit's payload, of which `length` bytes are overwritten.
 fn blank(action: Action, offset: u32, length: u32) -> u8 {
     match action {
         _ if offset + 1 == length => 0x80,
-        // Messages of filler (type 3): one of a byte where that makes their lengths even, then empty ones.
+        // Filler messages (type 3): one of a single byte if the length is odd, then empty ones.
         Action::BlankSei => match (length % 2, offset) {
             (0, 0) => 3,
             (0, 1) => 1,
@@ -59,10 +63,10 @@ fn blank(action: Action, offset: u32, length: u32) -> u8 {
     }
 }
 
-/// Where in a sample the next byte lies.
+/// Where the next byte of a sample lies.
 #[derive(Clone, Copy, Debug)]
 enum Position {
-    /// Among the bytes that tell a unit's length.
+    /// In the length field of a unit.
     Length { read: u32, length: u32 },
     /// In a unit: its action, and how far.
     Unit { action: Action, offset: u32, length: u32 },
@@ -70,11 +74,11 @@ enum Position {
 
 const FIRST: Position = Position::Length { read: 0, length: 0 };
 
-/// Goes over samples that come in chunks of any size.
+/// Scrubs samples that arrive in chunks of any size.
 pub struct NalScrubber {
     framing: NalFraming,
     sizes: std::vec::IntoIter<u32>,
-    /// Bytes of the sample that have not come.
+    /// Bytes of the current sample that have not arrived.
     left: u32,
     at: Position,
 }
@@ -85,14 +89,14 @@ impl NalScrubber {
         Self { framing, sizes: sizes.into_iter(), left: 0, at: FIRST }
     }
 
-    /// A chunk as it may be seen: itself, or a copy where something in it is not for others.
+    /// Scrubs a chunk: returns it as it is, or a copy if something in it must not be seen.
     pub fn scrub(&mut self, chunk: Bytes) -> Bytes {
         let mut made: Option<BytesMut> = None;
         let mut from = 0;
         while from < chunk.len() {
             if self.left == 0 {
                 self.at = FIRST;
-                // What belongs to no sample is not given out.
+                // Bytes outside of any sample are overwritten.
                 self.left = self.sizes.next().unwrap_or_else(|| {
                     self.at =
                         Position::Unit { action: Action::Filler, offset: u32::MAX / 2, length: u32::MAX };
@@ -111,7 +115,7 @@ impl NalScrubber {
         made.map_or(chunk, BytesMut::freeze)
     }
 
-    /// Goes over bytes of one sample, some at least; answers how many. `put` changes one of them.
+    /// Processes some bytes of one sample and returns how many. `put` changes one of them.
     fn step(&mut self, bytes: &[u8], mut put: impl FnMut(usize, u8)) -> u32 {
         let there = bytes.len() as u32;
         match self.at {
@@ -129,7 +133,7 @@ impl NalScrubber {
                 if action == Action::Filler {
                     put(0, filler(coding, head));
                 }
-                // A unit that is longer than its sample ends with it.
+                // A unit that claims to be longer than its sample ends with it.
                 self.at = Position::Unit { action, offset: 1, length: length.min(self.left) };
                 1
             }
@@ -152,12 +156,13 @@ impl NalScrubber {
     }
 }
 
-/// The sizes of a fragment's samples, by its `moof`; none where it does not tell each of them.
+/// The sizes of a fragment's samples from its `moof`; `None` if it does not state each of them.
 pub fn sample_sizes(moof: &[u8]) -> Option<Vec<u32>> {
     let run = find_path(moof, &[b"moof", b"traf", b"trun"])?;
     let (flags, count) = (u32_at(run, 0)? & 0x00ff_ffff, u32_at(run, 4)? as usize);
     let bits = |mask: u32| (flags & mask).count_ones() as usize;
-    // After the count one word for each of the first bits; then for each sample, in this order, one for each of the others.
+    // After the count follows one word for each of the first bits. Then each sample has one word
+    // for each of the others, in this order.
     let (first, each, before) = (8 + 4 * bits(0x5), 4 * bits(0xf00), 4 * bits(0x100));
     let samples = run.get(first..)?;
     if flags & 0x200 == 0 || samples.len() / each < count {
@@ -206,7 +211,7 @@ mod tests {
         }
     }
 
-    /// Additional information of which nothing is left.
+    /// SEI of which nothing is left.
     fn emptied(length: usize) -> Vec<u8> {
         let body = length as u32 - 1;
         [6].into_iter().chain((0..body).map(|place| blank(Action::BlankSei, place, body))).collect()

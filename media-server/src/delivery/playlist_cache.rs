@@ -1,5 +1,6 @@
-//! Playlists as sessions get them and the tables of source indexes, computed once however many viewers
-//! ask. Entries are keyed by the content's hash, so none is ever stale; their bytes are limited.
+//! Playlists as sessions get them and the tables of source indexes, computed once however many
+//! viewers ask. Entries are keyed by the content's hash, so none is ever stale; their bytes are
+//! limited.
 
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use chalkstream_store::{ObjectFacts, Store};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::hls::{Plan, plan_master, plan_media};
-use super::index::{Index, head_bytes};
+use super::hls_filter::{SessionPlaylist, filter_media, filter_multivariant};
+use super::index::{TrackIndex, head_bytes};
 use super::object_ref::{ObjectRef, read_exact};
 use crate::clock::now_s;
 use crate::problem::Problem;
@@ -22,7 +23,7 @@ const EXPECTED_PLAYLISTS: usize = 2_000;
 const MAX_PLAYLIST_BYTES: u64 = 4 << 20;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
+struct PlaylistKey {
     object: String,
     sha256: String,
     master: bool,
@@ -31,10 +32,10 @@ struct Key {
 }
 
 #[derive(Clone)]
-struct ByText;
+struct ByTextSize;
 
-impl Weighter<Key, Arc<Plan>> for ByText {
-    fn weight(&self, key: &Key, plan: &Arc<Plan>) -> u64 {
+impl Weighter<PlaylistKey, Arc<SessionPlaylist>> for ByTextSize {
+    fn weight(&self, key: &PlaylistKey, plan: &Arc<SessionPlaylist>) -> u64 {
         let reachable: usize = plan.reachable.iter().map(|key| key.len() + 48).sum();
         (key.object.len() + plan.text.len() + reachable + 256) as u64
     }
@@ -51,10 +52,10 @@ const FIRST_READ_BYTES: u64 = 128 << 10;
 type IndexKey = (String, String);
 
 #[derive(Clone)]
-struct ByTable;
+struct ByTableSize;
 
-impl Weighter<IndexKey, Arc<Index>> for ByTable {
-    fn weight(&self, key: &IndexKey, index: &Arc<Index>) -> u64 {
+impl Weighter<IndexKey, Arc<TrackIndex>> for ByTableSize {
+    fn weight(&self, key: &IndexKey, index: &Arc<TrackIndex>) -> u64 {
         (key.0.len() + index.weight() + 256) as u64
     }
 }
@@ -62,8 +63,8 @@ impl Weighter<IndexKey, Arc<Index>> for ByTable {
 /// The cache.
 pub struct PlaylistCache {
     store: Store,
-    plans: Cache<Key, Arc<Plan>, ByText>,
-    indexes: Cache<IndexKey, Arc<Index>, ByTable>,
+    plans: Cache<PlaylistKey, Arc<SessionPlaylist>, ByTextSize>,
+    indexes: Cache<IndexKey, Arc<TrackIndex>, ByTableSize>,
 }
 
 impl PlaylistCache {
@@ -71,13 +72,13 @@ impl PlaylistCache {
     pub fn new(store: Store) -> Self {
         Self {
             store,
-            plans: Cache::with_weighter(EXPECTED_PLAYLISTS, MAX_PLAYLISTS_BYTES, ByText),
-            indexes: Cache::with_weighter(EXPECTED_INDEXES, MAX_INDEXES_BYTES, ByTable),
+            plans: Cache::with_weighter(EXPECTED_PLAYLISTS, MAX_PLAYLISTS_BYTES, ByTextSize),
+            indexes: Cache::with_weighter(EXPECTED_INDEXES, MAX_INDEXES_BYTES, ByTableSize),
         }
     }
 
     /// The index of one track of a source, without its records.
-    pub async fn index(&self, object: &ObjectRef<'_>) -> Result<Arc<Index>, Problem> {
+    pub async fn index(&self, object: &ObjectRef<'_>) -> Result<Arc<TrackIndex>, Problem> {
         let key = (object.storage_key(), object.facts.sha256.clone());
         self.indexes
             .get_or_insert_async(&key, async {
@@ -89,7 +90,7 @@ impl PlaylistCache {
                 if length > head.len() as u64 {
                     head = read_exact(&self.store, &key.0, 0..length).await?;
                 }
-                Index::parse(&head, size_bytes).map(Arc::new).ok_or_else(malformed)
+                TrackIndex::parse(&head, size_bytes).map(Arc::new).ok_or_else(malformed)
             })
             .await
     }
@@ -100,18 +101,26 @@ impl PlaylistCache {
         object: &ObjectRef<'_>,
         max_bps: Option<u64>,
         window: Window,
-    ) -> Result<Arc<Plan>, Problem> {
+    ) -> Result<Arc<SessionPlaylist>, Problem> {
         self.plan(object, true, max_bps, window).await
     }
 
     /// A media playlist under a window.
-    pub async fn media(&self, object: &ObjectRef<'_>, window: Window) -> Result<Arc<Plan>, Problem> {
+    pub async fn media(
+        &self,
+        object: &ObjectRef<'_>,
+        window: Window,
+    ) -> Result<Arc<SessionPlaylist>, Problem> {
         self.plan(object, false, None, window).await
     }
 
-    /// A media playlist that is still being written, as it was at most a second ago. `playlist` is tenant,
-    /// recording and key.
-    pub async fn growing(&self, playlist: (&str, &str, &str), window: Window) -> Result<Arc<Plan>, Problem> {
+    /// A media playlist that is still being written, as it was at most a second ago. `playlist` is
+    /// tenant, recording and key.
+    pub async fn live(
+        &self,
+        playlist: (&str, &str, &str),
+        window: Window,
+    ) -> Result<Arc<SessionPlaylist>, Problem> {
         let (tenant, recording, key) = playlist;
         // An entry belongs to one second and never changes, so none is ever stale.
         let facts = ObjectFacts { size_bytes: 0, sha256: format!("second {}", now_s()) };
@@ -124,8 +133,8 @@ impl PlaylistCache {
         master: bool,
         max_bps: Option<u64>,
         window: Window,
-    ) -> Result<Arc<Plan>, Problem> {
-        let key = Key {
+    ) -> Result<Arc<SessionPlaylist>, Problem> {
+        let key = PlaylistKey {
             object: object.storage_key(),
             sha256: object.facts.sha256.clone(),
             master,
@@ -140,8 +149,8 @@ impl PlaylistCache {
                 let body = self.store.get(&key.object).await?;
                 let text = std::str::from_utf8(&body).map_err(Problem::internal)?;
                 let plan = match master {
-                    true => plan_master(text, object.key, max_bps, window),
-                    false => plan_media(text, object.key, window),
+                    true => filter_multivariant(text, object.key, max_bps, window),
+                    false => filter_media(text, object.key, window),
                 };
                 Ok(Arc::new(plan))
             })

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::hls::{self, STREAM_INF, attribute, resolve};
+use super::hls_filter::{self, STREAM_INF, attribute, resolve};
 use super::service::Delivery;
 use super::session_playlists::{master, media};
 use crate::access::Viewing;
@@ -17,12 +17,12 @@ pub struct Preload {
     /// Peak bits per second of the lowest moving variant.
     pub bandwidth_bps: u64,
     /// Its video, and its audio if that is a rendition of its own.
-    pub parts: Vec<Part>,
+    pub parts: Vec<PreloadTrack>,
 }
 
 /// The first requests of one media playlist; all are keys, relative to the recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Part {
+pub struct PreloadTrack {
     /// `video` or `audio`.
     pub kind: &'static str,
     /// The media playlist.
@@ -46,13 +46,13 @@ pub async fn preload(delivery: &Delivery, viewing: &Viewing) -> Result<Preload, 
         let Some(playlist) = playlist else { continue };
         let plan = media(delivery, viewing, &playlist).await?;
         let (init, segment) = firsts(&plan.text, &playlist);
-        parts.push(Part { kind, playlist, init, segment });
+        parts.push(PreloadTrack { kind, playlist, init, segment });
     }
     Ok(Preload { playlist: text, bandwidth_bps: lowest.bandwidth_bps, parts })
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Lowest {
+struct LowestVariant {
     bandwidth_bps: u64,
     video: String,
     audio: Option<String>,
@@ -60,11 +60,11 @@ struct Lowest {
 
 /// Returns the variant of the least bandwidth whose video moves. Below one frame per second are
 /// stills, for connections that carry no more; the page chooses them if it knows the connection.
-fn lowest_moving(text: &str, key: &str) -> Option<Lowest> {
+fn lowest_moving(text: &str, key: &str) -> Option<LowestVariant> {
     let mut lowest: Option<(u64, &str, &str)> = None;
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        let Some(bandwidth) = hls::bandwidth(line, STREAM_INF) else { continue };
+        let Some(bandwidth) = hls_filter::bandwidth(line, STREAM_INF) else { continue };
         let moves =
             attribute(line, "FRAME-RATE").and_then(|rate| rate.parse().ok()).is_none_or(|r: f64| r >= 1.0);
         let uri = lines.next()?;
@@ -82,7 +82,7 @@ fn lowest_moving(text: &str, key: &str) -> Option<Lowest> {
     };
     let audio = group.and_then(|_| text.lines().find(of_group)).and_then(|line| attribute(line, "URI"));
     let audio = audio.and_then(|uri| resolve(key, uri));
-    Some(Lowest { bandwidth_bps, video: resolve(key, uri)?, audio })
+    Some(LowestVariant { bandwidth_bps, video: resolve(key, uri)?, audio })
 }
 
 /// Init segment and first segment of a media playlist.

@@ -8,7 +8,7 @@ use chalkstream_store::objects::sha256_hex;
 use chalkstream_store::{ObjectFacts, layout};
 use http::{HeaderMap, HeaderValue, Method, header};
 
-use super::hls::{self, Plan};
+use super::hls_filter::{self, SessionPlaylist};
 use super::object::{CachePolicy, object_response};
 use super::object_ref::ObjectRef;
 use super::service::Delivery;
@@ -44,8 +44,8 @@ async fn serve(
         let plan = hevc(&delivery, &viewing).await?.ok_or_else(Problem::forbidden)?;
         return Ok(playlist_response(plan.text.clone()).into_response());
     }
-    if let Some(growing) = master.growing() {
-        return growing_revision(&delivery, &viewing, &master, growing, &key, (&method, &headers)).await;
+    if let Some(live) = master.live_playlist() {
+        return live_revision(&delivery, &viewing, &master, live, &key, (&method, &headers)).await;
     }
     // A session reaches only what its own playlists name and the manifest knows.
     let playlist = if master.reachable.contains(&key) { Some(key.clone()) } else { playlist_beside(&key) };
@@ -77,23 +77,23 @@ async fn serve(
 /// Its video playlist is read again for each request. The audio playlist is cut to the same number
 /// of segments. No manifest has the new segments yet: the playlist names each once it is complete
 /// in storage.
-async fn growing_revision(
+async fn live_revision(
     delivery: &Delivery,
     viewing: &Viewing,
-    master: &Plan,
-    growing: &str,
+    master: &SessionPlaylist,
+    live: &str,
     key: &str,
     (method, headers): (&Method, &HeaderMap),
 ) -> Result<Response, Problem> {
     let (tenant, recording) = (viewing.tenant.as_str(), viewing.recording());
-    let video = delivery.playlists.growing((tenant, recording, growing), Window::default()).await?;
-    let folder = growing.strip_suffix(layout::LIVE_PLAYLIST).unwrap_or(growing);
-    if key == growing {
-        let plan = hls::plan_media(&video.text, growing, viewing.window());
+    let video = delivery.playlists.live((tenant, recording, live), Window::default()).await?;
+    let folder = live.strip_suffix(layout::LIVE_PLAYLIST).unwrap_or(live);
+    if key == live {
+        let plan = hls_filter::filter_media(&video.text, live, viewing.window());
         return Ok(playlist_response(plan.text).into_response());
     }
     if let Some(name) = key.strip_prefix(folder) {
-        let reachable = hls::plan_media(&video.text, growing, viewing.window()).reachable;
+        let reachable = hls_filter::filter_media(&video.text, live, viewing.window()).reachable;
         if name.contains('/') || !reachable.contains(key) {
             return Err(Problem::forbidden());
         }
@@ -121,7 +121,11 @@ async fn growing_revision(
     if playlist == key {
         // Cut first, and apply the window once, to the result.
         let complete = delivery.playlists.media(&object_ref(viewing, &playlist)?, Window::default()).await?;
-        let plan = hls::plan_media(&hls::in_step(&complete.text, &video.text), key, viewing.window());
+        let plan = hls_filter::filter_media(
+            &hls_filter::in_step(&complete.text, &video.text),
+            key,
+            viewing.window(),
+        );
         return Ok(playlist_response(plan.text).into_response());
     }
     if !complete.reachable.contains(key) {
@@ -134,7 +138,7 @@ async fn growing_revision(
 /// the window are sent.
 async fn captions(delivery: &Delivery, object: ObjectRef<'_>, window: Window) -> Result<Response, Problem> {
     let body = delivery.store.get(&object.storage_key()).await?;
-    let text = hls::captions_within(&String::from_utf8_lossy(&body), window);
+    let text = hls_filter::captions_within(&String::from_utf8_lossy(&body), window);
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/vtt; charset=utf-8")),
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use chalkstream_store::layout;
 
-use super::hls::{self, Plan};
+use super::hls_filter::{self, SessionPlaylist};
 use super::object_ref::ObjectRef;
 use super::service::Delivery;
 use crate::access::Viewing;
 use crate::problem::Problem;
 
 /// The multivariant playlist of the session's revision.
-pub(super) async fn master(delivery: &Delivery, viewing: &Viewing) -> Result<Arc<Plan>, Problem> {
+pub(super) async fn master(delivery: &Delivery, viewing: &Viewing) -> Result<Arc<SessionPlaylist>, Problem> {
     let key = layout::master_relative(viewing.session.revision);
     let object = object_ref(viewing, &key)?;
     delivery.playlists.master(&object, viewing.session.max_bps, viewing.window()).await
@@ -19,18 +19,26 @@ pub(super) async fn master(delivery: &Delivery, viewing: &Viewing) -> Result<Arc
 
 /// The multivariant playlist of the session's H.265 source. `None` if there is none, or if it needs
 /// more than the session's bandwidth cap.
-pub(super) async fn hevc(delivery: &Delivery, viewing: &Viewing) -> Result<Option<Arc<Plan>>, Problem> {
+pub(super) async fn hevc(
+    delivery: &Delivery,
+    viewing: &Viewing,
+) -> Result<Option<Arc<SessionPlaylist>>, Problem> {
     let key = layout::hevc_relative(viewing.session.revision);
     let Ok(object) = object_ref(viewing, &key) else { return Ok(None) };
     let plan = delivery.playlists.master(&object, viewing.session.max_bps, viewing.window()).await?;
     // A cap leaves the lowest variant in any playlist, and this one may have no other.
-    let needed = hls::video_variant(&plan.text).and_then(|line| hls::bandwidth(line, hls::STREAM_INF));
+    let needed = hls_filter::video_variant(&plan.text)
+        .and_then(|line| hls_filter::bandwidth(line, hls_filter::STREAM_INF));
     let allowed = needed.is_some_and(|bps| viewing.session.max_bps.is_none_or(|cap| bps <= cap));
     Ok(Some(plan).filter(|_| allowed))
 }
 
 /// The media playlist `key`, under the session's window.
-pub(super) async fn media(delivery: &Delivery, viewing: &Viewing, key: &str) -> Result<Arc<Plan>, Problem> {
+pub(super) async fn media(
+    delivery: &Delivery,
+    viewing: &Viewing,
+    key: &str,
+) -> Result<Arc<SessionPlaylist>, Problem> {
     delivery.playlists.media(&object_ref(viewing, key)?, viewing.window()).await
 }
 
@@ -41,7 +49,7 @@ pub(super) async fn media(delivery: &Delivery, viewing: &Viewing, key: &str) -> 
 pub async fn master_with_absolute_uris(delivery: &Delivery, viewing: &Viewing) -> Result<String, Problem> {
     let plan = master(delivery, viewing).await?;
     let key = layout::master_relative(viewing.session.revision);
-    Ok(hls::with_absolute_uris(&plan.text, &key, &viewing.base_path(&delivery.public_url)))
+    Ok(hls_filter::with_absolute_uris(&plan.text, &key, &viewing.base_path(&delivery.public_url)))
 }
 
 /// An object of the session's recording.

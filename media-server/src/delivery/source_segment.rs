@@ -1,5 +1,6 @@
 //! A segment of the source rendition: its header from an index object, followed by one read of the
-//! source. Bytes of other tracks are dropped on the way, and metadata between frames is overwritten.
+//! source. Bytes of other tracks are dropped on the way, and metadata between frames is
+//! overwritten.
 
 use std::ops::Range;
 

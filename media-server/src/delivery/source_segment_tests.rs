@@ -1,4 +1,4 @@
-//! The source as a rendition, over HTTP: its segments are joined from an index and the uploaded file.
+//! The source rendition over HTTP: its segments are assembled from an index and the uploaded file.
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::tests::{get, header, session};
 use crate::testing::{Lesson, Server, TENANT, World, lesson};
 
-/// Interleaved as a phone does it: a run of picture, one of sound, and so on.
+/// Interleaved as by a phone: a run of video, one of audio, and so on.
 const VIDEO: [(u64, &[RunPair]); 3] =
     [(10, &[(0, 300), (20, 200)]), (600, &[(0, 500)]), (1200, &[(0, 1), (7, 90), (3, 9)])];
 const AUDIO: [(u64, &[RunPair]); 3] = [(310, &[(0, 20)]), (530, &[(0, 70)]), (1100, &[(0, 50), (10, 40)])];
@@ -82,7 +82,7 @@ async fn named_by(world: &World, playlists: &[(String, &str)]) -> Lesson {
     lesson
 }
 
-/// What a segment is, by the runs above.
+/// The expected bytes of a segment.
 fn expected(lesson: &Lesson, track: &str, number: usize) -> Vec<u8> {
     let source = lesson.content("source/original.mp4");
     let (offset, runs) = if track == "video" { VIDEO[number - 1] } else { AUDIO[number - 1] };
@@ -133,7 +133,7 @@ async fn segments_of_the_source_are_joined_and_answered_like_any_other() {
             assert!(head.bytes().await.unwrap().is_empty());
             let same = ask(&server, Method::GET, &path, &[("if-none-match", &etag)]).await;
             assert_eq!(same.status(), StatusCode::NOT_MODIFIED);
-            // From the header into the runs, over a gap, a single byte, and the end.
+            // Ranges from the header into the runs, over a gap, of a single byte, and at the end.
             let last = whole.len() - 1;
             let header_bytes = moof(track, number).len();
             for (from, to) in
@@ -222,7 +222,7 @@ async fn an_h265_source_is_reached(world: &World, small: &str, hevc: &str) {
     let original = told(&base).await;
     assert_eq!((&original["master"], &original["range"]), (&json!("hls/3/hevc.m3u8"), &json!("HLG")));
 
-    // Who may not have so much is not offered it.
+    // A session with a low cap is not offered it.
     let capped = session(&server, json!({ "recording": lesson.id, "max_bps": 200_000 })).await;
     for key in [segment, "hls/source/9/video/index.m3u8"] {
         assert_eq!(get(&server, &format!("{capped}{key}")).await.status(), StatusCode::FORBIDDEN, "{key}");
@@ -257,7 +257,7 @@ async fn what_a_camera_says_between_pictures_is_given_to_nobody() {
     let said = b"\x06\x05\x14+48.8584+002.2945/ GPS\x80";
     let first = sample(&[said, b"\x65 a picture"]);
     let second = sample(&[b"\x41 another", b"\x1f+48.8584"]);
-    // Sound lies between them.
+    // Audio lies between them.
     let mut source = lesson.content("source/original.mp4").to_vec();
     source[10..10 + first.len()].copy_from_slice(&first);
     source[100..100 + second.len()].copy_from_slice(&second);
@@ -287,7 +287,7 @@ async fn what_a_camera_says_between_pictures_is_given_to_nobody() {
     assert_eq!(whole.len(), moof.len() + first.len() + second.len());
     let kept = |part: &[u8]| whole.windows(part.len()).any(|found| found == part);
     assert!(kept(b"\x65 a picture") && kept(b"\x41 another") && !kept(b"48.8") && !kept(b"GPS"));
-    // A part of it is a part of the same, wherever it begins.
+    // Any range of it is the same range of the complete segment.
     for from in 0..whole.len() {
         let part = ask(&server, Method::GET, &path, &[("range", &format!("bytes={from}-"))]).await;
         assert_eq!(part.bytes().await.unwrap(), whole.slice(from..), "from {from}");

@@ -1,4 +1,4 @@
-//! What a session opens, and what it does not, over HTTP.
+//! What a session can reach and what not, over HTTP.
 #![allow(clippy::unwrap_used)]
 
 use chalkstream_store::objects::sha256_hex;
@@ -50,7 +50,7 @@ fn uris(text: &str) -> Vec<String> {
     text.lines().filter_map(of).collect()
 }
 
-/// Every path a player comes to from a session's master by relative URIs alone.
+/// Every path that a player reaches from a session's master by relative URIs.
 async fn walk(server: &Server, base: &str) -> Vec<String> {
     let join = |from: &str, uri: &str| {
         let url = reqwest::Url::parse("http://h").unwrap().join(from).unwrap().join(uri).unwrap();
@@ -107,7 +107,7 @@ async fn a_good_session_plays_everything_its_playlists_name() {
             assert!(cached.contains("immutable"), "{cached}");
             assert_eq!(answer.bytes().await.unwrap(), one.content(key), "{key}");
         }
-        // HEAD says the same length and sends nothing.
+        // HEAD has the same length and no body.
         let head = server.open(Method::HEAD, path).send().await.unwrap();
         assert_eq!(head.status(), StatusCode::OK);
         let size_bytes = one.manifest.objects[key].size_bytes.to_string();
@@ -124,7 +124,7 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
     let put = async |relative: &str, text: &str| {
         world.store.put(&key(relative), text.to_owned().into()).await.unwrap();
     };
-    // The attempt under fence 12 still runs: of what it made, the manifest knows the multivariant playlist alone.
+    // The attempt with fence 12 still runs: the manifest knows only its multivariant playlist.
     let master = "#EXTM3U\n#EXT-X-START:TIME-OFFSET=0\n\
         #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a32\",NAME=\"audio\",URI=\"../audio/9/a32/index.m3u8\"\n\
         #EXT-X-STREAM-INF:BANDWIDTH=150000,AUDIO=\"a32\"\n../video/12/v240/growing.m3u8\n\
@@ -149,7 +149,7 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
     let text = async |path: &str| get(&server, path).await.text().await.unwrap();
     let status = async |path: &str| get(&server, path).await.status();
     assert_eq!(text(&format!("{picture}growing.m3u8")).await, growing);
-    // What is whole beside it, the sound and another picture, goes no further.
+    // The complete renditions next to it, audio and another video, are cut to the same length.
     for whole in [format!("{sound}index.m3u8"), format!("{base}hls/video/9/v240/index.m3u8")] {
         let beside = text(&whole).await;
         assert_eq!(beside.matches("#EXTINF").count(), 2, "{beside}");
@@ -162,7 +162,7 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
     assert_eq!(status(&format!("{picture}00003.m4s")).await, StatusCode::FORBIDDEN, "not named yet");
     assert_eq!(status(&format!("{sound}00001.m4s")).await, StatusCode::OK);
     assert_eq!(status(&format!("{base}hls/video/9/v480/index.m3u8")).await, StatusCode::FORBIDDEN);
-    // A window is applied to what keeps step, once: of two segments the second one is inside.
+    // The window is applied once, to the result: only the second of two segments is inside.
     let late = session(&server, json!({ "recording": one.id, "start_ms": 3300 })).await;
     for name in ["video/12/v240/growing.m3u8", "audio/9/a32/index.m3u8"] {
         let text = text(&format!("{late}hls/{name}")).await;
@@ -177,7 +177,7 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
     .await;
     assert!(text(&format!("{sound}index.m3u8")).await.ends_with("00005.m4s\n#EXT-X-ENDLIST\n"));
 
-    // Taken back: whoever comes now is sent to what is whole.
+    // Taken back: a new viewer is sent to the complete revision.
     session(&server, json!({ "recording": one.id })).await;
     manifest.revision.clone_from(&one.manifest.revision);
     write_manifest(&world.store, &manifest).await.unwrap();
@@ -187,7 +187,7 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
     })
     .await;
     assert_eq!(status(&format!("{whole}hls/3/master.m3u8")).await, StatusCode::FORBIDDEN);
-    // A page that was on the way is sent there too.
+    // A page that was loading is sent there too.
     let lesson: Value = get(&server, &format!("{base}lesson.json")).await.json().await.unwrap();
     assert_eq!((&lesson["revision"], &lesson["master"]), (&json!(2), &json!("hls/2/master.m3u8")));
     assert_eq!(
@@ -225,7 +225,7 @@ async fn segments_answer_ranges_and_conditions() {
     assert_eq!(header(&same, "etag"), etag);
     let other = ask(Method::GET, &[("range", "bytes=10-19"), ("if-range", "\"old\"")]).await.unwrap();
     assert_eq!((other.status(), other.bytes().await.unwrap().len()), (StatusCode::OK, whole.len()));
-    // Never compressed, whatever is asked for; playlists are where it helps.
+    // Segments are never compressed, whatever the client accepts; playlists are.
     let packed = ask(Method::GET, &[("accept-encoding", "gzip, br")]).await.unwrap();
     assert_eq!(header(&packed, "content-encoding"), "");
     let preflight = server
@@ -286,13 +286,13 @@ async fn a_session_is_pinned_and_reaches_nothing_its_playlists_do_not_name() {
         "hls/video/9/v240/",
         "hls/video/9/v240/00001.m4s/",
     ] {
-        // As raw bytes: a client library would tidy the path before it is sent.
+        // As raw bytes: a client library would normalize the path before sending it.
         let status = raw(&server, &format!("{base}{key}")).await;
         assert!(status == 403 || status == 404, "{key}: {status}");
     }
 }
 
-/// One request with this very path.
+/// One request with exactly this path.
 async fn raw(server: &Server, path: &str) -> u16 {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
@@ -364,8 +364,8 @@ async fn a_deleted_recording_is_gone_for_platform_and_viewer() {
     assert_eq!(list["recordings"][0]["id"], two.id);
 }
 
-/// No session reaches another lesson's words or bytes: whatever is asked with the session of one lesson, an answer
-/// that is not a refusal never holds the other lessons' ids, which every object of theirs is full of.
+/// No session reaches another lesson's words or bytes. Every object of a lesson contains its id. So
+/// a response to one lesson's session that is no refusal never contains the ids of the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_session_reaches_another_lessons_words_or_bytes() {
     let Stage { world, server, one, two, foreign } = stage().await;

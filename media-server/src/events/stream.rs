@@ -21,7 +21,8 @@ use crate::problem::Problem;
 
 /// Event streams open at once; further ones are asked to come back later.
 const MAX_STREAMS: usize = 2_000;
-/// A stream ends after this, so that its reader is checked again: an expired session gets no more events.
+/// A stream ends after this, so that its reader is checked again: an expired session gets no more
+/// events.
 const MAX_LIFE: Duration = Duration::from_secs(300);
 /// How often an open stream checks whether its reader was revoked.
 const REVOCATION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -68,7 +69,7 @@ impl Streams {
             .retry_after_s(10)
         })?;
         self.open.inc();
-        let feed = Feed {
+        let feed = EventStream {
             // Subscribed before the past is read, so that no event falls between the two.
             receiver: self.hub.subscribe(),
             until: Instant::now() + MAX_LIFE,
@@ -144,7 +145,7 @@ pub fn last_event_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// An open stream.
-struct Feed {
+struct EventStream {
     streams: Streams,
     audience: Audience,
     /// Everything whose revocation ends the stream.
@@ -168,7 +169,7 @@ impl Drop for OpenGauge {
     }
 }
 
-impl Feed {
+impl EventStream {
     async fn next(&mut self) -> Option<Arc<Event>> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
@@ -183,7 +184,8 @@ impl Feed {
                         self.behind = page.last().map(|event| event.id.clone());
                         self.waiting.extend(page.into_iter().map(Arc::new));
                     }
-                    // End the stream: the client comes back with its Last-Event-ID and misses nothing.
+                    // End the stream: the client comes back with its Last-Event-ID and misses
+                    // nothing.
                     Err(_) => return None,
                 }
                 continue;

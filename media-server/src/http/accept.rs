@@ -1,5 +1,5 @@
-//! The accept loop. Our own, because `axum::serve` sets no time for reading a request's headers, and one slow
-//! client could hold a connection for ever.
+//! The accept loop. `axum::serve` sets no time limit on a request's headers, so one slow client
+//! could hold a connection for ever.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::stall::Stall;
 
-/// How long open requests may go on after shutdown was asked for.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long open requests may take once shutdown has begun.
+const MAX_DRAIN: Duration = Duration::from_secs(10);
 
 /// Serves connections until `shutdown`, then lets the open requests end.
 ///
@@ -28,8 +28,8 @@ pub async fn accept_loop(
     header_timeout: Duration,
     shutdown: CancellationToken,
 ) {
-    // HTTP/1.1 alone: a proxy in front speaks HTTP/2 to browsers, and telling the versions apart here would wait
-    // for a first byte without a time limit.
+    // Only HTTP/1.1: a proxy in front speaks HTTP/2 to browsers. Detecting the version here would
+    // wait for a first byte without a time limit.
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(64 * 1024);
     let graceful = GracefulShutdown::new();
@@ -46,8 +46,9 @@ pub async fn accept_loop(
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    // Out of descriptors, or the client is gone already: neither is a reason to stop serving.
-                    tracing::warn!(%error, "cannot accept a connection: {error}");
+                    // Out of file descriptors, or the client is gone already. Neither is a reason
+                    // to stop.
+                    tracing::warn!(%error, "connection not accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
@@ -57,12 +58,13 @@ pub async fn accept_loop(
         let connection = server.serve_connection(TokioIo::new(Stall::new(stream)), service.clone());
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // Resets and timeouts are the client's affair; a request's own failure is logged where it happens.
+            // Resets and timeouts are the client's business; a request's own failure is logged
+            // where it happens.
             let _ = connection.await;
             drop(permit);
         });
     }
-    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests still open after {} s are cut off", DRAIN.as_secs());
+    if tokio::time::timeout(MAX_DRAIN, graceful.shutdown()).await.is_err() {
+        tracing::warn!(after_s = MAX_DRAIN.as_secs(), "open requests cut off");
     }
 }

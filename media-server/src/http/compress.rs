@@ -1,10 +1,10 @@
-//! Which answers are compressed: playlists, JSON and pages. Never a segment, and nothing with an entity tag, whose
-//! bytes must be the same for everyone.
+//! Which responses are compressed: playlists, JSON and pages. Never a segment, and nothing with an
+//! entity tag, whose bytes must be the same for everyone.
 
 use http::{Response, header};
 use tower_http::compression::predicate::Predicate;
 
-/// True for answers worth compressing.
+/// True for responses worth compressing.
 #[derive(Clone, Copy, Debug)]
 pub struct TextOnly;
 

@@ -1,5 +1,5 @@
-//! Which pages of other sites may use the server. Our own, because tus also asks by OPTIONS what the server can do,
-//! and that is not a preflight.
+//! Which sites' pages may use the server. This is not a library's layer, because a tus client also
+//! asks by OPTIONS what the server supports, and that is no preflight.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE, OPTIONS";
-/// What pages of our own kind send. Others are allowed as a preflight asks for them.
+/// Headers that our own page and tus clients send. A preflight may ask for others.
 const REQUEST_HEADERS: &str = "authorization, content-type, range, if-range, if-none-match, last-event-id, \
     idempotency-key, tus-resumable, upload-length, upload-metadata, upload-offset, upload-concat, \
     upload-defer-length, upload-checksum, x-http-method-override, x-requested-with, x-request-id, traceparent, \
@@ -17,10 +17,11 @@ const REQUEST_HEADERS: &str = "authorization, content-type, range, if-range, if-
 const EXPOSED: &str = "content-length, content-range, etag, location, retry-after, tus-resumable, tus-version, \
     tus-extension, tus-max-size, upload-offset, upload-length, upload-defer-length, upload-expires, upload-metadata, \
     upload-concat, chalkstream-recording, chalkstream-existing";
-/// Most bytes of header names that a preflight may ask for.
+/// Limit of the header names that a preflight may ask for.
 const MAX_ASKED_BYTES: usize = 2048;
 
-/// Answers preflights and names the allowed origin on every answer. Credentials are never allowed: there are none.
+/// Responds to preflights, and names the allowed origin in every response. Credentials are never
+/// allowed, because there are none.
 pub async fn cors(State(origins): State<Arc<[String]>>, request: Request, next: Next) -> Response {
     let origin = allowed(&origins, request.headers());
     let preflight = request.method() == Method::OPTIONS
@@ -48,9 +49,9 @@ pub async fn cors(State(origins): State<Arc<[String]>>, request: Request, next: 
     response
 }
 
-/// The headers a page may send: ours, and those it asks for. Pages carry what their tracing and
-/// error reporting add to every request, and none of it gives a right: that is in `Authorization`
-/// alone.
+/// The headers that a page may send: ours, and those that it asks for. Pages add headers of their
+/// tracing and error reporting to every request. None of them grants a right: only `Authorization`
+/// does.
 fn request_headers(headers: &HeaderMap) -> HeaderValue {
     let asked = headers
         .get_all(header::ACCESS_CONTROL_REQUEST_HEADERS)

@@ -1,4 +1,4 @@
-//! What happens to every request and answer: the request log, the counters, and the headers no route may forget.
+//! Applied to every request: the request log, the metrics, and headers that no route may forget.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,7 +28,7 @@ pub fn apply(routes: Router, metrics: Arc<Metrics>, origins: Arc<[String]>) -> R
         })
         .layer(CompressionLayer::new().compress_when(TextOnly))
         .layer(middleware::from_fn_with_state(origins, cors))
-        .layer(middleware::from_fn(crate::uploads::mark))
+        .layer(middleware::from_fn(crate::uploads::add_version))
         .layer(middleware::from_fn_with_state(metrics, observe))
 }
 
@@ -47,10 +47,10 @@ async fn observe(State(metrics): State<Arc<Metrics>>, request: Request, next: Ne
     let mut response = next.run(request).await;
 
     let headers = response.headers_mut();
-    // A session's address is a token: it must not be sent on to any other site.
+    // A session's address is a token: it must not be sent to any other site.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // Titles and names are nobody else's: what may be kept says so itself.
+    // Titles and names are private. A response that may be cached says so itself.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
     headers
         .entry(HeaderName::from_static("cross-origin-resource-policy"))
@@ -60,6 +60,6 @@ async fn observe(State(metrics): State<Arc<Metrics>>, request: Request, next: Ne
     let elapsed = started.elapsed();
     metrics.observe(&route, &method, status, elapsed);
     let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    tracing::debug!(route, method, status, elapsed_ms, "{method} {route} answered {status}");
+    tracing::debug!(route, method, status, elapsed_ms, "request finished");
     response
 }

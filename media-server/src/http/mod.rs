@@ -1,4 +1,4 @@
-//! The HTTP layer under the routes: connections, the request log, headers on every answer.
+//! The HTTP layer under the routes: connections, the request log, headers on every response.
 
 mod accept;
 mod compress;

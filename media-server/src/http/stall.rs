@@ -1,8 +1,9 @@
 //! Limits on how long a connection waits for its other end.
 //!
-//! A connection whose other end takes no bytes is given up: a viewer who never reads would hold its place, and what
-//! is buffered for it, for ever. A connection that closes while a request is still arriving reads on for a while:
-//! the kernel answers bytes that nothing reads with a reset, and a reset makes clients discard the response.
+//! A connection whose other end takes no bytes is closed: a viewer who never reads would hold a
+//! permit and buffers for ever. A connection that closes while a request is still arriving reads on
+//! for a while. The kernel answers unread bytes with a reset, and a reset makes clients discard the
+//! response.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -15,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// The limits of a connection.
 #[derive(Clone, Copy)]
-struct Limits {
+struct StallLimits {
     /// Longest time a write may wait for the other end.
     write: Duration,
     /// Longest time that closing waits for more bytes of a request.
@@ -24,17 +25,17 @@ struct Limits {
     closing: Duration,
 }
 
-const LIMITS: Limits = Limits {
+const LIMITS: StallLimits = StallLimits {
     write: Duration::from_secs(60),
     quiet: Duration::from_secs(5),
     closing: Duration::from_secs(30),
 };
 
-/// A stream with limits on every wait to write and on closing. Reading has its limits elsewhere: a header's, a
-/// body's.
+/// A stream with limits on every wait to write and on closing. Reading is limited elsewhere: by the
+/// limits on headers and bodies.
 pub struct Stall<S> {
     inner: S,
-    limits: Limits,
+    limits: StallLimits,
     waiting: bool,
     deadline: Pin<Box<Sleep>>,
     /// When closing ends, from the moment our half is closed.
@@ -47,7 +48,7 @@ impl<S> Stall<S> {
         Self::within(LIMITS, inner)
     }
 
-    fn within(limits: Limits, inner: S) -> Self {
+    fn within(limits: StallLimits, inner: S) -> Self {
         Self { inner, limits, waiting: false, deadline: Box::pin(sleep(limits.write)), closes_at: None }
     }
 
@@ -152,7 +153,7 @@ mod tests {
     async fn a_reader_who_does_not_read_is_given_up() {
         let (ours, _theirs) = tokio::io::duplex(16);
         let started = Instant::now();
-        let limits = Limits { write: SHORT, ..LIMITS };
+        let limits = StallLimits { write: SHORT, ..LIMITS };
         let error = Stall::within(limits, ours).write_all(&[0; 64]).await.expect_err("nothing is read");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(started.elapsed() >= SHORT);
@@ -176,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn closing_waits_no_longer_than_its_limits() -> io::Result<()> {
-        let limits = Limits { quiet: SHORT, closing: 4 * SHORT, ..LIMITS };
+        let limits = StallLimits { quiet: SHORT, closing: 4 * SHORT, ..LIMITS };
         let (ours, _theirs) = tokio::io::duplex(16);
         let started = Instant::now();
         Stall::within(limits, ours).shutdown().await?;

@@ -15,15 +15,15 @@ use crate::manifests::Manifests;
 use crate::problem::{Problem, ProblemBody};
 use crate::token::{self, Link, Window};
 
-/// What a link is asked to allow.
+/// The rights that a link is asked to grant.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkRequest {
     /// The recording.
     pub recording: String,
-    /// For whom: an opaque name of at most 128 bytes.
+    /// The viewer: an opaque name of at most 128 bytes.
     pub viewer: String,
-    /// Seconds until it expires.
+    /// Seconds until it expires; the default is a setting of the server.
     #[serde(default)]
     pub expires_s: Option<u64>,
     /// Most bits per second a variant may have.
@@ -40,19 +40,30 @@ pub struct LinkRequest {
 /// A link.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MintedLink {
-    /// Name to revoke it by.
+    /// The id by which it can be revoked.
     pub id: String,
-    /// The page.
+    /// Address of the page.
     pub url: String,
-    /// The stream alone, for a player of one's own.
+    /// Address of the stream, for players other than the page.
     pub master_url: String,
     /// When it expires (RFC 3339).
     pub expires_at: String,
 }
 
 /// Mint a link to a recording.
-#[utoipa::path(post, path = "/v1/links", tag = "playback", request_body = LinkRequest,
-    responses((status = 201, body = MintedLink), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody)))]
+///
+/// A link opens one recording for one viewer until it expires. It can be limited to a bandwidth and
+/// to a part of the lesson. `POST /v1/revocations` withdraws it. An unknown or deleted recording is
+/// refused with 404, and limits that no link can have with 400.
+#[utoipa::path(
+    post, path = "/v1/links", tag = "playback", request_body = LinkRequest,
+    responses(
+        (status = 201, body = MintedLink),
+        (status = 400, body = ProblemBody),
+        (status = 401, body = ProblemBody),
+        (status = 404, body = ProblemBody),
+    ),
+)]
 pub async fn create(
     State(links): State<Links>,
     State(manifests): State<Manifests>,

@@ -1,4 +1,4 @@
-//! Taking back: a link, a session, a viewer, a recording, or a key.
+//! Revoking a link, a session, a viewer, a recording or a key.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,17 +12,17 @@ use crate::access::ApiCaller;
 use crate::body::JsonBody;
 use crate::problem::{Problem, ProblemBody};
 
-/// What is to be let in no longer. Exactly one field is given.
+/// What is refused from now on. Give exactly one field.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub struct RevocationRequest {
-    /// A link's id; the sessions it was exchanged for end with it.
+    /// A link's id; the sessions made of it end too.
     link: Option<String>,
     /// A session's id.
     session: Option<String>,
-    /// Everything of a viewer.
+    /// All links and sessions of a viewer.
     viewer: Option<String>,
-    /// Every link to and session of a recording.
+    /// All links to and sessions of a recording.
     recording: Option<String>,
     /// A signing key's `kid`, or an API key's id.
     key: Option<String>,
@@ -31,15 +31,24 @@ pub struct RevocationRequest {
 /// A revocation in force.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RevocationView {
-    /// Since when (RFC 3339).
+    /// Time of the revocation (RFC 3339).
     revoked_at: String,
-    /// Seconds until every server goes by it, at most.
+    /// Seconds until every server applies it, at most.
     in_force_within_s: u32,
 }
 
 /// Revoke a link, session, viewer, recording or key.
-#[utoipa::path(post, path = "/v1/revocations", tag = "playback", request_body = RevocationRequest,
-    responses((status = 201, body = RevocationView), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody)))]
+///
+/// Give exactly one of them. Every server refuses it within five seconds, and open event streams
+/// end. A revocation cannot be undone.
+#[utoipa::path(
+    post, path = "/v1/revocations", tag = "playback", request_body = RevocationRequest,
+    responses(
+        (status = 201, body = RevocationView),
+        (status = 400, body = ProblemBody),
+        (status = 401, body = ProblemBody),
+    ),
+)]
 pub async fn create(
     State(links): State<Links>,
     caller: ApiCaller,

@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use crate::access::Viewing;
 use crate::clock::now_s;
 use crate::problem::Problem;
-use crate::token::{Link, Session, Verified, Window};
+use crate::token::{Link, Session, VerifiedToken, Window};
 use crate::url::PublicUrl;
 
 /// Mints links and makes sessions of them.
@@ -34,7 +34,7 @@ impl Links {
     /// If the link's key cannot sign any more.
     pub fn exchange(
         &self,
-        link: &Verified<Link, String>,
+        link: &VerifiedToken<Link, String>,
         manifest: Arc<Manifest>,
     ) -> Result<Viewing, Problem> {
         let key = self.authority.signing_key(&link.kid).ok_or_else(Problem::forbidden)?;

@@ -1,4 +1,5 @@
-//! Scripts and styles, embedded. Their address holds the hash of what they are, so a browser may keep them for ever.
+//! Scripts and styles, embedded. Their address contains the hash of their content, so a browser may
+//! keep them for ever.
 
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -11,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::problem::Problem;
 
-/// One embedded file with its compressed forms.
+/// An embedded file with its compressed forms.
 struct Asset {
     name: &'static str,
     kind: &'static str,
@@ -20,18 +21,18 @@ struct Asset {
     brotli: std::borrow::Cow<'static, [u8]>,
 }
 
-/// Files that are served below one hash.
+/// Files with one common hash in their address.
 pub(super) struct Bundle {
-    /// First hex digits of the hash of all files.
+    /// The first hex digits of the hash of all files.
     pub(super) version: String,
     assets: Vec<Asset>,
 }
 
-/// Our own scripts and style: small, without their comments, and compressed when first asked for.
+/// Our own scripts and style: without comments, and compressed when first requested.
 pub(super) static PAGE: LazyLock<Bundle> = LazyLock::new(|| {
     const FILES: [(&str, &str); 12] = [
         ("app.js", include_str!("../../assets/page/app.js")),
-        ("early.js", include_str!("../../assets/page/early.js")),
+        ("preload.js", include_str!("../../assets/page/preload.js")),
         ("extras.js", include_str!("../../assets/page/extras.js")),
         ("keys.js", include_str!("../../assets/page/keys.js")),
         ("original.js", include_str!("../../assets/page/original.js")),
@@ -51,7 +52,8 @@ pub(super) static PAGE: LazyLock<Bundle> = LazyLock::new(|| {
     Bundle::new(FILES.into_iter().map(compressed).collect())
 });
 
-/// The vendored scripts (`assets/vendor/VENDORED.md`), with the compressed forms made when they were built.
+/// The vendored scripts (`assets/vendor/VENDORED.md`), with the compressed forms made when they
+/// were built.
 pub(super) static VENDOR: LazyLock<Bundle> = LazyLock::new(|| {
     macro_rules! vendored {
         ($name:literal) => {
@@ -80,7 +82,7 @@ impl Bundle {
     }
 }
 
-/// A script or style without indentation, empty lines and lines that are comments: a viewer on a weak line reads none.
+/// Removes indentation, empty lines and comment lines: a viewer on a weak connection reads none.
 fn without_comments(text: &str) -> String {
     let lines = text.lines().map(str::trim);
     let kept = lines.filter(|line| {
@@ -96,7 +98,7 @@ fn kind(name: &str) -> &'static str {
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    // Writing to memory does not fail; an empty form is never chosen.
+    // Writing to memory does not fail; an empty form is never sent.
     encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default()
 }
 
@@ -109,8 +111,8 @@ fn brotli(bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// `/assets/{version}/{file}`. A page of another release may ask while servers are being replaced: it gets what we
-/// have, for this once.
+/// `/assets/{version}/{file}`. While servers are being replaced, a page of another release may ask
+/// for its version. It gets ours, uncached.
 pub(super) async fn serve(
     Path((version, file)): Path<(String, String)>,
     headers: HeaderMap,
@@ -129,7 +131,7 @@ pub(super) async fn serve(
     } else {
         (&*asset.plain, None)
     };
-    // The bundles live as long as the program: no copy is made.
+    // The bundles live as long as the program, so nothing is copied.
     let mut response = (StatusCode::OK, bytes::Bytes::from_static(body)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.kind));
@@ -142,7 +144,7 @@ pub(super) async fn serve(
     Ok(response)
 }
 
-/// True where `Accept-Encoding` names a coding and does not refuse it.
+/// True if `Accept-Encoding` names a coding and does not refuse it.
 fn accepts(header: &str, coding: &str) -> bool {
     header.split(',').any(|item| {
         let (name, quality) = item.split_once(';').unwrap_or((item, ""));
@@ -178,10 +180,10 @@ mod tests {
         }
     }
 
-    /// HTML, scripts and style of the page, as they go over the line, in bytes.
+    /// Compressed size of the page's HTML, scripts and style.
     const PAGE_BUDGET_BYTES: usize = 130_000;
 
-    /// Names of the files that a text asks for after `before`.
+    /// Names of the files that a text requests after `before`.
     fn named<'a>(text: &'a str, before: &'a str) -> impl Iterator<Item = &'a str> {
         text.split(before).skip(1).filter_map(|rest| rest.split(['"', '\'']).next())
     }
@@ -193,7 +195,7 @@ mod tests {
         let first: Vec<&str> = named(html, "{{assets}}/").collect();
         assert!(first.contains(&"app.js") && first.contains(&"style.css"), "{first:?}");
         for name in &first {
-            // Found only when a script is read, a file would cost another round trip.
+            // A file that is found only when a script is read would cost another round trip.
             let text = std::str::from_utf8(&asset(name).plain).unwrap();
             for needed in named(text, " from './") {
                 assert!(first.contains(&needed), "{name} needs {needed}, which the page does not name");
@@ -201,8 +203,8 @@ mod tests {
         }
         let sizes = |bundle: &Bundle| bundle.assets.iter().map(|asset| asset.brotli.len()).sum::<usize>();
         let (own, vendored) = (sizes(&PAGE), sizes(&VENDOR));
-        // A lesson with the playlist of a full ladder and a placeholder picture: mostly letters that do not shrink. The
-        // server compresses pages as it sends them, less well than files.
+        // A lesson with the playlist of a full ladder and a placeholder image: mostly letters that
+        // do not compress. The server compresses pages as it sends them, less well than files.
         let letter = |n: u32| char::from(b'A' + (n.wrapping_mul(2_654_435_761) >> 27) as u8 % 26);
         let lesson: String = (0..4000).map(letter).collect();
         let page = brotli(format!("{html}{lesson}").as_bytes()).len() * 5 / 4;

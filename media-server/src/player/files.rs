@@ -1,4 +1,5 @@
-//! What belongs to a lesson beside its stream: pictures, words, events; each for the session's recording alone.
+//! The files of a lesson next to its stream: images, words and events, each only for the session's
+//! recording.
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -15,7 +16,7 @@ use crate::events::{Audience, Streams, last_event_id};
 use crate::problem::Problem;
 use crate::token::Window;
 
-/// `/s/{session}/{recording}/events`: what happens to the recording, as it happens.
+/// `/s/{session}/{recording}/events`: the recording's events.
 pub(super) async fn events(
     State(streams): State<Streams>,
     viewing: Viewing,
@@ -25,16 +26,16 @@ pub(super) async fn events(
     streams.open(audience, viewing.targets(), last_event_id(&headers))
 }
 
-/// The part of a transcript that is asked for: the cues that begin in it. In ms.
+/// The requested part of a transcript: the cues that begin in it. In ms.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub(super) struct Part {
+pub(super) struct TimeRange {
     #[serde(default)]
     from_ms: Option<u64>,
     #[serde(default)]
     to_ms: Option<u64>,
 }
 
-impl Part {
+impl TimeRange {
     fn is_all(self) -> bool {
         self.from_ms.is_none() && self.to_ms.is_none()
     }
@@ -46,12 +47,13 @@ impl Part {
 
 /// `/s/{session}/{recording}/{file}`: poster, storyboard, transcript, captions.
 ///
-/// A session with a window gets the words inside it and no pictures: a sheet shows the whole lesson.
+/// A session with a window gets the words inside it and no images, because a storyboard sheet
+/// covers the entire lesson.
 pub(super) async fn serve(
     State(delivery): State<Delivery>,
     viewing: Viewing,
     Path((_, _, file)): Path<(String, String, String)>,
-    part: Result<Query<Part>, QueryRejection>,
+    part: Result<Query<TimeRange>, QueryRejection>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -69,7 +71,7 @@ pub(super) async fn serve(
     object_response(&delivery, object, &method, &headers, CachePolicy::Private).await
 }
 
-/// The key behind a name; `None` for any other name.
+/// The key of a file by its name; `None` for any other name.
 fn key(viewing: &Viewing, file: &str) -> Option<String> {
     let files = &viewing.manifest.files;
     match file {
@@ -80,15 +82,16 @@ fn key(viewing: &Viewing, file: &str) -> Option<String> {
             if !(1..=6).contains(&number.len()) || !number.bytes().all(|b| b.is_ascii_digit()) {
                 return None;
             }
-            // Sheets lie beside the track that names them.
+            // Sheets lie next to the track that names them.
             let (folder, _) = files.get("storyboard.vtt")?.rsplit_once('/')?;
             Some(format!("{folder}/{sheet}"))
         }
     }
 }
 
-/// The words. Without an entity tag, so that they may be compressed: they are text, and the line may be weak.
-async fn transcript(delivery: &Delivery, viewing: &Viewing, part: Part) -> Result<Response, Problem> {
+/// The transcript, without an entity tag so that it may be compressed: it is text, and the
+/// connection may be weak.
+async fn transcript(delivery: &Delivery, viewing: &Viewing, part: TimeRange) -> Result<Response, Problem> {
     let (key, _) = viewing.file("transcript.json").ok_or_else(Problem::not_found)?;
     let key = layout::object_key(&viewing.tenant, viewing.recording(), key);
     let window = viewing.window();
@@ -104,8 +107,9 @@ async fn transcript(delivery: &Delivery, viewing: &Viewing, part: Part) -> Resul
     Ok(response)
 }
 
-/// A transcript with only the cues that lie wholly inside the window, as search finds them, and begin in the part.
-fn within(body: &[u8], window: Window, part: Part) -> Result<Vec<u8>, serde_json::Error> {
+/// A transcript with only the cues that lie entirely inside the window, as in search, and begin in
+/// the part.
+fn within(body: &[u8], window: Window, part: TimeRange) -> Result<Vec<u8>, serde_json::Error> {
     let mut transcript: Value = serde_json::from_slice(body)?;
     if let Some(cues) = transcript.get_mut("cues").and_then(Value::as_array_mut) {
         cues.retain(|cue| {
@@ -126,13 +130,14 @@ mod tests {
         let body = br#"{"language":"en","cues":[{"start_ms":0,"end_ms":900,"text":"a"},
             {"start_ms":1000,"end_ms":1900,"text":"b"},{"start_ms":1950,"end_ms":2100,"text":"c"},{"text":"d"}]}"#;
         let window = Window { start_ms: Some(1000), end_ms: Some(2000) };
-        let left: Value = serde_json::from_slice(&within(body, window, Part::default()).unwrap()).unwrap();
+        let left: Value =
+            serde_json::from_slice(&within(body, window, TimeRange::default()).unwrap()).unwrap();
         assert_eq!(left["cues"].as_array().unwrap().len(), 1);
         assert_eq!(left["cues"][0]["text"], "b");
         assert_eq!(left["language"], "en");
 
         let texts = |from_ms, to_ms| {
-            let left = within(body, Window::default(), Part { from_ms, to_ms }).unwrap();
+            let left = within(body, Window::default(), TimeRange { from_ms, to_ms }).unwrap();
             let left: Value = serde_json::from_slice(&left).unwrap();
             let cues = left["cues"].as_array().unwrap().clone();
             cues.iter().map(|cue| cue["text"].as_str().unwrap().to_owned()).collect::<String>()

@@ -1,4 +1,5 @@
-//! What the page knows about its lesson: in the page itself, and again at `lesson.json` as things change.
+//! The page's facts about its lesson: in the page itself, and again at `lesson.json` as they
+//! change.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,7 +13,8 @@ use crate::delivery::{HevcSource, Preload, hevc_source, preload};
 use crate::playback::newest_revision;
 use crate::problem::Problem;
 
-/// A lesson as the page needs it. Paths are absolute where they begin with a slash, else relative to `base`.
+/// A lesson as the page needs it. Paths are absolute if they begin with a slash, otherwise relative
+/// to `base`.
 #[derive(Debug, Serialize)]
 pub struct Lesson {
     /// Its title.
@@ -23,39 +25,43 @@ pub struct Lesson {
     pub state: RecordingState,
     /// `/s/{session}/{recording}/` of a session for the newest revision.
     pub base: String,
-    /// Where the page may be loaded again.
+    /// The address at which the page can be loaded again.
     pub watch: String,
     /// The newest revision; 0 before there is one.
     pub revision: u32,
     /// The multivariant playlist; `None` before there is one.
     pub master: Option<String>,
-    /// What the stream begins with, where the page does not have it yet.
-    pub start: Option<Preload>,
-    /// The recording's own picture, for players that show it.
-    pub original: Option<HevcSource>,
-    /// What to say while there is nothing to play.
-    pub notice: Option<Notice>,
-    /// How far each step is, while there is something left to do.
-    pub steps: Vec<Step>,
-    /// Whether there is a picture; `None` before it is known.
-    pub picture: Option<bool>,
-    /// Whether there is sound; `None` before it is known.
-    pub sound: Option<bool>,
-    /// The storyboard's track, where there is one.
+    /// What the player loads first; `None` if the page has it already.
+    #[serde(rename = "start")]
+    pub preload: Option<Preload>,
+    /// The source's own H.265 video, for players that can play it.
+    #[serde(rename = "original")]
+    pub hevc_source: Option<HevcSource>,
+    /// A message while there is nothing to play.
+    pub notice: Option<PageNotice>,
+    /// The progress of each step, while there is something left to do.
+    pub steps: Vec<LessonStep>,
+    /// Whether there is video; `None` before it is known.
+    #[serde(rename = "picture")]
+    pub has_video: Option<bool>,
+    /// Whether there is audio; `None` before it is known.
+    #[serde(rename = "sound")]
+    pub has_audio: Option<bool>,
+    /// The storyboard's track, if there is one.
     pub storyboard: Option<&'static str>,
-    /// The transcript, where there is one.
+    /// The transcript, if there is one.
     pub transcript: Option<&'static str>,
-    /// The poster, where there is one.
+    /// The poster, if there is one.
     pub poster: Option<&'static str>,
-    /// A small blurred picture as a data URI, for the time before the first frame.
+    /// A small blurred image as a data URI, shown before the first frame.
     pub placeholder: Option<String>,
-    /// First ms that may be seen, where not all may.
+    /// First ms that may be seen, if the session has a window.
     pub window_start_ms: Option<u64>,
 }
 
-/// What stands over an empty stage.
+/// A message in place of the video.
 #[derive(Debug, Serialize, PartialEq, Eq)]
-pub struct Notice {
+pub struct PageNotice {
     /// A few words.
     pub title: &'static str,
     /// One sentence.
@@ -64,12 +70,12 @@ pub struct Notice {
 
 /// One step, as in the event stream's `step` and `progress`.
 #[derive(Debug, Serialize)]
-pub struct Step {
+pub struct LessonStep {
     /// Its name.
     pub name: String,
-    /// Where it is.
+    /// Its state.
     pub state: StepState,
-    /// Media time done, in ms, where it has told.
+    /// Media time done, in ms, if it has reported any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub done_ms: Option<u64>,
     /// Media time to do, in ms.
@@ -83,18 +89,21 @@ pub(super) async fn serve(
     viewing: Viewing,
 ) -> Result<([(header::HeaderName, &'static str); 1], Json<Lesson>), Problem> {
     let mut lesson = Lesson::load(&player, &viewing).await?;
-    // Asked often while the lesson is prepared; the page that has this revision has its opening too.
+    // Requested often while the lesson is prepared. A page that has this revision has its preload
+    // too.
     if lesson.revision == viewing.session.revision {
-        lesson.start = None;
+        lesson.preload = None;
     }
     Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(lesson)))
 }
 
 impl Lesson {
-    /// The lesson of a session. A session keeps its revision; where a newer one is out, or its own was taken back, the answer
-    /// is for the same session (same name, same end, same limits) at the newest.
+    /// Loads the lesson of a session at the newest revision.
+    ///
+    /// A session keeps its revision. If there is a newer one, or its own was taken back, the
+    /// addresses are those of the same session (same id, end and limits) at the newest.
     pub(super) async fn load(player: &Player, viewing: &Viewing) -> Result<Self, Problem> {
-        // Redis away: the manifest still tells the state, only the live progress is missing.
+        // If Redis is away, only the live progress is missing: the manifest has the state.
         let job = match viewing.manifest.state.is_terminal() {
             true => None,
             false => player.queue.job(&viewing.tenant, viewing.recording()).await.unwrap_or(None),
@@ -102,16 +111,16 @@ impl Lesson {
         let newest = at_newest_revision(player, viewing).await?;
         let mut lesson = Self::new(player, &newest, job.as_ref());
         if lesson.master.is_some() {
-            // A head start: without one the player asks for itself, and says what is wrong.
-            lesson.start = preload(&player.delivery, &newest).await.ok();
-            lesson.original = hevc_source(&player.delivery, &newest).await.ok().flatten();
+            // Without a preload the player requests the files itself, and reports what is wrong.
+            lesson.preload = preload(&player.delivery, &newest).await.ok();
+            lesson.hevc_source = hevc_source(&player.delivery, &newest).await.ok().flatten();
         }
         Ok(lesson)
     }
 
     fn new(player: &Player, newest: &Viewing, job: Option<&JobView>) -> Self {
         let manifest = &newest.manifest;
-        let whole = newest.window().is_open();
+        let is_complete = newest.window().is_open();
         let has = |name: &str| manifest.files.contains_key(name);
         let playable = manifest.revision.is_some() && newest.session.revision > 0;
         Self {
@@ -122,16 +131,16 @@ impl Lesson {
             watch: format!("{}/watch/s/{}", player.public_url.path(), newest.token),
             revision: newest.session.revision,
             master: playable.then(|| layout::master_relative(newest.session.revision)),
-            start: None,
-            original: None,
+            preload: None,
+            hevc_source: None,
             notice: if playable { None } else { notice(manifest) },
             steps: steps(manifest, job),
-            picture: manifest.media.as_ref().map(|media| media.has_video),
-            sound: manifest.media.as_ref().map(|media| media.has_audio),
-            storyboard: (whole && has("storyboard.vtt")).then_some("storyboard.vtt"),
+            has_video: manifest.media.as_ref().map(|media| media.has_video),
+            has_audio: manifest.media.as_ref().map(|media| media.has_audio),
+            storyboard: (is_complete && has("storyboard.vtt")).then_some("storyboard.vtt"),
             transcript: has("transcript.json").then_some("transcript.json"),
-            poster: (whole && has("poster")).then_some("poster.jpg"),
-            placeholder: if whole { placeholder(manifest) } else { None },
+            poster: (is_complete && has("poster")).then_some("poster.jpg"),
+            placeholder: if is_complete { placeholder(manifest) } else { None },
             window_start_ms: newest.window().start_ms,
         }
     }
@@ -147,16 +156,16 @@ async fn at_newest_revision(player: &Player, viewing: &Viewing) -> Result<Viewin
     player.links.at_newest_revision(viewing)
 }
 
-/// The live job's steps, or those of the manifest. A lesson without anything left to do tells those alone that
-/// failed: the page says what is missing.
-fn steps(manifest: &Manifest, job: Option<&JobView>) -> Vec<Step> {
-    let step = |name: &str, state: StepState, progress: Option<Progress>| Step {
+/// The live job's steps, or those of the manifest. A finished lesson lists only those that failed,
+/// so that the page can say what is missing.
+fn steps(manifest: &Manifest, job: Option<&JobView>) -> Vec<LessonStep> {
+    let step = |name: &str, state: StepState, progress: Option<Progress>| LessonStep {
         name: name.to_owned(),
         state,
         done_ms: progress.map(|progress| progress.done_ms),
         total_ms: progress.map(|progress| progress.total_ms),
     };
-    let mut steps: Vec<Step> = match job {
+    let mut steps: Vec<LessonStep> = match job {
         Some(job) => job.steps.iter().map(|one| step(&one.name, one.state, one.progress)).collect(),
         None => manifest.steps.iter().map(|(name, one)| step(name, one.state, None)).collect(),
     };
@@ -200,8 +209,8 @@ fn placeholder(manifest: &Manifest) -> Option<String> {
     (uri.starts_with("data:image/") && uri.len() <= 16_384 && plain).then(|| uri.into())
 }
 
-fn notice(manifest: &Manifest) -> Option<Notice> {
-    let notice = |title, text: &str| Some(Notice { title, text: text.into() });
+fn notice(manifest: &Manifest) -> Option<PageNotice> {
+    let notice = |title, text: &str| Some(PageNotice { title, text: text.into() });
     match manifest.state {
         RecordingState::AwaitingUpload => {
             notice("The upload is not finished", "The lesson appears here once all of it has arrived.")

@@ -105,9 +105,9 @@ fn response(page: &impl Template, policy: &str) -> Result<Response, Problem> {
 
 /// The content security policy: nothing from other sites, and no inline script.
 ///
-/// Media Chrome's components need inline style. No user's text ever becomes markup, so none can carry
-/// a style. `blob:` is Media Source. `data:` is the placeholder image and the empty track into which
-/// hls.js puts captions.
+/// Media Chrome's components need inline style. No user's text ever becomes markup, so none can
+/// carry a style. `blob:` is Media Source. `data:` is the placeholder image and the empty track
+/// into which hls.js puts captions.
 fn policy(embedders: &[String]) -> String {
     let plain = |origin: &&String| {
         !origin.is_empty() && origin.bytes().all(|b| b.is_ascii_alphanumeric() || b":/.-*[]".contains(&b))

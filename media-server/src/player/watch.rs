@@ -10,8 +10,8 @@ use crate::access::{Access, Viewing};
 use crate::playback::Links;
 use crate::problem::Problem;
 
-/// `/watch/{link}`: exchanges the link for a session. The page of a recording that cannot be watched
-/// yet waits for it.
+/// `/watch/{link}`: exchanges the link for a session. The page of a recording that cannot be
+/// watched yet waits for it.
 pub(super) async fn watch(
     State(access): State<Access>,
     State(links): State<Links>,

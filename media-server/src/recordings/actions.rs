@@ -1,4 +1,4 @@
-//! Stopping a recording's work, and asking for it again.
+//! Cancelling a recording's job, and retrying it.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -12,9 +12,18 @@ use super::view::RecordingView;
 use crate::access::ApiCaller;
 use crate::problem::{Problem, ProblemBody};
 
-/// Stop the work on a recording. What was made so far stays.
-#[utoipa::path(post, path = "/v1/recordings/{id}/cancel", tag = "recordings", params(("id" = String, Path)),
-    responses((status = 200, body = RecordingView), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+/// Cancel the job of a recording. Finished parts stay, and can be watched if there is a revision.
+///
+/// A recording that is cancelled already stays so. One that is ready, failed or still
+/// awaiting its upload is refused with 409.
+#[utoipa::path(
+    post, path = "/v1/recordings/{id}/cancel", tag = "recordings", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = RecordingView),
+        (status = 404, body = ProblemBody),
+        (status = 409, body = ProblemBody),
+    ),
+)]
 pub async fn cancel(
     State(recordings): State<Recordings>,
     caller: ApiCaller,
@@ -28,16 +37,16 @@ pub async fn cancel(
         return Err(conflict("Nothing is being done with this recording."));
     }
     let job = recordings.queue.cancel(&caller.tenant, &id).await?;
-    // Only now: a worker may have written one since the first look.
+    // Read only now: a worker may have written a manifest since the first read.
     let mut manifest = recordings.current(&caller.tenant, &id).await?;
     match job {
         Some(job) if job.state != JobState::Cancelled => {
             return Err(conflict("The work on this recording has just ended."));
         }
-        // What a step made is in the queue's view a moment before a worker writes it into the manifest;
-        // after a cancellation no worker does.
+        // A step's result is in the queue a moment before a worker writes it into the manifest.
+        // After a cancellation no worker does.
         Some(job) => projection::project(&mut manifest, &job)?,
-        // Not queued yet, or lost with Redis: without its marker it will not be.
+        // Not queued yet, or lost with Redis: without its marker it will never be.
         None => manifest.fence += 1,
     }
     manifest.state = RecordingState::Cancelled;
@@ -47,9 +56,18 @@ pub async fn cancel(
     Ok(Json(RecordingView::new(&manifest, None)))
 }
 
-/// Ask again for what failed or was cancelled. Finished steps are kept.
-#[utoipa::path(post, path = "/v1/recordings/{id}/retry", tag = "recordings", params(("id" = String, Path)),
-    responses((status = 202, body = RecordingView), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+/// Retry what failed or was cancelled. Finished steps are kept.
+///
+/// A recording that is failed or cancelled runs again, and so do failed optional steps of a ready
+/// one. Anything else is refused with 409, and so is a recording whose source is gone.
+#[utoipa::path(
+    post, path = "/v1/recordings/{id}/retry", tag = "recordings", params(("id" = String, Path)),
+    responses(
+        (status = 202, body = RecordingView),
+        (status = 404, body = ProblemBody),
+        (status = 409, body = ProblemBody),
+    ),
+)]
 pub async fn retry(
     State(recordings): State<Recordings>,
     caller: ApiCaller,
@@ -66,7 +84,7 @@ pub async fn retry(
     if !again || !has_source {
         return Err(conflict("There is nothing to try again."));
     }
-    // The marker first: whatever happens after it, the sweeper ends what was begun here.
+    // The marker comes first: whatever happens after it, the sweeper completes it.
     submit::mark(&recordings.store, &JobSpec::for_recording(&manifest)).await?;
     let job: JobView = match recordings.queue.retry(&caller.tenant, &id).await? {
         Some(job) => job,

@@ -9,7 +9,9 @@ use crate::access::ApiCaller;
 use crate::delivery::{CachePolicy, Delivery, ObjectRef, object_response};
 use crate::problem::{Problem, ProblemBody};
 
-/// The transcript, as JSON, WebVTT, SRT or plain text.
+/// Get the transcript, as JSON, WebVTT, SRT or plain text.
+///
+/// 404 until it is written; a recording without speech has one without cues.
 #[utoipa::path(get, path = "/v1/recordings/{id}/transcript.{format}", tag = "recordings",
     params(("id" = String, Path), ("format" = String, Path, description = "json, vtt, srt or txt")),
     responses((status = 200, description = "The transcript"), (status = 404, body = ProblemBody)))]

@@ -1,4 +1,4 @@
-//! Jobs, for whoever operates the platform.
+//! The jobs of a tenant, for operators.
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -10,13 +10,13 @@ use super::service::Recordings;
 use crate::access::ApiCaller;
 use crate::problem::{Problem, ProblemBody};
 
-/// Which jobs.
+/// The selection of jobs.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct JobsQuery {
-    /// `true` for the dead letters alone.
+    /// `true` for failed jobs only.
     failed: Option<bool>,
-    /// At most so many, 1 to 500; 100 where nothing is said.
+    /// Page size, 1 to 500 (default 100).
     limit: Option<usize>,
 }
 
@@ -29,8 +29,14 @@ pub struct JobList {
 }
 
 /// List jobs, newest first.
-#[utoipa::path(get, path = "/v1/jobs", tag = "recordings", params(JobsQuery),
-    responses((status = 200, body = JobList), (status = 401, body = ProblemBody), (status = 503, body = ProblemBody)))]
+#[utoipa::path(
+    get, path = "/v1/jobs", tag = "recordings", params(JobsQuery),
+    responses(
+        (status = 200, body = JobList),
+        (status = 401, body = ProblemBody),
+        (status = 503, body = ProblemBody),
+    ),
+)]
 pub async fn list(
     State(recordings): State<Recordings>,
     caller: ApiCaller,

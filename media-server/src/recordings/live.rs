@@ -10,9 +10,18 @@ use crate::access::ApiCaller;
 use crate::events::{Audience, Streams, last_event_id};
 use crate::problem::{Problem, ProblemBody};
 
-/// A recording's events, as they happen. `Last-Event-ID` goes on from there.
-#[utoipa::path(get, path = "/v1/recordings/{id}/events", tag = "events", params(("id" = String, Path)),
-    responses((status = 200, content_type = "text/event-stream", description = "state, progress, step, transcript_ready, revision, deleted"), (status = 404, body = ProblemBody)))]
+/// Stream a recording's events (server-sent events).
+///
+/// `Last-Event-ID` resumes after that event. A stream ends after five minutes, and as soon as its
+/// key is revoked; reconnect with the last id.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}/events", tag = "events", params(("id" = String, Path)),
+    responses(
+        (status = 200, content_type = "text/event-stream",
+            description = "state, progress, step, transcript_ready, revision, deleted"),
+        (status = 404, body = ProblemBody),
+    ),
+)]
 pub async fn recording_events(
     State(recordings): State<Recordings>,
     State(streams): State<Streams>,
@@ -25,9 +34,18 @@ pub async fn recording_events(
     streams.open(audience, vec![Target::Key(caller.key)], last_event_id(&headers))
 }
 
-/// All events of the tenant, as they happen. `Last-Event-ID` goes on from there.
-#[utoipa::path(get, path = "/v1/events", tag = "events",
-    responses((status = 200, content_type = "text/event-stream", description = "state, progress, step, transcript_ready, revision, deleted"), (status = 401, body = ProblemBody)))]
+/// Stream all events of the tenant (server-sent events).
+///
+/// `Last-Event-ID` resumes after that event. A stream ends after five minutes, and as soon as its
+/// key is revoked; reconnect with the last id.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "events",
+    responses(
+        (status = 200, content_type = "text/event-stream",
+            description = "state, progress, step, transcript_ready, revision, deleted"),
+        (status = 401, body = ProblemBody),
+    ),
+)]
 pub async fn tenant_events(
     State(streams): State<Streams>,
     caller: ApiCaller,

@@ -13,18 +13,18 @@ use super::view::{RecordingView, state_name};
 use crate::access::ApiCaller;
 use crate::problem::{Problem, ProblemBody};
 
-/// Manifests read at once for a list.
+/// Manifests read in parallel for a list.
 const READ_AT_ONCE: usize = 8;
 
-/// Which recordings.
+/// The selection of recordings.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
-    /// At most so many, 1 to 200; 50 where nothing is said.
+    /// Page size, 1 to 200 (default 50).
     limit: Option<usize>,
-    /// `next` of the page before.
+    /// `next` of the previous page.
     after: Option<String>,
-    /// Only those in this state.
+    /// Only recordings in this state.
     state: Option<String>,
 }
 
@@ -48,7 +48,7 @@ pub async fn list(
 ) -> Result<Json<RecordingList>, Problem> {
     let Query(query) = query.map_err(|_| Problem::invalid("query", "The query cannot be read."))?;
     let limit = query.limit.unwrap_or(50).clamp(1, 200);
-    // Ids rise with time; the folder list is the one index there is.
+    // Ids rise with time; the list of folders is the only index.
     let mut ids = recordings.store.list_dirs(&layout::tenant_prefix(&caller.tenant)).await?;
     ids.retain(|id| layout::valid_recording(id) && query.after.as_ref().is_none_or(|after| id < after));
     let mut manifests = stream::iter(ids.into_iter().rev())
@@ -76,16 +76,25 @@ pub async fn list(
     Ok(Json(RecordingList { recordings: page, next }))
 }
 
-/// One recording: state, progress of each step, failures.
-#[utoipa::path(get, path = "/v1/recordings/{id}", tag = "recordings", params(("id" = String, Path)),
-    responses((status = 200, body = RecordingView), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody), (status = 410, body = ProblemBody)))]
+/// Get a recording: its state, the progress of each step, and failures.
+///
+/// 410 once it is deleted.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}", tag = "recordings", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = RecordingView),
+        (status = 401, body = ProblemBody),
+        (status = 404, body = ProblemBody),
+        (status = 410, body = ProblemBody),
+    ),
+)]
 pub async fn get(
     State(recordings): State<Recordings>,
     caller: ApiCaller,
     Path(id): Path<String>,
 ) -> Result<Json<RecordingView>, Problem> {
     let manifest = recordings.current(&caller.tenant, &id).await?;
-    // Redis away: the manifest still tells the state, only the live progress is missing.
+    // If Redis is away, only the live progress is missing: the manifest has the state.
     let job = match manifest.state.is_terminal() {
         true => None,
         false => recordings.queue.job(&caller.tenant, &id).await.unwrap_or(None),

@@ -1,4 +1,4 @@
-//! What platforms do with recordings, over HTTP.
+//! Platforms' requests on recordings, over HTTP.
 #![allow(clippy::unwrap_used)]
 
 use chalkstream_store::{
@@ -56,7 +56,7 @@ async fn work_is_cancelled_and_asked_for_again() {
     let (_, failed) = json(&server, Method::GET, "/v1/jobs?failed=true").await;
     assert!(failed["jobs"].as_array().unwrap().is_empty(), "{failed}");
 
-    // Redis forgets everything: asked for again it is put together from its manifest.
+    // Redis loses everything: a retry rebuilds the job from its manifest.
     let (status, _) = json(&server, Method::POST, &format!("/v1/recordings/{id}/cancel")).await;
     assert_eq!(status, StatusCode::OK);
     queue.forget(TENANT, &id).await.unwrap();
@@ -72,7 +72,7 @@ async fn cancelling_keeps_what_was_just_made() {
     let id = queued(&world, &queue).await.recording;
     let server = world.server("a").await;
     let lease = queue.lease("w", 10_000).await.unwrap().unwrap();
-    // The worker is about to write the manifest that tells of this.
+    // The worker is about to write the manifest that records this.
     let result = json!({ "fence": lease.fence,
         "report": { "revision": { "id": 3, "master": "hls/3/master.m3u8" } },
         "objects": { "hls/3/master.m3u8": { "size_bytes": 7, "sha256": "00" } } });

@@ -1,4 +1,4 @@
-//! A recording as the API shows it.
+//! A recording as the API returns it.
 
 use chalkstream_store::{Failure, JobState, JobView, Manifest, Notice, State, StepState};
 use serde::Serialize;
@@ -9,17 +9,17 @@ use utoipa::ToSchema;
 pub struct RecordingView {
     /// Its id.
     id: String,
-    /// Title, as the uploader gave it.
+    /// Title as the uploader gave it.
     title: String,
-    /// The platform's id of who uploaded it.
+    /// The platform's id of the uploader.
     uploader: String,
     /// `awaiting_upload`, `queued`, `processing`, `playable`, `ready`, `failed` or `cancelled`.
     state: String,
-    /// What can be watched.
+    /// The parts that can be watched.
     playable_with: Vec<String>,
     /// When its upload was created (RFC 3339).
     created_at: String,
-    /// When someone needs it, in ms since 1970.
+    /// Time by which it is needed, in ms since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     due_at_ms: Option<u64>,
     /// Name of the uploaded file.
@@ -34,28 +34,28 @@ pub struct RecordingView {
     /// Length.
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<u64>,
-    /// Width of the upright picture, in pixels; 0 without one.
+    /// Width of the upright video, in pixels; 0 without video.
     #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<u32>,
-    /// Height of the upright picture, in pixels; 0 without one.
+    /// Height of the upright video, in pixels; 0 without video.
     #[serde(skip_serializing_if = "Option::is_none")]
     height: Option<u32>,
-    /// Number of the newest revision that is out.
+    /// Number of the newest published revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u32>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureView>,
-    /// Optional steps that failed; the recording is whole without them.
+    /// Optional steps that failed; the recording is complete without them.
     failed_optional: Vec<FailureView>,
-    /// What is odd about the file, or missing from it.
+    /// Unusual or missing parts of the file.
     warnings: Vec<NoticeView>,
-    /// Why the file itself is not among what can be watched, where it is not.
+    /// Why the file itself is not offered to viewers, if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     source_declined: Option<NoticeView>,
-    /// Names of the files that can be had: `transcript.json`, `poster`, ….
+    /// Names of its files: `transcript.json`, `poster`, ….
     files: Vec<String>,
-    /// How much of the known steps is done, from 0 to 1.
+    /// Share of the known steps that is done, from 0 to 1.
     progress: f64,
     /// Its steps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -76,7 +76,7 @@ pub struct FailureView {
     fault: serde_json::Value,
 }
 
-/// Something worth knowing; nothing failed.
+/// A notice that is no failure.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct NoticeView {
     /// Stable code.
@@ -91,7 +91,7 @@ impl From<&Notice> for NoticeView {
     }
 }
 
-/// How far a step is.
+/// The progress of a step.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct StepProgress {
     /// Its name.
@@ -99,17 +99,17 @@ pub struct StepProgress {
     /// `waiting`, `ready`, `leased`, `delayed`, `done`, `failed` or `cancelled`.
     #[schema(value_type = String)]
     state: StepState,
-    /// Times it was started.
+    /// Number of attempts.
     attempts: u32,
-    /// Whether the recording is whole without it.
+    /// Whether the recording is complete without it.
     optional: bool,
     /// Media time done, in ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     done_ms: Option<u64>,
-    /// Media time to do, in ms.
+    /// Media time to process, in ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     total_ms: Option<u64>,
-    /// Why its last try failed.
+    /// Why its last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureView>,
 }
@@ -126,7 +126,7 @@ impl From<&Failure> for FailureView {
 }
 
 impl RecordingView {
-    /// From the manifest, and the live job where it is at hand.
+    /// From the manifest, and the live job if it is known.
     pub fn new(manifest: &Manifest, job: Option<&JobView>) -> Self {
         let steps = match job {
             Some(job) => live_steps(job),
@@ -159,13 +159,13 @@ impl RecordingView {
         }
     }
 
-    /// The same without its steps, for a list.
+    /// The same without its steps, for lists.
     pub fn brief(manifest: &Manifest) -> Self {
         Self { steps: Vec::new(), ..Self::new(manifest, None) }
     }
 }
 
-/// The manifest tells of what was written; that a worker has begun only the queue knows yet.
+/// The state now: only the queue knows yet that a worker has started.
 fn state_now(manifest: &Manifest, job: Option<&JobView>) -> State {
     match (manifest.state, job.map(|job| job.state)) {
         (State::Queued, Some(JobState::Running)) => State::Processing,
@@ -173,7 +173,7 @@ fn state_now(manifest: &Manifest, job: Option<&JobView>) -> State {
     }
 }
 
-/// A state's name, as in the API.
+/// A state's name in the API.
 pub fn state_name(state: State) -> String {
     match serde_json::to_value(state) {
         Ok(serde_json::Value::String(name)) => name,
@@ -212,7 +212,8 @@ fn recorded_steps(manifest: &Manifest) -> Vec<StepProgress> {
         .collect()
 }
 
-/// The mean over the steps known so far. Before `inspect` ends there is only that one: its share is small.
+/// The mean over the known steps. Before `inspect` ends there is only that one, so its share is
+/// small.
 fn progress(state: State, steps: &[StepProgress]) -> f64 {
     if state == State::Ready {
         return 1.0;
@@ -225,7 +226,7 @@ fn progress(state: State, steps: &[StepProgress]) -> f64 {
             (StepState::Leased, Some(done), Some(total @ 1..)) => (done as f64 / total as f64).min(1.0),
             _ => 0.0,
         })
-        // Not `sum`: that of nothing is -0.0.
+        // Not `sum`: that of an empty list is -0.0.
         .fold(0.0, |all, one| all + one);
     ((done / planned as f64) * 1000.0).round() / 1000.0
 }

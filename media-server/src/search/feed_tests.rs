@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::testing::{OTHER, Server, TENANT, World, until};
 
-/// A lesson in which `words` are said from 5.0 s on, half a second each.
+/// A lesson in which `words` are spoken from 5.0 s on, half a second each.
 async fn lesson(store: &Store, tenant: &str, words: &str) -> Manifest {
     let mut manifest = Manifest::new(tenant, layout::new_recording_id());
     manifest.title = "Fractions <b>".into();
@@ -64,7 +64,7 @@ async fn moments(server: &Server, key: &str, query: &str) -> Vec<Value> {
     }
 }
 
-/// Waits until a query finds so many moments.
+/// Waits until a query finds this number of moments.
 async fn finds(server: &Server, key: &str, query: &str, count: usize) -> Vec<Value> {
     until(&format!("{count} moments for {query}"), || async {
         let found = moments(server, key, query).await;
@@ -127,11 +127,11 @@ async fn a_server_that_was_away_catches_up_from_where_it_was() {
 
     let second = lesson(&world.store, TENANT, "two denominators").await;
     events.publish(TENANT, &second.recording, EventKind::TranscriptReady, json!({})).await.unwrap();
-    // Not announced: from a position the stream still has, storage is not looked through again.
+    // Not announced: the stream still has the position, so storage is not scanned again.
     lesson(&world.store, TENANT, "three denominators").await;
     let server = world.server("index").await;
     finds(&server, &world.key, "denominator", 2).await;
-    // An index of its own, without a position, looks through storage.
+    // A new index, without a position, scans storage.
     let other = world.server("another").await;
     finds(&other, &world.key, "denominator", 3).await;
 }
@@ -142,7 +142,7 @@ async fn a_lost_event_stream_sends_the_feed_through_storage() {
     lesson(&world.store, TENANT, "one denominator").await;
     let server = world.server("index").await;
     finds(&server, &world.key, "denominator", 1).await;
-    // Redis comes back empty; what was published meanwhile is lost with it.
+    // Redis comes back empty, and the events published meanwhile are lost.
     world.redis.kill();
     lesson(&world.store, TENANT, "another denominator").await;
     world.redis = crate::testing::Redis::start(world.folder.path()).await;

@@ -1,4 +1,4 @@
-//! From a query to moments.
+//! Finding the moments that match a query.
 
 use std::collections::HashSet;
 use std::ops::Bound;
@@ -11,26 +11,26 @@ use tantivy::query::{
 use tantivy::schema::{Field, IndexRecordOption, Value};
 use tantivy::{Searcher, TantivyDocument, Term};
 
-use super::index::{Entry, Error, Index, scope};
+use super::index::{Error, Index, MomentEntry, scope};
 use super::locate::locate;
-use super::query::{Part, Query};
+use super::query::{Clause, Query};
 
-/// Most moments one query answers with.
+/// Limit of moments in one response.
 pub const MAX_LIMIT: usize = 100;
-/// What a moment with all words just as asked has above one with other forms of them. Far above any BM25 score
-/// of a few words, and small enough for 32-bit floats to tell such scores apart.
+/// Score bonus of a moment that has all words exactly as in the query. It is far above any BM25
+/// score of a few words, and small enough for 32-bit floats to distinguish such scores.
 const EXACT_FIRST: f32 = 1_000.0;
 
-/// Where to look. The tenant is not optional.
+/// The area to search. The tenant is not optional.
 #[derive(Clone, Debug)]
 pub struct Area<'a> {
     /// Only this tenant's lessons.
     pub tenant: &'a str,
-    /// Only this recording, where one is given.
+    /// Only this recording, if given.
     pub recording: Option<&'a str>,
-    /// Only moments that begin and end inside these ms, where given.
+    /// Only moments that begin at or after this time, in ms, if given.
     pub from_ms: Option<u64>,
-    /// See `from_ms`.
+    /// Only moments that end at or before this time, in ms, if given.
     pub to_ms: Option<u64>,
 }
 
@@ -47,15 +47,17 @@ pub struct Hit {
     pub cue_start_ms: u64,
     /// End of that cue, in ms.
     pub end_ms: u64,
-    /// What was said.
+    /// The words that were said.
     pub text: String,
-    /// What matched: ranges of UTF-16 code units of `text`.
+    /// The matches, as ranges of UTF-16 code units of `text`.
     pub highlights: Vec<[usize; 2]>,
 }
 
 impl Index {
-    /// The best moments for a query, at most `limit` (and `MAX_LIMIT`). All words must be there, in any form;
-    /// those with all words as asked come first. Where no moment has all, those with some are given.
+    /// Returns the best moments for a query, at most `limit` (and `MAX_LIMIT`).
+    ///
+    /// All words must occur, in any form. Moments with all words exactly as in the query come
+    /// first. If no moment has all words, those with some are returned.
     pub fn find(&self, text: &str, area: &Area<'_>, limit: usize) -> Result<Vec<Hit>, Error> {
         let limit = limit.clamp(1, MAX_LIMIT);
         let query = Query::parse(text, &self.languages()?);
@@ -82,7 +84,8 @@ impl Index {
         let mut hits: Vec<(bool, Hit)> = Vec::new();
         let mut seen = HashSet::new();
         let (mut offset, step) = (0, limit * 2);
-        // A match in the words ahead of a moment is dropped for the moment after it, hence the rounds; they end.
+        // A match in the words ahead of a moment is dropped in favour of the next moment. So more
+        // results may be needed; their number is bounded.
         while hits.len() < limit && offset < MAX_LIMIT * 10 {
             let collector = TopDocs::with_limit(step).and_offset(offset).order_by_score();
             let found = searcher.search(&engine_query, &collector)?;
@@ -91,7 +94,7 @@ impl Index {
                 let Some(stored) = doc.get_first(self.fields.stored).and_then(|v| v.as_bytes()) else {
                     continue;
                 };
-                let entry: Entry = serde_json::from_slice(stored)?;
+                let entry: MomentEntry = serde_json::from_slice(stored)?;
                 let Some(at) = locate(&entry.moment, &entry.language, query) else { continue };
                 if hits.len() < limit && seen.insert((entry.recording.clone(), at.start_ms)) {
                     let hit = Hit {
@@ -111,7 +114,7 @@ impl Index {
             }
             offset += step;
         }
-        // The engine also counts the words ahead, which are the next moment's own.
+        // The engine also counts the words ahead, which belong to the next moment.
         hits.sort_by_key(|(exact, _)| !exact);
         Ok(hits.into_iter().map(|(_, hit)| hit).collect())
     }
@@ -136,7 +139,7 @@ impl Index {
         let exactly: Vec<_> = query
             .parts
             .iter()
-            .flat_map(Part::terms)
+            .flat_map(Clause::terms)
             .map(|t| (Occur::Must, term(f.exact, &t.exact)))
             .collect();
         let exactly = ConstScoreQuery::new(Box::new(BooleanQuery::new(exactly)), EXACT_FIRST);
@@ -144,15 +147,15 @@ impl Index {
         BooleanQuery::new(clauses)
     }
 
-    fn part(&self, part: &Part) -> Box<dyn EngineQuery> {
+    fn part(&self, part: &Clause) -> Box<dyn EngineQuery> {
         let f = self.fields;
         match part {
-            Part::Word(word) => {
+            Clause::Word(word) => {
                 let mut forms = vec![term(f.exact, &word.exact)];
                 forms.extend(word.stems.iter().map(|stem| term(f.stem, stem)));
                 Box::new(DisjunctionMaxQuery::new(forms))
             }
-            Part::Phrase(words) => {
+            Clause::Phrase(words) => {
                 let terms = words.iter().map(|word| Term::from_field_text(f.exact, &word.exact)).collect();
                 Box::new(PhraseQuery::new(terms))
             }

@@ -1,4 +1,4 @@
-//! The routes: over all lessons of a tenant, and over the one lesson of a session.
+//! The routes: search over all lessons of a tenant, and over the one lesson of a session.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::manifests::Manifests;
 use crate::playback::{LinkRequest, Links, MintedLink};
 use crate::problem::{Problem, ProblemBody};
 
-/// Moments answered with where no limit is given.
+/// Moments in a response if no limit is given.
 const DEFAULT_LIMIT: usize = 20;
 
 /// `/v1/search`.
@@ -34,31 +34,34 @@ where
     OpenApiRouter::new().routes(routes!(search))
 }
 
-/// What is asked.
+/// A search.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct SearchRequest {
-    /// Words, all of which a moment must hold in some form; "words in quotes" just so and in a row.
+    /// Words, all of which a moment must contain in some form; "words in quotes" exactly and in
+    /// sequence.
     #[serde(default)]
     q: String,
-    /// For whom the links are made: an opaque name of at most 128 bytes.
+    /// The viewer of the links: an opaque name of at most 128 bytes.
     viewer: Option<String>,
-    /// Most moments in the answer: 1 to 100, else 20.
+    /// Maximum number of moments, 1 to 100 (default 20).
     limit: Option<usize>,
     /// Only this recording.
     recording: Option<String>,
 }
 
-/// The answer.
+/// Moments that match.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SearchAnswer {
-    /// Best first: those with just the words asked for before those with other forms of them.
-    moments: Vec<Moment>,
+#[schema(as = SearchAnswer)]
+pub struct SearchResults {
+    /// Best first: exact matches come before other forms of the words.
+    moments: Vec<MomentView>,
 }
 
 /// One moment.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Moment {
+#[schema(as = Moment)]
+pub struct MomentView {
     /// The recording.
     recording: String,
     /// Its title.
@@ -69,21 +72,22 @@ pub struct Moment {
     cue_start_ms: u64,
     /// End of that cue, in ms.
     end_ms: u64,
-    /// What was said. Plain text, never markup.
+    /// The words that were said: plain text, never markup.
     text: String,
-    /// What matched: pairs of from and to, in UTF-16 code units of `text` (JavaScript's `slice`).
+    /// The matches: pairs of start and end, in UTF-16 code units of `text` (as JavaScript's
+    /// `slice`).
     #[schema(value_type = Vec<Vec<usize>>)]
     highlights: Vec<[usize; 2]>,
-    /// A picture of the moment: one tile of a sheet (`#xywh=x,y,width,height` in pixels), or the poster. Good as
-    /// long as the link.
+    /// A still of the moment: one tile of a sheet (`#xywh=x,y,width,height` in pixels), or the
+    /// poster. Its address is valid as long as the link.
     #[serde(skip_serializing_if = "Option::is_none")]
     still: Option<String>,
-    /// The page, at this moment.
+    /// Link to the page, at this moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<String>,
 }
 
-impl Moment {
+impl MomentView {
     fn new(hit: Hit) -> Self {
         Self {
             recording: hit.recording,
@@ -100,15 +104,26 @@ impl Moment {
 }
 
 /// Find moments by what was said.
-#[utoipa::path(get, path = "/v1/search", tag = "search", params(SearchRequest),
-    responses((status = 200, body = SearchAnswer), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 503, body = ProblemBody)))]
+///
+/// `q` is the query and `viewer` the person for whom links are made. Each moment has a link that
+/// opens the page there, and a still if there is one. 503 while the server builds its index; try
+/// again shortly.
+#[utoipa::path(
+    get, path = "/v1/search", tag = "search", params(SearchRequest),
+    responses(
+        (status = 200, body = SearchResults),
+        (status = 400, body = ProblemBody),
+        (status = 401, body = ProblemBody),
+        (status = 503, body = ProblemBody),
+    ),
+)]
 pub async fn search(
     State(index): State<Search>,
     State(links): State<Links>,
     State(manifests): State<Manifests>,
     caller: ApiCaller,
     request: Result<Query<SearchRequest>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<SearchAnswer>, Problem> {
+) -> Result<Json<SearchResults>, Problem> {
     let Query(request) = request.map_err(|_| bad_query())?;
     let viewer = request
         .viewer
@@ -129,21 +144,22 @@ pub async fn search(
     for hit in hits {
         // Deleted since it was indexed: it must not be found.
         let Some(address) = addresses.of_recording(&hit.recording).await? else { continue };
-        let mut moment = Moment::new(hit);
+        let mut moment = MomentView::new(hit);
         moment.link = Some(format!("{}#t={}", address.link.url, seconds(begin_ms(&moment))));
         moment.still =
             index.still(&address.manifest, moment.start_ms).await.map(|image| address.base.clone() + &image);
         moments.push(moment);
     }
-    Ok(Json(SearchAnswer { moments }))
+    Ok(Json(SearchResults { moments }))
 }
 
-/// `/s/{session}/{recording}/search?q=`: the same over the session's lesson, inside its window, without links.
+/// `/s/{session}/{recording}/search?q=`: the same in the session's lesson, inside its window,
+/// without links.
 pub async fn search_session(
     State(index): State<Search>,
     viewing: Viewing,
     request: Result<Query<SearchRequest>, axum::extract::rejection::QueryRejection>,
-) -> Result<([(header::HeaderName, &'static str); 1], Json<SearchAnswer>), Problem> {
+) -> Result<([(header::HeaderName, &'static str); 1], Json<SearchResults>), Problem> {
     let Query(request) = request.map_err(|_| bad_query())?;
     let window = viewing.window();
     let area = OwnedArea {
@@ -153,8 +169,8 @@ pub async fn search_session(
         to_ms: window.end_ms,
     };
     let hits = index.find(&request.q, area, limit(request.limit)).await?;
-    let moments = hits.into_iter().map(Moment::new).collect();
-    Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(SearchAnswer { moments })))
+    let moments = hits.into_iter().map(MomentView::new).collect();
+    Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(SearchResults { moments })))
 }
 
 fn bad_query() -> Problem {
@@ -165,8 +181,8 @@ fn limit(asked: Option<usize>) -> usize {
     asked.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT)
 }
 
-/// Where the page begins: a little before the word, and not before its cue, as on the page itself.
-fn begin_ms(moment: &Moment) -> u64 {
+/// Where the page starts: a little before the word, but not before its cue, as on the page itself.
+fn begin_ms(moment: &MomentView) -> u64 {
     moment.start_ms.saturating_sub(500).max(moment.cue_start_ms + 10)
 }
 

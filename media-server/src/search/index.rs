@@ -1,22 +1,22 @@
-//! One server's index of what was said: a cache in a folder of its own, which may be deleted at any time.
+//! One server's search index: a cache in a folder of its own, which may be deleted at any time.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tantivy::schema::{IndexRecordOption, Value};
 use tantivy::tokenizer::{PreTokenizedString, Token};
 use tantivy::{IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term};
-use tokio::sync::watch;
 
 use super::schema::{self, Fields};
 use super::transcript::{self, Moment, Transcript};
 use super::words::{self, Analyzer};
 
-/// Memory of the writer before it puts a segment on disk, in bytes.
+/// Memory of the writer before it writes a segment to disk.
 const WRITER_BYTES: usize = 32 << 20;
 
-/// Why the index could not do something. All of it is ours, and none of it is lost: the index is a cache.
+/// A failure of the index. Nothing is lost, because the index is a cache.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The engine's own.
@@ -25,45 +25,45 @@ pub enum Error {
     /// The folder.
     #[error("search index folder: {0}")]
     Folder(#[from] std::io::Error),
-    /// What is stored with a moment.
+    /// Stored with each moment.
     #[error("search index entry: {0}")]
     Entry(#[from] serde_json::Error),
 }
 
-/// What is indexed of one recording.
+/// The indexed facts of one recording.
 #[derive(Clone, Debug)]
-pub struct Lesson<'a> {
+pub struct IndexedLesson<'a> {
     /// Its tenant.
     pub tenant: &'a str,
     /// Its id.
     pub recording: &'a str,
     /// Its title.
     pub title: &'a str,
-    /// Tells versions of its transcript and title apart.
+    /// Distinguishes versions of its transcript and title.
     pub version: &'a str,
 }
 
 /// What is stored with a moment.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct MomentEntry {
     pub recording: String,
     pub title: String,
     pub language: String,
     pub moment: Moment,
 }
 
-/// The index. All methods but `ready` and `wait_ready` block; call them from a blocking thread.
+/// The index. All methods but `ready` block; call them from a blocking thread.
 pub struct Index {
     pub(super) fields: Fields,
     index: tantivy::Index,
     reader: IndexReader,
     writer: Mutex<IndexWriter>,
-    ready: watch::Sender<bool>,
+    ready: AtomicBool,
 }
 
 impl Index {
-    /// Opens the index in `folder`, or makes it. One that is of another version or broken is thrown away: the
-    /// feed fills it again.
+    /// Opens the index in `folder`, or creates it. One of another version, or a broken one, is
+    /// deleted: the feed fills it again.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let name = format!("v{}", schema::VERSION);
         std::fs::create_dir_all(folder)?;
@@ -79,7 +79,7 @@ impl Index {
             if matches!(error, Error::Engine(tantivy::TantivyError::LockFailure(..))) {
                 return Err(error);
             }
-            tracing::warn!(cause = %error, "the search index cannot be read and is built anew");
+            tracing::warn!(%error, "search index unreadable, rebuilding");
             std::fs::remove_dir_all(&path)?;
             Self::open_at(&path)
         })
@@ -92,26 +92,20 @@ impl Index {
         let index = tantivy::Index::open_or_create(directory, schema)?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let writer = index.writer_with_num_threads(1, WRITER_BYTES)?;
-        Ok(Self { fields, index, reader, writer: Mutex::new(writer), ready: watch::Sender::new(false) })
+        Ok(Self { fields, index, reader, writer: Mutex::new(writer), ready: AtomicBool::new(false) })
     }
 
-    /// True once the index holds all that was in storage when the server started.
+    /// True once the index contains everything that was in storage when the server started.
     pub fn ready(&self) -> bool {
-        *self.ready.borrow()
-    }
-
-    /// Waits until `ready`.
-    pub async fn wait_ready(&self) {
-        // The sender lives in self, so waiting cannot fail.
-        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+        self.ready.load(Ordering::Acquire)
     }
 
     pub(super) fn set_ready(&self) {
-        self.ready.send_replace(true);
+        self.ready.store(true, Ordering::Release);
     }
 
-    /// Puts a recording's transcript in the place of what is indexed of it. Seen after `commit`.
-    pub fn replace(&self, lesson: &Lesson<'_>, transcript: &Transcript) -> Result<(), Error> {
+    /// Replaces a recording's transcript in the index. Visible after `commit`.
+    pub fn replace(&self, lesson: &IndexedLesson<'_>, transcript: &Transcript) -> Result<(), Error> {
         let f = self.fields;
         let scope = scope(lesson.tenant, lesson.recording);
         let language = words::primary(&transcript.language);
@@ -127,7 +121,7 @@ impl Index {
             doc.add_u64(f.end_ms, moment.cue.end_ms);
             doc.add_pre_tokenized_text(f.exact, exact);
             doc.add_pre_tokenized_text(f.stem, stem);
-            let entry = Entry {
+            let entry = MomentEntry {
                 recording: lesson.recording.into(),
                 title: lesson.title.into(),
                 language: language.clone(),
@@ -145,13 +139,14 @@ impl Index {
         Ok(())
     }
 
-    /// Forgets a recording. Seen after `commit`.
+    /// Removes a recording. Visible after `commit`.
     pub fn remove(&self, tenant: &str, recording: &str) {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.delete_term(Term::from_field_text(self.fields.scope, &scope(tenant, recording)));
     }
 
-    /// Makes all changes durable and seen, together with the position in the event stream they bring us to.
+    /// Makes all changes durable and visible, together with the position in the event stream that
+    /// they reach.
     pub fn commit(&self, position: &str) -> Result<(), Error> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut prepared = writer.prepare_commit()?;
@@ -166,7 +161,7 @@ impl Index {
         Ok(self.index.load_metas()?.payload)
     }
 
-    /// The version under which a recording is indexed; `None` where it is not.
+    /// The version of a recording's entry; `None` if it is not indexed.
     pub fn version(&self, tenant: &str, recording: &str) -> Result<Option<String>, Error> {
         let searcher = self.reader.searcher();
         let term = Term::from_field_text(self.fields.marker, &scope(tenant, recording));
@@ -180,7 +175,8 @@ impl Index {
             .map(|b| String::from_utf8_lossy(b).into()))
     }
 
-    /// Calls `each` with tenant and recording of everything indexed (maybe also of what is being deleted).
+    /// Calls `each` with tenant and recording of everything indexed, possibly also of recordings
+    /// being deleted.
     pub(super) fn each_indexed(&self, mut each: impl FnMut(&str, &str)) -> Result<(), Error> {
         self.each_term(self.fields.marker, |scope| {
             if let Some((tenant, recording)) = scope.split_once('/') {
@@ -218,12 +214,12 @@ impl Index {
     }
 }
 
-/// What is deleted together.
+/// The scope of a deletion.
 pub(super) fn scope(tenant: &str, recording: &str) -> String {
     format!("{tenant}/{recording}")
 }
 
-/// The words of a text as they go into the two word fields.
+/// The words of a text as tokens of the two word fields.
 fn tokens(text: &str, analyzer: &mut Analyzer) -> (PreTokenizedString, PreTokenizedString) {
     let (mut exact, mut stem) = (Vec::new(), Vec::new());
     for (position, word) in words::split(text).iter().enumerate() {

@@ -1,27 +1,27 @@
-//! Where in a moment the query is: the first matching word's time, and what to light up. Pure.
+//! Locating a query in a moment: the time of the first matching word, and the matches to highlight.
 
 use std::ops::Range;
 
-use super::query::{Part, Query, Term};
-use super::transcript::{Moment, Spoken};
+use super::query::{Clause, Query, Term};
+use super::transcript::{Moment, SpokenWord};
 use super::words::{self, Analyzer, Word};
 
-/// Where a query was found in a moment.
+/// The location of a query in a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct Match {
     /// Start of the first word that matches, in ms.
     pub start_ms: u64,
-    /// The text to show: the cue, with the words ahead where the match reaches into them.
+    /// The text to display: the cue, with the words ahead if the match reaches into them.
     pub text: String,
-    /// What matched, as ranges of UTF-16 code units of `text` (JavaScript's own count), in order.
+    /// The matches, as ranges of UTF-16 code units of `text` (as in JavaScript), in order.
     pub highlights: Vec<[usize; 2]>,
-    /// True where every word asked for stands in the text just as asked.
+    /// True if every word of the query occurs exactly.
     pub exact: bool,
 }
 
-/// Finds the query in a moment of a transcript in `language`. `None` where the match lies wholly in the words
-/// ahead: the next moment has it too, and better.
-pub fn locate(moment: &Moment, language: &str, query: &Query) -> Option<Found> {
+/// Locates the query in a moment of a transcript in `language`. `None` if the match lies entirely
+/// in the words ahead: the next moment has it too, and better.
+pub fn locate(moment: &Moment, language: &str, query: &Query) -> Option<Match> {
     let text = moment.text();
     let own = moment.cue.text.len();
     let mut analyzer = Analyzer::new(language);
@@ -35,10 +35,10 @@ pub fn locate(moment: &Moment, language: &str, query: &Query) -> Option<Found> {
     let mut hits: Vec<Range<usize>> = Vec::new();
     for part in &query.parts {
         match part {
-            Part::Word(term) => {
+            Clause::Word(term) => {
                 hits.extend((0..words.len()).filter(|&at| matches(term, &words[at])).map(|at| at..at + 1));
             }
-            Part::Phrase(terms) => {
+            Clause::Phrase(terms) => {
                 let starts = 0..(words.len() + 1).saturating_sub(terms.len());
                 hits.extend(
                     starts
@@ -51,8 +51,8 @@ pub fn locate(moment: &Moment, language: &str, query: &Query) -> Option<Found> {
     hits.sort_by_key(|hit| hit.start);
     let first = hits.first().filter(|hit| words[hit.start].0.from < own)?;
     let start_ms = word_time(moment, &words, first.start).unwrap_or(moment.cue.start_ms);
-    // A stray match in the words ahead does not make the text longer: only one that began in the cue does, or
-    // one the cue alone does not answer.
+    // A match in the words ahead extends the text only if it began in the cue, or if the cue alone
+    // does not match.
     let answered = query
         .parts
         .iter()
@@ -74,9 +74,9 @@ pub fn locate(moment: &Moment, language: &str, query: &Query) -> Option<Found> {
     let exact = query
         .parts
         .iter()
-        .flat_map(Part::terms)
+        .flat_map(Clause::terms)
         .all(|term| words.iter().any(|(word, exact, _)| word.to <= shown && *exact == term.exact));
-    Some(Found { start_ms, highlights, text: text[..shown].to_owned(), exact })
+    Some(Match { start_ms, highlights, text: text[..shown].to_owned(), exact })
 }
 
 fn matches(term: &Term, (_, exact, stem): &(Word, String, String)) -> bool {
@@ -87,8 +87,8 @@ fn utf16(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// The time of the `at`-th word of the moment's text. The cue's text and its timed words are walked side by
-/// side; where they disagree (a model may format its text), the nearest timed word that reads the same counts.
+/// The time of the `at`-th word of the moment's text. If the cue's text and its timed words differ
+/// (a model may format its text), the nearest timed word with the same text counts.
 fn word_time(moment: &Moment, words: &[(Word, String, String)], at: usize) -> Option<u64> {
     let mut analyzer = Analyzer::new("");
     let timed: Vec<(String, u64)> = moment
@@ -96,7 +96,7 @@ fn word_time(moment: &Moment, words: &[(Word, String, String)], at: usize) -> Op
         .words
         .iter()
         .chain(&moment.ahead)
-        .flat_map(|spoken: &Spoken| words::split(&spoken.text).into_iter().map(|w| (w, spoken.start_ms)))
+        .flat_map(|spoken: &SpokenWord| words::split(&spoken.text).into_iter().map(|w| (w, spoken.start_ms)))
         .map(|(word, start_ms)| (analyzer.exact(&word), start_ms))
         .collect();
     let wanted = &words.get(at)?.1;
@@ -116,10 +116,10 @@ mod tests {
     use super::super::transcript::Cue;
     use super::*;
 
-    fn spoken(text: &str, from_ms: u64) -> Vec<Spoken> {
+    fn spoken(text: &str, from_ms: u64) -> Vec<SpokenWord> {
         text.split(' ')
             .enumerate()
-            .map(|(n, word)| Spoken {
+            .map(|(n, word)| SpokenWord {
                 start_ms: from_ms + n as u64 * 500,
                 end_ms: from_ms + n as u64 * 500 + 400,
                 text: word.into(),
@@ -133,11 +133,11 @@ mod tests {
         Moment { cue, ahead: spoken("by gravity alone", 15_000) }
     }
 
-    fn find(text: &str) -> Option<Found> {
+    fn find(text: &str) -> Option<Match> {
         locate(&moment(), "en", &Query::parse(text, &["en".into()]))
     }
 
-    fn lit(found: &Found) -> Vec<String> {
+    fn lit(found: &Match) -> Vec<String> {
         let units: Vec<u16> = found.text.encode_utf16().collect();
         found.highlights.iter().map(|[a, b]| String::from_utf16_lossy(&units[*a..*b])).collect()
     }

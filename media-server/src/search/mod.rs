@@ -1,7 +1,7 @@
-//! Search over what was said: each server's own index, fed by events, and the moments it answers with.
+//! Search over what was said: each server's own index, fed by events.
 //!
-//! The index is a cache of the transcripts in storage. `feed` keeps it in step with them; `find` reads it; every
-//! query names its tenant.
+//! The index is a cache of the transcripts in storage. `feed` keeps it up to date and `find` reads
+//! it; every query names its tenant.
 
 mod feed;
 mod find;
@@ -22,6 +22,6 @@ mod tests;
 
 pub use find::{Area, Hit, MAX_LIMIT};
 pub use http::{routes, search_session};
-pub use index::{Error, Index, Lesson};
+pub use index::{Error, Index, IndexedLesson};
 pub use service::{OwnedArea, Search};
-pub use transcript::{Cue, Spoken, Transcript};
+pub use transcript::{Cue, SpokenWord, Transcript};

@@ -1,10 +1,10 @@
-//! What was asked: words, and phrases in quotes. Any text is a query; none is an error.
+//! Queries: words, and phrases in quotes. Any text is a query; none is an error.
 
 use super::words::{self, Analyzer};
 
-/// Longest query, in characters; the rest is not read.
+/// Limit of a query's characters; the rest is not read.
 pub const MAX_QUERY_CHARS: usize = 300;
-/// Most words of a query; the rest is not read.
+/// Limit of a query's words; the rest is not read.
 pub const MAX_WORDS: usize = 24;
 
 /// A word of the query, as index terms.
@@ -16,35 +16,35 @@ pub struct Term {
     pub stems: Vec<String>,
 }
 
-/// One thing that must be found.
+/// A word or phrase that must occur.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum Clause {
     /// A word, or another form of it.
     Word(Term),
-    /// Just these words, one after the other.
+    /// Exactly these words in sequence.
     Phrase(Vec<Term>),
 }
 
-impl Part {
+impl Clause {
     /// Its words.
     pub fn terms(&self) -> &[Term] {
         match self {
-            Part::Word(term) => std::slice::from_ref(term),
-            Part::Phrase(terms) => terms,
+            Clause::Word(term) => std::slice::from_ref(term),
+            Clause::Phrase(terms) => terms,
         }
     }
 }
 
-/// A query, read.
+/// A parsed query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
-    /// All parts, in the order written.
-    pub parts: Vec<Part>,
+    /// All clauses, in the order written.
+    pub parts: Vec<Clause>,
 }
 
 impl Query {
-    /// Reads a query. `languages` are those spoken in the index: which of them a query is in is not known, so
-    /// each gives its stem.
+    /// Parses a query. `languages` are those of the index. The query's own language is unknown, so
+    /// each of them provides its stem.
     pub fn parse(text: &str, languages: &[String]) -> Self {
         let text: String = text.chars().take(MAX_QUERY_CHARS).collect();
         let mut analyzers: Vec<Analyzer> = languages.iter().map(|l| Analyzer::new(l)).collect();
@@ -65,15 +65,15 @@ impl Query {
                 }
             }
             parts.extend(runs.into_iter().map(|mut run| match run.len() {
-                1 => Part::Word(run.remove(0)),
-                _ => Part::Phrase(run),
+                1 => Clause::Word(run.remove(0)),
+                _ => Clause::Phrase(run),
             }));
         }
         parts.dedup();
         Self { parts }
     }
 
-    /// True where nothing was asked.
+    /// True if the query contains no word.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }

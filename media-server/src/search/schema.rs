@@ -4,7 +4,7 @@ use tantivy::schema::{
     FAST, Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
 };
 
-/// Version of the index's format. An index of another version is thrown away and built anew.
+/// Version of the index's format. An index of another version is deleted and built again.
 pub const VERSION: u32 = 1;
 
 /// The fields of a moment, and of the marker each indexed transcript has.
@@ -12,13 +12,13 @@ pub const VERSION: u32 = 1;
 pub struct Fields {
     /// Tenant id; part of every query.
     pub tenant: Field,
-    /// `{tenant}/{recording}`: what is deleted together.
+    /// `{tenant}/{recording}`: the scope of a deletion.
     pub scope: Field,
     /// Start of the cue in ms.
     pub start_ms: Field,
     /// End of the cue in ms.
     pub end_ms: Field,
-    /// Words as heard, with positions.
+    /// Words as spoken, with positions.
     pub exact: Field,
     /// Stems of the words.
     pub stem: Field,
@@ -26,7 +26,7 @@ pub struct Fields {
     pub marker: Field,
     /// Marker only: the language spoken, for reading queries.
     pub language: Field,
-    /// Moment: JSON of what a hit shows. Marker: which version of the transcript is indexed.
+    /// Moment: JSON of what a hit displays. Marker: the indexed version of the transcript.
     pub stored: Field,
 }
 

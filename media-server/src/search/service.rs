@@ -1,4 +1,4 @@
-//! The index as a part of the server: opened when it starts, fed while it runs, asked by its routes.
+//! The index as a part of the server: opened at start, fed while it runs, queried by its routes.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::index::{Error, Index};
 use super::still::Storyboards;
 use crate::problem::Problem;
 
-/// Queries run at once; each takes a blocking thread for some milliseconds.
+/// Queries at once; each takes a blocking thread for some milliseconds.
 const MAX_QUERIES: usize = 8;
 
 /// Search. Clones share the index.
@@ -29,7 +29,7 @@ impl Search {
     /// Opens the index and starts feeding it.
     ///
     /// # Errors
-    /// Where the index folder cannot be used.
+    /// If the index folder cannot be used.
     pub async fn start(
         settings: &Settings,
         store: Store,
@@ -53,7 +53,7 @@ impl Search {
         Ok(Self { index, permits: Arc::new(Semaphore::new(MAX_QUERIES)), storyboards })
     }
 
-    /// True once every transcript in storage has been looked at.
+    /// True once every transcript in storage has been read.
     pub fn caught_up(&self) -> bool {
         self.index.ready()
     }
@@ -61,7 +61,7 @@ impl Search {
     /// The best moments for a query in an area, best first.
     ///
     /// # Errors
-    /// 503 before the index has caught up; 500 where the index cannot be read.
+    /// 503 before the index has caught up; 500 if the index cannot be read.
     pub async fn find(&self, query: &str, area: OwnedArea, limit: usize) -> Result<Vec<Hit>, Problem> {
         if !self.caught_up() {
             return Err(Problem::unavailable("The search index is being built; try again shortly."));
@@ -82,21 +82,22 @@ impl Search {
 }
 
 impl Search {
-    /// The still of a moment, relative to `/s/{session}/{recording}/`; `None` where there are no pictures (yet).
+    /// The still of a moment, relative to `/s/{session}/{recording}/`; `None` if there are no
+    /// images (yet).
     pub async fn still(&self, manifest: &Manifest, at_ms: u64) -> Option<String> {
         self.storyboards.still(manifest, at_ms).await
     }
 }
 
-/// [`Area`], to be taken to another thread.
+/// [`Area`] for another thread.
 #[derive(Clone, Debug)]
 pub struct OwnedArea {
     /// Only this tenant's lessons.
     pub tenant: String,
-    /// Only this recording, where one is given.
+    /// Only this recording, if given.
     pub recording: Option<String>,
-    /// Only moments that begin at or after these ms.
+    /// Only moments that begin at or after this time, in ms.
     pub from_ms: Option<u64>,
-    /// Only moments that end at or before these ms.
+    /// Only moments that end at or before this time, in ms.
     pub to_ms: Option<u64>,
 }

@@ -1,13 +1,13 @@
-//! The picture that goes with a moment: the storyboard's tile of that second, or the poster.
+//! The still of a moment: the storyboard's tile of that second, or the poster.
 
 use std::sync::Arc;
 
 use chalkstream_store::{Manifest, Store, layout};
 use quick_cache::sync::Cache;
 
-/// Storyboards kept, read; one of a 90-minute lesson is about 40 kB.
+/// Storyboards in the cache; one of a 90-minute lesson is about 40 kB.
 const KEPT: usize = 256;
-/// Largest storyboard that is read, in bytes.
+/// Size limit of a storyboard.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// One tile of a storyboard.
@@ -18,7 +18,8 @@ struct Tile {
     image: String,
 }
 
-/// Storyboards, read. Keys are immutable objects' keys, so nothing here is ever stale.
+/// A cache of parsed storyboards. Its keys are those of immutable objects, so no entry is ever
+/// stale.
 pub(super) struct Storyboards {
     store: Store,
     read: Cache<String, Arc<Vec<Tile>>>,
@@ -29,8 +30,8 @@ impl Storyboards {
         Self { store, read: Cache::new(KEPT) }
     }
 
-    /// The still of a moment, relative to `/s/{session}/{recording}/`; `None` where the recording has no pictures
-    /// (yet).
+    /// The still of a moment, relative to `/s/{session}/{recording}/`; `None` if the recording has
+    /// no images (yet).
     pub(super) async fn still(&self, manifest: &Manifest, at_ms: u64) -> Option<String> {
         if let Some(image) = self.tile(manifest, at_ms).await {
             return Some(image);
@@ -55,7 +56,7 @@ impl Storyboards {
     }
 }
 
-/// The tiles of a storyboard, in order. It is our own file; what does not look like a tile is skipped.
+/// The tiles of a storyboard, in order. We wrote the file, so a malformed tile is skipped.
 fn parse(vtt: &str) -> Vec<Tile> {
     let mut tiles = Vec::new();
     let mut lines = vtt.lines();

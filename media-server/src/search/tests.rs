@@ -10,8 +10,8 @@ fn area(tenant: &str) -> Area<'_> {
     Area { tenant, recording: None, from_ms: None, to_ms: None }
 }
 
-fn lesson<'a>(tenant: &'a str, recording: &'a str) -> Lesson<'a> {
-    Lesson { tenant, recording, title: "A lesson", version: "1" }
+fn lesson<'a>(tenant: &'a str, recording: &'a str) -> IndexedLesson<'a> {
+    IndexedLesson { tenant, recording, title: "A lesson", version: "1" }
 }
 
 /// Cues of 5 s each, words 500 ms apart from the cue's start on.
@@ -20,7 +20,7 @@ fn transcript(lines: &[&str]) -> Transcript {
         let start_ms = n as u64 * 5_000;
         let words = line.split_whitespace().enumerate().map(|(w, text)| {
             let start_ms = start_ms + w as u64 * 500;
-            Spoken { start_ms, end_ms: start_ms + 450, text: text.into() }
+            SpokenWord { start_ms, end_ms: start_ms + 450, text: text.into() }
         });
         Cue { start_ms, end_ms: start_ms + 4_800, text: (*line).into(), words: words.collect() }
     };
@@ -62,7 +62,9 @@ fn a_new_transcript_takes_the_place_of_the_old_and_a_removed_one_is_gone() {
     index.replace(&lesson("acme", "r1"), &transcript(&["old words"])).unwrap();
     index.replace(&lesson("acme", "r2"), &transcript(&["other words"])).unwrap();
     index.commit("1-0").unwrap();
-    index.replace(&Lesson { version: "2", ..lesson("acme", "r1") }, &transcript(&["new words"])).unwrap();
+    index
+        .replace(&IndexedLesson { version: "2", ..lesson("acme", "r1") }, &transcript(&["new words"]))
+        .unwrap();
     assert_eq!(
         index.version("acme", "r1").unwrap().as_deref(),
         Some("1"),
@@ -161,8 +163,8 @@ const WORDS: [&str; 4] = ["apple", "river", "stone", "cloud"];
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever is indexed and whatever is asked, an answer holds only the asking tenant's lessons, and all of
-    /// those that hold the word.
+    /// Whatever is indexed and queried: results contain only the tenant's lessons, and all of those
+    /// with the word.
     #[test]
     fn a_tenant_never_reads_another_ones_words(
         lessons in prop::collection::vec((0..3_usize, 0..4_usize), 1..12),

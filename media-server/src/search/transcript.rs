@@ -8,7 +8,7 @@ pub struct Transcript {
     /// Language spoken, a BCP 47 tag.
     #[serde(default)]
     pub language: String,
-    /// What was said, in order.
+    /// The cues, in order.
     #[serde(default)]
     pub cues: Vec<Cue>,
 }
@@ -20,16 +20,16 @@ pub struct Cue {
     pub start_ms: u64,
     /// End in ms.
     pub end_ms: u64,
-    /// What is shown.
+    /// The caption's text.
     pub text: String,
     /// Its words with their times.
     #[serde(default)]
-    pub words: Vec<Spoken>,
+    pub words: Vec<SpokenWord>,
 }
 
 /// One word with its time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Spoken {
+pub struct SpokenWord {
     /// Start in ms.
     pub start_ms: u64,
     /// End in ms.
@@ -40,16 +40,16 @@ pub struct Spoken {
 
 /// Words of the next cue that are indexed with a cue, so that a phrase across the two is found.
 const OVERLAP_WORDS: usize = 8;
-/// A longer silence than this ends a moment, in ms.
+/// A longer silence than this ends a moment.
 const OVERLAP_GAP_MS: u64 = 3_000;
 
-/// What is stored with one indexed moment: a cue, and the first words of the next.
+/// One indexed moment: a cue, and the first words of the next.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Moment {
     /// The cue.
     pub cue: Cue,
-    /// The first words of the next cue; empty where a silence lies between.
-    pub ahead: Vec<Spoken>,
+    /// The first words of the next cue; empty if a silence lies between.
+    pub ahead: Vec<SpokenWord>,
 }
 
 impl Moment {
@@ -64,7 +64,7 @@ impl Moment {
     }
 }
 
-/// Cuts a transcript into moments: one a cue, none for cues without a word.
+/// Cuts a transcript into moments: one per cue, none for cues without words.
 pub fn moments(transcript: &Transcript) -> impl Iterator<Item = Moment> {
     let cues = &transcript.cues;
     cues.iter().enumerate().filter(|(_, cue)| !cue.text.trim().is_empty()).map(|(at, cue)| {

@@ -1,13 +1,14 @@
-//! Text into words, one way for transcripts, queries and highlights, so that what matches is what lights up.
+//! Splitting text into words, in the same way for transcripts, queries and highlights, so that what
+//! matches is what is highlighted.
 
 use tantivy::tokenizer::{
     AsciiFoldingFilter, Language, LowerCaser, RawTokenizer, Stemmer, TextAnalyzer, TokenStream,
 };
 
-/// Longest word that is looked at, in bytes; longer runs are noise.
+/// Size limit of a word; longer runs are noise.
 const MAX_WORD_BYTES: usize = 80;
 
-/// A word of a text: what stands there from byte `from` to byte `to`.
+/// A word of a text, from byte `from` to byte `to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
     /// The word as written, without the apostrophes inside it.
@@ -16,13 +17,13 @@ pub struct Word {
     pub from: usize,
     /// First byte after it.
     pub to: usize,
-    /// True where it follows the word before it without a gap (Chinese, Japanese, Korean): a query of such
-    /// words is a phrase.
+    /// True if it follows the previous word without a gap (Chinese, Japanese, Korean): a query of
+    /// such words is a phrase.
     pub joined: bool,
 }
 
-/// Splits a text into words. Apostrophes inside a word belong to it (`don't` is one word); scripts written
-/// without spaces give a word per character.
+/// Splits a text into words. Apostrophes inside a word belong to it (`don't` is one word); scripts
+/// written without spaces give a word per character.
 pub fn split(text: &str) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     let mut chars = text.char_indices().peekable();
@@ -76,14 +77,15 @@ fn is_unspaced(c: char) -> bool {
         | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{2fa1f}')
 }
 
-/// Turns words into index terms: as heard (`exact`), and by their stem in one language.
+/// Turns words into index terms: as spoken (`exact`), and by their stem in one language.
 pub struct Analyzer {
     exact: TextAnalyzer,
     stem: Option<TextAnalyzer>,
 }
 
 impl Analyzer {
-    /// For text in `language`, a BCP 47 tag; a language without a stemmer has stems equal to its words.
+    /// An analyzer for text in `language`, a BCP 47 tag. Without a stemmer for it, stems equal the
+    /// words.
     pub fn new(language: &str) -> Self {
         let exact = TextAnalyzer::builder(RawTokenizer::default())
             .filter(LowerCaser)
@@ -118,7 +120,7 @@ fn run(analyzer: &mut TextAnalyzer, text: &str) -> String {
     if stream.advance() { stream.token().text.clone() } else { String::new() }
 }
 
-/// The primary subtag, by which transcripts' languages are kept in the index.
+/// The primary subtag, by which the index stores the languages of transcripts.
 pub fn primary(language: &str) -> String {
     language.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
 }

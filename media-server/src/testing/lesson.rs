@@ -1,4 +1,4 @@
-//! A lesson as workers leave it, with bytes that name where they lie.
+//! A lesson as workers write it, with bytes that name their own object.
 
 use bytes::Bytes;
 use chalkstream_store::{
@@ -12,7 +12,7 @@ pub struct Lesson {
 }
 
 impl Lesson {
-    /// What the object under this key holds.
+    /// The content of the object with this key.
     pub fn content(&self, key: &str) -> Vec<u8> {
         content(&self.id, key)
     }
@@ -51,7 +51,7 @@ const MASTER: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n\
 #EXT-X-STREAM-INF:BANDWIDTH=190000,AUDIO=\"a32\",SUBTITLES=\"subs\"\n../video/9/v240/index.m3u8\n\
 #EXT-X-STREAM-INF:BANDWIDTH=1100000,AUDIO=\"a96\",SUBTITLES=\"subs\"\n../video/9/v480/index.m3u8\n";
 
-/// Puts a lesson of 16 s into storage.
+/// Writes a lesson of 16 s to storage.
 pub async fn lesson(store: &Store, tenant: &str) -> Lesson {
     let id = layout::new_recording_id();
     let mut manifest = Manifest::new(tenant, &id);
@@ -75,7 +75,7 @@ pub async fn lesson(store: &Store, tenant: &str) -> Lesson {
             put.push((key.clone(), content(&id, &key)));
         }
     }
-    // In the manifest, and named by no playlist.
+    // In the manifest, but not named by any playlist.
     for key in [
         "source/original.mp4",
         "hls/video/9/v240/secret.m4s",

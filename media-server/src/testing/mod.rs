@@ -79,7 +79,7 @@ impl World {
 pub struct Server {
     pub address: SocketAddr,
     pub stop: CancellationToken,
-    /// What it ends with.
+    /// The server's result.
     pub task: Option<JoinHandle<Result<(), crate::Error>>>,
     pub client: Client,
     pub key: String,
@@ -111,7 +111,7 @@ impl Drop for Server {
     }
 }
 
-/// Asks again until there is an answer, for at most 20 s.
+/// Repeats `ask` until it returns something, for at most 20 s.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
     let asked = async {
         loop {

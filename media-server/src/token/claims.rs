@@ -1,10 +1,10 @@
-//! What links and sessions say, field by field, in the order they are written.
+//! The claims of links and sessions, in the order in which they are written.
 
 use super::wire::{Reader, Writer};
 
-/// Longest viewer name, in bytes.
+/// Size limit of a viewer's name.
 pub const MAX_VIEWER_BYTES: usize = 128;
-/// Longest token id, in bytes.
+/// Size limit of a token's id.
 pub const MAX_ID_BYTES: usize = 64;
 
 /// A part of a lesson, in ms from its start. `None` leaves that side open.
@@ -12,22 +12,22 @@ pub const MAX_ID_BYTES: usize = 64;
 pub struct Window {
     /// First ms that may be seen.
     pub start_ms: Option<u64>,
-    /// First ms that may not be seen any more.
+    /// First ms that may no longer be seen.
     pub end_ms: Option<u64>,
 }
 
 impl Window {
-    /// True where the whole lesson may be seen.
+    /// True if the entire lesson may be seen.
     pub fn is_open(&self) -> bool {
         self.start_ms.is_none() && self.end_ms.is_none()
     }
 
-    /// True where some of `start_ms..end_ms` lies inside.
+    /// True if some of `start_ms..end_ms` lies inside.
     pub fn overlaps(&self, start_ms: u64, end_ms: u64) -> bool {
         self.start_ms.is_none_or(|from| end_ms > from) && self.end_ms.is_none_or(|to| start_ms < to)
     }
 
-    /// True where all of `start_ms..end_ms` lies inside.
+    /// True if all of `start_ms..end_ms` lies inside.
     pub fn holds(&self, start_ms: u64, end_ms: u64) -> bool {
         self.start_ms.is_none_or(|from| start_ms >= from) && self.end_ms.is_none_or(|to| end_ms <= to)
     }
@@ -36,17 +36,17 @@ impl Window {
 /// A link: the right to open one recording within the next minutes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Name by which it can be revoked; letters, digits, `-` and `_`.
+    /// Id by which it can be revoked; letters, digits, `-` and `_`.
     pub id: String,
     /// The recording.
     pub recording: String,
-    /// For whom it was made; an opaque name, at most 128 bytes.
+    /// The viewer that it was made for; an opaque name, at most 128 bytes.
     pub viewer: String,
-    /// Seconds since 1970 from which on it is refused.
+    /// Time of expiry, in seconds since 1970.
     pub expires_at_s: u64,
     /// The part of the lesson that may be seen.
     pub window: Window,
-    /// Most bits per second a variant may have.
+    /// Limit on a variant's bits per second.
     pub max_bps: Option<u64>,
 }
 
@@ -75,16 +75,17 @@ impl Link {
     }
 }
 
-/// A session: the right to play one revision of one recording for the length of a sitting.
+/// A session: the right to play one revision of one recording for the length of the lesson and some
+/// hours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Name by which it can be revoked.
+    /// Id by which it can be revoked.
     pub id: String,
-    /// The link it was exchanged for; revoking that ends it too.
+    /// The link that it was made of; revoking the link ends the session too.
     pub link: String,
     /// The recording.
     pub recording: String,
-    /// For whom the link was made.
+    /// The viewer that the link was made for.
     pub viewer: String,
     /// Seconds since 1970 from which on it is refused.
     pub expires_at_s: u64,
@@ -125,13 +126,13 @@ impl Session {
     }
 }
 
-/// True for a name a token may carry as an id.
+/// True for a valid token id.
 pub fn is_id(text: &str) -> bool {
     (1..=MAX_ID_BYTES).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// True for a viewer's name a token may carry.
+/// True for a valid viewer's name.
 pub fn is_viewer(text: &str) -> bool {
     (1..=MAX_VIEWER_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
 }

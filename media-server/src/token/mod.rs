@@ -1,8 +1,8 @@
-//! Links and sessions: what a signed token says, and whether it is believed.
+//! Links and sessions: the claims of signed tokens, and their verification.
 //!
-//! A **link** is minted by the platform, offline or through the API, and lives for minutes. The server exchanges
-//! it for a **session**, which lives for the lesson and some hours. Both are signed with a key of the tenant,
-//! so which tenant a token speaks for comes from the key and never from the token.
+//! The platform mints a **link**, offline or through the API; it lives for minutes. The server
+//! exchanges it for a **session**, which lives for the lesson and some hours. Both are signed with
+//! a key of the tenant. The key decides for which tenant a token speaks, never the token.
 
 mod claims;
 mod wire;
@@ -12,43 +12,47 @@ pub use claims::{Link, Session, Window, is_id, is_viewer};
 #[cfg(test)]
 mod tests;
 
-use wire::Unverified;
+use wire::UnverifiedToken;
 
-/// Looks a signing key up by its name. Gives the tenant it belongs to and its secret.
+/// Finds signing keys by their id.
 pub trait Keys {
-    /// What is remembered of the key's owner.
+    /// The owner of a key.
     type Owner;
-    /// The key, if it exists and is not withdrawn.
+    /// Returns the owner and secret of a key. `None` if it does not exist or is revoked.
     fn find(&self, kid: &str) -> Option<(Self::Owner, zeroize::Zeroizing<Vec<u8>>)>;
 }
 
-/// Why a token is refused. Every one of them is a 403; a client learns «expired» only of a token that was good.
+/// Why a token is refused. Each is a 403; a client learns "expired" only of a token that was valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// Malformed, altered, or signed with a key that is not known.
+pub enum RefusalReason {
+    /// Malformed, altered, or signed with an unknown key.
     Invalid,
-    /// Good once, past its expiry.
+    /// Valid once, now past its expiry.
     Expired,
-    /// Withdrawn.
+    /// Revoked.
     Revoked,
 }
 
-/// A token that was believed, and whose key signed it.
+/// A verified token.
 #[derive(Clone, Debug)]
-pub struct Verified<T, O> {
-    /// What it says.
+pub struct VerifiedToken<T, O> {
+    /// Its claims.
     pub claims: T,
-    /// Whose key signed it.
+    /// The owner of the key that signed it.
     pub owner: O,
-    /// The name of that key.
+    /// The id of that key.
     pub kid: String,
 }
 
 /// Verifies a link.
 ///
 /// # Errors
-/// [`Refused`] where it is not to be believed at `now_s` (seconds since 1970).
-pub fn verify_link<K: Keys>(text: &str, keys: &K, now_s: u64) -> Result<Verified<Link, K::Owner>, Refused> {
+/// [`RefusalReason`] if it is not valid at `now_s` (seconds since 1970).
+pub fn verify_link<K: Keys>(
+    text: &str,
+    keys: &K,
+    now_s: u64,
+) -> Result<VerifiedToken<Link, K::Owner>, RefusalReason> {
     let (verified, expires_at_s) = open(text, Link::KIND, Link::DOMAIN, keys, |reader| {
         let claims = Link::read(reader)?;
         let expiry = claims.expires_at_s;
@@ -60,12 +64,12 @@ pub fn verify_link<K: Keys>(text: &str, keys: &K, now_s: u64) -> Result<Verified
 /// Verifies a session.
 ///
 /// # Errors
-/// [`Refused`] where it is not to be believed at `now_s` (seconds since 1970).
+/// [`RefusalReason`] if it is not valid at `now_s` (seconds since 1970).
 pub fn verify_session<K: Keys>(
     text: &str,
     keys: &K,
     now_s: u64,
-) -> Result<Verified<Session, K::Owner>, Refused> {
+) -> Result<VerifiedToken<Session, K::Owner>, RefusalReason> {
     let (verified, expires_at_s) = open(text, Session::KIND, Session::DOMAIN, keys, |reader| {
         let claims = Session::read(reader)?;
         let expiry = claims.expires_at_s;
@@ -75,14 +79,14 @@ pub fn verify_session<K: Keys>(
 }
 
 fn check_expiry<T, O>(
-    verified: Verified<T, O>,
+    verified: VerifiedToken<T, O>,
     expires_at_s: u64,
     now_s: u64,
-) -> Result<Verified<T, O>, Refused> {
-    if now_s < expires_at_s { Ok(verified) } else { Err(Refused::Expired) }
+) -> Result<VerifiedToken<T, O>, RefusalReason> {
+    if now_s < expires_at_s { Ok(verified) } else { Err(RefusalReason::Expired) }
 }
 
-type Opened<T, O> = (Verified<T, O>, u64);
+type OpenToken<T, O> = (VerifiedToken<T, O>, u64);
 
 fn open<K: Keys, T>(
     text: &str,
@@ -90,17 +94,17 @@ fn open<K: Keys, T>(
     domain: &str,
     keys: &K,
     read: impl FnOnce(&mut wire::Reader<'_>) -> Option<(T, u64)>,
-) -> Result<Opened<T, K::Owner>, Refused> {
-    let token = Unverified::decode(text, kind).ok_or(Refused::Invalid)?;
+) -> Result<OpenToken<T, K::Owner>, RefusalReason> {
+    let token = UnverifiedToken::decode(text, kind).ok_or(RefusalReason::Invalid)?;
     let Some((owner, secret)) = keys.find(token.kid()) else {
-        // The same work as for a known key, so that the time taken does not tell which names exist.
+        // The same work as for a known key, so that the time taken does not reveal which ids exist.
         let _ = token.verify(domain, &[0; 32]);
-        return Err(Refused::Invalid);
+        return Err(RefusalReason::Invalid);
     };
-    let mut reader = token.verify(domain, &secret).ok_or(Refused::Invalid)?;
-    let (claims, expires_at_s) = read(&mut reader).ok_or(Refused::Invalid)?;
+    let mut reader = token.verify(domain, &secret).ok_or(RefusalReason::Invalid)?;
+    let (claims, expires_at_s) = read(&mut reader).ok_or(RefusalReason::Invalid)?;
     if !reader.is_at_end() {
-        return Err(Refused::Invalid);
+        return Err(RefusalReason::Invalid);
     }
-    Ok((Verified { claims, owner, kid: token.kid().to_owned() }, expires_at_s))
+    Ok((VerifiedToken { claims, owner, kid: token.kid().to_owned() }, expires_at_s))
 }

@@ -5,9 +5,9 @@ use zeroize::Zeroizing;
 
 use super::*;
 
-struct Ring(Vec<(&'static str, &'static str, Vec<u8>)>);
+struct Keyring(Vec<(&'static str, &'static str, Vec<u8>)>);
 
-impl Keys for Ring {
+impl Keys for Keyring {
     type Owner = &'static str;
     fn find(&self, kid: &str) -> Option<(&'static str, Zeroizing<Vec<u8>>)> {
         self.0
@@ -20,8 +20,8 @@ impl Keys for Ring {
 const A: &str = "01934c9e-7d2a-7c3b-8f00-2b1e5a6c7d80";
 const B: &str = "01934c9e-7d2a-7c3b-8f00-2b1e5a6c7d81";
 
-fn ring() -> Ring {
-    Ring(vec![("k1", "district-1", secret()), ("k2", "district-2", vec![7; 32])])
+fn ring() -> Keyring {
+    Keyring(vec![("k1", "district-1", secret()), ("k2", "district-2", vec![7; 32])])
 }
 
 /// The secret of the published test vectors: bytes 0, 1, …, 31.
@@ -81,18 +81,25 @@ fn what_was_sealed_is_read_back() {
 #[test]
 fn expiry_counts_from_its_very_second() {
     let token = link().seal("k1", &secret());
-    assert_eq!(verify_link(&token, &ring(), 1_795_000_000).unwrap_err(), Refused::Expired);
-    // An altered one is invalid, not expired: nothing is told of a token that was never good.
+    assert_eq!(verify_link(&token, &ring(), 1_795_000_000).unwrap_err(), RefusalReason::Expired);
+    // An altered one is invalid, not expired: nothing is revealed about a token that was never
+    // valid.
     let other = link().seal("k1", &[9; 32]);
-    assert_eq!(verify_link(&other, &ring(), 1_795_000_000).unwrap_err(), Refused::Invalid);
+    assert_eq!(verify_link(&other, &ring(), 1_795_000_000).unwrap_err(), RefusalReason::Invalid);
 }
 
 #[test]
 fn a_link_is_no_session_and_a_key_speaks_for_its_own_tenant() {
-    assert_eq!(verify_session(&link().seal("k1", &secret()), &ring(), 0).unwrap_err(), Refused::Invalid);
-    assert_eq!(verify_link(&session().seal("k1", &secret()), &ring(), 0).unwrap_err(), Refused::Invalid);
-    assert_eq!(verify_link(&link().seal("k2", &secret()), &ring(), 0).unwrap_err(), Refused::Invalid);
-    assert_eq!(verify_link(&link().seal("k3", &secret()), &ring(), 0).unwrap_err(), Refused::Invalid);
+    assert_eq!(
+        verify_session(&link().seal("k1", &secret()), &ring(), 0).unwrap_err(),
+        RefusalReason::Invalid
+    );
+    assert_eq!(
+        verify_link(&session().seal("k1", &secret()), &ring(), 0).unwrap_err(),
+        RefusalReason::Invalid
+    );
+    assert_eq!(verify_link(&link().seal("k2", &secret()), &ring(), 0).unwrap_err(), RefusalReason::Invalid);
+    assert_eq!(verify_link(&link().seal("k3", &secret()), &ring(), 0).unwrap_err(), RefusalReason::Invalid);
     assert_eq!(verify_link(&link().seal("k2", &[7; 32]), &ring(), 0).unwrap().owner, "district-2");
 }
 
@@ -110,7 +117,7 @@ fn fields_that_are_not_canonical_are_refused_even_when_signed() {
     ];
     for link in spoiled {
         let token = link.seal("k1", &secret());
-        assert_eq!(verify_link(&token, &ring(), 0).unwrap_err(), Refused::Invalid, "{link:?}");
+        assert_eq!(verify_link(&token, &ring(), 0).unwrap_err(), RefusalReason::Invalid, "{link:?}");
     }
 }
 
@@ -120,10 +127,10 @@ fn other_spellings_of_the_same_bytes_are_refused() {
     let padded = format!("{token}=");
     let standard = token.replace('-', "+").replace('_', "/");
     for other in [padded, format!(" {token}"), format!("{token}\n"), token[..token.len() - 1].to_owned()] {
-        assert_eq!(verify_session(&other, &ring(), 0).unwrap_err(), Refused::Invalid);
+        assert_eq!(verify_session(&other, &ring(), 0).unwrap_err(), RefusalReason::Invalid);
     }
     if standard != token {
-        assert_eq!(verify_session(&standard, &ring(), 0).unwrap_err(), Refused::Invalid);
+        assert_eq!(verify_session(&standard, &ring(), 0).unwrap_err(), RefusalReason::Invalid);
     }
 }
 
@@ -135,8 +142,8 @@ proptest! {
             let mut altered = token.clone();
             altered.replace_range(at..=at, &with);
             prop_assume!(altered != token);
-            prop_assert_eq!(verify_session(&altered, &ring(), 0).err(), Some(Refused::Invalid));
-            prop_assert_eq!(verify_link(&altered, &ring(), 0).err(), Some(Refused::Invalid));
+            prop_assert_eq!(verify_session(&altered, &ring(), 0).err(), Some(RefusalReason::Invalid));
+            prop_assert_eq!(verify_link(&altered, &ring(), 0).err(), Some(RefusalReason::Invalid));
         }
     }
 

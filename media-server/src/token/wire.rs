@@ -1,16 +1,17 @@
-//! The bytes of a token: length-prefixed fields, base64url, one MAC. `docs/ref/tokens.md` is the reference.
+//! The bytes of a token: length-prefixed fields, base64url, one MAC. `docs/ref/tokens.md` is the
+//! reference.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The one version there is. A new one is a new number here and a new domain; nothing in a token picks an
-/// algorithm.
+/// The only version. A new one gets a new number here and a new domain; nothing in a token selects
+/// an algorithm.
 pub const VERSION: u8 = 1;
 /// Length of the MAC, in bytes.
 pub const TAG_BYTES: usize = 32;
-/// Longest token text looked at, in characters: what is longer is refused before it is decoded.
+/// Size limit of a token's text; a longer one is refused before it is decoded.
 pub const MAX_TOKEN_CHARS: usize = 1024;
 
 /// Appends fields, each as a big-endian `u16` length and its bytes.
@@ -18,14 +19,14 @@ pub const MAX_TOKEN_CHARS: usize = 1024;
 pub struct Writer(Vec<u8>);
 
 impl Writer {
-    /// Starts a payload: version, kind, and the key's name.
+    /// Starts a payload: version, kind, and the key's id.
     pub fn new(kind: u8, kid: &str) -> Self {
         let mut writer = Self(vec![VERSION, kind]);
         writer.bytes(kid.as_bytes());
         writer
     }
 
-    /// One field. Longer values than a `u16` can say are cut off by the limits on every field beforehand.
+    /// One field. The limits on every field keep values below what a `u16` can state.
     pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
         let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
         self.0.extend_from_slice(&length.to_be_bytes());
@@ -46,7 +47,7 @@ impl Writer {
         }
     }
 
-    /// Signs the payload and gives the token's text.
+    /// Signs the payload and returns the token's text.
     pub fn seal(&self, domain: &str, secret: &[u8]) -> String {
         let mut token = self.0.clone();
         token.extend_from_slice(&mac(domain, &self.0, secret).finalize().into_bytes());
@@ -54,7 +55,7 @@ impl Writer {
     }
 }
 
-/// Reads fields back. Every method answers `None` past the end or on a wrong length.
+/// Reads fields. Every method returns `None` past the end or on a wrong length.
 pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -84,28 +85,30 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// True where nothing is left.
+    /// True if nothing is left.
     pub fn is_at_end(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// A token taken apart but not yet believed: nothing but the key's name may be read before [`Unverified::verify`].
-pub struct Unverified {
+/// A decoded token that is not verified: only the key's id may be read before
+/// [`UnverifiedToken::verify`].
+pub struct UnverifiedToken {
     payload: Vec<u8>,
     tag: [u8; TAG_BYTES],
     fields_at: usize,
     kid: String,
 }
 
-impl Unverified {
-    /// Decodes a token of this kind. `None` for anything but the one canonical spelling.
+impl UnverifiedToken {
+    /// Decodes a token of this kind. `None` for anything but the canonical spelling.
     pub fn decode(text: &str, kind: u8) -> Option<Self> {
         if text.len() > MAX_TOKEN_CHARS {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        // The decoder already refuses stray bits at the end; this keeps one text per token whatever it does.
+        // The decoder refuses stray bits at the end. This guarantees one text per token, whatever
+        // it does.
         if URL_SAFE_NO_PAD.encode(&bytes) != text {
             return None;
         }
@@ -121,12 +124,12 @@ impl Unverified {
         })
     }
 
-    /// The name of the key that is said to have signed it.
+    /// The id of the key that the token claims.
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// Compares the MAC in constant time; only then are the fields given out.
+    /// Compares the MAC in constant time; only then are the fields readable.
     pub fn verify(&self, domain: &str, secret: &[u8]) -> Option<Reader<'_>> {
         mac(domain, &self.payload, secret).verify_slice(&self.tag).ok()?;
         Some(Reader(&self.payload[self.fields_at..]))
@@ -136,7 +139,7 @@ impl Unverified {
 fn mac(domain: &str, payload: &[u8], secret: &[u8]) -> Hmac<Sha256> {
     let mut signed = Writer::default();
     signed.bytes(domain.as_bytes()).bytes(payload);
-    // HMAC takes a key of any length; short ones are refused where keys are made and read.
+    // HMAC accepts a key of any length; short ones are refused where keys are made and read.
     #[expect(clippy::expect_used, reason = "HMAC accepts every key length")]
     let mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes any key length");
     mac.chain_update(&signed.0)

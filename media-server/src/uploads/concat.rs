@@ -16,9 +16,9 @@ use super::discard::discard;
 use super::finish::{finish, finish_complete};
 use super::ingest::Ingest;
 use super::problems::gone;
-use super::receive::{Stopping, stand_still};
+use super::receive::{StopSignal, stand_still};
 use super::service::Uploads;
-use super::state::{self, Concat, Piece, Upload};
+use super::state::{self, Concat, PartialRef, Upload};
 use crate::clock::now_ms;
 use crate::problem::Problem;
 
@@ -31,7 +31,7 @@ const WAIT: Duration = Duration::from_secs(20);
 /// # Errors
 /// 400 if one is no partial upload, is not complete, or belongs to another file already; 410 if one
 /// has expired.
-pub async fn partials(uploads: &Uploads, tenant: &str, ids: &[String]) -> Result<Vec<Piece>, Problem> {
+pub async fn partials(uploads: &Uploads, tenant: &str, ids: &[String]) -> Result<Vec<PartialRef>, Problem> {
     let mut pieces = Vec::with_capacity(ids.len());
     for (at, id) in ids.iter().enumerate() {
         let refuse =
@@ -54,7 +54,7 @@ pub async fn partials(uploads: &Uploads, tenant: &str, ids: &[String]) -> Result
         if is_needed(uploads, &upload).await? {
             return Err(refuse("is in another upload already"));
         }
-        pieces.push(Piece { id: upload.id, size_bytes: upload.size_bytes });
+        pieces.push(PartialRef { id: upload.id, size_bytes: upload.size_bytes });
     }
     Ok(pieces)
 }
@@ -90,16 +90,10 @@ pub async fn start(uploads: &Uploads, upload: Upload) -> Result<Upload, Problem>
     match tokio::time::timeout(WAIT, making).await {
         Ok(made) => match made.map_err(Problem::internal)? {
             Err(problem) if problem.status() == StatusCode::GONE => return Err(problem),
-            Err(problem) => tracing::warn!(
-                upload = upload.id,
-                ?problem,
-                "upload {} is joined later: {}",
-                upload.id,
-                problem.code()
-            ),
+            Err(problem) => tracing::warn!(upload_id = upload.id, error = ?problem, "joining postponed"),
             Ok(()) => {}
         },
-        Err(_) => tracing::info!(upload = upload.id, "upload {} is joined in the background", upload.id),
+        Err(_) => tracing::info!(upload_id = upload.id, "joining continues in the background"),
     }
     Ok(state::read(&uploads.store, &upload.tenant, &upload.id).await?.unwrap_or(upload))
 }
@@ -115,12 +109,12 @@ pub async fn join(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Probl
     if upload.is_complete() {
         finish_complete(uploads, &mut upload).await?;
     } else {
-        let stopping = Stopping::new(uploads, &held);
+        let stopping = StopSignal::new(uploads, &held);
         let body = Body::from_stream(bytes_of(uploads.store.clone(), &upload));
         let mut ingest = Ingest::resume(uploads, &mut upload).await?;
-        let ended = ingest.take(body, &stopping.token).await?;
+        let end = ingest.take(body, &stopping.token).await?;
         if !ingest.is_full() {
-            tracing::debug!(upload = id, ?ended, "the parts of upload {id} were not read to their end");
+            tracing::debug!(tenant_id = tenant, upload_id = id, ?end, "parts not read to their end");
             return Err(Problem::unavailable("The parts cannot be read at the moment; try again shortly."));
         }
         let (sha256, content) = ingest.complete().await?;

@@ -6,12 +6,12 @@ use axum::response::Response;
 use chalkstream_store::{Fault, Kind, State as RecordingState, layout, read_manifest, write_manifest};
 use http::{HeaderMap, StatusCode};
 
-use super::answers::{created, created_before};
 use super::concat;
 use super::discard::discard;
 use super::finish::{awaiting_manifest, finish};
 use super::protocol::{self, ConcatHeader};
-use super::receive::{Sent, receive};
+use super::receive::{PatchHeaders, receive};
+use super::responses::{created, created_before};
 use super::service::Uploads;
 use super::state::{self, Concat, Upload};
 use crate::access::ApiCaller;
@@ -26,12 +26,21 @@ use crate::problem::{Problem, ProblemBody};
 /// its first bytes. `Upload-Concat: partial` creates one part of a file, and `Upload-Concat:
 /// final;` with the addresses of such parts joins them. A file above the size limit is refused with
 /// 413, and a tenant with too many open uploads with 429.
-#[utoipa::path(post, path = "/v1/uploads", tag = "uploads",
-    responses((status = 201, description = "Location of the upload, as a path; Chalkstream-Recording is the recording it makes"),
-        (status = 200, description = "The same Idempotency-Key made a recording already"),
-        (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 410, body = ProblemBody),
-        (status = 412, body = ProblemBody), (status = 413, body = ProblemBody), (status = 422, body = ProblemBody),
-        (status = 429, body = ProblemBody)))]
+#[utoipa::path(
+    post, path = "/v1/uploads", tag = "uploads",
+    responses(
+        (status = 201,
+            description = "Location of the upload, as a path; Chalkstream-Recording is the recording it makes"),
+        (status = 200, description = "An earlier request with this Idempotency-Key made a recording"),
+        (status = 400, body = ProblemBody),
+        (status = 401, body = ProblemBody),
+        (status = 410, body = ProblemBody),
+        (status = 412, body = ProblemBody),
+        (status = 413, body = ProblemBody),
+        (status = 422, body = ProblemBody),
+        (status = 429, body = ProblemBody),
+    ),
+)]
 pub async fn create(
     State(uploads): State<Uploads>,
     caller: ApiCaller,
@@ -133,7 +142,8 @@ async fn first_bytes(
         return Ok(upload);
     }
     let (tenant, id) = (upload.tenant.clone(), upload.id.clone());
-    let received = tokio::spawn(receive(uploads.clone(), tenant, id, Sent { offset: 0, length: None }, body));
+    let received =
+        tokio::spawn(receive(uploads.clone(), tenant, id, PatchHeaders { offset: 0, length: None }, body));
     match received.await.map_err(Problem::internal)? {
         Ok(upload) => Ok(upload),
         Err(problem) if problem.status() == StatusCode::PAYLOAD_TOO_LARGE => {

@@ -38,9 +38,9 @@ pub async fn forget(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Pro
             unbind_keys(uploads, &upload).await?;
         }
         Ok(None) => {}
-        Err(problem) if problem.passes() => return Err(problem),
+        Err(problem) if problem.is_transient() => return Err(problem),
         Err(problem) => {
-            tracing::warn!(upload = id, ?problem, "the unreadable state of upload {id} is removed");
+            tracing::warn!(tenant_id = tenant, upload_id = id, error = ?problem, "unreadable upload state removed");
         }
     }
     state::remove_open(&uploads.store, tenant, id).await?;

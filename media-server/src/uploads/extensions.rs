@@ -1,4 +1,4 @@
-//! What clients in browsers and on phones use of tus beyond its core.
+//! Extensions of tus that clients in browsers and on phones use.
 #![allow(clippy::unwrap_used)]
 
 use chalkstream_store::objects::sha256_hex;
@@ -56,7 +56,7 @@ async fn parts_sent_side_by_side_are_one_recording() {
         server.request(Method::GET, "/v1/recordings").send().await.unwrap().json().await.unwrap();
     assert_eq!(list["recordings"].as_array().unwrap().len(), 0, "{list}");
 
-    // One by an absolute address, as a client behind a proxy has it.
+    // One with an absolute address, as a client behind a proxy has it.
     let mut listed = paths.clone();
     listed[1] = format!("https://school.example{}", listed[1]);
     let made = join(&second, &listed).await;
@@ -75,7 +75,8 @@ async fn parts_sent_side_by_side_are_one_recording() {
     assert!(world.store.get(&layout::object_key(TENANT, &id, &source.key)).await.unwrap() == file);
     assert_eq!(kept(&world).await, [format!("{id}.done")], "the parts are gone");
 
-    // The answer was lost, and the client asks again; then it sends bytes to what takes none.
+    // The response was lost, and the client repeats the request; then it sends bytes to an upload
+    // that takes none.
     let again = join(&server, &listed).await;
     assert_eq!((again.status(), text(&again, "chalkstream-recording")), (StatusCode::OK, id));
     assert_eq!(code(patch(&server, &path, file.len(), vec![1]).await).await, (403, "upload_final".into()));
@@ -116,20 +117,20 @@ async fn a_joining_that_was_cut_off_is_carried_on_and_parts_nobody_joins_expire(
     let stray = part(&server, &bytes(500, 4)).await;
     let id_of = |path: &str| path.rsplit('/').next().unwrap().to_owned();
 
-    // The server died after it had answered for the file, with its first part written.
+    // The server died after it had responded for the file, with its first part written.
     let size_bytes = file.len() as u64;
     let ttl_ms = crate::clock::now_ms() + 60_000;
     let mut upload = state::Upload::new(
         TENANT,
         size_bytes,
         world.store.min_part_bytes(),
-        super::protocol::Metadata::default(),
+        super::protocol::UploadMetadata::default(),
         0,
         ttl_ms,
     );
     let pieces = paths.iter().zip([7 * MIB, 5 * MIB]);
     let partials =
-        pieces.map(|(path, size)| state::Piece { id: id_of(path), size_bytes: size as u64 }).collect();
+        pieces.map(|(path, size)| state::PartialRef { id: id_of(path), size_bytes: size as u64 }).collect();
     upload.concat = Some(state::Concat::Final { partials, header: "final;".into() });
     let uploads = inside(&world).await;
     super::concat::reserve(&uploads, &upload).await.unwrap();

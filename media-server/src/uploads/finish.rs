@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::ingest::Ingest;
 use super::problems::gone;
 use super::service::Uploads;
-use super::state::{self, Concat, Finished, Upload};
+use super::state::{self, Concat, Upload, UploadOutcome};
 use crate::events::announce;
 use crate::problem::Problem;
 
@@ -110,17 +110,17 @@ pub fn awaiting_manifest(upload: &Upload) -> Manifest {
 /// Acknowledges an upload that became a recording of its own.
 async fn settle_own(uploads: &Uploads, upload: &mut Upload) -> Result<(), Problem> {
     let recording = upload.id.clone();
-    settle(uploads, upload, Finished { recording, existing: false }).await
+    settle(uploads, upload, UploadOutcome { recording, existing: false }).await
 }
 
 /// Acknowledges an upload whose file was here already as `recording`, and removes its own objects.
 async fn settle_as(uploads: &Uploads, upload: &mut Upload, recording: String) -> Result<(), Problem> {
     delete_prefix(&uploads.store, &layout::recording_prefix(&upload.tenant, &upload.id)).await?;
     submit::clear(&uploads.store, &upload.tenant, &upload.id).await?;
-    settle(uploads, upload, Finished { recording, existing: true }).await
+    settle(uploads, upload, UploadOutcome { recording, existing: true }).await
 }
 
-async fn settle(uploads: &Uploads, upload: &mut Upload, finished: Finished) -> Result<(), Problem> {
+async fn settle(uploads: &Uploads, upload: &mut Upload, finished: UploadOutcome) -> Result<(), Problem> {
     upload.finished = Some(finished);
     state::write(&uploads.store, upload).await?;
     uploads.counters.finished.inc();

@@ -19,13 +19,13 @@ const JOIN_IDLE_MS: u64 = 120_000;
 ///
 /// # Errors
 /// If storage is away.
-pub fn log_and_continue(done: Result<(), Problem>, what: &str) -> Result<(), Problem> {
-    match done {
-        Err(problem) if !problem.passes() => {
-            tracing::warn!(what, ?problem, "{what} cannot be cleared away: {}", problem.code());
+pub fn log_and_continue(result: Result<(), Problem>, id: &str) -> Result<(), Problem> {
+    match result {
+        Err(problem) if !problem.is_transient() => {
+            tracing::warn!(id, error = ?problem, "clean-up failed");
             Ok(())
         }
-        done => done,
+        result => result,
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::problems::{gone, locked, wrong_offset};
 use super::service::{Counters, Uploads};
-use super::state::{self, Began, Upload, load_hash, save_hash};
+use super::state::{self, RequestStart, Upload, load_hash, save_hash};
 use crate::clock::now_ms;
 use crate::problem::Problem;
 
@@ -42,7 +42,7 @@ pub enum BodyEnd {
 }
 
 /// Bytes that are durable already and are sent once more.
-struct Repeated {
+struct RepeatedBytes {
     left_bytes: u64,
     /// Hash over all bytes up to the last of them that has arrived.
     hash: Sha256,
@@ -60,7 +60,7 @@ pub struct Ingest<'a> {
     hash: Option<Sha256>,
     flushed_at: Instant,
     /// Bytes to compare before new ones are stored.
-    repeated: Option<Repeated>,
+    repeated: Option<RepeatedBytes>,
     /// The state as this request last read or wrote it.
     stored: Upload,
 }
@@ -102,13 +102,13 @@ impl<'a> Ingest<'a> {
     /// 409 for any other offset.
     pub fn begin(&mut self, offset: u64) -> Result<(), Problem> {
         if offset == self.upload.offset() {
-            self.upload.began = self.hash.as_ref().map(|hash| Began { offset, hash: save_hash(hash) });
+            self.upload.began = self.hash.as_ref().map(|hash| RequestStart { offset, hash: save_hash(hash) });
             return Ok(());
         }
         let began =
             self.upload.began.as_ref().filter(|_| self.upload.is_repeated(offset) && self.hash.is_some());
         let hash = began.and_then(|began| load_hash(&began.hash)).ok_or_else(|| wrong_offset(self.upload))?;
-        self.repeated = Some(Repeated { left_bytes: self.upload.offset() - offset, hash });
+        self.repeated = Some(RepeatedBytes { left_bytes: self.upload.offset() - offset, hash });
         Ok(())
     }
 

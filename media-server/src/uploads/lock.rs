@@ -49,7 +49,7 @@ pub struct Locks {
 }
 
 /// The right to write to one upload, until it is dropped.
-pub struct Held {
+pub struct UploadGuard {
     /// Cancelled when another request wants the upload.
     pub stop: CancellationToken,
     slots: Slots,
@@ -72,7 +72,7 @@ impl Locks {
     ///
     /// # Errors
     /// 423 if the writer does not let go in time, or if a third request took over meanwhile.
-    pub async fn take(&self, tenant: &str, id: &str) -> Result<Held, Problem> {
+    pub async fn take(&self, tenant: &str, id: &str) -> Result<UploadGuard, Problem> {
         let held = self.take_to_read(tenant, id).await?;
         if held.stop.is_cancelled() { Err(locked()) } else { Ok(held) }
     }
@@ -82,7 +82,7 @@ impl Locks {
     ///
     /// # Errors
     /// 423 if the upload's writer does not let go in time.
-    pub async fn take_to_read(&self, tenant: &str, id: &str) -> Result<Held, Problem> {
+    pub async fn take_to_read(&self, tenant: &str, id: &str) -> Result<UploadGuard, Problem> {
         let name = (tenant.to_owned(), id.to_owned());
         let stop = CancellationToken::new();
         let (turn, before) = {
@@ -91,7 +91,8 @@ impl Locks {
             (Arc::clone(&slot.turn), slot.stop.replace(stop.clone()))
         };
         // From here on the guard removes the slot, whatever happens.
-        let mut held = Held { stop, slots: Arc::clone(&self.slots), name, turn: None, _renewing: None };
+        let mut held =
+            UploadGuard { stop, slots: Arc::clone(&self.slots), name, turn: None, _renewing: None };
         if let Some(before) = before {
             before.cancel();
         }
@@ -102,7 +103,7 @@ impl Locks {
     }
 
     /// Gets the lease from the server that has it, and renews it.
-    async fn lease(&self, held: &mut Held) {
+    async fn lease(&self, held: &mut UploadGuard) {
         let name = format!("upload:{}:{}", held.name.0, held.name.1);
         let holder = uuid::Uuid::now_v7().simple().to_string();
         let mut wait = FIRST_WAIT;
@@ -114,7 +115,7 @@ impl Locks {
                     wait = (wait * 2).min(BEAT / 5);
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "an upload goes on without its lease: {error}");
+                    tracing::debug!(%error, "upload continues without a lease");
                     return;
                 }
             }
@@ -142,18 +143,18 @@ impl Locks {
     }
 
     /// Takes an upload that nobody writes to. For housekeeping, which stops nobody.
-    pub fn try_take(&self, tenant: &str, id: &str) -> Option<Held> {
+    pub fn try_take(&self, tenant: &str, id: &str) -> Option<UploadGuard> {
         let name = (tenant.to_owned(), id.to_owned());
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = slots.entry(name.clone()).or_default();
         let turn = Arc::clone(&slot.turn).try_lock_owned().ok()?;
         let stop = CancellationToken::new();
         slot.stop = Some(stop.clone());
-        Some(Held { stop, slots: Arc::clone(&self.slots), name, turn: Some(turn), _renewing: None })
+        Some(UploadGuard { stop, slots: Arc::clone(&self.slots), name, turn: Some(turn), _renewing: None })
     }
 }
 
-impl Drop for Held {
+impl Drop for UploadGuard {
     fn drop(&mut self) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         self.turn = None;

@@ -1,7 +1,6 @@
 //! Uploads: tus 1.0.0 on object storage, with creation (with bytes, with a later length),
 //! termination, expiration and concatenation.
 
-mod answers;
 mod concat;
 mod create;
 mod discard;
@@ -13,6 +12,7 @@ mod problems;
 mod protocol;
 mod receive;
 mod requests;
+mod responses;
 mod service;
 mod state;
 
@@ -25,9 +25,9 @@ mod takeover;
 #[cfg(test)]
 mod tests;
 
-pub use answers::mark;
 pub use discard::{forget, unbind};
 pub use housekeeping::{clean_up, log_and_continue};
+pub use responses::add_version;
 pub use service::{Counters, Uploads};
 
 use axum::extract::FromRef;
@@ -45,8 +45,8 @@ where
     Uploads: FromRef<S>,
 {
     OpenApiRouter::new()
-        .routes(routes!(create::create, answers::options))
+        .routes(routes!(create::create, responses::options))
         .routes(routes!(requests::head, requests::patch, requests::terminate, requests::overridden))
         // Many clients are configured with a trailing slash.
-        .route("/v1/uploads/", post(create::create).options(answers::options))
+        .route("/v1/uploads/", post(create::create).options(responses::options))
 }

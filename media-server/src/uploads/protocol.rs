@@ -45,7 +45,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// The uploader's description of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metadata {
+pub struct UploadMetadata {
     /// Its name on the uploader's device; at most 255 bytes.
     pub filename: String,
     /// Title; at most 300 characters.
@@ -164,8 +164,8 @@ fn upload_id(address: &str) -> Option<String> {
 
 /// Reads `Upload-Metadata`: comma-separated pairs of a key and a base64 value. Values of unknown
 /// keys are not read.
-pub fn metadata(headers: &HeaderMap) -> Result<Metadata, Problem> {
-    let mut found = Metadata::default();
+pub fn metadata(headers: &HeaderMap) -> Result<UploadMetadata, Problem> {
+    let mut found = UploadMetadata::default();
     let Some(value) = headers.get(UPLOAD_METADATA) else { return Ok(found) };
     let bad =
         |what: &str| Problem::invalid("upload_metadata", format!("Upload-Metadata is not valid: {what}."));

@@ -7,14 +7,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::finish::{finish, finish_complete};
 use super::ingest::{BodyEnd, Ingest, fence};
-use super::lock::Held;
+use super::lock::UploadGuard;
 use super::problems::{locked, wrong_offset};
 use super::service::Uploads;
 use super::state::{self, Upload};
 use crate::problem::Problem;
 
 /// The headers that describe a request's bytes.
-pub struct Sent {
+pub struct PatchHeaders {
     /// Where the bytes belong.
     pub offset: u64,
     /// Length of the file, if it was deferred.
@@ -29,7 +29,7 @@ pub async fn receive(
     uploads: Uploads,
     tenant: String,
     id: String,
-    sent: Sent,
+    sent: PatchHeaders,
     body: Body,
 ) -> Result<Upload, Problem> {
     // Take the permit first: a request rejected as busy must not have interrupted the current
@@ -66,7 +66,7 @@ pub async fn receive(
         finish_complete(&uploads, &mut upload).await?;
         return Ok(upload);
     }
-    let stopping = Stopping::new(&uploads, &held);
+    let stopping = StopSignal::new(&uploads, &held);
     let mut ingest = Ingest::resume(&uploads, &mut upload).await?;
     ingest.begin(sent.offset)?;
     if ingest.take(body, &stopping.token).await? == BodyEnd::TooLong {
@@ -100,15 +100,15 @@ async fn set_length(uploads: &Uploads, upload: &mut Upload, length: u64) -> Resu
 }
 
 /// Ends a writer when another request wants the upload, or the server stops.
-pub struct Stopping {
+pub struct StopSignal {
     /// Cancelled in either case.
     pub token: CancellationToken,
     _forward: AbortOnDropHandle<()>,
 }
 
-impl Stopping {
+impl StopSignal {
     /// Watches for both.
-    pub fn new(uploads: &Uploads, held: &Held) -> Self {
+    pub fn new(uploads: &Uploads, held: &UploadGuard) -> Self {
         let token = uploads.shutdown.child_token();
         let (stop, wanted) = (token.clone(), held.stop.clone());
         let forward = tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! What becomes of an upload when servers die, pause, or write late.
+//! Uploads when servers die, pause, or write late.
 #![allow(clippy::unwrap_used)]
 
 use axum::body::Body;
@@ -20,7 +20,7 @@ use super::{discard, finish, housekeeping};
 use crate::app::App;
 use crate::testing::{Server, TENANT, World, until};
 
-/// A server's insides, for what no request does.
+/// The upload part of a server, for what no request does.
 pub async fn inside(world: &World) -> Uploads {
     let mut settings = world.settings.clone();
     settings.server.index_path = world.folder.path().join("inside");
@@ -36,13 +36,13 @@ async fn recording_state(world: &World, id: &str) -> Option<State> {
     read_manifest(&world.store, TENANT, id).await.unwrap().map(|manifest| manifest.state)
 }
 
-/// Names of all that is kept of uploads.
+/// Names of all objects of uploads.
 pub async fn kept(world: &World) -> Vec<String> {
     let listed = world.store.list(&layout::uploads_prefix(TENANT), None, 100).await.unwrap();
     listed.into_iter().map(|object| object.key.rsplit('/').next().unwrap().to_owned()).collect()
 }
 
-/// Waits until `to` bytes are durable. A HEAD would end the request that brings them.
+/// Waits until `to` bytes are durable. A HEAD would stop the request that sends them.
 pub async fn durable(world: &World, id: &str, to: usize) {
     until("every byte that came is durable", || async {
         (state_of(world, id).await.offset() == to as u64).then_some(())
@@ -50,7 +50,7 @@ pub async fn durable(world: &World, id: &str, to: usize) {
     .await;
 }
 
-/// Sends the first `to` bytes, then the line breaks.
+/// Sends the first `to` bytes, then the connection breaks.
 async fn cut_at(world: &World, server: &Server, path: &str, file: &[u8], to: usize) {
     let mut line = begin(server, path, 0, file.len(), &file[..to]).await;
     line.shutdown().await.unwrap();
@@ -82,7 +82,7 @@ async fn a_late_writer_undoes_no_finished_upload() {
         (kept(&world).await == [format!("{id}.done")]).then_some(())
     })
     .await;
-    // Even without the note of it, a recording is not an upload's to remove.
+    // Even without the record of it, a recording does not belong to an upload.
     discard::discard(&uploads, &late).await.unwrap();
     assert_eq!(recording_state(&world, &id).await, Some(State::Queued));
     world.store.head(&late.source_key()).await.unwrap();
@@ -134,7 +134,7 @@ async fn an_upload_whose_last_byte_is_durable_is_finished_by_whoever_finds_it() 
         let file = bytes(1000, seed);
         let created = create(&server, file.len(), None).await;
         let id = text(&created, "chalkstream-recording");
-        // The server died between the tail and the word that it was complete.
+        // The server died after it wrote the tail, before it marked the upload complete.
         world.store.put(&layout::upload_tail_key(TENANT, &id), Bytes::from(file.clone())).await.unwrap();
         let mut upload = state_of(&world, &id).await;
         upload.keep_tail(&file);
@@ -268,7 +268,7 @@ async fn one_upload_that_cannot_be_read_keeps_no_other_and_orphans_are_swept() {
     for name in [format!("{}.json", id(1)), format!("{}.tail", id(2))] {
         world.store.put(&key(name), Bytes::from_static(b"{")).await.unwrap();
     }
-    let mut expired = Upload::new(TENANT, 10, 1, super::protocol::Metadata::default(), 0, 1);
+    let mut expired = Upload::new(TENANT, 10, 1, super::protocol::UploadMetadata::default(), 0, 1);
     expired.id = id(3);
     state::write(&world.store, &expired).await.unwrap();
     until("only the broken one is left", || async {

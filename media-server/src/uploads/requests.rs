@@ -5,11 +5,11 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode};
 
-use super::answers::answer;
 use super::concat;
 use super::discard::discard;
 use super::protocol::{self, UPLOAD_LENGTH, UPLOAD_OFFSET};
-use super::receive::{Sent, receive, stand_still};
+use super::receive::{PatchHeaders, receive, stand_still};
+use super::responses::response;
 use super::service::Uploads;
 use crate::access::ApiCaller;
 use crate::problem::{Problem, ProblemBody};
@@ -19,9 +19,16 @@ use crate::problem::{Problem, ProblemBody};
 /// `Upload-Offset` counts durable bytes only, and a PATCH from there is accepted. A PATCH that is
 /// still running is stopped, because a client that asks for the offset has lost its connection. An
 /// upload whose bytes are all durable is finished first.
-#[utoipa::path(head, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
-    responses((status = 200, description = "Upload-Offset, Upload-Length, Upload-Metadata, Upload-Concat"), (status = 404, description = "No such upload"),
-        (status = 410, description = "The upload expired"), (status = 423, description = "Storage has not taken the last bytes yet; ask again")))]
+#[utoipa::path(
+    head, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
+    responses(
+        (status = 200,
+            description = "Upload-Offset, Upload-Length, Upload-Metadata, Upload-Concat"),
+        (status = 404, description = "No such upload"),
+        (status = 410, description = "The upload expired"),
+        (status = 423, description = "The last bytes are not stored yet; try again"),
+    ),
+)]
 pub async fn head(
     State(uploads): State<Uploads>,
     caller: ApiCaller,
@@ -33,7 +40,7 @@ pub async fn head(
     if !upload.is_settled() && (upload.is_complete() || !upload.is_final()) {
         upload = stand_still(&uploads, &caller.tenant, &id).await?;
     }
-    answer(StatusCode::OK, &upload)
+    response(StatusCode::OK, &upload)
 }
 
 /// Send bytes from `Upload-Offset` on.
@@ -41,11 +48,22 @@ pub async fn head(
 /// `Upload-Length` states the length if it was deferred. Another offset than that of HEAD is
 /// refused with 409 and the right one. A newer PATCH on the same upload stops the older one, which
 /// gets 423. 503 means that too many uploads run at once; try again shortly.
-#[utoipa::path(patch, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
+#[utoipa::path(
+    patch, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
     request_body(content = Vec<u8>, content_type = "application/offset+octet-stream"),
-    responses((status = 204, description = "Upload-Offset; with the last byte Chalkstream-Recording, and Chalkstream-Existing where the same file was here already"),
-        (status = 403, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 410, body = ProblemBody),
-        (status = 413, body = ProblemBody), (status = 415, body = ProblemBody), (status = 423, body = ProblemBody), (status = 503, body = ProblemBody)))]
+    responses(
+        (status = 204,
+            description = "Upload-Offset; with the last byte Chalkstream-Recording, and Chalkstream-Existing if the same file was here already"),
+        (status = 403, body = ProblemBody),
+        (status = 404, body = ProblemBody),
+        (status = 409, body = ProblemBody),
+        (status = 410, body = ProblemBody),
+        (status = 413, body = ProblemBody),
+        (status = 415, body = ProblemBody),
+        (status = 423, body = ProblemBody),
+        (status = 503, body = ProblemBody),
+    ),
+)]
 pub async fn patch(
     State(uploads): State<Uploads>,
     caller: ApiCaller,
@@ -57,18 +75,23 @@ pub async fn patch(
     protocol::check_content_type(&headers)?;
     let offset = protocol::number(&headers, &UPLOAD_OFFSET)?
         .ok_or_else(|| Problem::invalid("upload_offset", "Upload-Offset is needed."))?;
-    let sent = Sent { offset, length: protocol::number(&headers, &UPLOAD_LENGTH)? };
+    let sent = PatchHeaders { offset, length: protocol::number(&headers, &UPLOAD_LENGTH)? };
     // A task of its own: if the connection breaks, the request's future is dropped, and the bytes
     // that arrived must be kept.
     let work = tokio::spawn(receive(uploads.clone(), caller.tenant, id, sent, body));
-    answer(StatusCode::NO_CONTENT, &work.await.map_err(Problem::internal)??)
+    response(StatusCode::NO_CONTENT, &work.await.map_err(Problem::internal)??)
 }
 
 /// Send the request that `X-HTTP-Method-Override` names, for networks that allow only GET and POST.
-#[utoipa::path(post, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
+#[utoipa::path(
+    post, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
     request_body(content = Vec<u8>, content_type = "application/offset+octet-stream"),
-    responses((status = 204, description = "As PATCH or DELETE, whichever X-HTTP-Method-Override names"),
-        (status = 200, description = "As HEAD"), (status = 405, body = ProblemBody)))]
+    responses(
+        (status = 204, description = "As PATCH or DELETE, whichever X-HTTP-Method-Override names"),
+        (status = 200, description = "As HEAD"),
+        (status = 405, body = ProblemBody),
+    ),
+)]
 pub async fn overridden(
     state: State<Uploads>,
     caller: ApiCaller,
@@ -92,8 +115,14 @@ pub async fn overridden(
 ///
 /// A finished one is refused with 409: delete its recording instead. A part that a final upload
 /// still needs stays until the file is joined.
-#[utoipa::path(delete, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
-    responses((status = 204, description = "Gone"), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+#[utoipa::path(
+    delete, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, body = ProblemBody),
+        (status = 409, body = ProblemBody),
+    ),
+)]
 pub async fn terminate(
     State(uploads): State<Uploads>,
     caller: ApiCaller,

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::lock::{Held, Locks};
+use super::lock::{Locks, UploadGuard};
 use super::problems::gone;
 use super::state::{self, Upload};
 use crate::clock::now_ms;
@@ -30,7 +30,7 @@ pub struct Uploads {
     pub(super) locks: Arc<Locks>,
     /// Permits for PATCH requests.
     pub(super) patches: Arc<Semaphore>,
-    pub(super) limits: Limits,
+    pub(super) limits: UploadLimits,
     pub(super) public_url: PublicUrl,
     pub(super) counters: Counters,
     /// Background work that shutdown waits for.
@@ -40,7 +40,7 @@ pub struct Uploads {
 
 /// The limits on uploads.
 #[derive(Clone, Copy)]
-pub struct Limits {
+pub struct UploadLimits {
     /// Size limit of one upload.
     pub max_upload_bytes: u64,
     /// Open uploads that a tenant may have.
@@ -71,7 +71,7 @@ impl Uploads {
         (tasks, shutdown): (TaskTracker, CancellationToken),
     ) -> Result<Self, chalkstream_store::Error> {
         let server = &settings.server;
-        let limits = Limits {
+        let limits = UploadLimits {
             max_upload_bytes: server.max_upload_bytes,
             max_open_uploads: server.max_open_uploads,
             ttl_ms: server.upload_ttl_s * 1000,
@@ -85,7 +85,7 @@ impl Uploads {
     ///
     /// # Errors
     /// 423 if the writer does not stop in time.
-    pub async fn take_over(&self, tenant: &str, id: &str) -> Result<Held, Problem> {
+    pub async fn take_over(&self, tenant: &str, id: &str) -> Result<UploadGuard, Problem> {
         self.locks.take(tenant, id).await
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest, Sha256};
 
-use super::protocol::Metadata;
+use super::protocol::UploadMetadata;
 use crate::problem::Problem;
 
 /// Size of a part: S3 refuses smaller ones, and with larger ones an interrupted server loses more.
@@ -76,7 +76,7 @@ pub struct Upload {
     pub hash: Option<String>,
     /// Where the request that sent the last bytes began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub began: Option<Began>,
+    pub began: Option<RequestStart>,
     /// Counts the requests that read the offset for a client. A writer with an older count writes
     /// no more, so that the offset stays as the client knows it.
     #[serde(default)]
@@ -86,12 +86,12 @@ pub struct Upload {
     pub complete: bool,
     /// Set once it is acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished: Option<Finished>,
+    pub finished: Option<UploadOutcome>,
 }
 
 /// The start of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Began {
+pub struct RequestStart {
     /// Its `Upload-Offset`.
     pub offset: u64,
     /// Running SHA-256 over all bytes before it.
@@ -114,7 +114,7 @@ pub enum Concat {
     /// A file that is joined from partial uploads.
     Final {
         /// The partial uploads, in order.
-        partials: Vec<Piece>,
+        partials: Vec<PartialRef>,
         /// `Upload-Concat` as the client sent it.
         header: String,
     },
@@ -122,7 +122,7 @@ pub enum Concat {
 
 /// One partial upload in a final one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Piece {
+pub struct PartialRef {
     /// Id of the partial upload.
     pub id: String,
     /// Its bytes.
@@ -131,7 +131,7 @@ pub struct Piece {
 
 /// The recording of an acknowledged upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finished {
+pub struct UploadOutcome {
     /// The recording. It is not the upload's own if the same file was here already.
     pub recording: String,
     /// Whether the file was here already.
@@ -145,7 +145,7 @@ impl Upload {
         tenant: &str,
         size_bytes: u64,
         min_part_bytes: u64,
-        metadata: Metadata,
+        metadata: UploadMetadata,
         now_ms: u64,
         ttl_ms: u64,
     ) -> Self {
@@ -223,7 +223,7 @@ impl Upload {
     }
 
     /// The partial uploads that it is joined from; empty for most.
-    pub fn pieces(&self) -> &[Piece] {
+    pub fn pieces(&self) -> &[PartialRef] {
         match &self.concat {
             Some(Concat::Final { partials, .. }) => partials,
             _ => &[],
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_hash_goes_on_where_another_server_stopped() {
-        let mut upload = Upload::new("t", 1 << 30, 1, Metadata::default(), 0, 1);
+        let mut upload = Upload::new("t", 1 << 30, 1, UploadMetadata::default(), 0, 1);
         let mut hash = upload.resume_hash().unwrap();
         hash.update(b"the first part, ");
         upload.parts.push(Part { number: 1, etag: "e".into(), size_bytes: 16 });

@@ -1,4 +1,4 @@
-//! A client that asks where to go on is never refused there, whatever its old connection still
+//! A client that asks for the offset is never refused there, whatever its old connection still
 //! does.
 #![allow(clippy::unwrap_used)]
 
@@ -25,7 +25,7 @@ async fn received(server: &Server, expected: usize) {
     .await;
 }
 
-/// The status that a connection left open was answered with.
+/// The response status of a connection that was left open.
 async fn status(mut line: TcpStream) -> u16 {
     let mut head = [0; 12];
     tokio::time::timeout(Duration::from_secs(10), line.read_exact(&mut head)).await.unwrap().unwrap();
@@ -68,7 +68,7 @@ async fn with_redis_away_another_servers_dead_connection_does_not_move_the_offse
     let mut line = begin(&one, &path, 0, file.len(), &file[..MIB]).await;
     received(&one, MIB).await;
     let from = offset(&two, &path).await;
-    // The old connection ends only now: the server makes durable what it has, if no other request
+    // The old connection ends only now: the server makes its bytes durable, if no other request
     // came meanwhile.
     tokio::io::AsyncWriteExt::shutdown(&mut line).await.unwrap();
     assert_eq!(status(line).await, 423);
@@ -161,7 +161,7 @@ async fn a_request_that_a_browser_sends_again_by_itself_is_taken_if_its_bytes_ar
     let created = create(&server, file.len(), None).await;
     let (path, id) = (path(&created), text(&created, "chalkstream-recording"));
     assert_eq!(patch(&server, &path, 0, file[..MIB].to_vec()).await.status(), StatusCode::NO_CONTENT);
-    // Its connection broke after one part and some more; the page knows nothing of it.
+    // The connection broke after one part and some more; the page does not know it.
     let line = begin(&server, &path, MIB, file.len(), &file[MIB..8 * MIB + 9]).await;
     received(&server, 8 * MIB + 9).await;
     let mut other = file[MIB..].to_vec();
@@ -170,7 +170,7 @@ async fn a_request_that_a_browser_sends_again_by_itself_is_taken_if_its_bytes_ar
     assert_eq!(text(&answer, "upload-offset"), (8 * MIB + 9).to_string());
     assert_eq!(code(answer).await, (409, "upload_offset".into()));
     assert_eq!(status(line).await, 204);
-    // Less than is here already brings nothing, and says where to go on.
+    // Fewer bytes than are durable change nothing, and the response has the offset.
     let answer = patch(&server, &path, MIB, file[MIB..2 * MIB].to_vec()).await;
     assert_eq!(text(&answer, "upload-offset"), (8 * MIB + 9).to_string());
     assert_eq!(code(patch(&server, &path, 0, file.clone()).await).await, (409, "upload_offset".into()));

@@ -48,7 +48,7 @@ pub async fn patch(server: &Server, path: &str, offset: usize, body: impl Into<r
         .unwrap()
 }
 
-/// A PATCH on a bare line: the head, and the first bytes of a body that promises more.
+/// A PATCH on a bare connection: the head, and the first bytes of a body that promises more.
 pub async fn begin(server: &Server, path: &str, from: usize, size: usize, bytes: &[u8]) -> TcpStream {
     let mut line = TcpStream::connect(server.address).await.unwrap();
     let head = format!(
@@ -92,7 +92,7 @@ async fn an_upload_cut_at_three_mebibytes_resumes_on_a_second_server() {
         super::recovery::durable(&world, &id, to).await;
         assert_eq!(offset(next, &path).await, to, "the other server says so");
     }
-    // From a wrong place: refused, and told where to go on.
+    // A wrong offset is refused, with the right one.
     let answer = patch(&first, &path, 5, vec![0; 10]).await;
     assert_eq!(text(&answer, "upload-offset"), (7 * MIB + 5).to_string());
     assert_eq!(code(answer).await, (409, "upload_offset".into()));
@@ -208,7 +208,7 @@ async fn a_second_patch_takes_over_from_a_connection_that_stands_still() {
     // First taken over on the same server, then by another one.
     for (writer, at, taker) in [(&server, MIB, &server), (&second, MIB + MIB / 2, &server)] {
         let from = offset(&server, &path).await;
-        // Sends its bytes and then neither ends nor sends any more.
+        // Sends its bytes and then neither ends nor continues.
         let hanging = begin(writer, &path, from, file.len(), &file[from..at]).await;
         let expected = (at - from) as u64;
         until("the bytes have come in", || async {
@@ -218,7 +218,8 @@ async fn a_second_patch_takes_over_from_a_connection_that_stands_still() {
             (line.rsplit(' ').next().unwrap().parse::<u64>().unwrap() >= expected).then_some(())
         })
         .await;
-        // Asking for another offset makes the first one durable and let go; then the next goes on from there.
+        // A request with another offset makes the first one durable and stops it; then the next
+        // continues from there.
         until("the connection that stands still was asked to stop", || async {
             let answer = patch(taker, &path, file.len(), Vec::new()).await;
             (text(&answer, "upload-offset") == at.to_string()).then_some(())

@@ -1,5 +1,6 @@
-//! What a session may see of a playlist, worked out from the text alone: its variants under a cap, its segments
-//! inside a window, and the objects that are reachable through it. Nothing else of a recording's HLS is.
+//! The part of a playlist that a session may see, computed from its text: its variants under a cap,
+//! its segments inside a window, and the objects that these name. Nothing else of a recording's HLS
+//! is reachable.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,28 +12,28 @@ use crate::token::Window;
 /// The tag of a variant in a multivariant playlist.
 pub const STREAM_INF: &str = "#EXT-X-STREAM-INF:";
 
-/// A playlist as a session gets it, and what it leads to.
+/// A playlist as a session gets it, and the objects that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct SessionPlaylist {
     /// The text, with relative URIs.
     pub text: String,
-    /// Keys, relative to the recording, of all that the text names.
+    /// Keys, relative to the recording, of everything that the text names.
     pub reachable: BTreeSet<String>,
 }
 
-impl Plan {
-    /// The media playlist that is still written, where a multivariant playlist names one.
-    pub fn growing(&self) -> Option<&String> {
+impl SessionPlaylist {
+    /// The media playlist that is still being written, if a multivariant playlist names one.
+    pub fn live_playlist(&self) -> Option<&String> {
         self.reachable.iter().find(|key| key.rsplit('/').next() == Some(layout::LIVE_PLAYLIST))
     }
 }
 
 /// The multivariant playlist of `key` for a session with this cap and window.
 ///
-/// Variants above `max_bps` are left out, with the audio and subtitle groups only they use; the lowest one always
-/// stays. A session with a window gets no I-frame playlists: minutes of frames lie in one object, which its ranges
-/// would not guard.
-pub fn plan_master(text: &str, key: &str, max_bps: Option<u64>, window: Window) -> Plan {
+/// Variants above `max_bps` are left out, and so are the audio and subtitle groups that only they
+/// use; the lowest variant always stays. A session with a window gets no I-frame playlists: one
+/// object holds minutes of frames, and its byte ranges cannot be checked.
+pub fn filter_multivariant(text: &str, key: &str, max_bps: Option<u64>, window: Window) -> SessionPlaylist {
     let bandwidths = text.lines().filter_map(|line| bandwidth(line, STREAM_INF));
     let lowest = bandwidths.min().unwrap_or(0);
     let cap = max_bps.unwrap_or(u64::MAX).max(lowest);
@@ -48,7 +49,7 @@ pub fn plan_master(text: &str, key: &str, max_bps: Option<u64>, window: Window) 
         })
         .collect();
 
-    let mut plan = Plan { text: String::with_capacity(text.len()), reachable: BTreeSet::new() };
+    let mut plan = SessionPlaylist { text: String::with_capacity(text.len()), reachable: BTreeSet::new() };
     let mut variant_dropped = false;
     for line in text.lines() {
         let keep = if line.starts_with(STREAM_INF) {
@@ -71,9 +72,9 @@ pub fn plan_master(text: &str, key: &str, max_bps: Option<u64>, window: Window) 
     plan
 }
 
-/// The media playlist of `key` for a session with this window: the segments of which some part lies inside.
-pub fn plan_media(text: &str, key: &str, window: Window) -> Plan {
-    let mut plan = Plan { text: String::with_capacity(text.len()), reachable: BTreeSet::new() };
+/// The media playlist of `key` for a session with this window: the segments that overlap it.
+pub fn filter_media(text: &str, key: &str, window: Window) -> SessionPlaylist {
+    let mut plan = SessionPlaylist { text: String::with_capacity(text.len()), reachable: BTreeSet::new() };
     let mut at_us = 0_u64;
     let mut duration_us = 0_u64;
     let mut pending: Vec<&str> = Vec::new();
@@ -112,7 +113,8 @@ pub fn plan_media(text: &str, key: &str, window: Window) -> Plan {
     plan
 }
 
-/// A complete media playlist in step with one that grows: as many segments, and no end before that one's.
+/// Cuts a complete media playlist to the length of a growing one. It ends only when that one has
+/// ended.
 pub fn in_step(complete: &str, growing: &str) -> String {
     let is_segment = |line: &str| !line.starts_with('#') && !line.trim().is_empty();
     let mut left = growing.lines().filter(|line| is_segment(line)).count();
@@ -130,7 +132,7 @@ pub fn in_step(complete: &str, growing: &str) -> String {
     text
 }
 
-/// A WebVTT text with only the cues that lie wholly inside the window.
+/// A WebVTT text with only the cues that lie entirely inside the window.
 pub fn captions_within(text: &str, window: Window) -> String {
     let inside = |block: &&str| {
         let Some(timing) = block.lines().find(|line| line.contains("-->")) else { return true };
@@ -152,7 +154,8 @@ fn clock_ms(text: &str) -> Option<u64> {
     Some(seconds * 1000 + ms.parse::<u64>().ok()?)
 }
 
-/// The same multivariant playlist with every URI as an absolute path under `base`, which ends in a slash.
+/// The same multivariant playlist with every URI as an absolute path under `base`, which ends in a
+/// slash.
 pub fn with_absolute_uris(text: &str, key: &str, base: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     for line in text.lines() {
@@ -175,7 +178,8 @@ pub fn with_absolute_uris(text: &str, key: &str, base: &str) -> String {
     out
 }
 
-/// The key that a relative URI in the playlist `key` leads to; `None` for anything but a plain relative path.
+/// Resolves a relative URI in the playlist `key` to a key; `None` for anything but a plain relative
+/// path.
 pub fn resolve(key: &str, uri: &str) -> Option<String> {
     if uri.is_empty() || uri.starts_with('/') || uri.contains([':', '?', '#', '%', '\\']) {
         return None;
@@ -194,7 +198,7 @@ pub fn resolve(key: &str, uri: &str) -> Option<String> {
     Some(segments.join("/"))
 }
 
-impl Plan {
+impl SessionPlaylist {
     fn push(&mut self, line: &str, key: &str) {
         self.text.push_str(line);
         self.text.push('\n');
@@ -213,7 +217,7 @@ fn uri_of(line: &str) -> Option<&str> {
     }
 }
 
-/// The bandwidth that a tag of this kind tells, in bits per second.
+/// The bandwidth in a tag of this kind, in bits per second.
 pub fn bandwidth(line: &str, tag: &str) -> Option<u64> {
     line.starts_with(tag).then(|| attribute(line, "BANDWIDTH")?.parse().ok()).flatten()
 }
@@ -294,7 +298,7 @@ mod tests {
 
     #[test]
     fn without_a_cap_everything_stays() {
-        let plan = plan_master(MASTER, KEY, None, Window::default());
+        let plan = filter_multivariant(MASTER, KEY, None, Window::default());
         assert_eq!(plan.text, MASTER);
         assert_eq!(plan.reachable.len(), 5);
         assert!(plan.reachable.contains("hls/audio/7/a32/index.m3u8"));
@@ -303,7 +307,7 @@ mod tests {
     #[test]
     fn a_cap_drops_variants_and_the_groups_only_they_use_but_never_the_lowest() {
         for cap in [500_000, 1] {
-            let plan = plan_master(MASTER, KEY, Some(cap), Window::default());
+            let plan = filter_multivariant(MASTER, KEY, Some(cap), Window::default());
             assert!(plan.text.contains("v240/index.m3u8"), "{}", plan.text);
             assert!(!plan.text.contains("v480"), "{}", plan.text);
             assert!(!plan.text.contains("a96"), "{}", plan.text);
@@ -324,12 +328,12 @@ mod tests {
             #EXTINF:3.2,\n00001.m4s\n#EXTINF:3.2,\n00002.m4s\n#EXTINF:3.2,\n00003.m4s\n#EXTINF:1.0,\n00004.m4s\n\
             #EXT-X-ENDLIST\n";
         let window = Window { start_ms: Some(3_200), end_ms: Some(6_500) };
-        let plan = plan_media(text, "hls/video/7/v240/index.m3u8", window);
+        let plan = filter_media(text, "hls/video/7/v240/index.m3u8", window);
         let names: Vec<_> = plan.reachable.iter().map(|key| key.rsplit('/').next().unwrap_or("")).collect();
         assert_eq!(names, ["00002.m4s", "00003.m4s", "init.mp4"]);
         assert!(plan.text.contains("#EXT-X-MEDIA-SEQUENCE:2\n"), "{}", plan.text);
         assert!(plan.text.ends_with("#EXT-X-ENDLIST\n"));
-        assert_eq!(plan_media(text, "a/index.m3u8", Window::default()).text, text);
+        assert_eq!(filter_media(text, "a/index.m3u8", Window::default()).text, text);
     }
 
     #[test]

@@ -11,12 +11,15 @@ use super::protocol::{
     UPLOAD_LENGTH, UPLOAD_METADATA, UPLOAD_OFFSET,
 };
 use super::service::Uploads;
-use super::state::{Concat, Finished, Upload};
+use super::state::{Concat, Upload, UploadOutcome};
 use crate::clock::http_date;
 use crate::problem::Problem;
 
 /// Report the tus version, its extensions and the size limit of this server.
-#[utoipa::path(options, path = "/v1/uploads", tag = "uploads", responses((status = 204, description = "Tus-Version, Tus-Extension, Tus-Max-Size")))]
+#[utoipa::path(
+    options, path = "/v1/uploads", tag = "uploads",
+    responses((status = 204, description = "Tus-Version, Tus-Extension, Tus-Max-Size")),
+)]
 pub async fn options(State(uploads): State<Uploads>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
@@ -29,7 +32,7 @@ pub async fn options(State(uploads): State<Uploads>) -> Response {
 
 /// Adds the protocol's version to every response below `/v1/uploads`, refusals included, as tus
 /// demands.
-pub async fn mark(request: Request, next: Next) -> Response {
+pub async fn add_version(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let ours = path.strip_prefix("/v1/uploads").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let mut response = next.run(request).await;
@@ -60,7 +63,7 @@ pub fn created_before(uploads: &Uploads, upload: &Upload) -> Result<Response, Pr
 }
 
 fn located(uploads: &Uploads, upload: &Upload, status: StatusCode) -> Result<Response, Problem> {
-    let mut response = answer(status, upload)?;
+    let mut response = response(status, upload)?;
     // Only a path: behind a proxy that terminates TLS, only the client knows the rest of the
     // address.
     let location = format!("{}/v1/uploads/{}", uploads.public_url.path(), upload.id);
@@ -70,13 +73,13 @@ fn located(uploads: &Uploads, upload: &Upload, status: StatusCode) -> Result<Res
     Ok(response)
 }
 
-fn became(upload: &Upload) -> Finished {
-    let own = || Finished { recording: upload.id.clone(), existing: false };
+fn became(upload: &Upload) -> UploadOutcome {
+    let own = || UploadOutcome { recording: upload.id.clone(), existing: false };
     upload.finished.clone().unwrap_or_else(own)
 }
 
 /// A response that describes an upload.
-pub fn answer(status: StatusCode, upload: &Upload) -> Result<Response, Problem> {
+pub fn response(status: StatusCode, upload: &Upload) -> Result<Response, Problem> {
     let mut response = status.into_response();
     let headers = response.headers_mut();
     headers.insert(TUS_RESUMABLE, HeaderValue::from_static(protocol::VERSION));

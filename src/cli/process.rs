@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use chalkstream_store::Fault;
 use chalkstream_workers::StepFailure;
-use chalkstream_workers::process::{ProcessError, Told, process};
+use chalkstream_workers::process::{ProcessError, ProcessEvent, process};
 use clap::Args;
 
 use crate::args::GlobalArgs;
@@ -33,13 +33,15 @@ pub async fn run(global: &GlobalArgs, command: &ProcessArgs) -> CommandResult {
     }
     logs::init(&settings.log);
     let display = ProgressDisplay::new();
-    let report = |event: Told| match event {
-        Told::Started(step) => display.update(&step, Unit::MediaMs, 0, 0),
-        Told::Progress(step, progress) => {
+    let report = |event: ProcessEvent| match event {
+        ProcessEvent::Started(step) => display.update(&step, Unit::MediaMs, 0, 0),
+        ProcessEvent::Progress(step, progress) => {
             display.update(&step, Unit::MediaMs, progress.done_ms, progress.total_ms)
         }
-        Told::Done(step, _) => display.finish(&step, "done"),
-        Told::Skipped(step, failure) => display.finish(&step, &format!("failed ({})", failure.message)),
+        ProcessEvent::Done(step, _) => display.finish(&step, "done"),
+        ProcessEvent::Skipped(step, failure) => {
+            display.finish(&step, &format!("failed ({})", failure.message))
+        }
     };
     let stop = signals::stop()?;
     let recording =

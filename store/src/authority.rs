@@ -1,8 +1,8 @@
-//! Who may: tenants, keys and revocations, written to storage, and read from a copy in memory that is never more
-//! than a few seconds old.
+//! Who may: tenants, keys and revocations, written to storage, and read from a copy in memory that
+//! is never more than a few seconds old.
 //!
-//! Storage is listed every three seconds, whatever Redis says; a change told through Redis is read within one.
-//! So a revocation is in force everywhere within five seconds, with Redis or without.
+//! Storage is listed every three seconds, whatever Redis says; a change told through Redis is read
+//! within one. So a revocation is in force everywhere within five seconds, with Redis or without.
 
 mod snapshot;
 
@@ -29,8 +29,8 @@ use snapshot::{Record, Snapshot};
 const POLL: Duration = Duration::from_secs(1);
 /// How often storage is listed.
 const LIST: Duration = Duration::from_secs(3);
-/// Time for storage to give a page of a listing, or an object: after more it is begun anew, so that storage that is
-/// back is noticed at once.
+/// Time for storage to give a page of a listing, or an object: after more it is begun anew, so that
+/// storage that is back is noticed at once.
 const ANSWER_LIMIT: Duration = Duration::from_secs(4);
 /// Time for Redis to tell of changes: less than what would delay a listing.
 const POLL_LIMIT: Duration = Duration::from_millis(500);
@@ -52,7 +52,8 @@ struct Shared {
 }
 
 impl Authority {
-    /// Reads everything from storage; fails where that cannot be read. `redis` only makes changes arrive sooner.
+    /// Reads everything from storage; fails where that cannot be read. `redis` only makes changes
+    /// arrive sooner.
     pub async fn load(store: Store, redis: Option<&config::Redis>) -> Result<Self> {
         let redis = match redis {
             Some(settings) => {
@@ -80,7 +81,8 @@ impl Authority {
         loop {
             tick.tick().await;
             let now = self.poll().await;
-            // Redis that is away, or has lost the mark, tells nothing: then it is the listing that tells.
+            // Redis that is away, or has lost the mark, tells nothing: then it is the listing that
+            // tells.
             let changed = now.is_some() && now != told;
             if !changed && self.age() + POLL < LIST {
                 continue;
@@ -164,7 +166,8 @@ impl Authority {
         Ok((key, record))
     }
 
-    /// How old the copy is. A server whose copy is older than five seconds cannot promise revocations.
+    /// How old the copy is. A server whose copy is older than five seconds cannot promise
+    /// revocations.
     pub fn age(&self) -> Duration {
         self.shared.fresh.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
@@ -238,7 +241,8 @@ impl Authority {
         Ok(new)
     }
 
-    /// The key behind a text `cs_{id}_{secret}`, unless unknown, wrong or revoked. Compared in constant time.
+    /// The key behind a text `cs_{id}_{secret}`, unless unknown, wrong or revoked. Compared in
+    /// constant time.
     pub fn verify_api_key(&self, text: &str) -> Option<ApiKey> {
         let (id, secret) = split_api_key(text)?;
         let copy = self.copy();
@@ -295,7 +299,8 @@ impl Authority {
         keys
     }
 
-    /// Revokes. Durable when this answers, in force here at once and on every server within five seconds.
+    /// Revokes. Durable when this answers, in force here at once and on every server within five
+    /// seconds.
     ///
     /// `until` is when all it could stop is over by itself: it is forgotten then. `None` for never.
     pub async fn revoke(&self, tenant: &str, target: Target, until: Option<Timestamp>) -> Result<Revocation> {

@@ -78,8 +78,9 @@ pub struct Position {
 
 /// The event stream.
 ///
-/// A clone reads on a connection of its own, since a read that waits holds its connection up: a process has one
-/// clone for each of its readers (best one, that hands events on), not one for each of its viewers.
+/// A clone reads on a connection of its own, since a read that waits holds its connection up: a
+/// process has one clone for each of its readers (best one, that hands events on), not one for each
+/// of its viewers.
 pub struct Events {
     inner: Arc<Inner>,
     reads: RedisConnection,
@@ -133,13 +134,14 @@ impl Events {
         self.inner.writes.query(&command, RetryOnDisconnect::Once).await
     }
 
-    /// At most 256 events after `id`, waiting up to `block` for the first. Where the stream was lost and begun
-    /// anew behind `id`, this reads the new one from its start.
+    /// At most 256 events after `id`, waiting up to `block` for the first. Where the stream was
+    /// lost and begun anew behind `id`, this reads the new one from its start.
     pub async fn read_after(&self, id: &str, block: Duration) -> Result<Vec<Event>> {
         let id = Id::parse(id)?;
         let end = Instant::now() + block;
         loop {
-            // Before each wait, which is short: a stream begun anew might never pass an id from its former life.
+            // Before each wait, which is short: a stream begun anew might never pass an id from its
+            // former life.
             let after = match self.last().await? {
                 Some(last) if last < id => Id::default(),
                 _ => id,
@@ -195,7 +197,8 @@ impl Events {
         Ok(Position { epoch: named.unwrap_or(fresh), id: self.latest_id().await? })
     }
 
-    /// True where every event after `position` can still be read; else a reader must catch up from storage.
+    /// True where every event after `position` can still be read; else a reader must catch up from
+    /// storage.
     pub async fn covers(&self, position: &Position) -> Result<bool> {
         let id = Id::parse(&position.id)?;
         let now = self.position().await?;

@@ -1,10 +1,11 @@
-//! Full-jitter backoff: a wait drawn evenly between nothing and a doubling ceiling, so that those who failed
-//! together do not come back together.
+//! Full-jitter backoff: a wait drawn evenly between nothing and a doubling ceiling, so that those
+//! who failed together do not come back together.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// A random number that need not be secret. The standard library seeds every `RandomState` differently.
+/// A random number that need not be secret. The standard library seeds every `RandomState`
+/// differently.
 pub(crate) fn random_u64() -> u64 {
     RandomState::new().hash_one(std::time::Instant::now().elapsed().as_nanos())
 }

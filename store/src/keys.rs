@@ -109,7 +109,8 @@ pub(crate) fn split_api_key(text: &str) -> Option<(&str, &str)> {
 }
 
 impl ApiKey {
-    /// Whether this is the key's secret. Takes as long for a wrong one, however much of it is right.
+    /// Whether this is the key's secret. Takes as long for a wrong one, however much of it is
+    /// right.
     pub(crate) fn opens_with(&self, secret: &str) -> bool {
         let given = sha256_hex(secret.as_bytes());
         let stored = self.secret_sha256.as_bytes();

@@ -1,4 +1,5 @@
-//! Where every object lies. Pure functions from ids to keys; nothing else in the program spells a key.
+//! Where every object lies. Pure functions from ids to keys; nothing else in the program spells a
+//! key.
 
 use crate::{Error, Result};
 
@@ -82,7 +83,8 @@ pub fn master_relative(revision: u32) -> String {
     format!("hls/{revision}/master.m3u8")
 }
 
-/// The multivariant playlist of a revision's H.265 source, where it has one, relative to its recording.
+/// The multivariant playlist of a revision's H.265 source, where it has one, relative to its
+/// recording.
 pub fn hevc_relative(revision: u32) -> String {
     format!("hls/{revision}/hevc.m3u8")
 }
@@ -138,12 +140,14 @@ pub fn deleted_prefix(tenant: &str) -> String {
     format!("{tenant}/_deleted/")
 }
 
-/// The note that a recording was deleted, for as long as something late may still be written under it.
+/// The note that a recording was deleted, for as long as something late may still be written under
+/// it.
 pub fn deleted_key(tenant: &str, recording: &str) -> String {
     format!("{tenant}/_deleted/{recording}")
 }
 
-/// Which recording a deduplication value belongs to; the value is hashed, since it may name a person.
+/// Which recording a deduplication value belongs to; the value is hashed, since it may name a
+/// person.
 pub fn dedupe_key(tenant: &str, value: &str) -> String {
     format!("{tenant}/_dedupe/{}", crate::objects::sha256_hex(value.as_bytes()))
 }
@@ -178,8 +182,8 @@ pub fn revocations_prefix() -> String {
     format!("{SYSTEM}/revocations/")
 }
 
-/// One revocation; `digest` is the hex SHA-256 of what it is about, and the time when it can be forgotten keeps
-/// a longer one apart from a shorter one of the same thing.
+/// One revocation; `digest` is the hex SHA-256 of what it is about, and the time when it can be
+/// forgotten keeps a longer one apart from a shorter one of the same thing.
 pub fn revocation_key(digest: &str, until_ms: Option<i64>) -> String {
     match until_ms {
         Some(at) => format!("{SYSTEM}/revocations/{digest}.{at}.json"),

@@ -18,7 +18,8 @@ pub enum Renewed {
     Lost,
 }
 
-/// Leases in Redis. A lost Redis loses them: whoever needs more than a courtesy checks its writes otherwise.
+/// Leases in Redis. A lost Redis loses them: whoever needs more than a courtesy checks its writes
+/// otherwise.
 pub struct Leases {
     link: RedisConnection,
     base: String,
@@ -39,7 +40,8 @@ end
 redis.call('SET', key .. ':wanted', '1', 'PX', ARGV[3])
 return 0";
 
-// What Redis forgot is taken again; what another has held meanwhile is not, although it may be free again.
+// What Redis forgot is taken again; what another has held meanwhile is not, although it may be free
+// again.
 const RENEW: &str = "
 local key = KEYS[1] .. ':held:' .. ARGV[1]
 local last = redis.call('GET', key .. ':last')
@@ -67,7 +69,8 @@ impl Leases {
         })
     }
 
-    /// Takes the right to `name` for `holder`; `false` where another holds it, who then hears that it is wanted.
+    /// Takes the right to `name` for `holder`; `false` where another holds it, who then hears that
+    /// it is wanted.
     pub async fn take(&self, name: &str, holder: &str, lives: Duration) -> Result<bool> {
         self.run(&self.take, name, holder, lives).await.map(|answer| answer == 1)
     }

@@ -33,11 +33,13 @@ pub use error::{Error, Kind, Result};
 pub use events::{Event, EventKind, Events, Position};
 pub use keys::{ApiKey, NewApiKey, SigningKey};
 pub use leases::{Leases, Renewed};
-pub use objects::{Listed, ObjectBody, ObjectFacts, Objects, Part, Store, delete_prefix, open};
+pub use objects::{
+    Listed, ObjectBody, ObjectFacts, Objects, Part, Store, delete_prefix, delete_where, list_all, open,
+};
 pub use projection::{LiveRevisionNote, PublishedRevision, StepResult};
 pub use queue::{
-    CODE_WORKER_LOST, FailOutcome, Heartbeat, JobFilter, JobSpec, JobState, JobView, Lease, Outcome,
-    Progress, Queue, QueueStats, Retry, RetryPolicy, StepFailure, StepView, Submitted,
+    CODE_WORKER_LOST, FailOutcome, FailureReport, Heartbeat, JobFilter, JobSpec, JobState, JobView, Lease,
+    Outcome, Progress, Queue, QueueStats, Retry, RetryPolicy, StepView, Submitted,
 };
 pub use recording::{
     Manifest, MediaFacts, Notice, Revision, SourceFacts, State, read_manifest, write_manifest,

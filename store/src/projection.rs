@@ -1,8 +1,8 @@
-//! The projection from the queue's view of a job to its recording's manifest. Pure; server and workers
-//! use the same.
+//! The projection from the queue's view of a job to its recording's manifest. Pure; server and
+//! workers use the same.
 //!
-//! The view at a fence holds every result accepted before it. A manifest made of it therefore misses
-//! nothing, whoever writes another at the same time: the highest fence wins.
+//! The view at a fence holds every result accepted before it. A manifest made of it therefore
+//! misses nothing, whoever writes another at the same time: the highest fence wins.
 
 use std::collections::BTreeMap;
 

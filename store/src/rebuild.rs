@@ -1,5 +1,6 @@
 //! Makes what Redis lost again from what storage holds. Keys and revocations need nothing here:
-//! [`Authority`](crate::Authority) reads them from storage itself, and before a server answers anything.
+//! [`Authority`](crate::Authority) reads them from storage itself, and before a server answers
+//! anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -13,7 +14,8 @@ use crate::step::{StepRecord, StepState};
 use crate::submit::{self, Pending};
 use crate::{Error, Kind, Manifest, Result, Store, layout, read_manifest};
 
-/// A job that is over keeps its marker this long before it counts as forgotten by whoever ended it, in ms.
+/// A job that is over keeps its marker this long before it counts as forgotten by whoever ended it,
+/// in ms.
 const RECORDING_TAKES_MS: u64 = 30_000;
 
 /// What a pass found and did.
@@ -25,15 +27,15 @@ pub struct Rebuilt {
     pub enqueued: Vec<(String, String)>,
     /// (tenant, recording) of those that turned out to be over: their marker was removed.
     pub cleared: Vec<(String, String)>,
-    /// Jobs that are over although their marker is still there: whoever ended them stopped before writing the
-    /// manifest. The caller writes it and clears the marker.
+    /// Jobs that are over although their marker is still there: whoever ended them stopped before
+    /// writing the manifest. The caller writes it and clears the marker.
     pub unrecorded: Vec<JobView>,
     /// (tenant, recording) of those whose marker or manifest cannot be read. They need a person.
     pub unreadable: Vec<(String, String)>,
 }
 
-/// Enqueues every pending recording that has no job, keeping finished steps and fences. Run at start and each
-/// minute; running it twice, or on two machines at once, changes nothing.
+/// Enqueues every pending recording that has no job, keeping finished steps and fences. Run at
+/// start and each minute; running it twice, or on two machines at once, changes nothing.
 pub async fn pending(store: &Store, queue: &Queue) -> Result<Rebuilt> {
     let mut done = Rebuilt::default();
     let tenants = store.list_dirs("").await?;
@@ -90,8 +92,8 @@ async fn one(store: &Store, queue: &Queue, tenant: &str, recording: &str, done: 
     Ok(())
 }
 
-/// Enqueues one recording again, although it may have ended: failed and cancelled steps are tried again, finished
-/// ones kept. `None` where nothing is known of it.
+/// Enqueues one recording again, although it may have ended: failed and cancelled steps are tried
+/// again, finished ones kept. `None` where nothing is known of it.
 pub async fn resubmit(
     store: &Store,
     queue: &Queue,
@@ -144,8 +146,8 @@ async fn restore(
         .map(|submitted| submitted.created)
 }
 
-/// Sets back every step that has no result, and with them those that went on without one, as the queue's own retry
-/// does.
+/// Sets back every step that has no result, and with them those that went on without one, as the
+/// queue's own retry does.
 fn begin_anew(steps: &mut BTreeMap<String, StepRecord>) {
     let unfinished = steps.iter().filter(|(_, step)| step.state != StepState::Done);
     let mut anew: BTreeSet<String> = unfinished.map(|(name, _)| name.clone()).collect();

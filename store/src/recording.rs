@@ -76,13 +76,14 @@ pub struct Revision {
     pub id: u32,
     /// Key of its multivariant playlist, relative to the recording.
     pub master: String,
-    /// Whether its media playlists still grow: they are read anew, and name segments no manifest knows yet.
+    /// Whether its media playlists still grow: they are read anew, and name segments no manifest
+    /// knows yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub growing: bool,
 }
 
-/// Revisions are counted in twos, so that one that grows, made beside the others, has a number of its own in between: the
-/// next complete one is newer than it, however the two are timed.
+/// Revisions are counted in twos, so that one that grows, made beside the others, has a number of
+/// its own in between: the next complete one is newer than it, however the two are timed.
 impl Revision {
     /// Number of the next revision after `id` whose playlists are complete.
     pub fn after(id: u32) -> u32 {
@@ -149,7 +150,8 @@ pub struct Manifest {
     /// The newest revision that is out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
-    /// Key (relative) of each file by its logical name: `poster`, `storyboard.vtt`, `transcript.json`, …
+    /// Key (relative) of each file by its logical name: `poster`, `storyboard.vtt`,
+    /// `transcript.json`, …
     #[serde(default)]
     pub files: BTreeMap<String, String>,
     /// Optional steps that failed for good.
@@ -200,8 +202,9 @@ impl Manifest {
 
     /// Takes over fence, steps, failed optional steps and cause from the queue's view.
     ///
-    /// The view at a fence holds every result accepted before it. A manifest made from it therefore misses
-    /// nothing that another worker finished meanwhile, although both started from the same older manifest.
+    /// The view at a fence holds every result accepted before it. A manifest made from it therefore
+    /// misses nothing that another worker finished meanwhile, although both started from the same
+    /// older manifest.
     pub fn apply_steps(&mut self, job: &JobView) {
         self.fence = job.fence;
         self.steps = job.records();
@@ -234,7 +237,8 @@ pub async fn read_manifest(store: &Store, tenant: &str, recording: &str) -> Resu
     Err(Error::unavailable("the manifest changes faster than it can be read"))
 }
 
-/// Writes a manifest under its fence. A lower one than the highest there is kept as history and never read.
+/// Writes a manifest under its fence. A lower one than the highest there is kept as history and
+/// never read.
 pub async fn write_manifest(store: &Store, manifest: &Manifest) -> Result<()> {
     layout::check_ids(&manifest.tenant, &manifest.recording)?;
     let body = serde_json::to_vec(manifest)

@@ -1,7 +1,8 @@
 //! One connection to Redis that comes back, and answers quickly that it is away.
 //!
-//! Made here rather than taken from the client library: its manager keeps the answer of a failed reconnect for
-//! good where that was not an I/O error, such as LOADING while a restarted Redis reads its file.
+//! Made here rather than taken from the client library: its manager keeps the answer of a failed
+//! reconnect for good where that was not an I/O error, such as LOADING while a restarted Redis
+//! reads its file.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,8 @@ use crate::{Error, Kind, Result};
 const CONNECT: Duration = Duration::from_secs(1);
 /// Time for an answer to a command that does not block.
 pub(crate) const ANSWER: Duration = Duration::from_secs(3);
-/// After a failed connect, calls within this time fail at once instead of queueing up behind another try.
+/// After a failed connect, calls within this time fail at once instead of queueing up behind
+/// another try.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// One connection, shared by all callers, replaced when it breaks.
@@ -44,8 +46,8 @@ pub(crate) enum RetryOnDisconnect {
 }
 
 impl RedisConnection {
-    /// A link that connects on its first use and waits `answer` for replies (a blocking read waits longer than
-    /// the library's half a second).
+    /// A link that connects on its first use and waits `answer` for replies (a blocking read waits
+    /// longer than the library's half a second).
     pub(crate) fn new(client: Client, answer: Duration) -> Self {
         Self { client, answer, slot: Mutex::default() }
     }
@@ -88,7 +90,8 @@ impl RedisConnection {
 
     async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let (number, mut connection) = self.connection().await?;
-        // The library's own limit applies too; this one also ends a call whose connection never gets the bytes out.
+        // The library's own limit applies too; this one also ends a call whose connection never
+        // gets the bytes out.
         let sent = tokio::time::timeout(self.answer, command.query_async::<Value>(&mut connection));
         let answered = sent.await.unwrap_or_else(|_| Err(away("redis did not answer in time")));
         if let Err(error) = &answered
@@ -149,8 +152,8 @@ fn away(what: &'static str) -> RedisError {
     RedisError::from((ErrorKind::Io, what))
 }
 
-/// Whether a failure passes: everything that has to do with the way there, or with a server that is starting,
-/// full or being replaced.
+/// Whether a failure passes: everything that has to do with the way there, or with a server that is
+/// starting, full or being replaced.
 fn from_redis(error: RedisError) -> Error {
     let (kind, message) = match error.kind() {
         ErrorKind::Io => (Kind::Unavailable, "redis is away"),

@@ -60,8 +60,8 @@ impl Target {
         }
     }
 
-    /// Names the target within its tenant. Hashed, since a viewer's id may name a person; each part goes in with
-    /// its length, so that no two targets run into one.
+    /// Names the target within its tenant. Hashed, since a viewer's id may name a person; each part
+    /// goes in with its length, so that no two targets run into one.
     pub(crate) fn digest(&self, tenant: &str) -> String {
         let mut text = String::new();
         for part in [tenant, self.kind(), self.id()] {

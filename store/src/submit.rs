@@ -1,5 +1,5 @@
-//! The one path of a job into the queue: a marker in storage, then its deduplication value, then the
-//! queue.
+//! The one path of a job into the queue: a marker in storage, then its deduplication value, then
+//! the queue.
 //!
 //! A pending marker says that a recording's job is not over. Storage alone holds it, so a loss of
 //! Redis loses no recording.
@@ -24,8 +24,8 @@ pub struct Pending {
 pub enum Submission {
     /// The recording has a job.
     Queued,
-    /// The marker is durable, so the upload may be acknowledged. The queue did not take the job; the
-    /// sweeper submits it later.
+    /// The marker is durable, so the upload may be acknowledged. The queue did not take the job;
+    /// the sweeper submits it later.
     Deferred(Error),
     /// Another recording stands for the same value. No marker of this one is left.
     Duplicate {
@@ -71,8 +71,9 @@ pub async fn read(store: &Store, tenant: &str, recording: &str) -> Result<Option
 
 /// Marks a job as pending, remembers its deduplication value, and queues it.
 ///
-/// Each part can be done again after a crash, by any process. A caller looks for an earlier recording
-/// with [`find_duplicate`] first; two that submit at the same time are told apart by the queue.
+/// Each part can be done again after a crash, by any process. A caller looks for an earlier
+/// recording with [`find_duplicate`] first; two that submit at the same time are told apart by the
+/// queue.
 ///
 /// # Errors
 /// If storage does not answer. Failures of the queue are [`Submission::Deferred`].
@@ -99,7 +100,8 @@ async fn remember(store: &Store, job: &JobSpec, recording: &str) -> Result<()> {
 
 /// Finds the recording that a deduplication value of a tenant stands for, from storage alone.
 ///
-/// `None` if it stands for `recording` itself, or for one that failed, was cancelled or was deleted.
+/// `None` if it stands for `recording` itself, or for one that failed, was cancelled or was
+/// deleted.
 ///
 /// # Errors
 /// If storage does not answer, or a manifest is corrupt.

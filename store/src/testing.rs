@@ -1,4 +1,5 @@
-//! What the tests run against: a real `redis-server`, and a real S3 API in this process that can be told to fail.
+//! What the tests run against: a real `redis-server`, and a real S3 API in this process that can be
+//! told to fail.
 
 mod redis_server;
 mod s3_server;

@@ -1,45 +1,44 @@
-//! One attempt at one step: what it reads, what it makes, and whether that is whole.
+//! One attempt at one step: what it reads, what it makes, and whether that is complete.
 
 use std::collections::BTreeMap;
 
 use chalkstream_pipeline::package::PackageReport;
-use chalkstream_pipeline::sound::SoundReport;
 use chalkstream_pipeline::step::Step;
-use chalkstream_store::{
-    JobView, Lease, Manifest, ObjectFacts, Revision, StepSpec, layout as keys, projection, read_manifest,
-};
-use serde::Serialize;
+use chalkstream_store::{Lease, Manifest, ObjectFacts, StepSpec, layout, projection, read_manifest};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::context::WorkerContext;
 use crate::failure::{Cause, StepFailure};
-use crate::growth::Growth;
-use crate::lease::Held;
-use crate::master::Shown;
-use crate::record::Published;
-use crate::result::{Results, StepResult};
-use crate::runner::{Progress, Work, WorkTask};
-use crate::sink::{Holds, ObjectSink, storage};
-use crate::worker::Worker;
-use crate::{ladder, layout, media, planner, record, result, source, verify};
+use crate::lease::{LeaseGuard, LeaseHandle};
+use crate::outputs::{ObjectSink, keys};
+use crate::publish::live_rendition::LiveRendition;
+use crate::publish::multivariant::AvailableStreams;
+use crate::publish::revision;
+use crate::runner::{Progress, Source, Work, WorkTask};
+use crate::steps::request::{RequestContext, limits};
+use crate::steps::result::{Results, StepResult, is_dropped};
+use crate::steps::{Execution, Input, StepKind, audio, ladder, source_rendition};
+use crate::{planner, source};
 
-/// A step that succeeded: its result, and the steps it adds to the job.
-pub struct Made {
-    /// The result.
+/// A step that succeeded.
+pub struct StepOutcome {
+    /// Its result.
     pub result: StepResult,
-    /// More steps.
-    pub more: Vec<StepSpec>,
+    /// The steps that it adds to the job.
+    pub added_steps: Vec<StepSpec>,
 }
 
 /// One attempt.
 pub struct Attempt<'a> {
-    /// Who makes it.
-    pub worker: &'a Worker,
-    /// At what.
+    /// What it works with.
+    pub context: &'a WorkerContext,
+    /// The step.
     pub lease: &'a Lease,
-    /// Whether it may still.
-    pub held: &'a Held,
+    /// The lease's status.
+    pub handle: &'a LeaseHandle,
     /// Ends it.
     pub cancel: CancellationToken,
     /// How far it is.
@@ -47,192 +46,169 @@ pub struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Makes it.
-    pub async fn run(self) -> Result<Made, StepFailure> {
-        let results = self.results()?;
-        let manifest = read_manifest(&self.worker.store, &self.lease.tenant, &self.lease.recording)
+    /// Makes the attempt.
+    pub async fn run(self) -> Result<StepOutcome, StepFailure> {
+        let kind = StepKind::from_name(&self.lease.step)
+            .ok_or_else(|| StepFailure::ours("no such step is known"))?;
+        let results = Results::from_needs(&self.lease.needs)?;
+        let store = &self.context.store;
+        let manifest = read_manifest(store, &self.lease.tenant, &self.lease.recording)
             .await
-            .map_err(storage)?
-            .ok_or_else(|| StepFailure::of(Cause::Cancelled, "the recording is gone"))?;
-        if planner::PUBLISHES.contains(&self.lease.step.as_str()) {
-            return self.publish(&manifest).await;
+            .map_err(StepFailure::storage)?
+            .ok_or_else(|| StepFailure::new(Cause::Cancelled, "the recording is gone"))?;
+        match &kind.definition().execution {
+            Execution::Publish => self.publish(kind, &manifest).await,
+            Execution::Child { request, .. } => {
+                let settings = &self.context.settings;
+                let input = &self.lease.input;
+                let step = request(&RequestContext { input, results: &results, settings })?;
+                self.run_child(kind, step, &results, &manifest).await
+            }
         }
-        self.media(&results, &manifest).await
-    }
-
-    fn results(&self) -> Result<Results, StepFailure> {
-        let had = self.lease.needs.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        had.map(|(name, value)| Ok((name.clone(), StepResult::from_value(value).map_err(StepFailure::ours)?)))
-            .collect()
     }
 
     /// Full key of an object of the recording.
-    pub fn key(&self, relative: &str) -> String {
-        keys::object_key(&self.lease.tenant, &self.lease.recording, relative)
+    fn key(&self, relative: &str) -> String {
+        layout::object_key(&self.lease.tenant, &self.lease.recording, relative)
     }
 
-    /// A step of the pipeline, in a child.
-    async fn media(self, results: &Results, manifest: &Manifest) -> Result<Made, StepFailure> {
-        let (worker, lease, name) = (self.worker, self.lease, self.lease.step.as_str());
-        let settings = &worker.settings;
-        let step = media::step(name, &lease.input, results, settings)?;
-        if let Some(nothing) = media::nothing_to_make(&step) {
-            return self.done(&nothing, BTreeMap::new());
+    async fn run_child(
+        self,
+        kind: StepKind,
+        step: Step,
+        results: &Results,
+        manifest: &Manifest,
+    ) -> Result<StepOutcome, StepFailure> {
+        if let Some(report) = ladder::report_without_work(&step) {
+            return self.outcome(&report, BTreeMap::new());
         }
-        let inspected = media::inspected(results)?;
-        let growth = self.growth(&step, results, manifest).await?;
-        let source = match (name, results.get(planner::SOUND)) {
-            (planner::TRANSCRIBE, Some(sound)) => {
-                let parts = result::read_report::<SoundReport>(sound)?.speech;
-                let keys = parts.iter().map(|part| self.key(&layout::object(part, sound.fence)));
-                source::open_parts(&worker.store, &keys.collect::<Vec<_>>()).await?
-            }
-            _ => {
-                let source = manifest.source.as_ref().map(|source| source.key.clone());
-                let key = source.ok_or_else(|| StepFailure::ours("the recording has no source"))?;
-                source::open(&worker.store, &self.key(&key)).await?
-            }
+        let (context, lease) = (self.context, self.lease);
+        let media = results.media()?;
+        let live = self.live_rendition(kind, &step, results, manifest)?;
+        let Execution::Child { cost, input, .. } = &kind.definition().execution else {
+            return Err(StepFailure::ours("a step without a child"));
         };
         let work = Work {
-            name: format!("{}-{name}-{}", lease.recording, lease.fence),
+            name: format!("{}-{}-{}", lease.recording, lease.step, lease.fence),
             task: WorkTask::Step(Box::new(step)),
-            source,
-            deadline: media::deadline(name, inspected.as_ref(), settings),
+            source: self.open(*input, results, manifest).await?,
+            deadline: cost.deadline(media.as_ref(), &context.settings),
             cancel: self.cancel.clone(),
             progress: self.progress.clone(),
-            background: planner::in_background(name),
+            background: kind.definition().class.is_background(),
         };
-        let prefix = keys::recording_prefix(&lease.tenant, &lease.recording);
-        let sink = ObjectSink::new(&worker.store, prefix, lease.fence, self.held).following(growth.as_ref());
-        let report = worker.runner.run(work, &sink).await?;
-        let taken = sink.into_taken();
-        let grown = match &growth {
-            Some(growth) => growth.end().await?,
-            None => None,
+        let prefix = layout::recording_prefix(&lease.tenant, &lease.recording);
+        let sink = ObjectSink::new(&context.store, prefix, lease.fence, self.handle);
+        let (report, live_playlist) = match &live {
+            Some(live) => {
+                let report = context.runner.run(work, &live.follow(&sink)).await?;
+                (report, live.end().await?)
+            }
+            None => (context.runner.run(work, &sink).await?, None),
         };
-        verify::verify(name, &report, &taken, inspected.as_ref())
-            .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
-        let objects = taken
-            .outputs
+        let outputs = sink.into_outputs();
+        kind.verify(&report, &outputs, media.as_ref())
+            .map_err(|problem| StepFailure::new(Cause::Unverified, problem))?;
+        let objects = outputs
+            .files
             .into_iter()
-            // What nothing names is swept up at the job's end.
-            .filter(|(path, _)| !result::is_needless(&report, path))
-            .map(|(path, facts)| (layout::object(&path, lease.fence), facts))
-            .chain(grown)
+            // What nothing names is swept at the job's end.
+            .filter(|(path, _)| !is_dropped(&report, path))
+            .map(|(path, facts)| (keys::object(&path, lease.fence), facts))
+            .chain(live_playlist)
             .collect();
-        let result = StepResult { fence: lease.fence, report, objects };
-        let more = match name {
-            planner::INSPECT => self.plan(&result)?,
-            _ => Vec::new(),
-        };
-        Ok(Made { result, more })
+        let mut outcome = self.outcome(&report, objects)?;
+        if kind == StepKind::Inspect {
+            outcome.added_steps = self.plan(&report)?;
+        }
+        Ok(outcome)
     }
 
-    /// Follows the weak line's rendition where there is no moving picture to watch meanwhile.
-    async fn growth(
+    async fn open(
         &self,
+        input: Input,
+        results: &Results,
+        manifest: &Manifest,
+    ) -> Result<Source, StepFailure> {
+        let store = &self.context.store;
+        match input {
+            Input::Speech => {
+                let (parts, fence) = audio::speech_parts(results)?;
+                let keys = parts.iter().map(|part| self.key(&keys::object(part, fence)));
+                source::open_parts(store, &keys.collect::<Vec<_>>()).await
+            }
+            Input::Source => {
+                let source = manifest.source.as_ref();
+                let source = source.ok_or_else(|| StepFailure::ours("the recording has no source"))?;
+                source::open(store, &self.key(&source.key)).await
+            }
+        }
+    }
+
+    /// The weak line's rendition, to be watched while it is made; `None` if the source's video can
+    /// be watched meanwhile.
+    fn live_rendition(
+        &self,
+        kind: StepKind,
         step: &Step,
         results: &Results,
         manifest: &Manifest,
-    ) -> Result<Option<Growth<'_>>, StepFailure> {
+    ) -> Result<Option<LiveRendition<'_>>, StepFailure> {
         let plan = match step {
-            Step::Transcode(request) if self.lease.step == planner::WEAK_LINE => {
-                request.ladder.renditions.first()
-            }
+            Step::Transcode(request) if kind == StepKind::WeakLine => request.ladder.renditions.first(),
             _ => None,
         };
-        let source: Option<PackageReport> = result::report(results, planner::PACKAGE_SOURCE)?;
-        let played = source.is_some_and(|source| source.video.is_some());
-        let Some(plan) = plan.filter(|_| !played) else { return Ok(None) };
-        let before = projection::last_revision_id(manifest);
-        Ok(Some(Growth::new(self, plan.clone(), Shown::of(results)?, before)))
+        let source: Option<PackageReport> = results.report(source_rendition::NAME)?;
+        let has_source_video = source.is_some_and(|source| source.video.is_some());
+        let Some(plan) = plan.filter(|_| !has_source_video) else { return Ok(None) };
+        Ok(Some(LiveRendition::new(
+            self.context,
+            self.lease,
+            self.handle,
+            plan.clone(),
+            AvailableStreams::from_results(results)?,
+            projection::last_revision_id(manifest),
+        )))
     }
 
-    /// Number of the newest revision that the job has published, 0 if there is none.
-    pub async fn newest_revision(&self) -> Result<u32, StepFailure> {
-        Ok(projection::newest_revision(&self.job().await?)
-            .map_err(storage)?
-            .map_or(0, |newest| newest.revision.id))
-    }
-
-    async fn job(&self) -> Result<JobView, StepFailure> {
-        let job = self.worker.queue.job(&self.lease.tenant, &self.lease.recording).await.map_err(storage)?;
-        job.ok_or_else(|| StepFailure::of(Cause::Cancelled, "the job is gone"))
-    }
-
-    /// Tells what the manifest must know of this step before it is over.
-    pub async fn note(&self, note: &impl Serialize) -> Result<(), StepFailure> {
-        let note = serde_json::to_value(note).map_err(StepFailure::ours)?;
-        let job = self.worker.queue.note(self.lease, &note).await.map_err(storage)?;
-        self.worker.record(&job).await;
-        Ok(())
-    }
-
-    fn plan(&self, inspected: &StepResult) -> Result<Vec<StepSpec>, StepFailure> {
-        let settings = &self.worker.settings;
-        let ladder = |video: &_| ladder::of(video, &settings.media);
+    fn plan(&self, report: &Value) -> Result<Vec<StepSpec>, StepFailure> {
+        let settings = &self.context.settings;
+        let ladder = |video: &_| ladder::for_video(video, &settings.media);
         let source = &settings.source_rendition;
+        let defer_above = settings.worker.defer_above_height;
         let plan = planner::PlanSettings {
-            limits: media::limits(settings),
+            limits: limits(settings),
             transcribe: settings.speech.enabled,
             source_segment_ms: source.enabled.then_some(source.max_keyframe_distance_ms),
-            idle_above: Some(settings.worker.defer_above_height).filter(|&height| height > 0),
+            defer_above: Some(defer_above).filter(|&height| height > 0),
             ladder: &ladder,
         };
-        planner::after_inspect(&result::read_report(inspected)?, &plan)
+        planner::after_inspect(&Deserialize::deserialize(report).map_err(StepFailure::ours)?, &plan)
     }
 
-    /// A revision of all that can be watched by now, where there is something that the one before did not have. The
-    /// job is asked, not the lease: what is done besides the steps this one waited for is shown too.
-    async fn publish(&self, manifest: &Manifest) -> Result<Made, StepFailure> {
-        let job = self.job().await?;
-        let results = record::results(&job)?;
-        let inspected =
-            media::inspected(&results)?.ok_or_else(|| StepFailure::ours("nothing was inspected"))?;
-        let picture = result::duration_ms(&results, planner::WEAK_LINE);
-        let sound = result::duration_ms(&results, planner::SOUND);
-        verify::agree(&inspected, picture, sound, result::lost(&results))
-            .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
-        let shown = Shown::of(&results)?;
-        let before = projection::newest_revision(&job).map_err(storage)?;
-        let newest = before.as_ref().map_or(0, |newest| newest.revision.id);
-        let published = Published {
-            revision: before.map(|newest| newest.revision).filter(|revision| !revision.growing),
-            with: shown.names(),
-        };
-        if !shown.playable(inspected.audio.is_some(), inspected.video.is_some()) {
-            if self.lease.step == planner::FINISH {
-                return Err(StepFailure::ours("there is nothing to watch"));
-            }
-            return self.done(&Published { with: Vec::new(), ..published }, BTreeMap::new());
+    /// Publishes a revision of all that can be watched by now, if that is more than before.
+    async fn publish(&self, kind: StepKind, manifest: &Manifest) -> Result<StepOutcome, StepFailure> {
+        let job = self.context.job(self.lease).await?;
+        let publication = revision::plan(&job, manifest, kind == StepKind::Finish)?;
+        if !publication.playlists.is_empty() {
+            self.handle.ensure_held().await?;
         }
-        let text = shown.playlist(layout::base_of_object);
-        let out = published.revision.as_ref().and_then(|revision| manifest.objects.get(&revision.master));
-        if out == Some(&ObjectFacts::from_bytes(text.as_bytes())) {
-            return self.done(&published, BTreeMap::new());
-        }
-        let id = Revision::after(newest.max(projection::last_revision_id(manifest)));
-        let relative = keys::master_relative(id);
-        let hevc = shown.hevc_playlist(inspected.audio.is_some(), layout::base_of_object);
-        let texts = [(relative.clone(), Some(text)), (keys::hevc_relative(id), hevc)];
-        self.held.holds().await?;
         let mut objects = BTreeMap::new();
-        for (key, text) in texts.into_iter().filter_map(|(key, text)| Some((key, text?))) {
-            objects.insert(key.clone(), ObjectFacts::from_bytes(text.as_bytes()));
-            self.worker.store.put(&self.key(&key), text.into()).await.map_err(storage)?;
+        for (relative, text) in publication.playlists {
+            objects.insert(relative.clone(), ObjectFacts::from_bytes(text.as_bytes()));
+            let stored = self.context.store.put(&self.key(&relative), text.into()).await;
+            stored.map_err(StepFailure::storage)?;
         }
-        let revision = Revision { id, master: relative, growing: false };
-        let published = Published { revision: Some(revision), ..published };
-        self.done(&published, objects)
+        self.outcome(&publication.report, objects)
     }
 
-    fn done(
+    fn outcome(
         &self,
         report: &impl Serialize,
         objects: BTreeMap<String, ObjectFacts>,
-    ) -> Result<Made, StepFailure> {
-        let report: Value = serde_json::to_value(report).map_err(StepFailure::ours)?;
+    ) -> Result<StepOutcome, StepFailure> {
+        let report = serde_json::to_value(report).map_err(StepFailure::ours)?;
         let result = StepResult { fence: self.lease.fence, report, objects };
-        Ok(Made { result, more: Vec::new() })
+        Ok(StepOutcome { result, added_steps: Vec::new() })
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use chalkstream_formats::Fault;
 use chalkstream_pipeline::Fault as PipelineFault;
-use chalkstream_store::Retry;
+use chalkstream_store::{FailureReport, Kind, Retry};
 use serde::{Deserialize, Serialize};
 
 /// What ended a step.
@@ -55,7 +55,7 @@ pub struct StepFailure {
 
 impl StepFailure {
     /// What ended a step where the step itself said nothing.
-    pub fn of(cause: Cause, detail: impl fmt::Display) -> Self {
+    pub fn new(cause: Cause, detail: impl fmt::Display) -> Self {
         let (code, message) = match cause {
             Cause::Reported | Cause::Ours => ("internal", "Something went wrong on our side."),
             Cause::Crashed => ("step_crashed", "Reading the recording ended in an error."),
@@ -85,7 +85,7 @@ impl StepFailure {
 
     /// Something of ours went wrong.
     pub fn ours(detail: impl fmt::Display) -> Self {
-        Self::of(Cause::Ours, detail)
+        Self::new(Cause::Ours, detail)
     }
 
     /// The pipeline said what was wrong.
@@ -95,20 +95,31 @@ impl StepFailure {
             PipelineFault::Dependency => Fault::Dependency,
             PipelineFault::Ours => Fault::Ours,
         };
-        Self { code, message, fault, ..Self::of(Cause::Reported, "") }
+        Self { code, message, fault, ..Self::new(Cause::Reported, "") }
+    }
+
+    /// Storage or the queue failed. A refusal (a wrong key, a folder that we may not write to)
+    /// counts as an outage, because someone can put it right. What is gone or corrupt does not come
+    /// back.
+    pub fn storage(error: chalkstream_store::Error) -> Self {
+        let cause = match error.kind {
+            Kind::Unavailable | Kind::Internal => Cause::Storage,
+            _ => Cause::Ours,
+        };
+        Self::new(cause, error)
     }
 
     /// A file operation of ours failed: a full disk passes when someone makes room.
     pub fn file(error: io::Error) -> Self {
         let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        Self::of(if full { Cause::Storage } else { Cause::Ours }, error)
+        Self::new(if full { Cause::Storage } else { Cause::Ours }, error)
     }
 
     /// Whether trying again may help.
     ///
-    /// An input's fault never passes. A crash, a hang or an error of the step's own is tried once more: it may have
-    /// been the machine. What we did may pass, so it is tried until attempts run out; an outage of storage does, and
-    /// may take days without costing a lesson.
+    /// An input's fault never passes. A crash, a hang or an error of the step's own is tried once
+    /// more: it may have been the machine. What we did may pass, so it is tried until attempts run
+    /// out; an outage of storage does, and may take days without costing a lesson.
     pub fn retry(&self) -> Retry {
         match (self.fault, self.cause) {
             (Fault::Input | Fault::Dependency, _) | (_, Cause::Cancelled | Cause::Sandbox) => Retry::Never,
@@ -118,9 +129,9 @@ impl StepFailure {
         }
     }
 
-    /// As the queue takes it.
-    pub fn told(&self) -> chalkstream_store::StepFailure {
-        chalkstream_store::StepFailure {
+    /// The failure as it is reported to the queue.
+    pub fn to_report(&self) -> FailureReport {
+        FailureReport {
             code: self.code.clone(),
             message: self.message.clone(),
             fault: self.fault,
@@ -143,7 +154,7 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_is_tried_again() {
-        let mut bad_file = StepFailure::of(Cause::Reported, "");
+        let mut bad_file = StepFailure::new(Cause::Reported, "");
         bad_file.fault = Fault::Input;
         assert_eq!(bad_file.retry(), Retry::Never);
         for (cause, retry) in [
@@ -154,7 +165,23 @@ mod tests {
             (Cause::Sandbox, Retry::Never),
             (Cause::Output, Retry::Never),
         ] {
-            assert_eq!(StepFailure::of(cause, "").retry(), retry, "{cause:?}");
+            assert_eq!(StepFailure::new(cause, "").retry(), retry, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn an_outage_is_told_from_what_is_gone_or_broken() {
+        for (kind, cause) in [
+            (Kind::Unavailable, Cause::Storage),
+            (Kind::Internal, Cause::Storage),
+            (Kind::NotFound, Cause::Ours),
+            (Kind::Corrupt, Cause::Ours),
+        ] {
+            assert_eq!(
+                StepFailure::storage(chalkstream_store::Error::new(kind, "x")).cause,
+                cause,
+                "{kind:?}"
+            );
         }
     }
 }

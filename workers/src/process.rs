@@ -8,9 +8,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chalkstream_config::Settings;
-use chalkstream_pipeline::sound::SoundReport;
-use chalkstream_pipeline::speech::TranscriptReport;
-use chalkstream_pipeline::stills::StillsReport;
 use chalkstream_store::{ObjectFacts, StepSpec};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -19,18 +16,20 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Cause, StepFailure};
-use crate::master::Shown;
-use crate::result::{Results, StepResult, lost, report, warnings};
-use crate::runner::{Progress, Runner, Source, Work, WorkTask};
-use crate::sink::FolderSink;
-use crate::{ladder, layout, media, planner, source, verify};
+use crate::outputs::{FolderSink, keys};
+use crate::publish::multivariant::AvailableStreams;
+use crate::runner::{Progress, Runner, Source, Work, WorkTask, remove_dir_if_exists};
+use crate::steps::request::{RequestContext, limits};
+use crate::steps::result::{Results, StepResult, is_dropped};
+use crate::steps::{Execution, Input, StepKind, audio, finish, ladder, verify, weak_line};
+use crate::{planner, source};
 
-/// What is told while a file is processed.
+/// An event while a file is processed.
 #[derive(Clone, Debug)]
-pub enum Told {
-    /// A step begins.
+pub enum ProcessEvent {
+    /// A step started.
     Started(String),
-    /// A step got on.
+    /// A step made progress.
     Progress(String, Progress),
     /// A step is done, after this long.
     Done(String, Duration),
@@ -41,7 +40,7 @@ pub enum Told {
 /// Why a file could not be processed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
-    /// The call made no sense: no such file, a folder with something else in it.
+    /// The call is wrong: no such file, or a folder with something else in it.
     #[error("{0}")]
     Usage(String),
     /// A step failed.
@@ -54,18 +53,18 @@ pub enum ProcessError {
     },
 }
 
-/// Processes `file` into the folder `out`, and answers what `recording.json` says.
+/// Processes `file` into the folder `out`, and returns the content of `recording.json`.
 ///
-/// The folder appears when all is done; on any failure nothing is left behind.
+/// The folder appears when all is done; a failure leaves nothing behind.
 pub async fn process(
     settings: &Settings,
     file: &Path,
     out: &Path,
     stop: CancellationToken,
-    tell: &(dyn Fn(Told) + Send + Sync),
+    report: &(dyn Fn(ProcessEvent) + Send + Sync),
 ) -> Result<Value, ProcessError> {
     let source = open(file)?;
-    let parent = place(out)?;
+    let parent = parent_folder(out)?;
     let ours = |error: io::Error| ProcessError::Usage(format!("The folder cannot be written: {error}."));
     let partial = tempfile::Builder::new().prefix(".chalkstream-").tempdir_in(&parent).map_err(ours)?;
     let root = partial.path().join("out");
@@ -76,16 +75,16 @@ pub async fn process(
         source: &source,
         root: &root,
         stop,
-        tell,
+        report,
     };
     let recording = run.all().await?;
-    put_in_place(&root, out, partial.path()).map_err(ours)?;
+    move_into_place(&root, out, partial.path()).map_err(ours)?;
     Ok(recording)
 }
 
 fn open(file: &Path) -> Result<File, ProcessError> {
     let name = file.display();
-    // Not waiting for whoever writes to a pipe.
+    // Do not wait for a writer if it is a pipe.
     let opened = File::options()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
@@ -97,8 +96,8 @@ fn open(file: &Path) -> Result<File, ProcessError> {
     }
 }
 
-/// The folder that will hold `out`. An `out` with something in it is only replaced when we made it.
-fn place(out: &Path) -> Result<PathBuf, ProcessError> {
+/// The folder that will hold `out`. An `out` that is not empty is only replaced if we made it.
+fn parent_folder(out: &Path) -> Result<PathBuf, ProcessError> {
     let name = out.display();
     if let Ok(mut entries) = std::fs::read_dir(out) {
         if entries.next().is_some() && !out.join("recording.json").is_file() {
@@ -116,8 +115,8 @@ fn place(out: &Path) -> Result<PathBuf, ProcessError> {
     parent.canonicalize().map_err(|error| ProcessError::Usage(format!("{name}: {error}.")))
 }
 
-/// Moves the finished folder to its place; an older one of ours goes with `partial`.
-fn put_in_place(root: &Path, out: &Path, partial: &Path) -> io::Result<()> {
+/// Moves the finished folder to `out`; an older one of ours goes with `partial`.
+fn move_into_place(root: &Path, out: &Path, partial: &Path) -> io::Result<()> {
     if out.exists() {
         std::fs::rename(out, partial.join("old"))?;
     }
@@ -130,11 +129,13 @@ struct Run<'a> {
     source: &'a File,
     root: &'a Path,
     stop: CancellationToken,
-    tell: &'a (dyn Fn(Told) + Send + Sync),
+    report: &'a (dyn Fn(ProcessEvent) + Send + Sync),
 }
 
-/// A step's end: its name, how long it took, and what came of it.
-type Ended = (StepSpec, Duration, Result<(StepResult, BTreeMap<String, ObjectFacts>), StepFailure>);
+/// A result, and the files in the folder.
+type Made = (StepResult, BTreeMap<String, ObjectFacts>);
+/// A step that is over: how long it took, and what it made.
+type Ended = (StepSpec, Duration, Result<Made, StepFailure>);
 
 impl Run<'_> {
     /// Runs the graph, as many steps at once as there are slots.
@@ -144,56 +145,56 @@ impl Run<'_> {
             move |failure| ProcessError::Step { step, failure }
         };
         self.runner.prepare().await.map_err(failed("prepare"))?;
-        let mut waiting = vec![planner::first()];
+        let mut waiting = vec![StepSpec::first()];
         let mut running = FuturesUnordered::new();
-        let mut done = Recorded::default();
+        let mut done = Finished::default();
         loop {
             let slots = crate::slots(&self.settings.worker);
             while running.len() < slots
-                && let Some(next) = waiting.iter().position(|step| done.over(&step.needs))
+                && let Some(next) = waiting.iter().position(|step| done.includes(&step.needs))
             {
                 let step = waiting.remove(next);
-                if planner::PUBLISHES.contains(&step.name.as_str()) {
-                    // All are one file here, written when everything is done.
+                if StepKind::from_name(&step.name).is_some_and(StepKind::is_publication) {
+                    // Here all revisions are one file, written when everything is done.
                     done.seconds.insert(step.name, 0.0);
                     continue;
                 }
-                (self.tell)(Told::Started(step.name.clone()));
+                (self.report)(ProcessEvent::Started(step.name.clone()));
                 running.push(self.one(step, done.results.clone()));
             }
             let Some((step, took, result)) = running.next().await else { break };
             match result {
                 Ok((result, objects)) => {
-                    (self.tell)(Told::Done(step.name.clone(), took));
+                    (self.report)(ProcessEvent::Done(step.name.clone(), took));
                     done.objects.extend(objects);
                     done.seconds.insert(step.name.clone(), took.as_secs_f64());
-                    done.results.insert(step.name.clone(), result);
-                    if step.name == planner::INSPECT {
+                    done.results.insert(&step.name, result);
+                    if step.name == StepSpec::FIRST {
                         waiting = self.plan(&done.results).map_err(failed(&step.name))?;
                     }
                 }
                 Err(failure) if step.optional && failure.cause != Cause::Cancelled => {
-                    (self.tell)(Told::Skipped(step.name.clone(), failure.clone()));
+                    (self.report)(ProcessEvent::Skipped(step.name.clone(), failure.clone()));
                     done.failed.push((step.name, failure));
                 }
                 Err(failure) => return Err(ProcessError::Step { step: step.name, failure }),
             }
         }
-        self.finish(done).map_err(failed(planner::FINISH))
+        self.finish(done).map_err(failed(finish::NAME))
     }
 
     fn plan(&self, results: &Results) -> Result<Vec<StepSpec>, StepFailure> {
-        let found = media::inspected(results)?.ok_or_else(|| StepFailure::ours("nothing was inspected"))?;
-        let ladder = |video: &_| ladder::of(video, &self.settings.media);
+        let media = results.media()?.ok_or_else(|| StepFailure::ours("nothing was inspected"))?;
+        let ladder = |video: &_| ladder::for_video(video, &self.settings.media);
         let settings = planner::PlanSettings {
-            limits: media::limits(self.settings),
+            limits: limits(self.settings),
             transcribe: self.settings.speech.enabled,
-            // The folder stands alone: a source that lies elsewhere is no part of it.
+            // The folder stands alone: the source lies elsewhere and is no part of it.
             source_segment_ms: None,
-            idle_above: None,
+            defer_above: None,
             ladder: &ladder,
         };
-        planner::after_inspect(&found, &settings)
+        planner::after_inspect(&media, &settings)
     }
 
     async fn one(&self, spec: StepSpec, results: Results) -> Ended {
@@ -202,29 +203,29 @@ impl Run<'_> {
         (spec, start.elapsed(), result)
     }
 
-    async fn attempt(
-        &self,
-        spec: &StepSpec,
-        results: &Results,
-    ) -> Result<(StepResult, BTreeMap<String, ObjectFacts>), StepFailure> {
-        let name = spec.name.as_str();
-        let found = media::inspected(results)?;
-        let step = media::step(name, &spec.input, results, self.settings)?;
-        let source = match name {
-            planner::TRANSCRIBE => {
-                let sound: Option<SoundReport> = report(results, planner::SOUND)?;
-                let parts = sound.map(|sound| sound.speech).unwrap_or_default();
-                let files = parts.iter().map(|part| self.root.join(layout::file(part)));
+    async fn attempt(&self, spec: &StepSpec, results: &Results) -> Result<Made, StepFailure> {
+        let kind = StepKind::from_name(&spec.name);
+        let kind = kind.ok_or_else(|| StepFailure::ours("no such step is known"))?;
+        let Execution::Child { cost, input, request } = &kind.definition().execution else {
+            return Err(StepFailure::ours("a step without a child"));
+        };
+        let media = results.media()?;
+        let settings = self.settings;
+        let step = request(&RequestContext { input: &spec.input, results, settings })?;
+        let source = match input {
+            Input::Speech => {
+                let (parts, _) = audio::speech_parts(results)?;
+                let files = parts.iter().map(|part| self.root.join(keys::file(part)));
                 source::open_files(&files.collect::<Vec<_>>())
             }
-            _ => self.source.try_clone().map(Source::File),
+            Input::Source => self.source.try_clone().map(Source::File),
         };
         let (progress, seen) = watch::channel(Progress::default());
         let work = Work {
-            name: name.to_owned(),
+            name: spec.name.clone(),
             task: WorkTask::Step(Box::new(step)),
             source: source.map_err(StepFailure::ours)?,
-            deadline: media::deadline(name, found.as_ref(), self.settings),
+            deadline: cost.deadline(media.as_ref(), settings),
             cancel: self.stop.child_token(),
             progress,
             background: false,
@@ -232,82 +233,81 @@ impl Run<'_> {
         let sink = FolderSink::new(self.root);
         let report = {
             let run = self.runner.run(work, &sink);
-            let show = self.show(name, seen);
-            tokio::pin!(run, show);
+            let progress = self.report_progress(&spec.name, seen);
+            tokio::pin!(run, progress);
             tokio::select! {
                 report = &mut run => report?,
-                () = &mut show => run.await?,
+                () = &mut progress => run.await?,
             }
         };
-        let taken = sink.into_taken();
-        verify::verify(name, &report, &taken, found.as_ref())
-            .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
-        let (needless, objects): (BTreeMap<_, _>, _) =
-            taken.outputs.into_iter().partition(|(path, _)| crate::result::is_needless(&report, path));
-        for path in needless.keys() {
-            let path = self.root.join(layout::file(path));
+        let outputs = sink.into_outputs();
+        kind.verify(&report, &outputs, media.as_ref())
+            .map_err(|problem| StepFailure::new(Cause::Unverified, problem))?;
+        let (dropped, objects): (BTreeMap<_, _>, _) =
+            outputs.files.into_iter().partition(|(path, _)| is_dropped(&report, path));
+        for path in dropped.keys() {
+            let path = self.root.join(keys::file(path));
             std::fs::remove_file(&path).map_err(StepFailure::ours)?;
             // With the last file the folder goes.
             let _ = path.parent().map(std::fs::remove_dir);
         }
-        let objects = objects.into_iter().map(|(path, facts)| (layout::file(&path), facts)).collect();
+        let objects = objects.into_iter().map(|(path, facts)| (keys::file(&path), facts)).collect();
         Ok((StepResult { fence: 0, report, objects: BTreeMap::new() }, objects))
     }
 
-    async fn show(&self, name: &str, mut seen: watch::Receiver<Progress>) {
+    async fn report_progress(&self, name: &str, mut seen: watch::Receiver<Progress>) {
         while seen.changed().await.is_ok() {
             let progress = *seen.borrow_and_update();
-            (self.tell)(Told::Progress(name.to_owned(), progress));
+            (self.report)(ProcessEvent::Progress(name.to_owned(), progress));
         }
     }
 
-    /// Writes the multivariant playlist and `recording.json`, and drops what was only needed on the way.
-    fn finish(&self, mut done: Recorded) -> Result<Value, StepFailure> {
-        let found = media::inspected(&done.results)?;
-        let picture = crate::result::duration_ms(&done.results, planner::WEAK_LINE);
-        let sound = crate::result::duration_ms(&done.results, planner::SOUND);
-        if let Some(found) = &found {
-            verify::agree(found, picture, sound, lost(&done.results))
-                .map_err(|problem| StepFailure::of(Cause::Unverified, problem))?;
+    /// Writes the multivariant playlist and `recording.json`, and removes what was only needed on
+    /// the way.
+    fn finish(&self, mut done: Finished) -> Result<Value, StepFailure> {
+        let media = done.results.media()?;
+        let video_ms = done.results.duration_ms(weak_line::NAME);
+        let audio_ms = done.results.duration_ms(audio::NAME);
+        if let Some(media) = &media {
+            verify::agreement(media, video_ms, audio_ms, done.results.is_lossy())
+                .map_err(|problem| StepFailure::new(Cause::Unverified, problem))?;
         }
-        let text = Shown::of(&done.results)?.playlist(|group, _| layout::base_of_file(group));
+        let streams = AvailableStreams::from_results(&done.results)?;
+        let text = streams.playlist(|group, _| keys::file_base(group));
         std::fs::create_dir_all(self.root.join("hls")).map_err(StepFailure::ours)?;
         std::fs::write(self.root.join("hls/master.m3u8"), text).map_err(StepFailure::ours)?;
-        match std::fs::remove_dir_all(self.root.join("work")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StepFailure::ours(error)),
-            _ => {}
-        }
+        remove_dir_if_exists(&self.root.join("work")).map_err(StepFailure::ours)?;
         done.objects.retain(|path, _| !path.starts_with("work/"));
         let mut recording = json!({
             "version": 1,
             "state": "ready",
-            "media": found,
+            "media": media,
             "playlist": "hls/master.m3u8",
             "files": files(&done.results)?,
-            "warnings": warnings(&done.results),
+            "warnings": done.results.warnings(),
             "steps": done.steps(),
-            "failed_optional": done.failed.iter().map(told_failure).collect::<Vec<_>>(),
+            "failed_optional": done.failed.iter().map(failure_record).collect::<Vec<_>>(),
         });
-        let mut whole = recording.clone();
-        whole["objects"] = json!(done.objects);
-        let text = serde_json::to_vec_pretty(&whole).map_err(StepFailure::ours)?;
+        let mut complete = recording.clone();
+        complete["objects"] = json!(done.objects);
+        let text = serde_json::to_vec_pretty(&complete).map_err(StepFailure::ours)?;
         std::fs::write(self.root.join("recording.json"), text).map_err(StepFailure::ours)?;
         recording["objects"] = json!(done.objects.len());
         Ok(recording)
     }
 }
 
-/// What is known so far.
+/// What is done so far.
 #[derive(Default)]
-struct Recorded {
+struct Finished {
     results: Results,
     seconds: BTreeMap<String, f64>,
     failed: Vec<(String, StepFailure)>,
     objects: BTreeMap<String, ObjectFacts>,
 }
 
-impl Recorded {
-    fn over(&self, needs: &[String]) -> bool {
+impl Finished {
+    fn includes(&self, needs: &[String]) -> bool {
         needs.iter().all(|need| {
             self.seconds.contains_key(need) || self.failed.iter().any(|(failed, _)| failed == need)
         })
@@ -322,24 +322,17 @@ impl Recorded {
     }
 }
 
-fn told_failure((step, failure): &(String, StepFailure)) -> Value {
+fn failure_record((step, failure): &(String, StepFailure)) -> Value {
     json!({ "step": step, "code": failure.code, "message": failure.message, "fault": failure.fault })
 }
 
-/// The files a person looks for, by what they are.
+/// The files that a person looks for, by logical name.
 fn files(results: &Results) -> Result<Value, StepFailure> {
     let mut files = serde_json::Map::new();
-    if let Some(stills) = report::<StillsReport>(results, planner::STILLS)? {
-        files.insert("poster".into(), stills.poster.into());
-        if let Some(storyboard) = stills.storyboard {
-            files.insert("storyboard.vtt".into(), storyboard.vtt.into());
-        }
-    }
-    if let Some(transcript) = report::<TranscriptReport>(results, planner::TRANSCRIBE)? {
-        files.insert("transcript.json".into(), transcript.json.into());
-        files.insert("captions.vtt".into(), transcript.vtt.into());
-        files.insert("captions.srt".into(), transcript.srt.into());
-        files.insert("transcript.txt".into(), transcript.text.into());
+    for kind in StepKind::ALL {
+        let Some(result) = results.get(kind.name()) else { continue };
+        let made = (kind.definition().contribute)(&result.report)?;
+        files.extend(made.files.into_iter().map(|(name, path)| (name.to_owned(), path.into())));
     }
     Ok(Value::Object(files))
 }

@@ -14,8 +14,8 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a folder below `root`, and removes those whose worker is gone. A live worker holds its folder's lock,
-    /// which the kernel drops with the process, however that ends.
+    /// Makes a folder below `root`, and removes those whose worker is gone. A live worker holds its
+    /// folder's lock, which the kernel drops with the process, however that ends.
     pub fn new(root: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(root)?;
         for entry in std::fs::read_dir(root)?.flatten() {

@@ -15,7 +15,6 @@ use futures_util::future::BoxFuture;
 use crate::failure::{Cause, StepFailure};
 use crate::runner::Source;
 use crate::runner::ranges::RangeReader;
-use crate::sink::storage;
 
 /// Opens an object for a child.
 pub async fn open(store: &Store, key: &str) -> Result<Source, StepFailure> {
@@ -24,7 +23,7 @@ pub async fn open(store: &Store, key: &str) -> Result<Source, StepFailure> {
             tokio::task::spawn_blocking(move || File::open(path)).await.map_err(StepFailure::ours)?;
         return opened.map(Source::File).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => StepFailure::ours(error),
-            _ => StepFailure::of(Cause::Storage, error),
+            _ => StepFailure::new(Cause::Storage, error),
         });
     }
     open_parts(store, &[key.to_owned()]).await
@@ -34,7 +33,7 @@ pub async fn open(store: &Store, key: &str) -> Result<Source, StepFailure> {
 pub async fn open_parts(store: &Store, keys: &[String]) -> Result<Source, StepFailure> {
     let mut parts = Vec::new();
     for key in keys {
-        let size_bytes = store.head(key).await.map_err(storage)?;
+        let size_bytes = store.head(key).await.map_err(StepFailure::storage)?;
         parts.push((Stored { store: store.clone(), key: key.clone() }, size_bytes));
     }
     Ok(joined(parts))

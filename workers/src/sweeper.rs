@@ -1,35 +1,36 @@
-//! Each minute: leases that ended, recordings without a job, books that nobody wrote; each hour, what only grows. Any
-//! number of workers may sweep at the same time; everything here is harmless twice.
+//! Each minute: leases that ended, recordings without a job, manifests that nobody wrote. Each
+//! hour: what only grows. Any number of workers may sweep at the same time, because all of it is
+//! harmless twice.
 
 use std::time::{Duration, Instant};
 
 use chalkstream_store::{JobView, Queue, Result, Store, forget_old_revocations, rebuild};
 use tokio_util::sync::CancellationToken;
 
-use crate::books::Books;
+use crate::manifest::writer::ManifestWriter;
 
 /// Time between two sweeps.
-const EVERY: Duration = Duration::from_secs(60);
-/// Time to the next one after a sweep that could not be made.
-const AGAIN: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(60);
+/// Time between a sweep that failed and the next one.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Time between two removals of what only grows.
-const TIDY_EVERY: Duration = Duration::from_secs(3_600);
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// Sweeps at once and then each minute.
-pub async fn run(queue: Queue, books: Books, grace_ms: u64, stop: CancellationToken) {
-    let mut tidied: Option<Instant> = None;
+pub async fn run(queue: Queue, manifests: ManifestWriter, grace_ms: u64, stop: CancellationToken) {
+    let mut cleaned_at: Option<Instant> = None;
     loop {
-        let wait = match sweep(&queue, &books, grace_ms).await {
-            Ok(()) => EVERY,
+        let wait = match sweep(&queue, &manifests, grace_ms).await {
+            Ok(()) => INTERVAL,
             Err(error) => {
-                tracing::warn!(%error, kind = error.kind.as_str(), "could not sweep");
-                AGAIN
+                tracing::warn!(%error, kind = error.kind.as_str(), "sweep failed");
+                RETRY_INTERVAL
             }
         };
-        if tidied.is_none_or(|at| at.elapsed() > TIDY_EVERY) {
-            tidied = Some(Instant::now());
-            if let Err(error) = tidy(&books.store).await {
-                tracing::warn!(%error, kind = error.kind.as_str(), "could not tidy storage");
+        if cleaned_at.is_none_or(|at| at.elapsed() > CLEANUP_INTERVAL) {
+            cleaned_at = Some(Instant::now());
+            if let Err(error) = clean_up(&manifests.store).await {
+                tracing::warn!(%error, kind = error.kind.as_str(), "storage cleanup failed");
             }
         }
         tokio::select! {
@@ -39,36 +40,46 @@ pub async fn run(queue: Queue, books: Books, grace_ms: u64, stop: CancellationTo
     }
 }
 
-async fn sweep(queue: &Queue, books: &Books, grace_ms: u64) -> Result<()> {
+async fn sweep(queue: &Queue, manifests: &ManifestWriter, grace_ms: u64) -> Result<()> {
     for job in queue.sweep(grace_ms).await? {
-        tracing::warn!(recording = job.recording, "recording {} failed: its worker was lost", job.recording);
-        write(books, &job).await?;
+        tracing::warn!(
+            recording_id = job.recording,
+            tenant_id = job.tenant,
+            "recording failed, its worker was lost"
+        );
+        update(manifests, &job).await?;
     }
-    let rebuilt = rebuild::pending(&books.store, queue).await?;
-    for (_, recording) in &rebuilt.enqueued {
-        tracing::info!(recording, "recording {recording} is queued again");
+    let rebuilt = rebuild::pending(&manifests.store, queue).await?;
+    for (tenant_id, recording_id) in &rebuilt.enqueued {
+        tracing::info!(recording_id, tenant_id, "recording queued again");
     }
     for job in &rebuilt.unrecorded {
-        write(books, job).await?;
+        update(manifests, job).await?;
     }
     Ok(())
 }
 
-/// Writes a job's books. One that cannot be written must not keep the others from theirs.
-async fn write(books: &Books, job: &JobView) -> Result<()> {
-    match books.write(job).await {
+/// Updates a manifest. One that cannot be written must not keep the others waiting.
+async fn update(manifests: &ManifestWriter, job: &JobView) -> Result<()> {
+    match manifests.update(job).await {
         Err(error) if !error.is_transient() => {
             let kind = error.kind.as_str();
-            tracing::warn!(recording = job.recording, kind, %error, "the manifest of recording {} cannot be written", job.recording);
+            tracing::warn!(
+                recording_id = job.recording,
+                tenant_id = job.tenant,
+                kind,
+                %error,
+                "manifest cannot be written"
+            );
             Ok(())
         }
         written => written,
     }
 }
 
-async fn tidy(store: &Store) -> Result<()> {
+async fn clean_up(store: &Store) -> Result<()> {
     let leftovers = store.sweep_leftovers().await?;
     let revocations = forget_old_revocations(store).await?;
-    tracing::debug!(leftovers, revocations, "storage is tidy");
+    tracing::debug!(leftovers, revocations, "storage cleaned up");
     Ok(())
 }

@@ -87,8 +87,8 @@ impl Snapshot {
         self.objects.insert(key, (seen, Arc::new(record)));
     }
 
-    /// What a listing that began at `begun` makes of it; `None` where nothing changed. What was written here
-    /// since then cannot be in the listing, and stays.
+    /// What a listing that began at `begun` makes of it; `None` where nothing changed. What was
+    /// written here since then cannot be in the listing, and stays.
     pub(super) fn next(
         &self,
         listed: &[String],

@@ -1,5 +1,5 @@
-//! The contract, kept by every backend: each promise of [`Objects`](super::Objects) is one function here, run on
-//! a folder and on a real S3 API. What only S3 can meet (failing servers) is below.
+//! The contract, kept by every backend: each promise of [`Objects`](super::Objects) is one function
+//! here, run on a folder and on a real S3 API. What only S3 can meet (failing servers) is below.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

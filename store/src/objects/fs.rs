@@ -1,7 +1,8 @@
 //! Objects as files in a folder: for one machine, and for `up`.
 //!
-//! A write goes to a temporary file beside the objects, is flushed to the disk, gets its name by a rename, and
-//! the folder that then names it is flushed as well: what answered is there after a power cut.
+//! A write goes to a temporary file beside the objects, is flushed to the disk, gets its name by a
+//! rename, and the folder that then names it is flushed as well: what answered is there after a
+//! power cut.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

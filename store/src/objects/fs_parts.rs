@@ -1,6 +1,6 @@
-//! Uploads in parts, in a folder. Parts that come in order, as an upload's do, are written one after the other into one
-//! file, which gets its name at the end: nothing is copied, however long it is. Any other part is a file of its own until
-//! then.
+//! Uploads in parts, in a folder. Parts that come in order, as an upload's do, are written one
+//! after the other into one file, which gets its name at the end: nothing is copied, however long
+//! it is. Any other part is a file of its own until then.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

@@ -1,4 +1,5 @@
-//! Lists a folder as if it were a bucket: keys in byte order, folders only where they hold an object.
+//! Lists a folder as if it were a bucket: keys in byte order, folders only where they hold an
+//! object.
 
 use std::io;
 use std::path::Path;
@@ -44,7 +45,8 @@ fn walk(root: &Path, folder: &str, walk_of: &mut Walk<'_>) -> Result<()> {
         }
         let key = format!("{folder}{}", entry.name);
         let Some(size_bytes) = entry.size_bytes else {
-            // A folder all of whose keys come before what is wanted, or none of whose can match, is not entered.
+            // A folder all of whose keys come before what is wanted, or none of whose can match, is
+            // not entered.
             let done = walk_of.after > key.as_str() && !walk_of.after.starts_with(&key);
             let fits = key.starts_with(walk_of.prefix) || walk_of.prefix.starts_with(&key);
             if !done && fits {
@@ -60,13 +62,15 @@ fn walk(root: &Path, folder: &str, walk_of: &mut Walk<'_>) -> Result<()> {
 }
 
 struct Entry {
-    /// With a slash at the end where it is a folder: that gives the byte order of whole keys (`a-b` < `a/b`).
+    /// With a slash at the end where it is a folder: that gives the byte order of whole keys (`a-b`
+    /// < `a/b`).
     name: String,
     /// Of a file.
     size_bytes: Option<u64>,
 }
 
-/// What lies in a folder, in the order of keys; nothing where there is no such folder. Hidden entries are ours.
+/// What lies in a folder, in the order of keys; nothing where there is no such folder. Hidden
+/// entries are ours.
 fn entries(root: &Path, folder: &str) -> Result<Vec<Entry>> {
     let failed = |e| Error::io("cannot list objects", e);
     let listing = match std::fs::read_dir(root.join(folder)) {

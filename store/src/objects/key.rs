@@ -1,11 +1,13 @@
-//! What a key may look like: segments of letters, digits, `.`, `_`, `-`, none hidden, none climbing.
+//! What a key may look like: segments of letters, digits, `.`, `_`, `-`, none hidden, none
+//! climbing.
 
 use crate::{Error, Result};
 
 /// Longest key in bytes. S3 allows 1,024; the rest is left to a configured prefix.
 const MAX_BYTES: usize = 768;
 
-/// Refuses keys that are not `a/b/c` of plain segments. Strict, since a key becomes a path, a URL and a log field.
+/// Refuses keys that are not `a/b/c` of plain segments. Strict, since a key becomes a path, a URL
+/// and a log field.
 pub fn check_key(key: &str) -> Result<()> {
     if key.len() <= MAX_BYTES && key.split('/').all(plain_segment) {
         Ok(())

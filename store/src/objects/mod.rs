@@ -1,4 +1,5 @@
-//! Object storage: one trait, two backends (a folder, a bucket behind the S3 API), one contract for both.
+//! Object storage: one trait, two backends (a folder, a bucket behind the S3 API), one contract for
+//! both.
 
 mod fs;
 mod fs_files;
@@ -85,8 +86,9 @@ pub struct ObjectBody {
 
 /// Object storage. Keys are as [`check_key`] allows; a key is never also a folder of others.
 ///
-/// Every write is whole or not there, and durable once it answered. Every call ends within its backend's
-/// limits, with [`Kind::Unavailable`](crate::Kind::Unavailable) where the storage did not answer.
+/// Every write is whole or not there, and durable once it answered. Every call ends within its
+/// backend's limits, with [`Kind::Unavailable`](crate::Kind::Unavailable) where the storage did not
+/// answer.
 #[async_trait]
 pub trait Objects: Send + Sync {
     /// Writes a small object whole, over whatever was there.
@@ -98,17 +100,19 @@ pub trait Objects: Send + Sync {
     /// Reads a whole object of at most [`GET_MAX_BYTES`].
     async fn get(&self, key: &str) -> Result<Bytes>;
 
-    /// Reads an object or a range of it. A range's end past the object's is cut; a range that starts at or past
-    /// the end is refused as invalid input (an empty range gives no bytes).
+    /// Reads an object or a range of it. A range's end past the object's is cut; a range that
+    /// starts at or past the end is refused as invalid input (an empty range gives no bytes).
     async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<ObjectBody>;
 
     /// Size in bytes.
     async fn head(&self, key: &str) -> Result<u64>;
 
-    /// At most `limit` objects whose key starts with `prefix` and is greater than `after`, in byte order.
+    /// At most `limit` objects whose key starts with `prefix` and is greater than `after`, in byte
+    /// order.
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Listed>>;
 
-    /// Names (without slashes) of the folders right under `prefix`, which is empty or ends with a slash; sorted.
+    /// Names (without slashes) of the folders right under `prefix`, which is empty or ends with a
+    /// slash; sorted.
     async fn list_dirs(&self, prefix: &str) -> Result<Vec<String>>;
 
     /// Removes an object; one that is not there is fine.
@@ -117,8 +121,8 @@ pub trait Objects: Send + Sync {
     /// Starts an upload in parts; answers its id.
     async fn create_multipart(&self, key: &str) -> Result<String>;
 
-    /// Writes part `number` (1 to 10,000), over an earlier one of that number. All but the last have at least
-    /// [`Objects::min_part_bytes`].
+    /// Writes part `number` (1 to 10,000), over an earlier one of that number. All but the last
+    /// have at least [`Objects::min_part_bytes`].
     async fn put_part(&self, key: &str, upload: &str, number: u32, body: Bytes) -> Result<Part>;
 
     /// Makes the object of its parts, in order.
@@ -133,8 +137,8 @@ pub trait Objects: Send + Sync {
     /// The file behind an object, where the backend has files.
     fn local_path(&self, key: &str) -> Option<PathBuf>;
 
-    /// Removes what writes and uploads that were never finished left behind days ago; answers how many that were.
-    /// Nothing where the storage does so itself: a bucket has a rule for it.
+    /// Removes what writes and uploads that were never finished left behind days ago; answers how
+    /// many that were. Nothing where the storage does so itself: a bucket has a rule for it.
     async fn sweep_leftovers(&self) -> Result<u64> {
         Ok(0)
     }

@@ -58,8 +58,8 @@ pub async fn delete_where(store: &Store, prefix: &str, is_wanted: impl Fn(&str) 
     Ok(deleted)
 }
 
-/// Deletes everything under a prefix, which must end with a slash, until nothing is left. Returns the
-/// number of objects.
+/// Deletes everything under a prefix, which must end with a slash, until nothing is left. Returns
+/// the number of objects.
 ///
 /// # Errors
 /// If the prefix is no folder, or storage does not answer.

@@ -1,4 +1,5 @@
-//! The S3 client: how it is set up for each vendor, which failures pass, and the one retry there is.
+//! The S3 client: how it is set up for each vendor, which failures pass, and the one retry there
+//! is.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -43,8 +44,8 @@ pub(super) fn client(settings: &S3) -> Result<Client> {
         None,
         "settings",
     );
-    // Amazon's own checksums break Ceph, Google's, R2 and others; and most others are reached by path, not by a
-    // host name for each bucket.
+    // Amazon's own checksums break Ceph, Google's, R2 and others; and most others are reached by
+    // path, not by a host name for each bucket.
     let amazon = settings.flavor == S3Flavor::Aws && settings.endpoint.is_empty();
     let mut builder = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -53,7 +54,8 @@ pub(super) fn client(settings: &S3) -> Result<Client> {
         // Ours below is the only retry: two stacked ones multiply.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts)
-        // A body that stalls is ended and resumed by the reader, which knows whether anyone waits for it.
+        // A body that stalls is ended and resumed by the reader, which knows whether anyone waits
+        // for it.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .force_path_style(!amazon)
         .request_checksum_calculation(if amazon {
@@ -169,7 +171,8 @@ mod tests {
             assert_eq!(classify(status, code).0, Kind::Unavailable, "{status} {code}");
         }
         assert_eq!(classify(404, "").0, Kind::NotFound);
-        // A missing bucket is a setting's mistake: read as «no such object» it would look like an empty store.
+        // A missing bucket is a setting's mistake: read as «no such object» it would look like an
+        // empty store.
         assert_eq!(classify(404, "NoSuchBucket").0, Kind::Internal);
         assert_eq!(classify(403, "AccessDenied").0, Kind::Internal);
         assert_eq!(classify(416, "InvalidRange").0, Kind::InvalidInput);

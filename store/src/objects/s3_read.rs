@@ -58,7 +58,8 @@ impl Reader {
         .await
     }
 
-    /// The bytes of a body. Where it breaks off, the rest is asked for, of the same version of the object only.
+    /// The bytes of a body. Where it breaks off, the rest is asked for, of the same version of the
+    /// object only.
     pub(super) fn stream(self, opened: Opened) -> BoxStream<'static, Result<Bytes>> {
         let end = opened.start + opened.size_bytes;
         let state = State {

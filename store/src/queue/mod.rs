@@ -1,8 +1,8 @@
 //! The job queue and the step graph on Redis.
 //!
-//! Every change is one Lua script, so it happens whole or not at all; every result is accepted only under the
-//! fencing number of the lease it was made under. All keys share one hash tag. What is kept where is told in
-//! `lua/common.lua`.
+//! Every change is one Lua script, so it happens whole or not at all; every result is accepted only
+//! under the fencing number of the lease it was made under. All keys share one hash tag. What is
+//! kept where is told in `lua/common.lua`.
 
 mod scripts;
 mod types;
@@ -98,8 +98,8 @@ impl Queue {
         self.put_job(spec, None, 0, None).await
     }
 
-    /// Puts a job together again from what its manifest kept: finished steps stay finished, and fences go on
-    /// above `fence`.
+    /// Puts a job together again from what its manifest kept: finished steps stay finished, and
+    /// fences go on above `fence`.
     pub async fn restore(
         &self,
         spec: &JobSpec,
@@ -143,8 +143,8 @@ impl Queue {
 
     /// Gives the next ready step to a worker for `lease_ms`; `None` where there is none.
     ///
-    /// Steps of a lower `priority` go first whoever's they are; tenants take turns; within a tenant the job due
-    /// first, then the one submitted first.
+    /// Steps of a lower `priority` go first whoever's they are; tenants take turns; within a tenant
+    /// the job due first, then the one submitted first.
     pub async fn lease(&self, worker: &str, lease_ms: u64) -> Result<Option<Lease>> {
         self.lease_up_to(worker, lease_ms, None).await
     }
@@ -187,8 +187,8 @@ impl Queue {
         })
     }
 
-    /// Tells what the manifest must know of a step before it is over; the job is answered under a fresh fence.
-    /// [`Kind::Lost`] where the lease was given away.
+    /// Tells what the manifest must know of a step before it is over; the job is answered under a
+    /// fresh fence. [`Kind::Lost`] where the lease was given away.
     pub async fn note(&self, lease: &Lease, note: &Value) -> Result<JobView> {
         let mut args = held(lease).to_vec();
         args.push(wire::json(note)?);
@@ -198,7 +198,8 @@ impl Queue {
     }
 
     /// Stores a step's result and adds steps (those of a name that is there already are left out).
-    /// [`Kind::Lost`] where the lease was given away; the same result twice is accepted once and answered twice.
+    /// [`Kind::Lost`] where the lease was given away; the same result twice is accepted once and
+    /// answered twice.
     pub async fn complete(&self, lease: &Lease, result: Value, add_steps: &[StepSpec]) -> Result<JobView> {
         let mut args = held(lease).to_vec();
         args.push(wire::json(&result)?);
@@ -213,7 +214,7 @@ impl Queue {
     }
 
     /// Reports a failed step. [`Kind::Lost`] where the lease was given away.
-    pub async fn fail(&self, lease: &Lease, failure: &StepFailure) -> Result<FailOutcome> {
+    pub async fn fail(&self, lease: &Lease, failure: &FailureReport) -> Result<FailOutcome> {
         let told = Failure {
             code: failure.code.clone(),
             message: failure.message.clone(),
@@ -246,23 +247,23 @@ impl Queue {
         Ok(FailOutcome { job: view(&fields)?, outcome })
     }
 
-    /// Gives a step back untouched (the worker stops); the try is not counted. Nothing happens where the lease
-    /// was given away.
+    /// Gives a step back untouched (the worker stops); the try is not counted. Nothing happens
+    /// where the lease was given away.
     pub async fn release(&self, lease: &Lease) -> Result<()> {
         let _: String = self.run(&scripts::RELEASE, &held(lease), RetryOnDisconnect::Once).await?;
         Ok(())
     }
 
-    /// Stops a job that is not over; `None` where there is none. From then on its workers' heartbeats answer
-    /// [`Heartbeat::Cancelled`].
+    /// Stops a job that is not over; `None` where there is none. From then on its workers'
+    /// heartbeats answer [`Heartbeat::Cancelled`].
     pub async fn cancel(&self, tenant: &str, recording: &str) -> Result<Option<JobView>> {
         let fields: Fields =
             self.run(&scripts::CANCEL, &[job_id(tenant, recording)], RetryOnDisconnect::Once).await?;
         wire::job(&fields)
     }
 
-    /// Tries failed and cancelled steps of a job that is over again, with those that went on without them;
-    /// `None` where there is no such job (see [`crate::rebuild::resubmit`]).
+    /// Tries failed and cancelled steps of a job that is over again, with those that went on
+    /// without them; `None` where there is no such job (see [`crate::rebuild::resubmit`]).
     pub async fn retry(&self, tenant: &str, recording: &str) -> Result<Option<JobView>> {
         let fields: Fields =
             self.run(&scripts::RETRY, &[job_id(tenant, recording)], RetryOnDisconnect::Once).await?;
@@ -276,7 +277,8 @@ impl Queue {
         wire::job(&self.inner.main.query(&command, RetryOnDisconnect::Once).await?)
     }
 
-    /// At most `limit` (and 1,000) jobs, newest first, of one tenant or of all; without inputs and results.
+    /// At most `limit` (and 1,000) jobs, newest first, of one tenant or of all; without inputs and
+    /// results.
     pub async fn jobs(&self, tenant: Option<&str>, filter: JobFilter, limit: usize) -> Result<Vec<JobView>> {
         if limit == 0 {
             return Ok(Vec::new());
@@ -292,8 +294,8 @@ impl Queue {
         found.iter().filter_map(|fields| wire::job(fields).transpose()).collect()
     }
 
-    /// Takes back leases that ended more than `grace_ms` ago, and forgets old jobs. Answers the jobs in which a
-    /// step then failed for good: their manifests are for the caller to write.
+    /// Takes back leases that ended more than `grace_ms` ago, and forgets old jobs. Answers the
+    /// jobs in which a step then failed for good: their manifests are for the caller to write.
     pub async fn sweep(&self, grace_ms: u64) -> Result<Vec<JobView>> {
         let args = [
             grace_ms.to_string(),
@@ -321,15 +323,16 @@ impl Queue {
         Ok(failed)
     }
 
-    /// Drops a job and what it was deduplicated by. Its workers' heartbeats answer [`Heartbeat::Lost`].
+    /// Drops a job and what it was deduplicated by. Its workers' heartbeats answer
+    /// [`Heartbeat::Lost`].
     pub async fn forget(&self, tenant: &str, recording: &str) -> Result<()> {
         let _: String =
             self.run(&scripts::FORGET, &[job_id(tenant, recording)], RetryOnDisconnect::Once).await?;
         Ok(())
     }
 
-    /// Binds a value (an `Idempotency-Key`, say) to a recording of a tenant for seven days, unless it is bound
-    /// already; answers the recording it is bound to.
+    /// Binds a value (an `Idempotency-Key`, say) to a recording of a tenant for seven days, unless
+    /// it is bound already; answers the recording it is bound to.
     pub async fn claim(&self, tenant: &str, value: &str, recording: &str) -> Result<String> {
         layout::check_ids(tenant, recording)?;
         let mut command = redis::cmd("SET");

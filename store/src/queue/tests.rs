@@ -53,8 +53,8 @@ async fn none(queue: &Queue) {
     assert_eq!(queue.lease("w", LEASE_MS).await.unwrap(), None);
 }
 
-fn failure(retry: Retry) -> StepFailure {
-    StepFailure { code: "decode_failed".into(), message: "It broke.".into(), fault: Fault::Ours, retry }
+fn failure(retry: Retry) -> FailureReport {
+    FailureReport { code: "decode_failed".into(), message: "It broke.".into(), fault: Fault::Ours, retry }
 }
 
 fn state(view: &JobView, step: &str) -> StepState {
@@ -180,7 +180,7 @@ async fn the_inputs_fault_is_never_tried_again_and_a_crash_once() {
     let (_redis, queue) = queue().await;
     let spec = job("t", vec![step("a", &[])]);
     queue.submit(&spec).await.unwrap();
-    let input = StepFailure { fault: Fault::Input, ..failure(Retry::Backoff) };
+    let input = FailureReport { fault: Fault::Input, ..failure(Retry::Backoff) };
     let failed = queue.fail(&next(&queue).await, &input).await.unwrap();
     assert_eq!(failed.outcome, Outcome::JobFailed);
     let spec = job("t", vec![step("a", &[])]);

@@ -20,8 +20,9 @@ pub struct JobSpec {
     /// When someone needs it, in ms since the epoch: goes first within its tenant.
     #[serde(default)]
     pub due_at_ms: Option<u64>,
-    /// A second job of this tenant with the same value is not made (unless the first failed or was cancelled).
-    /// The caller puts into it all that must agree, such as the uploader and the content's hash.
+    /// A second job of this tenant with the same value is not made (unless the first failed or was
+    /// cancelled). The caller puts into it all that must agree, such as the uploader and the
+    /// content's hash.
     #[serde(default)]
     pub dedupe: Option<String>,
     /// W3C trace context of the request that created it.
@@ -61,12 +62,12 @@ pub struct Lease {
     pub traceparent: Option<String>,
 }
 
-/// How far a step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How far a step is, in media time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Media time done, in ms.
     pub done_ms: u64,
-    /// Media time to do, in ms.
+    /// Media time in all, in ms; 0 while unknown.
     pub total_ms: u64,
 }
 
@@ -95,9 +96,9 @@ pub enum Retry {
     Uncounted,
 }
 
-/// Why a step failed.
+/// A failed step, as it is reported to the queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepFailure {
+pub struct FailureReport {
     /// Stable, API-visible code.
     pub code: String,
     /// One plain sentence.

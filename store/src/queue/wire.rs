@@ -36,8 +36,8 @@ fn check_step_name(name: &str) -> Result<()> {
     }
 }
 
-/// Appends the count and the eight arguments of each step. `kept` holds what a job that is put together again
-/// keeps: results of finished steps, causes of optional ones that failed.
+/// Appends the count and the eight arguments of each step. `kept` holds what a job that is put
+/// together again keeps: results of finished steps, causes of optional ones that failed.
 pub(super) fn push_steps(
     args: &mut Vec<String>,
     steps: &[StepSpec],

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::queue::{JobState, Lease, Retry, StepFailure};
+use crate::queue::{FailureReport, JobState, Lease, Retry};
 use crate::testing::{RedisServer, folder};
 use crate::{Fault, StepSpec};
 use crate::{Heartbeat, State, write_manifest};
@@ -58,7 +58,7 @@ async fn a_flush_in_mid_job_keeps_what_is_finished() {
     record(&store, &view, State::Processing).await;
     let (one, two) = (next(&queue).await, next(&queue).await);
     let (sound, stills) = if one.step == "sound" { (one, two) } else { (two, one) };
-    let never = StepFailure {
+    let never = FailureReport {
         code: "x".into(),
         message: "It broke.".into(),
         fault: Fault::Ours,
@@ -124,7 +124,8 @@ async fn a_recording_that_is_over_is_not_begun_again() {
     let spec = job();
     submit::submit(&store, &queue, &spec).await.unwrap();
     let view = queue.complete(&next(&queue).await, json!(1), &[]).await.unwrap();
-    // The worker stopped before it wrote the manifest; soon after, that is not yet anyone else's business.
+    // The worker stopped before it wrote the manifest; soon after, that is not yet anyone else's
+    // business.
     assert!(pending(&store, &queue).await.unwrap().unrecorded.is_empty());
     // It wrote the manifest, and stopped before it removed the marker; then Redis was lost.
     record(&store, &view, State::Ready).await;
@@ -145,7 +146,7 @@ async fn a_dead_letter_can_be_retried_after_redis_forgot_it() {
     let view =
         queue.complete(&next(&queue).await, json!(1), &[step("sound", &["inspect"], false)]).await.unwrap();
     record(&store, &view, State::Processing).await;
-    let never = StepFailure {
+    let never = FailureReport {
         code: "x".into(),
         message: "It broke.".into(),
         fault: Fault::Ours,
@@ -178,7 +179,7 @@ async fn what_went_on_without_a_failed_step_is_done_again_after_redis_forgot_it(
         step("finish", &["transcribe", "publish"], false),
     ];
     queue.complete(&next(&queue).await, json!(1), &more).await.unwrap();
-    let never = StepFailure {
+    let never = FailureReport {
         code: "x".into(),
         message: "It broke.".into(),
         fault: Fault::Ours,

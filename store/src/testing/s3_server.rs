@@ -1,4 +1,5 @@
-//! A real S3 API on a free port, in this process, that can be told to fail, to hang up and to break off.
+//! A real S3 API on a free port, in this process, that can be told to fail, to hang up and to break
+//! off.
 
 use std::convert::Infallible;
 use std::sync::Arc;

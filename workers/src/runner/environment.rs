@@ -1,5 +1,5 @@
-//! The environment a child gets: an allow-list. No credential of ours is in it, and GStreamer finds its registry
-//! ready (a child that rescans the plug-ins takes 1.4 s instead of 0.03).
+//! The environment a child gets: an allow-list. No credential of ours is in it, and GStreamer finds
+//! its registry ready (a child that rescans the plug-ins takes 1.4 s instead of 0.03).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,8 @@ const HANDED_ON: &[&str] = &[
 
 /// The environment of a child that works in `folder`.
 ///
-/// `outside` answers what the worker's own environment holds; `registry` is the GStreamer registry file.
+/// `outside` answers what the worker's own environment holds; `registry` is the GStreamer registry
+/// file.
 pub fn of_child(
     outside: impl Fn(&str) -> Option<OsString>,
     folder: &Path,
@@ -29,7 +30,8 @@ pub fn of_child(
     let mut environment: Vec<(String, OsString)> =
         HANDED_ON.iter().filter_map(|name| Some(((*name).to_owned(), outside(name)?))).collect();
     let mut set = |name: &str, value: OsString| environment.push((name.to_owned(), value));
-    // GLib looks the home folder up in the user database when it is not told, and writes caches into it.
+    // GLib looks the home folder up in the user database when it is not told, and writes caches
+    // into it.
     set("HOME", tmp.clone().into());
     set("XDG_CACHE_HOME", tmp.clone().into());
     set("XDG_RUNTIME_DIR", tmp.clone().into());
@@ -44,8 +46,8 @@ pub fn of_child(
     environment
 }
 
-/// The registry file to use: the one the image or the setup built, else one of our own in the user's cache, else
-/// one in the scratch folder.
+/// The registry file to use: the one the image or the setup built, else one of our own in the
+/// user's cache, else one in the scratch folder.
 pub fn registry_path(outside: impl Fn(&str) -> Option<OsString>, scratch: &Path) -> PathBuf {
     let set = |name| outside(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(given) = set("GST_REGISTRY") {

@@ -10,8 +10,8 @@ const GRAPH_BYTES: u64 = 2 << 20;
 /// Failed steps whose graphs are kept.
 const FAILURES: usize = 20;
 
-/// Moves the last graphs that a child dumped from `dumped` to `kept/{name}/`; answers the folder where there were
-/// any. The oldest failures make room.
+/// Moves the last graphs that a child dumped from `dumped` to `kept/{name}/`; answers the folder
+/// where there were any. The oldest failures make room.
 pub fn keep(dumped: &Path, kept: &Path, name: &str) -> io::Result<Option<PathBuf>> {
     let mut graphs: Vec<_> = match std::fs::read_dir(dumped) {
         Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),

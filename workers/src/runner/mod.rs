@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use chalkstream_formats::Fault;
 use chalkstream_pipeline::step::{SourceHandle, Step, StepEvent, StepRequest};
+pub use chalkstream_store::Progress;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
@@ -47,17 +48,9 @@ pub use spawn::die_with_parent;
 /// Outputs taken at once; with as many more waiting, a child waits too.
 const OUTPUTS_AT_ONCE: usize = 4;
 
-/// Descriptors a child may hold: a source, plug-ins, outputs and the encoders' threads need a few dozen.
+/// Descriptors a child may hold: a source, plug-ins, outputs and the encoders' threads need a few
+/// dozen.
 const OPEN_FILES: u64 = 512;
-
-/// How far a step is, in media time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Done, in ms.
-    pub done_ms: u64,
-    /// In all, in ms; 0 while unknown.
-    pub total_ms: u64,
-}
 
 /// Where a child's source is.
 pub enum Source {
@@ -156,7 +149,7 @@ impl Runner {
     pub async fn run(&self, work: Work, sink: &dyn OutputSink) -> Result<Value, StepFailure> {
         let folder = self.scratch.join(&work.name);
         // A folder left by a worker that was killed at the same point.
-        remove(&folder).map_err(StepFailure::ours)?;
+        remove_dir_if_exists(&folder).map_err(StepFailure::ours)?;
         std::fs::create_dir_all(folder.join("tmp/graphs")).map_err(StepFailure::file)?;
         let name = work.name.clone();
         let guard = Folder(folder);
@@ -249,7 +242,7 @@ impl Runner {
             && no_room(&folder.join("tmp/room")).await
         {
             let detail = format!("the scratch disk is full; {}", failure.detail);
-            return Err(StepFailure::of(Cause::Storage, detail));
+            return Err(StepFailure::new(Cause::Storage, detail));
         }
         result
     }
@@ -275,13 +268,14 @@ struct Folder(PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if let Err(error) = remove(&self.0) {
+        if let Err(error) = remove_dir_if_exists(&self.0) {
             tracing::warn!(%error, "a step's folder could not be removed");
         }
     }
 }
 
-fn remove(folder: &Path) -> io::Result<()> {
+/// Removes a folder with all that is in it; one that does not exist is fine.
+pub fn remove_dir_if_exists(folder: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -305,7 +299,8 @@ fn open(
             let parent = tokio::net::UnixStream::from_std(parent)?;
             let (activity, failed) = (Arc::clone(activity), Arc::clone(failed));
             let server = tokio::spawn(async move {
-                // A child that is killed in the middle of an answer breaks the pipe; its end is told elsewhere.
+                // A child that is killed in the middle of an answer breaks the pipe; its end is
+                // told elsewhere.
                 let _ = ranges::serve(parent, reader, size_bytes, activity, failed).await;
             });
             Ok((child.into(), SourceHandle::Ranges { size_bytes }, Some(server)))
@@ -347,12 +342,13 @@ async fn follow(
     let mut made_bytes = 0_u64;
     while talking || status.is_none() || !taking.is_empty() {
         let room = taking.len() < OUTPUTS_AT_ONCE;
-        // Until it has ended, its time counts: one that closes its events and stays meets its bounds.
+        // Until it has ended, its time counts: one that closes its events and stays meets its
+        // bounds.
         let _waits = (!room || status.is_some()).then(|| with.activity.waiting());
         tokio::select! {
             biased;
             () = with.cancel.cancelled() => {
-                return End::Stopped(StepFailure::of(Cause::Cancelled, "stopped on request"));
+                return End::Stopped(StepFailure::new(Cause::Cancelled, "stopped on request"));
             }
             verdict = &mut watch => return End::Stopped(stopped(verdict)),
             Some(taken) = taking.next(), if !taking.is_empty() => {
@@ -378,15 +374,15 @@ async fn follow(
                         made_bytes = made_bytes.saturating_add(size_bytes);
                         if made_bytes > with.output_bytes {
                             let detail = format!("{path} makes it {made_bytes} bytes");
-                            return End::Stopped(StepFailure::of(Cause::Output, detail));
+                            return End::Stopped(StepFailure::new(Cause::Output, detail));
                         }
                         match outputs::check(with.folder, &path, size_bytes) {
                             Ok(output) => taking.push(take(sink, output)),
-                            Err(error) => return End::Stopped(StepFailure::of(Cause::Unverified, error)),
+                            Err(error) => return End::Stopped(StepFailure::new(Cause::Unverified, error)),
                         }
                     }
                     Ok(Some(event)) => last = Some(event),
-                    Err(error) => return End::Stopped(StepFailure::of(Cause::Crashed, error)),
+                    Err(error) => return End::Stopped(StepFailure::new(Cause::Crashed, error)),
                 }
             }
         }
@@ -411,7 +407,7 @@ fn stopped(verdict: Verdict) -> StepFailure {
         Verdict::Memory => Cause::Memory,
         Verdict::Disk => Cause::Disk,
     };
-    StepFailure::of(cause, "stopped by the watchdog")
+    StepFailure::new(cause, "stopped by the watchdog")
 }
 
 /// What a child's end means.
@@ -426,7 +422,7 @@ fn conclude(end: End, storage_failed: bool, complaints: &str) -> Result<Value, S
         End::Stopped(failure) => Err(detailed(failure, "")),
         // What a child says of a source it could not read is not to be believed.
         End::Exit { status, last } if storage_failed && !matches!(last, Some(StepEvent::Result { .. })) => {
-            Err(detailed(StepFailure::of(Cause::Storage, "the source could not be read"), &told(&status)))
+            Err(detailed(StepFailure::new(Cause::Storage, "the source could not be read"), &told(&status)))
         }
         End::Exit { status: Ok(status), last: Some(StepEvent::Result { value }) } if status.success() => {
             Ok(value)
@@ -440,7 +436,8 @@ fn conclude(end: End, storage_failed: bool, complaints: &str) -> Result<Value, S
             let cause = match status.as_ref().ok().and_then(ExitStatusExt::signal) {
                 Some(libc::SIGSYS) => Cause::Sandbox,
                 Some(libc::SIGXFSZ) => Cause::Disk,
-                // What Rust's allocator writes before it gives up, and x264 and GLib in their words.
+                // What Rust's allocator writes before it gives up, and x264 and GLib in their
+                // words.
                 _ if complaints.contains("memory allocation of")
                     || complaints.contains("failed to allocate") =>
                 {
@@ -448,7 +445,7 @@ fn conclude(end: End, storage_failed: bool, complaints: &str) -> Result<Value, S
                 }
                 _ => Cause::Crashed,
             };
-            Err(detailed(StepFailure::of(cause, ""), &told(&status)))
+            Err(detailed(StepFailure::new(cause, ""), &told(&status)))
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a child announces is not trusted: the path must stay inside its folder and name a plain file of that size.
+//! What a child announces is not trusted: the path must stay inside its folder and name a plain
+//! file of that size.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -74,7 +75,8 @@ pub fn check(folder: &Path, path: &str, size_bytes: u64) -> io::Result<Output> {
     Ok(Output { path: path.to_owned(), file, size_bytes })
 }
 
-/// `group/name` or `group/folder/name`, of letters, digits, `.`, `_` and `-`, no part beginning with a dot.
+/// `group/name` or `group/folder/name`, of letters, digits, `.`, `_` and `-`, no part beginning
+/// with a dot.
 fn is_plain(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     let plain = |part: &&str| {

@@ -25,8 +25,8 @@ impl<R: AsyncRead + Unpin> Events<R> {
         Self { reader, buffer: Vec::new(), searched: 0 }
     }
 
-    /// The next event, or nothing at the end. A line that is not an event is an error. May be dropped and called
-    /// again without losing anything.
+    /// The next event, or nothing at the end. A line that is not an event is an error. May be
+    /// dropped and called again without losing anything.
     pub async fn next(&mut self) -> io::Result<Option<StepEvent>> {
         loop {
             if let Some(offset) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') {

@@ -1,4 +1,5 @@
-//! Attempts to leave the sandbox, made inside it: `doctor`, the worker's start and the tests see them fail.
+//! Attempts to leave the sandbox, made inside it: `doctor`, the worker's start and the tests see
+//! them fail.
 
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -33,7 +34,8 @@ pub fn run(probe: Probe, ctx: &StepContext) -> io::Result<Value> {
             }
         }
         Probe::Datagram => {
-            // Nobody listens there, and no socket has that number: open doors answer ENOENT and EBADF.
+            // Nobody listens there, and no socket has that number: open doors answer ENOENT and
+            // EBADF.
             let sent = UnixDatagram::unbound()?.send_to(b"!", ctx.out_dir.join("nobody.sock"));
             let refused = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
             if let (Err(error), Err(other)) = (sent, attempt::send_message())

@@ -1,5 +1,5 @@
-//! What a worker and its child say to each other: one JSON document on the child's standard input, then one JSON
-//! object a line ([`chalkstream_pipeline::step::StepEvent`]) on its standard output.
+//! What a worker and its child say to each other: one JSON document on the child's standard input,
+//! then one JSON object a line ([`chalkstream_pipeline::step::StepEvent`]) on its standard output.
 
 use std::path::PathBuf;
 
@@ -41,8 +41,8 @@ pub enum Task {
     Step(Box<StepRequest>),
     /// An attempt to leave the sandbox, to show that it holds.
     Probe(Probe),
-    /// Writes the GStreamer registry named by `GST_REGISTRY`. It opens no input and runs without a filter, as
-    /// GStreamer starts a scanner of its own.
+    /// Writes the GStreamer registry named by `GST_REGISTRY`. It opens no input and runs without a
+    /// filter, as GStreamer starts a scanner of its own.
     Registry,
 }
 
@@ -57,8 +57,8 @@ impl Task {
     }
 }
 
-/// Attempts to leave the sandbox. Each of them, where it succeeds, ends in a `Result` event: a child that is
-/// stopped never sends one.
+/// Attempts to leave the sandbox. Each of them, where it succeeds, ends in a `Result` event: a
+/// child that is stopped never sends one.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {

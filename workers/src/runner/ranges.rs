@@ -1,7 +1,8 @@
-//! Answers a child's range reads of a source that is in object storage, over a unix socket, a few blocks at a time.
+//! Answers a child's range reads of a source that is in object storage, over a unix socket, a few
+//! blocks at a time.
 //!
-//! A request is an offset (u64) and a length (u32), an answer a count (i32, -1 for an error) and that many bytes,
-//! all little endian. An answer is short only at the end of the source.
+//! A request is an offset (u64) and a length (u32), an answer a count (i32, -1 for an error) and
+//! that many bytes, all little endian. An answer is short only at the end of the source.
 
 use std::collections::VecDeque;
 use std::io;
@@ -116,8 +117,8 @@ impl Drop for Blocks {
     }
 }
 
-/// Answers reads until the child hangs up. `failed` is set where storage failed: whatever the child then says about
-/// its input is not to be believed.
+/// Answers reads until the child hangs up. `failed` is set where storage failed: whatever the child
+/// then says about its input is not to be believed.
 pub async fn serve(
     mut socket: UnixStream,
     reader: Arc<dyn RangeReader>,

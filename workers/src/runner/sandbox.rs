@@ -1,4 +1,5 @@
-//! What a child does to itself before it touches its input. Nothing here can be undone by the child.
+//! What a child does to itself before it touches its input. Nothing here can be undone by the
+//! child.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -50,8 +51,8 @@ fn set_limit(resource: libc::__rlimit_resource_t, value: u64) -> io::Result<()> 
     Ok(())
 }
 
-/// Takes standard output for events alone: a copy of it is returned, and descriptor 1 becomes standard error, so
-/// that a library that prints cannot break the protocol.
+/// Takes standard output for events alone: a copy of it is returned, and descriptor 1 becomes
+/// standard error, so that a library that prints cannot break the protocol.
 pub fn take_stdout() -> io::Result<File> {
     // SAFETY: descriptor 1 is open (the parent made it), and the copy is owned by nobody else.
     let events = unsafe {
@@ -94,8 +95,8 @@ pub mod attempt {
 
     /// Closes every descriptor but the standard ones: to the parent, its events have ended.
     pub fn close_all_but_complaints() -> io::Result<()> {
-        // SAFETY: takes no pointers. Whatever still holds one of these descriptors is never used again: the caller
-        // stays where it is until the process ends.
+        // SAFETY: takes no pointers. Whatever still holds one of these descriptors is never used
+        // again: the caller stays where it is until the process ends.
         let rc = unsafe { libc::syscall(libc::SYS_close_range, libc::STDERR_FILENO + 1, u32::MAX, 0) };
         if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }

@@ -1,10 +1,11 @@
 //! The system calls a step's child may not make, as data, and the filters made of them.
 //!
-//! Decoders need files, memory, threads and time, and nothing else. An internet socket ends the child at once
-//! (`SIGSYS`): no decoder has a reason to open one, so one that does is no longer ours, and the signal is proof in
-//! the parent. Everything else is refused with `EPERM`, because libraries probe for some of it and carry on
-//! without. `io_uring` (its requests pass no filter) and `clone3` (its flags are behind a pointer, where a filter
-//! cannot look) answer `ENOSYS`, so callers fall back to calls that are filtered.
+//! Decoders need files, memory, threads and time, and nothing else. An internet socket ends the
+//! child at once (`SIGSYS`): no decoder has a reason to open one, so one that does is no longer
+//! ours, and the signal is proof in the parent. Everything else is refused with `EPERM`, because
+//! libraries probe for some of it and carry on without. `io_uring` (its requests pass no filter)
+//! and `clone3` (its flags are behind a pointer, where a filter cannot look) answer `ENOSYS`, so
+//! callers fall back to calls that are filtered.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +25,8 @@ const REFUSED: &[i64] = &[
     libc::SYS_listen,
     libc::SYS_accept,
     libc::SYS_accept4,
-    // Nor does a datagram: a message carries an address behind a pointer, where a filter cannot look. `sendto` has
-    // its own in an argument, see below.
+    // Nor does a datagram: a message carries an address behind a pointer, where a filter cannot
+    // look. `sendto` has its own in an argument, see below.
     libc::SYS_sendmsg,
     libc::SYS_sendmmsg,
     // Other processes.
@@ -166,13 +167,15 @@ fn filter(
     Ok(SeccompFilter::new(rules, SeccompAction::Allow, on_match, arch)?.try_into()?)
 }
 
-/// A rule on the low half of one argument: the kernel looks at 32 bits of an `int`, so a filter must too.
+/// A rule on the low half of one argument: the kernel looks at 32 bits of an `int`, so a filter
+/// must too.
 fn rule(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule, Refused> {
     let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)?;
     Ok(SeccompRule::new(vec![condition])?)
 }
 
-/// x32 calls have the same architecture value but numbers of their own from 2^30 up, which no rule above matches.
+/// x32 calls have the same architecture value but numbers of their own from 2^30 up, which no rule
+/// above matches.
 fn no_x32() -> BpfProgram {
     const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
     const JUMP_IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K

@@ -1,4 +1,5 @@
-//! Starting a child so that it cannot outlive us, and ending it together with everything it started.
+//! Starting a child so that it cannot outlive us, and ending it together with everything it
+//! started.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -30,7 +31,8 @@ pub struct Running {
     pub kill: KillOnDrop,
 }
 
-/// The process group of a child, until it is reaped. Its number may belong to someone else after that.
+/// The process group of a child, until it is reaped. Its number may belong to someone else after
+/// that.
 #[derive(Clone)]
 struct Group(Arc<Mutex<Option<i32>>>);
 
@@ -38,8 +40,8 @@ impl Group {
     fn kill(&self) {
         let group = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(id) = *group {
-            // SAFETY: plain system call. The leader is not reaped while the lock is held with `Some`, so the
-            // number still names our child's group.
+            // SAFETY: plain system call. The leader is not reaped while the lock is held with
+            // `Some`, so the number still names our child's group.
             unsafe { libc::kill(-id, libc::SIGKILL) };
         }
     }
@@ -63,8 +65,8 @@ impl Drop for KillOnDrop {
 
 /// Starts `program arguments…` with exactly `environment`, in a process group of its own.
 ///
-/// `PR_SET_PDEATHSIG` fires when the *thread* that made the child ends, not the process. So each child has one
-/// thread, which makes it, waits for it, reaps it, and only then ends.
+/// `PR_SET_PDEATHSIG` fires when the *thread* that made the child ends, not the process. So each
+/// child has one thread, which makes it, waits for it, reaps it, and only then ends.
 pub async fn spawn(
     program: &Path,
     arguments: &[&str],
@@ -85,8 +87,9 @@ pub async fn spawn(
         .stderr(Stdio::piped());
     let parent = std::process::id() as i32;
     let descriptor = source.as_raw_fd();
-    // SAFETY: between fork and exec only async-signal-safe calls are made (prctl, getppid, close_range, dup2,
-    // fcntl), no memory is allocated, and `descriptor` stays open until `spawn` returns.
+    // SAFETY: between fork and exec only async-signal-safe calls are made (prctl, getppid,
+    // close_range, dup2, fcntl), no memory is allocated, and `descriptor` stays open until `spawn`
+    // returns.
     unsafe {
         command.pre_exec(move || prepare(parent, descriptor));
     }
@@ -153,17 +156,19 @@ fn prepare(parent: i32, source: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// One page: a child that announces outputs faster than they are taken waits after a few dozen, so that few files
-/// wait on disk.
+/// One page: a child that announces outputs faster than they are taken waits after a few dozen, so
+/// that few files wait on disk.
 fn shrink_pipe(pipe: &ChildStdout) {
-    // SAFETY: the descriptor is open for the length of the call. A kernel that refuses leaves a larger pipe.
+    // SAFETY: the descriptor is open for the length of the call. A kernel that refuses leaves a
+    // larger pipe.
     unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) };
 }
 
 /// Waits for the child, ends what is left of its group, then reaps it.
 fn reap(child: &mut Child, group: &Group) -> io::Result<ExitStatus> {
     loop {
-        // SAFETY: an all-zero siginfo_t is a valid value to be written over; WNOWAIT leaves the child unreaped.
+        // SAFETY: an all-zero siginfo_t is a valid value to be written over; WNOWAIT leaves the
+        // child unreaped.
         let rc = unsafe {
             let mut info: libc::siginfo_t = std::mem::zeroed();
             libc::waitid(libc::P_PID, child.id(), &mut info, libc::WEXITED | libc::WNOWAIT)

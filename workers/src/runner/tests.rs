@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use super::outputs::{NoOutputs, Output};
 use super::*;
 
-/// The child of the tests below: the test binary again, through a shell that moves the events' descriptor out of the
-/// way of what the test harness prints. It takes no part in an ordinary run.
+/// The child of the tests below: the test binary again, through a shell that moves the events'
+/// descriptor out of the way of what the test harness prints. It takes no part in an ordinary run.
 #[test]
 fn the_child_of_the_other_tests() {
     if !std::env::args().any(|argument| argument == "--exact") || !Path::new("/proc/self/fd/9").exists() {
@@ -204,7 +204,7 @@ struct Full;
 
 impl OutputSink for Full {
     fn take(&self, _output: Output) -> BoxFuture<'_, Result<(), StepFailure>> {
-        Box::pin(std::future::ready(Err(StepFailure::of(Cause::Storage, "full"))))
+        Box::pin(std::future::ready(Err(StepFailure::new(Cause::Storage, "full"))))
     }
 }
 
@@ -234,7 +234,8 @@ async fn a_missing_program_is_our_fault() {
     assert_eq!(runner.probe(Probe::Nothing).await.unwrap_err().cause, Cause::Ours);
 }
 
-/// A worker that dies takes its children with it: this process starts one that starts a child, and is killed.
+/// A worker that dies takes its children with it: this process starts one that starts a child, and
+/// is killed.
 #[test]
 fn a_child_dies_with_its_worker() {
     let scratch = tempfile::tempdir().unwrap();

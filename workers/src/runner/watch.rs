@@ -1,8 +1,8 @@
 //! Watching a child: how long it has worked, when it last moved, how much memory and disk it holds.
 //!
-//! Time in which the child waits for us (storage that does not answer, outputs not yet taken) counts neither
-//! towards its deadline nor as standing still: a slow store is not the recording's fault. Nor does all of the time count
-//! in which it waits for a processor that others use.
+//! Time in which the child waits for us (storage that does not answer, outputs not yet taken)
+//! counts neither towards its deadline nor as standing still: a slow store is not the recording's
+//! fault. Nor does all of the time count in which it waits for a processor that others use.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -152,12 +152,14 @@ pub async fn watch(pid: u32, folder: &Path, bounds: Bounds, activity: &Activity)
 
 /// Resident memory of a process, shared memory included, in bytes; 0 when it is gone.
 fn resident_bytes(pid: u32) -> u64 {
-    // The second field of statm is in pages of 4 KiB on every machine we build for (x86_64, aarch64 as Debian has it).
+    // The second field of statm is in pages of 4 KiB on every machine we build for (x86_64, aarch64
+    // as Debian has it).
     let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
     statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
 }
 
-/// Disk a folder's files take, in bytes. A step's folder is four levels deep at most; links are not followed.
+/// Disk a folder's files take, in bytes. A step's folder is four levels deep at most; links are not
+/// followed.
 fn folder_bytes(folder: &Path, depth: u32) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     entries

@@ -1,5 +1,5 @@
-//! Whatever several workers do in whatever order, and whenever leases end: no result is accepted under a stale
-//! fence, no finished step is run again, and every job comes to an end.
+//! Whatever several workers do in whatever order, and whenever leases end: no result is accepted
+//! under a stale fence, no finished step is run again, and every job comes to an end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,7 +114,7 @@ async fn play(queue: &Queue, acts: &[Act]) {
             Act::Fail { which, retry, input } => {
                 let Some(lease) = model.pick(which) else { continue };
                 let fault = if input { Fault::Input } else { Fault::Ours };
-                match queue.fail(&lease, &StepFailure { fault, ..failure(retry) }).await {
+                match queue.fail(&lease, &FailureReport { fault, ..failure(retry) }).await {
                     Ok(failed) => {
                         assert_eq!(model.owner[&lease.step], lease.fence, "a stale failure was accepted");
                         assert!(!model.finished.contains_key(&lease.step));

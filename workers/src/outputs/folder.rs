@@ -9,27 +9,26 @@ use chalkstream_store::ObjectFacts;
 use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
-use super::{Collected, Taken, playlist};
+use super::{CollectedOutputs, Collector, keys, playlist};
 use crate::failure::StepFailure;
-use crate::layout;
 use crate::runner::outputs::{Output, OutputSink};
 
 /// Moves outputs into a folder.
 #[derive(Debug)]
 pub struct FolderSink {
     root: PathBuf,
-    collected: Collected,
+    collected: Collector,
 }
 
 impl FolderSink {
     /// Moves outputs below `root`.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), collected: Collected::default() }
+        Self { root: root.to_owned(), collected: Collector::default() }
     }
 
-    /// What was taken.
-    pub fn into_taken(self) -> Taken {
-        self.collected.into_taken()
+    /// The outputs that were moved.
+    pub fn into_outputs(self) -> CollectedOutputs {
+        self.collected.into_outputs()
     }
 }
 
@@ -37,7 +36,7 @@ impl OutputSink for FolderSink {
     fn take(&self, output: Output) -> BoxFuture<'_, Result<(), StepFailure>> {
         Box::pin(async move {
             let text = playlist(&output.path, &output.file, output.size_bytes).await?;
-            let to = self.root.join(layout::file(&output.path));
+            let to = self.root.join(keys::file(&output.path));
             let from = output.file.clone();
             let sha256 = tokio::task::spawn_blocking(move || move_hashed(&from, &to))
                 .await
@@ -49,7 +48,7 @@ impl OutputSink for FolderSink {
     }
 }
 
-/// Moves a file, also between file systems, and answers its hex SHA-256.
+/// Moves a file, also between file systems, and returns its hex SHA-256.
 fn move_hashed(from: &Path, to: &Path) -> io::Result<String> {
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder)?;
@@ -92,10 +91,10 @@ mod tests {
         sink.take(Output { path: path.clone(), file: made.clone(), size_bytes: 3 }).await.unwrap();
         assert!(!made.exists());
         assert_eq!(std::fs::read(root.join("hls/video/v240/index.m3u8")).unwrap(), b"abc");
-        let taken = sink.into_taken();
-        assert_eq!(taken.playlists[&path], "abc");
+        let outputs = sink.into_outputs();
+        assert_eq!(outputs.playlists[&path], "abc");
         // FIPS 180-2, appendix B.1.
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(taken.outputs[&path], ObjectFacts { size_bytes: 3, sha256: abc.into() });
+        assert_eq!(outputs.files[&path], ObjectFacts { size_bytes: 3, sha256: abc.into() });
     }
 }

@@ -1,45 +1,27 @@
-//! From the queue's view of a job to the recording's manifest. Pure.
-//!
-//! The view at a fence holds every result accepted before it, so a manifest made of it misses nothing, whoever
-//! else writes one at the same time: the highest fence wins.
+//! The worker's part of the projection from a job to its manifest: what each kind of step adds.
+//! Pure. The rest is [`chalkstream_store::projection`], which the server uses too.
 
 use std::collections::BTreeSet;
 
-use chalkstream_pipeline::media::MediaInfo;
-use chalkstream_pipeline::package::PackageReport;
-use chalkstream_pipeline::speech::TranscriptReport;
-use chalkstream_pipeline::stills::StillsReport;
 use chalkstream_store::{
-    Fault, JobState, JobView, Manifest, MediaFacts, Notice, Revision, StepState, projection,
+    Error, Fault, JobState, JobView, Kind, Manifest, Notice, Result, StepState, projection,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::failure::StepFailure;
-use crate::result::{Results, read_report, report};
-use crate::{layout, planner, result};
-
-/// What the steps that put revisions out report.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Published {
-    /// The revision that is out with it, where there is anything to watch.
-    pub revision: Option<Revision>,
-    /// What can be watched with it.
-    #[serde(default)]
-    pub with: Vec<String>,
-}
+use crate::outputs::keys;
+use crate::steps::result::Results;
+use crate::steps::{Contribution, StepKind, finish, transcribe};
 
 /// Brings a manifest up to a job's view.
-pub fn apply(manifest: &mut Manifest, job: &JobView) -> Result<(), StepFailure> {
-    projection::project(manifest, job).map_err(StepFailure::ours)?;
-    let results = results(job)?;
-    if results.contains_key(planner::FINISH) && !wants_work(job) {
-        manifest.objects.retain(|key, _| !key.starts_with("work/"));
-    }
-    manifest.media = report::<MediaInfo>(&results, planner::INSPECT)?.map(|media| facts(&media));
-    warnings(manifest, &results)?;
-    files(manifest, &results)?;
-    if lost_to_its_input(job) {
-        // The entry is all that stays: what it was, and why it was refused.
+///
+/// # Errors
+/// If a result cannot be read.
+pub fn project_job(manifest: &mut Manifest, job: &JobView) -> Result<()> {
+    projection::project(manifest, job)?;
+    contribute(manifest, job).map_err(|failure| Error::new(Kind::Corrupt, failure.detail))?;
+    if is_lost_to_its_input(job) {
+        // The entry is all that stays: what the recording was, and why it was refused.
         manifest.objects.clear();
         manifest.files.clear();
         manifest.revision = None;
@@ -49,75 +31,50 @@ pub fn apply(manifest: &mut Manifest, job: &JobView) -> Result<(), StepFailure> 
     Ok(())
 }
 
-/// What is odd about the file, as the steps have told.
-fn warnings(manifest: &mut Manifest, results: &Results) -> Result<(), StepFailure> {
-    let told = result::warnings(results);
-    manifest.warnings = told.iter().filter_map(|warning| Notice::deserialize(warning).ok()).collect();
-    let package = report::<PackageReport>(results, planner::PACKAGE_SOURCE)?;
-    manifest.source_declined = package
-        .and_then(|package| package.declined)
-        .map(|declined| Notice { code: declined.code, message: declined.message });
+fn contribute(manifest: &mut Manifest, job: &JobView) -> std::result::Result<(), StepFailure> {
+    let results = Results::from_job(job)?;
+    if results.get(finish::NAME).is_some() && !needs_work_files(job) {
+        manifest.objects.retain(|key, _| !key.starts_with("work/"));
+    }
+    let warnings = results.warnings();
+    manifest.warnings = warnings.iter().filter_map(|warning| Notice::deserialize(warning).ok()).collect();
+    manifest.media = None;
+    manifest.source_declined = None;
+    manifest.files.clear();
+    for kind in StepKind::ALL {
+        let Some(result) = results.get(kind.name()) else { continue };
+        let Contribution { media, source_declined, files, images } =
+            (kind.definition().contribute)(&result.report)?;
+        manifest.media = media.or(manifest.media.take());
+        manifest.source_declined = source_declined.or(manifest.source_declined.take());
+        let files = files.into_iter().map(|(name, path)| (name.to_owned(), path));
+        let images = images.into_iter().map(|path| {
+            let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
+            (name, path)
+        });
+        for (name, path) in files.chain(images) {
+            manifest.files.insert(name, keys::object(&path, result.fence));
+        }
+    }
     Ok(())
 }
 
-/// The accepted results of a job.
-pub fn results(job: &JobView) -> Result<Results, StepFailure> {
-    projection::results(job).map_err(StepFailure::ours)
-}
-
-/// Whether a transcript may still be made when someone has put right what it failed for.
-pub fn wants_work(job: &JobView) -> bool {
-    job.step(planner::TRANSCRIBE).is_some_and(|step| {
+/// Whether a transcript may still be made, when someone has put right why it failed.
+fn needs_work_files(job: &JobView) -> bool {
+    job.step(transcribe::NAME).is_some_and(|step| {
         step.state == StepState::Failed
             && step.failure.as_ref().is_some_and(|failure| failure.fault != Fault::Input)
     })
 }
 
 /// Whether the recording failed by its own fault: nothing of it but the entry is kept.
-pub fn lost_to_its_input(job: &JobView) -> bool {
+pub fn is_lost_to_its_input(job: &JobView) -> bool {
     job.state == JobState::Failed && job.failure.as_ref().is_some_and(|failure| failure.fault == Fault::Input)
 }
 
 /// The fences of all attempts whose objects a manifest names.
 pub fn fences(manifest: &Manifest) -> BTreeSet<u64> {
-    manifest.objects.keys().filter_map(|key| layout::fence_of(key)).collect()
-}
-
-fn facts(media: &MediaInfo) -> MediaFacts {
-    let video = media.video.as_ref();
-    MediaFacts {
-        duration_ms: media.duration_ms,
-        width: video.map_or(0, |video| video.width),
-        height: video.map_or(0, |video| video.height),
-        has_video: video.is_some(),
-        has_audio: media.audio.is_some(),
-    }
-}
-
-/// Names files by what they are, whatever attempt made them.
-fn files(manifest: &mut Manifest, results: &Results) -> Result<(), StepFailure> {
-    manifest.files.clear();
-    let mut add = |name: &str, path: &str, fence: u64| {
-        manifest.files.insert(name.to_owned(), layout::object(path, fence));
-    };
-    if let Some(result) = results.get(planner::STILLS) {
-        let stills: StillsReport = read_report(result)?;
-        add("poster", &stills.poster, result.fence);
-        if let Some(storyboard) = &stills.storyboard {
-            add("storyboard.vtt", &storyboard.vtt, result.fence);
-            for sheet in &storyboard.sheets {
-                add(sheet.rsplit('/').next().unwrap_or(sheet), sheet, result.fence);
-            }
-        }
-    }
-    if let Some(result) = results.get(planner::TRANSCRIBE) {
-        let transcript: TranscriptReport = read_report(result)?;
-        add("transcript.json", &transcript.json, result.fence);
-        add("captions.vtt", &transcript.vtt, result.fence);
-        add("captions.srt", &transcript.srt, result.fence);
-        add("transcript.txt", &transcript.text, result.fence);
-    }
-    Ok(())
+    manifest.objects.keys().filter_map(|key| keys::fence_of(key)).collect()
 }
 
 #[cfg(test)]
@@ -129,6 +86,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::steps::{audio, inspect, publish, stills, weak_line};
 
     fn media() -> Value {
         json!({ "container": "wav", "size_bytes": 1, "duration_ms": 5000, "video": null,
@@ -137,7 +95,7 @@ mod tests {
             "warnings": [] })
     }
 
-    fn stills() -> Value {
+    fn stills_report() -> Value {
         json!({ "poster": "stills/poster.jpg", "width": 1, "height": 1, "placeholder": "",
             "storyboard": { "vtt": "stills/storyboard.vtt", "sheets": ["stills/storyboard-000.jpg"],
                 "tile_width": 1, "tile_height": 1, "interval_ms": 1 } })
@@ -155,7 +113,7 @@ mod tests {
             name: name.into(),
             state: StepState::Waiting,
             attempts: 1,
-            optional: name == planner::STILLS || name == planner::TRANSCRIBE,
+            optional: name == stills::NAME || name == transcribe::NAME,
             priority: 0,
             needs: Vec::new(),
             worker: None,
@@ -204,13 +162,13 @@ mod tests {
     fn a_published_recording_is_playable_and_names_its_files() {
         let mut manifest = manifest();
         let steps = vec![
-            done(planner::INSPECT, 1, media(), &[]),
-            done(planner::SOUND, 2, json!({}), &["hls/audio/2/a32/index.m3u8", "work/2/speech.wav"]),
-            done(planner::STILLS, 4, stills(), &["stills/4/poster.jpg"]),
-            done(planner::PUBLISH_STILLS, 5, published(1), &["hls/1/master.m3u8"]),
-            waiting(planner::FINISH),
+            done(inspect::NAME, 1, media(), &[]),
+            done(audio::NAME, 2, json!({}), &["hls/audio/2/a32/index.m3u8", "work/2/speech.wav"]),
+            done(stills::NAME, 4, stills_report(), &["stills/4/poster.jpg"]),
+            done(publish::STILLS.name, 5, published(1), &["hls/1/master.m3u8"]),
+            waiting(finish::NAME),
         ];
-        apply(&mut manifest, &job(JobState::Running, steps)).unwrap();
+        project_job(&mut manifest, &job(JobState::Running, steps)).unwrap();
         assert_eq!(manifest.state, State::Playable);
         assert_eq!(manifest.fence, 100);
         assert_eq!(manifest.revision.as_ref().unwrap().id, 1);
@@ -229,24 +187,24 @@ mod tests {
             "with": ["v240"],
             "objects": { "hls/1/master.m3u8": { "size_bytes": 1, "sha256": "00" } },
         });
-        let leased = StepView { state: StepState::Leased, note: Some(note), ..waiting(planner::WEAK_LINE) };
-        let steps = vec![done(planner::INSPECT, 1, media(), &[]), leased];
-        apply(&mut manifest, &job(JobState::Running, steps)).unwrap();
+        let leased = StepView { state: StepState::Leased, note: Some(note), ..waiting(weak_line::NAME) };
+        let steps = vec![done(inspect::NAME, 1, media(), &[]), leased];
+        project_job(&mut manifest, &job(JobState::Running, steps)).unwrap();
         assert_eq!(manifest.state, State::Playable);
         assert!(manifest.revision.as_ref().unwrap().growing);
         assert_eq!(manifest.playable_with, ["v240"]);
         assert!(manifest.objects.contains_key("hls/1/master.m3u8"));
         let steps = vec![
-            done(planner::INSPECT, 1, media(), &[]),
+            done(inspect::NAME, 1, media(), &[]),
             done(
-                planner::WEAK_LINE,
+                weak_line::NAME,
                 3,
                 json!({ "renditions": [], "iframes": null, "duration_ms": 0, "warnings": [] }),
                 &[],
             ),
-            done(planner::PUBLISH_WEAK_LINE, 5, published(2), &["hls/2/master.m3u8"]),
+            done(publish::WEAK_LINE.name, 5, published(2), &["hls/2/master.m3u8"]),
         ];
-        apply(&mut manifest, &job(JobState::Running, steps)).unwrap();
+        project_job(&mut manifest, &job(JobState::Running, steps)).unwrap();
         assert_eq!(manifest.revision.as_ref().unwrap().id, 2);
         assert!(manifest.objects.contains_key("hls/1/master.m3u8"), "its sessions go on");
     }
@@ -264,22 +222,21 @@ mod tests {
         };
         let steps = |weak: StepView| {
             vec![
-                done(planner::INSPECT, 1, media(), &[]),
-                done(planner::PUBLISH_STILLS, 5, published(2), &["hls/2/master.m3u8"]),
+                done(inspect::NAME, 1, media(), &[]),
+                done(publish::STILLS.name, 5, published(2), &["hls/2/master.m3u8"]),
                 weak,
             ]
         };
-        let leased =
-            StepView { state: StepState::Leased, note: Some(grown(7)), ..waiting(planner::WEAK_LINE) };
+        let leased = StepView { state: StepState::Leased, note: Some(grown(7)), ..waiting(weak_line::NAME) };
         for (before, after) in [(2, Some(2)), (0, None)] {
             let mut manifest = manifest();
             let steps = |weak: StepView| {
                 let steps = steps(weak).into_iter();
-                steps.filter(|step| before > 0 || step.name != planner::PUBLISH_STILLS).collect::<Vec<_>>()
+                steps.filter(|step| before > 0 || step.name != publish::STILLS.name).collect::<Vec<_>>()
             };
-            apply(&mut manifest, &job(JobState::Running, steps(leased.clone()))).unwrap();
+            project_job(&mut manifest, &job(JobState::Running, steps(leased.clone()))).unwrap();
             assert_eq!(manifest.revision.as_ref().unwrap().id, 3);
-            apply(&mut manifest, &job(JobState::Running, steps(waiting(planner::WEAK_LINE)))).unwrap();
+            project_job(&mut manifest, &job(JobState::Running, steps(waiting(weak_line::NAME)))).unwrap();
             assert_eq!(manifest.revision.as_ref().map(|revision| revision.id), after);
             assert_eq!(manifest.playable_with.is_empty(), after.is_none());
             assert!(!manifest.objects.contains_key("hls/video/7/v240/growing.m3u8"));
@@ -291,19 +248,19 @@ mod tests {
     fn a_finished_recording_keeps_no_intermediate_unless_a_transcript_can_be_had_later() {
         let steps = |transcribe: StepView| {
             vec![
-                done(planner::INSPECT, 1, media(), &[]),
-                done(planner::SOUND, 2, json!({}), &["work/2/speech.wav"]),
+                done(inspect::NAME, 1, media(), &[]),
+                done(audio::NAME, 2, json!({}), &["work/2/speech.wav"]),
                 transcribe,
-                done(planner::PUBLISH_STILLS, 5, published(1), &["hls/1/master.m3u8"]),
-                done(planner::FINISH, 6, published(1), &[]),
+                done(publish::STILLS.name, 5, published(1), &["hls/1/master.m3u8"]),
+                done(finish::NAME, 6, published(1), &[]),
             ]
         };
         for (transcribe, kept) in [
-            (failed(planner::TRANSCRIBE, Fault::Input), false),
-            (failed(planner::TRANSCRIBE, Fault::Dependency), true),
+            (failed(transcribe::NAME, Fault::Input), false),
+            (failed(transcribe::NAME, Fault::Dependency), true),
         ] {
             let mut manifest = manifest();
-            apply(&mut manifest, &job(JobState::Done, steps(transcribe))).unwrap();
+            project_job(&mut manifest, &job(JobState::Done, steps(transcribe))).unwrap();
             assert_eq!(manifest.state, State::Ready);
             assert_eq!(manifest.objects.contains_key("work/2/speech.wav"), kept);
             assert_eq!(manifest.failed_optional.len(), 1);
@@ -315,14 +272,14 @@ mod tests {
         let mut manifest = manifest();
         let steps = |finish: StepView| {
             vec![
-                done(planner::INSPECT, 1, media(), &[]),
-                done(planner::PUBLISH_STILLS, 5, published(1), &["hls/1/master.m3u8"]),
+                done(inspect::NAME, 1, media(), &[]),
+                done(publish::STILLS.name, 5, published(1), &["hls/1/master.m3u8"]),
                 finish,
             ]
         };
-        let finished = done(planner::FINISH, 6, published(2), &["hls/2/master.m3u8"]);
-        apply(&mut manifest, &job(JobState::Done, steps(finished))).unwrap();
-        apply(&mut manifest, &job(JobState::Running, steps(waiting(planner::FINISH)))).unwrap();
+        let finished = done(finish::NAME, 6, published(2), &["hls/2/master.m3u8"]);
+        project_job(&mut manifest, &job(JobState::Done, steps(finished))).unwrap();
+        project_job(&mut manifest, &job(JobState::Running, steps(waiting(finish::NAME)))).unwrap();
         assert_eq!(manifest.revision.as_ref().unwrap().id, 2);
         let names: Vec<_> = manifest.objects.keys().map(String::as_str).collect();
         assert_eq!(names, ["hls/1/master.m3u8", "hls/2/master.m3u8", "source/original.wav"]);
@@ -331,7 +288,8 @@ mod tests {
     #[test]
     fn a_bad_file_leaves_its_entry_alone() {
         let mut manifest = manifest();
-        apply(&mut manifest, &job(JobState::Failed, vec![failed(planner::INSPECT, Fault::Input)])).unwrap();
+        project_job(&mut manifest, &job(JobState::Failed, vec![failed(inspect::NAME, Fault::Input)]))
+            .unwrap();
         assert_eq!(manifest.state, State::Failed);
         assert_eq!(manifest.failure.as_ref().unwrap().code, "x");
         assert!(manifest.objects.is_empty());
@@ -340,7 +298,7 @@ mod tests {
     #[test]
     fn our_fault_keeps_what_another_try_needs() {
         let mut manifest = manifest();
-        apply(&mut manifest, &job(JobState::Failed, vec![failed(planner::INSPECT, Fault::Ours)])).unwrap();
+        project_job(&mut manifest, &job(JobState::Failed, vec![failed(inspect::NAME, Fault::Ours)])).unwrap();
         assert!(manifest.objects.contains_key("source/original.wav"));
     }
 }

@@ -1,10 +1,10 @@
-//! Where a step's outputs go, relative to the recording, and what playlists say about each other.
+//! Keys of a step's outputs relative to the recording, and how playlists refer to them.
 
 /// Groups whose files are streamed.
 const STREAMED: &[&str] = &["video", "audio", "iframes", "subtitles", "source"];
 
-/// Key, relative to the recording, of an output that the attempt with this fence made. The fence keeps two attempts
-/// at one step from ever writing to one key.
+/// Key, relative to the recording, of an output of the attempt with this fence. The fence keeps two
+/// attempts at one step from ever writing to the same key.
 pub fn object(path: &str, fence: u64) -> String {
     let (group, rest) = path.split_once('/').unwrap_or(("work", path));
     if STREAMED.contains(&group) {
@@ -21,16 +21,16 @@ pub fn file(path: &str) -> String {
 }
 
 /// Prefix of a group's URIs in the multivariant playlist of a revision (`hls/1/master.m3u8`).
-pub fn base_of_object(group: &str, fence: u64) -> String {
+pub fn object_base(group: &str, fence: u64) -> String {
     format!("../{group}/{fence}/")
 }
 
 /// Prefix of a group's URIs in the multivariant playlist that `process` writes (`hls/master.m3u8`).
-pub fn base_of_file(group: &str) -> String {
+pub fn file_base(group: &str) -> String {
     format!("{group}/")
 }
 
-/// The fence in an attempt's key, where the key has one: `hls/video/17/…`, `stills/17/…`.
+/// The fence in an attempt's key (`hls/video/17/…`, `stills/17/…`); `None` if it has none.
 pub fn fence_of(key: &str) -> Option<u64> {
     let mut parts = key.split('/');
     let first = parts.next()?;
@@ -40,7 +40,7 @@ pub fn fence_of(key: &str) -> Option<u64> {
         "stills" | "transcript" | "work" | "index" => second,
         _ => return None,
     };
-    // What is left names a file below the attempt's folder.
+    // The rest names a file below the attempt's folder.
     parts.next().or((first != "hls").then_some(""))?;
     number.parse().ok()
 }
@@ -74,10 +74,10 @@ mod tests {
     #[test]
     fn a_playlists_uris_lead_to_the_groups_files() {
         let master = std::path::Path::new("/r/hls/1");
-        let joined = master.join(base_of_object("audio", 17)).join("a96/index.m3u8");
+        let joined = master.join(object_base("audio", 17)).join("a96/index.m3u8");
         let object = std::path::Path::new("/r").join(object("audio/a96/index.m3u8", 17));
         assert_eq!(joined, std::path::Path::new("/r/hls/1/../audio/17/a96/index.m3u8"));
         assert_eq!(object, std::path::Path::new("/r/hls/audio/17/a96/index.m3u8"));
-        assert_eq!(file("audio/a96/index.m3u8"), format!("hls/{}a96/index.m3u8", base_of_file("audio")));
+        assert_eq!(file("audio/a96/index.m3u8"), format!("hls/{}a96/index.m3u8", file_base("audio")));
     }
 }

@@ -1,0 +1,49 @@
+//! What the requests of several kinds of steps share.
+
+use std::path::PathBuf;
+
+use chalkstream_config::Settings;
+use chalkstream_pipeline::media::Limits;
+use chalkstream_pipeline::model;
+use chalkstream_pipeline::step::Step;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::result::Results;
+use crate::failure::StepFailure;
+
+/// What a request is made from.
+pub struct RequestContext<'a> {
+    /// The planned step.
+    pub input: &'a Value,
+    /// The results of the steps that it needs.
+    pub results: &'a Results,
+    /// The settings of this worker.
+    pub settings: &'a Settings,
+}
+
+/// The step as it was planned.
+pub fn planned(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
+    Step::deserialize(ctx.input).map_err(StepFailure::ours)
+}
+
+/// The limits of a file.
+pub fn limits(settings: &Settings) -> Limits {
+    Limits {
+        max_pixels: settings.media.max_pixels,
+        max_duration_ms: settings.media.max_duration_ms,
+        max_tracks: settings.media.max_tracks,
+    }
+}
+
+/// The folder of the speech models.
+pub fn models(settings: &Settings) -> PathBuf {
+    let given = &settings.speech.model_path;
+    if given.as_os_str().is_empty() { model::default_dir() } else { given.clone() }
+}
+
+/// The voice activity model of this worker; `None` if it is not installed.
+pub fn vad_model(settings: &Settings) -> Option<PathBuf> {
+    let path = models(settings).join(model::VAD_FILE);
+    path.is_file().then_some(path)
+}

@@ -3,10 +3,12 @@
 
 use axum::extract::{FromRef, Path, State};
 use bytes::Bytes;
+use chalkstream_store::objects::{delete_where, list_all};
 use chalkstream_store::{
     EventKind, Events, Kind, Manifest, Queue, State as RecordingState, Store, layout, read_manifest, submit,
     write_manifest,
 };
+use futures_util::TryStreamExt;
 use http::StatusCode;
 use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
@@ -124,27 +126,13 @@ impl Deletion {
     /// Removes everything of a recording but its newest manifest, the tombstone.
     async fn remove_objects(&self, tenant: &str, recording: &str) -> Result<(), Problem> {
         let manifests = layout::manifest_prefix(tenant, recording);
-        let mut tombstones = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let prefix = layout::recording_prefix(tenant, recording);
-            let page = self.store.list(&prefix, after.as_deref(), 1000).await?;
-            for object in &page {
-                if object.key.starts_with(&manifests) {
-                    tombstones.push(object.key.clone());
-                } else {
-                    self.store.delete(&object.key).await?;
-                }
-            }
-            match page.last() {
-                Some(last) if page.len() == 1000 => after = Some(last.key.clone()),
-                _ => break,
-            }
-        }
+        let prefix = layout::recording_prefix(tenant, recording);
+        delete_where(&self.store, &prefix, |key| !key.starts_with(&manifests)).await?;
+        let mut tombstones: Vec<_> = list_all(&self.store, &manifests).try_collect().await?;
         // In order of fences: the last one is the tombstone.
         tombstones.pop();
-        for key in tombstones {
-            self.store.delete(&key).await?;
+        for superseded in tombstones {
+            self.store.delete(&superseded.key).await?;
         }
         Ok(())
     }

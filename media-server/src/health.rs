@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::search::Search;
 
-/// Time limit for a service to answer the readiness check.
+/// Time limit for a service to respond to the readiness check.
 const MAX_WAIT: Duration = Duration::from_secs(3);
 /// Age limit of keys and revocations for a ready server.
 const MAX_AUTHORITY_AGE_S: u64 = 5;

@@ -23,6 +23,7 @@ mod serve;
 pub mod token;
 mod uploads;
 mod url;
+mod webvtt;
 
 #[cfg(test)]
 mod testing;

@@ -208,13 +208,13 @@ video.addEventListener('playing', () => clearTimeout(slow));
 // on.
 async function refused() {
   if (ended) return;
-  const answer = await fetch(`${lesson.base}lesson.json`, { cache: 'no-store' }).catch(() => null);
+  const response = await fetch(`${lesson.base}lesson.json`, { cache: 'no-store' }).catch(() => null);
   if (ended) return;
   // No response means that the connection is lost: try again. A good one means that only the old
   // revision is gone.
-  if (!answer || answer.status >= 500) return setTimeout(refused, 5000);
-  if (answer.ok) return renew(await answer.json());
-  const { code } = await answer.json().catch(() => ({}));
+  if (!response || response.status >= 500) return setTimeout(refused, 5000);
+  if (response.ok) return renew(await response.json());
+  const { code } = await response.json().catch(() => ({}));
   end(code);
 }
 
@@ -251,11 +251,11 @@ function end(code) {
 
 // Updates what may still change: state, newer revisions, the transcript.
 async function refresh() {
-  const answer = await fetch(`${lesson.base}lesson.json`, { cache: 'no-store' });
-  if (answer.status === 403) return end((await answer.json().catch(() => ({}))).code);
-  if (!answer.ok) return;
+  const response = await fetch(`${lesson.base}lesson.json`, { cache: 'no-store' });
+  if (response.status === 403) return end((await response.json().catch(() => ({}))).code);
+  if (!response.ok) return;
   const before = lesson;
-  const next = await answer.json();
+  const next = await response.json();
   adopt(next);
   showProgress();
   if (extras) (await extras).changed();

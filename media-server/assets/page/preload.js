@@ -33,7 +33,7 @@ export class Preloader {
 
   #load(path) {
     const signal = AbortSignal.timeout(MAX_WAIT_MS);
-    const body = fetch(path, { signal }).then((answer) => (answer.ok ? answer.arrayBuffer() : null));
+    const body = fetch(path, { signal }).then((response) => (response.ok ? response.arrayBuffer() : null));
     this.#keep(path, body.catch(() => null));
   }
 

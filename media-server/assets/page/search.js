@@ -49,10 +49,10 @@ export class Search {
     this.pending = new AbortController();
     const url = `${this.player.lesson().base}search?limit=${LIMIT}&q=${encodeURIComponent(text)}`;
     try {
-      const answer = await fetch(url, { signal: this.pending.signal, cache: 'no-store' });
-      if (answer.status === 403) this.player.refused();
-      if (!answer.ok) throw new Error(String(answer.status));
-      this.#show(text, (await answer.json()).moments);
+      const response = await fetch(url, { signal: this.pending.signal, cache: 'no-store' });
+      if (response.status === 403) this.player.refused();
+      if (!response.ok) throw new Error(String(response.status));
+      this.#show(text, (await response.json()).moments);
     } catch (error) {
       if (error.name === 'AbortError') return;
       this.asked = '';

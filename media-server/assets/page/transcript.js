@@ -94,9 +94,9 @@ export class Transcript {
   async #page(number) {
     const { base, transcript } = this.player.lesson();
     const part = `?from_ms=${number * PAGE_MS}&to_ms=${(number + 1) * PAGE_MS}`;
-    const answer = await fetch(base + transcript + part).catch(() => null);
-    if (answer?.status === 403) this.player.refused();
-    const found = answer?.ok ? await answer.json().catch(() => null) : null;
+    const response = await fetch(base + transcript + part).catch(() => null);
+    if (response?.status === 403) this.player.refused();
+    const found = response?.ok ? await response.json().catch(() => null) : null;
     return found?.cues ? { ...found, number } : {};
   }
 

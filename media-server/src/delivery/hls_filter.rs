@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use chalkstream_store::layout;
 
 use crate::token::Window;
+use crate::webvtt::parse_time_ms;
 
 /// The tag of a variant in a multivariant playlist.
 pub const STREAM_INF: &str = "#EXT-X-STREAM-INF:";
@@ -138,20 +139,10 @@ pub fn captions_within(text: &str, window: Window) -> String {
         let Some(timing) = block.lines().find(|line| line.contains("-->")) else { return true };
         let (start, end) = timing.split_once("-->").unwrap_or_default();
         let end = end.split_whitespace().next().unwrap_or_default();
-        let (Some(start), Some(end)) = (clock_ms(start.trim()), clock_ms(end)) else { return false };
+        let (Some(start), Some(end)) = (parse_time_ms(start), parse_time_ms(end)) else { return false };
         window.holds(start, end)
     };
     text.split("\n\n").filter(inside).collect::<Vec<_>>().join("\n\n")
-}
-
-/// `[hh:]mm:ss.ttt` in milliseconds.
-fn clock_ms(text: &str) -> Option<u64> {
-    let (clock, ms) = text.split_once('.')?;
-    let mut seconds = 0;
-    for part in clock.split(':') {
-        seconds = seconds * 60 + part.parse::<u64>().ok()?;
-    }
-    Some(seconds * 1000 + ms.parse::<u64>().ok()?)
 }
 
 /// The same multivariant playlist with every URI as an absolute path under `base`, which ends in a

@@ -200,8 +200,8 @@ mod tests {
         for chunk in [1, 3, 16, 1000] {
             let made = cleaned(Coding::Avc, &samples, chunk);
             assert_eq!(made.len(), samples.concat().len());
-            let told = made.windows(4).any(|part| [&b"48.8"[..], b"GPS\x80", b"here"].contains(&part));
-            assert!(!told, "chunks of {chunk}");
+            let leaked = made.windows(4).any(|part| [&b"48.8"[..], b"GPS\x80", b"here"].contains(&part));
+            assert!(!leaked, "chunks of {chunk}");
             let expected = [
                 sample(&[b"\x09\xf0", &emptied(place.len()), b"\x65 a picture", &blank(0x1f, other.len())]),
                 sample(&[b"\x41 another", &emptied(22), &blank(12, 9), b"\x06\x80"]),

@@ -14,7 +14,7 @@ use super::object_ref::{ObjectRef, missing_object};
 use super::service::Delivery;
 use crate::problem::Problem;
 
-/// Who may store a copy.
+/// The caches that may store a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CachePolicy {
     /// Anybody, for a year: the bytes are the same for all viewers. A CDN that checks sessions may
@@ -24,7 +24,7 @@ pub enum CachePolicy {
     Private,
 }
 
-/// What a response represents, before it is known which part of it is sent (RFC 9110).
+/// The representation (RFC 9110) of a response, before it is known which part of it is sent.
 pub struct Representation {
     /// Strong entity tag, with its quotes.
     pub etag: String,
@@ -32,7 +32,7 @@ pub struct Representation {
     pub size_bytes: u64,
     /// Content type.
     pub content_type: &'static str,
-    /// Who may store a copy.
+    /// The caches that may store a copy.
     pub cache: CachePolicy,
 }
 

@@ -1,4 +1,4 @@
-//! What delivery needs of the server.
+//! The part of the server that delivers.
 
 use std::sync::Arc;
 

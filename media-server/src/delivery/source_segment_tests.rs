@@ -115,26 +115,26 @@ async fn segments_of_the_source_are_joined_and_answered_like_any_other() {
         tags.insert(header(&init, "etag"));
         assert_eq!(init.bytes().await.unwrap(), format!("init of {track}"));
         for number in 1..=3 {
-            let (path, whole) = (format!("{folder}/{number:05}.m4s"), expected(&lesson, track, number));
-            let answer = get(&server, &path).await;
-            assert_eq!(answer.status(), StatusCode::OK, "{path}");
-            assert_eq!(header(&answer, "content-length"), whole.len().to_string());
-            assert_eq!(header(&answer, "content-type"), "video/iso.segment");
-            assert_eq!(header(&answer, "cache-control"), "public, max-age=31536000, immutable");
-            let etag = header(&answer, "etag");
+            let (path, complete) = (format!("{folder}/{number:05}.m4s"), expected(&lesson, track, number));
+            let response = get(&server, &path).await;
+            assert_eq!(response.status(), StatusCode::OK, "{path}");
+            assert_eq!(header(&response, "content-length"), complete.len().to_string());
+            assert_eq!(header(&response, "content-type"), "video/iso.segment");
+            assert_eq!(header(&response, "cache-control"), "public, max-age=31536000, immutable");
+            let etag = header(&response, "etag");
             assert!(etag.starts_with('"'), "strong: {etag}");
-            assert_eq!(answer.bytes().await.unwrap(), whole, "{path}");
+            assert_eq!(response.bytes().await.unwrap(), complete, "{path}");
 
             let head = ask(&server, Method::HEAD, &path, &[]).await;
             assert_eq!(
                 (head.status(), header(&head, "content-length")),
-                (StatusCode::OK, whole.len().to_string())
+                (StatusCode::OK, complete.len().to_string())
             );
             assert!(head.bytes().await.unwrap().is_empty());
             let same = ask(&server, Method::GET, &path, &[("if-none-match", &etag)]).await;
             assert_eq!(same.status(), StatusCode::NOT_MODIFIED);
             // Ranges from the header into the runs, over a gap, of a single byte, and at the end.
-            let last = whole.len() - 1;
+            let last = complete.len() - 1;
             let header_bytes = moof(track, number).len();
             for (from, to) in
                 [(0, 3), (header_bytes - 2, header_bytes + 5), (header_bytes, last), (last, last), (5, last)]
@@ -142,8 +142,8 @@ async fn segments_of_the_source_are_joined_and_answered_like_any_other() {
                 let part =
                     ask(&server, Method::GET, &path, &[("range", &format!("bytes={from}-{to}"))]).await;
                 assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
-                assert_eq!(header(&part, "content-range"), format!("bytes {from}-{to}/{}", whole.len()));
-                assert_eq!(part.bytes().await.unwrap(), whole[from..=to], "{path} {from}-{to}");
+                assert_eq!(header(&part, "content-range"), format!("bytes {from}-{to}/{}", complete.len()));
+                assert_eq!(part.bytes().await.unwrap(), complete[from..=to], "{path} {from}-{to}");
             }
             let behind = ask(&server, Method::GET, &path, &[("range", "bytes=99999-")]).await;
             assert_eq!(behind.status(), StatusCode::RANGE_NOT_SATISFIABLE);
@@ -209,17 +209,17 @@ async fn an_h265_source_is_reached(world: &World, small: &str, hevc: &str) {
     let playlists = [(layout::master_relative(3), small), (layout::hevc_relative(3), hevc)];
     let lesson = named_by(world, &playlists).await;
     let server = world.server("a").await;
-    let told = async |base: &str| {
-        let answer = get(&server, &format!("{base}lesson.json")).await;
-        answer.json::<serde_json::Value>().await.unwrap()["original"].clone()
+    let offer = async |base: &str| {
+        let response = get(&server, &format!("{base}lesson.json")).await;
+        response.json::<serde_json::Value>().await.unwrap()["original"].clone()
     };
     let segment = "hls/source/9/video/00001.m4s";
 
     let base = session(&server, json!({ "recording": lesson.id })).await;
     assert_eq!(get(&server, &format!("{base}hls/3/hevc.m3u8")).await.text().await.unwrap(), hevc);
-    let answer = get(&server, &format!("{base}{segment}")).await;
-    assert_eq!(answer.bytes().await.unwrap(), expected(&lesson, "video", 1));
-    let original = told(&base).await;
+    let response = get(&server, &format!("{base}{segment}")).await;
+    assert_eq!(response.bytes().await.unwrap(), expected(&lesson, "video", 1));
+    let original = offer(&base).await;
     assert_eq!((&original["master"], &original["range"]), (&json!("hls/3/hevc.m3u8"), &json!("HLG")));
 
     // A session with a low cap is not offered it.
@@ -227,7 +227,7 @@ async fn an_h265_source_is_reached(world: &World, small: &str, hevc: &str) {
     for key in [segment, "hls/source/9/video/index.m3u8"] {
         assert_eq!(get(&server, &format!("{capped}{key}")).await.status(), StatusCode::FORBIDDEN, "{key}");
     }
-    assert!(told(&capped).await.is_null());
+    assert!(offer(&capped).await.is_null());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,8 +239,8 @@ async fn an_index_of_another_source_gives_no_bytes() {
     write_manifest(&world.store, &lesson.manifest).await.unwrap();
     let server = world.server("a").await;
     let base = session(&server, json!({ "recording": lesson.id })).await;
-    let answer = get(&server, &format!("{base}hls/source/9/video/00001.m4s")).await;
-    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let response = get(&server, &format!("{base}hls/source/9/video/00001.m4s")).await;
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
@@ -283,13 +283,13 @@ async fn what_a_camera_says_between_pictures_is_given_to_nobody() {
     let server = world.server("a").await;
     let base = session(&server, json!({ "recording": lesson.id })).await;
     let path = format!("{base}hls/source/9/video/00001.m4s");
-    let whole = get(&server, &path).await.bytes().await.unwrap();
-    assert_eq!(whole.len(), moof.len() + first.len() + second.len());
-    let kept = |part: &[u8]| whole.windows(part.len()).any(|found| found == part);
+    let complete = get(&server, &path).await.bytes().await.unwrap();
+    assert_eq!(complete.len(), moof.len() + first.len() + second.len());
+    let kept = |part: &[u8]| complete.windows(part.len()).any(|found| found == part);
     assert!(kept(b"\x65 a picture") && kept(b"\x41 another") && !kept(b"48.8") && !kept(b"GPS"));
     // Any range of it is the same range of the complete segment.
-    for from in 0..whole.len() {
+    for from in 0..complete.len() {
         let part = ask(&server, Method::GET, &path, &[("range", &format!("bytes={from}-"))]).await;
-        assert_eq!(part.bytes().await.unwrap(), whole.slice(from..), "from {from}");
+        assert_eq!(part.bytes().await.unwrap(), complete.slice(from..), "from {from}");
     }
 }

@@ -13,9 +13,9 @@ use crate::testing::{Lesson, OTHER, Server, TENANT, World, lesson, until};
 async fn mint(server: &Server, more: Value) -> Value {
     let mut body = json!({ "viewer": "coach-1" });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let answer = server.request(Method::POST, "/v1/links").json(&body).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::CREATED);
-    answer.json().await.unwrap()
+    let response = server.request(Method::POST, "/v1/links").json(&body).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::CREATED);
+    response.json().await.unwrap()
 }
 
 fn path_of(url: &Value) -> String {
@@ -38,8 +38,8 @@ pub(super) async fn get(server: &Server, path: &str) -> Response {
     server.open(Method::GET, path).send().await.unwrap()
 }
 
-pub(super) fn header(answer: &Response, name: &str) -> String {
-    answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+pub(super) fn header(response: &Response, name: &str) -> String {
+    response.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
 }
 
 fn uris(text: &str) -> Vec<String> {
@@ -92,12 +92,12 @@ async fn a_good_session_plays_everything_its_playlists_name() {
     assert_eq!(all.len(), 1 + 5 + 5 * 5 + 4, "{all:?}");
     for path in &all {
         let key = path.strip_prefix(&base).unwrap();
-        let answer = get(&server, path).await;
-        assert_eq!(answer.status(), StatusCode::OK, "{key}");
-        assert_eq!(header(&answer, "referrer-policy"), "no-referrer");
-        assert_eq!(header(&answer, "access-control-allow-origin"), "*");
-        let kind = header(&answer, "content-type");
-        let cached = header(&answer, "cache-control");
+        let response = get(&server, path).await;
+        assert_eq!(response.status(), StatusCode::OK, "{key}");
+        assert_eq!(header(&response, "referrer-policy"), "no-referrer");
+        assert_eq!(header(&response, "access-control-allow-origin"), "*");
+        let kind = header(&response, "content-type");
+        let cached = header(&response, "cache-control");
         if key.ends_with(".m3u8") {
             assert_eq!(
                 (kind.as_str(), cached.as_str()),
@@ -105,7 +105,7 @@ async fn a_good_session_plays_everything_its_playlists_name() {
             );
         } else {
             assert!(cached.contains("immutable"), "{cached}");
-            assert_eq!(answer.bytes().await.unwrap(), one.content(key), "{key}");
+            assert_eq!(response.bytes().await.unwrap(), one.content(key), "{key}");
         }
         // HEAD has the same length and no body.
         let head = server.open(Method::HEAD, path).send().await.unwrap();
@@ -150,10 +150,13 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
     let status = async |path: &str| get(&server, path).await.status();
     assert_eq!(text(&format!("{picture}growing.m3u8")).await, growing);
     // The complete renditions next to it, audio and another video, are cut to the same length.
-    for whole in [format!("{sound}index.m3u8"), format!("{base}hls/video/9/v240/index.m3u8")] {
-        let beside = text(&whole).await;
-        assert_eq!(beside.matches("#EXTINF").count(), 2, "{beside}");
-        assert!(beside.contains("TYPE:EVENT") && !beside.contains("ENDLIST"), "{beside}");
+    for complete in [format!("{sound}index.m3u8"), format!("{base}hls/video/9/v240/index.m3u8")] {
+        let other_playlist = text(&complete).await;
+        assert_eq!(other_playlist.matches("#EXTINF").count(), 2, "{other_playlist}");
+        assert!(
+            other_playlist.contains("TYPE:EVENT") && !other_playlist.contains("ENDLIST"),
+            "{other_playlist}"
+        );
     }
     let segment = get(&server, &format!("{picture}00002.m4s")).await;
     assert!(header(&segment, "cache-control").contains("immutable") && !header(&segment, "etag").is_empty());
@@ -181,12 +184,12 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
     session(&server, json!({ "recording": one.id })).await;
     manifest.revision.clone_from(&one.manifest.revision);
     write_manifest(&world.store, &manifest).await.unwrap();
-    let whole = until("a link leads to what is whole", async || {
-        let whole = session(&server, json!({ "recording": one.id })).await;
-        (status(&format!("{whole}hls/2/master.m3u8")).await == StatusCode::OK).then_some(whole)
+    let complete = until("a link leads to what is whole", async || {
+        let complete = session(&server, json!({ "recording": one.id })).await;
+        (status(&format!("{complete}hls/2/master.m3u8")).await == StatusCode::OK).then_some(complete)
     })
     .await;
-    assert_eq!(status(&format!("{whole}hls/3/master.m3u8")).await, StatusCode::FORBIDDEN);
+    assert_eq!(status(&format!("{complete}hls/3/master.m3u8")).await, StatusCode::FORBIDDEN);
     // A page that was loading is sent there too.
     let lesson: Value = get(&server, &format!("{base}lesson.json")).await.json().await.unwrap();
     assert_eq!((&lesson["revision"], &lesson["master"]), (&json!(2), &json!("hls/2/master.m3u8")));
@@ -201,7 +204,7 @@ async fn segments_answer_ranges_and_conditions() {
     let Stage { world: _world, server, one, .. } = stage().await;
     let base = session(&server, json!({ "recording": one.id })).await;
     let key = "hls/video/9/v240/00002.m4s";
-    let (path, whole) = (format!("{base}{key}"), one.content(key));
+    let (path, complete) = (format!("{base}{key}"), one.content(key));
     let ask = |method: Method, headers: &[(&str, &str)]| {
         let mut request = server.open(method, &path);
         for (name, value) in headers {
@@ -213,18 +216,18 @@ async fn segments_answer_ranges_and_conditions() {
     assert!(etag.starts_with('"') && etag.len() == 34, "{etag}");
     let part = ask(Method::GET, &[("range", "bytes=10-19")]).await.unwrap();
     assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
-    assert_eq!(header(&part, "content-range"), format!("bytes 10-19/{}", whole.len()));
-    assert_eq!(part.bytes().await.unwrap(), whole[10..20]);
+    assert_eq!(header(&part, "content-range"), format!("bytes 10-19/{}", complete.len()));
+    assert_eq!(part.bytes().await.unwrap(), complete[10..20]);
     let head = ask(Method::HEAD, &[("range", "bytes=10-19")]).await.unwrap();
     assert_eq!((head.status(), header(&head, "content-length")), (StatusCode::PARTIAL_CONTENT, "10".into()));
     let behind = ask(Method::GET, &[("range", "bytes=999999-")]).await.unwrap();
     assert_eq!(behind.status(), StatusCode::RANGE_NOT_SATISFIABLE);
-    assert_eq!(header(&behind, "content-range"), format!("bytes */{}", whole.len()));
+    assert_eq!(header(&behind, "content-range"), format!("bytes */{}", complete.len()));
     let same = ask(Method::GET, &[("if-none-match", &etag)]).await.unwrap();
     assert_eq!(same.status(), StatusCode::NOT_MODIFIED);
     assert_eq!(header(&same, "etag"), etag);
     let other = ask(Method::GET, &[("range", "bytes=10-19"), ("if-range", "\"old\"")]).await.unwrap();
-    assert_eq!((other.status(), other.bytes().await.unwrap().len()), (StatusCode::OK, whole.len()));
+    assert_eq!((other.status(), other.bytes().await.unwrap().len()), (StatusCode::OK, complete.len()));
     // Segments are never compressed, whatever the client accepts; playlists are.
     let packed = ask(Method::GET, &[("accept-encoding", "gzip, br")]).await.unwrap();
     assert_eq!(header(&packed, "content-encoding"), "");
@@ -263,8 +266,8 @@ async fn a_cap_and_a_window_are_kept_on_segments_too() {
     let window = session(&server, window).await;
     for (name, status) in [("00001", 403), ("00002", 200), ("00003", 403), ("00005", 403)] {
         for track in ["video/9/v240", "audio/9/a96"] {
-            let answer = get(&server, &format!("{window}hls/{track}/{name}.m4s")).await;
-            assert_eq!(answer.status(), status, "{track}/{name}");
+            let response = get(&server, &format!("{window}hls/{track}/{name}.m4s")).await;
+            assert_eq!(response.status(), status, "{track}/{name}");
         }
         let words = get(&server, &format!("{window}hls/subtitles/9/en/{name}.vtt")).await;
         assert_eq!(words.status(), status, "words of {name}");
@@ -298,9 +301,9 @@ async fn raw(server: &Server, path: &str) -> u16 {
     let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap()
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    std::str::from_utf8(&response[9..12]).unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -310,8 +313,8 @@ async fn tokens_expire_and_are_taken_back_within_five_seconds() {
     let link = mint(&server, json!({ "recording": one.id, "expires_s": 1 })).await;
     let path = path_of(&link["master_url"]);
     until("the link expires", || async {
-        let answer = get(&server, &path).await;
-        (answer.status() == 403).then_some(answer)
+        let response = get(&server, &path).await;
+        (response.status() == 403).then_some(response)
     })
     .await;
     let problem: Value = get(&server, &path).await.json().await.unwrap();
@@ -323,8 +326,8 @@ async fn tokens_expire_and_are_taken_back_within_five_seconds() {
     let listening = get(&server, &format!("{by_viewer}events")).await;
     assert_eq!(listening.status(), StatusCode::OK);
     for target in [json!({ "viewer": "gone" }), json!({ "recording": two.id })] {
-        let answer = server.request(Method::POST, "/v1/revocations").json(&target).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::CREATED);
+        let response = server.request(Method::POST, "/v1/revocations").json(&target).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::CREATED);
     }
     let started = std::time::Instant::now();
     for base in [&by_viewer, &by_recording] {
@@ -340,9 +343,9 @@ async fn tokens_expire_and_are_taken_back_within_five_seconds() {
     assert_eq!(get(&second, &format!("{kept}hls/2/master.m3u8")).await.status(), StatusCode::OK);
 
     // A recording of another tenant cannot be linked to.
-    let answer =
+    let response =
         server.request(Method::POST, "/v1/links").json(&json!({ "recording": foreign.id, "viewer": "v" }));
-    assert_eq!(answer.send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    assert_eq!(response.send().await.unwrap().status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -427,12 +430,12 @@ async fn no_session_reaches_another_lessons_words_or_bytes() {
                 };
                 let path = format!("/s/{used}/{recording}/{detour}{key}");
                 let (status, body) = runtime.block_on(async {
-                    let answer = client.get(format!("http://{address}{path}")).send().await.unwrap();
-                    let status = answer.status();
+                    let response = client.get(format!("http://{address}{path}")).send().await.unwrap();
+                    let status = response.status();
                     // An event stream does not end.
                     let body = match status.is_success() && key == "events" {
                         true => Vec::new(),
-                        false => answer.bytes().await.unwrap().to_vec(),
+                        false => response.bytes().await.unwrap().to_vec(),
                     };
                     (status, String::from_utf8_lossy(&body).into_owned())
                 });

@@ -223,10 +223,14 @@ mod tests {
 
     #[test]
     fn vendored_scripts_are_the_ones_that_are_documented() {
-        let told = include_str!("../../assets/vendor/VENDORED.md");
+        let documented = include_str!("../../assets/vendor/VENDORED.md");
         for asset in &VENDOR.assets {
             let hash = hex::encode(&Sha256::digest(&asset.plain));
-            assert!(told.contains(&hash), "VENDORED.md does not name the hash of {}: {hash}", asset.name);
+            assert!(
+                documented.contains(&hash),
+                "VENDORED.md does not name the hash of {}: {hash}",
+                asset.name
+            );
         }
     }
 

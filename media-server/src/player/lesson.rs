@@ -254,14 +254,14 @@ mod tests {
             let record = serde_json::from_value(serde_json::json!({ "state": state })).unwrap();
             manifest.steps.insert(name.into(), record);
         }
-        let told = |manifest: &Manifest| serde_json::to_value(steps(manifest, None)).unwrap();
+        let listed = |manifest: &Manifest| serde_json::to_value(steps(manifest, None)).unwrap();
         manifest.state = RecordingState::Processing;
         let both = serde_json::json!([
             { "name": "inspect", "state": "done" }, { "name": "transcribe", "state": "failed" }
         ]);
-        assert_eq!(told(&manifest), both);
+        assert_eq!(listed(&manifest), both);
         manifest.state = RecordingState::Ready;
-        assert_eq!(told(&manifest), serde_json::json!([{ "name": "transcribe", "state": "failed" }]));
+        assert_eq!(listed(&manifest), serde_json::json!([{ "name": "transcribe", "state": "failed" }]));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the player page needs of the server.
+//! The part of the server that makes the player page.
 
 use std::sync::Arc;
 

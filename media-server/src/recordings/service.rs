@@ -1,4 +1,4 @@
-//! What the routes of recordings need of the server.
+//! The part of the server that manages recordings.
 
 use chalkstream_store::{
     EventKind, Events, Kind, Manifest, Queue, State as RecordingState, Store, layout, read_manifest,

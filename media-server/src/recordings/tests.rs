@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::testing::{OTHER, Server, TENANT, World, lesson, until};
 
 async fn json(server: &Server, method: Method, path: &str) -> (StatusCode, Value) {
-    let answer = server.request(method, path).send().await.unwrap();
-    (answer.status(), answer.json().await.unwrap())
+    let response = server.request(method, path).send().await.unwrap();
+    (response.status(), response.json().await.unwrap())
 }
 
 /// A recording whose job waits for a worker.
@@ -34,23 +34,23 @@ async fn work_is_cancelled_and_asked_for_again() {
     let id = queued(&world, &queue).await.recording;
     let server = world.server("a").await;
 
-    let (status, shown) = json(&server, Method::POST, &format!("/v1/recordings/{id}/cancel")).await;
-    assert_eq!((status, &shown["state"]), (StatusCode::OK, &json!("cancelled")), "{shown}");
+    let (status, body) = json(&server, Method::POST, &format!("/v1/recordings/{id}/cancel")).await;
+    assert_eq!((status, &body["state"]), (StatusCode::OK, &json!("cancelled")), "{body}");
     assert!(submit::read(&world.store, TENANT, &id).await.unwrap().is_none());
     assert!(queue.lease("w", 1000).await.unwrap().is_none(), "no worker gets it");
     let (status, _) = json(&server, Method::POST, &format!("/v1/recordings/{id}/cancel")).await;
     assert_eq!(status, StatusCode::OK, "twice is fine");
 
-    let (status, shown) = json(&server, Method::POST, &format!("/v1/recordings/{id}/retry")).await;
-    assert_eq!((status, &shown["state"]), (StatusCode::ACCEPTED, &json!("queued")), "{shown}");
+    let (status, body) = json(&server, Method::POST, &format!("/v1/recordings/{id}/retry")).await;
+    assert_eq!((status, &body["state"]), (StatusCode::ACCEPTED, &json!("queued")), "{body}");
     assert!(submit::read(&world.store, TENANT, &id).await.unwrap().is_some());
     let (status, problem) = json(&server, Method::POST, &format!("/v1/recordings/{id}/retry")).await;
     assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("conflict")));
 
     let lease = queue.lease("w", 10_000).await.unwrap().unwrap();
     assert_eq!((lease.recording.as_str(), lease.step.as_str()), (id.as_str(), "inspect"));
-    let (_, shown) = json(&server, Method::GET, &format!("/v1/recordings/{id}")).await;
-    assert_eq!(shown["state"], "processing", "a worker has begun: {shown}");
+    let (_, body) = json(&server, Method::GET, &format!("/v1/recordings/{id}")).await;
+    assert_eq!(body["state"], "processing", "a worker has begun: {body}");
     let (_, jobs) = json(&server, Method::GET, "/v1/jobs").await;
     assert_eq!(jobs["jobs"].as_array().unwrap().len(), 1, "{jobs}");
     let (_, failed) = json(&server, Method::GET, "/v1/jobs?failed=true").await;
@@ -60,8 +60,8 @@ async fn work_is_cancelled_and_asked_for_again() {
     let (status, _) = json(&server, Method::POST, &format!("/v1/recordings/{id}/cancel")).await;
     assert_eq!(status, StatusCode::OK);
     queue.forget(TENANT, &id).await.unwrap();
-    let (status, shown) = json(&server, Method::POST, &format!("/v1/recordings/{id}/retry")).await;
-    assert_eq!(status, StatusCode::ACCEPTED, "{shown}");
+    let (status, body) = json(&server, Method::POST, &format!("/v1/recordings/{id}/retry")).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{body}");
     assert!(queue.job(TENANT, &id).await.unwrap().is_some());
 }
 
@@ -84,8 +84,8 @@ async fn cancelling_keeps_what_was_just_made() {
         input: json!({}),
     }];
     queue.complete(&lease, result, &more).await.unwrap();
-    let (status, shown) = json(&server, Method::POST, &format!("/v1/recordings/{id}/cancel")).await;
-    assert_eq!((status, &shown["state"]), (StatusCode::OK, &json!("cancelled")), "{shown}");
+    let (status, body) = json(&server, Method::POST, &format!("/v1/recordings/{id}/cancel")).await;
+    assert_eq!((status, &body["state"]), (StatusCode::OK, &json!("cancelled")), "{body}");
     let manifest = read_manifest(&world.store, TENANT, &id).await.unwrap().unwrap();
     assert_eq!(manifest.revision.unwrap().id, 3);
     assert_eq!(manifest.objects["hls/3/master.m3u8"].size_bytes, 7);
@@ -140,15 +140,16 @@ async fn events_go_on_from_the_last_one_seen_and_are_a_tenants_own() {
     tell(OTHER, 3).await;
 
     for path in ["/v1/events".to_owned(), format!("/v1/recordings/{id}/events")] {
-        let answer = server.request(Method::GET, &path).header("last-event-id", &first).send().await.unwrap();
-        assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        let mut stream = answer.bytes_stream();
+        let response =
+            server.request(Method::GET, &path).header("last-event-id", &first).send().await.unwrap();
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let mut stream = response.bytes_stream();
         let mut text = String::new();
         let heard = async {
-            let mut told = false;
+            let mut leaked = false;
             while !text.contains("\"n\":5") {
                 text += std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap();
-                if text.contains("\"n\":2") && !std::mem::replace(&mut told, true) {
+                if text.contains("\"n\":2") && !std::mem::replace(&mut leaked, true) {
                     tell(OTHER, 4).await;
                     tell(TENANT, 5).await;
                 }
@@ -167,14 +168,14 @@ async fn a_server_without_redis_is_alive_and_not_ready() {
     let mut world = World::new().await;
     let server = world.server("a").await;
     until("it is ready", || async {
-        let answer = server.open(Method::GET, "/readyz").send().await.unwrap();
-        answer.status().is_success().then_some(())
+        let response = server.open(Method::GET, "/readyz").send().await.unwrap();
+        response.status().is_success().then_some(())
     })
     .await;
     world.redis.kill();
     until("it says what is missing", || async {
-        let answer = server.open(Method::GET, "/readyz").send().await.unwrap();
-        let (status, body) = (answer.status(), answer.json::<Value>().await.unwrap());
+        let response = server.open(Method::GET, "/readyz").send().await.unwrap();
+        let (status, body) = (response.status(), response.json::<Value>().await.unwrap());
         (status == StatusCode::SERVICE_UNAVAILABLE && body["redis"] == false && body["store"] == true)
             .then_some(())
     })

@@ -56,9 +56,9 @@ async fn remove(store: &Store, manifest: &mut Manifest) {
 
 async fn moments(server: &Server, key: &str, query: &str) -> Vec<Value> {
     let request = server.client.request(Method::GET, server.url("/v1/search")).bearer_auth(key);
-    let answer = request.query(&[("q", query), ("viewer", "coach-7")]).send().await.unwrap();
-    match answer.status().as_u16() {
-        200 => answer.json::<Value>().await.unwrap()["moments"].as_array().unwrap().clone(),
+    let response = request.query(&[("q", query), ("viewer", "coach-7")]).send().await.unwrap();
+    match response.status().as_u16() {
+        200 => response.json::<Value>().await.unwrap()["moments"].as_array().unwrap().clone(),
         503 => Vec::new(),
         other => panic!("the search answered {other}"),
     }

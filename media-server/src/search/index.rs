@@ -43,7 +43,7 @@ pub struct IndexedLesson<'a> {
     pub version: &'a str,
 }
 
-/// What is stored with a moment.
+/// The stored fields of a moment.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct MomentEntry {
     pub recording: String,

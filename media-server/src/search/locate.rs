@@ -53,16 +53,16 @@ pub fn locate(moment: &Moment, language: &str, query: &Query) -> Option<Match> {
     let start_ms = word_time(moment, &words, first.start).unwrap_or(moment.cue.start_ms);
     // A match in the words ahead extends the text only if it began in the cue, or if the cue alone
     // does not match.
-    let answered = query
+    let matched = query
         .parts
         .iter()
         .all(|part| part.terms().iter().all(|term| words.iter().any(|w| w.0.to <= own && matches(term, w))));
     let crosses = hits.iter().any(|hit| words[hit.start].0.from < own && words[hit.end - 1].0.to > own);
-    let shown = if answered && !crosses { own } else { text.len() };
+    let visible = if matched && !crosses { own } else { text.len() };
     let mut marks: Vec<Range<usize>> = Vec::new();
     for hit in &hits {
         let range = words[hit.start].0.from..words[hit.end - 1].0.to;
-        if range.end > shown {
+        if range.end > visible {
             continue;
         }
         match marks.last_mut() {
@@ -75,8 +75,8 @@ pub fn locate(moment: &Moment, language: &str, query: &Query) -> Option<Match> {
         .parts
         .iter()
         .flat_map(Clause::terms)
-        .all(|term| words.iter().any(|(word, exact, _)| word.to <= shown && *exact == term.exact));
-    Some(Match { start_ms, highlights, text: text[..shown].to_owned(), exact })
+        .all(|term| words.iter().any(|(word, exact, _)| word.to <= visible && *exact == term.exact));
+    Some(Match { start_ms, highlights, text: text[..visible].to_owned(), exact })
 }
 
 fn matches(term: &Term, (_, exact, stem): &(Word, String, String)) -> bool {

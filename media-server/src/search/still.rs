@@ -5,6 +5,8 @@ use std::sync::Arc;
 use chalkstream_store::{Manifest, Store, layout};
 use quick_cache::sync::Cache;
 
+use crate::webvtt::parse_time_ms;
+
 /// Storyboards in the cache; one of a 90-minute lesson is about 40 kB.
 const KEPT: usize = 256;
 /// Size limit of a storyboard.
@@ -61,7 +63,7 @@ fn parse(vtt: &str) -> Vec<Tile> {
     let mut tiles = Vec::new();
     let mut lines = vtt.lines();
     while let Some(line) = lines.next() {
-        let Some(start_ms) = line.split_once(" --> ").and_then(|(start, _)| milliseconds(start)) else {
+        let Some(start_ms) = line.split_once(" --> ").and_then(|(start, _)| parse_time_ms(start)) else {
             continue;
         };
         let image = lines.next().unwrap_or_default().trim();
@@ -71,15 +73,6 @@ fn parse(vtt: &str) -> Vec<Tile> {
         }
     }
     tiles
-}
-
-/// `[HH:]MM:SS.mmm` in ms.
-fn milliseconds(text: &str) -> Option<u64> {
-    let (clock, ms) = text.trim().rsplit_once('.')?;
-    let seconds = clock
-        .split(':')
-        .try_fold(0_u64, |total, part| total.checked_mul(60)?.checked_add(part.parse::<u64>().ok()?))?;
-    seconds.checked_mul(1000)?.checked_add(ms.parse::<u64>().ok()?)
 }
 
 #[cfg(test)]

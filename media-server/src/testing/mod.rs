@@ -67,8 +67,8 @@ impl World {
             key: self.key.clone(),
         };
         until("the server has read its keys", || async {
-            let answer = server.client.get(server.url("/openapi.json")).send().await.ok()?;
-            answer.status().is_success().then_some(())
+            let response = server.client.get(server.url("/openapi.json")).send().await.ok()?;
+            response.status().is_success().then_some(())
         })
         .await;
         server
@@ -115,8 +115,8 @@ impl Drop for Server {
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
     let asked = async {
         loop {
-            if let Some(answer) = ask().await {
-                return answer;
+            if let Some(response) = ask().await {
+                return response;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -1,9 +1,13 @@
 //! Creating an upload: once per file, however often the request comes.
 
+use std::future::ready;
+
 use axum::body::{Body, HttpBody};
 use axum::extract::State;
 use axum::response::Response;
+use chalkstream_store::objects::list_all;
 use chalkstream_store::{Fault, Kind, State as RecordingState, layout, read_manifest, write_manifest};
+use futures_util::{StreamExt, TryStreamExt};
 use http::{HeaderMap, StatusCode};
 
 use super::concat;
@@ -156,23 +160,21 @@ async fn first_bytes(
 
 async fn check_open_uploads(uploads: &Uploads, tenant: &str) -> Result<(), Problem> {
     let limit = uploads.limits.max_open_uploads as usize;
-    let (mut open, mut after) = (0, None);
-    loop {
-        let page = uploads.store.list(&layout::uploads_prefix(tenant), after.as_deref(), 1000).await?;
-        open += page.iter().filter(|object| object.key.ends_with(".json")).count();
-        if open >= limit {
-            return Err(Problem::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too_many_uploads",
-                format!("At most {limit} uploads can be open at once."),
-            )
-            .retry_after_s(30));
-        }
-        match page.last() {
-            Some(last) if page.len() == 1000 => after = Some(last.key.clone()),
-            _ => return Ok(()),
-        }
+    let prefix = layout::uploads_prefix(tenant);
+    let open = list_all(&uploads.store, &prefix)
+        .try_filter(|object| ready(object.key.ends_with(".json")))
+        .take(limit)
+        .try_fold(0, |count, _| ready(Ok(count + 1)))
+        .await?;
+    if open < limit {
+        return Ok(());
     }
+    Err(Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too_many_uploads",
+        format!("At most {limit} uploads can be open at once."),
+    )
+    .retry_after_s(30))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

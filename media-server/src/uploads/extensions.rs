@@ -140,8 +140,8 @@ async fn a_joining_that_was_cut_off_is_carried_on_and_parts_nobody_joins_expire(
     assert!(!head.headers().contains_key("upload-offset"), "it is not made yet");
     assert_eq!(text(&head, "upload-length"), file.len().to_string());
     assert_eq!(code(join(&server, &paths).await).await, (400, "upload_concat".into()));
-    let answer = server.tus(Method::DELETE, &paths[0]).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::NO_CONTENT, "it goes with the rest");
+    let response = server.tus(Method::DELETE, &paths[0]).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::NO_CONTENT, "it goes with the rest");
     let mut expired = state_of(&world, &id_of(&stray)).await;
     expired.expires_at_ms = 1;
     state::write(&world.store, &expired).await.unwrap();
@@ -162,10 +162,10 @@ async fn a_network_that_knows_get_and_post_alone_is_enough() {
     let path = path(&create(&server, file.len(), None).await);
     let post = |method: &str| server.tus(Method::POST, &path).header("x-http-method-override", method);
     let sent = post("PATCH").header("upload-offset", 0).header("content-type", format!("{BYTES}; charset=x"));
-    let answer = sent.body(file[..600].to_vec()).send().await.unwrap();
-    assert_eq!((answer.status(), text(&answer, "upload-offset")), (StatusCode::NO_CONTENT, "600".into()));
-    let answer = post("head").send().await.unwrap();
-    assert_eq!((answer.status(), text(&answer, "upload-offset")), (StatusCode::OK, "600".into()));
+    let response = sent.body(file[..600].to_vec()).send().await.unwrap();
+    assert_eq!((response.status(), text(&response, "upload-offset")), (StatusCode::NO_CONTENT, "600".into()));
+    let response = post("head").send().await.unwrap();
+    assert_eq!((response.status(), text(&response, "upload-offset")), (StatusCode::OK, "600".into()));
     for strange in ["PUT", "POST", ""] {
         assert_eq!(code(post(strange).send().await.unwrap()).await, (405, "method_not_allowed".into()));
     }
@@ -185,9 +185,9 @@ async fn bytes_come_with_the_creation_and_the_length_comes_later() {
     };
     let some = creation("upload-length", 1000, &file[..400]).await.unwrap();
     assert_eq!((some.status(), text(&some, "upload-offset")), (StatusCode::CREATED, "400".into()));
-    let answer = patch(&server, &path(&some), 400, file[400..].to_vec()).await;
-    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
-    let id = text(&answer, "chalkstream-recording");
+    let response = patch(&server, &path(&some), 400, file[400..].to_vec()).await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    let id = text(&response, "chalkstream-recording");
     assert!(world.store.get(&state_of(&world, &id).await.source_key()).await.unwrap() == file);
     let all = creation("upload-length", 1000, &file).await.unwrap();
     assert_eq!((all.status(), text(&all, "upload-offset")), (StatusCode::CREATED, "1000".into()));
@@ -206,11 +206,17 @@ async fn bytes_come_with_the_creation_and_the_length_comes_later() {
         request.header("content-type", BYTES).header("upload-length", length).body(body).send()
     };
     assert_eq!(code(send(1, 5001, Vec::new()).await.unwrap()).await, (413, "upload_too_large".into()));
-    let answer = patch(&server, &path, 1, vec![7; 999]).await;
-    assert_eq!((answer.status(), text(&answer, "upload-offset")), (StatusCode::NO_CONTENT, "1000".into()));
+    let response = patch(&server, &path, 1, vec![7; 999]).await;
+    assert_eq!(
+        (response.status(), text(&response, "upload-offset")),
+        (StatusCode::NO_CONTENT, "1000".into())
+    );
     assert_eq!(code(send(1000, 999, Vec::new()).await.unwrap()).await, (400, "upload_length".into()));
-    let answer = send(1000, 2000, vec![8; 500]).await.unwrap();
-    assert_eq!((answer.status(), text(&answer, "upload-length")), (StatusCode::NO_CONTENT, "2000".into()));
+    let response = send(1000, 2000, vec![8; 500]).await.unwrap();
+    assert_eq!(
+        (response.status(), text(&response, "upload-length")),
+        (StatusCode::NO_CONTENT, "2000".into())
+    );
     assert_eq!(code(send(1500, 3000, Vec::new()).await.unwrap()).await, (400, "upload_length".into()));
     assert_eq!(send(1500, 2000, vec![9; 500]).await.unwrap().status(), StatusCode::NO_CONTENT);
     assert_eq!(offset(&server, &path).await, 2000);
@@ -274,8 +280,11 @@ async fn a_page_of_another_site_may_send_what_its_tools_add_and_read_every_answe
         (server.tus(Method::POST, "/v1/uploads").header("upload-length", 1_u64 << 50), 413),
         (server.tus(Method::DELETE, &path), 204),
     ] {
-        let answer = request.send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), text(&answer, "tus-resumable").as_str()), (status, "1.0.0"));
+        let response = request.send().await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), text(&response, "tus-resumable").as_str()),
+            (status, "1.0.0")
+        );
     }
 }
 

@@ -1,7 +1,11 @@
 //! Cleaning up uploads: expired ones are removed, and those cut off between the last byte and the
 //! acknowledgement are finished.
 
+use std::pin::pin;
+
 use chalkstream_store::layout;
+use chalkstream_store::objects::list_all;
+use futures_util::TryStreamExt;
 
 use super::discard::{discard, forget};
 use super::finish::finish_complete;
@@ -35,34 +39,29 @@ pub fn log_and_continue(result: Result<(), Problem>, id: &str) -> Result<(), Pro
 /// If storage is away.
 pub async fn clean_up(uploads: &Uploads, tenant: &str) -> Result<(), Problem> {
     let ttl_ms = uploads.limits.ttl_ms;
-    let mut after: Option<String> = None;
+    let prefix = layout::uploads_prefix(tenant);
+    let mut objects = pin!(list_all(&uploads.store, &prefix));
     // The state of an upload is listed right before its bytes.
     let mut open = String::new();
-    loop {
-        let page = uploads.store.list(&layout::uploads_prefix(tenant), after.as_deref(), 1000).await?;
-        for object in &page {
-            let name = object.key.rsplit('/').next().unwrap_or_default();
-            let Some((id, kind)) = name.split_once('.') else { continue };
-            match kind {
-                "json" => {
-                    open = id.to_owned();
-                    log_and_continue(one(uploads, tenant, id).await, id)?;
-                }
-                // Its id contains its age, so nothing has to be read.
-                "done" if created_ms(id) + 2 * ttl_ms < now_ms() => {
-                    log_and_continue(forget(uploads, tenant, id).await, id)?;
-                }
-                "tail" | "upload" if open != id && created_ms(id) + ttl_ms < now_ms() => {
-                    uploads.store.delete(&object.key).await?;
-                }
-                _ => {}
+    while let Some(object) = objects.try_next().await? {
+        let name = object.key.rsplit('/').next().unwrap_or_default();
+        let Some((id, kind)) = name.split_once('.') else { continue };
+        match kind {
+            "json" => {
+                open = id.to_owned();
+                log_and_continue(one(uploads, tenant, id).await, id)?;
             }
-        }
-        match page.last() {
-            Some(last) if page.len() == 1000 => after = Some(last.key.clone()),
-            _ => return Ok(()),
+            // Its id contains its age, so nothing has to be read.
+            "done" if created_ms(id) + 2 * ttl_ms < now_ms() => {
+                log_and_continue(forget(uploads, tenant, id).await, id)?;
+            }
+            "tail" | "upload" if open != id && created_ms(id) + ttl_ms < now_ms() => {
+                uploads.store.delete(&object.key).await?;
+            }
+            _ => {}
         }
     }
+    Ok(())
 }
 
 async fn one(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Problem> {

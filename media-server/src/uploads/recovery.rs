@@ -59,8 +59,8 @@ async fn cut_at(world: &World, server: &Server, path: &str, file: &[u8], to: usi
 }
 
 async fn delete(server: &Server, id: &str) {
-    let answer = server.request(Method::DELETE, &format!("/v1/recordings/{id}")).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    let response = server.request(Method::DELETE, &format!("/v1/recordings/{id}")).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,9 +117,9 @@ async fn bytes_that_were_written_over_are_asked_for_again() {
     cut_at(&world, &server, &path, &file, 1000).await;
     world.store.put(&layout::upload_tail_key(TENANT, &id), Bytes::from(vec![0; 2000])).await.unwrap();
 
-    let answer = patch(&server, &path, 1000, file[1000..].to_vec()).await;
-    assert_eq!(text(&answer, "upload-offset"), "0");
-    assert_eq!(code(answer).await, (409, "upload_offset".into()));
+    let response = patch(&server, &path, 1000, file[1000..].to_vec()).await;
+    assert_eq!(text(&response, "upload-offset"), "0");
+    assert_eq!(code(response).await, (409, "upload_offset".into()));
     assert_eq!(patch(&server, &path, 0, file.clone()).await.status(), StatusCode::NO_CONTENT);
     let source = world.store.get(&state_of(&world, &id).await.source_key()).await.unwrap();
     assert!(source == file);
@@ -188,8 +188,8 @@ async fn a_crash_between_the_marker_and_the_queue_costs_no_job_and_makes_no_seco
         assert_eq!(state_of(&world, &id).await.finished.unwrap().recording, id);
         assert!(submit::read(&world.store, TENANT, &id).await.unwrap().is_some());
         let again = create(&server, file.len(), None).await;
-        let answer = patch(&server, &self::path(&again), 0, file.clone()).await;
-        assert_eq!(text(&answer, "chalkstream-recording"), id, "the same file is still one recording");
+        let response = patch(&server, &self::path(&again), 0, file.clone()).await;
+        assert_eq!(text(&response, "chalkstream-recording"), id, "the same file is still one recording");
     }
 }
 
@@ -205,9 +205,9 @@ async fn a_key_whose_recording_is_gone_or_failed_by_our_fault_makes_a_new_one() 
         assert_eq!(created.status(), StatusCode::CREATED, "round {round}");
         let id = text(&created, "chalkstream-recording");
         assert!(!ids.contains(&id));
-        let answer = patch(&server, &path(&created), 0, file.clone()).await;
-        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
-        assert_eq!(text(&answer, "chalkstream-recording"), id, "nor is it another's");
+        let response = patch(&server, &path(&created), 0, file.clone()).await;
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+        assert_eq!(text(&response, "chalkstream-recording"), id, "nor is it another's");
         let mut manifest = read_manifest(&world.store, TENANT, &id).await.unwrap().unwrap();
         manifest.fence = u64::MAX;
         match round {
@@ -243,8 +243,8 @@ async fn a_recording_deleted_during_its_upload_stays_deleted() {
     delete(&server, &id).await;
     drop(line);
     assert!(kept(&world).await.is_empty());
-    let answer = patch(&server, &path, 8 * MIB + 9, file[8 * MIB + 9..].to_vec()).await;
-    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    let response = patch(&server, &path, 8 * MIB + 9, file[8 * MIB + 9..].to_vec()).await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
     let part =
         world.store.put_part(&open.source_key(), open.multipart.as_ref().unwrap(), 2, Bytes::new()).await;
     assert_eq!(part.unwrap_err().kind, Kind::NotFound, "its parts are dropped");

@@ -1,4 +1,4 @@
-//! What uploads need of the server.
+//! The part of the server that receives uploads.
 
 use std::sync::Arc;
 

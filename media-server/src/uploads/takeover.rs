@@ -72,8 +72,8 @@ async fn with_redis_away_another_servers_dead_connection_does_not_move_the_offse
     // came meanwhile.
     tokio::io::AsyncWriteExt::shutdown(&mut line).await.unwrap();
     assert_eq!(status(line).await, 423);
-    let answer = patch(&two, &path, from, file[from..].to_vec()).await;
-    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    let response = patch(&two, &path, from, file[from..].to_vec()).await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,19 +129,19 @@ async fn an_upload_that_is_asked_about_all_the_time_still_ends() {
         let mut from = 0;
         while from < file.len() {
             let to = (from + 100_000).min(file.len());
-            let answer = server
+            let response = server
                 .tus(Method::PATCH, &path)
                 .header("upload-offset", from)
                 .header("content-type", "application/offset+octet-stream")
                 .body(file[from..to].to_vec())
                 .send()
                 .await;
-            match answer {
-                Ok(answer) if answer.status() == StatusCode::NO_CONTENT => {
-                    from = text(&answer, "upload-offset").parse().unwrap();
+            match response {
+                Ok(response) if response.status() == StatusCode::NO_CONTENT => {
+                    from = text(&response, "upload-offset").parse().unwrap();
                 }
-                Ok(answer) => {
-                    assert_eq!(code(answer).await, (423, "upload_locked".into()));
+                Ok(response) => {
+                    assert_eq!(code(response).await, (423, "upload_locked".into()));
                     from = offset(&server, &path).await;
                 }
                 Err(_) => from = offset(&server, &path).await,
@@ -166,18 +166,18 @@ async fn a_request_that_a_browser_sends_again_by_itself_is_taken_if_its_bytes_ar
     received(&server, 8 * MIB + 9).await;
     let mut other = file[MIB..].to_vec();
     other[5 * MIB] ^= 1;
-    let answer = patch(&server, &path, MIB, other).await;
-    assert_eq!(text(&answer, "upload-offset"), (8 * MIB + 9).to_string());
-    assert_eq!(code(answer).await, (409, "upload_offset".into()));
+    let response = patch(&server, &path, MIB, other).await;
+    assert_eq!(text(&response, "upload-offset"), (8 * MIB + 9).to_string());
+    assert_eq!(code(response).await, (409, "upload_offset".into()));
     assert_eq!(status(line).await, 204);
     // Fewer bytes than are durable change nothing, and the response has the offset.
-    let answer = patch(&server, &path, MIB, file[MIB..2 * MIB].to_vec()).await;
-    assert_eq!(text(&answer, "upload-offset"), (8 * MIB + 9).to_string());
+    let response = patch(&server, &path, MIB, file[MIB..2 * MIB].to_vec()).await;
+    assert_eq!(text(&response, "upload-offset"), (8 * MIB + 9).to_string());
     assert_eq!(code(patch(&server, &path, 0, file.clone()).await).await, (409, "upload_offset".into()));
     for _ in 0..2 {
-        let answer = patch(&server, &path, MIB, file[MIB..].to_vec()).await;
-        assert_eq!(answer.status(), StatusCode::NO_CONTENT, "also where the last answer was lost");
-        assert_eq!(text(&answer, "upload-offset"), file.len().to_string());
+        let response = patch(&server, &path, MIB, file[MIB..].to_vec()).await;
+        assert_eq!(response.status(), StatusCode::NO_CONTENT, "also where the last answer was lost");
+        assert_eq!(text(&response, "upload-offset"), file.len().to_string());
     }
     assert!(world.store.get(&state_of(&world, &id).await.source_key()).await.unwrap() == file);
 }

@@ -28,12 +28,12 @@ pub async fn create(server: &Server, length: usize, key: Option<&str>) -> Respon
     request.send().await.unwrap()
 }
 
-pub fn text(answer: &Response, name: &str) -> String {
-    answer.headers()[name].to_str().unwrap().to_owned()
+pub fn text(response: &Response, name: &str) -> String {
+    response.headers()[name].to_str().unwrap().to_owned()
 }
 
-pub fn path(answer: &Response) -> String {
-    let location = text(answer, "location");
+pub fn path(response: &Response) -> String {
+    let location = text(response, "location");
     location[location.find("/v1/").unwrap()..].to_owned()
 }
 
@@ -63,15 +63,15 @@ pub async fn begin(server: &Server, path: &str, from: usize, size: usize, bytes:
 }
 
 pub async fn offset(server: &Server, path: &str) -> usize {
-    let answer = server.tus(Method::HEAD, path).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
-    text(&answer, "upload-offset").parse().unwrap()
+    let response = server.tus(Method::HEAD, path).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    text(&response, "upload-offset").parse().unwrap()
 }
 
-pub async fn code(answer: Response) -> (u16, String) {
-    assert_eq!(text(&answer, "content-type"), "application/problem+json");
-    let status = answer.status().as_u16();
-    let body: Value = answer.json().await.unwrap();
+pub async fn code(response: Response) -> (u16, String) {
+    assert_eq!(text(&response, "content-type"), "application/problem+json");
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.unwrap();
     (status, body["code"].as_str().unwrap().to_owned())
 }
 
@@ -93,15 +93,15 @@ async fn an_upload_cut_at_three_mebibytes_resumes_on_a_second_server() {
         assert_eq!(offset(next, &path).await, to, "the other server says so");
     }
     // A wrong offset is refused, with the right one.
-    let answer = patch(&first, &path, 5, vec![0; 10]).await;
-    assert_eq!(text(&answer, "upload-offset"), (7 * MIB + 5).to_string());
-    assert_eq!(code(answer).await, (409, "upload_offset".into()));
+    let response = patch(&first, &path, 5, vec![0; 10]).await;
+    assert_eq!(text(&response, "upload-offset"), (7 * MIB + 5).to_string());
+    assert_eq!(code(response).await, (409, "upload_offset".into()));
 
     let from = 7 * MIB + 5;
-    let answer = patch(&second, &path, from, file[from..].to_vec()).await;
-    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
-    assert_eq!(text(&answer, "chalkstream-recording"), id);
-    assert!(!answer.headers().contains_key("chalkstream-existing"));
+    let response = patch(&second, &path, from, file[from..].to_vec()).await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    assert_eq!(text(&response, "chalkstream-recording"), id);
+    assert!(!response.headers().contains_key("chalkstream-existing"));
 
     let manifest = read_manifest(&world.store, TENANT, &id).await.unwrap().unwrap();
     assert_eq!(manifest.state, State::Queued);
@@ -115,7 +115,7 @@ async fn an_upload_cut_at_three_mebibytes_resumes_on_a_second_server() {
     let left = world.store.list(&layout::uploads_prefix(TENANT), None, 10).await.unwrap();
     assert_eq!(left.len(), 1, "only the note that it was acknowledged is left: {left:?}");
 
-    let shown: Value = first
+    let recording: Value = first
         .request(Method::GET, &format!("/v1/recordings/{id}"))
         .send()
         .await
@@ -123,8 +123,8 @@ async fn an_upload_cut_at_three_mebibytes_resumes_on_a_second_server() {
         .json()
         .await
         .unwrap();
-    assert_eq!(shown["state"], "queued", "{shown}");
-    assert_eq!(shown["steps"][0]["name"], "inspect", "{shown}");
+    assert_eq!(recording["state"], "queued", "{recording}");
+    assert_eq!(recording["steps"][0]["name"], "inspect", "{recording}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,10 +149,10 @@ async fn the_same_key_twice_is_one_upload_and_the_same_bytes_twice_are_one_recor
     let other = create(&server, 1000, Some("k2")).await;
     let own = text(&other, "chalkstream-recording");
     assert_ne!(own, id);
-    let answer = patch(&server, &path(&other), 0, file).await;
-    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    let response = patch(&server, &path(&other), 0, file).await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
     assert_eq!(
-        (text(&answer, "chalkstream-recording"), text(&answer, "chalkstream-existing")),
+        (text(&response, "chalkstream-recording"), text(&response, "chalkstream-existing")),
         (id, "true".into())
     );
     let left = world.store.list(&layout::recording_prefix(TENANT, &own), None, 10).await.unwrap();
@@ -170,11 +170,11 @@ async fn redis_away_costs_no_upload() {
     let created = create(&server, 6 * MIB, Some("k")).await;
     assert_eq!(created.status(), StatusCode::CREATED);
     let id = text(&created, "chalkstream-recording");
-    let answer = patch(&server, &path(&created), 0, bytes(6 * MIB, 3)).await;
-    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    let response = patch(&server, &path(&created), 0, bytes(6 * MIB, 3)).await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
     assert!(submit::read(&world.store, TENANT, &id).await.unwrap().is_some(), "the sweeper finds it");
-    let shown = server.request(Method::GET, &format!("/v1/recordings/{id}")).send().await.unwrap();
-    assert_eq!(shown.json::<Value>().await.unwrap()["state"], "queued");
+    let recording = server.request(Method::GET, &format!("/v1/recordings/{id}")).send().await.unwrap();
+    assert_eq!(recording.json::<Value>().await.unwrap()["state"], "queued");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +184,7 @@ async fn an_empty_upload_is_a_failed_recording_with_a_plain_sentence() {
     let created = create(&server, 0, None).await;
     assert_eq!(created.status(), StatusCode::CREATED);
     let id = text(&created, "chalkstream-recording");
-    let shown: Value = server
+    let recording: Value = server
         .request(Method::GET, &format!("/v1/recordings/{id}"))
         .send()
         .await
@@ -192,9 +192,9 @@ async fn an_empty_upload_is_a_failed_recording_with_a_plain_sentence() {
         .json()
         .await
         .unwrap();
-    assert_eq!(shown["state"], "failed");
-    assert_eq!(shown["failure"]["code"], "empty_file");
-    assert_eq!(shown["failure"]["message"], "The file is empty.");
+    assert_eq!(recording["state"], "failed");
+    assert_eq!(recording["failure"]["code"], "empty_file");
+    assert_eq!(recording["failure"]["message"], "The file is empty.");
     assert!(submit::read(&world.store, TENANT, &id).await.unwrap().is_none());
 }
 
@@ -221,8 +221,8 @@ async fn a_second_patch_takes_over_from_a_connection_that_stands_still() {
         // A request with another offset makes the first one durable and stops it; then the next
         // continues from there.
         until("the connection that stands still was asked to stop", || async {
-            let answer = patch(taker, &path, file.len(), Vec::new()).await;
-            (text(&answer, "upload-offset") == at.to_string()).then_some(())
+            let response = patch(taker, &path, file.len(), Vec::new()).await;
+            (text(&response, "upload-offset") == at.to_string()).then_some(())
         })
         .await;
         drop(hanging);
@@ -244,17 +244,18 @@ async fn what_tus_asks_for_is_asked_for() {
 
     let plain = server.request(Method::POST, "/v1/uploads").header("upload-length", 1).send().await.unwrap();
     assert_eq!(code(plain).await, (412, "tus_version".into()));
-    let answer = server.tus(Method::POST, "/v1/uploads").send().await.unwrap();
-    assert_eq!(code(answer).await, (400, "upload_length".into()));
+    let response = server.tus(Method::POST, "/v1/uploads").send().await.unwrap();
+    assert_eq!(code(response).await, (400, "upload_length".into()));
     assert_eq!(code(create(&server, 5001, None).await).await, (413, "upload_too_large".into()));
-    let answer =
+    let response =
         server.open(Method::POST, "/v1/uploads").header("tus-resumable", "1.0.0").send().await.unwrap();
-    assert_eq!(code(answer).await, (401, "unauthorized".into()));
+    assert_eq!(code(response).await, (401, "unauthorized".into()));
 
     let one = create(&server, 100, None).await;
     let path = path(&one);
-    let answer = server.tus(Method::PATCH, &path).header("upload-offset", 0).body("x").send().await.unwrap();
-    assert_eq!(code(answer).await, (415, "content_type".into()));
+    let response =
+        server.tus(Method::PATCH, &path).header("upload-offset", 0).body("x").send().await.unwrap();
+    assert_eq!(code(response).await, (415, "content_type".into()));
     assert_eq!(code(patch(&server, &path, 0, vec![1; 101]).await).await, (413, "too_many_bytes".into()));
     let two = create(&server, 100, None).await;
     assert_eq!(two.status(), StatusCode::CREATED);

@@ -72,29 +72,24 @@ impl Default for Metrics {
             sessions: Counter::default(),
         };
         let r = &mut metrics.registry;
-        r.register("http_requests", "Requests answered", metrics.requests.clone());
+        r.register("http_requests", "Requests finished", metrics.requests.clone());
         r.register_with_unit(
             "http_request",
-            "Time to the first byte of an answer",
+            "Time to the first byte of a response",
             Unit::Seconds,
             metrics.request_seconds.clone(),
         );
         r.register("tokens_refused", "Links and sessions refused", metrics.tokens_refused.clone());
         r.register_with_unit(
             "uploaded",
-            "Upload bytes made durable",
+            "Upload bytes received",
             Unit::Bytes,
             metrics.uploaded_bytes.clone(),
         );
         r.register("uploads_finished", "Uploads acknowledged", metrics.uploads_finished.clone());
-        r.register_with_unit(
-            "delivered",
-            "Media bytes answered",
-            Unit::Bytes,
-            metrics.delivered_bytes.clone(),
-        );
+        r.register_with_unit("delivered", "Media bytes sent", Unit::Bytes, metrics.delivered_bytes.clone());
         r.register("event_streams", "Event streams open", metrics.event_streams.clone());
-        r.register("sessions", "Sessions given for links", metrics.sessions.clone());
+        r.register("sessions", "Sessions made of links", metrics.sessions.clone());
         metrics
     }
 }

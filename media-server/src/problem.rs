@@ -67,11 +67,7 @@ impl Problem {
     /// 403 for a session that asks for something that is not its own. The response does not say
     /// whether it exists.
     pub fn forbidden() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            "This link or session does not open what was asked for.",
-        )
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "This link or session does not give access to this.")
     }
 
     /// 503: try again in some seconds.
@@ -125,9 +121,7 @@ impl From<store::Error> for Problem {
         use store::Kind;
         let (status, code, detail) = match error.kind {
             Kind::NotFound => return Self::not_found(),
-            Kind::InvalidInput => {
-                (StatusCode::BAD_REQUEST, "invalid_input", "The request cannot be carried out as it is.")
-            }
+            Kind::InvalidInput => (StatusCode::BAD_REQUEST, "invalid_input", "The request is not valid."),
             Kind::Conflict | Kind::Lost => {
                 (StatusCode::CONFLICT, "conflict", "The recording's current state does not allow this.")
             }

@@ -64,7 +64,7 @@ impl Streams {
             Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too_many_streams",
-                "Too many event streams are open.",
+                "Too many event streams are open; try again shortly.",
             )
             .retry_after_s(10)
         })?;

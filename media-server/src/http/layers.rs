@@ -23,7 +23,7 @@ pub fn apply(routes: Router, metrics: Arc<Metrics>, origins: Arc<[String]>) -> R
             Problem::new(
                 http::StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "This address does not take that method.",
+                "This address does not support that method.",
             )
         })
         .layer(CompressionLayer::new().compress_when(TextOnly))

@@ -59,7 +59,7 @@ pub(super) async fn serve(
 ) -> Result<Response, Problem> {
     let window = viewing.window();
     if file == "transcript.json" {
-        let Query(part) = part.map_err(|_| Problem::invalid("query", "The query cannot be read."))?;
+        let Query(part) = part.map_err(|_| Problem::invalid("query", "The query string is not valid."))?;
         return transcript(&delivery, &viewing, part).await;
     }
     if !window.is_open() {

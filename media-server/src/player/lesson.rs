@@ -180,7 +180,7 @@ fn title(manifest: &Manifest) -> String {
     if title.is_empty() { "Untitled lesson".into() } else { title.into() }
 }
 
-/// «3 min 31 s · 22 Nov 2026».
+/// Length and day, such as "3 min 31 s · 22 Nov 2026".
 fn facts(manifest: &Manifest) -> String {
     let mut facts = Vec::new();
     if let Some(media) = &manifest.media {

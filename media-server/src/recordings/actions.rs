@@ -34,14 +34,14 @@ pub async fn cancel(
         return Ok(Json(RecordingView::new(&manifest, None)));
     }
     if manifest.state.is_terminal() || manifest.state == RecordingState::AwaitingUpload {
-        return Err(conflict("Nothing is being done with this recording."));
+        return Err(conflict("This recording has no running job to cancel."));
     }
     let job = recordings.queue.cancel(&caller.tenant, &id).await?;
     // Read only now: a worker may have written a manifest since the first read.
     let mut manifest = recordings.current(&caller.tenant, &id).await?;
     match job {
         Some(job) if job.state != JobState::Cancelled => {
-            return Err(conflict("The work on this recording has just ended."));
+            return Err(conflict("The job of this recording has just ended."));
         }
         // A step's result is in the queue a moment before a worker writes it into the manifest.
         // After a cancellation no worker does.
@@ -82,7 +82,7 @@ pub async fn retry(
     let has_source =
         manifest.source.as_ref().is_some_and(|source| manifest.objects.contains_key(&source.key));
     if !again || !has_source {
-        return Err(conflict("There is nothing to try again."));
+        return Err(conflict("There is nothing to retry."));
     }
     // The marker comes first: whatever happens after it, the sweeper completes it.
     submit::mark(&recordings.store, &JobSpec::for_recording(&manifest)).await?;

@@ -42,7 +42,7 @@ pub async fn list(
     caller: ApiCaller,
     query: Result<Query<JobsQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<JobList>, Problem> {
-    let Query(query) = query.map_err(|_| Problem::invalid("query", "The query cannot be read."))?;
+    let Query(query) = query.map_err(|_| Problem::invalid("query", "The query string is not valid."))?;
     let filter = if query.failed.unwrap_or(false) { JobFilter::Failed } else { JobFilter::All };
     let limit = query.limit.unwrap_or(100).clamp(1, 500);
     Ok(Json(JobList { jobs: recordings.queue.jobs(Some(&caller.tenant), filter, limit).await? }))

@@ -46,7 +46,7 @@ pub async fn list(
     caller: ApiCaller,
     query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<RecordingList>, Problem> {
-    let Query(query) = query.map_err(|_| Problem::invalid("query", "The query cannot be read."))?;
+    let Query(query) = query.map_err(|_| Problem::invalid("query", "The query string is not valid."))?;
     let limit = query.limit.unwrap_or(50).clamp(1, 200);
     // Ids rise with time; the list of folders is the only index.
     let mut ids = recordings.store.list_dirs(&layout::tenant_prefix(&caller.tenant)).await?;

@@ -174,7 +174,10 @@ pub async fn search_session(
 }
 
 fn bad_query() -> Problem {
-    Problem::invalid("query", "The query string cannot be read: q, viewer, limit (a number) and recording.")
+    Problem::invalid(
+        "query",
+        "The query string is not valid: it takes q, viewer, limit (a number) and recording.",
+    )
 }
 
 fn limit(asked: Option<usize>) -> usize {

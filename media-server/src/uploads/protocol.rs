@@ -104,7 +104,7 @@ pub fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "content_type",
-        format!("A PATCH of an upload has the content type {OFFSET_STREAM}."),
+        format!("A PATCH of an upload needs the content type {OFFSET_STREAM}."),
     ))
 }
 
@@ -150,7 +150,7 @@ pub fn concat(headers: &HeaderMap) -> Result<Option<ConcatHeader>, Problem> {
     if ids.len() > MAX_PARTIALS {
         return Err(Problem::invalid(
             "upload_concat",
-            format!("An upload is made of at most {MAX_PARTIALS} parts."),
+            format!("An upload is joined from at most {MAX_PARTIALS} parts."),
         ));
     }
     Ok(Some(ConcatHeader::Final { ids, text: text.to_owned() }))

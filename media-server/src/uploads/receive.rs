@@ -43,7 +43,7 @@ pub async fn receive(
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "upload_final",
-            "This upload is made of others; it takes no bytes of its own.",
+            "This upload is joined from others; it accepts no bytes of its own.",
         ));
     }
     let held = uploads.locks.take(&tenant, &id).await?;
@@ -75,7 +75,7 @@ pub async fn receive(
         return Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_many_bytes",
-            "More bytes came than Upload-Length says.",
+            "The request has more bytes than Upload-Length states.",
         ));
     }
     if ingest.is_full() {
@@ -92,7 +92,7 @@ async fn set_length(uploads: &Uploads, upload: &mut Upload, length: u64) -> Resu
     }
     uploads.check_size(length)?;
     if !upload.length_deferred || length < upload.offset() {
-        return Err(Problem::invalid("upload_length", "Upload-Length is not that of this upload."));
+        return Err(Problem::invalid("upload_length", "Upload-Length differs from that of this upload."));
     }
     upload.size_bytes = length;
     upload.length_deferred = false;

@@ -74,7 +74,7 @@ pub async fn patch(
     protocol::check_version(&headers)?;
     protocol::check_content_type(&headers)?;
     let offset = protocol::number(&headers, &UPLOAD_OFFSET)?
-        .ok_or_else(|| Problem::invalid("upload_offset", "Upload-Offset is needed."))?;
+        .ok_or_else(|| Problem::invalid("upload_offset", "Upload-Offset is missing."))?;
     let sent = PatchHeaders { offset, length: protocol::number(&headers, &UPLOAD_LENGTH)? };
     // A task of its own: if the connection breaks, the request's future is dropped, and the bytes
     // that arrived must be kept.

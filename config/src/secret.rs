@@ -25,7 +25,7 @@ impl Secret {
         &self.0
     }
 
-    /// True where no value was given.
+    /// True if no value was given.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

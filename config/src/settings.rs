@@ -1,4 +1,4 @@
-//! The settings, one struct per concern. `default.toml` beside this crate is the commented
+//! The settings, one struct per concern. `default.toml` next to this crate is the commented
 //! reference.
 
 use std::net::SocketAddr;

@@ -1,8 +1,9 @@
-//! Who may: tenants, keys and revocations, written to storage, and read from a copy in memory that
-//! is never more than a few seconds old.
+//! Access control: tenants, keys and revocations, kept in storage and read from a copy in memory
+//! that is at most a few seconds old.
 //!
-//! Storage is listed every three seconds, whatever Redis says; a change told through Redis is read
-//! within one. So a revocation is in force everywhere within five seconds, with Redis or without.
+//! Storage is listed every three seconds, whatever Redis says; a change announced through Redis is
+//! read within one. So a revocation is in force everywhere within five seconds, with Redis or
+//! without.
 
 mod snapshot;
 
@@ -29,10 +30,10 @@ use snapshot::{Record, Snapshot};
 const POLL: Duration = Duration::from_secs(1);
 /// How often storage is listed.
 const LIST: Duration = Duration::from_secs(3);
-/// Time for storage to give a page of a listing, or an object: after more it is begun anew, so that
-/// storage that is back is noticed at once.
+/// Time for storage to give a page of a listing, or an object: after more it is started again, so
+/// that storage that is back is noticed at once.
 const ANSWER_LIMIT: Duration = Duration::from_secs(4);
-/// Time for Redis to tell of changes: less than what would delay a listing.
+/// Time for Redis to announce changes: less than what would delay a listing.
 const POLL_LIMIT: Duration = Duration::from_millis(500);
 /// Objects read at once.
 const READS: usize = 16;
@@ -74,28 +75,28 @@ impl Authority {
     }
 
     async fn keep_fresh(&self) {
-        let mut told = self.poll().await;
+        let mut seen = self.poll().await;
         let mut failing = false;
         let mut tick = tokio::time::interval(POLL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
             let now = self.poll().await;
-            // Redis that is away, or has lost the mark, tells nothing: then it is the listing that
-            // tells.
-            let changed = now.is_some() && now != told;
+            // Redis that is away, or has lost the mark, announces nothing: then the listing finds
+            // the change.
+            let changed = now.is_some() && now != seen;
             if !changed && self.age() + POLL < LIST {
                 continue;
             }
             match self.refresh_within(ANSWER_LIMIT).await {
                 Ok(()) => {
-                    told = now.or(told);
+                    seen = now.or(seen);
                     failing = false;
                 }
                 Err(error) => {
                     if !failing {
                         let kind = error.kind.as_str();
-                        tracing::warn!(kind, "keys and revocations cannot be read from storage: {kind}");
+                        tracing::warn!(%error, kind, "keys and revocations cannot be read");
                     }
                     failing = true;
                 }
@@ -103,7 +104,7 @@ impl Authority {
         }
     }
 
-    /// The mark that changes with every change; `None` where Redis does not tell.
+    /// The mark that changes with every change; `None` if Redis has none.
     async fn poll(&self) -> Option<String> {
         let (link, key) = self.shared.redis.as_ref()?;
         let mut command = redis::cmd("GET");
@@ -112,16 +113,16 @@ impl Authority {
         tokio::time::timeout(POLL_LIMIT, asked).await.ok()?.ok()?
     }
 
-    /// Tells the others that something changed. Best effort: they list storage anyway.
-    async fn tell(&self) {
+    /// Announces a change to the other processes. Best effort: they list storage anyway.
+    async fn announce(&self) {
         let Some((link, key)) = &self.shared.redis else { return };
         let mut command = redis::cmd("SET");
         // Not a counter: after a loss of Redis it might count to the same number again.
         command.arg(key).arg(uuid::Uuid::now_v7().to_string());
-        let told =
+        let seen =
             tokio::time::timeout(POLL_LIMIT, link.query::<()>(&command, RetryOnDisconnect::Once)).await;
-        if !matches!(told, Ok(Ok(()))) {
-            tracing::debug!("redis did not take the mark of a change");
+        if !matches!(seen, Ok(Ok(()))) {
+            tracing::debug!("change was not announced");
         }
     }
 
@@ -132,7 +133,7 @@ impl Authority {
 
     /// The same, where storage answers each question within `limit`.
     async fn refresh_within(&self, limit: Duration) -> Result<()> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let prefixes = [layout::tenants_prefix(), layout::keys_prefix(), layout::revocations_prefix()];
         let [tenants, keys, revocations] = &prefixes;
         let list = |prefix| all_keys(&self.shared.store, prefix, limit);
@@ -150,10 +151,10 @@ impl Authority {
         let read = read.into_iter().filter_map(|(key, record)| Some((key, record?)));
 
         let mut copy = self.shared.copy.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(next) = copy.next(&listed, read, begun) {
+        if let Some(next) = copy.next(&listed, read, started) {
             *copy = Arc::new(next);
         }
-        *self.shared.fresh.lock().unwrap_or_else(PoisonError::into_inner) = begun;
+        *self.shared.fresh.lock().unwrap_or_else(PoisonError::into_inner) = started;
         Ok(())
     }
 
@@ -176,7 +177,7 @@ impl Authority {
         self.shared.copy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Writes an object, takes it into the copy, and tells the others.
+    /// Writes an object, takes it into the copy, and announces the change.
     async fn write<T: Serialize>(&self, key: String, value: &T, record: Record) -> Result<()> {
         let body = serde_json::to_vec(value).map_err(|e| Error::internal("not json").with_source(e))?;
         self.shared.store.put(&key, Bytes::from(body)).await?;
@@ -185,7 +186,7 @@ impl Authority {
             let next = copy.with(key, record);
             *copy = Arc::new(next);
         }
-        self.tell().await;
+        self.announce().await;
         Ok(())
     }
 
@@ -299,7 +300,7 @@ impl Authority {
         keys
     }
 
-    /// Revokes. Durable when this answers, in force here at once and on every server within five
+    /// Revokes. Durable when this returns, in force here at once and on every server within five
     /// seconds.
     ///
     /// `until` is when all it could stop is over by itself: it is forgotten then. `None` for never.
@@ -312,12 +313,12 @@ impl Authority {
         Ok(revocation)
     }
 
-    /// When a target of a tenant was last revoked; `None` where it is not.
+    /// When a target of a tenant was last revoked; `None` if it is not.
     pub fn revoked_at(&self, tenant: &str, target: &Target) -> Option<Timestamp> {
         self.copy().revoked(tenant, target)
     }
 
-    /// True where any of these targets of a tenant is revoked.
+    /// True if any of these targets of a tenant is revoked.
     pub fn any_revoked(&self, tenant: &str, targets: &[Target]) -> bool {
         let copy = self.copy();
         targets.iter().any(|target| copy.revoked(tenant, target).is_some())

@@ -62,7 +62,7 @@ impl Error {
         self
     }
 
-    /// True where the same call may succeed later.
+    /// True if the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         self.kind == Kind::Unavailable
     }

@@ -1,4 +1,4 @@
-//! The event stream: what happened to recordings, in order, for whoever listens.
+//! The event stream: what happened to recordings, in order, for subscribers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ pub enum EventKind {
     Step,
     /// The transcript can be read.
     TranscriptReady,
-    /// A newer revision is out.
+    /// A newer revision is published.
     Revision,
     /// The recording is gone.
     Deleted,
@@ -53,7 +53,7 @@ impl EventKind {
 /// One event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Its place in the stream; rises.
+    /// Its position in the stream; rises.
     pub id: String,
     /// Tenant of the recording.
     pub tenant: String,
@@ -67,7 +67,7 @@ pub struct Event {
     pub at_ms: u64,
 }
 
-/// A place in the stream that outlives a loss of Redis: after one, the epoch is another.
+/// A position in the stream that outlives a loss of Redis: after one, the epoch is another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Which life of the stream.
@@ -118,7 +118,7 @@ impl Events {
         Ok(Self { inner: Arc::new(inner), reads: RedisConnection::new(client, READ_ANSWER) })
     }
 
-    /// Appends an event; answers its id.
+    /// Appends an event; returns its id.
     pub async fn publish(
         &self,
         tenant: &str,
@@ -130,18 +130,18 @@ impl Events {
         command.arg(&self.inner.stream).arg("MAXLEN").arg("~").arg(self.inner.kept).arg("*");
         command.arg("tenant").arg(tenant).arg("recording").arg(recording);
         command.arg("kind").arg(kind.as_str()).arg("data").arg(data.to_string());
-        // Twice is one event told twice, which its readers must bear anyway.
+        // Sent twice, it is one event that its readers see twice, which they must bear anyway.
         self.inner.writes.query(&command, RetryOnDisconnect::Once).await
     }
 
     /// At most 256 events after `id`, waiting up to `block` for the first. Where the stream was
-    /// lost and begun anew behind `id`, this reads the new one from its start.
+    /// lost and started again behind `id`, this reads the new one from its start.
     pub async fn read_after(&self, id: &str, block: Duration) -> Result<Vec<Event>> {
         let id = Id::parse(id)?;
         let end = Instant::now() + block;
         loop {
-            // Before each wait, which is short: a stream begun anew might never pass an id from its
-            // former life.
+            // Before each wait, which is short: a stream started again might never pass an id from
+            // its former life.
             let after = match self.last().await? {
                 Some(last) if last < id => Id::default(),
                 _ => id,
@@ -197,7 +197,7 @@ impl Events {
         Ok(Position { epoch: named.unwrap_or(fresh), id: self.latest_id().await? })
     }
 
-    /// True where every event after `position` can still be read; else a reader must catch up from
+    /// True if every event after `position` can still be read; else a reader must catch up from
     /// storage.
     pub async fn covers(&self, position: &Position) -> Result<bool> {
         let id = Id::parse(&position.id)?;
@@ -205,7 +205,7 @@ impl Events {
         if now.epoch != position.epoch || Id::parse(&now.id)? < id {
             return Ok(false);
         }
-        // The newest is never trimmed, and the oldest one kept tells what was.
+        // The newest is never trimmed, and the oldest one left tells which were.
         match self.first().await? {
             None => Ok(id == Id::default()),
             Some(first) if first <= id => Ok(true),
@@ -240,7 +240,7 @@ fn event(entry: &StreamId) -> Option<Event> {
         })
     })();
     if made.is_none() {
-        tracing::warn!(id = %entry.id, "event {} cannot be read, it is left out", entry.id);
+        tracing::warn!(id = %entry.id, "event cannot be read, it is skipped");
     }
     made
 }

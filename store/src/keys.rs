@@ -1,4 +1,4 @@
-//! API keys (shown once, stored hashed) and signing keys (the secrets links are minted with).
+//! API keys (returned once, stored hashed) and signing keys (the secrets links are minted with).
 
 use std::io::Read;
 
@@ -25,12 +25,12 @@ pub struct ApiKey {
     pub secret_sha256: String,
     /// When it was made.
     pub created_at: Timestamp,
-    /// True where it is revoked (not part of the stored record).
+    /// True if it is revoked (not part of the stored record).
     #[serde(skip)]
     pub revoked: bool,
 }
 
-/// A new API key with its text, which is shown this once.
+/// A new API key with its text, which is returned this once.
 pub struct NewApiKey {
     /// Its record.
     pub key: ApiKey,
@@ -49,7 +49,7 @@ pub struct SigningKey {
     pub secret: String,
     /// When it was made.
     pub created_at: Timestamp,
-    /// True where it is revoked (not part of the stored record).
+    /// True if it is revoked (not part of the stored record).
     #[serde(skip)]
     pub revoked: bool,
 }
@@ -101,7 +101,7 @@ impl SigningKey {
     }
 }
 
-/// The id and the secret of a key's text; `None` where it is not one.
+/// The id and the secret of a key's text; `None` if it is not one.
 pub(crate) fn split_api_key(text: &str) -> Option<(&str, &str)> {
     let (id, secret) = text.strip_prefix("cs_")?.split_once('_')?;
     let is_hex = |part: &str| part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

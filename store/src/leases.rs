@@ -7,7 +7,7 @@ use chalkstream_config as config;
 use crate::Result;
 use crate::redis_connection::{ANSWER, LuaScript, RedisConnection, RetryOnDisconnect, base, client};
 
-/// What a holder hears when it renews.
+/// Answer to a renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewed {
     /// Still held.
@@ -18,8 +18,8 @@ pub enum Renewed {
     Lost,
 }
 
-/// Leases in Redis. A lost Redis loses them: whoever needs more than a courtesy checks its writes
-/// otherwise.
+/// Leases in Redis. A lost Redis loses them: a holder that needs more than a courtesy checks its
+/// writes otherwise.
 pub struct Leases {
     link: RedisConnection,
     base: String,
@@ -69,7 +69,7 @@ impl Leases {
         })
     }
 
-    /// Takes the right to `name` for `holder`; `false` where another holds it, who then hears that
+    /// Takes the right to `name` for `holder`; `false` if another holds it, who then learns that
     /// it is wanted.
     pub async fn take(&self, name: &str, holder: &str, lives: Duration) -> Result<bool> {
         self.run(&self.take, name, holder, lives).await.map(|answer| answer == 1)

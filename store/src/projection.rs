@@ -2,7 +2,7 @@
 //! workers use the same.
 //!
 //! The view at a fence holds every result accepted before it. A manifest made of it therefore
-//! misses nothing, whoever writes another at the same time: the highest fence wins.
+//! misses nothing, although others may write at the same time: the highest fence wins.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ pub struct PublishedRevision {
     pub with: Vec<String>,
 }
 
-/// What a step that is still running tells the queue about a rendition that can already be watched.
+/// Note of a running step about a rendition that can already be watched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LiveRevisionNote {
     /// The revision with the growing rendition.
@@ -121,7 +121,7 @@ pub fn last_revision_id(manifest: &Manifest) -> u32 {
     manifest.objects.keys().filter_map(|key| layout::revision_of(key)).max().unwrap_or(0)
 }
 
-/// What running steps have told of growing renditions.
+/// What running steps have noted about growing renditions.
 fn live_notes(job: &JobView) -> Vec<LiveRevisionNote> {
     let leased = job.steps.iter().filter(|step| step.state == StepState::Leased);
     leased.filter_map(|step| LiveRevisionNote::deserialize(step.note.as_ref()?).ok()).collect()

@@ -1,4 +1,4 @@
-//! Makes what Redis lost again from what storage holds. Keys and revocations need nothing here:
+//! Rebuilds Redis state from object storage. Keys and revocations need nothing here:
 //! [`Authority`](crate::Authority) reads them from storage itself, and before a server answers
 //! anything.
 
@@ -14,8 +14,8 @@ use crate::step::{StepRecord, StepState};
 use crate::submit::{self, Pending};
 use crate::{Error, Kind, Manifest, Result, Store, layout, read_manifest};
 
-/// A job that is over keeps its marker this long before it counts as forgotten by whoever ended it,
-/// in ms.
+/// A job that is over keeps its marker this long before it counts as forgotten by the process that
+/// ended it, in ms.
 const RECORDING_TAKES_MS: u64 = 30_000;
 
 /// What a pass found and did.
@@ -27,8 +27,8 @@ pub struct Rebuilt {
     pub enqueued: Vec<(String, String)>,
     /// (tenant, recording) of those that turned out to be over: their marker was removed.
     pub cleared: Vec<(String, String)>,
-    /// Jobs that are over although their marker is still there: whoever ended them stopped before
-    /// writing the manifest. The caller writes it and clears the marker.
+    /// Jobs that are over although their marker is still there: the process that ended them stopped
+    /// before writing the manifest. The caller writes it and clears the marker.
     pub unrecorded: Vec<JobView>,
     /// (tenant, recording) of those whose marker or manifest cannot be read. They need a person.
     pub unreadable: Vec<(String, String)>,
@@ -93,7 +93,7 @@ async fn one(store: &Store, queue: &Queue, tenant: &str, recording: &str, done: 
 }
 
 /// Enqueues one recording again, although it may have ended: failed and cancelled steps are tried
-/// again, finished ones kept. `None` where nothing is known of it.
+/// again, finished ones kept. `None` if nothing is known of it.
 pub async fn resubmit(
     store: &Store,
     queue: &Queue,
@@ -134,7 +134,7 @@ async fn restore(
         return queue.submit(&job).await.map(|submitted| submitted.created);
     };
     if again {
-        begin_anew(&mut manifest.steps);
+        reset_unfinished(&mut manifest.steps);
     }
     if !manifest.steps.is_empty() {
         job.steps = JobSpec::from_records(&manifest).steps;
@@ -148,22 +148,22 @@ async fn restore(
 
 /// Sets back every step that has no result, and with them those that went on without one, as the
 /// queue's own retry does.
-fn begin_anew(steps: &mut BTreeMap<String, StepRecord>) {
+fn reset_unfinished(steps: &mut BTreeMap<String, StepRecord>) {
     let unfinished = steps.iter().filter(|(_, step)| step.state != StepState::Done);
-    let mut anew: BTreeSet<String> = unfinished.map(|(name, _)| name.clone()).collect();
+    let mut reset: BTreeSet<String> = unfinished.map(|(name, _)| name.clone()).collect();
     loop {
-        let reached = |step: &StepRecord| step.needs.iter().any(|need| anew.contains(need));
+        let reached = |step: &StepRecord| step.needs.iter().any(|need| reset.contains(need));
         let more: Vec<String> = steps
             .iter()
-            .filter(|(name, step)| !anew.contains(*name) && reached(step))
+            .filter(|(name, step)| !reset.contains(*name) && reached(step))
             .map(|(name, _)| name.clone())
             .collect();
         if more.is_empty() {
             break;
         }
-        anew.extend(more);
+        reset.extend(more);
     }
-    for (_, step) in steps.iter_mut().filter(|(name, _)| anew.contains(*name)) {
+    for (_, step) in steps.iter_mut().filter(|(name, _)| reset.contains(*name)) {
         step.state = StepState::Waiting;
         step.result = None;
         step.failure = None;

@@ -1,4 +1,4 @@
-//! A recording as its manifest tells it: facts, steps done, every object with size and hash.
+//! A recording's manifest: facts, finished steps, every object with size and hash.
 
 use std::collections::BTreeMap;
 
@@ -10,31 +10,31 @@ use crate::queue::JobView;
 use crate::step::{Failure, StepRecord, StepState};
 use crate::{Error, Kind, ObjectFacts, Result, Store, layout};
 
-/// Where a recording is on its way.
+/// State of a recording.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Its bytes are not all here.
+    /// Its upload is not complete.
     #[default]
     AwaitingUpload,
     /// Waiting for a worker.
     Queued,
-    /// A worker has it; nothing can be watched yet.
+    /// A worker works on it; nothing can be watched yet.
     Processing,
     /// Something can be watched; `playable_with` says what.
     Playable,
     /// All that was planned is done.
     Ready,
-    /// It will not become watchable; `failure` says why.
+    /// It cannot be watched; `failure` says why.
     Failed,
-    /// Someone stopped it.
+    /// It was cancelled.
     Cancelled,
-    /// Someone removed it.
+    /// It was deleted.
     Deleted,
 }
 
 impl State {
-    /// True where nothing more happens by itself.
+    /// True if nothing more happens by itself.
     pub fn is_terminal(self) -> bool {
         matches!(self, State::Ready | State::Failed | State::Cancelled | State::Deleted)
     }
@@ -59,30 +59,30 @@ pub struct SourceFacts {
 pub struct MediaFacts {
     /// Length in ms.
     pub duration_ms: u64,
-    /// Upright width in pixels; 0 without a picture.
+    /// Upright width in pixels; 0 without video.
     pub width: u32,
-    /// Upright height in pixels; 0 without a picture.
+    /// Upright height in pixels; 0 without video.
     pub height: u32,
-    /// Whether there is a picture.
+    /// Whether there is video.
     pub has_video: bool,
-    /// Whether there is sound.
+    /// Whether there is audio.
     pub has_audio: bool,
 }
 
-/// One multivariant playlist that is out.
+/// A published multivariant playlist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revision {
     /// Counts from 1.
     pub id: u32,
     /// Key of its multivariant playlist, relative to the recording.
     pub master: String,
-    /// Whether its media playlists still grow: they are read anew, and name segments no manifest
+    /// Whether its media playlists still grow: they are read again, and name segments no manifest
     /// knows yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub growing: bool,
 }
 
-/// Revisions are counted in twos, so that one that grows, made beside the others, has a number of
+/// Revisions are counted in twos, so that one that grows, made next to the others, has a number of
 /// its own in between: the next complete one is newer than it, however the two are timed.
 impl Revision {
     /// Number of the next revision after `id` whose playlists are complete.
@@ -127,7 +127,7 @@ pub struct Manifest {
     /// When someone needs it, in ms since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at_ms: Option<u64>,
-    /// Where it is on its way.
+    /// Its state.
     pub state: State,
     /// What can be watched: `source`, `v240`, `ladder`, …
     #[serde(default)]
@@ -147,7 +147,7 @@ pub struct Manifest {
     /// Every object made, by key relative to the recording.
     #[serde(default)]
     pub objects: BTreeMap<String, ObjectFacts>,
-    /// The newest revision that is out.
+    /// The newest published revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
     /// Key (relative) of each file by its logical name: `poster`, `storyboard.vtt`,
@@ -157,7 +157,7 @@ pub struct Manifest {
     /// Optional steps that failed for good.
     #[serde(default)]
     pub failed_optional: Vec<Failure>,
-    /// What is odd about the file, or missing from it.
+    /// Warnings about the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Notice>,
     /// Why the file itself is not among what can be watched.
@@ -221,7 +221,7 @@ impl Manifest {
 /// Manifests kept besides the newest: a reader that listed just before a write still finds its one.
 const KEPT: usize = 3;
 
-/// The manifest with the highest fence; `None` where there is none.
+/// The manifest with the highest fence; `None` if there is none.
 pub async fn read_manifest(store: &Store, tenant: &str, recording: &str) -> Result<Option<Manifest>> {
     layout::check_ids(tenant, recording)?;
     // A newer write may remove what was listed; it has then put a newer one there.

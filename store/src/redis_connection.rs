@@ -1,4 +1,4 @@
-//! One connection to Redis that comes back, and answers quickly that it is away.
+//! One connection to Redis that comes back, and fails quickly while Redis is away.
 //!
 //! Made here rather than taken from the client library: its manager keeps the answer of a failed
 //! reconnect for good where that was not an I/O error, such as LOADING while a restarted Redis
@@ -36,7 +36,7 @@ struct Slot {
     failed: Option<Instant>,
 }
 
-/// What a call does when the connection turns out to be broken.
+/// Whether a call is retried if the connection turns out to be broken.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RetryOnDisconnect {
     /// Sends the command once more on a new connection: doing it twice is harmless.
@@ -46,8 +46,8 @@ pub(crate) enum RetryOnDisconnect {
 }
 
 impl RedisConnection {
-    /// A link that connects on its first use and waits `answer` for replies (a blocking read waits
-    /// longer than the library's half a second).
+    /// A connection that is made on its first use and waits `answer` for replies (a blocking read
+    /// waits longer than the library's half a second).
     pub(crate) fn new(client: Client, answer: Duration) -> Self {
         Self { client, answer, slot: Mutex::default() }
     }
@@ -169,7 +169,7 @@ fn from_redis(error: RedisError) -> Error {
             (Kind::Unavailable, "redis takes no writes")
         }
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
-            (Kind::Corrupt, "redis answered something else")
+            (Kind::Corrupt, "redis returned something unexpected")
         }
         _ => (Kind::Internal, "redis refused a command"),
     };

@@ -79,7 +79,7 @@ impl Revocation {
     }
 }
 
-/// Removes revocations whose `until` is more than an hour past; answers how many. For the sweeper.
+/// Removes revocations whose `until` is more than an hour past; returns how many. For the sweeper.
 pub async fn forget_old_revocations(store: &Store) -> Result<u64> {
     let before_ms = Timestamp::now().as_millisecond() - 3_600_000;
     let mut removed = 0;

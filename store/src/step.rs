@@ -12,7 +12,7 @@ pub struct StepSpec {
     /// Steps that must be over before it starts.
     #[serde(default)]
     pub needs: Vec<String>,
-    /// Whether the recording is whole without it.
+    /// Whether the recording is complete without it.
     #[serde(default)]
     pub optional: bool,
     /// Lower goes first, before every other tenant's higher: stage 1 is 0, stage 2 is 1.
@@ -60,7 +60,7 @@ impl StepSpec {
 }
 
 impl StepState {
-    /// True where nothing more happens by itself.
+    /// True if nothing more happens by itself.
     pub fn is_terminal(self) -> bool {
         matches!(self, StepState::Done | StepState::Failed | StepState::Cancelled)
     }
@@ -87,7 +87,7 @@ pub struct StepRecord {
     /// Times it was started.
     #[serde(default)]
     pub attempts: u32,
-    /// Whether the recording is whole without it.
+    /// Whether the recording is complete without it.
     #[serde(default)]
     pub optional: bool,
     /// The steps it waits for.

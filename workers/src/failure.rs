@@ -18,7 +18,7 @@ pub enum Cause {
     Crashed,
     /// It worked longer than it may.
     Deadline,
-    /// It showed no progress.
+    /// It made no progress.
     Stalled,
     /// It took more memory than it may.
     Memory,
@@ -32,7 +32,7 @@ pub enum Cause {
     Unverified,
     /// Storage did not give or take bytes.
     Storage,
-    /// It was told to stop.
+    /// It was cancelled.
     Cancelled,
     /// Something of ours: a child that could not be started, a folder that could not be made.
     Ours,
@@ -43,7 +43,7 @@ pub enum Cause {
 pub struct StepFailure {
     /// Stable code, visible in the API.
     pub code: String,
-    /// One plain sentence for whoever sent the recording.
+    /// One plain sentence for the uploader.
     pub message: String,
     /// Whose fault.
     pub fault: Fault,
@@ -54,7 +54,7 @@ pub struct StepFailure {
 }
 
 impl StepFailure {
-    /// What ended a step where the step itself said nothing.
+    /// A failure that the step itself did not report.
     pub fn new(cause: Cause, detail: impl fmt::Display) -> Self {
         let (code, message) = match cause {
             Cause::Reported | Cause::Ours => ("internal", "Something went wrong on our side."),

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use crate::failure::{Cause, StepFailure};
 use crate::runner::Progress;
 
-/// Longest time between two heartrenewals: a cancelled step hears of it with the next one.
+/// Longest time between two heartbeats: a cancelled step learns of it with the next one.
 const MAX_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Status of a lease, by the queue's last answer.
@@ -115,7 +115,7 @@ impl Renewal {
                 Ok(Heartbeat::Continue) => self.set(LeaseStatus::Held(asked)),
                 Ok(Heartbeat::Cancelled) => return self.set(LeaseStatus::Cancelled),
                 Ok(Heartbeat::Lost) => return self.set(LeaseStatus::Lost),
-                // Redis is away, and gives the step to nobody else meanwhile.
+                // Redis is away, and gives the step to no other worker meanwhile.
                 Err(error) => tracing::debug!(%error, "heartbeat was not answered"),
             }
         }

@@ -2,7 +2,7 @@
 //! the rest.
 //!
 //! Steps of class [`Class::Watchable`] come in order of cost: the source itself, if a browser plays
-//! it (no frame is decoded), audio with stills (a thirtieth of the whole work), the weak line's
+//! it (no frame is decoded), audio with stills (a thirtieth of the work), the weak line's
 //! rendition (a seventh). Each revision is a step of its own and waits for the one before it, so
 //! that no two are made at once.
 //!
@@ -185,7 +185,7 @@ mod tests {
     const PUBLISH_LADDER: &str = "publish_ladder";
     const FINISH: &str = "finish";
 
-    fn media(picture: bool, sound: bool) -> MediaInfo {
+    fn media(has_video: bool, has_audio: bool) -> MediaInfo {
         let video = VideoTrack {
             codec: "h264".into(),
             stream_index: 0,
@@ -222,8 +222,8 @@ mod tests {
             parts: Vec::new(),
             origin_ns: 0,
             video_gap: None,
-            video: picture.then_some(video),
-            audio: sound.then_some(audio),
+            video: has_video.then_some(video),
+            audio: has_audio.then_some(audio),
             warnings: Vec::new(),
         }
     }
@@ -355,8 +355,8 @@ mod tests {
     fn what_a_file_does_not_have_gets_no_step() {
         let silent = steps(&media(true, false), true, None);
         assert!(!names(&silent).contains(&SOUND) && !names(&silent).contains(&TRANSCRIBE));
-        let heard = steps(&media(false, true), true, None);
-        assert_eq!(names(&heard), [SOUND, STILLS, PUBLISH_STILLS, TRANSCRIBE, FINISH]);
+        let audio_only = steps(&media(false, true), true, None);
+        assert_eq!(names(&audio_only), [SOUND, STILLS, PUBLISH_STILLS, TRANSCRIBE, FINISH]);
         let mut other = media(true, true);
         other.container = "matroska".into();
         assert!(!names(&steps(&other, true, None)).contains(&PACKAGE_SOURCE));

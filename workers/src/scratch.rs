@@ -39,7 +39,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.folder) {
-            tracing::warn!(%error, "the scratch folder could not be removed");
+            tracing::warn!(%error, "scratch folder was not removed");
         }
     }
 }

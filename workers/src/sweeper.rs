@@ -1,4 +1,4 @@
-//! Each minute: leases that ended, recordings without a job, manifests that nobody wrote. Each
+//! Each minute: leases that ended, recordings without a job, manifests that were not written. Each
 //! hour: what only grows. Any number of workers may sweep at the same time, because all of it is
 //! harmless twice.
 

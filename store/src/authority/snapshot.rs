@@ -30,7 +30,7 @@ impl Record {
         };
         let record = record.filter(|record| record.key() == key);
         if record.is_none() {
-            tracing::error!(key, "object {key} cannot be read, it counts as not there");
+            tracing::error!(key, "object cannot be read, it is ignored");
         }
         record
     }
@@ -87,16 +87,16 @@ impl Snapshot {
         self.objects.insert(key, (seen, Arc::new(record)));
     }
 
-    /// What a listing that began at `begun` makes of it; `None` where nothing changed. What was
+    /// What a listing that began at `started` makes of it; `None` if nothing changed. What was
     /// written here since then cannot be in the listing, and stays.
     pub(super) fn next(
         &self,
         listed: &[String],
         read: impl Iterator<Item = (String, Record)>,
-        begun: Instant,
+        started: Instant,
     ) -> Option<Self> {
         let listed: HashSet<&str> = listed.iter().map(String::as_str).collect();
-        let stays = |key: &str, seen: Instant| seen >= begun || listed.contains(key);
+        let stays = |key: &str, seen: Instant| seen >= started || listed.contains(key);
         let gone = self.objects.iter().any(|(key, (seen, _))| !stays(key, *seen));
         let mut read = read.peekable();
         if !gone && read.peek().is_none() {
@@ -109,7 +109,7 @@ impl Snapshot {
             }
         }
         for (key, record) in read {
-            next.insert(key, record, begun);
+            next.insert(key, record, started);
         }
         Some(next)
     }

@@ -85,7 +85,7 @@ async fn a_flush_neither_hangs_a_reader_nor_hides_what_comes() {
     // What was lost with it can be had from storage only, and the reader is told so.
     assert!(!events.covers(&before).await.unwrap());
     assert!(events.covers(&events.position().await.unwrap()).await.unwrap());
-    // A stream that was begun anew on a clock that is behind: ids do not reach the old one.
+    // A stream that was started again on a clock that is behind: ids do not reach the old one.
     let ahead = "99999999999999-0";
     assert_eq!(numbers(&events.read_after(ahead, NOW).await.unwrap()), [2]);
 }

@@ -276,10 +276,10 @@ async fn a_folder_is_removed_with_all_in_it(store: Store) {
 async fn large_objects_are_not_read_into_memory(store: Store) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large");
-    std::fs::File::create(&path).unwrap().set_len(super::GET_MAX_BYTES + 1).unwrap();
+    std::fs::File::create(&path).unwrap().set_len(super::MAX_GET_BYTES + 1).unwrap();
     store.put_file("t/large", &path).await.unwrap();
     assert_eq!(store.get("t/large").await.unwrap_err().kind, Kind::InvalidInput);
-    let tail = store.read("t/large", Some(super::GET_MAX_BYTES..u64::MAX)).await.unwrap();
+    let tail = store.read("t/large", Some(super::MAX_GET_BYTES..u64::MAX)).await.unwrap();
     assert_eq!(bytes(tail).await, [0]);
 }
 

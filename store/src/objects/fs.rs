@@ -1,6 +1,6 @@
 //! Objects as files in a folder: for one machine, and for `up`.
 //!
-//! A write goes to a temporary file beside the objects, is flushed to the disk, gets its name by a
+//! A write goes to a temporary file next to the objects, is flushed to the disk, gets its name by a
 //! rename, and the folder that then names it is flushed as well: what answered is there after a
 //! power cut.
 
@@ -19,7 +19,7 @@ use tokio_util::io::ReaderStream;
 
 use super::fs_files::{self, Files};
 use super::key::check_prefix;
-use super::{GET_MAX_BYTES, Listed, ObjectBody, ObjectFacts, Objects, Part, check_key, fs_parts, fs_walk};
+use super::{Listed, MAX_GET_BYTES, ObjectBody, ObjectFacts, Objects, Part, check_key, fs_parts, fs_walk};
 use crate::{Error, Kind, Result};
 
 /// Bytes read at a time.
@@ -157,12 +157,12 @@ impl Objects for FsObjects {
         let path = self.path(key)?;
         self.blocking(move |_| {
             let (file, size_bytes) = open_object(&path)?;
-            if size_bytes > GET_MAX_BYTES {
-                return Err(Error::invalid("the object is too large to be read whole"));
+            if size_bytes > MAX_GET_BYTES {
+                return Err(Error::invalid("the object is too large to be read at once"));
             }
             let mut body = Vec::with_capacity(size_bytes as usize);
             // An object is never changed, only replaced: the open file stays what it was.
-            file.take(GET_MAX_BYTES)
+            file.take(MAX_GET_BYTES)
                 .read_to_end(&mut body)
                 .map_err(|e| Error::io("cannot read an object", e))?;
             Ok(Bytes::from(body))

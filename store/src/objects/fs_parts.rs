@@ -53,12 +53,12 @@ pub(super) fn put(store: &Files, upload: &str, number: u32, body: &[u8]) -> Resu
     let folder = folder(store, upload)?;
     let mut sizes = sizes(&folder)?;
     // The next one, or the last one again, as after a lost answer.
-    let place = (number as usize)
+    let index = (number as usize)
         .checked_sub(1)
-        .filter(|place| (sizes.len()..=sizes.len() + 1).contains(&(place + 1)));
-    match place.filter(|_| !part_path(&folder, number).exists()) {
-        Some(place) => {
-            sizes.truncate(place);
+        .filter(|index| (sizes.len()..=sizes.len() + 1).contains(&(index + 1)));
+    match index.filter(|_| !part_path(&folder, number).exists()) {
+        Some(index) => {
+            sizes.truncate(index);
             write_at(&folder.join(JOINED), sizes.iter().sum(), body)
                 .map_err(|e| Error::io("cannot write a part", e))?;
             sizes.push(body.len() as u64);
@@ -80,7 +80,7 @@ pub(super) fn complete(store: &Files, upload: &str, parts: &[Part], target: &Pat
     let folder = folder(store, upload)?;
     let sizes = sizes(&folder)?;
     // Where each part is: a file, and from where in it.
-    let mut places = Vec::with_capacity(parts.len());
+    let mut sources = Vec::with_capacity(parts.len());
     for part in parts {
         let own = part_path(&folder, part.number);
         let before = (part.number as usize).checked_sub(1).filter(|&before| before < sizes.len());
@@ -92,18 +92,18 @@ pub(super) fn complete(store: &Files, upload: &str, parts: &[Part], target: &Pat
         if size_bytes != part.size_bytes {
             return Err(absent());
         }
-        places.push((path, offset, size_bytes));
+        sources.push((path, offset, size_bytes));
     }
     let joined = folder.join(JOINED);
     let mut end = 0;
-    let in_order = places.iter().all(|(path, offset, size_bytes)| {
+    let in_order = sources.iter().all(|(path, offset, size_bytes)| {
         let follows = *path == joined && *offset == end;
         end += size_bytes;
         follows
     });
     if in_order {
         let file = match File::options().write(true).open(&joined) {
-            // It has its name already, and whoever gave it came no further.
+            // It has its name already, and the process that gave it came no further.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 abort(store, upload)?;
                 return Err(Error::not_found("no such upload"));
@@ -113,17 +113,17 @@ pub(super) fn complete(store: &Files, upload: &str, parts: &[Part], target: &Pat
         let named = file.set_len(end).and_then(|()| store.name(&file, &joined, target));
         named.map_err(|e| Error::io("cannot name an upload", e))?;
     } else {
-        let (mut whole, tmp) = store.tmp()?;
-        let copied = places.iter().try_for_each(|(path, offset, size_bytes)| {
+        let (mut joined, tmp) = store.tmp()?;
+        let copied = sources.iter().try_for_each(|(path, offset, size_bytes)| {
             let mut from = File::open(path)?;
             from.seek(SeekFrom::Start(*offset))?;
-            io::copy(&mut from.take(*size_bytes), &mut whole).map(|_| ())
+            io::copy(&mut from.take(*size_bytes), &mut joined).map(|_| ())
         });
         if let Err(e) = copied {
             let _ = std::fs::remove_file(&tmp);
             return Err(Error::io("cannot join the parts of an upload", e));
         }
-        store.publish(whole, &tmp, target)?;
+        store.publish(joined, &tmp, target)?;
     }
     abort(store, upload)
 }

@@ -62,8 +62,8 @@ fn walk(root: &Path, folder: &str, walk_of: &mut Walk<'_>) -> Result<()> {
 }
 
 struct Entry {
-    /// With a slash at the end where it is a folder: that gives the byte order of whole keys (`a-b`
-    /// < `a/b`).
+    /// With a slash at the end where it is a folder: that gives the byte order of complete keys
+    /// (`a-b` < `a/b`).
     name: String,
     /// Of a file.
     size_bytes: Option<u64>,

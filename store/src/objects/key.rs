@@ -4,12 +4,12 @@
 use crate::{Error, Result};
 
 /// Longest key in bytes. S3 allows 1,024; the rest is left to a configured prefix.
-const MAX_BYTES: usize = 768;
+const MAX_KEY_BYTES: usize = 768;
 
 /// Refuses keys that are not `a/b/c` of plain segments. Strict, since a key becomes a path, a URL
 /// and a log field.
 pub fn check_key(key: &str) -> Result<()> {
-    if key.len() <= MAX_BYTES && key.split('/').all(plain_segment) {
+    if key.len() <= MAX_KEY_BYTES && key.split('/').all(plain_segment) {
         Ok(())
     } else {
         Err(Error::invalid("not an object key"))
@@ -20,7 +20,7 @@ pub fn check_key(key: &str) -> Result<()> {
 pub(crate) fn check_prefix(prefix: &str) -> Result<()> {
     let (folders, rest) = prefix.rsplit_once('/').map_or((None, prefix), |(f, r)| (Some(f), r));
     let folders_ok = folders.is_none_or(|f| f.split('/').all(plain_segment));
-    if prefix.len() <= MAX_BYTES && folders_ok && (rest.is_empty() || plain_segment(rest)) {
+    if prefix.len() <= MAX_KEY_BYTES && folders_ok && (rest.is_empty() || plain_segment(rest)) {
         Ok(())
     } else {
         Err(Error::invalid("not the beginning of an object key"))

@@ -35,7 +35,7 @@ pub use s3::S3Objects;
 use crate::{Error, Result};
 
 /// Most bytes [`Objects::get`] reads into memory.
-pub const GET_MAX_BYTES: u64 = 64 << 20;
+pub const MAX_GET_BYTES: u64 = 64 << 20;
 
 /// Object storage shared by everything in a process.
 pub type Store = Arc<dyn Objects>;
@@ -86,18 +86,18 @@ pub struct ObjectBody {
 
 /// Object storage. Keys are as [`check_key`] allows; a key is never also a folder of others.
 ///
-/// Every write is whole or not there, and durable once it answered. Every call ends within its
+/// Every write is complete or not there, and durable once it returned. Every call ends within its
 /// backend's limits, with [`Kind::Unavailable`](crate::Kind::Unavailable) where the storage did not
 /// answer.
 #[async_trait]
 pub trait Objects: Send + Sync {
-    /// Writes a small object whole, over whatever was there.
+    /// Writes a small object, over whatever was there.
     async fn put(&self, key: &str, body: Bytes) -> Result<()>;
 
     /// Writes a file of any size, reading it once; in parts above the part size.
     async fn put_file(&self, key: &str, path: &Path) -> Result<ObjectFacts>;
 
-    /// Reads a whole object of at most [`GET_MAX_BYTES`].
+    /// Reads an object of at most [`MAX_GET_BYTES`].
     async fn get(&self, key: &str) -> Result<Bytes>;
 
     /// Reads an object or a range of it. A range's end past the object's is cut; a range that
@@ -118,7 +118,7 @@ pub trait Objects: Send + Sync {
     /// Removes an object; one that is not there is fine.
     async fn delete(&self, key: &str) -> Result<()>;
 
-    /// Starts an upload in parts; answers its id.
+    /// Starts an upload in parts; returns its id.
     async fn create_multipart(&self, key: &str) -> Result<String>;
 
     /// Writes part `number` (1 to 10,000), over an earlier one of that number. All but the last

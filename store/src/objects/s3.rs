@@ -20,15 +20,15 @@ use sha2::{Digest, Sha256};
 use super::key::check_prefix;
 use super::s3_client::{self, from_sdk, retry};
 use super::s3_read::Reader;
-use super::{GET_MAX_BYTES, Listed, ObjectBody, ObjectFacts, Objects, Part, check_key};
+use super::{Listed, MAX_GET_BYTES, ObjectBody, ObjectFacts, Objects, Part, check_key};
 use crate::{Error, Kind, Result};
 
 /// S3 takes no smaller part but the last.
-const PART_MIN_BYTES: u64 = 5 << 20;
+const MIN_PART_BYTES: u64 = 5 << 20;
 /// Most parts of one upload.
-const PARTS_MAX: u64 = 10_000;
+const MAX_PARTS: u64 = 10_000;
 /// Parts of one file on their way at once: with the one being read, all the memory an upload takes.
-const PARTS_AT_ONCE: usize = 3;
+const MAX_PARTS_AT_ONCE: usize = 3;
 /// Most entries of one listing request.
 const PAGE: usize = 1_000;
 
@@ -54,7 +54,7 @@ impl S3Objects {
             client: s3_client::client(settings)?,
             bucket: settings.bucket.clone(),
             prefix: if settings.prefix.is_empty() { String::new() } else { format!("{}/", settings.prefix) },
-            part_bytes: settings.part_bytes.max(PART_MIN_BYTES),
+            part_bytes: settings.part_bytes.max(MIN_PART_BYTES),
             stall: Duration::from_millis(settings.request_timeout_ms.max(1)),
             retry_for: Duration::from_millis(settings.retry_for_ms),
         })
@@ -97,7 +97,7 @@ impl S3Objects {
             if body.is_empty() {
                 break;
             }
-            if on_way.len() == PARTS_AT_ONCE
+            if on_way.len() == MAX_PARTS_AT_ONCE
                 && let Some(done) = on_way.next().await
             {
                 parts.push(done?);
@@ -143,7 +143,7 @@ impl Objects for S3Objects {
             self.put(key, body).await?;
             return Ok(facts);
         }
-        let part_bytes = self.part_bytes.max(size_bytes.div_ceil(PARTS_MAX));
+        let part_bytes = self.part_bytes.max(size_bytes.div_ceil(MAX_PARTS));
         let upload = self.create_multipart(key).await?;
         let stored = async {
             let (parts, hash) = self.put_parts(key, &upload, file, part_bytes).await?;
@@ -162,8 +162,8 @@ impl Objects for S3Objects {
     async fn get(&self, key: &str) -> Result<Bytes> {
         let reader = self.reader(key)?;
         let opened = reader.open(None, None).await?;
-        if opened.size_bytes > GET_MAX_BYTES {
-            return Err(Error::invalid("the object is too large to be read whole"));
+        if opened.size_bytes > MAX_GET_BYTES {
+            return Err(Error::invalid("the object is too large to be read at once"));
         }
         let mut body = BytesMut::with_capacity(opened.size_bytes as usize);
         let mut stream = reader.stream(opened);
@@ -337,7 +337,7 @@ impl Objects for S3Objects {
     }
 
     async fn probe(&self) -> Result<()> {
-        // One try: whoever asks wants to know how it is now.
+        // One try: the caller wants to know how it is now.
         let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(&self.prefix).max_keys(1);
         list.send().await.map(drop).map_err(from_sdk)
     }

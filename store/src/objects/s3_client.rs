@@ -111,7 +111,7 @@ where
         _ => (0, String::new()),
     };
     let (kind, message) = classify(status, &code);
-    Error::new(kind, message).with_source(Told(short(&error, status, &code)))
+    Error::new(kind, message).with_source(ShortError(short(&error, status, &code)))
 }
 
 fn classify(status: u16, code: &str) -> (Kind, &'static str) {
@@ -138,15 +138,15 @@ fn classify(status: u16, code: &str) -> (Kind, &'static str) {
 
 /// A line about a failed request that holds no header and no URL: those may carry signatures.
 #[derive(Debug)]
-struct Told(String);
+struct ShortError(String);
 
-impl std::fmt::Display for Told {
+impl std::fmt::Display for ShortError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Told {}
+impl std::error::Error for ShortError {}
 
 fn short<E>(error: &SdkError<E>, status: u16, code: &str) -> String {
     match error {
@@ -171,7 +171,7 @@ mod tests {
             assert_eq!(classify(status, code).0, Kind::Unavailable, "{status} {code}");
         }
         assert_eq!(classify(404, "").0, Kind::NotFound);
-        // A missing bucket is a setting's mistake: read as «no such object» it would look like an
+        // A missing bucket is a setting's mistake: read as "no such object" it would look like an
         // empty store.
         assert_eq!(classify(404, "NoSuchBucket").0, Kind::Internal);
         assert_eq!(classify(403, "AccessDenied").0, Kind::Internal);

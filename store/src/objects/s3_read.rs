@@ -13,10 +13,10 @@ use super::s3_client::{from_sdk, retry};
 use crate::{Error, Result, jitter};
 
 /// Times in a row that a body may break off without a byte.
-const BREAKS_MAX: u32 = 5;
+const MAX_BREAKS: u32 = 5;
 
 /// Servers read a range's end as a signed number.
-const END_MAX: u64 = i64::MAX as u64;
+const MAX_END_OFFSET: u64 = i64::MAX as u64;
 
 /// One object to be read.
 #[derive(Clone)]
@@ -42,7 +42,8 @@ impl Reader {
     /// Asks for a range (or all) and waits for the head of the answer.
     pub(super) async fn open(&self, range: Option<Range<u64>>, same: Option<&str>) -> Result<Opened> {
         retry(self.retry_for, || async {
-            let header = range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end.min(END_MAX) - 1));
+            let header =
+                range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end.min(MAX_END_OFFSET) - 1));
             let asked = self.client.get_object().bucket(&self.bucket).key(&self.key);
             let asked = asked.set_range(header).set_if_match(same.map(String::from));
             let answer = asked.send().await.map_err(from_sdk)?;
@@ -115,7 +116,7 @@ impl State {
                 Err(_) | Ok(Some(Err(_))) | Ok(None) => {
                     self.body = None;
                     self.breaks += 1;
-                    if self.breaks > BREAKS_MAX {
+                    if self.breaks > MAX_BREAKS {
                         return Err(Error::unavailable("object storage broke off its answer"));
                     }
                 }

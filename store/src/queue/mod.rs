@@ -1,8 +1,8 @@
 //! The job queue and the step graph on Redis.
 //!
-//! Every change is one Lua script, so it happens whole or not at all; every result is accepted only
-//! under the fencing number of the lease it was made under. All keys share one hash tag. What is
-//! kept where is told in `lua/common.lua`.
+//! Every change is one Lua script, so it happens completely or not at all; every result is accepted
+//! only under the fencing number of the lease it was made under. All keys share one hash tag. What
+//! is `lua/common.lua` documents the keys.
 
 mod scripts;
 mod types;
@@ -35,7 +35,7 @@ pub const CODE_WORKER_LOST: &str = "worker_lost";
 
 /// The job queue. Clones share connections.
 ///
-/// Every call answers within seconds: with [`Kind::Unavailable`] where Redis is away.
+/// Every call returns within seconds: with [`Kind::Unavailable`] if Redis is away.
 #[derive(Clone)]
 pub struct Queue {
     inner: Arc<Inner>,
@@ -141,9 +141,9 @@ impl Queue {
         Ok(Submitted { recording, created: created == "1" })
     }
 
-    /// Gives the next ready step to a worker for `lease_ms`; `None` where there is none.
+    /// Gives the next ready step to a worker for `lease_ms`; `None` if there is none.
     ///
-    /// Steps of a lower `priority` go first whoever's they are; tenants take turns; within a tenant
+    /// Steps of a lower `priority` go first, across tenants; tenants take turns; within a tenant
     /// the job due first, then the one submitted first.
     pub async fn lease(&self, worker: &str, lease_ms: u64) -> Result<Option<Lease>> {
         self.lease_up_to(worker, lease_ms, None).await
@@ -178,23 +178,23 @@ impl Queue {
         args.push(progress.map(|p| p.done_ms.to_string()).unwrap_or_default());
         args.push(progress.map(|p| p.total_ms.to_string()).unwrap_or_default());
         let link = &self.inner.heartbeats;
-        let told: String =
+        let status: String =
             link.script(&scripts::HEARTBEAT, &self.inner.base, &args, RetryOnDisconnect::Once).await?;
-        Ok(match told.as_str() {
+        Ok(match status.as_str() {
             "continue" => Heartbeat::Continue,
             "cancelled" => Heartbeat::Cancelled,
             _ => Heartbeat::Lost,
         })
     }
 
-    /// Tells what the manifest must know of a step before it is over; the job is answered under a
-    /// fresh fence. [`Kind::Lost`] where the lease was given away.
+    /// Notes what the manifest must contain of a step before it is over; the job is returned under
+    /// a fresh fence. [`Kind::Lost`] where the lease was given away.
     pub async fn note(&self, lease: &Lease, note: &Value) -> Result<JobView> {
         let mut args = held(lease).to_vec();
         args.push(wire::json(note)?);
-        let (told, fields): (String, Fields) =
+        let (status, fields): (String, Fields) =
             self.run(&scripts::NOTE, &args, RetryOnDisconnect::Once).await?;
-        if told == "ok" { view(&fields) } else { Err(lost()) }
+        if status == "ok" { view(&fields) } else { Err(lost()) }
     }
 
     /// Stores a step's result and adds steps (those of a name that is there already are left out).
@@ -204,9 +204,9 @@ impl Queue {
         let mut args = held(lease).to_vec();
         args.push(wire::json(&result)?);
         wire::push_steps(&mut args, add_steps, None)?;
-        let (told, fields): (String, Fields) =
+        let (status, fields): (String, Fields) =
             self.run(&scripts::COMPLETE, &args, RetryOnDisconnect::Once).await?;
-        match told.as_str() {
+        match status.as_str() {
             "ok" => view(&fields),
             "invalid" => Err(unknown_need()),
             _ => Err(lost()),
@@ -215,19 +215,19 @@ impl Queue {
 
     /// Reports a failed step. [`Kind::Lost`] where the lease was given away.
     pub async fn fail(&self, lease: &Lease, failure: &FailureReport) -> Result<FailOutcome> {
-        let told = Failure {
+        let record = Failure {
             code: failure.code.clone(),
             message: failure.message.clone(),
             step: lease.step.clone(),
             fault: failure.fault,
         };
-        let told = serde_json::to_string(&told)
+        let record = serde_json::to_string(&record)
             .map_err(|e| Error::internal("a failure cannot be written as json").with_source(e))?;
         let again = failure.fault != Fault::Input && failure.retry != Retry::Never;
         let random = (crate::jitter::random_u64() >> 11) as f64 / (1u64 << 53) as f64;
         let mut args = held(lease).to_vec();
         args.extend([
-            told,
+            record,
             u8::from(again).to_string(),
             u8::from(failure.retry == Retry::Once).to_string(),
             self.policy.attempts.to_string(),
@@ -236,9 +236,9 @@ impl Queue {
             format!("{random:.15}"),
             u8::from(failure.retry == Retry::Uncounted).to_string(),
         ]);
-        let (told, after_ms, fields): (String, u64, Fields) =
+        let (status, after_ms, fields): (String, u64, Fields) =
             self.run(&scripts::FAIL, &args, RetryOnDisconnect::Never).await?;
-        let outcome = match told.as_str() {
+        let outcome = match status.as_str() {
             "retry" => Outcome::Retry { after_ms },
             "optional" => Outcome::OptionalFailed,
             "job" => Outcome::JobFailed,
@@ -254,7 +254,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Stops a job that is not over; `None` where there is none. From then on its workers'
+    /// Stops a job that is not over; `None` if there is none. From then on its workers'
     /// heartbeats answer [`Heartbeat::Cancelled`].
     pub async fn cancel(&self, tenant: &str, recording: &str) -> Result<Option<JobView>> {
         let fields: Fields =
@@ -263,7 +263,7 @@ impl Queue {
     }
 
     /// Tries failed and cancelled steps of a job that is over again, with those that went on
-    /// without them; `None` where there is no such job (see [`crate::rebuild::resubmit`]).
+    /// without them; `None` if there is no such job (see [`crate::rebuild::resubmit`]).
     pub async fn retry(&self, tenant: &str, recording: &str) -> Result<Option<JobView>> {
         let fields: Fields =
             self.run(&scripts::RETRY, &[job_id(tenant, recording)], RetryOnDisconnect::Once).await?;
@@ -332,7 +332,7 @@ impl Queue {
     }
 
     /// Binds a value (an `Idempotency-Key`, say) to a recording of a tenant for seven days, unless
-    /// it is bound already; answers the recording it is bound to.
+    /// it is bound already; returns the recording it is bound to.
     pub async fn claim(&self, tenant: &str, value: &str, recording: &str) -> Result<String> {
         layout::check_ids(tenant, recording)?;
         let mut command = redis::cmd("SET");

@@ -6,9 +6,8 @@ use futures_util::StreamExt;
 use serde_json::json;
 
 use super::*;
-use crate::StepState;
-use crate::layout::new_recording_id;
 use crate::testing::RedisServer;
+use crate::{StepState, layout::new_recording_id};
 
 pub(crate) const LEASE_MS: u64 = 60_000;
 /// A lease that has ended when it is given.

@@ -52,7 +52,7 @@ pub struct Lease {
     pub fence: u64,
     /// Which try this is, from 1.
     pub attempt: u32,
-    /// Whether the recording is whole without it.
+    /// Whether the recording is complete without it.
     pub optional: bool,
     /// What the step is asked to do.
     pub input: Value,
@@ -71,12 +71,12 @@ pub struct Progress {
     pub total_ms: u64,
 }
 
-/// What a heartbeat tells the worker.
+/// The queue's answer to a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heartbeat {
     /// The lease was renewed.
     Continue,
-    /// Stop: nobody wants the job any more (cancelled, or failed elsewhere).
+    /// Stop: the job was cancelled, or failed elsewhere.
     Cancelled,
     /// Stop: the step was given to another worker, or the job is gone.
     Lost,
@@ -149,7 +149,7 @@ pub enum JobState {
 }
 
 impl JobState {
-    /// True where nothing more happens by itself.
+    /// True if nothing more happens by itself.
     pub fn is_terminal(self) -> bool {
         matches!(self, JobState::Done | JobState::Failed | JobState::Cancelled)
     }
@@ -189,7 +189,7 @@ pub struct StepView {
     pub state: StepState,
     /// Times it was started since it was last asked for by hand.
     pub attempts: u32,
-    /// Whether the recording is whole without it.
+    /// Whether the recording is complete without it.
     pub optional: bool,
     /// Lower goes first.
     pub priority: i64,
@@ -199,7 +199,7 @@ pub struct StepView {
     pub worker: Option<String>,
     /// How far it is.
     pub progress: Option<Progress>,
-    /// What whoever has it told of it so far.
+    /// What its worker has noted so far.
     #[serde(skip)]
     pub note: Option<Value>,
     /// What it is asked to do.

@@ -9,7 +9,7 @@ use crate::step::{Failure, StepRecord, StepSpec, StepState};
 use crate::{Error, Result};
 
 /// Most bytes of a step's input or result: they live in Redis until the job is over.
-const VALUE_MAX_BYTES: usize = 8 << 20;
+const MAX_VALUE_BYTES: usize = 8 << 20;
 
 /// The fields of a job's hash.
 pub(super) type Fields = HashMap<String, String>;
@@ -20,7 +20,7 @@ pub(super) fn job_id(tenant: &str, recording: &str) -> String {
 
 pub(super) fn json(value: &Value) -> Result<String> {
     let text = value.to_string();
-    if text.len() > VALUE_MAX_BYTES {
+    if text.len() > MAX_VALUE_BYTES {
         return Err(Error::invalid("a step's input or result is too large"));
     }
     Ok(text)

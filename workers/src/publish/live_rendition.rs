@@ -167,7 +167,7 @@ impl<'a> LiveRendition<'a> {
         self.note(&LiveRevisionNote { published, objects }).await
     }
 
-    /// Tells the queue what the manifest must contain before the step is over.
+    /// Notes in the queue what the manifest must contain before the step is over.
     async fn note(&self, note: &LiveRevisionNote) -> Result<(), StepFailure> {
         let note = serde_json::to_value(note).map_err(StepFailure::ours)?;
         let job = self.context.queue.note(self.lease, &note).await.map_err(StepFailure::storage)?;

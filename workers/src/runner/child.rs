@@ -1,4 +1,4 @@
-//! The child's side: reads its request, locks itself in, does the work, and says what comes of it.
+//! The child's side: reads its request, locks itself in, does the work, and reports the result.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use super::protocol::{ChildRequest, Task};
 use super::{probe, sandbox};
 
 /// Longest request, in bytes.
-const REQUEST_BYTES: u64 = 16 << 20;
+const MAX_REQUEST_BYTES: u64 = 16 << 20;
 
 /// Entry of the hidden command `chalkstream step`.
 pub fn main() -> ExitCode {
@@ -52,7 +52,7 @@ fn emitter(events: File) -> Emit {
 fn work(emit: &Emit) -> Result<Value, StepEvent> {
     let request: ChildRequest = {
         let mut text = Vec::new();
-        std::io::stdin().lock().take(REQUEST_BYTES).read_to_end(&mut text).map_err(ours)?;
+        std::io::stdin().lock().take(MAX_REQUEST_BYTES).read_to_end(&mut text).map_err(ours)?;
         serde_json::from_slice(&text).map_err(ours)?
     };
     if matches!(request.task, Task::Registry) {
@@ -102,6 +102,6 @@ fn ours(error: impl std::fmt::Display) -> StepEvent {
 }
 
 fn complain(error: &(impl std::fmt::Display + ?Sized)) {
-    // Standard error may be gone with the parent; there is nobody left to tell.
+    // Standard error may be gone with the parent; nothing is left to report to.
     let _ = writeln!(std::io::stderr(), "{error}");
 }

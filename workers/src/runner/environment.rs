@@ -19,9 +19,9 @@ const HANDED_ON: &[&str] = &[
 
 /// The environment of a child that works in `folder`.
 ///
-/// `outside` answers what the worker's own environment holds; `registry` is the GStreamer registry
-/// file.
-pub fn of_child(
+/// `outside` returns variables of the worker's own environment; `registry` is the GStreamer
+/// registry file.
+pub fn for_child(
     outside: impl Fn(&str) -> Option<OsString>,
     folder: &Path,
     registry: &Path,
@@ -30,7 +30,7 @@ pub fn of_child(
     let mut environment: Vec<(String, OsString)> =
         HANDED_ON.iter().filter_map(|name| Some(((*name).to_owned(), outside(name)?))).collect();
     let mut set = |name: &str, value: OsString| environment.push((name.to_owned(), value));
-    // GLib looks the home folder up in the user database when it is not told, and writes caches
+    // GLib looks the home folder up in the user database if no variable names it, and writes caches
     // into it.
     set("HOME", tmp.clone().into());
     set("XDG_CACHE_HOME", tmp.clone().into());
@@ -38,7 +38,7 @@ pub fn of_child(
     set("GST_DEBUG_DUMP_DOT_DIR", tmp.join("graphs").into());
     set("TMPDIR", tmp.into());
     set("GST_REGISTRY", registry.into());
-    // A child may not start a plug-in scanner; where a registry is missing it looks for itself.
+    // A child may not start a plug-in scanner; if a registry is missing it looks for itself.
     set("GST_REGISTRY_FORK", "no".into());
     if registry.is_file() {
         set("GST_REGISTRY_UPDATE", "no".into());
@@ -78,14 +78,14 @@ mod tests {
             environment.into_iter().map(|(name, _)| name).collect()
         };
 
-        let before = names(of_child(outside, folder.path(), &registry));
+        let before = names(for_child(outside, folder.path(), &registry));
         for name in &before {
             assert!(!name.contains("AWS") && !name.starts_with("CHALKSTREAM") && name != "PATH", "{name}");
         }
         assert!(!before.contains(&"GST_REGISTRY_UPDATE".to_owned()), "there is no registry yet");
 
         std::fs::write(&registry, b"").unwrap();
-        let after = names(of_child(outside, folder.path(), &registry));
+        let after = names(for_child(outside, folder.path(), &registry));
         assert!(after.contains(&"GST_REGISTRY_UPDATE".to_owned()));
     }
 

@@ -1,4 +1,4 @@
-//! The GStreamer graphs of a failed step, kept for whoever looks into it, within bounds.
+//! The GStreamer graphs of a failed step, kept for debugging, within bounds.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 /// Graphs kept of one step.
 const GRAPHS: usize = 3;
 /// Largest graph kept, in bytes.
-const GRAPH_BYTES: u64 = 2 << 20;
+const MAX_GRAPH_BYTES: u64 = 2 << 20;
 /// Failed steps whose graphs are kept.
 const FAILURES: usize = 20;
 
-/// Moves the last graphs that a child dumped from `dumped` to `kept/{name}/`; answers the folder
+/// Moves the last graphs that a child dumped from `dumped` to `kept/{name}/`; returns the folder
 /// where there were any. The oldest failures make room.
 pub fn keep(dumped: &Path, kept: &Path, name: &str) -> io::Result<Option<PathBuf>> {
     let mut graphs: Vec<_> = match std::fs::read_dir(dumped) {
@@ -20,7 +20,7 @@ pub fn keep(dumped: &Path, kept: &Path, name: &str) -> io::Result<Option<PathBuf
     };
     graphs.retain(|path| {
         path.extension().is_some_and(|extension| extension == "dot")
-            && path.symlink_metadata().is_ok_and(|facts| facts.is_file() && facts.len() <= GRAPH_BYTES)
+            && path.symlink_metadata().is_ok_and(|facts| facts.is_file() && facts.len() <= MAX_GRAPH_BYTES)
     });
     // A graph's name begins with the time since the start, so the last ones sort last.
     graphs.sort();

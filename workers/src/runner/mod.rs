@@ -1,4 +1,4 @@
-//! Runs one step as a child process that may crash, hang or be hostile, and answers its report.
+//! Runs one step as a child process that may crash, hang or be hostile, and returns its report.
 
 pub mod child;
 mod environment;
@@ -46,11 +46,11 @@ use watch::{Activity, Bounds, Verdict};
 pub use spawn::die_with_parent;
 
 /// Outputs taken at once; with as many more waiting, a child waits too.
-const OUTPUTS_AT_ONCE: usize = 4;
+const MAX_OUTPUTS_AT_ONCE: usize = 4;
 
 /// Descriptors a child may hold: a source, plug-ins, outputs and the encoders' threads need a few
 /// dozen.
-const OPEN_FILES: u64 = 512;
+const MAX_OPEN_FILES: u64 = 512;
 
 /// Where a child's source is.
 pub enum Source {
@@ -79,7 +79,7 @@ pub struct Work {
     pub deadline: Duration,
     /// Ends it.
     pub cancel: CancellationToken,
-    /// Where progress is shown.
+    /// Where progress is reported.
     pub progress: channel::Sender<Progress>,
     /// Whether it leaves the processor to whatever else wants it.
     pub background: bool,
@@ -119,7 +119,7 @@ impl Runner {
             limits: ChildLimits {
                 memory_bytes: settings.step_memory_bytes,
                 file_bytes: settings.step_file_bytes,
-                open_files: OPEN_FILES,
+                open_files: MAX_OPEN_FILES,
                 allow_unsandboxed: settings.allow_unsandboxed,
                 background: false,
             },
@@ -157,10 +157,10 @@ impl Runner {
         if result.is_err() {
             match graphs::keep(&guard.0.join("tmp/graphs"), &self.scratch.join("failed"), &name) {
                 Ok(Some(kept)) => {
-                    tracing::info!(folder = %kept.display(), "kept the graphs of a failed step")
+                    tracing::info!(folder = %kept.display(), "graphs of a failed step kept")
                 }
                 Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "the graphs of a failed step could not be kept"),
+                Err(error) => tracing::warn!(%error, "graphs of a failed step were not kept"),
             }
         }
         result
@@ -188,7 +188,7 @@ impl Runner {
                 WorkTask::Registry => Task::Registry,
             },
         };
-        let mut environment = environment::of_child(|name| std::env::var_os(name), folder, &self.registry);
+        let mut environment = environment::for_child(|name| std::env::var_os(name), folder, &self.registry);
         if registry_task {
             environment.retain(|(name, _)| name != "GST_REGISTRY_UPDATE");
         }
@@ -214,7 +214,7 @@ impl Runner {
             deadline: work.deadline,
             stall: self.stall,
             memory_bytes: self.limits.memory_bytes,
-            // The largest file and what waits beside it until it is taken.
+            // The largest file and what waits next to it until it is taken.
             disk_bytes: self.limits.file_bytes.saturating_mul(2),
         };
         let end = follow(
@@ -269,7 +269,7 @@ struct Folder(PathBuf);
 impl Drop for Folder {
     fn drop(&mut self) {
         if let Err(error) = remove_dir_if_exists(&self.0) {
-            tracing::warn!(%error, "a step's folder could not be removed");
+            tracing::warn!(%error, "step folder was not removed");
         }
     }
 }
@@ -284,7 +284,7 @@ pub fn remove_dir_if_exists(folder: &Path) -> io::Result<()> {
 
 type RangeServer = tokio::task::JoinHandle<()>;
 
-/// The descriptor a child inherits, what it is told about it, and the task that answers on it.
+/// The descriptor a child inherits, its description, and the task that answers on it.
 fn open(
     source: Source,
     activity: &Arc<Activity>,
@@ -300,7 +300,7 @@ fn open(
             let (activity, failed) = (Arc::clone(activity), Arc::clone(failed));
             let server = tokio::spawn(async move {
                 // A child that is killed in the middle of an answer breaks the pipe; its end is
-                // told elsewhere.
+                // reported elsewhere.
                 let _ = ranges::serve(parent, reader, size_bytes, activity, failed).await;
             });
             Ok((child.into(), SourceHandle::Ranges { size_bytes }, Some(server)))
@@ -341,7 +341,7 @@ async fn follow(
     let mut last = None;
     let mut made_bytes = 0_u64;
     while talking || status.is_none() || !taking.is_empty() {
-        let room = taking.len() < OUTPUTS_AT_ONCE;
+        let room = taking.len() < MAX_OUTPUTS_AT_ONCE;
         // Until it has ended, its time counts: one that closes its events and stays meets its
         // bounds.
         let _waits = (!room || status.is_some()).then(|| with.activity.waiting());
@@ -410,7 +410,7 @@ fn stopped(verdict: Verdict) -> StepFailure {
     StepFailure::new(cause, "stopped by the watchdog")
 }
 
-/// What a child's end means.
+/// Turns a child's end into a result.
 fn conclude(end: End, storage_failed: bool, complaints: &str) -> Result<Value, StepFailure> {
     let detailed = |mut failure: StepFailure, what: &str| {
         let before = std::mem::take(&mut failure.detail);
@@ -420,9 +420,12 @@ fn conclude(end: End, storage_failed: bool, complaints: &str) -> Result<Value, S
     };
     match end {
         End::Stopped(failure) => Err(detailed(failure, "")),
-        // What a child says of a source it could not read is not to be believed.
+        // What a child says about a source that it could not read is not believed.
         End::Exit { status, last } if storage_failed && !matches!(last, Some(StepEvent::Result { .. })) => {
-            Err(detailed(StepFailure::new(Cause::Storage, "the source could not be read"), &told(&status)))
+            Err(detailed(
+                StepFailure::new(Cause::Storage, "the source could not be read"),
+                &describe(&status),
+            ))
         }
         End::Exit { status: Ok(status), last: Some(StepEvent::Result { value }) } if status.success() => {
             Ok(value)
@@ -445,7 +448,7 @@ fn conclude(end: End, storage_failed: bool, complaints: &str) -> Result<Value, S
                 }
                 _ => Cause::Crashed,
             };
-            Err(detailed(StepFailure::new(cause, ""), &told(&status)))
+            Err(detailed(StepFailure::new(cause, ""), &describe(&status)))
         }
     }
 }
@@ -464,7 +467,7 @@ async fn no_room(file: &Path) -> bool {
     written.is_err_and(|error| StepFailure::file(error).cause == Cause::Storage)
 }
 
-fn told(status: &io::Result<ExitStatus>) -> String {
+fn describe(status: &io::Result<ExitStatus>) -> String {
     match status {
         Ok(status) => format!("the child ended with {status}"),
         Err(error) => format!("the child's end is unknown: {error}"),

@@ -1,5 +1,5 @@
-//! What a child announces is not trusted: the path must stay inside its folder and name a plain
-//! file of that size.
+//! Checks announced outputs: a path must stay inside the child's folder and name a plain file of
+//! the announced size.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,10 +25,10 @@ pub struct Output {
 
 /// Takes a step's outputs away.
 pub trait OutputSink: Send + Sync {
-    /// Takes one output: when this answers, the file's bytes are safe elsewhere (or it is moved).
+    /// Takes one output: when this returns, the file's bytes are safe elsewhere (or it is moved).
     fn take(&self, output: Output) -> BoxFuture<'_, Result<(), StepFailure>>;
 
-    /// Hears how long a segment lasts that was announced just before.
+    /// Takes the duration of a segment that was announced just before.
     fn segment(&self, _segment: Segment) {}
 }
 

@@ -7,10 +7,10 @@ use chalkstream_pipeline::step::StepEvent;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Longest event line, in bytes: the report of a six-hour lesson's ladder, several times over.
-const LINE_BYTES: usize = 16 << 20;
+const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// How much of what a child complained about is kept, in bytes.
-pub const TAIL_BYTES: usize = 64 << 10;
+pub const MAX_TAIL_BYTES: usize = 64 << 10;
 
 /// Events, one JSON object a line.
 pub struct Events<R> {
@@ -37,7 +37,7 @@ impl<R: AsyncRead + Unpin> Events<R> {
                 return event.map(Some);
             }
             self.searched = self.buffer.len();
-            if self.searched > LINE_BYTES {
+            if self.searched > MAX_LINE_BYTES {
                 return Err(io::Error::other("an event is too long"));
             }
             if self.reader.read_buf(&mut self.buffer).await? == 0 {
@@ -47,12 +47,12 @@ impl<R: AsyncRead + Unpin> Events<R> {
     }
 }
 
-/// Reads to the end and answers the last [`TAIL_BYTES`].
+/// Reads to the end and returns the last [`MAX_TAIL_BYTES`].
 pub async fn tail(mut reader: impl AsyncRead + Unpin) -> String {
     let mut kept: VecDeque<u8> = VecDeque::new();
     let mut chunk = [0; 4096];
     while let Ok(n @ 1..) = reader.read(&mut chunk).await {
-        let excess = (kept.len() + n).saturating_sub(TAIL_BYTES);
+        let excess = (kept.len() + n).saturating_sub(MAX_TAIL_BYTES);
         kept.drain(..excess.min(kept.len()));
         kept.extend(&chunk[..n]);
     }
@@ -93,10 +93,10 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_end_of_a_long_complaint_is_kept() {
-        let mut text = vec![b'a'; 3 * TAIL_BYTES];
+        let mut text = vec![b'a'; 3 * MAX_TAIL_BYTES];
         text.extend(b"the end");
         let kept = tail(&text[..]).await;
-        assert_eq!(kept.len(), TAIL_BYTES);
+        assert_eq!(kept.len(), MAX_TAIL_BYTES);
         assert!(kept.ends_with("athe end"));
     }
 }

@@ -90,6 +90,6 @@ pub enum Probe {
     Outputs(u32),
     /// Announces a path outside its folder.
     Escape,
-    /// Reads the source from front to back and answers how many bytes there were.
+    /// Reads the source from front to back and returns how many bytes there were.
     Read,
 }

@@ -25,9 +25,9 @@ pub const BLOCK_BYTES: u64 = 4 << 20;
 const BLOCKS_KEPT: usize = 4;
 
 /// Longest answer, in bytes.
-const ANSWER_BYTES: u32 = 1 << 20;
+const MAX_ANSWER_BYTES: u32 = 1 << 20;
 
-/// Something that can be read at any place.
+/// Something that can be read at any offset.
 pub trait RangeReader: Send + Sync {
     /// The bytes of `range`, all of them.
     fn read(&self, range: Range<u64>) -> BoxFuture<'_, io::Result<Bytes>>;
@@ -117,7 +117,7 @@ impl Drop for Blocks {
     }
 }
 
-/// Answers reads until the child hangs up. `failed` is set where storage failed: whatever the child
+/// Answers reads until the child hangs up. `failed` is set if storage failed: whatever the child
 /// then says about its input is not to be believed.
 pub async fn serve(
     mut socket: UnixStream,
@@ -134,7 +134,7 @@ pub async fn serve(
             other => other?,
         };
         let (offset, length) = parse(&request);
-        let end = offset.saturating_add(u64::from(length.min(ANSWER_BYTES))).min(size_bytes);
+        let end = offset.saturating_add(u64::from(length.min(MAX_ANSWER_BYTES))).min(size_bytes);
         let mut parts = Vec::new();
         let mut at = offset;
         let waiting = activity.waiting();

@@ -119,8 +119,8 @@ pub async fn spawn(
     Ok(Running { pid, stdin, stdout, stderr, exit: exit_rx, kill })
 }
 
-/// Has the kernel kill this process when the thread that started it ends. Runs in the child, between
-/// fork and exec, so it makes async-signal-safe calls only and allocates no memory.
+/// Has the kernel kill this process when the thread that started it ends. Runs in the child,
+/// between fork and exec, so it makes async-signal-safe calls only and allocates no memory.
 ///
 /// # Errors
 /// If the kernel refuses, or `parent` has ended already.

@@ -73,7 +73,7 @@ pub enum Verdict {
 /// What was seen of a child at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
-    /// Events and answers so far.
+    /// Events and returns so far.
     pub moves: u64,
     /// Whether it waits for us.
     pub waits: bool,

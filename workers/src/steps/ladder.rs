@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    fn beside(size: (u32, u32), mean_bps: u64, quality: u32) -> Vec<String> {
+    fn remaining(size: (u32, u32), mean_bps: u64, quality: u32) -> Vec<String> {
         let video = VideoTrack {
             codec: "h264".into(),
             stream_index: 0,
@@ -126,14 +126,14 @@ mod tests {
 
     #[test]
     fn the_source_stands_for_the_largest_rendition() {
-        assert_eq!(beside((1920, 1080), 6_000_000, 23), ["v720", "v480", "v360", "v240"]);
-        assert_eq!(beside((1920, 1080), 1_000_000, 23), ["v720", "v480", "v360", "v240"]);
-        assert_eq!(beside((3840, 2160), 6_000_000, 23), ["v1080", "v720", "v480", "v360", "v240"]);
+        assert_eq!(remaining((1920, 1080), 6_000_000, 23), ["v720", "v480", "v360", "v240"]);
+        assert_eq!(remaining((1920, 1080), 1_000_000, 23), ["v720", "v480", "v360", "v240"]);
+        assert_eq!(remaining((3840, 2160), 6_000_000, 23), ["v1080", "v720", "v480", "v360", "v240"]);
     }
 
     #[test]
     fn at_constant_rates_a_lean_source_stands_for_more_and_a_heavy_one_for_none() {
-        assert_eq!(beside((1920, 1080), 1_000_000, 0), ["v360", "v240"]);
-        assert_eq!(beside((1920, 1080), 60_000_000, 23), ["v1080", "v720", "v480", "v360", "v240"]);
+        assert_eq!(remaining((1920, 1080), 1_000_000, 0), ["v360", "v240"]);
+        assert_eq!(remaining((1920, 1080), 60_000_000, 23), ["v1080", "v720", "v480", "v360", "v240"]);
     }
 }

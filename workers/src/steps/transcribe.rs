@@ -83,7 +83,7 @@ mod tests {
     use super::*;
     use crate::steps::result::{Results, StepResult};
 
-    fn sound(duration_ms: u64) -> SoundReport {
+    fn audio_report(duration_ms: u64) -> SoundReport {
         SoundReport {
             loudness_lufs: None,
             speech_lufs: None,
@@ -110,9 +110,9 @@ mod tests {
             "warnings": []
         }))
         .unwrap();
-        assert_eq!(captions_ms(&sound(5000), Some(&media)), 7000);
-        assert_eq!(captions_ms(&sound(5000), None), 5000);
-        let damaged = SoundReport { warnings: vec![Warning::new("cut_short", "")], ..sound(5000) };
+        assert_eq!(captions_ms(&audio_report(5000), Some(&media)), 7000);
+        assert_eq!(captions_ms(&audio_report(5000), None), 5000);
+        let damaged = SoundReport { warnings: vec![Warning::new("cut_short", "")], ..audio_report(5000) };
         assert_eq!(captions_ms(&damaged, Some(&media)), 5000);
     }
 
@@ -121,7 +121,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::default();
         settings.speech.model_path = folder.path().to_owned();
-        let report = serde_json::to_value(sound(1)).unwrap();
+        let report = serde_json::to_value(audio_report(1)).unwrap();
         let mut results = Results::default();
         results.insert(audio::NAME, StepResult { report, ..StepResult::default() });
         let ctx = RequestContext { input: &Value::Null, results: &results, settings: &settings };

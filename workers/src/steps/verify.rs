@@ -259,7 +259,7 @@ mod tests {
     fn a_track_may_be_longer_than_it_was_guessed_and_not_shorter() {
         assert!(duration("audio", Some(33), 10_010, false).is_ok());
         assert!(duration("audio", Some(60_000), 40_000, false).is_err());
-        assert!(duration("audio", Some(60_000), 40_000, true).is_ok(), "somebody has said why");
+        assert!(duration("audio", Some(60_000), 40_000, true).is_ok(), "a warning says why");
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub fn make(maker: &mut Maker, index: usize) -> Variant {
     let truth = scene.truth();
     if UNREAD.iter().any(|name| codec.starts_with(name)) {
         // GStreamer gives the decoder no four-character code, without which it decodes nothing.
-        let audio = GroundTruth { length_s: truth.length_s, beeps_s: truth.beeps_s, ..GroundTruth::default() };
+        let audio =
+            GroundTruth { length_s: truth.length_s, beeps_s: truth.beeps_s, ..GroundTruth::default() };
         return Variant { file, truth: GroundTruth { warned: &["ut video"], ..audio } };
     }
     Variant { file, truth: GroundTruth { size: Some(size), ..truth } }

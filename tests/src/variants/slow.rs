@@ -88,6 +88,7 @@ pub fn make(maker: &mut Maker, index: usize) -> Variant {
     // before it.
     let length_s = (even || tone_hz.is_some()).then_some(length_s);
     // Frames that are decoded long before they are presented move all of ffmpeg's times.
-    let misread = if kind == "ts" && !even { vec![FfmpegError::Ends, FfmpegError::Frames] } else { Vec::new() };
+    let misread =
+        if kind == "ts" && !even { vec![FfmpegError::Ends, FfmpegError::Frames] } else { Vec::new() };
     Variant { file, truth: GroundTruth { length_s, levels, tone_hz, misread, ..GroundTruth::default() } }
 }

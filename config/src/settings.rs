@@ -14,7 +14,7 @@ use crate::Secret;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Where recordings are kept.
+    /// Object storage.
     pub store: Store,
     /// The job queue and event stream.
     pub redis: Redis,
@@ -45,7 +45,7 @@ pub enum StoreKind {
     S3,
 }
 
-/// Where recordings are kept.
+/// Object storage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {

@@ -164,7 +164,7 @@ impl Entry {
         u64::from(self.moof_bytes) + u64::from(self.payload_bytes)
     }
 
-    /// Where its record lies in the index object. Empty if it lies nowhere, which
+    /// Range of its record in the index object. Empty if it lies nowhere, which
     /// [`SourceIndex::parse`] refuses.
     pub fn record_range(&self) -> Range<u64> {
         self.checked_record_range().unwrap_or(0..0)
@@ -209,10 +209,10 @@ impl Entry {
     }
 }
 
-/// What a range of an assembled segment is made of: bytes of its record, then bytes of the source.
+/// Sources of a range of an assembled segment: bytes of its record, then bytes of the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parts {
-    /// Where the bytes lie in the record.
+    /// Range of the bytes in the record.
     pub moof: Range<usize>,
     /// The range of the source to read; may be empty.
     pub source: Range<u64>,

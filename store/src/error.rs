@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What went wrong, as the caller may act on it.
+/// Kind of a failure, as far as a caller can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Nothing is there.
@@ -16,7 +16,7 @@ pub enum Kind {
     Lost,
     /// Redis or the object storage cannot be reached, or is overloaded. Passes.
     Unavailable,
-    /// What was read is not what was written.
+    /// The data read is not the data written.
     Corrupt,
     /// Our own mistake, or a setting's.
     Internal,
@@ -40,7 +40,7 @@ impl Kind {
 /// A failed operation on something durable.
 #[derive(Debug)]
 pub struct Error {
-    /// What kind of failure.
+    /// Kind of failure.
     pub kind: Kind,
     /// Concise, lower-case, without keys' secrets or user text.
     pub message: String,

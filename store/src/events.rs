@@ -18,7 +18,7 @@ const WAIT: Duration = Duration::from_secs(2);
 /// Time for a waiting read's answer: its wait and a margin.
 const READ_ANSWER: Duration = Duration::from_secs(5);
 
-/// What an event is about.
+/// Subject of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
@@ -59,7 +59,7 @@ pub struct Event {
     pub tenant: String,
     /// The recording.
     pub recording: String,
-    /// What it is about.
+    /// Its subject.
     pub kind: EventKind,
     /// Details, by kind.
     pub data: Value,
@@ -187,7 +187,7 @@ impl Events {
         reply.ids.first().map(|entry| Id::parse(&entry.id)).transpose()
     }
 
-    /// Where the stream is now.
+    /// Current position of the stream.
     pub async fn position(&self) -> Result<Position> {
         // Names this life of Redis's data, unless it has a name.
         let fresh = uuid::Uuid::now_v7().to_string();

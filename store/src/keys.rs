@@ -19,7 +19,7 @@ pub struct ApiKey {
     pub id: String,
     /// The tenant it speaks for.
     pub tenant: String,
-    /// What it is for, for people.
+    /// Its purpose, for people.
     pub name: String,
     /// Hex SHA-256 of the secret part.
     pub secret_sha256: String,

@@ -1,4 +1,4 @@
-//! Where every object lies. Pure functions from ids to keys; nothing else in the program spells a
+//! Keys of all objects. Pure functions from ids to keys; nothing else in the program spells a
 //! key.
 
 use crate::{Error, Result};

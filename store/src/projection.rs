@@ -121,7 +121,7 @@ pub fn last_revision_id(manifest: &Manifest) -> u32 {
     manifest.objects.keys().filter_map(|key| layout::revision_of(key)).max().unwrap_or(0)
 }
 
-/// What running steps have noted about growing renditions.
+/// Notes of running steps about growing renditions.
 fn live_notes(job: &JobView) -> Vec<LiveRevisionNote> {
     let leased = job.steps.iter().filter(|step| step.state == StepState::Leased);
     leased.filter_map(|step| LiveRevisionNote::deserialize(step.note.as_ref()?).ok()).collect()

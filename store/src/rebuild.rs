@@ -18,7 +18,7 @@ use crate::{Error, Kind, Manifest, Result, Store, layout, read_manifest};
 /// ended it, in ms.
 const RECORDING_TAKES_MS: u64 = 30_000;
 
-/// What a pass found and did.
+/// Findings and actions of a pass.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rebuilt {
     /// Pending recordings looked at.

@@ -54,7 +54,7 @@ pub struct SourceFacts {
     pub sha256: Option<String>,
 }
 
-/// What a list of recordings shows about the media.
+/// Facts about the media, for lists of recordings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MediaFacts {
     /// Length in ms.
@@ -119,7 +119,7 @@ pub struct Manifest {
     /// Title, as the uploader gave it.
     #[serde(default)]
     pub title: String,
-    /// Who uploaded it (the platform's own id).
+    /// The uploader (the platform's own id).
     #[serde(default)]
     pub uploader: String,
     /// When the upload was created.
@@ -129,7 +129,7 @@ pub struct Manifest {
     pub due_at_ms: Option<u64>,
     /// Its state.
     pub state: State,
-    /// What can be watched: `source`, `v240`, `ladder`, …
+    /// Streams that can be watched: `source`, `v240`, `ladder`, …
     #[serde(default)]
     pub playable_with: Vec<String>,
     /// Why it failed, where it did.
@@ -138,7 +138,7 @@ pub struct Manifest {
     /// The uploaded file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceFacts>,
-    /// What was found in it.
+    /// Facts about its media.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media: Option<MediaFacts>,
     /// The job's steps by name.
@@ -163,7 +163,7 @@ pub struct Manifest {
     /// Why the file itself is not among what can be watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_declined: Option<Notice>,
-    /// What the job was deduplicated by.
+    /// Deduplication value of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedupe: Option<String>,
     /// W3C trace context of the request that created it.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::objects::all_keys;
 use crate::{Result, Store, layout};
 
-/// What is no longer to be let in.
+/// Target of a revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "id", rename_all = "snake_case")]
 pub enum Target {
@@ -29,7 +29,7 @@ pub enum Target {
 pub struct Revocation {
     /// The tenant it belongs to; it says nothing about another's.
     pub tenant: String,
-    /// What is revoked.
+    /// The revoked target.
     pub target: Target,
     /// When.
     pub at: Timestamp,

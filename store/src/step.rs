@@ -18,12 +18,12 @@ pub struct StepSpec {
     /// Lower goes first, before every other tenant's higher: stage 1 is 0, stage 2 is 1.
     #[serde(default)]
     pub priority: i64,
-    /// What it is asked to do.
+    /// Its input.
     #[serde(default)]
     pub input: Value,
 }
 
-/// Where a step is.
+/// State of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepState {
@@ -96,10 +96,10 @@ pub struct StepRecord {
     /// Lower goes first.
     #[serde(default)]
     pub priority: i64,
-    /// What it was asked to do.
+    /// Its input.
     #[serde(default)]
     pub input: Value,
-    /// What it answered.
+    /// Its result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
     /// Why it failed.

@@ -19,7 +19,7 @@ pub struct Pending {
     pub job: JobSpec,
 }
 
-/// What became of a submission.
+/// Outcome of a submission.
 #[derive(Debug)]
 pub enum Submission {
     /// The recording has a job.

@@ -1,4 +1,4 @@
-//! What the tests run against: a real `redis-server`, and a real S3 API in this process that can be
+//! Servers for the tests: a real `redis-server`, and a real S3 API in this process that can be
 //! told to fail.
 
 mod redis_server;

@@ -33,7 +33,7 @@ pub struct StepOutcome {
 
 /// One attempt.
 pub struct Attempt<'a> {
-    /// What it works with.
+    /// Everything it works with.
     pub context: &'a WorkerContext,
     /// The step.
     pub lease: &'a Lease,

@@ -1,4 +1,4 @@
-//! What everything in a worker works with.
+//! Connections and settings that everything in a worker shares.
 
 use chalkstream_config::Settings;
 use chalkstream_store::{JobView, Lease, Queue, Store};
@@ -7,7 +7,7 @@ use crate::failure::{Cause, StepFailure};
 use crate::manifest::writer::ManifestWriter;
 use crate::runner::Runner;
 
-/// What everything in a worker works with.
+/// Connections and settings that everything in a worker shares.
 pub struct WorkerContext {
     /// The settings.
     pub settings: Settings,

@@ -8,7 +8,7 @@ use chalkstream_pipeline::Fault as PipelineFault;
 use chalkstream_store::{FailureReport, Kind, Retry};
 use serde::{Deserialize, Serialize};
 
-/// What ended a step.
+/// Cause of a step's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -47,7 +47,7 @@ pub struct StepFailure {
     pub message: String,
     /// Whose fault.
     pub fault: Fault,
-    /// What ended the step.
+    /// Cause of the step's end.
     pub cause: Cause,
     /// For the log alone: exit status, system error, the end of what the child complained about.
     pub detail: String,

@@ -20,7 +20,7 @@ use crate::steps::{StepKind, audio, source_rendition, stills};
 /// The steps that make renditions of the decoded video, smallest first.
 pub const TRANSCODES: [StepKind; 3] = [StepKind::WeakLine, StepKind::Ladder, StepKind::LadderTop];
 
-/// What the settings say about the plan.
+/// Settings of a plan.
 pub struct PlanSettings<'a> {
     /// Limits that every step holds the file to.
     pub limits: Limits,

@@ -297,7 +297,7 @@ impl Run<'_> {
     }
 }
 
-/// What is done so far.
+/// Steps that are over so far.
 #[derive(Default)]
 struct Finished {
     results: Results,

@@ -12,7 +12,7 @@ pub(super) const TMP: &str = ".tmp";
 /// The folder of a file store.
 #[derive(Clone)]
 pub(super) struct Files {
-    /// Where objects and our own folders lie.
+    /// Folder of the objects and of our own folders.
     pub(super) root: PathBuf,
 }
 

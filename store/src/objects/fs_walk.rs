@@ -69,7 +69,7 @@ struct Entry {
     size_bytes: Option<u64>,
 }
 
-/// What lies in a folder, in the order of keys; nothing where there is no such folder. Hidden
+/// Content of a folder, in the order of keys; empty if there is no such folder. Hidden
 /// entries are ours.
 fn entries(root: &Path, folder: &str) -> Result<Vec<Entry>> {
     let failed = |e| Error::io("cannot list objects", e);

@@ -1,4 +1,4 @@
-//! What a key may look like: segments of letters, digits, `.`, `_`, `-`, none hidden, none
+//! Form of a key: segments of letters, digits, `.`, `_`, `-`, none hidden, none
 //! climbing.
 
 use crate::{Error, Result};

@@ -70,7 +70,7 @@ pub struct Listed {
 pub struct Part {
     /// Number, from 1.
     pub number: u32,
-    /// What the storage calls its content.
+    /// The storage's name for its content.
     pub etag: String,
     /// Size in bytes.
     pub size_bytes: u64,

@@ -97,7 +97,7 @@ where
     Err(Error::unavailable("object storage does not answer"))
 }
 
-/// What a failed request means. Text of the server goes into the source, for the log.
+/// Error of a failed request. Text of the server goes into the source, for the log.
 pub(super) fn from_sdk<E>(error: SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,

@@ -367,7 +367,7 @@ impl Queue {
     }
 }
 
-/// What identifies a lease in a script.
+/// Arguments that identify a lease in a script.
 fn held(lease: &Lease) -> [String; 3] {
     [job_id(&lease.tenant, &lease.recording), lease.step.clone(), lease.fence.to_string()]
 }

@@ -1,4 +1,4 @@
-//! What goes into the queue and what comes out of it.
+//! Types that go into the queue and come out of it.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ pub struct Lease {
     pub attempt: u32,
     /// Whether the recording is complete without it.
     pub optional: bool,
-    /// What the step is asked to do.
+    /// Input of the step.
     pub input: Value,
     /// Results of the steps it needed; `None` for an optional one that failed.
     pub needs: BTreeMap<String, Option<Value>>,
@@ -109,7 +109,7 @@ pub struct FailureReport {
     pub retry: Retry,
 }
 
-/// What became of a step that failed.
+/// Consequence of a failed step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It will be tried again after this many ms.
@@ -128,11 +128,11 @@ pub enum Outcome {
 pub struct FailOutcome {
     /// The job after it, under a fresh fence.
     pub job: JobView,
-    /// What became of the step.
+    /// Consequence for the step.
     pub outcome: Outcome,
 }
 
-/// Where a job is.
+/// State of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
@@ -162,7 +162,7 @@ pub struct JobView {
     pub tenant: String,
     /// Its recording.
     pub recording: String,
-    /// Where it is.
+    /// Its state.
     pub state: JobState,
     /// The highest fencing number given out. A manifest made from this view is written under it.
     pub fence: u64,
@@ -185,7 +185,7 @@ pub struct JobView {
 pub struct StepView {
     /// Name.
     pub name: String,
-    /// Where it is.
+    /// Its state.
     pub state: StepState,
     /// Times it was started since it was last asked for by hand.
     pub attempts: u32,
@@ -195,17 +195,17 @@ pub struct StepView {
     pub priority: i64,
     /// The steps it waits for.
     pub needs: Vec<String>,
-    /// Who has it, or had it last.
+    /// The worker that has it, or had it last.
     pub worker: Option<String>,
     /// How far it is.
     pub progress: Option<Progress>,
-    /// What its worker has noted so far.
+    /// Note of its worker, if any.
     #[serde(skip)]
     pub note: Option<Value>,
-    /// What it is asked to do.
+    /// Its input.
     #[serde(skip)]
     pub input: Value,
-    /// What it answered.
+    /// Its result.
     #[serde(skip)]
     pub result: Option<Value>,
     /// Why its last try failed.

@@ -1,4 +1,4 @@
-//! Where a step's outputs go as soon as they are complete: object storage, or a folder.
+//! Destinations of a step's outputs: object storage, or a folder.
 
 mod folder;
 pub mod keys;

@@ -33,7 +33,7 @@ pub struct LiveRendition<'a> {
     lease: &'a Lease,
     guard: &'a dyn LeaseGuard,
     plan: RenditionPlan,
-    /// What can be watched next to it.
+    /// Streams that can be watched next to it.
     streams: AvailableStreams,
     /// The last revision of earlier attempts.
     last_revision_id: u32,
@@ -42,7 +42,7 @@ pub struct LiveRendition<'a> {
     published: tokio::sync::Mutex<Published>,
 }
 
-/// What the child announced, and what is stored of it.
+/// Announced segments, and the stored ones among them.
 #[derive(Default)]
 struct SegmentProgress {
     codecs: Option<String>,

@@ -1,4 +1,4 @@
-//! What viewers are given: multivariant playlists, revisions, and renditions that are still made.
+//! Publishing for viewers: multivariant playlists, revisions, and renditions that are still made.
 
 pub mod live_rendition;
 pub mod multivariant;

@@ -10,7 +10,7 @@ use crate::steps::publish::PublishReport;
 use crate::steps::result::Results;
 use crate::steps::{audio, verify, weak_line};
 
-/// What a publishing step does.
+/// Outcome of a publishing step.
 pub struct Publication {
     /// Its report.
     pub report: PublishReport,

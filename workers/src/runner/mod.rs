@@ -52,7 +52,7 @@ const MAX_OUTPUTS_AT_ONCE: usize = 4;
 /// dozen.
 const MAX_OPEN_FILES: u64 = 512;
 
-/// Where a child's source is.
+/// Source of a child.
 pub enum Source {
     /// The task reads none.
     Nothing,
@@ -62,7 +62,7 @@ pub enum Source {
     Ranges {
         /// Size, in bytes.
         size_bytes: u64,
-        /// What is read.
+        /// Reader of the source.
         reader: Arc<dyn RangeReader>,
     },
 }
@@ -71,15 +71,15 @@ pub enum Source {
 pub struct Work {
     /// Unique among what runs at once: names the child's folder, and the graphs kept of a failure.
     pub name: String,
-    /// What to do.
+    /// The task.
     pub task: WorkTask,
-    /// What it reads.
+    /// Its source.
     pub source: Source,
     /// Longest time it may work.
     pub deadline: Duration,
     /// Ends it.
     pub cancel: CancellationToken,
-    /// Where progress is reported.
+    /// Receiver of its progress.
     pub progress: channel::Sender<Progress>,
     /// Whether it leaves the processor to whatever else wants it.
     pub background: bool,

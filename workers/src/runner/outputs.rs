@@ -17,7 +17,7 @@ const GROUPS: &[&str] =
 pub struct Output {
     /// Path relative to the step's folder: `video/v240/00001.m4s`.
     pub path: String,
-    /// Where it lies; deleted as soon as it is taken.
+    /// The file itself; deleted as soon as it is taken.
     pub file: PathBuf,
     /// Size, in bytes.
     pub size_bytes: u64,

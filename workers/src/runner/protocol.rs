@@ -1,4 +1,4 @@
-//! What a worker and its child say to each other: one JSON document on the child's standard input,
+//! Protocol between a worker and its child: one JSON document on the child's standard input,
 //! then one JSON object a line ([`chalkstream_pipeline::step::StepEvent`]) on its standard output.
 
 use std::path::PathBuf;
@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 pub struct ChildRequest {
     /// The folder the child writes to.
     pub out_dir: PathBuf,
-    /// What the child is held to.
+    /// Limits of the child.
     pub limits: ChildLimits,
-    /// What to do.
+    /// The task.
     pub task: Task,
 }
 
-/// What a child holds itself to before it touches its input.
+/// Limits that a child sets itself before it touches its input.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ChildLimits {
     /// Most private writable memory (`RLIMIT_DATA`), in bytes.

@@ -1,4 +1,4 @@
-//! What a child does to itself before it touches its input. Nothing here can be undone by the
+//! A child's own confinement, before it touches its input. Nothing here can be undone by the
 //! child.
 #![allow(unsafe_code)]
 

@@ -19,11 +19,11 @@ const SOURCE_FD: i32 = 3;
 pub struct Running {
     /// Its process id, which is also its process group.
     pub pid: u32,
-    /// Where its request goes.
+    /// Takes its request.
     pub stdin: Option<ChildStdin>,
-    /// Where its events come from.
+    /// Gives its events.
     pub stdout: Option<ChildStdout>,
-    /// What it complains about.
+    /// Gives its complaints.
     pub stderr: Option<ChildStderr>,
     /// Its end.
     pub exit: oneshot::Receiver<io::Result<ExitStatus>>,

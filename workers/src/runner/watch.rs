@@ -14,7 +14,7 @@ use chalkstream_pipeline::clock::FairClock;
 /// How often a child is looked at.
 pub const TICK: Duration = Duration::from_millis(100);
 
-/// What has happened in and for a child. Shared by the parts that serve it.
+/// Activity in and for a child. Shared by the parts that serve it.
 #[derive(Debug, Default)]
 pub struct Activity {
     moves: AtomicU64,
@@ -44,7 +44,7 @@ impl Drop for Waiting {
     }
 }
 
-/// What a child is held to from outside.
+/// Limits that are enforced from outside a child.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Longest time it may work.
@@ -70,7 +70,7 @@ pub enum Verdict {
     Disk,
 }
 
-/// What was seen of a child at one moment.
+/// Sample of a child at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     /// Events and returns so far.

@@ -1,4 +1,4 @@
-//! What a step kind consists of.
+//! Definition of a step kind.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub enum Execution {
     Child {
         /// How long it may take.
         cost: Cost,
-        /// What it reads.
+        /// Its input.
         input: Input,
         /// Completes the planned step with results and with the settings of this worker.
         request: fn(&RequestContext<'_>) -> Result<Step, StepFailure>,
@@ -94,7 +94,7 @@ impl Cost {
     }
 }
 
-/// What a child reads.
+/// Input of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// The uploaded file.
@@ -103,7 +103,7 @@ pub enum Input {
     Speech,
 }
 
-/// What a step's report adds to the manifest.
+/// Additions of a step's report to the manifest.
 #[derive(Debug, Default)]
 pub struct Contribution {
     /// Facts about the media.

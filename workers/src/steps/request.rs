@@ -1,4 +1,4 @@
-//! What the requests of several kinds of steps share.
+//! Parts that the requests of several kinds of steps share.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::result::Results;
 use crate::failure::StepFailure;
 
-/// What a request is made from.
+/// Ingredients of a request.
 pub struct RequestContext<'a> {
     /// The planned step.
     pub input: &'a Value,

@@ -50,7 +50,7 @@ impl Results {
         report.transpose().map_err(StepFailure::ours)
     }
 
-    /// What the file is; `None` if it was not inspected yet.
+    /// Facts about the file; `None` if it was not inspected yet.
     pub fn media(&self) -> Result<Option<MediaInfo>, StepFailure> {
         self.report(StepSpec::FIRST)
     }

@@ -43,7 +43,7 @@ fn request(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
     }))
 }
 
-/// Where captions end, in ms: with the video, if that goes on after the audio.
+/// End of the captions, in ms: with the video, if that goes on after the audio.
 fn captions_ms(audio: &SoundReport, media: Option<&MediaInfo>) -> u64 {
     let video_ms = media.and_then(|media| media.video.as_ref()).map_or(0, |track| track.end_ms);
     // The real duration of a damaged file's video is not known yet.

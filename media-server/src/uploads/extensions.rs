@@ -6,8 +6,8 @@ use chalkstream_store::{State, layout, read_manifest};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
-use super::recovery::{inside, kept, state_of};
-use super::tests::{MIB, bytes, code, create, offset, patch, path, text};
+use super::recovery::{inside, kept};
+use super::tests::{MIB, bytes, code, create, offset, patch, path, state_of, text};
 use super::{housekeeping, state};
 use crate::testing::{Server, TENANT, World, until};
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::ingest::Ingest;
 use super::service::Uploads;
 use super::state::{self, Upload};
-use super::tests::{MIB, begin, bytes, code, create, offset, patch, path, text};
+use super::tests::{MIB, begin, bytes, code, create, durable, offset, patch, path, state_of, text};
 use super::{discard, finish, housekeeping};
 use crate::app::App;
 use crate::testing::{Server, TENANT, World, until};
@@ -28,10 +28,6 @@ pub async fn inside(world: &World) -> Uploads {
     App::start(settings, bound, CancellationToken::new()).await.unwrap().uploads.clone()
 }
 
-pub async fn state_of(world: &World, id: &str) -> Upload {
-    state::read(&world.store, TENANT, id).await.unwrap().unwrap()
-}
-
 async fn recording_state(world: &World, id: &str) -> Option<State> {
     read_manifest(&world.store, TENANT, id).await.unwrap().map(|manifest| manifest.state)
 }
@@ -40,14 +36,6 @@ async fn recording_state(world: &World, id: &str) -> Option<State> {
 pub async fn kept(world: &World) -> Vec<String> {
     let listed = world.store.list(&layout::uploads_prefix(TENANT), None, 100).await.unwrap();
     listed.into_iter().map(|object| object.key.rsplit('/').next().unwrap().to_owned()).collect()
-}
-
-/// Waits until `to` bytes are durable. A HEAD would stop the request that sends them.
-pub async fn durable(world: &World, id: &str, to: usize) {
-    until("every byte that came is durable", || async {
-        (state_of(world, id).await.offset() == to as u64).then_some(())
-    })
-    .await;
 }
 
 /// Sends the first `to` bytes, then the connection breaks.

@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::ingest::Ingest;
-use super::recovery::{inside, state_of};
-use super::tests::{MIB, begin, bytes, code, create, offset, patch, path, text};
+use super::recovery::inside;
+use super::tests::{MIB, begin, bytes, code, create, offset, patch, path, state_of, text};
 use crate::testing::{Server, World, until};
 
 /// Waits until a server has read `expected` bytes of uploads.

@@ -8,9 +8,22 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::state::{self, Upload};
 use crate::testing::{Server, TENANT, World, until};
 
 pub const MIB: usize = 1 << 20;
+
+pub async fn state_of(world: &World, id: &str) -> Upload {
+    state::read(&world.store, TENANT, id).await.unwrap().unwrap()
+}
+
+/// Waits until `to` bytes are durable. A HEAD would stop the request that sends them.
+pub async fn durable(world: &World, id: &str, to: usize) {
+    until("every byte that came is durable", || async {
+        (state_of(world, id).await.offset() == to as u64).then_some(())
+    })
+    .await;
+}
 
 pub fn bytes(length: usize, seed: u8) -> Vec<u8> {
     (0..length).map(|at| ((at * 31 + at / 997) as u8) ^ seed).collect()
@@ -89,7 +102,7 @@ async fn an_upload_cut_at_three_mebibytes_resumes_on_a_second_server() {
         let mut line = begin(server, &path, from, file.len(), &file[from..to]).await;
         line.shutdown().await.unwrap();
         drop(line);
-        super::recovery::durable(&world, &id, to).await;
+        durable(&world, &id, to).await;
         assert_eq!(offset(next, &path).await, to, "the other server says so");
     }
     // A wrong offset is refused, with the right one.

@@ -19,12 +19,12 @@ pub struct Credentials {
     /// Its API key.
     pub api_key: String,
     /// Its signing key.
-    pub signing_key: SigningKey,
+    pub signing_key: SavedSigningKey,
 }
 
 /// A signing key as the credentials file holds it.
 #[derive(Clone, Deserialize, Serialize)]
-pub struct SigningKey {
+pub struct SavedSigningKey {
     /// Its name inside tokens.
     pub kid: String,
     /// Its secret, unpadded base64url.

@@ -10,7 +10,7 @@ use crate::args::GlobalArgs;
 use crate::exit::{CommandError, CommandResult};
 use crate::settings_source;
 use crate::ui::output;
-use crate::ui::progress::{ProgressDisplay, Unit};
+use crate::ui::progress::{ProgressDisplay, ProgressUnit};
 
 /// Subcommands of `model`.
 #[derive(Subcommand)]
@@ -34,7 +34,7 @@ pub async fn run(global: &GlobalArgs, command: ModelCommand) -> CommandResult {
     let fetched = tokio::task::spawn_blocking(move || {
         let display = ProgressDisplay::new();
         let report =
-            |p: model::Progress<'_>| display.update(p.what, Unit::Bytes, p.done_bytes, p.total_bytes);
+            |p: model::Progress<'_>| display.update(p.what, ProgressUnit::Bytes, p.done_bytes, p.total_bytes);
         model::fetch(&name, &folder, &report)
     });
     let installed = fetched.await.map_err(|error| CommandError::failed("model", error.to_string()))?;

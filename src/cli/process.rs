@@ -10,7 +10,7 @@ use clap::Args;
 use crate::args::GlobalArgs;
 use crate::exit::{CommandError, CommandResult};
 use crate::ui::output;
-use crate::ui::progress::{ProgressDisplay, Unit};
+use crate::ui::progress::{ProgressDisplay, ProgressUnit};
 use crate::{logs, settings_source, signals};
 
 /// Arguments of `process`.
@@ -34,9 +34,9 @@ pub async fn run(global: &GlobalArgs, command: &ProcessArgs) -> CommandResult {
     logs::init(&settings.log);
     let display = ProgressDisplay::new();
     let report = |event: ProcessEvent| match event {
-        ProcessEvent::Started(step) => display.update(&step, Unit::MediaMs, 0, 0),
+        ProcessEvent::Started(step) => display.update(&step, ProgressUnit::MediaMs, 0, 0),
         ProcessEvent::Progress(step, progress) => {
-            display.update(&step, Unit::MediaMs, progress.done_ms, progress.total_ms)
+            display.update(&step, ProgressUnit::MediaMs, progress.done_ms, progress.total_ms)
         }
         ProcessEvent::Done(step, _) => display.finish(&step, "done"),
         ProcessEvent::Skipped(step, failure) => {

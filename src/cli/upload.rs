@@ -13,7 +13,7 @@ use crate::client::api::{self, Api};
 use crate::client::tus;
 use crate::exit::{CommandError, CommandResult};
 use crate::ui::output;
-use crate::ui::progress::{ProgressDisplay, Unit};
+use crate::ui::progress::{ProgressDisplay, ProgressUnit};
 
 /// How often the recording's state is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -124,7 +124,7 @@ fn show_step(step: &Value, reported: &mut Vec<(String, String)>, display: &Progr
     let state = step["state"].as_str().unwrap_or_default();
     let number = |field: &str| step[field].as_u64().unwrap_or_default();
     if state == "leased" {
-        display.update(&name, Unit::MediaMs, number("done_ms"), number("total_ms"));
+        display.update(&name, ProgressUnit::MediaMs, number("done_ms"), number("total_ms"));
     }
     let is_over = matches!(state, "done" | "failed" | "cancelled");
     let entry = (name, state.to_owned());

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use crate::client::api::{Api, expect_success, unreachable};
 use crate::exit::{CommandError, CommandResult};
-use crate::ui::progress::{ProgressDisplay, Unit};
+use crate::ui::progress::{ProgressDisplay, ProgressUnit};
 
 /// Bytes read and sent at once.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -51,7 +51,7 @@ pub async fn upload(
         return Err(CommandError::usage(format!("{name} is not a file")));
     }
     let size_bytes = facts.len();
-    display.update("upload", Unit::Bytes, 0, size_bytes);
+    display.update("upload", ProgressUnit::Bytes, 0, size_bytes);
 
     let mut retries = RetryBudget::new();
     let created = loop {
@@ -92,7 +92,7 @@ pub async fn upload(
             retries.reset();
         }
         offset = at;
-        display.update("upload", Unit::Bytes, offset, size_bytes);
+        display.update("upload", ProgressUnit::Bytes, offset, size_bytes);
         if offset >= size_bytes {
             break;
         }
@@ -198,7 +198,7 @@ async fn send(
             }
             _ = ticks.tick() => {
                 let now = sent.load(Ordering::Relaxed);
-                display.update("upload", Unit::Bytes, now, size_bytes);
+                display.update("upload", ProgressUnit::Bytes, now, size_bytes);
                 if now != last.0 {
                     last = (now, Instant::now());
                 } else if last.1.elapsed() > STALL_TIMEOUT {

@@ -13,7 +13,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The unit that a bar counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
+pub enum ProgressUnit {
     /// Bytes.
     Bytes,
     /// Media time, in ms.
@@ -23,12 +23,12 @@ pub enum Unit {
 /// Displays several tasks at once, each under its name.
 pub struct ProgressDisplay {
     bars: Option<MultiProgress>,
-    tasks: Mutex<BTreeMap<String, Task>>,
+    tasks: Mutex<BTreeMap<String, DisplayedTask>>,
 }
 
-struct Task {
+struct DisplayedTask {
     bar: Option<ProgressBar>,
-    unit: Unit,
+    unit: ProgressUnit,
     started: Instant,
     /// Done before the display started; left out of the speed.
     initial: u64,
@@ -42,7 +42,7 @@ impl ProgressDisplay {
     }
 
     /// Updates the task `name`; `total` is 0 while unknown.
-    pub fn update(&self, name: &str, unit: Unit, done: u64, total: u64) {
+    pub fn update(&self, name: &str, unit: ProgressUnit, done: u64, total: u64) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let task = tasks.entry(name.to_owned()).or_insert_with(|| self.start(name, unit, done));
         if let Some(bar) = &task.bar {
@@ -58,7 +58,7 @@ impl ProgressDisplay {
         }
     }
 
-    fn start(&self, name: &str, unit: Unit, initial: u64) -> Task {
+    fn start(&self, name: &str, unit: ProgressUnit, initial: u64) -> DisplayedTask {
         let bar = self.bars.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::new_spinner());
             bar.set_prefix(name.to_owned());
@@ -69,7 +69,7 @@ impl ProgressDisplay {
         if bar.is_none() {
             output::note(&format!("{name}: started"));
         }
-        Task { bar, unit, started: Instant::now(), initial, last_line: Instant::now() }
+        DisplayedTask { bar, unit, started: Instant::now(), initial, last_line: Instant::now() }
     }
 
     /// Removes the task `name` and prints its result. A task that was never displayed only gets the
@@ -93,7 +93,7 @@ impl ProgressDisplay {
     }
 }
 
-impl Task {
+impl DisplayedTask {
     fn speed(&self, done: u64, total: u64) -> String {
         let elapsed_s = self.started.elapsed().as_secs_f64();
         let done_since = done.saturating_sub(self.initial) as f64;
@@ -103,8 +103,8 @@ impl Task {
         let rate = done_since / elapsed_s;
         let left = Duration::from_secs_f64((total.saturating_sub(done) as f64 / rate).min(1e7));
         let speed = match self.unit {
-            Unit::Bytes => format!("{}/s", HumanBytes(rate as u64)),
-            Unit::MediaMs => format!("{:.1}× real time", rate / 1000.0),
+            ProgressUnit::Bytes => format!("{}/s", HumanBytes(rate as u64)),
+            ProgressUnit::MediaMs => format!("{:.1}× real time", rate / 1000.0),
         };
         format!("{speed}, {} left", HumanDuration(left))
     }
@@ -115,10 +115,10 @@ fn spinner_style() -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-fn bar_style(unit: Unit) -> ProgressStyle {
+fn bar_style(unit: ProgressUnit) -> ProgressStyle {
     let template = match unit {
-        Unit::Bytes => "{prefix:>12} [{wide_bar}] {bytes}/{total_bytes} {msg}",
-        Unit::MediaMs => "{prefix:>12} [{wide_bar}] {percent:>3}% {msg}",
+        ProgressUnit::Bytes => "{prefix:>12} [{wide_bar}] {bytes}/{total_bytes} {msg}",
+        ProgressUnit::MediaMs => "{prefix:>12} [{wide_bar}] {percent:>3}% {msg}",
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

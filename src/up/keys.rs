@@ -5,7 +5,7 @@ use std::path::Path;
 use chalkstream_config::Settings;
 use chalkstream_store::{Authority, Kind};
 
-use crate::credentials::{Credentials, SigningKey};
+use crate::credentials::{Credentials, SavedSigningKey};
 use crate::exit::CommandResult;
 
 /// The first tenant's id.
@@ -36,7 +36,7 @@ pub async fn ensure_first_keys(data: &Path, settings: &Settings, url: &str) -> C
         server: url.to_owned(),
         tenant: TENANT.to_owned(),
         api_key: api.text.to_string(),
-        signing_key: SigningKey { kid: signing.kid, secret: signing.secret },
+        signing_key: SavedSigningKey { kid: signing.kid, secret: signing.secret },
     };
     credentials.write(data)
 }

@@ -71,7 +71,7 @@ impl SourceDelivery {
         video: u64,
         audio: Option<u64>,
         scratch: &Path,
-    ) -> Result<Verdict, String> {
+    ) -> Result<DeliveryVerdict, String> {
         let out = scratch.join("served");
         let playlists = self.runtime.block_on(fetched(&self.up.client(), file, &out))?;
         let probed = ProbedSource::probe(file);
@@ -107,13 +107,13 @@ impl SourceDelivery {
             }
         }
         let wrong = wrong.into_iter().map(|what| format!("source as served: {what}")).collect();
-        Ok(Verdict { audio_compared, wrong })
+        Ok(DeliveryVerdict { audio_compared, wrong })
     }
 }
 
 /// Of a source that is served as it is.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct DeliveryVerdict {
     /// Whether its audio could be compared: it is served until ours is there, and may be silent.
     pub audio_compared: bool,
     /// What is wrong.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::ground_truth::{GroundTruth, Refusal};
 use crate::report::warnings;
 
-pub use rendition::{Rendition, renditions};
+pub use rendition::{ReportedRendition, renditions};
 pub use words::plain;
 
 /// Problems of the stream in `out`, which `process` answered with `answer`.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 /// A track of frames in the stream.
-pub struct Rendition {
+pub struct ReportedRendition {
     /// Its media playlist.
     pub playlist: PathBuf,
     /// Width and height, in pixels.
@@ -15,15 +15,15 @@ pub struct Rendition {
 }
 
 /// The renditions of all sizes, the largest first.
-pub fn renditions(out: &Path, answer: &Value) -> Vec<Rendition> {
-    let mut found: Vec<Rendition> = ["weak_line", "ladder", "ladder_top"]
+pub fn renditions(out: &Path, answer: &Value) -> Vec<ReportedRendition> {
+    let mut found: Vec<ReportedRendition> = ["weak_line", "ladder", "ladder_top"]
         .iter()
         .filter_map(|step| answer["steps"][*step]["report"]["renditions"].as_array())
         .flatten()
         .map(|made| {
             let number = |value: &Value, or: f64| value.as_f64().unwrap_or(or);
             let rate = &made["frame_rate"];
-            Rendition {
+            ReportedRendition {
                 playlist: out.join("hls").join(made["playlist"].as_str().unwrap_or_default()),
                 size: (number(&made["width"], 0.0) as usize, number(&made["height"], 0.0) as usize),
                 rate: number(&rate["num"], 25.0) / number(&rate["den"], 1.0),

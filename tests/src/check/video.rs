@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::rendition::Rendition;
+use super::rendition::ReportedRendition;
 use super::rgb_frame::{RgbFrame, decode, square, still, upright};
 use crate::ground_truth::GroundTruth;
 use crate::presentation::joined;
@@ -15,7 +15,12 @@ const SMALL: usize = 16;
 const GREY_OFF: f64 = 10.0;
 
 /// Checks all renditions; returns the flashes of the largest.
-pub fn problems(truth: &GroundTruth, all: &[Rendition], scratch: &Path, wrong: &mut Vec<String>) -> Vec<f64> {
+pub fn problems(
+    truth: &GroundTruth,
+    all: &[ReportedRendition],
+    scratch: &Path,
+    wrong: &mut Vec<String>,
+) -> Vec<f64> {
     let asks = !truth.flashes_s.is_empty()
         || !truth.levels.is_empty()
         || !truth.squares_s.is_empty()

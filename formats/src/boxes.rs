@@ -7,13 +7,13 @@
 pub const HEADER_BYTES: usize = 8;
 
 /// Type of a box: four characters.
-pub type Kind = [u8; 4];
+pub type BoxType = [u8; 4];
 
 /// Splits the first box off: its type, its content, and the bytes after it.
 ///
 /// A size of 0 means that the box lasts to the end. `None` if no complete box is left. Boxes with a
 /// 64-bit size hold media data, which is never in memory: they count as incomplete.
-pub fn split(boxes: &[u8]) -> Option<(Kind, &[u8], &[u8])> {
+pub fn split(boxes: &[u8]) -> Option<(BoxType, &[u8], &[u8])> {
     let header = boxes.get(..HEADER_BYTES)?;
     let size = match u32_at(header, 0)? {
         0 => boxes.len(),
@@ -27,7 +27,7 @@ pub fn split(boxes: &[u8]) -> Option<(Kind, &[u8], &[u8])> {
 }
 
 /// Walks over the complete boxes: type and content of each, in order.
-pub fn walk(boxes: &[u8]) -> impl Iterator<Item = (Kind, &[u8])> {
+pub fn walk(boxes: &[u8]) -> impl Iterator<Item = (BoxType, &[u8])> {
     let mut rest = boxes;
     std::iter::from_fn(move || {
         let (kind, content, after) = split(rest)?;
@@ -37,12 +37,12 @@ pub fn walk(boxes: &[u8]) -> impl Iterator<Item = (Kind, &[u8])> {
 }
 
 /// Content of the first box of a type; `None` if there is none.
-pub fn find<'a>(boxes: &'a [u8], kind: &Kind) -> Option<&'a [u8]> {
+pub fn find<'a>(boxes: &'a [u8], kind: &BoxType) -> Option<&'a [u8]> {
     walk(boxes).find(|(found, _)| found == kind).map(|(_, content)| content)
 }
 
 /// Content of the box at the end of a path of types, one inside the other.
-pub fn find_path<'a>(boxes: &'a [u8], path: &[&Kind]) -> Option<&'a [u8]> {
+pub fn find_path<'a>(boxes: &'a [u8], path: &[&BoxType]) -> Option<&'a [u8]> {
     path.iter().try_fold(boxes, |content, kind| find(content, kind))
 }
 
@@ -69,14 +69,14 @@ fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
 mod tests {
     use super::*;
 
-    fn boxed(kind: &Kind, content: &[u8]) -> Vec<u8> {
+    fn boxed(kind: &BoxType, content: &[u8]) -> Vec<u8> {
         [&(content.len() as u32 + 8).to_be_bytes()[..], kind, content].concat()
     }
 
     #[test]
     fn boxes_are_walked_and_found() {
         let bytes = [boxed(b"ftyp", b"isom"), boxed(b"moov", &boxed(b"mvhd", b"head"))].concat();
-        let kinds: Vec<Kind> = walk(&bytes).map(|(kind, _)| kind).collect();
+        let kinds: Vec<BoxType> = walk(&bytes).map(|(kind, _)| kind).collect();
         assert_eq!(kinds, [*b"ftyp", *b"moov"]);
         assert_eq!(find(&bytes, b"ftyp"), Some(&b"isom"[..]));
         assert_eq!(find(&bytes, b"mdat"), None);

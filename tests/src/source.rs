@@ -35,10 +35,26 @@ impl ProbedSource {
         seconds(&self.json["format"]["start_time"]).unwrap_or(0.0)
     }
 
-    /// How the frame is turned, by its display matrix.
+    /// How the frame is turned, in degrees anticlockwise: by its display matrix, or by its name.
     pub fn rotation(stream: &Value) -> i64 {
         let list = stream["side_data_list"].as_array();
-        list.into_iter().flatten().find_map(|side| side["rotation"].as_i64()).unwrap_or(0)
+        let by_matrix = list.into_iter().flatten().find_map(|side| side["rotation"].as_i64());
+        by_matrix.or_else(|| Self::rotation_by_name(stream).map(|degrees| -degrees)).unwrap_or(0)
+    }
+
+    /// Degrees clockwise in the track's name, where HTC's phones write them. ffmpeg ignores it.
+    fn rotation_by_name(stream: &Value) -> Option<i64> {
+        stream["tags"]["title"].as_str()?.strip_prefix("htc_video_rotA-")?.parse().ok()
+    }
+
+    /// The filter that turns a frame as its track's name says.
+    fn turn_by_name(stream: &Value) -> &'static str {
+        match Self::rotation_by_name(stream) {
+            Some(90) => "transpose=clock,",
+            Some(180) => "hflip,vflip,",
+            Some(270) => "transpose=cclock,",
+            _ => "",
+        }
     }
 
     /// Width and height as displayed: square pixels, upright.
@@ -111,7 +127,7 @@ impl ProbedSource {
         let usual = if tall { "bt709" } else { "smpte170m" };
         let matrix = known(text("color_space"), usual);
         let transfer = text("color_transfer");
-        let mut filter_chain = String::new();
+        let mut filter_chain = Self::turn_by_name(stream).to_owned();
         if fields || !matches!(stream["field_order"].as_str(), None | Some("progressive" | "unknown")) {
             filter_chain.push_str("yadif=deint=interlaced,");
         }

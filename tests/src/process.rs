@@ -36,8 +36,8 @@ pub fn tool(name: &str, package: &str) -> PathBuf {
         })
 }
 
-/// Options before an input that has ffmpeg read on until it has seen its tracks: frames of slides may be half a
-/// minute apart.
+/// Options before an input that has ffmpeg read on until it has seen its tracks: frames of slides
+/// may be half a minute apart.
 pub const PATIENTLY: [&str; 4] = ["-analyzeduration", "120M", "-probesize", "100M"];
 
 /// A running child.

@@ -25,7 +25,8 @@ const CODECS: [(&str, &str); 16] = [
     ("dnxhd -profile:v dnxhr_sq -pix_fmt yuv422p", "mov"),
 ];
 
-/// Codecs of these that no decoder here reads: the audio is played, with a warning that names the codec.
+/// Codecs of these that no decoder here reads: the audio is played, with a warning that names the
+/// codec.
 const UNREAD: [&str; 1] = ["utvideo"];
 
 /// The pairs above in turn, at several rates and sizes.

@@ -175,13 +175,14 @@ fn best_decoder(caps: &gst::CapsRef) -> Option<String> {
             .collect();
     // Only the parser will know which of three layers MPEG-1 audio is; this decoder takes them all. Of FLAC in Matroska
     // libav's gives the first packet twice, and its decoder of IMA's ADPCM refuses what GStreamer hands it.
+    // Phones put several frames of AMR into a packet: libav's decoders decode the first one of each.
     // libav's decoder of PNG adds each frame to the one before unless its packet is marked as a keyframe, which
     // GStreamer never does.
     let mpeg_1 =
         caps.structure(0).is_some_and(|s| s.name() == "audio/mpeg" && s.get("mpegversion") == Ok(1i32));
     let preferred = |f: &gst::ElementFactory| {
         (mpeg_1 && f.name() == "mpg123audiodec")
-            || ["flacdec", "adpcmdec", "pngdec"].contains(&f.name().as_str())
+            || ["flacdec", "adpcmdec", "pngdec", "amrnbdec", "amrwbdec"].contains(&f.name().as_str())
     };
     candidates.sort_by(|a, b| {
         preferred(b)
@@ -197,4 +198,35 @@ fn best_decoder(caps: &gst::CapsRef) -> Option<String> {
 /// libav's decoders are the most used on damaged and unusual files, and use all cores.
 fn libav_first(factory: &gst::ElementFactory) -> bool {
     factory.name().starts_with("avdec_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gstreamer_app::{AppSink, AppSrc};
+
+    #[test]
+    fn all_frames_of_an_amr_packet_are_decoded() {
+        assert!(crate::gst::init().is_ok());
+        // Frames without data: silence (3GPP TS 26.101, table 1a).
+        for (name, rate_hz, frame_bytes) in [("audio/AMR", 8000, 320), ("audio/AMR-WB", 16_000, 640)] {
+            let caps = gst::Caps::builder(name).field("rate", rate_hz).field("channels", 1).build();
+            let packets = AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
+            let samples = AppSink::builder().sync(false).build();
+            let pipeline = gst::Pipeline::new();
+            let decoder = decoder_for(&caps, false, None, 1).expect("a decoder").remove(0);
+            let all = [packets.upcast_ref(), &decoder, samples.upcast_ref::<gst::Element>()];
+            pipeline.add_many(all).expect("added");
+            gst::Element::link_many(all).expect("linked");
+            pipeline.set_state(gst::State::Playing).expect("started");
+            let mut packet = gst::Buffer::from_slice([0x7c; 5]);
+            packet.make_mut().set_pts(gst::ClockTime::ZERO);
+            packets.push_buffer(packet).expect("pushed");
+            packets.end_of_stream().expect("ended");
+            let decoded = std::iter::from_fn(|| samples.pull_sample().ok());
+            let bytes: usize = decoded.filter_map(|sample| sample.buffer().map(gst::BufferRef::size)).sum();
+            assert_eq!(bytes, 5 * frame_bytes, "{name}");
+            pipeline.set_state(gst::State::Null).expect("stopped");
+        }
+    }
 }

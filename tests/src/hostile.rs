@@ -159,19 +159,24 @@ pub fn listener(port: u16) -> TcpListener {
     ear
 }
 
-/// Short clips of 8K at 60 frames per second with as many reference frames as the codecs allow:
-/// each frame takes 50 MB.
+/// Short clips of 8K at 60 frames per second: of as many references as x264 and x265 write, and of
+/// what they write by default.
 pub fn large(folder: &Path) -> Vec<PathBuf> {
+    const H264: &str = "libx264 -x264-params bframes=3:b-pyramid=normal:rc-lookahead=4:threads=2";
+    const H265: &str = "libx265 -x265-params log-level=none:bframes=4:b-pyramid=1:rc-lookahead=5";
     let clips = [
-        ("8k60.mp4", "libx264 -x264-params ref=16:bframes=3:b-pyramid=normal:rc-lookahead=4:threads=2"),
-        ("8k60.mkv", "libx265 -x265-params log-level=none:ref=8:bframes=4:b-pyramid=1:rc-lookahead=5"),
+        ("8k60_ref3.mp4", H264, "ref=3"),
+        ("8k60_ref16.mp4", H264, "ref=16"),
+        ("8k60_ref3.mkv", H265, "ref=3"),
+        ("8k60_ref8.mkv", H265, "ref=8"),
     ];
     clips
         .into_iter()
-        .map(|(name, codec)| {
+        .map(|(name, codec, references)| {
             let path = folder.join(name);
             let source = "-f lavfi -i testsrc2=s=7680x4320:r=60 -frames:v 16";
-            ffmpeg(&format!("{source} -c:v {codec} -preset ultrafast -pix_fmt yuv420p"), &path);
+            let coding = format!("{codec}:{references} -preset ultrafast -pix_fmt yuv420p");
+            ffmpeg(&format!("{source} -c:v {coding}"), &path);
             path
         })
         .collect()

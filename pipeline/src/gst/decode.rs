@@ -9,6 +9,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::codecs::Codecs;
+use super::gate::GateKeeper;
 use super::link::{Fault, Link, LinkState, Tally, take};
 use super::present::Presenter;
 use super::stamps::Stamps;
@@ -43,6 +44,8 @@ pub struct Decoded {
 
 /// A track being decoded.
 pub struct Decoding {
+    /// Before the pipeline, which cannot stop while a thread of it is held back.
+    gate: GateKeeper,
     stage: Stage,
     sink: gst_app::AppSink,
     origin_ns: i64,
@@ -103,8 +106,10 @@ impl Decoding {
         // What the container says counts for more, as in players.
         let by_frame = video.is_some_and(|video| video.oriented_by_frame || turn.is_none());
         let orientations = by_frame.then(Orientations::default);
+        let gate = GateKeeper::default();
         let link = Link {
             kind,
+            gate: gate.0.clone(),
             orientations: orientations.clone(),
             index,
             pixels: media.video.as_ref().map_or(0, |v| u64::from(v.width) * u64::from(v.height)),
@@ -129,6 +134,7 @@ impl Decoding {
             demux.connect_no_more_pads(move |_| link.no_more());
         }
         Ok(Self {
+            gate,
             stage: Stage::new(pipeline),
             sink,
             origin_ns: media.origin_ns,
@@ -161,7 +167,8 @@ impl Decoding {
     fn seek_to(&self, media_ns: i64) -> std::result::Result<(), gst::glib::BoolError> {
         let start = gst::ClockTime::from_nseconds(media_ns.max(0) as u64);
         let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
-        self.stage.pipeline.seek(1.0, self.seek_flags, set, start, none, gst::ClockTime::NONE)
+        let pipeline = &self.stage.pipeline;
+        self.gate.0.released(|| pipeline.seek(1.0, self.seek_flags, set, start, none, gst::ClockTime::NONE))
     }
 
     /// Goes back or on to the next part of an edit list; `false` after the last.
@@ -192,7 +199,8 @@ impl Decoding {
     pub fn seek(&mut self, media_ns: i64) -> bool {
         self.last = Instant::now();
         let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
-        self.stage.pipeline.seek_simple(flags, gst::ClockTime::from_nseconds(media_ns.max(0) as u64)).is_ok()
+        let start = gst::ClockTime::from_nseconds(media_ns.max(0) as u64);
+        self.gate.0.released(|| self.stage.pipeline.seek_simple(flags, start)).is_ok()
     }
 
     /// The next buffer; none at the end. An error after the first buffer ends the track early and is kept in
@@ -219,7 +227,7 @@ impl Decoding {
             if self.is_done {
                 return Ok(None);
             }
-            if let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::from_mseconds(100)) {
+            if let Some(sample) = self.pull() {
                 self.last = Instant::now();
                 let Some(decoded) = self.decoded(&sample) else { continue };
                 if let Some(presenter) = &mut self.presenter {
@@ -248,6 +256,15 @@ impl Decoding {
                 return Err(Error::internal("the decoder froze"));
             }
         }
+    }
+
+    /// The next buffer, if one comes soon. The decoder goes on only when none waits already.
+    fn pull(&self) -> Option<gst::Sample> {
+        let waiting = self.sink.try_pull_sample(gst::ClockTime::ZERO);
+        waiting.or_else(|| {
+            self.gate.0.open();
+            self.sink.try_pull_sample(gst::ClockTime::from_mseconds(100))
+        })
     }
 
     /// Whether the last buffer was given.

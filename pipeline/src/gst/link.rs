@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
 
 use super::codecs::Codecs;
 use super::decode::Kind;
+use super::gate::Gate;
 use super::stamps::Stamps;
-use super::{Orientations, chain, memory, png, prores, rows, slots};
+use super::{Orientations, chain, memory, png, prores, references, release, rows, slots};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::Limits;
 
@@ -41,6 +43,7 @@ pub(super) fn take(fault: &Fault) -> Option<Error> {
 /// Finds the wanted pad and hangs the decoder on it.
 pub(super) struct Link {
     pub(super) kind: Kind,
+    pub(super) gate: Gate,
     pub(super) orientations: Option<Orientations>,
     pub(super) index: u32,
     /// Of the file's video, where `inspect` has said it.
@@ -127,6 +130,9 @@ impl Link {
             }
         }
         if let Some(decoder) = head.last() {
+            if self.kind == Kind::Video {
+                self.save_memory(decoder, pixels);
+            }
             self.count(decoder);
             if decoder.factory().is_some_and(|factory| factory.name() == "pngdec") {
                 let tally = self.tally.clone();
@@ -192,6 +198,17 @@ impl Link {
         });
     }
 
+    /// Bounds the memory that a decoder's frames take. Before other probes change its buffers.
+    fn save_memory(&self, decoder: &gst::Element, pixels: u64) {
+        release::install(decoder);
+        if memory::is_large(pixels) {
+            accept_strides(decoder);
+            self.gate.install(decoder, self.sink.upcast_ref());
+        }
+        let fault = self.fault.clone();
+        references::watch(decoder, move || put(&fault, too_many_references()));
+    }
+
     /// Counts what goes into a decoder and what comes out.
     ///
     /// libav's AAC decoder may give nothing for a first packet. GStreamer then stamps what the second one gives with
@@ -242,6 +259,23 @@ impl Link {
     }
 }
 
+/// Says to a decoder of large frames that its frames are taken with strides and padding of its own,
+/// and offers no other memory: every element behind it reads frames by their description. Else the
+/// decoder copies each frame into a pool's memory, and keeps that for as long as the frame is a
+/// reference.
+fn accept_strides(decoder: &gst::Element) {
+    let Some(pad) = decoder.static_pad("src") else { return };
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Query(query)) = &mut info.data
+            && let gst::QueryViewMut::Allocation(allocation) = query.view_mut()
+        {
+            allocation.add_allocation_meta::<gst_video::VideoMeta>(None);
+            return gst::PadProbeReturn::Handled;
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
 /// Samples of a depth GStreamer has no format for: its decoder crashes on them.
 fn odd_depth(s: &gst::StructureRef) -> bool {
     s.get::<u32>("bit-depth-luma").is_ok_and(|depth| !matches!(depth, 8 | 10 | 12))
@@ -252,7 +286,7 @@ fn damaged() -> Error {
 }
 
 /// Pixels of a picture that caps tell of, 0 where they don't.
-fn pixels(caps: &gst::CapsRef) -> u64 {
+pub(super) fn pixels(caps: &gst::CapsRef) -> u64 {
     let side = |name| caps.structure(0).and_then(|s| s.get::<i32>(name).ok()).unwrap_or(0).max(0) as u64;
     side("width") * side("height")
 }
@@ -260,4 +294,13 @@ fn pixels(caps: &gst::CapsRef) -> u64 {
 /// The picture is larger than is allowed.
 pub(crate) fn too_many_pixels() -> Error {
     Error::new(ErrorKind::LimitExceeded, "too_many_pixels", "The picture is too large to be played.")
+}
+
+/// The frames that refer to one another take more memory than a step has.
+fn too_many_references() -> Error {
+    Error::new(
+        ErrorKind::LimitExceeded,
+        "too_many_references",
+        "The video needs too many large frames in memory at a time. Please export it at 4K or smaller.",
+    )
 }

@@ -1,8 +1,15 @@
 //! Memory that decoded frames take: how many there are at a time.
 
 /// Frames of more pixels than this are large. One of 8K takes 50 MB or more, with motion vectors 70. A decoder keeps
-/// six for reference where the stream obeys its level, and libav's plug-in a copy of each.
+/// six for reference where the stream obeys its level.
 const LARGE_PIXELS: u64 = 4096 * 2304;
+
+/// Most memory that the frames of a decoder may take, in bytes. The levels of H.264 and H.265 stay
+/// below it at 8K with 4:2:0 samples, of 10 bits too.
+pub const MAX_DECODER_BYTES: u64 = 1_000_000_000;
+
+/// Most frames that H.264 and H.265 let a stream refer to.
+pub const MAX_REFERENCES: u32 = 16;
 
 /// Whether frames of so many pixels are so large that few of them fit into a step's memory.
 pub fn is_large(pixels: u64) -> bool {

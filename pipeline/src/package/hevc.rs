@@ -59,7 +59,7 @@ pub fn config(config: &[u8]) -> Result<usize, Declined> {
 }
 
 /// The units of a configuration, none of them empty.
-fn units(config: &[u8]) -> Option<Vec<&[u8]>> {
+pub fn units(config: &[u8]) -> Option<Vec<&[u8]>> {
     let mut units = Vec::new();
     let mut rest = config.get(HEAD..)?;
     for _ in 0..config[HEAD - 1] {

@@ -26,7 +26,9 @@ use crate::sound::AudioReport;
 use crate::source::{ReadAt, Source};
 use crate::step::StepContext;
 use crate::transcode::RenditionReport;
+pub(crate) use hevc::units as hevc_units;
 use plan::{Clock, Plan};
+pub(crate) use sps::sequence;
 use tables::{Tables, find, word};
 use write::Written;
 

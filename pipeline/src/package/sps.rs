@@ -15,6 +15,8 @@ pub struct Sequence {
     pub chroma_format: u32,
     /// Bits of luma and chroma samples.
     pub bit_depths: (u32, u32),
+    /// Frames that a decoder keeps for reference, at most.
+    pub references: u32,
     /// Whether every picture is a whole frame.
     pub frames_only: bool,
     /// Size after cropping.
@@ -67,7 +69,7 @@ pub fn sequence(nal: &[u8]) -> Option<Sequence> {
         }
         _ => {}
     }
-    bits.ue()?;
+    let references = bits.ue()?;
     bits.bit()?;
     let (columns, rows) = (bits.ue()?.checked_add(1)?, bits.ue()?.checked_add(1)?);
     let frames_only = bits.bit()? == 1;
@@ -94,6 +96,7 @@ pub fn sequence(nal: &[u8]) -> Option<Sequence> {
         level,
         chroma_format,
         bit_depths,
+        references,
         frames_only,
         width,
         height,
@@ -189,7 +192,7 @@ mod tests {
     #[test]
     fn a_sequence_says_size_shape_and_colour() {
         let made = sequence(&hex(PICTURE)).unwrap();
-        assert_eq!((made.profile, made.level), (100, 40));
+        assert_eq!((made.profile, made.level, made.references), (100, 40, 4));
         assert_eq!((made.width, made.height), (1920, 1080), "cropped from 1088");
         assert_eq!((made.chroma_format, made.bit_depths, made.frames_only), (1, (8, 8), true));
         assert_eq!(made.pixel_shape, Some((1, 1)));

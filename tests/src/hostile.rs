@@ -167,8 +167,7 @@ pub fn large(folder: &Path) -> Vec<PathBuf> {
     let clips = [
         ("8k60_ref3.mp4", H264, "ref=3"),
         ("8k60_ref16.mp4", H264, "ref=16"),
-        ("8k60_ref3.mkv", H265, "ref=3"),
-        ("8k60_ref8.mkv", H265, "ref=8"),
+        ("8k60_ref5.mkv", H265, "ref=5"),
     ];
     clips
         .into_iter()

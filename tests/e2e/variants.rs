@@ -44,3 +44,23 @@ fn a_web_form_around_the_file() {
 fn a_container_of_voice_memos() {
     right("containers", 0);
 }
+
+#[test]
+fn slides_in_a_transport_stream() {
+    right("slow", 3);
+}
+
+#[test]
+fn a_call_that_begins_small() {
+    right("growing", 0);
+}
+
+#[test]
+fn a_part_of_a_recording_by_its_edit_list() {
+    right("edits", 0);
+}
+
+#[test]
+fn two_recordings_in_one_file() {
+    right("joined", 0);
+}

@@ -56,7 +56,11 @@ pub fn make(maker: &mut Maker, index: usize) -> Variant {
     set_lengths(&mut bytes, (length_s * 1000.0) as u32);
     let how = format!("good.{container} with edits (length s, start s, speed) {edits:?} in both tracks");
     let file = maker.write(&format!("edits.{container}"), &bytes, &how);
-    // A pause at the start may have the first frame or nothing; what counts is when the rest comes.
+    // A recording starts with its first frame or sample: a pause before it is left out.
+    if edits[0].1.is_none() {
+        edits.remove(0);
+    }
+    let length_s: f64 = edits.iter().map(|(length_s, ..)| length_s).sum();
     let moved = |times: &[f64]| presented(&edits, times);
     let flashes_s = moved(&scene.flashes_s);
     let quiet = |at: &f64| flashes_s.iter().all(|flash| (flash - at).abs() > 0.4);

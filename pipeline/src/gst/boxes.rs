@@ -386,11 +386,12 @@ pub fn nth<'a>(tracks: &'a [Track], handler: &[u8; 4], place: u32) -> Option<&'a
     tracks.iter().filter(|t| &t.handler == handler).nth(place as usize)
 }
 
-/// A source in which some bytes read differently.
+/// The source with some bytes that read differently.
 pub(super) fn patched(inner: Source, patches: Vec<Patch>) -> Source {
     Arc::new(Patched { inner, patches })
 }
 
+/// A source in which some bytes read differently.
 struct Patched {
     inner: Source,
     patches: Vec<Patch>,

@@ -24,6 +24,8 @@ const MAX_BACK: i64 = SECOND / 2;
 const MAX_STEP: i64 = 10 * SECOND;
 /// A longer gap in all tracks is a change of clock, after which the recording goes on at once.
 const MAX_GAP: i64 = 600 * SECOND;
+/// Most times of a track that wait for their packets. A packet waits for the first clock reference, which is seconds.
+const MAX_WAITING: usize = 4096;
 /// Where the first packet is put if the demuxer cannot say it, in ns: there is room for earlier ones.
 const DEFAULT_START_NS: i64 = 10_000_000_000;
 
@@ -34,8 +36,8 @@ type Stamp = (Option<u64>, Option<u64>);
 #[derive(Default)]
 struct Times {
     tracks: HashMap<u32, Track>,
-    /// What each clock's times are moved by; another one begins where parts are joined.
-    shifts: Vec<i64>,
+    /// What the newest clock's times are moved by; another one begins where parts are joined.
+    newest: i64,
     /// Latest decode time of any track.
     latest: i64,
     /// A first time, and what it is in ns.
@@ -53,12 +55,13 @@ struct Track {
     is_started: bool,
     /// Decode time of the last packet as it stands in the stream, but for its wrapping around.
     raw: Option<i64>,
-    clock: usize,
+    /// What its clock's times are moved by.
+    shift: i64,
     last: Option<i64>,
     /// Length of the last packet.
     step: i64,
-    /// Clock and time before the last packet, if that jumped.
-    before_jump: Option<(usize, i64)>,
+    /// Shift and time before the last packet, if that jumped.
+    before_jump: Option<(i64, i64)>,
     /// What the last packet was moved by, in ns, for packets that the demuxer splits from it.
     moved_ns: Option<i64>,
 }
@@ -86,7 +89,13 @@ impl Times {
         let read = &mut self.tracks.entry(pid).or_default().read;
         match read.back_mut().filter(|read| read.offset == offset) {
             Some(last) => (last.pts, last.dts) = (pts.or(last.pts), dts.or(last.dts)),
-            None => read.push_back(Read { offset, pts, dts }),
+            None => {
+                // Of a stream without a pad no packet ever takes them.
+                if read.len() == MAX_WAITING {
+                    read.pop_front();
+                }
+                read.push_back(Read { offset, pts, dts });
+            }
         }
     }
 
@@ -120,50 +129,46 @@ impl Times {
         let near = self.tracks.values().find_map(|track| track.raw).unwrap_or(decoded as i64);
         let track = self.tracks.entry(pid).or_default();
         let raw = unwrapped(decoded, track.raw.unwrap_or(near));
-        if self.shifts.is_empty() {
-            (self.shifts, self.latest) = (vec![0], raw);
-        }
-        let newest = self.shifts.len() - 1;
-        let at = |clock: usize| raw + self.shifts[clock];
-        let is_next = |clock: usize, last: i64| (last - MAX_BACK..=last + MAX_STEP).contains(&at(clock));
+        let newest = self.newest;
+        let at = |shift: i64| raw + shift;
+        let is_next = |shift: i64, last: i64| (last - MAX_BACK..=last + MAX_STEP).contains(&at(shift));
         let Some(last) = track.last else {
             // A track that begins later, or goes on after a seek.
-            track.clock = if track.raw.is_none() { newest } else { track.clock };
-            (track.raw, track.last) = (Some(raw), Some(at(track.clock)));
-            self.latest = self.latest.max(at(track.clock));
-            return (raw, self.shifts[track.clock]);
+            track.shift = if track.raw.is_none() { newest } else { track.shift };
+            (track.raw, track.last) = (Some(raw), Some(at(track.shift)));
+            self.latest = self.latest.max(at(track.shift));
+            return (raw, track.shift);
         };
         let until = last.max(self.latest);
-        let away = |clock: usize, last: i64| (at(clock) - last).abs();
+        let away = |shift: i64, last: i64| (at(shift) - last).abs();
         let returned = track
             .before_jump
-            .filter(|&(clock, time)| is_next(clock, time) && away(clock, time) < away(track.clock, last));
-        let clock = match returned {
+            .filter(|&(shift, time)| is_next(shift, time) && away(shift, time) < away(track.shift, last));
+        let shift = match returned {
             // The last packet alone had a wrong time.
-            Some((clock, _)) => Some(clock),
-            _ if (last - MAX_BACK..=until + MAX_GAP).contains(&at(track.clock)) => Some(track.clock),
-            _ => Some(newest).filter(|&clock| (last - MAX_BACK..=until + MAX_STEP).contains(&at(clock))),
+            Some((shift, _)) => Some(shift),
+            _ if (last - MAX_BACK..=until + MAX_GAP).contains(&at(track.shift)) => Some(track.shift),
+            _ => Some(newest).filter(|&shift| (last - MAX_BACK..=until + MAX_STEP).contains(&at(shift))),
         };
-        let clock = clock.unwrap_or_else(|| {
-            self.shifts.push(self.latest.max(last + track.step) - raw);
-            newest + 1
+        let shift = shift.unwrap_or_else(|| {
+            self.newest = self.latest.max(last + track.step) - raw;
+            self.newest
         });
-        let time = raw + self.shifts[clock];
-        let is_jump = clock != track.clock || !(last - MAX_BACK..=last + MAX_STEP).contains(&time);
-        track.before_jump = is_jump.then_some((track.clock, last));
+        let time = at(shift);
+        let is_jump = shift != track.shift || !(last - MAX_BACK..=last + MAX_STEP).contains(&time);
+        track.before_jump = is_jump.then_some((track.shift, last));
         if !is_jump {
             track.step = (time - last).max(0);
         }
-        (track.raw, track.last, track.clock) = (Some(raw), Some(time), clock);
+        (track.raw, track.last, track.shift) = (Some(raw), Some(time), shift);
         self.latest = if returned.is_some() { time } else { self.latest.max(time) };
-        (raw, self.shifts[clock])
+        (raw, shift)
     }
 
     /// The track goes on elsewhere.
     fn flushed(&mut self, pid: u32) {
         let track = self.tracks.entry(pid).or_default();
-        let (raw, clock) = (track.raw, 0);
-        *track = Track { raw, clock, ..Track::default() };
+        *track = Track { raw: track.raw, ..Track::default() };
         self.latest = i64::MIN / 2;
     }
 }
@@ -308,6 +313,13 @@ mod tests {
             let right = |n: &usize| times[*n] == 1000 + *n as u64 * 40;
             assert!((0..20).filter(|n| *n != 10).all(|n| right(&n)), "{wrong}: {times:?}");
         }
+    }
+
+    #[test]
+    fn times_that_no_packet_takes_are_bounded() {
+        let mut times = Times::default();
+        (0..2 * MAX_WAITING as u64).for_each(|offset| times.read(AUDIO, offset, (Some(offset), None)));
+        assert_eq!(times.tracks[&AUDIO].read.len(), MAX_WAITING);
     }
 
     #[test]

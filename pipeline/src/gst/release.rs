@@ -89,11 +89,11 @@ fn give_back(copy: &gst::Buffer) {
     let (start, end) = (map.data as usize, map.data as usize + map.size);
     let (start, end) = (start.next_multiple_of(*PAGE_BYTES), end - end % *PAGE_BYTES);
     if start < end {
-        // SAFETY: the pages hold nothing but this memory's samples: they lie inside one block of
-        // private memory from `malloc`, as `is_copy` has found the default allocator's. The block
-        // outlives the call and stays allocated; its samples read as zeros from now on. The lock says
-        // that no element reads or writes them. The plug-in, the copy's other owner, only frees it:
-        // libav reads its own frame.
+        // SAFETY: the pages hold nothing but this memory's samples: they lie inside one block, which the
+        // map above has made ours to write. The block outlives the call and stays allocated; its
+        // samples read as zeros from now on, as if they had been written. The lock says that no
+        // element reads or writes them. The plug-in, the copy's other owner, only frees it: libav reads
+        // its own frame.
         unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
     }
     // SAFETY: the map is that of this memory, and is used no more.

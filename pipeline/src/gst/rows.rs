@@ -23,16 +23,17 @@ pub fn measure(pad: &gst::Pad, caps: &gst::Caps, dropped: impl Fn() + Send + Syn
             if buffer.size() > info.size() {
                 return gst::PadProbeReturn::Ok;
             }
-            // A part of a frame, or no raw video at all.
+            // A part of a frame, or no raw video at all. Not `Drop`: GStreamer 1.22 then complains of a buffer that the
+            // binding has taken already.
             dropped();
-            return gst::PadProbeReturn::Drop;
+            return gst::PadProbeReturn::Handled;
         };
         let flags = gst_video::VideoFrameFlags::empty();
         let (format, width, height) = (info.format(), info.width(), info.height());
         let frame = buffer.make_mut();
         match gst_video::VideoMeta::add_full(frame, flags, format, width, height, &offsets, &strides) {
             Ok(_) => gst::PadProbeReturn::Ok,
-            Err(_) => gst::PadProbeReturn::Drop,
+            Err(_) => gst::PadProbeReturn::Handled,
         }
     });
 }

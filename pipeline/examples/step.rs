@@ -5,13 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chalkstream_pipeline::context::{StepContext, StepEvent};
 use chalkstream_pipeline::ladder::{LadderSettings, plan};
+use chalkstream_pipeline::limits::Limits;
 use chalkstream_pipeline::source::FileSource;
-use chalkstream_pipeline::step::{StepContext, StepEvent};
-use chalkstream_pipeline::{inspect, media::Limits, transcode};
+use chalkstream_pipeline::steps::{inspect, transcode};
 
 const USAGE: &str = "usage: step FILE OUT_DIR [inspect] [vad=MODEL] [preset=P] [quality=N] [rates=FACTOR] [only=NAME,…] [scrub] [all]
-  quality=0 makes bitrates constant; rates multiplies those of all renditions; scrub adds what scrubbing needs; all keeps needless renditions";
+  quality=0 makes bitrates constant; rates multiplies those of all renditions; scrub adds what scrubbing needs; all keeps redundant renditions";
 
 /// What is asked on the command line.
 #[derive(Default)]
@@ -54,7 +55,7 @@ fn asked(words: &[String]) -> Option<Asked> {
         match word.split_once('=') {
             None if word == "inspect" => asked.inspect_only = true,
             None if word == "scrub" => asked.scrub = true,
-            None if word == "all" => asked.settings.drop_needless = false,
+            None if word == "all" => asked.settings.drop_redundant = false,
             Some(("vad", model)) => asked.vad_model = Some(model.into()),
             Some(("preset", preset)) => preset.clone_into(&mut asked.settings.preset),
             Some(("quality", quality)) => {

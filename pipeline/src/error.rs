@@ -1,6 +1,6 @@
 //! One error type: what kind, whose fault, and a sentence that can be shown to a teacher.
 
-use serde::{Deserialize, Serialize};
+pub use chalkstream_formats::Fault;
 
 /// Result of a media operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -20,18 +20,6 @@ pub enum ErrorKind {
     Cancelled,
     /// Anything else.
     Internal,
-}
-
-/// Whose fault an error is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fault {
-    /// The uploaded file's: never tried again.
-    Input,
-    /// A missing dependency's: tried again by hand.
-    Dependency,
-    /// Ours: may be tried again.
-    Ours,
 }
 
 /// An error with a stable code and a plain sentence.

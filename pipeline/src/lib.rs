@@ -3,24 +3,26 @@
 //! Nothing here knows Redis, object storage or HTTP. Every step that opens a user's file is entered through
 //! [`step::run`] and is meant to run in a child process that may crash, hang or be killed.
 
-mod bits;
 pub mod captions;
-pub mod clock;
+mod codec;
+mod container;
+pub mod context;
+pub mod cpu_clock;
+mod declined;
 pub mod error;
 pub mod fmp4;
 pub mod gst;
 pub mod hls;
-pub mod inspect;
 pub mod ladder;
+pub mod limits;
 pub mod media;
 pub mod model;
-pub mod package;
-pub mod sound;
+mod mp4;
+pub mod report;
 pub mod source;
-pub mod speech;
 pub mod step;
-pub mod stills;
-pub mod transcode;
+pub mod steps;
 mod voice;
 
+pub use declined::Declined;
 pub use error::{Error, ErrorKind, Fault, Result};

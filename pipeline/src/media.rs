@@ -323,23 +323,6 @@ pub struct AudioTrack {
     pub end_ms: u64,
 }
 
-/// Limits a file is held to before and while it is decoded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Most pixels in one picture.
-    pub max_pixels: u64,
-    /// Longest recording, in ms.
-    pub max_duration_ms: u64,
-    /// Most tracks in one file.
-    pub max_tracks: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_pixels: 8192 * 4352, max_duration_ms: 6 * 3_600_000, max_tracks: 32 }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,15 +1,15 @@
 //! The one entry to media work: a step, run in a child process on one source, writing files to one folder.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{Error, Fault, Result};
+use crate::context::StepContext;
+use crate::error::{Error, Result};
 use crate::source::Source;
-use crate::{inspect, package, sound, speech, stills, transcode};
+use crate::steps::{audio, inspect, source_rendition, speech, stills, transcode};
 
 /// What a child process reads as one JSON document on its standard input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,9 +40,11 @@ pub enum Step {
     /// Says what the file is, or refuses it.
     Inspect(inspect::InspectRequest),
     /// Indexes the source, so that it can be played as it is.
-    PackageSource(package::PackageRequest),
+    #[serde(rename = "package_source")]
+    SourceRendition(source_rendition::SourceRenditionRequest),
     /// Decodes the sound: two renditions and 16 kHz mono for speech.
-    Sound(sound::SoundRequest),
+    #[serde(rename = "sound")]
+    Audio(audio::AudioRequest),
     /// Decodes the picture once and makes the ladder.
     Transcode(transcode::TranscodeRequest),
     /// Poster and storyboard.
@@ -56,108 +58,12 @@ impl Step {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Inspect(_) => "inspect",
-            Self::PackageSource(_) => "package_source",
-            Self::Sound(_) => "sound",
+            Self::SourceRendition(_) => "package_source",
+            Self::Audio(_) => "sound",
             Self::Transcode(_) => "transcode",
             Self::Stills(_) => "stills",
             Self::Transcribe(_) => "transcribe",
         }
-    }
-}
-
-/// What a child writes, one JSON object a line, on its standard output.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum StepEvent {
-    /// How much of the recording is done.
-    Progress {
-        /// Media time done, in ms.
-        done_ms: u64,
-        /// Media time in all, in ms.
-        total_ms: u64,
-    },
-    /// A file is complete; it is not touched again by the step.
-    Output {
-        /// Path relative to the step's folder, with `/`.
-        path: String,
-        /// Size, in bytes.
-        size_bytes: u64,
-    },
-    /// A segment of a growing media playlist was announced as an output.
-    Segment {
-        /// Path of the media playlist it belongs to.
-        playlist: String,
-        /// Its name, relative to the playlist.
-        uri: String,
-        /// How long it lasts, in ticks.
-        duration_ticks: u64,
-        /// Ticks per second.
-        timescale: u32,
-    },
-    /// The step is done.
-    Result {
-        /// The step's report.
-        value: Value,
-    },
-    /// The step failed.
-    Error {
-        /// Stable code.
-        code: String,
-        /// One plain sentence.
-        message: String,
-        /// Whose fault.
-        fault: Fault,
-    },
-}
-
-/// What a step works with.
-#[derive(Clone)]
-pub struct StepContext {
-    /// The folder outputs are written to.
-    pub out_dir: PathBuf,
-    /// Where events go.
-    pub emit: Arc<dyn Fn(StepEvent) + Send + Sync>,
-    /// Set when the work should stop.
-    pub cancel: Arc<AtomicBool>,
-}
-
-impl StepContext {
-    /// Reports progress in media time.
-    pub fn progress(&self, done_ms: u64, total_ms: u64) {
-        (self.emit)(StepEvent::Progress { done_ms: done_ms.min(total_ms), total_ms });
-    }
-
-    /// Announces a complete file by its path relative to the step's folder.
-    pub fn output(&self, path: &str) -> Result<()> {
-        let size_bytes = std::fs::metadata(self.out_dir.join(path))?.len();
-        (self.emit)(StepEvent::Output { path: path.to_owned(), size_bytes });
-        Ok(())
-    }
-
-    /// Announces that an output is the next segment of a media playlist that grows.
-    pub fn segment(&self, playlist: &str, uri: &str, duration_ticks: u64, timescale: u32) {
-        let (playlist, uri) = (playlist.to_owned(), uri.to_owned());
-        (self.emit)(StepEvent::Segment { playlist, uri, duration_ticks, timescale });
-    }
-
-    /// The absolute path of an output, its folder made.
-    pub fn path(&self, path: &str) -> Result<PathBuf> {
-        let full = self.out_dir.join(path);
-        if let Some(folder) = full.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        Ok(full)
-    }
-
-    /// Writes a whole small file and announces it.
-    pub fn write(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        std::fs::write(self.path(path)?, bytes)?;
-        self.output(path)
-    }
-
-    /// Fails when the work should stop.
-    pub fn check(&self) -> Result<()> {
-        if self.cancel.load(Ordering::Relaxed) { Err(Error::cancelled()) } else { Ok(()) }
     }
 }
 
@@ -168,13 +74,15 @@ pub fn run(step: &Step, source: Source, ctx: &StepContext) -> Result<Value> {
             .map_err(|e| Error::internal("the report could not be written").because(e))
     }
     // Speech and the index need no GStreamer; everything else does, from the first caps it names.
-    if !matches!(step, Step::Transcribe(_) | Step::PackageSource(_)) {
+    if !matches!(step, Step::Transcribe(_) | Step::SourceRendition(_)) {
         crate::gst::init()?;
     }
     match step {
         Step::Inspect(request) => json(inspect::run(request, source, ctx)?),
-        Step::PackageSource(request) => json(package::run(request, request.media.source(source), ctx)?),
-        Step::Sound(request) => json(sound::run(request, request.media.source(source), ctx)?),
+        Step::SourceRendition(request) => {
+            json(source_rendition::run(request, request.media.source(source), ctx)?)
+        }
+        Step::Audio(request) => json(audio::run(request, request.media.source(source), ctx)?),
         Step::Transcode(request) => json(transcode::run(request, request.media.source(source), ctx)?),
         Step::Stills(request) => json(stills::run(request, request.media.source(source), ctx)?),
         Step::Transcribe(request) => json(speech::run(request, source, ctx)?),
@@ -190,24 +98,4 @@ pub fn open_source(handle: &SourceHandle) -> Result<Source> {
             Ok(Arc::new(crate::source::RangeSource::inherited(3, *size_bytes)?))
         }
     }
-}
-
-/// What was announced in a test: paths and sizes.
-#[cfg(test)]
-pub type Announced = Arc<std::sync::Mutex<Vec<(String, u64)>>>;
-
-/// A context for tests, and what is announced in it.
-#[cfg(test)]
-pub fn listened(folder: &Path) -> (StepContext, Announced) {
-    let announced = Announced::default();
-    let sink = announced.clone();
-    let emit = move |event| {
-        if let StepEvent::Output { path, size_bytes } = event
-            && let Ok(mut heard) = sink.lock()
-        {
-            heard.push((path, size_bytes));
-        }
-    };
-    let (out_dir, cancel) = (folder.to_owned(), Arc::default());
-    (StepContext { out_dir, emit: Arc::new(emit), cancel }, announced)
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chalkstream_pipeline::package::PackageReport;
 use chalkstream_pipeline::step::Step;
+use chalkstream_pipeline::steps::source_rendition::SourceRenditionReport;
 use chalkstream_store::{Lease, Manifest, ObjectFacts, StepSpec, layout, projection, read_manifest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -158,7 +158,7 @@ impl Attempt<'_> {
             Step::Transcode(request) if kind == StepKind::WeakLine => request.ladder.renditions.first(),
             _ => None,
         };
-        let source: Option<PackageReport> = results.report(source_rendition::NAME)?;
+        let source: Option<SourceRenditionReport> = results.report(source_rendition::NAME)?;
         let has_source_video = source.is_some_and(|source| source.video.is_some());
         let Some(plan) = plan.filter(|_| !has_source_video) else { return Ok(None) };
         Ok(Some(LiveRendition::new(

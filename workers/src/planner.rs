@@ -9,9 +9,10 @@
 //! [`Class::Watchable`]: crate::steps::Class::Watchable
 
 use chalkstream_pipeline::ladder::Ladder;
-use chalkstream_pipeline::media::{Limits, MediaInfo, VideoTrack};
+use chalkstream_pipeline::limits::Limits;
+use chalkstream_pipeline::media::{MediaInfo, VideoTrack};
 use chalkstream_pipeline::step::Step;
-use chalkstream_pipeline::transcode::TranscodeRequest;
+use chalkstream_pipeline::steps::transcode::TranscodeRequest;
 use chalkstream_store::StepSpec;
 
 use crate::failure::StepFailure;

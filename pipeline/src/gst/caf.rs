@@ -7,7 +7,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::element;
-use super::packets::{MAX_PACKETS, Packet, Packets};
+use super::packet_source::{MAX_PACKETS, Packet, Packets};
 use crate::error::{Error, Result};
 use crate::source::{ReadAt, Source, Within, read_full};
 
@@ -140,7 +140,7 @@ impl Caf {
                 .field("parsed", true),
             b"ac-3" => gst::Caps::builder("audio/x-ac3").field("framed", true),
             b"opus" => gst::Caps::builder("audio/x-opus").field("channel-mapping-family", 0),
-            _ => return Err(super::bus::unsupported()),
+            _ => return Err(super::pipeline::unsupported()),
         };
         Ok(caps.field("rate", rate_hz as i32).field("channels", channels as i32).build())
     }
@@ -179,7 +179,7 @@ impl Description {
                     (false, 8, 1) => "s8".to_owned(),
                     (false, 24, 4) => format!("s24-32{order}"),
                     (false, 16, 2) | (false, 24, 3) | (false, 32, 4) => format!("s{}{order}", self.bits),
-                    _ => return Err(super::bus::unsupported()),
+                    _ => return Err(super::pipeline::unsupported()),
                 };
                 ("pcm", name)
             }

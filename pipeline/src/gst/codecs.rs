@@ -5,7 +5,7 @@ use std::io;
 
 use gstreamer as gst;
 
-use super::described::{self, Codec};
+use crate::container::track_codec::{self, Codec};
 use crate::source::ReadAt;
 
 /// The codecs of a file's tracks.
@@ -22,8 +22,8 @@ impl Codecs {
     /// Reads those of a container other than MP4, whose index has them.
     pub fn of(source: &dyn ReadAt, container: &str) -> io::Result<Self> {
         Ok(Self(match container {
-            "avi" => described::of_avi(source)?,
-            "matroska" => described::of_matroska(source)?,
+            "avi" => track_codec::of_avi(source)?,
+            "matroska" => track_codec::of_matroska(source)?,
             _ => Vec::new(),
         }))
     }

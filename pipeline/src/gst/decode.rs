@@ -9,15 +9,17 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::codecs::Codecs;
-use super::gate::GateKeeper;
+use super::decode_gate::GateKeeper;
+use super::even_times::Stamps;
 use super::link::{Fault, Link, LinkState, Tally, take};
 use super::present::Presenter;
-use super::stamps::Stamps;
-use super::{Orientations, STALL_DEADLINE, Stage, boxes, open_demuxer, signed_ns};
+use super::{Orientations, STALL_DEADLINE, Stage, open_demuxer, signed_ns};
+use crate::context::StepContext;
 use crate::error::{Error, Result};
-use crate::media::{Gap, Limits, MediaInfo, Turn, VideoTrack};
+use crate::limits::Limits;
+use crate::media::{Gap, MediaInfo, Turn, VideoTrack};
+use crate::mp4::movie;
 use crate::source::Source;
-use crate::step::StepContext;
 
 /// Which track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +89,7 @@ impl Decoding {
         let handler = if kind == Kind::Video { b"vide" } else { b"soun" };
         let stamps = Stamps::of(media, kind, &source)?;
         let (source, index, track) = if media.container == "mp4" {
-            boxes::alone(source, handler, index)?
+            movie::alone(source, handler, index)?
         } else {
             (source, index, None)
         };

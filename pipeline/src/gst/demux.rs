@@ -3,8 +3,8 @@
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::chalksrc::ChalkSrc;
-use super::{caf, element, element_with, pes, prores, transport, wave};
+use super::source_element::ChalkSrc;
+use super::{caf, element, element_with, mpegts_pcr, mpegts_times, prores, wav};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{self, ReadAt, Source, Within};
 
@@ -86,7 +86,7 @@ pub fn open_demuxer(source: Source, container: &str) -> Result<(gst::Pipeline, g
         },
         _ => {
             if container == "wav"
-                && let Some(packets) = wave::adpcm(&source)?
+                && let Some(packets) = wav::adpcm(&source)?
             {
                 return alone(packets.element()?);
             }
@@ -97,7 +97,7 @@ pub fn open_demuxer(source: Source, container: &str) -> Result<(gst::Pipeline, g
     pipeline.add_many([&src, &demux]).map_err(fault)?;
     src.link(&demux).map_err(fault)?;
     if container == "mpegts" {
-        pes::restamp(&pipeline, &demux, source);
+        mpegts_times::restamp(&pipeline, &demux, source);
     }
     Ok((pipeline, demux))
 }
@@ -122,10 +122,10 @@ fn readable(source: Source, container: &str) -> Result<Source> {
         source
     };
     match container {
-        "mpegts" => Ok(transport::clocked(source)),
+        "mpegts" => Ok(mpegts_pcr::clocked(source)),
         "matroska" => Ok(prores::hidden(source)?),
-        "w64" => wave::w64(source),
-        "wav" => wave::rf64(source),
+        "w64" => wav::w64(source),
+        "wav" => wav::rf64(source),
         _ => Ok(source),
     }
 }

@@ -10,11 +10,11 @@ use gstreamer_video as gst_video;
 
 use super::codecs::Codecs;
 use super::decode::Kind;
-use super::gate::Gate;
-use super::stamps::Stamps;
-use super::{Orientations, chain, memory, png, prores, references, release, rows, slots};
+use super::decode_gate::Gate;
+use super::even_times::Stamps;
+use super::{Orientations, avi_times, decoders, frame_copies, memory, png, prores, raw_rows, references};
 use crate::error::{Error, ErrorKind, Result};
-use crate::media::Limits;
+use crate::limits::Limits;
 
 /// What went into the decoder and what came out.
 #[derive(Default)]
@@ -87,8 +87,8 @@ impl Link {
 
     fn caps(&self, pad: &gst::Pad, caps: &gst::Caps, parsed: bool) {
         let ours = match self.kind {
-            Kind::Video => chain::is_picture(caps),
-            Kind::Audio => chain::is_sound(caps),
+            Kind::Video => decoders::is_picture(caps),
+            Kind::Audio => decoders::is_sound(caps),
         };
         if !ours {
             return;
@@ -102,15 +102,15 @@ impl Link {
         let Some(tail) = state.tail.take() else { return };
         let repaired = self.codecs.caps(caps, this as usize);
         if let Some(right) = repaired.clone() {
-            chain::on_caps(pad, move |caps| caps.clone_from(&right));
+            decoders::on_caps(pad, move |caps| caps.clone_from(&right));
         }
         let caps = repaired.as_ref().unwrap_or(caps);
         // What the container promises counts too: a parser behind it may find other sizes in the stream.
         if pixels(caps) > self.limits.max_pixels {
             return put(&self.fault, too_many_pixels());
         }
-        if chain::is_extended_aac(caps) {
-            return put(&self.fault, super::bus::unsupported());
+        if decoders::is_extended_aac(caps) {
+            return put(&self.fault, super::pipeline::unsupported());
         }
         if let Err(error) = self.attach(pad, caps, tail, parsed) {
             put(&self.fault, error);
@@ -121,7 +121,7 @@ impl Link {
         let Some(pipeline) = self.pipeline.upgrade() else { return Ok(()) };
         let fault = |e: gst::glib::BoolError| Error::internal("the decoder could not be linked").because(e);
         let pixels = pixels(caps).max(self.pixels);
-        let head = chain::decoder_for(caps, parsed, self.full_range, memory::decoder_threads(pixels))?;
+        let head = decoders::decoder_for(caps, parsed, self.full_range, memory::decoder_threads(pixels))?;
         self.sink.set_max_buffers(memory::max_waiting(pixels));
         // Two places hear of the picture's size: before the decoder allocates, and after it.
         for element in head.iter().chain(tail.first()) {
@@ -144,7 +144,7 @@ impl Link {
                 orientations.watch(decoder);
             }
             if self.has_slots {
-                slots::restamp(decoder);
+                avi_times::restamp(decoder);
             }
         }
         let mut all = head;
@@ -158,7 +158,7 @@ impl Link {
             element.sync_state_with_parent().map_err(fault)?;
         }
         if self.has_slots {
-            slots::stamp(pad);
+            avi_times::stamp(pad);
         }
         let first = all[0].static_pad("sink").ok_or_else(|| Error::internal("an element has no sink pad"))?;
         if caps.structure(0).is_some_and(|s| s.name() == "video/x-prores") {
@@ -166,7 +166,7 @@ impl Link {
         }
         if caps.structure(0).is_some_and(|s| s.name() == "video/x-raw") {
             let tally = self.tally.clone();
-            rows::measure(pad, caps, move || {
+            raw_rows::measure(pad, caps, move || {
                 tally.gaps.fetch_add(1, Ordering::Relaxed);
             });
         }
@@ -184,7 +184,7 @@ impl Link {
                 && let gst::EventView::Caps(caps) = event.view()
                 && caps.caps().structure(0).is_some_and(odd_depth)
             {
-                put(&fault, super::bus::unsupported());
+                put(&fault, super::pipeline::unsupported());
                 return gst::PadProbeReturn::Drop;
             }
             if let Some(gst::PadProbeData::Event(event)) = &info.data
@@ -200,7 +200,7 @@ impl Link {
 
     /// Bounds the memory that a decoder's frames take. Before other probes change its buffers.
     fn save_memory(&self, decoder: &gst::Element, pixels: u64) {
-        release::install(decoder);
+        frame_copies::install(decoder);
         if memory::is_large(pixels) {
             accept_strides(decoder);
             self.gate.install(decoder, self.sink.upcast_ref());

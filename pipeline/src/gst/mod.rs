@@ -4,41 +4,34 @@
 //! type-found, so no playlist or script is ever followed), decoders chosen by caps, and waits that have deadlines
 //! and hear a cancel.
 
-pub(crate) mod boxes;
-mod bus;
+mod avi_times;
 mod caf;
-mod chain;
-mod chalksrc;
 mod codecs;
 mod decode;
+mod decode_gate;
+mod decoders;
 mod demux;
-mod described;
 mod displayed;
-pub(crate) mod ebml;
-mod edits;
-mod gate;
+mod downmix;
+mod even_times;
+mod frame_copies;
 mod gif;
-mod length;
+mod limited_range;
 mod link;
-mod matrix;
 mod memory;
-mod mix;
+mod mpegts_pcr;
+mod mpegts_times;
 mod orientation;
-mod oriented;
-mod packets;
-mod pes;
+mod packet_source;
+mod pipeline;
 mod png;
 mod present;
 mod prores;
-mod range;
+mod raw_rows;
 mod references;
-mod release;
-mod rows;
 mod sequence;
-mod slots;
-mod stamps;
-mod transport;
-mod wave;
+mod source_element;
+mod wav;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -48,18 +41,17 @@ use gstreamer::prelude::*;
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub use bus::{Stage, encrypted, unsupported};
-pub(crate) use chain::on_caps;
-pub use chain::{decoder_for, is_picture, is_sound};
 pub(crate) use codecs::Codecs;
 pub use decode::{Decoded, Decoding, Kind};
+pub(crate) use decoders::on_caps;
+pub use decoders::{decoder_for, is_picture, is_sound};
 pub use demux::{demuxer_name, is_bare_video, is_even_video, open_demuxer};
 pub(crate) use displayed::{displayed_frame, displayed_size, even_size};
+pub use downmix::mixer;
 pub(crate) use link::too_many_pixels;
 pub use memory::is_large;
-pub use mix::mixer;
 pub(crate) use orientation::{InForce, Orientations};
-pub(crate) use oriented::Reader;
+pub use pipeline::{Stage, encrypted, unsupported};
 pub use sequence::Sequence;
 
 /// Longest wait for a pipeline to change its state.

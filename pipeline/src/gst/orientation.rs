@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::oriented::{Reader, Said};
+use crate::codec::orientation::{Reader, Said};
 use crate::media::Turn;
 
 /// Most changes kept for frames that the decoder has not given yet.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use gstreamer as gst;
 
 use super::decode::Decoded;
-use super::edits::{Edits, Part};
+use crate::mp4::edit_list::{Edits, Part};
 
 /// A buffer so far behind the end of a run says that the run is over: damaged files jump by less.
 const BEYOND_NS: i64 = 1_000_000_000;
@@ -178,8 +178,8 @@ fn stretched(decoded: &Decoded, part: &Part, start: i64, stop: i64) -> Option<De
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::gst::edits::Facts;
     use crate::media::Turn;
+    use crate::mp4::edit_list::Facts;
 
     const MS: i64 = 1_000_000;
     const NORMAL: u32 = 0x1_0000;

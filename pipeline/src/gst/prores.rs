@@ -6,8 +6,8 @@ use std::io;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::boxes::patched;
-use super::ebml::front;
+use crate::container::ebml::front;
+use crate::mp4::patch::patched;
 use crate::source::Source;
 
 /// The codec's name, with the identifier and size of the element that has it.

@@ -5,8 +5,9 @@ use gstreamer::prelude::*;
 
 use super::link::pixels;
 use super::memory;
-use crate::bits::Bits;
-use crate::package::{hevc_units, sequence};
+use crate::codec::Bits;
+use crate::codec::hevc::units as hevc_units;
+use crate::codec::sps::sequence;
 
 /// Most bytes at a keyframe's start in which its parameter sets are looked for.
 const MAX_HEAD_BYTES: usize = 4096;

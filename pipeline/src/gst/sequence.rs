@@ -4,10 +4,11 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::{Decoded, Decoding, Kind};
+use crate::context::StepContext;
 use crate::error::{Error, Fault, Result};
-use crate::media::{Limits, MediaInfo};
+use crate::limits::Limits;
+use crate::media::MediaInfo;
 use crate::source::Source;
-use crate::step::StepContext;
 
 /// A track being decoded, through all recordings that follow one another in a file.
 pub struct Sequence {

@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use super::language;
 use crate::media::Hdr;
-use crate::sound::AudioReport;
-use crate::transcode::RenditionReport;
+use crate::report::{AudioRenditionReport, VideoRenditionReport};
 
 /// The sound of the weak line, and of listening alone.
 const SMALL_SOUND: &str = "a32";
@@ -33,7 +32,7 @@ pub struct Multivariant<'a> {
 #[derive(Clone, Debug)]
 pub struct Picture<'a> {
     /// What was made.
-    pub report: &'a RenditionReport,
+    pub report: &'a VideoRenditionReport,
     /// Its media playlist.
     pub uri: String,
     /// Where it stands.
@@ -57,7 +56,7 @@ pub enum Place {
 #[derive(Clone, Debug)]
 pub struct Sound<'a> {
     /// What was made.
-    pub report: &'a AudioReport,
+    pub report: &'a AudioRenditionReport,
     /// Its media playlist.
     pub uri: String,
 }
@@ -132,7 +131,12 @@ pub fn multivariant(parts: &Multivariant<'_>) -> String {
 }
 
 /// The line of one variant: what it needs is its picture and its sound together.
-fn variant(text: &mut String, shown: Option<&Picture<'_>>, sound: Option<&AudioReport>, has_subtitles: bool) {
+fn variant(
+    text: &mut String,
+    shown: Option<&Picture<'_>>,
+    sound: Option<&AudioRenditionReport>,
+    has_subtitles: bool,
+) {
     let picture = shown.map(|shown| shown.report);
     let peak = picture.map_or(0, |p| p.bandwidth_bps) + sound.map_or(0, |s| s.bandwidth_bps);
     let mean = picture.map_or(0, |p| p.average_bandwidth_bps) + sound.map_or(0, |s| s.average_bandwidth_bps);

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::media::{Hdr, Rational};
-use crate::sound::{AudioReport, SoundReport};
-use crate::transcode::RenditionReport;
+use crate::report::{AudioRenditionReport, VideoRenditionReport};
+use crate::steps::audio::AudioReport;
 
-fn picture(name: &str, size: (u32, u32), rate: (u32, u32), bps: (u64, u64)) -> RenditionReport {
-    RenditionReport {
+fn picture(name: &str, size: (u32, u32), rate: (u32, u32), bps: (u64, u64)) -> VideoRenditionReport {
+    VideoRenditionReport {
         name: name.to_owned(),
         width: size.0,
         height: size.1,
@@ -21,7 +21,7 @@ fn picture(name: &str, size: (u32, u32), rate: (u32, u32), bps: (u64, u64)) -> R
 }
 
 /// The weak line's rendition, a larger one, and the keyframes of the first.
-fn video() -> [RenditionReport; 3] {
+fn video() -> [VideoRenditionReport; 3] {
     [
         picture("v360", (640, 360), (30_000, 1001), (500_000, 450_000)),
         picture("v240", (426, 240), (15_000, 1001), (120_000, 105_000)),
@@ -29,8 +29,8 @@ fn video() -> [RenditionReport; 3] {
     ]
 }
 
-fn sound(language: Option<&str>) -> SoundReport {
-    let rendition = |name: &str, channels, peak, mean| AudioReport {
+fn sound(language: Option<&str>) -> AudioReport {
+    let rendition = |name: &str, channels, peak, mean| AudioRenditionReport {
         name: name.to_owned(),
         channels,
         codecs: "mp4a.40.2".to_owned(),
@@ -40,7 +40,7 @@ fn sound(language: Option<&str>) -> SoundReport {
         segments: 2,
         duration_ms: 6400,
     };
-    SoundReport {
+    AudioReport {
         loudness_lufs: Some(-23.0),
         speech_lufs: None,
         speech_share: 0.0,
@@ -54,7 +54,7 @@ fn sound(language: Option<&str>) -> SoundReport {
     }
 }
 
-fn text(video: Option<&[RenditionReport; 3]>, sound: Option<&SoundReport>, captions: &[&str]) -> String {
+fn text(video: Option<&[VideoRenditionReport; 3]>, sound: Option<&AudioReport>, captions: &[&str]) -> String {
     let shown = |report, folder: &str, place| Picture {
         report,
         uri: format!("../{folder}/9/{}/index.m3u8", report.name),

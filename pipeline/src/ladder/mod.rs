@@ -1,7 +1,7 @@
 //! Which renditions a picture gets: a pure plan.
 
-mod needless;
-mod rate;
+mod frame_rate;
+mod redundant;
 #[cfg(test)]
 mod tests;
 
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::media::{Rational, VideoTrack};
 
-pub use needless::{Dropped, Measured, needless};
-pub use rate::{halved, output_rate};
+pub use frame_rate::{halved, output_rate};
+pub use redundant::{Dropped, Measured, redundant_renditions};
 
 /// Time between forced keyframes, in ms; a segment is two of them: 3.2 s are exactly 150 AAC frames at 48 kHz.
 pub const KEYFRAME_INTERVAL_MS: u64 = 1_600;
@@ -30,7 +30,8 @@ pub struct Ladder {
     /// How many of those frames one of the whole ladder's slowest rendition lasts.
     pub slowest_step: u64,
     /// Whether renditions that add nothing that is seen are left out once they are measured.
-    pub drop_needless: bool,
+    #[serde(rename = "drop_needless")]
+    pub drop_redundant: bool,
     /// The renditions, largest first.
     pub renditions: Vec<RenditionPlan>,
 }
@@ -48,7 +49,7 @@ impl Ladder {
             keyframe_interval_ms: KEYFRAME_INTERVAL_MS,
             full_rate,
             slowest_step,
-            drop_needless: false,
+            drop_redundant: false,
             renditions,
         }
     }
@@ -102,7 +103,8 @@ pub struct LadderSettings {
     /// x264's constant rate factor of the renditions, 1 to 50, 4 more for the weak line's; none makes the rate constant.
     pub quality: Option<u32>,
     /// Whether renditions that add nothing that is seen are left out once they are measured.
-    pub drop_needless: bool,
+    #[serde(rename = "drop_needless")]
+    pub drop_redundant: bool,
     /// The rungs, in any order. The smallest is the weak line's.
     pub rungs: Vec<Rung>,
 }
@@ -134,7 +136,7 @@ impl Default for LadderSettings {
         Self {
             preset: "lesson".into(),
             quality: Some(23),
-            drop_needless: true,
+            drop_redundant: true,
             rungs: vec![
                 rung("v1080", 1920, 1080, 30, 4_500_000),
                 rung("v720", 1280, 720, 30, 2_200_000),
@@ -179,7 +181,7 @@ pub fn plan(video: &VideoTrack, settings: &LadderSettings) -> Ladder {
         });
     }
     renditions.reverse();
-    Ladder { drop_needless: settings.drop_needless, ..Ladder::new(renditions) }
+    Ladder { drop_redundant: settings.drop_redundant, ..Ladder::new(renditions) }
 }
 
 /// The picture fitted into a rung's box: even, never larger than the picture.

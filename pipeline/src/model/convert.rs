@@ -181,8 +181,9 @@ fn widened(halves: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::{ctranslate2, number::f32_to_f16};
     use super::*;
+    use crate::model::ctranslate2;
+    use crate::model::number::f32_to_f16;
 
     /// Numbers that say which variable they are of, and which row.
     fn half(mark: f32, rows: u32, columns: u32) -> Vec<u8> {

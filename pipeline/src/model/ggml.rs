@@ -177,7 +177,7 @@ mod tests {
     fn small(file_type: i32) -> Vec<u8> {
         let mut out = Vec::new();
         let header = [3, 1, 32, 1, 1, 1, 32, 1, 1, 80, file_type];
-        let mel = vec![0.5; super::super::mel::BANDS * super::super::mel::BINS];
+        let mel = vec![0.5; crate::model::mel::BANDS * crate::model::mel::BINS];
         write_start(&mut out, header, &mel, &[b"a".to_vec(), b" b".to_vec()]).unwrap();
         write_tensor(&mut out, "bias", &[2], Kind::F32, &[1; 8]).unwrap();
         write_tensor(&mut out, "matrix", &[2, 32], Kind::F16, &[0; 128]).unwrap();

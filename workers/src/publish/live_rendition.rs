@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chalkstream_pipeline::fmp4::codecs_of_init;
 use chalkstream_pipeline::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, growing_playlist};
 use chalkstream_pipeline::ladder::RenditionPlan;
-use chalkstream_pipeline::transcode::RenditionReport;
+use chalkstream_pipeline::report::VideoRenditionReport;
 use chalkstream_store::{
     Lease, LiveRevisionNote, ObjectFacts, PublishedRevision, Revision, layout, projection,
 };
@@ -138,7 +138,7 @@ impl<'a> LiveRendition<'a> {
         let codecs = self.progress().codecs.clone();
         let codecs = codecs.ok_or_else(|| StepFailure::ours("segments came before their init segment"))?;
         let plan = &self.plan;
-        let rendition = RenditionReport {
+        let rendition = VideoRenditionReport {
             name: plan.name.clone(),
             width: plan.width,
             height: plan.height,

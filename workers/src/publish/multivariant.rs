@@ -1,11 +1,12 @@
 //! The multivariant playlist of a revision, made from the results of the steps. Pure.
 
 use chalkstream_pipeline::hls::{Multivariant, Picture, Place, Sound, Subtitles, multivariant};
-use chalkstream_pipeline::package::{HevcReport, PackageReport};
-use chalkstream_pipeline::sound::{AudioReport, SoundReport};
-use chalkstream_pipeline::speech::TranscriptReport;
-use chalkstream_pipeline::stills::StillsReport;
-use chalkstream_pipeline::transcode::{RenditionReport, TranscodeReport};
+use chalkstream_pipeline::report::{AudioRenditionReport, VideoRenditionReport};
+use chalkstream_pipeline::steps::audio::AudioReport;
+use chalkstream_pipeline::steps::source_rendition::{HevcReport, SourceRenditionReport};
+use chalkstream_pipeline::steps::speech::TranscriptReport;
+use chalkstream_pipeline::steps::stills::StillsReport;
+use chalkstream_pipeline::steps::transcode::TranscodeReport;
 
 use crate::failure::StepFailure;
 use crate::planner::TRANSCODES;
@@ -15,9 +16,9 @@ use crate::steps::{StepKind, audio, source_rendition, stills, transcribe};
 /// The streams that are available so far, each with the fence of the attempt that made it.
 #[derive(Default)]
 pub struct AvailableStreams {
-    source: Option<(PackageReport, u64)>,
-    audio: Option<(SoundReport, u64)>,
-    stills: Option<(RenditionReport, u64)>,
+    source: Option<(SourceRenditionReport, u64)>,
+    audio: Option<(AudioReport, u64)>,
+    stills: Option<(VideoRenditionReport, u64)>,
     transcodes: Vec<(TranscodeReport, u64, Place)>,
     transcript: Option<(TranscriptReport, u64)>,
 }
@@ -33,8 +34,8 @@ impl AvailableStreams {
                 transcodes.push((report, results.fence(kind.name()), tier));
             }
         }
-        let source: Option<PackageReport> = results.report(source_rendition::NAME)?;
-        let audio: Option<SoundReport> = results.report(audio::NAME)?;
+        let source: Option<SourceRenditionReport> = results.report(source_rendition::NAME)?;
+        let audio: Option<AudioReport> = results.report(audio::NAME)?;
         let transcript: Option<TranscriptReport> = results.report(transcribe::NAME)?;
         let stills = stills.and_then(|stills| stills.rendition);
         Ok(Self {
@@ -71,7 +72,7 @@ impl AvailableStreams {
         is_audible && (is_visible || !has_video)
     }
 
-    fn source(&self) -> Option<(&RenditionReport, u64)> {
+    fn source(&self) -> Option<(&VideoRenditionReport, u64)> {
         let (made, fence) = self.source.as_ref()?;
         Some((made.video.as_ref()?, *fence))
     }
@@ -82,7 +83,7 @@ impl AvailableStreams {
     }
 
     /// The source's own audio, until there is better.
-    fn source_audio(&self) -> Option<(&AudioReport, u64)> {
+    fn source_audio(&self) -> Option<(&AudioRenditionReport, u64)> {
         let (made, fence) = self.source.as_ref()?;
         Some((made.audio.as_ref().filter(|_| made.video.is_some())?, *fence))
     }
@@ -129,7 +130,7 @@ impl AvailableStreams {
     /// audio rendition next to it, which the server keeps in step.
     pub fn live_playlist(
         &self,
-        rendition: &RenditionReport,
+        rendition: &VideoRenditionReport,
         fence: u64,
         base: impl Fn(&str, u64) -> String,
     ) -> String {
@@ -154,7 +155,8 @@ impl AvailableStreams {
         parts: &mut Multivariant<'a>,
         uri: &impl Fn(&str, u64) -> String,
     ) {
-        let stream = |report: &'a AudioReport, fence| Sound { report, uri: uri(&report.playlist, fence) };
+        let stream =
+            |report: &'a AudioRenditionReport, fence| Sound { report, uri: uri(&report.playlist, fence) };
         match &self.audio {
             Some((audio, fence)) => {
                 parts.sounds.extend(audio.renditions.iter().map(|report| stream(report, *fence)));
@@ -170,7 +172,7 @@ impl AvailableStreams {
 }
 
 fn variant<'a>(
-    report: &'a RenditionReport,
+    report: &'a VideoRenditionReport,
     fence: u64,
     tier: Place,
     uri: &impl Fn(&str, u64) -> String,

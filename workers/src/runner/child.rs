@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chalkstream_pipeline::Fault;
-use chalkstream_pipeline::step::{self, StepContext, StepEvent, StepRequest};
+use chalkstream_pipeline::context::{StepContext, StepEvent};
+use chalkstream_pipeline::step::{self, StepRequest};
 use serde_json::Value;
 
 use super::protocol::{ChildRequest, Task};

@@ -27,7 +27,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chalkstream_formats::Fault;
-use chalkstream_pipeline::step::{SourceHandle, Step, StepEvent, StepRequest};
+use chalkstream_pipeline::context::StepEvent;
+use chalkstream_pipeline::step::{SourceHandle, Step, StepRequest};
 pub use chalkstream_store::Progress;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 
-use chalkstream_pipeline::step::StepEvent;
+use chalkstream_pipeline::context::StepEvent;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Longest event line, in bytes: the report of a six-hour lesson's ladder, several times over.

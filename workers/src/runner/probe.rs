@@ -4,8 +4,9 @@
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
+use chalkstream_pipeline::context::{StepContext, StepEvent};
 use chalkstream_pipeline::source::read_full;
-use chalkstream_pipeline::step::{SourceHandle, StepContext, StepEvent, open_source};
+use chalkstream_pipeline::step::{SourceHandle, open_source};
 use serde_json::{Value, json};
 
 use super::protocol::Probe;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use chalkstream_pipeline::clock::FairClock;
+use chalkstream_pipeline::cpu_clock::ContentionClock;
 
 /// How often a child is looked at.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -127,7 +127,7 @@ impl Watchdog {
 
 /// Looks at the child until it must be stopped.
 pub async fn watch(pid: u32, folder: &Path, bounds: Bounds, activity: &Activity) -> Verdict {
-    let clock = FairClock::of(pid);
+    let clock = ContentionClock::of(pid);
     let mut watchdog = Watchdog::new(bounds);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

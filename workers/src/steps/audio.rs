@@ -1,8 +1,9 @@
 //! `sound`: decodes the audio into its renditions, and into what speech recognition reads.
 
-use chalkstream_pipeline::media::{Limits, MediaInfo, Warning};
-use chalkstream_pipeline::sound::{SoundReport, SoundRequest};
+use chalkstream_pipeline::limits::Limits;
+use chalkstream_pipeline::media::{MediaInfo, Warning};
 use chalkstream_pipeline::step::Step;
+use chalkstream_pipeline::steps::audio::{AudioReport, AudioRequest};
 use serde_json::Value;
 
 use super::definition::{Class, Cost, Execution, Input, StepDefinition, no_contribution};
@@ -28,20 +29,20 @@ pub const DEFINITION: StepDefinition = StepDefinition {
 /// The step for a file.
 pub fn plan(media: &MediaInfo, limits: &Limits) -> Step {
     let (media, limits) = (media.clone(), limits.clone());
-    Step::Sound(SoundRequest { media, limits, vad_model_path: None })
+    Step::Audio(AudioRequest { media, limits, vad_model_path: None })
 }
 
 /// Paths of the audio that was prepared for speech recognition, and the fence of the attempt that
 /// made it.
 pub fn speech_parts(results: &Results) -> Result<(Vec<String>, u64), StepFailure> {
-    let report: SoundReport =
+    let report: AudioReport =
         results.report(NAME)?.ok_or_else(|| StepFailure::ours("there is no audio to transcribe"))?;
     Ok((report.speech, results.fence(NAME)))
 }
 
 fn request(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
     let mut step = planned(ctx)?;
-    if let Step::Sound(request) = &mut step {
+    if let Step::Audio(request) = &mut step {
         request.vad_model_path = vad_model(ctx.settings);
     }
     Ok(step)
@@ -49,7 +50,7 @@ fn request(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
 
 fn verify(report: &Value, outputs: &CollectedOutputs, media: Option<&MediaInfo>) -> Result<(), String> {
     verify::playlists(outputs)?;
-    let report: SoundReport = verify::read(report)?;
+    let report: AudioReport = verify::read(report)?;
     let renditions = report.renditions.iter();
     let renditions = renditions.map(|made| (&*made.name, &*made.playlist, made.duration_ms));
     verify::renditions("audio", renditions, report.duration_ms, outputs)?;

@@ -1,8 +1,8 @@
 //! `inspect`: says what the file is, or refuses it.
 
-use chalkstream_pipeline::inspect::InspectRequest;
 use chalkstream_pipeline::media::MediaInfo;
 use chalkstream_pipeline::step::Step;
+use chalkstream_pipeline::steps::inspect::InspectRequest;
 use chalkstream_store::{MediaFacts, StepSpec};
 use serde::Deserialize;
 use serde_json::Value;

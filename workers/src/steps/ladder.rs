@@ -4,9 +4,10 @@
 use chalkstream_config as config;
 use chalkstream_pipeline::ladder::{Ladder, LadderSettings, RenditionPlan, Rung, plan};
 use chalkstream_pipeline::media::VideoTrack;
-use chalkstream_pipeline::package::PackageReport;
+use chalkstream_pipeline::report::VideoRenditionReport;
 use chalkstream_pipeline::step::Step;
-use chalkstream_pipeline::transcode::{RenditionReport, TranscodeReport};
+use chalkstream_pipeline::steps::source_rendition::SourceRenditionReport;
+use chalkstream_pipeline::steps::transcode::TranscodeReport;
 
 use super::definition::{Class, Cost, Execution, Input, StepDefinition, no_contribution};
 use super::request::{RequestContext, planned};
@@ -36,7 +37,7 @@ const fn definition(name: &'static str, class: Class) -> StepDefinition {
 
 fn request(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
     let mut step = planned(ctx)?;
-    let source: Option<PackageReport> = ctx.results.report(source_rendition::NAME)?;
+    let source: Option<SourceRenditionReport> = ctx.results.report(source_rendition::NAME)?;
     let source = source.and_then(|report| report.video);
     if let (Step::Transcode(request), Some(source)) = (&mut step, source) {
         drop_replaced(&mut request.ladder, &source, &ctx.settings.source_rendition);
@@ -64,14 +65,14 @@ pub fn for_video(video: &VideoTrack, settings: &config::Media) -> Ladder {
     };
     let rungs = settings.ladder.iter().map(rung).collect();
     let quality = (settings.quality > 0).then_some(settings.quality);
-    let (preset, drop_needless) = (settings.preset.clone(), settings.drop_redundant);
-    plan(video, &LadderSettings { preset, quality, drop_needless, rungs })
+    let (preset, drop_redundant) = (settings.preset.clone(), settings.drop_redundant);
+    plan(video, &LadderSettings { preset, quality, drop_redundant, rungs })
 }
 
 /// Drops the renditions that the source replaces: the largest, which would be the same again, and
 /// those whose constant rate is nearly the source's. At constant quality a smaller rendition always
 /// takes less.
-fn drop_replaced(ladder: &mut Ladder, source: &RenditionReport, settings: &config::SourceRendition) {
+fn drop_replaced(ladder: &mut Ladder, source: &VideoRenditionReport, settings: &config::SourceRendition) {
     let source_bps = source.average_bandwidth_bps;
     if source_bps > settings.max_bps {
         return;
@@ -107,7 +108,7 @@ mod tests {
             start_ms: 0,
             end_ms: 60_000,
         };
-        let source = RenditionReport {
+        let source = VideoRenditionReport {
             name: "source".into(),
             width: size.0,
             height: size.1,

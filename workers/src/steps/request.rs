@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chalkstream_config::Settings;
-use chalkstream_pipeline::media::Limits;
+use chalkstream_pipeline::limits::Limits;
 use chalkstream_pipeline::model;
 use chalkstream_pipeline::step::Step;
 use serde::Deserialize;

@@ -1,9 +1,10 @@
 //! `package_source`: indexes the uploaded file, so that it can be watched as it is.
 
 use chalkstream_formats::source_index;
-use chalkstream_pipeline::media::{Limits, MediaInfo};
-use chalkstream_pipeline::package::{PackageReport, PackageRequest};
+use chalkstream_pipeline::limits::Limits;
+use chalkstream_pipeline::media::MediaInfo;
 use chalkstream_pipeline::step::Step;
+use chalkstream_pipeline::steps::source_rendition::{SourceRenditionReport, SourceRenditionRequest};
 use chalkstream_store::Notice;
 use serde::Deserialize;
 use serde_json::Value;
@@ -49,11 +50,11 @@ pub fn support(media: &MediaInfo) -> Option<Support> {
 /// The step for a file, with segments of at most this duration.
 pub fn plan(media: &MediaInfo, limits: &Limits, max_segment_ms: u64) -> Step {
     let (media, limits) = (media.clone(), limits.clone());
-    Step::PackageSource(PackageRequest { media, limits, max_segment_ms })
+    Step::SourceRendition(SourceRenditionRequest { media, limits, max_segment_ms })
 }
 
 fn verify(report: &Value, outputs: &CollectedOutputs, media: Option<&MediaInfo>) -> Result<(), String> {
-    let report: PackageReport = verify::read(report)?;
+    let report: SourceRenditionReport = verify::read(report)?;
     for (path, text) in &outputs.playlists {
         // The server assembles the source's segments: they are no objects.
         match path.starts_with("source/") {
@@ -92,7 +93,7 @@ fn verify(report: &Value, outputs: &CollectedOutputs, media: Option<&MediaInfo>)
 }
 
 fn contribute(report: &Value) -> Result<Contribution, StepFailure> {
-    let report = PackageReport::deserialize(report).map_err(StepFailure::ours)?;
+    let report = SourceRenditionReport::deserialize(report).map_err(StepFailure::ours)?;
     let source_declined =
         report.declined.map(|declined| Notice { code: declined.code, message: declined.message });
     Ok(Contribution { source_declined, ..Contribution::default() })

@@ -1,8 +1,9 @@
 //! `stills`: makes poster and storyboard, and the rendition of stills.
 
-use chalkstream_pipeline::media::{Limits, MediaInfo};
+use chalkstream_pipeline::limits::Limits;
+use chalkstream_pipeline::media::MediaInfo;
 use chalkstream_pipeline::step::Step;
-use chalkstream_pipeline::stills::{StillsReport, StillsRequest};
+use chalkstream_pipeline::steps::stills::{StillsReport, StillsRequest};
 use serde::Deserialize;
 use serde_json::Value;
 

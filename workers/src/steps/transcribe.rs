@@ -2,9 +2,9 @@
 
 use chalkstream_pipeline::media::{MediaInfo, Warning};
 use chalkstream_pipeline::model;
-use chalkstream_pipeline::sound::SoundReport;
-use chalkstream_pipeline::speech::{TranscribeRequest, TranscriptReport};
 use chalkstream_pipeline::step::Step;
+use chalkstream_pipeline::steps::audio::AudioReport;
+use chalkstream_pipeline::steps::speech::{TranscribeRequest, TranscriptReport};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ pub const DEFINITION: StepDefinition = StepDefinition {
 };
 
 fn request(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
-    let report: Option<SoundReport> = ctx.results.report(audio::NAME)?;
+    let report: Option<AudioReport> = ctx.results.report(audio::NAME)?;
     let audio = report.ok_or_else(|| StepFailure::ours("there is no audio to transcribe"))?;
     let speech = &ctx.settings.speech;
     let installed = model::locate(&speech.model, &models(ctx.settings))
@@ -44,7 +44,7 @@ fn request(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
 }
 
 /// End of the captions, in ms: with the video, if that goes on after the audio.
-fn captions_ms(audio: &SoundReport, media: Option<&MediaInfo>) -> u64 {
+fn captions_ms(audio: &AudioReport, media: Option<&MediaInfo>) -> u64 {
     let video_ms = media.and_then(|media| media.video.as_ref()).map_or(0, |track| track.end_ms);
     // The real duration of a damaged file's video is not known yet.
     if audio.warnings.iter().any(Warning::of_loss) {
@@ -83,8 +83,8 @@ mod tests {
     use super::*;
     use crate::steps::result::{Results, StepResult};
 
-    fn audio_report(duration_ms: u64) -> SoundReport {
-        SoundReport {
+    fn audio_report(duration_ms: u64) -> AudioReport {
+        AudioReport {
             loudness_lufs: None,
             speech_lufs: None,
             speech_share: 0.0,
@@ -112,7 +112,7 @@ mod tests {
         .unwrap();
         assert_eq!(captions_ms(&audio_report(5000), Some(&media)), 7000);
         assert_eq!(captions_ms(&audio_report(5000), None), 5000);
-        let damaged = SoundReport { warnings: vec![Warning::new("cut_short", "")], ..audio_report(5000) };
+        let damaged = AudioReport { warnings: vec![Warning::new("cut_short", "")], ..audio_report(5000) };
         assert_eq!(captions_ms(&damaged, Some(&media)), 5000);
     }
 

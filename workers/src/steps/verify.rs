@@ -2,7 +2,7 @@
 //! be among what it made, complete and of the right duration.
 
 use chalkstream_pipeline::media::{MediaInfo, Warning};
-use chalkstream_pipeline::transcode::TranscodeReport;
+use chalkstream_pipeline::steps::transcode::TranscodeReport;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 

@@ -1,0 +1,13 @@
+//! Files before a media tool sees them: which container, is it intact, and what it says of itself.
+
+pub mod appended;
+mod bare;
+pub mod ebml;
+pub mod ending;
+pub mod fragment_tail;
+pub mod integrity;
+pub mod matroska_orientation;
+pub mod motion_photo;
+mod refusal;
+pub mod sniff;
+pub mod track_codec;

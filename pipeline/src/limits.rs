@@ -1,0 +1,23 @@
+//! Limits a file is held to before and while it is decoded.
+
+use serde::{Deserialize, Serialize};
+
+/// Files up to this size are read whole, so that ends are exact.
+pub const MAX_FULL_SCAN_BYTES: u64 = 64 << 20;
+
+/// Limits a file is held to before and while it is decoded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Most pixels in one picture.
+    pub max_pixels: u64,
+    /// Longest recording, in ms.
+    pub max_duration_ms: u64,
+    /// Most tracks in one file.
+    pub max_tracks: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_pixels: 8192 * 4352, max_duration_ms: 6 * 3_600_000, max_tracks: 32 }
+    }
+}

@@ -1,0 +1,223 @@
+//! The sizes and orientations that coded frames say, read from packets without decoding them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use super::sizes::FrameSize;
+use crate::codec::orientation::Reader;
+use crate::gst::{InForce, displayed_size, element};
+use crate::media::Turn;
+
+/// Reads the headers of one track's frames.
+pub struct Headers {
+    way: Way,
+}
+
+/// How sizes are found.
+enum Way {
+    /// In keyframes of VP8.
+    Vp8 { shape: gst::Caps },
+    /// By GStreamer's parser.
+    Parsed(Parser),
+}
+
+impl Headers {
+    /// `None` for codings whose frames do not say their size in a way that is read here.
+    pub fn new(caps: &gst::CapsRef) -> Option<Self> {
+        let s = caps.structure(0)?;
+        let version = s.get::<i32>("mpegversion").unwrap_or(0);
+        let parser = match (s.name().as_str(), version) {
+            ("video/x-vp8", _) => None,
+            ("video/x-h264", _) => Some("h264parse"),
+            ("video/x-h265", _) => Some("h265parse"),
+            ("video/x-vp9", _) => Some("vp9parse"),
+            ("video/x-av1", _) => Some("av1parse"),
+            ("video/mpeg", 1 | 2) => Some("mpegvideoparse"),
+            ("video/mpeg", 4) => Some("mpeg4videoparse"),
+            ("image/jpeg", _) => Some("jpegparse"),
+            ("image/png", _) => Some("pngparse"),
+            _ => return None,
+        };
+        let way = match parser {
+            None => Way::Vp8 { shape: caps.to_owned() },
+            Some(name) => Way::Parsed(Parser::new(name, caps)?),
+        };
+        Some(Self { way })
+    }
+
+    /// Takes new caps of the demuxer's.
+    pub fn caps(&mut self, caps: &gst::CapsRef) {
+        match &mut self.way {
+            Way::Vp8 { shape } => *shape = caps.to_owned(),
+            Way::Parsed(parser) => _ = parser.src.push_event(gst::event::Caps::new(&sizeless(caps))),
+        }
+    }
+
+    /// Takes a packet, and hands on the sizes of frames that it completes, with their time stamps.
+    pub fn packet(&mut self, buffer: &gst::Buffer, mut take: impl FnMut(gst::ClockTime, FrameSize)) {
+        match &mut self.way {
+            Way::Vp8 { shape } => {
+                let Some(time) = buffer.pts().or(buffer.dts()) else { return };
+                let Ok(data) = buffer.map_readable() else { return };
+                if let Some(size) = vp8_keyframe(&data).and_then(|size| vp8_size(shape, size)) {
+                    take(time, size);
+                }
+            }
+            Way::Parsed(parser) => parser.packet(buffer, take),
+        }
+    }
+}
+
+/// Caps without the size that the container says: parsers would believe it more than the frames. Without
+/// alpha too, which makes GStreamer 1.22's parser of VP9 loop forever; the decoder ignores it.
+fn sizeless(caps: &gst::CapsRef) -> gst::Caps {
+    let mut caps = caps.to_owned();
+    for structure in caps.make_mut().iter_mut() {
+        structure.remove_fields(["width", "height", "codec-alpha"]);
+    }
+    caps
+}
+
+/// Width and height in a keyframe of VP8 (RFC 6386, 9.1).
+fn vp8_keyframe(data: &[u8]) -> Option<(i32, i32)> {
+    let head = data.first_chunk::<10>()?;
+    if head[0] & 1 != 0 || head[3..6] != [0x9d, 0x01, 0x2a] {
+        return None;
+    }
+    let side = |at: usize| i32::from(u16::from_le_bytes([head[at], head[at + 1]]) & 0x3fff);
+    Some((side(6), side(8)))
+}
+
+fn vp8_size(caps: &gst::CapsRef, (width, height): (i32, i32)) -> Option<FrameSize> {
+    let shape = caps.structure(0)?.get::<gst::Fraction>("pixel-aspect-ratio").ok();
+    frame_size(width, height, shape, Turn::default())
+}
+
+fn frame_size(width: i32, height: i32, shape: Option<gst::Fraction>, turn: Turn) -> Option<FrameSize> {
+    let (width, height) = (u32::try_from(width).ok()?, u32::try_from(height).ok()?);
+    if width == 0 || height == 0 {
+        return None;
+    }
+    let shape = shape.unwrap_or(gst::Fraction::new(1, 1));
+    let stored = displayed_size((width, height), (shape.numer(), shape.denom()), Turn::default());
+    Some(FrameSize { pixels: u64::from(width) * u64::from(height), stored, turn })
+}
+
+/// A parser of GStreamer's by itself. It has no bus, so a damaged track ends its work and nothing
+/// else.
+struct Parser {
+    element: gst::Element,
+    src: gst::Pad,
+    /// Where its frames end.
+    _sink: gst::Pad,
+    found: Arc<Mutex<Found>>,
+    is_broken: bool,
+}
+
+/// A parsed frame's time, size, pixel shape and turn.
+type ParsedFrame = (gst::ClockTime, (i32, i32), Option<gst::Fraction>, Turn);
+
+#[derive(Default)]
+struct Found {
+    caps: Option<gst::Caps>,
+    size: Option<(i32, i32)>,
+    shape: Option<gst::Fraction>,
+    reader: Option<Reader>,
+    in_force: InForce,
+    frames: Vec<ParsedFrame>,
+}
+
+impl Found {
+    /// A parsed frame.
+    fn frame(&mut self, pad: &gst::Pad, buffer: &gst::BufferRef) {
+        let caps = pad.current_caps();
+        if caps != self.caps {
+            let s = caps.as_ref().and_then(|caps| caps.structure(0));
+            let side = |name| s.and_then(|s| s.get::<i32>(name).ok());
+            self.size = side("width").zip(side("height"));
+            self.shape = s.and_then(|s| s.get("pixel-aspect-ratio").ok());
+            self.reader = caps.as_deref().and_then(Reader::new);
+            self.caps = caps;
+        }
+        let turn = match (self.reader, buffer.map_readable()) {
+            (Some(reader), Ok(data)) => self.in_force.after(reader.read(&data)),
+            _ => Turn::default(),
+        };
+        if let (Some(time), Some(size)) = (buffer.pts().or(buffer.dts()), self.size) {
+            self.frames.push((time, size, self.shape, turn));
+        }
+    }
+}
+
+impl Parser {
+    fn new(name: &str, caps: &gst::CapsRef) -> Option<Self> {
+        let element = element(name).ok()?;
+        let wanted = match name {
+            "h264parse" => gst::Caps::builder("video/x-h264").field("alignment", "au").build(),
+            "h265parse" => gst::Caps::builder("video/x-h265").field("alignment", "au").build(),
+            _ => gst::Caps::new_any(),
+        };
+        let always = gst::PadPresence::Always;
+        let template = gst::PadTemplate::new("sink", gst::PadDirection::Sink, always, &wanted).ok()?;
+        let found = Arc::new(Mutex::new(Found::default()));
+        let seen = found.clone();
+        let sink = gst::Pad::builder_from_template(&template)
+            .chain_function(move |pad, _, buffer| {
+                seen.lock().unwrap_or_else(PoisonError::into_inner).frame(pad, &buffer);
+                Ok(gst::FlowSuccess::Ok)
+            })
+            .build();
+        let src = gst::Pad::builder(gst::PadDirection::Src).build();
+        src.link(&element.static_pad("sink")?).ok()?;
+        element.static_pad("src")?.link(&sink).ok()?;
+        let parser = Self { element, src, _sink: sink, found, is_broken: false };
+        parser._sink.set_active(true).ok()?;
+        parser.element.set_state(gst::State::Playing).ok()?;
+        parser.src.set_active(true).ok()?;
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        for event in [
+            gst::event::StreamStart::new("headers"),
+            gst::event::Caps::new(&sizeless(caps)),
+            gst::event::Segment::new(&segment),
+        ] {
+            parser.src.push_event(event);
+        }
+        Some(parser)
+    }
+
+    fn packet(&mut self, buffer: &gst::Buffer, mut take: impl FnMut(gst::ClockTime, FrameSize)) {
+        if self.is_broken {
+            return;
+        }
+        self.is_broken = self.src.push(buffer.clone()).is_err();
+        let frames = std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner).frames);
+        for (time, (width, height), shape, turn) in frames {
+            if let Some(size) = frame_size(width, height, shape, turn) {
+                take(time, size);
+            }
+        }
+    }
+}
+
+impl Drop for Parser {
+    fn drop(&mut self) {
+        // Nothing can be done about a parser that does not stop.
+        let _ = self.src.set_active(false);
+        let _ = self.element.set_state(gst::State::Null);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keyframes_of_vp8_say_their_size() {
+        let key = [0x10, 2, 0, 0x9d, 1, 0x2a, 0x80, 0x42, 0x68, 0x01, 0];
+        assert_eq!(vp8_keyframe(&key), Some((640, 360)), "without the bits that ask for scaling");
+        assert_eq!(vp8_keyframe(&[&[0x11], &key[1..]].concat()), None, "not a keyframe");
+        assert_eq!(vp8_keyframe(&key[..9]), None);
+    }
+}

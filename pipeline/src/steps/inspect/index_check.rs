@@ -1,0 +1,165 @@
+//! A look at an MP4's index before any media tool sees it: is it there, is it sane, does it promise the possible.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::Limits;
+use chalkstream_formats::boxes::split;
+
+use crate::mp4::movie::Index;
+
+/// Deepest nesting in the index; real ones stay below ten.
+const DEEPEST: usize = 16;
+/// Boxes whose content is boxes.
+const NESTS: [&[u8; 4]; 12] = [
+    b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"udta", b"dinf", b"mvex", b"moof", b"traf",
+    b"gmhd",
+];
+
+/// Refuses an index that cannot be true.
+pub fn check(index: &Index, limits: &Limits) -> Result<()> {
+    let mut found = Found::default();
+    walk(&index.bytes, 0, &mut found)?;
+    if found.tracks > limits.max_tracks {
+        return Err(Error::new(
+            ErrorKind::LimitExceeded,
+            "too_many_tracks",
+            "The file has more tracks than a recording can have.",
+        ));
+    }
+    if found.pixels > limits.max_pixels {
+        return Err(crate::gst::too_many_pixels());
+    }
+    if found.encrypted {
+        return Err(crate::gst::encrypted());
+    }
+    Ok(())
+}
+
+/// What the index says.
+#[derive(Default)]
+struct Found {
+    tracks: u32,
+    pixels: u64,
+    encrypted: bool,
+}
+
+fn damaged() -> Error {
+    Error::input("decode_failed", "The file is damaged, so it can't be played.")
+}
+
+/// Walks boxes without recursion deeper than real files have.
+fn walk(boxes: &[u8], depth: usize, found: &mut Found) -> Result<()> {
+    if depth > DEEPEST {
+        return Err(damaged());
+    }
+    let mut rest = boxes;
+    while let Some((kind, content, next)) = split(rest) {
+        match &kind {
+            b"trak" => found.tracks += 1,
+            b"stsd" => descriptions(content, found),
+            _ => {}
+        }
+        if NESTS.contains(&&kind) {
+            walk(content, depth + 1, found)?;
+        }
+        rest = next;
+    }
+    Ok(())
+}
+
+/// Sample descriptions: the promised picture size, and protection.
+fn descriptions(content: &[u8], found: &mut Found) {
+    let mut rest = content.get(8..).unwrap_or_default();
+    while let Some((kind, entry, next)) = split(rest) {
+        if &kind == b"encv" || &kind == b"enca" || &kind == b"drmi" || &kind == b"drms" {
+            found.encrypted = true;
+        }
+        // A visual sample entry has its width and height at bytes 24 and 26; a sound's bytes there are small.
+        if let Some(&[w1, w0, h1, h0]) = entry.get(24..28)
+            && is_visual(&kind)
+        {
+            let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
+            found.pixels = found.pixels.max(u64::from(width) * u64::from(height));
+        }
+        rest = next;
+    }
+}
+
+fn is_visual(kind: &[u8; 4]) -> bool {
+    matches!(
+        kind,
+        b"avc1"
+            | b"avc3"
+            | b"hvc1"
+            | b"hev1"
+            | b"mp4v"
+            | b"s263"
+            | b"av01"
+            | b"vp08"
+            | b"vp09"
+            | b"jpeg"
+            | b"mjpa"
+            | b"mjpb"
+            | b"apch"
+            | b"apcn"
+            | b"apcs"
+            | b"apco"
+            | b"ap4h"
+            | b"dvh1"
+            | b"dvhe"
+            | b"vvc1"
+            | b"encv"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::mp4::movie::read_index;
+    use crate::source::Bytes;
+
+    fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+        let mut made = (content.len() as u32 + 8).to_be_bytes().to_vec();
+        made.extend(kind);
+        made.extend(content);
+        made
+    }
+
+    fn code(bytes: Vec<u8>) -> &'static str {
+        read_index(&Bytes(bytes))
+            .and_then(|index| check(&index, &Limits::default()))
+            .map_or_else(|e| e.code, |()| "fine")
+    }
+
+    fn movie(kind: &[u8; 4], width: u16, height: u16) -> Vec<u8> {
+        let mut entry = vec![0; 24];
+        entry.extend(width.to_be_bytes());
+        entry.extend(height.to_be_bytes());
+        entry.extend([0; 50]);
+        let mut stsd = vec![0, 0, 0, 0, 0, 0, 0, 1];
+        stsd.extend(boxed(kind, &entry));
+        [b"stsd", b"stbl", b"minf", b"mdia", b"trak", b"moov"]
+            .into_iter()
+            .fold(stsd, |content, kind| boxed(kind, &content))
+    }
+
+    #[test]
+    fn a_file_without_its_index_is_cut_off() {
+        assert_eq!(code(boxed(b"ftyp", b"isom")), "truncated_no_index");
+        assert_eq!(code(boxed(b"mdat", &[0; 100])), "truncated_no_index");
+        let mut half = boxed(b"moov", &[0; 100]);
+        half.truncate(60);
+        assert_eq!(code(half), "truncated_no_index");
+    }
+
+    #[test]
+    fn promises_are_held_against_the_limits() {
+        assert_eq!(code(movie(b"avc1", 1920, 1080)), "fine");
+        assert_eq!(code(movie(b"avc1", 65_535, 65_535)), "too_many_pixels");
+        assert_eq!(code(movie(b"encv", 320, 240)), "encrypted");
+        let tracks: Vec<u8> = (0..40).flat_map(|_| boxed(b"trak", &[])).collect();
+        assert_eq!(code(boxed(b"moov", &tracks)), "too_many_tracks");
+        let deep = (0..500).fold(Vec::new(), |content, _| boxed(b"moov", &content));
+        assert_eq!(code(deep), "decode_failed");
+    }
+}

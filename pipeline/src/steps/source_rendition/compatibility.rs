@@ -1,0 +1,327 @@
+//! Whether a picture is one that browsers play as it is, every one (H.264) or some (H.265): pure, from what the file's index says of it.
+
+use crate::codec::hevc;
+use crate::codec::sps::{self, Sequence};
+use crate::declined::{Declined, declined};
+use crate::fmp4::{Colour, Media};
+use crate::media::{Hdr, MediaInfo, held_until};
+use crate::mp4::sample_entry::Picture;
+use chalkstream_formats::Coding;
+
+/// Highest level taken: 4K at 60 frames a second.
+const HIGHEST_LEVEL: u8 = 52;
+
+/// What the file as a whole says.
+pub fn file(media: &MediaInfo) -> Result<(), Declined> {
+    if media.within.is_some() {
+        return Err(declined("inside_photo", "The recording is a part of a photo."));
+    }
+    if !media.parts.is_empty() {
+        return Err(declined("appended", "The file has several recordings, one after the other."));
+    }
+    if media.container != "mp4" {
+        return Err(declined("container", "Only MP4 and MOV recordings can be played as they are."));
+    }
+    let video = media
+        .video
+        .as_ref()
+        .ok_or_else(|| declined("no_picture", "The recording has no picture, only sound."))?;
+    if !matches!(video.codec.as_str(), "h264" | "hevc") {
+        return Err(declined("codec", "The picture is in a format that not every browser plays."));
+    }
+    if video.rotation_degrees != 0 || video.mirrored || video.oriented_by_frame {
+        return Err(declined(
+            "turned",
+            "The picture is stored turned or mirrored, and not every player sets it right.",
+        ));
+    }
+    if video.changes_size {
+        return Err(declined("several_descriptions", "The recording changes its format on the way."));
+    }
+    if video.interlaced {
+        return Err(interlaced());
+    }
+    // Nothing of the source can be made longer.
+    let sound_ms = media.audio.as_ref().map_or(0, |track| track.end_ms);
+    if held_until(video.end_ms, sound_ms) > video.end_ms {
+        return Err(declined(
+            "ends_early",
+            "The picture ends long before the sound, and players would stop there.",
+        ));
+    }
+    // H.265 is offered to those players alone that can show it.
+    if video.hdr != Hdr::None && video.codec == "h264" {
+        return Err(hdr());
+    }
+    Ok(())
+}
+
+fn hdr() -> Declined {
+    declined("hdr", "The picture has a wide range of brightness that not every screen shows.")
+}
+
+fn interlaced() -> Declined {
+    declined("interlaced", "The picture is made of half pictures, which browsers show as combs.")
+}
+
+/// What a track is to say of its picture, and how many bytes tell a unit's length in its samples. `shown` is the size that
+/// the picture has upright and with square pixels.
+pub fn picture(told: &Picture, shown: (u32, u32)) -> Result<(Media, usize), Declined> {
+    let stretched = told.pixel_shape.is_some_and(|(across, down)| across != down);
+    let (media, length_bytes, square) = match told.coding {
+        Coding::Avc => {
+            let (sequence, length_bytes, config) = avc(told)?;
+            let square = sequence.pixel_shape.is_none_or(|(across, down)| across == down)
+                && near((sequence.width, sequence.height), shown);
+            let media = Media::CameraAvc {
+                config,
+                width: sequence.width as u16,
+                height: sequence.height as u16,
+                colour: sequence.colour.or(told.colour),
+            };
+            (media, length_bytes, square)
+        }
+        Coding::Hevc => {
+            let length_bytes = hevc::config(&told.config)?;
+            let (width, height) = told.size;
+            let square = near((width.into(), height.into()), shown);
+            let colour: Option<Colour> = told.colour;
+            let config = hevc::complete(&told.config);
+            (Media::CameraHevc { config, width, height, colour }, length_bytes, square)
+        }
+    };
+    if stretched || !square {
+        return Err(declined(
+            "pixel_shape",
+            "The picture is stored stretched, and not every player sets it right.",
+        ));
+    }
+    if told.cropped {
+        return Err(declined(
+            "cropped",
+            "A part of the picture is to be cut away, and not every player does so.",
+        ));
+    }
+    Ok((media, length_bytes))
+}
+
+/// Whether a picture is shown as large as it is coded, whatever the file says of it elsewhere.
+fn near(coded: (u32, u32), shown: (u32, u32)) -> bool {
+    coded.0.abs_diff(shown.0) <= 1 && coded.1.abs_diff(shown.1) <= 1
+}
+
+/// What an H.264 decoder's configuration says: the sequence it describes, how many bytes tell a unit's length, and the
+/// configuration without anything else.
+fn avc(picture: &Picture) -> Result<(Sequence, usize, Vec<u8>), Declined> {
+    let unreadable = || declined("damaged_index", "The recording's index is damaged.");
+    let (sets, length_bytes) = parameter_sets(&picture.config).ok_or_else(unreadable)?;
+    let mut sequences = sets.iter().filter(|set| set.first().is_some_and(|head| head & 0x1f == 7));
+    let (Some(first), None) = (sequences.next(), sequences.next()) else {
+        return Err(declined("several_descriptions", "The recording changes its format on the way."));
+    };
+    let sequence = sps::sequence(first).ok_or_else(unreadable)?;
+    sane(&sequence)?;
+    let pictures: Vec<&[u8]> =
+        sets.iter().filter(|set| set.first().is_some_and(|head| head & 0x1f == 8)).copied().collect();
+    for set in &pictures {
+        if sps::slice_groups(set).ok_or_else(unreadable)? {
+            return Err(profile());
+        }
+    }
+    let config = configuration(&picture.config, first, &pictures);
+    Ok((sequence, length_bytes, config))
+}
+
+/// A configuration of these parameter sets alone, with the head of another: what follows there could be anything.
+fn configuration(head: &[u8], sequence: &[u8], pictures: &[&[u8]]) -> Vec<u8> {
+    let mut made = head[..5].to_vec();
+    for (mark, sets) in [(0xe0, &[sequence][..]), (0, pictures)] {
+        made.push(mark | sets.len() as u8);
+        for set in sets {
+            made.extend((set.len() as u16).to_be_bytes());
+            made.extend(*set);
+        }
+    }
+    // High profile says here that it is 4:2:0 of eight bits, as all that gets here is.
+    if head[1] == 100 {
+        made.extend([0xfd, 0xf8, 0xf8, 0]);
+    }
+    made
+}
+
+fn profile() -> Declined {
+    declined("profile", "The picture uses a form of H.264 that browsers do not play.")
+}
+
+fn sane(sequence: &Sequence) -> Result<(), Declined> {
+    if !matches!(sequence.profile, 66 | 77 | 100) {
+        return Err(profile());
+    }
+    if sequence.chroma_format != 1 || sequence.bit_depths != (8, 8) {
+        return Err(declined("colour_depth", "The picture has finer colours than browsers play."));
+    }
+    if !sequence.frames_only {
+        return Err(interlaced());
+    }
+    if sequence.level > HIGHEST_LEVEL || sequence.level < 9 {
+        return Err(declined(
+            "level",
+            "The picture is larger or faster than browsers can be relied on to play.",
+        ));
+    }
+    if sequence.width.min(sequence.height) < 16 || sequence.width.max(sequence.height) > 4096 {
+        return Err(declined("size", "The picture has a size that not every player shows."));
+    }
+    // PQ and HLG, where the media tool did not say so.
+    if sequence.colour.is_some_and(|colour| matches!(colour.transfer, 16 | 18)) {
+        return Err(hdr());
+    }
+    Ok(())
+}
+
+/// The parameter sets of an `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15, 5.3.3.1), and the bytes of a length.
+fn parameter_sets(config: &[u8]) -> Option<(Vec<&[u8]>, usize)> {
+    if config.first() != Some(&1) {
+        return None;
+    }
+    let length_bytes = usize::from(config.get(4)? & 3) + 1;
+    let mut sets = Vec::new();
+    let mut rest = config.get(5..)?;
+    for mask in [0x1f, 0xff] {
+        let (&count, after) = rest.split_first()?;
+        rest = after;
+        for _ in 0..count & mask {
+            let (length, after) = rest.split_first_chunk::<2>()?;
+            let length = usize::from(u16::from_be_bytes(*length));
+            sets.push(after.get(..length)?);
+            rest = after.get(length..)?;
+        }
+    }
+    (length_bytes != 3).then_some((sets, length_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::media::{Rational, VideoTrack};
+
+    fn media() -> MediaInfo {
+        let video = VideoTrack {
+            codec: "h264".into(),
+            stream_index: 0,
+            width: 1920,
+            height: 1080,
+            frame_rate: Rational::new(30, 1),
+            variable_rate: false,
+            rotation_degrees: 0,
+            mirrored: false,
+            oriented_by_frame: false,
+            changes_size: false,
+            interlaced: false,
+            hdr: Hdr::None,
+            keyframes_apart_ms: 0,
+            chosen: None,
+            start_ms: 0,
+            end_ms: 1000,
+        };
+        MediaInfo {
+            container: "mp4".into(),
+            size_bytes: 1,
+            duration_ms: 1000,
+            within: None,
+            parts: Vec::new(),
+            origin_ns: 0,
+            video_gap: None,
+            video: Some(video),
+            audio: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut MediaInfo, &mut VideoTrack)) -> String {
+        let mut media = media();
+        let mut video = media.video.take().unwrap();
+        change(&mut media, &mut video);
+        media.video = Some(video);
+        file(&media).map_or_else(|declined| declined.code, |()| "fine".into())
+    }
+
+    #[test]
+    fn a_file_is_refused_for_what_inspect_found() {
+        assert_eq!(refused(|_, _| ()), "fine");
+        assert_eq!(refused(|media, _| media.container = "matroska".into()), "container");
+        assert_eq!(refused(|_, video| video.codec = "vp9".into()), "codec");
+        assert_eq!(refused(|_, video| video.rotation_degrees = 90), "turned");
+        assert_eq!(refused(|_, video| video.mirrored = true), "turned");
+        assert_eq!(refused(|_, video| video.oriented_by_frame = true), "turned");
+        assert_eq!(refused(|_, video| video.changes_size = true), "several_descriptions");
+        assert_eq!(refused(|_, video| video.interlaced = true), "interlaced");
+        assert_eq!(refused(|_, video| video.hdr = Hdr::Hlg), "hdr");
+        assert_eq!(file(&MediaInfo { video: None, ..media() }).unwrap_err().code, "no_picture");
+        let sound = |end_ms| {
+            let media = media();
+            let audio = crate::media::AudioTrack {
+                codec: "aac".into(),
+                stream_index: 0,
+                channels: 1,
+                sample_rate_hz: 48_000,
+                language: None,
+                chosen: None,
+                start_ms: 0,
+                end_ms,
+            };
+            file(&MediaInfo { audio: Some(audio), ..media })
+                .map_or_else(|declined| declined.code, |()| "fine".into())
+        };
+        assert_eq!((sound(10_000), sound(12_000)), ("fine".to_owned(), "ends_early".to_owned()));
+    }
+
+    fn good() -> Sequence {
+        Sequence {
+            profile: 100,
+            level: 40,
+            chroma_format: 1,
+            bit_depths: (8, 8),
+            references: 4,
+            frames_only: true,
+            width: 1920,
+            height: 1080,
+            pixel_shape: None,
+            colour: None,
+        }
+    }
+
+    #[test]
+    fn a_sequence_is_refused_for_what_browsers_do_not_play() {
+        let code =
+            |sequence: Sequence| sane(&sequence).map_or_else(|declined| declined.code, |()| "fine".into());
+        assert_eq!(code(good()), "fine");
+        assert_eq!(code(Sequence { profile: 244, ..good() }), "profile");
+        assert_eq!(code(Sequence { profile: 88, ..good() }), "profile");
+        assert_eq!(code(Sequence { chroma_format: 2, ..good() }), "colour_depth");
+        assert_eq!(code(Sequence { bit_depths: (10, 8), ..good() }), "colour_depth");
+        assert_eq!(code(Sequence { frames_only: false, ..good() }), "interlaced");
+        assert_eq!(code(Sequence { level: 60, ..good() }), "level");
+        assert_eq!(code(Sequence { width: 8192, ..good() }), "size");
+        let hlg = Colour { primaries: 9, transfer: 18, matrix: 9, full_range: false };
+        assert_eq!(code(Sequence { colour: Some(hlg), ..good() }), "hdr");
+    }
+
+    #[test]
+    fn a_configuration_gives_its_parameter_sets() {
+        let config = [1, 77, 0, 30, 0xff, 0xe1, 0, 2, 0x67, 1, 2, 0, 1, 0x68, 0, 1, 0x69];
+        let (sets, length_bytes) = parameter_sets(&config).unwrap();
+        assert_eq!((sets, length_bytes), (vec![&[0x67, 1][..], &[0x68], &[0x69]], 4));
+        assert!(parameter_sets(&config[..12]).is_none());
+        assert!(parameter_sets(&[0; 8]).is_none());
+        let (size, config) = ((640, 480), config.to_vec());
+        let told =
+            Picture { coding: Coding::Avc, config, size, pixel_shape: None, colour: None, cropped: false };
+        assert_eq!(picture(&told, (640, 480)).unwrap_err().code, "damaged_index");
+        let told =
+            [&[1, 100, 0, 30, 0xff, 0xe1, 0, 2, 0x67, 1, 1, 0, 1, 0x68][..], b"where it was made"].concat();
+        let made = configuration(&told, &[0x67, 1], &[&[0x68]]);
+        assert_eq!(made, [&told[..14], &[0xfd, 0xf8, 0xf8, 0]].concat());
+    }
+}

@@ -1,0 +1,305 @@
+//! Which of a track's samples make which segment, and when: pure, from its tables and its edit list.
+//!
+//! The common timeline begins at 0 with the earliest presented sample of the recording.
+
+use crate::declined::{Declined, declined, open_gop};
+use crate::mp4::movie::Edit;
+use crate::mp4::sample_tables::{Sample, Tables};
+
+/// Where segments are aimed at, in ms: as all other renditions are.
+const SEGMENT_MS: u64 = 3200;
+/// Keyframes taken into memory.
+const MOST_KEYS: usize = 1_000_000;
+/// A slower clock than this is counted in parts of its ticks, so that tracks are not moved against each other by rounding.
+const SLOWEST_CLOCK: u32 = 1000;
+/// The fastest clock that is taken for sane.
+const FASTEST_CLOCK: u32 = 100_000_000;
+/// Sound that begins later than this leaves a player waiting for it.
+const LATEST_SOUND_MS: u64 = 500;
+
+/// A sample that decoding can start at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Which sample.
+    pub number: u32,
+    /// Presentation time, before any edit, in the track's own ticks.
+    pub pts: i64,
+    /// Where its bytes are.
+    pub offset: u64,
+    /// How many.
+    pub size: u32,
+    /// Place and size of the sample after it, where that needs it.
+    pub next: Option<(u64, u32)>,
+}
+
+/// A track's clock and what of it is presented when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Ticks per second of the segments.
+    pub timescale: u32,
+    /// Those to one of the track's own.
+    factor: i64,
+    /// Media time presented first, in the track's own ticks.
+    from: i64,
+    /// Media time from which nothing is presented.
+    until: i64,
+    /// What makes a media time, in ticks of the segments, a time of the recording.
+    shift: i64,
+}
+
+impl Clock {
+    /// The clock of a track of `timescale` ticks a second.
+    pub fn new(timescale: u32, edit: Option<Edit>, origin_ns: i64) -> Result<Self, Declined> {
+        if timescale == 0 || timescale > FASTEST_CLOCK {
+            return Err(declined("damaged_index", "The recording's index is damaged."));
+        }
+        let factor = SLOWEST_CLOCK.div_ceil(timescale);
+        let ticks = |ns: i64, per_second: u32| {
+            let exact = i128::from(ns) * i128::from(per_second);
+            i64::try_from((exact + exact.signum() * 500_000_000) / 1_000_000_000).unwrap_or(i64::MAX / 4)
+        };
+        let edit = edit.unwrap_or(Edit { start_ns: 0, delay_ns: 0, length_ns: None });
+        let from = ticks(edit.start_ns, timescale);
+        let until = edit.length_ns.map_or(i64::MAX, |length| from.saturating_add(ticks(length, timescale)));
+        let shift = ticks(edit.delay_ns.saturating_sub(origin_ns), timescale * factor)
+            .saturating_sub(from.saturating_mul(i64::from(factor)));
+        Ok(Self { timescale: timescale * factor, factor: i64::from(factor), from, until, shift })
+    }
+
+    /// A media time as a time of the recording.
+    fn time(&self, media: i64) -> i64 {
+        media.saturating_mul(self.factor).saturating_add(self.shift)
+    }
+
+    fn ticks(&self, ms: u64) -> i64 {
+        (ms * u64::from(self.timescale) / 1000) as i64
+    }
+}
+
+/// A segment's beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Its first sample.
+    pub number: u32,
+    /// When it is presented, in ticks of the segments.
+    pub start: u64,
+}
+
+/// What of a track is given out, in which segments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Ticks per second.
+    pub timescale: u32,
+    /// The segments; the first begins at 0.
+    pub cuts: Vec<Cut>,
+    /// When the first sample is presented.
+    pub first: u64,
+    /// The first sample that is no longer given out.
+    pub until: u32,
+    /// Where the last sample's presentation ends.
+    pub end: u64,
+    /// When the first picture would be presented by its own time.
+    presented: i64,
+    clock: Clock,
+}
+
+impl Plan {
+    /// Presentation time of a sample of the plan, in ticks of the segments.
+    pub fn time(&self, sample: &Sample) -> u64 {
+        if self.cuts.first().is_some_and(|cut| cut.number == sample.number) {
+            return self.first;
+        }
+        u64::try_from(self.clock.time(sample.pts)).unwrap_or(0).max(self.first)
+    }
+
+    /// When the first sample would be presented by its own time, in ms.
+    pub fn presented_ms(&self) -> i64 {
+        self.presented.saturating_mul(1000) / i64::from(self.timescale)
+    }
+}
+
+/// The keyframes of a picture, checked to be such.
+pub fn keys(tables: &Tables<'_>) -> Result<Vec<Key>, Declined> {
+    let mut keys: Vec<Key> = Vec::new();
+    let mut latest = i64::MIN;
+    for sample in tables.samples() {
+        if sample.sync {
+            // A picture before that is shown after.
+            if sample.pts <= latest {
+                return Err(open_gop());
+            }
+            if keys.len() == MOST_KEYS {
+                return Err(declined(
+                    "too_many_samples",
+                    "The recording has more pictures than can be indexed.",
+                ));
+            }
+            let Sample { number, pts, offset, size, .. } = sample;
+            keys.push(Key { number, pts, offset, size, next: None });
+        } else if let Some(key) = keys.last_mut() {
+            // A picture after that is shown before.
+            if sample.pts < key.pts {
+                return Err(open_gop());
+            }
+            if sample.number == key.number + 1 {
+                key.next = Some((sample.offset, sample.size));
+            }
+        }
+        latest = latest.max(sample.pts);
+    }
+    Ok(keys)
+}
+
+/// The plan of a picture. `frame_ns` is how long one is on, nominally.
+pub fn picture(
+    tables: &Tables<'_>,
+    keys: &[Key],
+    clock: Clock,
+    frame_ns: i64,
+    max_segment_ms: u64,
+) -> Result<Plan, Declined> {
+    // The picture that is on when presentation begins; the last one to be decoded that is presented, and its end.
+    let (mut on, mut first) = (None, i64::MAX);
+    let (mut until, mut end) = (0, i64::MIN);
+    for sample in tables.samples() {
+        if sample.pts <= clock.from {
+            on = on.max(Some(sample.pts));
+        }
+        first = first.min(sample.pts);
+        if sample.pts < clock.until {
+            until = sample.number + 1;
+        }
+    }
+    let frame = (i128::from(frame_ns) * i128::from(clock.timescale) / 1_000_000_000) as i64 / clock.factor;
+    let begin = keys.iter().position(|key| match on {
+        Some(on) => key.pts == on || (key.pts > clock.from && key.pts - clock.from <= frame),
+        None => key.pts == first,
+    });
+    let Some(begin) = begin.filter(|&begin| keys[begin].number < until) else {
+        return Err(declined(
+            "starts_between_keyframes",
+            "The recording was trimmed to start where a player cannot start.",
+        ));
+    };
+    let keys: Vec<Key> = keys[begin..].iter().filter(|key| key.number < until).copied().collect();
+    for sample in tables.samples().take(until as usize).skip(keys[0].number as usize) {
+        end = end.max(sample.pts.saturating_add(i64::from(sample.duration)));
+    }
+    // The first picture is there from the beginning, also where sound begins before it.
+    let times: Vec<i64> = keys
+        .iter()
+        .enumerate()
+        .map(|(place, key)| if place == 0 { 0 } else { clock.time(key.pts) })
+        .collect();
+    let end = clock.time(end).max(1);
+    if end > clock.ticks(LONGEST_MS) {
+        return Err(declined("damaged_index", "The recording's index is damaged."));
+    }
+    let places =
+        cuts(&times, end, clock.ticks(SEGMENT_MS), clock.ticks(max_segment_ms)).ok_or_else(|| {
+            declined(
+                "keyframes_apart",
+                "The recording can be entered at too few places to be played in parts.",
+            )
+        })?;
+    let cuts = places.iter().map(|&place| Cut { number: keys[place].number, start: times[place] as u64 });
+    Ok(Plan {
+        timescale: clock.timescale,
+        cuts: cuts.collect(),
+        first: 0,
+        until,
+        end: end as u64,
+        presented: clock.time(keys[0].pts).max(0),
+        clock,
+    })
+}
+
+/// No recording is longer than a week: later times are lies, and each is some cuts.
+const LONGEST_MS: u64 = 7 * 86_400_000;
+
+/// The keyframes nearest to multiples of `aim`, as places in `times` (the first is 0), so that no part is longer than
+/// `longest`. None where keyframes are further apart.
+fn cuts(times: &[i64], end: i64, aim: i64, longest: i64) -> Option<Vec<usize>> {
+    let mut wanted = vec![0];
+    let mut place = 0;
+    let mut target = aim;
+    while target < end {
+        while place + 1 < times.len() && (times[place + 1] - target).abs() <= (times[place] - target).abs() {
+            place += 1;
+        }
+        if wanted.last() != Some(&place) {
+            wanted.push(place);
+        }
+        // A target that the last keyframe is nearest to is followed by none that another is nearest to.
+        if place + 1 == times.len() {
+            break;
+        }
+        target += aim;
+    }
+    let mut made = Vec::with_capacity(wanted.len());
+    for (number, &from) in wanted.iter().enumerate() {
+        let (to, stop) = match wanted.get(number + 1) {
+            Some(&next) => (next, times[next]),
+            None => (times.len(), end),
+        };
+        let mut at = from;
+        made.push(at);
+        while stop - times[at] > longest {
+            at = (at + 1..to).take_while(|&place| times[place] - times[at] <= longest).last()?;
+            made.push(at);
+        }
+    }
+    Some(made)
+}
+
+/// The plan of sound, cut where the picture is (`picture_ms`: from 0 to where it is over), and evenly after that; none
+/// where it cannot go with it.
+pub fn sound(tables: &Tables<'_>, clock: Clock, picture_ms: &[u64]) -> Option<Plan> {
+    let mut made: Option<Plan> = None;
+    let mut place = 1;
+    let target = |place: usize| {
+        let beyond = (place + 1).saturating_sub(picture_ms.len()) as u64 * SEGMENT_MS;
+        let last = picture_ms.len().checked_sub(1).and_then(|last| picture_ms.get(place.min(last)));
+        clock.ticks(last.copied().unwrap_or(0) + beyond)
+    };
+    for sample in tables.samples() {
+        if sample.dts >= clock.until {
+            break;
+        }
+        let (time, length) = (clock.time(sample.dts), i64::from(sample.duration) * clock.factor);
+        // Sound is heard as it is decoded; what says otherwise is nothing that players know.
+        if time > clock.ticks(LONGEST_MS) || sample.pts != sample.dts {
+            return None;
+        }
+        let Some(plan) = &mut made else {
+            // What the encoder needs to get going is left out; a packet that is mostly presented begins with it.
+            let mostly = time.saturating_add(length / 2) > 0
+                && sample.dts + i64::from(sample.duration / 2) >= clock.from;
+            if mostly {
+                made = Some(Plan {
+                    timescale: clock.timescale,
+                    cuts: vec![Cut { number: sample.number, start: 0 }],
+                    first: time.max(0) as u64,
+                    until: sample.number + 1,
+                    end: time.saturating_add(length).max(1) as u64,
+                    presented: time.max(0),
+                    clock,
+                });
+            }
+            continue;
+        };
+        if time + length / 2 >= target(place) {
+            while time + length / 2 >= target(place) {
+                place += 1;
+            }
+            plan.cuts.push(Cut { number: sample.number, start: time as u64 });
+        }
+        plan.until = sample.number + 1;
+        plan.end = time.saturating_add(length).max(1) as u64;
+    }
+    made.filter(|plan| plan.first <= clock.ticks(LATEST_SOUND_MS) as u64)
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,345 @@
+//! Real files, made by ffmpeg, packaged, joined again and held against what ffmpeg reads in them.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::fmp4::read;
+use crate::limits::Limits;
+use crate::source::FileSource;
+use crate::steps::inspect::{self, InspectRequest};
+
+/// Twelve seconds of moving picture and a tone.
+const PICTURE: &[&str] = &["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30:duration=12"];
+const TONE: &[&str] = &["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=12"];
+/// Pictures that are reordered, in groups of 1.6 s.
+const X264: &[&str] =
+    &["-c:v", "libx264", "-preset", "veryfast", "-bf", "3", "-g", "48", "-pix_fmt", "yuv420p"];
+const AAC: &[&str] = &["-c:a", "aac", "-b:a", "64k"];
+
+fn run(program: &str, args: &[&str]) -> String {
+    let made = Command::new(program).args(["-v", "error"]).args(args).output();
+    let made = made.unwrap_or_else(|e| panic!("{program} is missing: apt-get install ffmpeg ({e})"));
+    assert!(made.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&made.stderr));
+    String::from_utf8(made.stdout).unwrap()
+}
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A file that ffmpeg makes.
+    fn make(&self, name: &str, parts: &[&[&str]]) -> PathBuf {
+        let to = self.path(name);
+        let args: Vec<&str> = parts.concat().into_iter().chain(["-y", to.to_str().unwrap()]).collect();
+        run("ffmpeg", &args);
+        to
+    }
+
+    fn package(&self, file: &Path) -> SourceRenditionReport {
+        crate::gst::init().unwrap();
+        let source: Source = Arc::new(FileSource::open(file).unwrap());
+        let ctx = StepContext { out_dir: self.path("out"), emit: Arc::new(|_| ()), cancel: Arc::default() };
+        let limits = Limits::default();
+        let media = inspect::run(
+            &InspectRequest { limits: limits.clone(), vad_model_path: None },
+            source.clone(),
+            &ctx,
+        )
+        .unwrap();
+        super::run(&SourceRenditionRequest { media, limits, max_segment_ms: 6000 }, source, &ctx).unwrap()
+    }
+
+    fn code(&self, file: &Path) -> String {
+        let report = self.package(file);
+        assert_eq!(report.declined.is_none(), report.video.is_some() || report.hevc.is_some());
+        report.declined.map_or_else(|| "fine".into(), |declined| declined.code)
+    }
+}
+
+/// A track as a server gives it out: the init segment, and each segment with its time in seconds.
+struct Joined {
+    init: Vec<u8>,
+    segments: Vec<(f64, f64, Vec<u8>)>,
+}
+
+/// Joins a track as the layout in docs/ref/objects.md says, on its own.
+fn join(source: &Path, index: &Path) -> Joined {
+    let (source, index) = (std::fs::read(source).unwrap(), std::fs::read(index).unwrap());
+    let number = |at: usize| u32::from_be_bytes(index[at..at + 4].try_into().unwrap()) as usize;
+    let wide = |at: usize| number(at) << 32 | number(at + 4);
+    assert_eq!((&index[..8], number(8), wide(24)), (&b"chalkidx"[..], 2, source.len()));
+    let (timescale, count, init) = (number(12) as f64, number(16), number(20));
+    let entry = |place: usize| 40 + init + place * 48;
+    let segments = (0..count).map(|place| {
+        let at = entry(place);
+        let (runs, record, moof) = (number(at + 12), wide(at + 16), number(at + 24));
+        let mut bytes = index[record + runs * 8..][..moof].to_vec();
+        let from = wide(at + 32);
+        let mut read = from;
+        for run in 0..runs {
+            read += number(record + run * 8);
+            let take = number(record + run * 8 + 4);
+            bytes.extend(&source[read..read + take]);
+            read += take;
+        }
+        assert_eq!((bytes.len(), read), (moof + number(at + 28), from + number(at + 40)));
+        (wide(at) as f64 / timescale, number(at + 8) as f64 / timescale, bytes)
+    });
+    Joined { init: index[40..40 + init].to_vec(), segments: segments.collect() }
+}
+
+#[test]
+fn sample_tables_say_when_everything_is_shown() {
+    let place = Place::new();
+    let file = place.make("timed.mp4", &[PICTURE, TONE, X264, AAC]);
+    let shown_of = |bytes: Vec<u8>, handler: &[u8; 4]| {
+        std::fs::write(&file, &bytes).unwrap();
+        let source = FileSource::open(&file).unwrap();
+        let index = movie::read_index(&source).unwrap();
+        let movie = movie::movie(&index);
+        let track = movie::nth(&movie.tracks, handler, 0).unwrap().clone();
+        let shown = crate::mp4::sample_times::sample_times(&index, &movie, &track, bytes.len() as u64, 100)?;
+        Some((
+            shown.samples,
+            shown.times_ns.len(),
+            track.edit.map_or(shown.end_ns, |e| shown.end_ns - e.start_ns + e.delay_ns),
+        ))
+    };
+    let bytes = std::fs::read(&file).unwrap();
+    let (samples, kept, end_ns) = shown_of(bytes.clone(), b"vide").unwrap();
+    assert_eq!((samples, kept), (360, 100));
+    assert!((end_ns - 12_000_000_000).abs() < 1_000_000, "{end_ns}");
+    let (_, _, end_ns) = shown_of(bytes.clone(), b"soun").unwrap();
+    assert!((end_ns - 12_000_000_000).abs() < 45_000_000, "{end_ns}");
+    // Samples beyond the file's end, and a time of a century.
+    let changed = |kind: &[u8; 4], at: usize, word: u32| {
+        let mut bytes = bytes.clone();
+        let found = bytes.windows(4).position(|w| w == kind).unwrap();
+        bytes[found + at..found + at + 4].copy_from_slice(&word.to_be_bytes());
+        bytes
+    };
+    assert!(shown_of(changed(b"stco", 12, u32::MAX), b"vide").is_none());
+    assert!(shown_of(changed(b"stts", 16, u32::MAX), b"vide").is_none());
+}
+
+/// A packet or picture: when it is presented, in seconds, and a hash of its bytes.
+type Timed = (f64, String);
+
+/// Each packet of a track in a file, in decode order, but those that are not presented.
+fn packets(file: &Path, stream: &str) -> Vec<Timed> {
+    let args = ["-select_streams", stream, "-show_packets", "-show_data_hash", "sha256", "-show_entries"];
+    let entries = ["packet=pts_time,flags,data_hash", "-of", "csv=p=0", file.to_str().unwrap()];
+    let told = run("ffprobe", &[&args[..], &entries].concat());
+    let packet = |line: &str| {
+        let mut fields = line.split(',');
+        let time = fields.next()?.parse().ok()?;
+        let presented = !fields.next()?.contains('D');
+        presented.then_some((time, fields.next()?.strip_prefix("SHA256:")?.to_owned()))
+    };
+    told.lines().filter_map(packet).collect()
+}
+
+/// The hash of each decoded picture, in the order they are presented.
+fn pictures(file: &Path) -> Vec<String> {
+    let args =
+        ["-i", file.to_str().unwrap(), "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"];
+    let told = run("ffmpeg", &args);
+    let hash = |line: &str| Some(line.split(',').nth(5)?.trim().to_owned());
+    told.lines().filter(|line| !line.starts_with('#')).filter_map(hash).collect()
+}
+
+impl Joined {
+    /// The packets of one segment, by its own boxes: ffprobe moves those that are presented before they are decoded.
+    fn packets(&self, segment: &[u8]) -> Vec<Timed> {
+        let header = read::find(&self.init, "moov/trak/mdia/mdhd").unwrap();
+        let timescale = f64::from(u32::from_be_bytes(header[12..16].try_into().unwrap()));
+        let hash = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let samples = read::samples(segment).into_iter();
+        samples.map(|(_, shown, _, _, bytes)| (shown as f64 / timescale, hash(&bytes))).collect()
+    }
+
+    fn all_packets(&self) -> Vec<Timed> {
+        self.segments.iter().flat_map(|(_, _, bytes)| self.packets(bytes)).collect()
+    }
+}
+
+fn earliest(all: &[Timed]) -> f64 {
+    all.iter().map(|(time, _)| *time).fold(f64::MAX, f64::min)
+}
+
+/// The same bytes, at times that differ by no more than rounding; the first may have been moved to the beginning.
+fn same(made: &[Timed], source: &[Timed], origin: f64, what: &str) {
+    let hashes = |all: &[Timed]| all.iter().map(|(_, hash)| hash.clone()).collect::<Vec<_>>();
+    assert_eq!(hashes(made), hashes(source), "{what}");
+    for (made, source) in made.iter().zip(source).skip(1) {
+        assert!(
+            (made.0 - (source.0 - origin)).abs() < 0.0015,
+            "{what}: {made:?} is not {source:?} from {origin}"
+        );
+    }
+}
+
+/// Packages a file and compares every picture and every packet.
+fn compared(place: &Place, file: &Path, segments: u32) -> SourceRenditionReport {
+    let name = file.file_name().unwrap().display();
+    let report = place.package(file);
+    assert_eq!(report.declined, None, "{name}");
+    let video = report.video.clone().or(report.hevc.clone().map(|hevc| hevc.picture)).unwrap();
+    let out = place.path("out");
+    let joined = join(file, &out.join("index/video"));
+    assert_eq!((joined.segments.len() as u32, video.segments), (segments, segments), "{name}");
+
+    // The recording begins with the earlier of picture and sound; what the sound's encoder needs is before that.
+    let (shown, heard) = (packets(file, "v:0"), packets(file, "a:0"));
+    let origin = earliest(&shown).min(earliest(&heard).max(0.0));
+    let made = joined.all_packets();
+    assert_eq!(made[0].0, 0.0, "{name}");
+    same(&made, &shown, origin, &format!("packets of {name}"));
+
+    // Decoded as a whole and each segment by itself, which lies where its playlist says.
+    let whole = place.path("whole.mp4");
+    let all: Vec<u8> = joined.segments.iter().flat_map(|(_, _, bytes)| bytes.clone()).collect();
+    std::fs::write(&whole, [&joined.init[..], &all].concat()).unwrap();
+    let source = pictures(file);
+    assert_eq!(pictures(&whole), source, "{name}");
+    let (mut from, mut at) = (0, 0.0);
+    for (number, (start, duration, bytes)) in joined.segments.iter().enumerate() {
+        let what = format!("segment {number} of {name}");
+        std::fs::write(&whole, [&joined.init[..], bytes].concat()).unwrap();
+        let alone = pictures(&whole);
+        assert_eq!(alone, source[from..from + alone.len()], "{what}");
+        from += alone.len();
+        let times: Vec<f64> = joined.packets(bytes).iter().map(|(time, _)| *time).collect();
+        assert_eq!((*start, times.len()), (times[0], alone.len()), "{what}");
+        assert!((start - at).abs() < 1e-9, "{what}: a gap before {start}");
+        assert!(times.iter().all(|time| (*start..start + duration).contains(time)), "{what}");
+        at += duration;
+    }
+    assert_eq!(from, source.len(), "{name}");
+    assert!((at * 1000.0 - video.duration_ms as f64).abs() <= 1.0, "{name}");
+
+    let text = std::fs::read_to_string(out.join(&video.playlist)).unwrap();
+    assert!(
+        text.contains("#EXT-X-MAP:URI=\"init.mp4\"\n") && text.ends_with(".m4s\n#EXT-X-ENDLIST\n"),
+        "{text}"
+    );
+    if report.audio.is_some() {
+        let made = join(file, &out.join("index/audio")).all_packets();
+        let (left, given) = heard.split_at(heard.len() - made.len());
+        same(&made, given, origin, &format!("sound of {name}"));
+        assert!((made[0].0 - (given[0].0 - origin)).abs() < 0.011, "{name}: half a packet at most");
+        assert!(left.iter().all(|(time, _)| *time < origin), "{name}: heard and left out: {left:?}");
+    }
+    report
+}
+
+#[test]
+fn reordered_pictures_and_sound_between_them() {
+    let place = Place::new();
+    let file = place.make("a.mp4", &[PICTURE, TONE, X264, AAC, &["-movflags", "+faststart"]]);
+    let report = compared(&place, &file, 4);
+    let (video, audio) = (report.video.unwrap(), report.audio.unwrap());
+    assert_eq!((video.width, video.height, video.segments, audio.segments), (320, 180, 4, 4));
+    assert_eq!(audio.codecs, "mp4a.40.2");
+    assert!(video.codecs.starts_with("avc1.64"), "{}", video.codecs);
+    assert!(video.bandwidth_bps >= video.average_bandwidth_bps && video.average_bandwidth_bps > 10_000);
+
+    // Cut without encoding, at a keyframe: sound is cut within a packet.
+    let cut = place.make("cut.mp4", &[&["-ss", "4.8", "-i", file.to_str().unwrap(), "-c", "copy"]]);
+    compared(&place, &cut, 3);
+    // And between two: what is seen first is no keyframe.
+    let cut = place.make("between.mp4", &[&["-ss", "4.2", "-i", file.to_str().unwrap(), "-c", "copy"]]);
+    assert_eq!(place.code(&cut), "starts_between_keyframes");
+    // Stored with early presentation times instead of an edit list, and in QuickTime's own form.
+    let negative = ["-i", file.to_str().unwrap(), "-c", "copy", "-movflags", "+negative_cts_offsets"];
+    compared(&place, &place.make("negative.mp4", &[&negative]), 4);
+    compared(&place, &place.make("quicktime.mov", &[&["-i", file.to_str().unwrap(), "-c", "copy"]]), 4);
+    let bare = ["-i", file.to_str().unwrap(), "-c", "copy", "-use_editlist", "0"];
+    compared(&place, &place.make("bare.mp4", &[&bare]), 4);
+}
+
+#[test]
+fn odd_clocks_and_tracks_that_begin_apart() {
+    let place = Place::new();
+    let ntsc = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30000/1001:duration=12"];
+    let mono = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=12"];
+    let order = ["-map", "1:a", "-map", "0:v", "-video_track_timescale", "30000"];
+    compared(&place, &place.make("ntsc.mp4", &[&ntsc, &mono, X264, AAC, &order]), 4);
+    // Every third picture left out, on a clock of 25.
+    let uneven = ["-vf", "select=mod(n\\,3)", "-fps_mode", "vfr", "-video_track_timescale", "25"];
+    let slow = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=12"];
+    compared(&place, &place.make("uneven.mp4", &[&slow, TONE, X264, AAC, &uneven]), 4);
+    let late = [PICTURE, &["-itsoffset", "0.3"], TONE, X264, AAC];
+    compared(&place, &place.make("late_sound.mp4", &late), 4);
+    let late = [TONE, &["-itsoffset", "0.25"], PICTURE, X264, AAC];
+    compared(&place, &place.make("late_picture.mp4", &late), 4);
+    let alone = compared(&place, &place.make("silent.mp4", &[PICTURE, X264]), 4);
+    assert_eq!(alone.audio, None);
+}
+
+#[test]
+fn h265_is_a_picture_of_its_own() {
+    let place = Place::new();
+    let x265 = |more: &'static str| ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", more];
+    let closed = x265("log-level=none:keyint=48:bframes=3:open-gop=0");
+    let hvc1 = ["-tag:v", "hvc1", "-pix_fmt", "yuv420p10le", "-color_trc", "arib-std-b67"];
+    let file = place.make("hevc.mp4", &[PICTURE, TONE, &closed, AAC, &hvc1]);
+    let report = compared(&place, &file, 4);
+    assert_eq!((report.video, report.audio), (None, None));
+    let hevc = report.hevc.unwrap();
+    assert_eq!((hevc.hdr, hevc.picture.width, hevc.picture.height), (Hdr::Hlg, 320, 180));
+    assert!(hevc.picture.codecs.starts_with("hvc1.2.4.L"), "{}", hevc.picture.codecs);
+
+    let copied =
+        |name: &str, more: &[&str]| place.make(name, &[&["-i", file.to_str().unwrap(), "-c", "copy"], more]);
+    let named = compared(&place, &copied("hev1.mp4", &["-tag:v", "hev1"]), 4);
+    assert_eq!(named.hevc.unwrap().picture.codecs, hevc.picture.codecs);
+    let open = x265("log-level=none:keyint=48:bframes=3:open-gop=1");
+    assert_eq!(place.code(&place.make("open.mp4", &[PICTURE, &open, &["-tag:v", "hvc1"]])), "open_gop");
+}
+
+#[test]
+fn what_players_stumble_over_is_declined() {
+    let place = Place::new();
+    let good = place.make("good.mp4", &[PICTURE, TONE, X264, AAC, &["-movflags", "+faststart"]]);
+    let from_good =
+        |name: &str, more: &[&str]| place.make(name, &[&["-i", good.to_str().unwrap(), "-c", "copy"], more]);
+    assert_eq!(place.code(&from_good("turned.mp4", &["-metadata:s:v", "rotate=90"])), "turned");
+    assert_eq!(place.code(&from_good("good.mkv", &[])), "container");
+    assert_eq!(
+        place.code(&from_good("pieces.mp4", &["-movflags", "+frag_keyframe+empty_moov"])),
+        "fragmented"
+    );
+    assert_eq!(
+        place.code(&from_good("wide.mp4", &["-bsf:v", "h264_metadata=sample_aspect_ratio=4/3"])),
+        "pixel_shape"
+    );
+
+    let encoded = |name: &str, more: &[&str]| place.make(name, &[PICTURE, X264, more]);
+    assert_eq!(place.code(&encoded("ten.mp4", &["-pix_fmt", "yuv420p10le"])), "profile");
+    assert_eq!(place.code(&encoded("fields.mp4", &["-flags", "+ilme+ildct"])), "interlaced");
+    assert_eq!(place.code(&encoded("open.mp4", &["-x264-params", "open-gop=1:scenecut=0"])), "open_gop");
+    assert_eq!(
+        place.code(&encoded("rare.mp4", &["-g", "300", "-x264-params", "scenecut=0"])),
+        "keyframes_apart"
+    );
+    assert_eq!(place.code(&encoded("old.mp4", &["-c:v", "mpeg4"])), "codec");
+
+    let cut = place.path("cut_off.mp4");
+    let bytes = std::fs::read(&good).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() * 2 / 3]).unwrap();
+    assert_eq!(place.code(&cut), "cut_off");
+    assert!(!place.path("out/index/video").exists(), "nothing half made stays");
+}

@@ -1,0 +1,192 @@
+//! The step on real voices with the real models.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use super::wav::tests::file;
+use super::*;
+use crate::context::StepEvent;
+use crate::source::Bytes;
+use crate::source::FileSource;
+
+fn models() -> PathBuf {
+    let dir =
+        std::env::var_os("CHALKSTREAM_TEST_MODELS").map_or_else(crate::model::default_dir, PathBuf::from);
+    assert!(
+        crate::model::locate("tiny.en", &dir).is_ok(),
+        "the speech model is not in {}: run the tests with scripts/test, or `chalkstream model fetch tiny.en`",
+        dir.display()
+    );
+    dir
+}
+
+fn request(duration_ms: u64, threads: u32) -> TranscribeRequest {
+    let found = crate::model::locate("tiny.en", &models()).unwrap();
+    let (model_path, vad_model_path) = (found.model, Some(found.vad));
+    TranscribeRequest {
+        model_path,
+        vad_model_path,
+        model_name: found.name,
+        language: None,
+        threads,
+        duration_ms,
+    }
+}
+
+struct Run {
+    folder: tempfile::TempDir,
+    outputs: Mutex<Vec<String>>,
+    progress: AtomicU64,
+}
+
+impl Run {
+    fn of(
+        request: &TranscribeRequest,
+        source: Source,
+        cancelled: bool,
+    ) -> (Arc<Self>, Result<TranscriptReport>) {
+        let folder = tempfile::tempdir().unwrap();
+        let out_dir = folder.path().to_owned();
+        let run = Arc::new(Self { folder, outputs: Mutex::default(), progress: AtomicU64::new(0) });
+        let seen = run.clone();
+        let emit = move |event| match event {
+            StepEvent::Output { path, .. } => seen.outputs.lock().unwrap().push(path),
+            StepEvent::Progress { done_ms, .. } => {
+                seen.progress.fetch_max(done_ms, Ordering::Relaxed);
+            }
+            _ => {}
+        };
+        let cancel = Arc::new(AtomicBool::new(cancelled));
+        let report = super::run(request, source, &StepContext { out_dir, emit: Arc::new(emit), cancel });
+        (run, report)
+    }
+
+    fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(path)).unwrap()
+    }
+}
+
+/// The composed lesson: its sound as the sound step hands it on, and its utterances.
+fn lesson(folder: &Path) -> (PathBuf, Vec<(u64, u64, String)>) {
+    let from = std::env::var_os("CHALKSTREAM_LESSON").map(PathBuf::from).expect(
+        "CHALKSTREAM_LESSON is not set: run the tests with scripts/test, which makes the composed lesson",
+    );
+    let wav = folder.join("lesson.wav");
+    let status = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-i"])
+        .arg(from.join("lesson.mp4"))
+        .args(["-vn", "-ac", "1", "-ar", "16000", "-c:a", "pcm_s16le"])
+        .arg(&wav)
+        .status()
+        .expect("ffmpeg is needed: scripts/setup test installs it");
+    assert!(status.success(), "ffmpeg could not read {}", from.display());
+    let truth: Value =
+        serde_json::from_str(&std::fs::read_to_string(from.join("lesson.truth.json")).unwrap()).unwrap();
+    let utterance = |u: &Value| {
+        (
+            u["start_ms"].as_u64().unwrap(),
+            u["end_ms"].as_u64().unwrap(),
+            u["text"].as_str().unwrap().to_owned(),
+        )
+    };
+    (wav, truth["utterances"].as_array().unwrap().iter().map(utterance).collect())
+}
+
+fn plain(text: &str) -> Vec<String> {
+    let words = text.to_lowercase().replace('-', " ");
+    let plain = |word: &str| word.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    words.split_whitespace().map(plain).filter(|word| !word.is_empty()).collect()
+}
+
+/// Word errors: the edit distance over words.
+fn errors(truth: &[String], heard: &[String]) -> usize {
+    let mut row: Vec<usize> = (0..=heard.len()).collect();
+    for (i, said) in truth.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, word) in heard.iter().enumerate() {
+            let here = (row[j + 1] + 1).min(row[j] + 1).min(diagonal + usize::from(said != word));
+            diagonal = std::mem::replace(&mut row[j + 1], here);
+        }
+    }
+    row[heard.len()]
+}
+
+#[test]
+fn a_lesson_is_heard_and_its_first_words_are_where_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (wav, utterances) = lesson(folder.path());
+    let source: Source = Arc::new(FileSource::open(&wav).unwrap());
+    let duration_ms = Wav::open(source.clone()).unwrap().duration_ms();
+    let (run, report) = Run::of(&request(duration_ms, 2), source, false);
+    let report = report.unwrap();
+    assert_eq!((report.language.as_str(), report.model.as_str()), ("en", "tiny.en"));
+    assert_eq!(run.progress.load(Ordering::Relaxed), duration_ms);
+
+    let transcript: Value = serde_json::from_str(&run.read(&report.json)).unwrap();
+    assert_eq!((&transcript["version"], &transcript["duration_ms"]), (&1.into(), &duration_ms.into()));
+    let cues: Vec<cues::Cue> = serde_json::from_value(transcript["cues"].clone()).unwrap();
+    let text: Vec<&str> = cues.iter().map(|cue| cue.text.as_str()).collect();
+    let truth: Vec<&str> = utterances.iter().map(|u| u.2.as_str()).collect();
+    let (heard, truth) = (plain(&text.join(" ")), plain(&truth.join(" ")));
+    let wrong = errors(&truth, &heard);
+    assert!(wrong * 100 <= truth.len() * 12, "{wrong} of {} words are wrong", truth.len());
+
+    // A player seeks to 0.4 s before a word, but not before its cue.
+    let near = utterances.iter().filter(|(start_ms, _, text)| {
+        let first = &plain(text)[0];
+        let seeks = cues.iter().flat_map(|cue| {
+            let words = cue.words.iter().filter(|word| plain(&word.text).first() == Some(first));
+            words.map(|word| word.start_ms.saturating_sub(400).max(cue.start_ms))
+        });
+        let window = start_ms.saturating_sub(1500)..=start_ms + 300;
+        seeks.into_iter().any(|seek| window.contains(&seek))
+    });
+    let near = near.count();
+    assert!(near * 10 >= utterances.len() * 9, "{near} of {} first words are near", utterances.len());
+
+    // The files agree with each other, and the subtitles cover the recording.
+    let captions = crate::captions::vtt::parse(&run.read(&report.vtt));
+    assert_eq!(captions, crate::captions::srt::parse(&run.read(&report.srt)));
+    assert_eq!(captions.len(), report.cues as usize);
+    assert_eq!(plain(&run.read(&report.text)), heard);
+    let playlist = run.read(report.subtitles.as_deref().unwrap());
+    assert_eq!(playlist.matches("#EXTINF").count() as u64, duration_ms.div_ceil(60_000));
+    assert!(playlist.contains("#EXT-X-ENDLIST"));
+    let announced = run.outputs.lock().unwrap().clone();
+    for path in [&report.json, &report.vtt, &report.srt, &report.text, &"subtitles/en/00001.vtt".to_owned()] {
+        assert_eq!(announced.iter().filter(|p| *p == path).count(), 1, "{path}");
+    }
+}
+
+#[test]
+fn noise_and_silence_give_no_words_and_no_failure() {
+    let mut seed = 1u32;
+    let mut noise = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 16) as i16 / 8
+    };
+    let noise: Vec<i16> = (0..RATE * 20).map(|_| noise()).collect();
+    for samples in [noise, vec![0; RATE as usize * 5], Vec::new()] {
+        let (run, report) = Run::of(&request(65_000, 1), Arc::new(Bytes(file(&samples))), false);
+        let report = report.unwrap();
+        assert_eq!((report.cues, report.words, report.subtitles), (0, 0, None));
+        assert_eq!(run.read(&report.vtt), "WEBVTT\n");
+        assert_eq!(run.outputs.lock().unwrap().len(), 4);
+    }
+}
+
+#[test]
+fn a_missing_model_and_a_cancelled_step_say_so() {
+    let source: Source = Arc::new(Bytes(file(&[0; 16_000])));
+    let mut missing = request(1000, 1);
+    missing.model_path = "/nowhere/ggml-tiny.en.bin".into();
+    let error = Run::of(&missing, source.clone(), false).1.unwrap_err();
+    assert_eq!((error.code, error.kind), ("model_missing", crate::ErrorKind::Dependency));
+    let error = Run::of(&request(1000, 1), source, true).1.unwrap_err();
+    assert_eq!(error.code, "cancelled");
+}

@@ -1,0 +1,146 @@
+//! The storyboard: tiles on sheets, and the WebVTT file that says which tile shows when.
+
+use std::fmt::Write;
+
+use image::RgbImage;
+
+use super::Storyboard;
+use super::encode::{jpeg, scaled};
+use crate::context::StepContext;
+use crate::error::Result;
+use crate::media::VideoTrack;
+
+/// Longest side of a tile, in pixels.
+const TILE: u32 = 160;
+/// Tiles in a row, and rows on a sheet.
+const GRID: u32 = 5;
+/// JPEG quality of a sheet.
+const QUALITY: u8 = 68;
+
+/// Time between tiles, in ms: ten seconds, less where that would give a handful.
+pub fn interval_ms(duration_ms: u64) -> u64 {
+    (duration_ms.div_ceil(10_000) * 1000).clamp(1000, 10_000)
+}
+
+/// Sheets being filled.
+pub struct Sheets {
+    interval_ms: u64,
+    duration_ms: u64,
+    tile: (u32, u32),
+    /// Tiles of the sheet that is being filled.
+    tiles: Vec<RgbImage>,
+    /// Sheets that are out.
+    sheets: Vec<String>,
+    last: Option<RgbImage>,
+}
+
+impl Sheets {
+    /// Sheets for a picture.
+    pub fn new(video: &VideoTrack, interval_ms: u64, duration_ms: u64) -> Self {
+        let tile = tile_size(video.width, video.height);
+        Self { interval_ms, duration_ms, tile, tiles: Vec::new(), sheets: Vec::new(), last: None }
+    }
+
+    /// How many tiles the whole recording has.
+    fn wanted(&self) -> u64 {
+        self.duration_ms.div_ceil(self.interval_ms).max(1)
+    }
+
+    fn done(&self) -> u64 {
+        self.sheets.len() as u64 * u64::from(GRID * GRID) + self.tiles.len() as u64
+    }
+
+    /// Takes a frame at `time_ms`. Intervals without a frame of their own show the one before.
+    pub fn add(&mut self, time_ms: u64, frame: &RgbImage, ctx: &StepContext) -> Result<()> {
+        let index = (time_ms / self.interval_ms).min(self.wanted() - 1);
+        let small = scaled(frame, self.tile.0, self.tile.1)?;
+        let before = self.last.replace(small.clone());
+        while self.done() < index {
+            self.push(before.as_ref().unwrap_or(&small).clone(), ctx)?;
+        }
+        if self.done() == index { self.push(small, ctx) } else { Ok(()) }
+    }
+
+    fn push(&mut self, tile: RgbImage, ctx: &StepContext) -> Result<()> {
+        self.tiles.push(tile);
+        if self.tiles.len() as u32 == GRID * GRID { self.sheet(ctx) } else { Ok(()) }
+    }
+
+    fn sheet(&mut self, ctx: &StepContext) -> Result<()> {
+        let (width, height) = self.tile;
+        let count = self.tiles.len() as u32;
+        let mut sheet = RgbImage::new(width * count.min(GRID), height * count.div_ceil(GRID));
+        for (i, tile) in (0..).zip(&self.tiles) {
+            let (x, y) = place(i, self.tile);
+            image::imageops::replace(&mut sheet, tile, x.into(), y.into());
+        }
+        let path = format!("stills/{}", sheet_name(self.sheets.len() as u32));
+        ctx.write(&path, &jpeg(&sheet, QUALITY)?)?;
+        self.sheets.push(path);
+        self.tiles.clear();
+        Ok(())
+    }
+
+    /// Writes what is left.
+    pub fn finish(mut self, ctx: &StepContext) -> Result<Storyboard> {
+        while let Some(tile) = self.last.clone().filter(|_| self.done() < self.wanted()) {
+            self.push(tile, ctx)?;
+        }
+        if !self.tiles.is_empty() {
+            self.sheet(ctx)?;
+        }
+        let vtt = "stills/storyboard.vtt";
+        ctx.write(vtt, self.webvtt().as_bytes())?;
+        Ok(Storyboard {
+            vtt: vtt.to_owned(),
+            sheets: self.sheets,
+            tile_width: self.tile.0,
+            tile_height: self.tile.1,
+            interval_ms: self.interval_ms,
+        })
+    }
+
+    fn webvtt(&self) -> String {
+        let mut text = String::from("WEBVTT\n");
+        let end = self.duration_ms.max(1);
+        for i in 0..self.wanted() {
+            let (from, to) = (i * self.interval_ms, ((i + 1) * self.interval_ms).min(end));
+            let per_sheet = u64::from(GRID * GRID);
+            let (x, y) = place((i % per_sheet) as u32, self.tile);
+            // Writing to a String cannot fail.
+            let _ = write!(
+                text,
+                "\n{} --> {}\n{}#xywh={x},{y},{},{}\n",
+                timestamp(from),
+                timestamp(to),
+                sheet_name((i / per_sheet) as u32),
+                self.tile.0,
+                self.tile.1
+            );
+        }
+        text
+    }
+}
+
+fn sheet_name(number: u32) -> String {
+    format!("storyboard-{number:03}.jpg")
+}
+
+/// Where tile `i` lies on its sheet.
+fn place(i: u32, tile: (u32, u32)) -> (u32, u32) {
+    (i % GRID * tile.0, i / GRID * tile.1)
+}
+
+/// A tile has the picture's shape; its longest side is always the same.
+fn tile_size(width: u32, height: u32) -> (u32, u32) {
+    let (width, height) = (width.max(1), height.max(1));
+    if width >= height {
+        (TILE, (TILE * height / width).max(1))
+    } else {
+        ((TILE * width / height).max(1), TILE)
+    }
+}
+
+fn timestamp(ms: u64) -> String {
+    format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
+}

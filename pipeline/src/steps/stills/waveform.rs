@@ -1,0 +1,100 @@
+//! A poster for a recording without a picture: its sound, drawn.
+
+use gstreamer as gst;
+use image::{Rgb, RgbImage};
+
+use super::StillsRequest;
+use crate::context::StepContext;
+use crate::error::{Error, Result};
+use crate::gst::{Kind, Sequence, capsfilter, element, mixer};
+use crate::source::Source;
+
+/// Samples per second that are looked at: enough for speech.
+const RATE_HZ: usize = 8000;
+/// Samples that make one level: a tenth of a second.
+const BLOCK: usize = RATE_HZ / 10;
+/// Bars on the poster.
+const BARS: usize = 48;
+/// Size of the poster, in pixels.
+const SIZE: (u32, u32) = (960, 540);
+
+/// Loudness over time: the root mean square of each tenth of a second.
+pub fn levels(source: Source, request: &StillsRequest, ctx: &StepContext) -> Result<Vec<f32>> {
+    crate::gst::init()?;
+    let caps = gst::Caps::builder("audio/x-raw")
+        .field("format", "F32LE")
+        .field("layout", "interleaved")
+        .field("rate", RATE_HZ as i32)
+        .field("channels", 1)
+        .build();
+    let tail = vec![mixer(1)?, element("audioresample")?, capsfilter(&caps)?];
+    let mut decoding = Sequence::open(source, &request.media, Kind::Audio, &request.limits, tail)?;
+    decoding.start()?;
+    let most_levels = request.limits.max_duration_ms as usize / 100;
+    let (mut levels, mut energy, mut count) = (Vec::new(), 0.0f32, 0);
+    while let Some(decoded) = decoding.next(ctx)? {
+        let bytes =
+            decoded.buffer.map_readable().map_err(|_| Error::internal("a buffer was not readable"))?;
+        for sample in bytes.chunks_exact(4) {
+            let sample = f32::from_le_bytes([sample[0], sample[1], sample[2], sample[3]]);
+            energy += if sample.is_finite() { sample.clamp(-4.0, 4.0).powi(2) } else { 0.0 };
+            count += 1;
+            if count == BLOCK {
+                levels.push((energy / BLOCK as f32).sqrt());
+                (energy, count) = (0.0, 0);
+            }
+        }
+        if levels.len() > most_levels {
+            break;
+        }
+        ctx.progress(levels.len() as u64 * 100, request.media.duration_ms);
+    }
+    Ok(levels)
+}
+
+/// Heights of the bars, 0 to 1: the loud tenth of each stretch, on a scale between the quietest and the loudest.
+fn bars(levels: &[f32]) -> Vec<f32> {
+    let loud: Vec<f32> = (0..BARS)
+        .map(|i| {
+            let (from, to) = (i * levels.len() / BARS, (i + 1) * levels.len() / BARS);
+            let mut part = levels.get(from..to.max(from + 1).min(levels.len())).unwrap_or(&[]).to_vec();
+            part.sort_by(f32::total_cmp);
+            part.get(part.len() * 9 / 10).copied().unwrap_or(0.0)
+        })
+        .collect();
+    let most = loud.iter().copied().fold(0.0, f32::max);
+    if most < 1e-5 {
+        return vec![0.0; BARS];
+    }
+    // 36 dB below the loudest is the ground line.
+    loud.iter().map(|level| (1.0 + 20.0 * (level / most).max(1e-6).log10() / 36.0).clamp(0.0, 1.0)).collect()
+}
+
+/// Draws rounded bars around the middle, on a dark ground.
+pub fn draw(levels: &[f32]) -> RgbImage {
+    let bars = bars(levels);
+    let (width, height) = (SIZE.0 as f32, SIZE.1 as f32);
+    let margin = 72.0;
+    let pitch = (width - 2.0 * margin) / BARS as f32;
+    let radius = pitch * 0.3;
+    let tallest = height * 0.31;
+    RgbImage::from_fn(SIZE.0, SIZE.1, |x, y| {
+        let (x, y) = (x as f32 + 0.5, y as f32 + 0.5);
+        let ground = mix([0x17, 0x29, 0x3a], [0x0b, 0x14, 0x20], y / height);
+        let at = (x - margin) / pitch;
+        if !(0.0..BARS as f32).contains(&at) {
+            return Rgb(ground);
+        }
+        let middle = margin + (at.floor() + 0.5) * pitch;
+        let half = radius + bars[at as usize] * tallest;
+        // Distance to a line with round ends; one pixel of it is blended.
+        let beyond = ((y - height / 2.0).abs() - (half - radius)).max(0.0);
+        let distance = (x - middle).hypot(beyond) - radius;
+        let cover = (0.5 - distance).clamp(0.0, 1.0);
+        Rgb(mix(ground, mix([0x5e, 0xea, 0xd4], [0x60, 0xa5, 0xfa], at / BARS as f32), cover))
+    })
+}
+
+fn mix(from: [u8; 3], to: [u8; 3], share: f32) -> [u8; 3] {
+    std::array::from_fn(|i| (f32::from(from[i]) * (1.0 - share) + f32::from(to[i]) * share).round() as u8)
+}

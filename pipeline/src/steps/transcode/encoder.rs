@@ -1,0 +1,310 @@
+//! One rendition's encoder: pictures in on our thread, segments out on its own.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
+
+use super::frame::Picture;
+use super::grid::Grid;
+use super::preset;
+use super::writer::{Output, Writer};
+use crate::context::StepContext;
+use crate::error::{Error, Result};
+use crate::gst::{STALL_DEADLINE, Stage, capsfilter, element_with};
+use crate::ladder::RenditionPlan;
+use crate::report::VideoRenditionReport;
+
+/// Most pictures waiting for an encoder.
+const WAITING: u64 = 3;
+
+/// Presentation time of the first frame, in ns: 1000 hours. `x264enc` lets no frame begin earlier (its decode times must
+/// not be negative) and moves those that do, but takes keyframe requests by a clock that is moved only once its first
+/// frame has come out. Frames from this time on are never moved, so there is one clock from the first to the last.
+const FIRST_PTS_NS: u64 = 1000 * 3_600 * 1_000_000_000;
+
+/// A picture shared by the buffers that show it.
+#[derive(Clone)]
+struct Shown(Arc<Picture>);
+
+impl AsRef<[u8]> for Shown {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref().as_ref()
+    }
+}
+
+/// A running encoder.
+pub struct Encoder {
+    /// Full-rate frames to one of this rendition.
+    pub step: u64,
+    grid: Grid,
+    stage: Stage,
+    source: gst_app::AppSrc,
+    /// The encoder's source pad, which takes requests for keyframes.
+    requests: gst::Pad,
+    shared: Arc<Shared>,
+    pushed: u64,
+}
+
+/// What the encoder's thread and ours share.
+struct Shared {
+    state: Mutex<State>,
+    moved: Condvar,
+}
+
+struct State {
+    writer: Option<Writer>,
+    error: Option<Error>,
+}
+
+impl Encoder {
+    /// Starts an encoder of some threads for a rendition; [`threads`] says how many it should have.
+    pub fn start(
+        plan: &RenditionPlan,
+        grid: Grid,
+        step: u64,
+        output: Output,
+        threads: usize,
+        ctx: &StepContext,
+    ) -> Result<Self> {
+        let writer = Writer::new(plan, grid, step, output, ctx)?;
+        let rate = gst::Fraction::new(plan.frame_rate.num as i32, plan.frame_rate.den as i32);
+        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, plan.width, plan.height)
+            .fps(rate)
+            .par(gst::Fraction::new(1, 1))
+            .colorimetry(&"bt709".parse().map_err(|_| Error::internal("BT.709 is not known"))?)
+            .build()
+            .map_err(|e| Error::internal("a rendition's size is not possible").because(e))?;
+        let caps = info.to_caps().map_err(|e| Error::internal("a rendition has no caps").because(e))?;
+        let source = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
+        let x264 = preset::x264(plan, threads);
+        // Far beyond the grid's interval: keyframes come on request only.
+        let key_int_max = match output {
+            Output::Iframes => 1,
+            _ => (plan.frame_rate.as_f64() * 10.0).ceil() as u32 + 10,
+        };
+        let encoder = element_with(
+            "x264enc",
+            &[
+                ("speed-preset", &x264.base),
+                // Constant quality is held below the same rate, over the same buffer, as a constant rate is.
+                ("pass", if plan.quality.is_some() { "qual" } else { "cbr" }),
+                ("quantizer", &plan.quality.unwrap_or(21).to_string()),
+                ("bitrate", &(preset::bitrate_bps(plan) / 1000).max(1).to_string()),
+                ("vbv-buf-capacity", &plan.vbv_ms.to_string()),
+                ("key-int-max", &key_int_max.to_string()),
+                ("threads", &threads.to_string()),
+                ("aud", "false"),
+                ("option-string", &x264.options),
+            ],
+        )?;
+        let filter = capsfilter(
+            &gst::Caps::builder("video/x-h264")
+                .field("stream-format", "avc")
+                .field("alignment", "au")
+                .field("profile", plan.profile.as_str())
+                .build(),
+        )?;
+        let sink = gst_app::AppSink::builder().sync(false).max_buffers(4).build();
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State { writer: Some(writer), error: None }),
+            moved: Condvar::new(),
+        });
+        let (rate, out) = (plan.frame_rate, shared.clone());
+        sink.set_callbacks(
+            gst_app::AppSinkCallbacks::builder()
+                .new_sample(move |sink| {
+                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                    out.take(&sample, rate).map_err(|()| gst::FlowError::Error)?;
+                    Ok(gst::FlowSuccess::Ok)
+                })
+                .build(),
+        );
+        let requests =
+            encoder.static_pad("src").ok_or_else(|| Error::internal("the encoder has no source pad"))?;
+        let pipeline = gst::Pipeline::new();
+        let all = [source.clone().upcast(), encoder, filter, sink.upcast()];
+        let fault = |e: gst::glib::BoolError| Error::internal("the encoder could not be linked").because(e);
+        pipeline.add_many(&all).map_err(fault)?;
+        gst::Element::link_many(&all).map_err(fault)?;
+        // Whoever waits for a place in the queue hears of each picture that leaves it.
+        if let Some(pad) = source.static_pad("src") {
+            let left = shared.clone();
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                left.moved.notify_all();
+                gst::PadProbeReturn::Ok
+            });
+        }
+        let stage = Stage::new(pipeline);
+        stage.start(gst::State::Playing)?;
+        Ok(Self { step, grid, stage, source, requests, shared, pushed: 0 })
+    }
+
+    /// Wraps a picture so that it can be pushed any number of times.
+    pub fn wrap(picture: &Arc<Picture>) -> Result<gst::Buffer> {
+        let mut buffer = gst::Buffer::from_slice(Shown(picture.clone()));
+        let (width, height) = picture.size();
+        let (luma, chroma) = (width * height, (width / 2) * (height / 2));
+        let half = (width / 2) as i32;
+        // The planes are tight; without this they are taken for rows of whole words.
+        gst_video::VideoMeta::add_full(
+            buffer.make_mut(),
+            gst_video::VideoFrameFlags::empty(),
+            gst_video::VideoFormat::I420,
+            width as u32,
+            height as u32,
+            &[0, luma, luma + chroma],
+            &[width as i32, half, half],
+        )
+        .map_err(|e| Error::internal("a picture could not be handed on").because(e))?;
+        Ok(buffer)
+    }
+
+    /// Encodes a wrapped picture as the full-rate frame `full`; waits while the encoder is behind.
+    pub fn push(&mut self, picture: &gst::Buffer, full: u64, ctx: &StepContext) -> Result<()> {
+        let time = |full| gst::ClockTime::from_nseconds(FIRST_PTS_NS + self.grid.time_ns(full));
+        let (pts, next) = (time(full), time(full + self.step));
+        self.room(ctx)?;
+        if self.grid.is_key(full) {
+            self.request_keyframe(pts)?;
+        }
+        let mut buffer = picture.copy();
+        {
+            let buffer = buffer.make_mut();
+            buffer.set_pts(pts);
+            buffer.set_duration(next - pts);
+        }
+        self.source.push_buffer(buffer).map_err(|_| self.failure())?;
+        self.pushed += 1;
+        Ok(())
+    }
+
+    /// Asks for the frame of this time to be a keyframe, before it is pushed. A request without a time would count for
+    /// the next frame to go in, and be lost while the keyframe of an earlier one has not come out yet.
+    fn request_keyframe(&self, pts: gst::ClockTime) -> Result<()> {
+        let request = gst_video::UpstreamForceKeyUnitEvent::builder().running_time(pts).build();
+        if self.requests.send_event(request) { Ok(()) } else { Err(self.failure()) }
+    }
+
+    fn room(&self, ctx: &StepContext) -> Result<()> {
+        let begun = Instant::now();
+        while self.source.current_level_buffers() >= WAITING {
+            ctx.check()?;
+            let state = self.shared.lock();
+            if state.error.is_some() {
+                drop(state);
+                return Err(self.failure());
+            }
+            if let Some(error) = self.stage.error() {
+                return Err(error);
+            }
+            // A picture may leave between the look and the wait: the wait is short and looks again.
+            let waited = self.shared.moved.wait_timeout(state, Duration::from_millis(10));
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            if begun.elapsed() > STALL_DEADLINE {
+                return Err(self.stage.error().unwrap_or_else(|| Error::internal("an encoder froze")));
+            }
+        }
+        Ok(())
+    }
+
+    fn failure(&self) -> Error {
+        let found = self.shared.lock().error.take();
+        found.or_else(|| self.stage.error()).unwrap_or_else(|| Error::internal("an encoder stopped"))
+    }
+
+    /// Says that no picture follows.
+    pub fn end(&self) -> Result<()> {
+        self.source.end_of_stream().map(|_| ()).map_err(|_| self.failure())
+    }
+
+    /// Waits for the last segment, and writes the playlists. Also says where segments start, in full-rate frames.
+    pub fn finish(
+        self,
+        ctx: &StepContext,
+    ) -> Result<(VideoRenditionReport, Option<VideoRenditionReport>, Vec<u64>)> {
+        self.finish_at(None, ctx)
+    }
+
+    /// As [`Encoder::finish`]; the last keyframe of an I-frame playlist is shown until `end_ns`, where that is said.
+    pub fn finish_at(
+        self,
+        end_ns: Option<u64>,
+        ctx: &StepContext,
+    ) -> Result<(VideoRenditionReport, Option<VideoRenditionReport>, Vec<u64>)> {
+        let mut idle = Instant::now();
+        let mut level = self.source.current_level_buffers();
+        loop {
+            ctx.check()?;
+            match self.stage.ended(Duration::from_millis(100)) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) => return Err(self.shared.lock().error.take().unwrap_or(error)),
+            }
+            let now = self.source.current_level_buffers();
+            if now != level {
+                (level, idle) = (now, Instant::now());
+            }
+            if idle.elapsed() > STALL_DEADLINE {
+                return Err(Error::internal("an encoder froze"));
+            }
+        }
+        let mut state = self.shared.lock();
+        if let Some(error) = state.error.take() {
+            return Err(error);
+        }
+        let mut writer = state.writer.take().ok_or_else(|| Error::internal("an encoder ended twice"))?;
+        drop(state);
+        writer.flush()?;
+        let starts = writer.starts();
+        let (report, iframes) = writer.finish(self.pushed, end_ns)?;
+        Ok((report, iframes, starts))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An encoded picture, on the encoder's thread.
+    fn take(&self, sample: &gst::Sample, rate: crate::media::Rational) -> Result<(), ()> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Some(writer) = state.writer.as_mut() else { return Err(()) };
+        match write(writer, sample, rate) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                state.error.get_or_insert(error);
+                self.moved.notify_all();
+                Err(())
+            }
+        }
+    }
+}
+
+fn write(writer: &mut Writer, sample: &gst::Sample, rate: crate::media::Rational) -> Result<()> {
+    let odd = || Error::internal("the encoder gave something odd");
+    let buffer = sample.buffer().ok_or_else(odd)?;
+    let since_ns = buffer.pts().ok_or_else(odd)?.nseconds().checked_sub(FIRST_PTS_NS).ok_or_else(odd)?;
+    let frame = (since_ns as f64 * f64::from(rate.num) / (f64::from(rate.den) * 1e9)).round() as u64;
+    if let Some(s) = sample.caps().and_then(|c| c.structure(0))
+        && let Ok(config) = s.get::<gst::Buffer>("codec_data")
+    {
+        let map = config.map_readable().map_err(|_| odd())?;
+        writer.configure(&map)?;
+    }
+    let map = buffer.map_readable().map_err(|_| odd())?;
+    writer.push(map.to_vec(), frame, !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT))
+}
+
+/// Threads of one encoder. With one alone, the largest waits for its turn among all the others' on few cores, and they
+/// wait for it; the smallest is done in any case. Each more takes memory, which is to be the same on every machine: more
+/// cores make more lessons at once.
+pub fn threads(plan: &RenditionPlan) -> usize {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    if plan.width * plan.height < 200_000 { 1 } else { cores.min(2) }
+}

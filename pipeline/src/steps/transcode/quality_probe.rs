@@ -1,0 +1,162 @@
+//! How much more each rendition shows than the next smaller one, looked at in a few pictures.
+
+use super::frame::{Picture, Plane, Scaler};
+use crate::error::Result;
+
+/// Longest time between the frames compared.
+const MAX_INTERVAL_NS: u64 = 10_000_000_000;
+/// Time between the first two, and after the source changes its size. It doubles from there: a short
+/// recording is not judged by one frame, which may be a flash or a black one. What recurs each second
+/// or two does not meet it.
+const MIN_INTERVAL_NS: u64 = 800_000_000;
+/// Side of the blocks compared, in pixels: a line of small writing fills some of them and none of the rest.
+const BLOCK: usize = 16;
+/// Said of pictures that are the same, in dB.
+const SAME_DB: f64 = 99.0;
+
+/// What was seen of neighbouring renditions.
+pub struct Detail {
+    next_ns: u64,
+    last_ns: u64,
+    interval_ns: u64,
+    /// For each rendition but the smallest, what enlarges the next smaller one.
+    enlarge: Vec<Scaler>,
+    worst: Vec<f64>,
+}
+
+impl Detail {
+    /// For renditions of these sizes, largest first.
+    pub fn new(sizes: &[(u32, u32)]) -> Self {
+        let pairs = sizes.len().saturating_sub(1);
+        Self {
+            next_ns: 0,
+            last_ns: 0,
+            interval_ns: MIN_INTERVAL_NS,
+            enlarge: sizes[..pairs].iter().map(|&(width, height)| Scaler::new(width, height)).collect(),
+            worst: vec![0.0; pairs],
+        }
+    }
+
+    /// Frames change their size or format: they may show more than those before.
+    pub fn source_changed(&mut self) {
+        if self.next_ns > 0 {
+            self.interval_ns = MIN_INTERVAL_NS;
+            self.next_ns = self.next_ns.min(self.last_ns.saturating_add(MIN_INTERVAL_NS));
+        }
+    }
+
+    /// Whether a picture shown at this time is to be looked at.
+    pub fn is_due(&self, time_ns: u64) -> bool {
+        time_ns >= self.next_ns
+    }
+
+    /// Looks at one picture in all sizes, largest first.
+    pub fn look(&mut self, time_ns: u64, pictures: &[&Picture]) -> Result<()> {
+        (self.last_ns, self.next_ns) = (time_ns, time_ns.saturating_add(self.interval_ns));
+        self.interval_ns = self.interval_ns.saturating_mul(2).min(MAX_INTERVAL_NS);
+        for (place, pair) in pictures.windows(2).enumerate() {
+            if let (Some(enlarge), Some(worst)) = (self.enlarge.get_mut(place), self.worst.get_mut(place)) {
+                let enlarged = enlarge.scale(&pair[1].planes())?;
+                *worst = worst.max(worst_block(&pair[0].planes()[0], &enlarged.planes()[0]));
+            }
+        }
+        Ok(())
+    }
+
+    /// For each rendition but the smallest, how near the next smaller one comes to it where they differ most, in dB;
+    /// none where nothing was looked at.
+    pub fn decibels(&self) -> Vec<Option<f64>> {
+        let seen = self.next_ns > 0;
+        self.worst.iter().map(|&error| seen.then(|| decibel(error))).collect()
+    }
+}
+
+/// The signal-to-noise ratio of a mean squared error of 8-bit samples.
+fn decibel(error: f64) -> f64 {
+    if error <= 0.0 { SAME_DB } else { (10.0 * (255.0 * 255.0 / error).log10()).min(SAME_DB) }
+}
+
+/// The largest mean squared error of any block of two planes of one size.
+fn worst_block(one: &Plane<'_>, other: &Plane<'_>) -> f64 {
+    let (width, height) = (one.width.min(other.width), one.height.min(other.height));
+    let mut worst = 0.0_f64;
+    for top in (0..height).step_by(BLOCK) {
+        let rows = top..(top + BLOCK).min(height);
+        for left in (0..width).step_by(BLOCK) {
+            let right = (left + BLOCK).min(width);
+            let mut sum = 0_u64;
+            for y in rows.clone() {
+                let a = &one.data[y * one.stride + left..y * one.stride + right];
+                let b = &other.data[y * other.stride + left..y * other.stride + right];
+                sum += a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum::<u64>();
+            }
+            worst = worst.max(sum as f64 / ((right - left) * rows.len()) as f64);
+        }
+    }
+    worst
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A picture of a size whose luma is made from a function of its place.
+    fn picture(width: usize, height: usize, luma: impl Fn(usize, usize) -> u8) -> Picture {
+        let data: Vec<u8> =
+            (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| luma(x, y)).collect();
+        let chroma = vec![128; (width / 2) * (height / 2)];
+        fn plane(data: &[u8], width: usize, height: usize) -> Plane<'_> {
+            Plane { data, stride: width, width, height }
+        }
+        let planes = [
+            plane(&data, width, height),
+            plane(&chroma, width / 2, height / 2),
+            plane(&chroma, width / 2, height / 2),
+        ];
+        Scaler::new(width as u32, height as u32).scale(&planes).unwrap()
+    }
+
+    fn seen(luma: impl Fn(usize, usize) -> u8) -> f64 {
+        let large = picture(320, 192, luma);
+        let small = Scaler::new(160, 96).scale(&large.planes()).unwrap();
+        let mut detail = Detail::new(&[(320, 192), (160, 96)]);
+        assert!(detail.is_due(0) && detail.decibels() == [None]);
+        detail.look(0, &[&large, &small]).unwrap();
+        detail.decibels()[0].unwrap()
+    }
+
+    /// Times at which frames are compared until `end_ms`, for a source that changes at `changes_ms`.
+    fn times_ms(changes_ms: &[u64], end_ms: u64) -> Vec<u64> {
+        let frame = picture(32, 32, |_, _| 0);
+        let mut detail = Detail::new(&[(32, 32), (16, 16)]);
+        let mut times = Vec::new();
+        for ms in (0..end_ms).step_by(100) {
+            if changes_ms.contains(&ms) {
+                detail.source_changed();
+            }
+            if detail.is_due(ms * 1_000_000) {
+                detail.look(ms * 1_000_000, &[&frame]).unwrap();
+                times.push(ms);
+            }
+        }
+        times
+    }
+
+    #[test]
+    fn frames_are_compared_often_at_first_and_after_a_change() {
+        let unchanged = [0, 800, 2400, 5600, 12_000, 22_000, 32_000];
+        assert_eq!(times_ms(&[], 40_000), unchanged);
+        assert_eq!(times_ms(&[0, 27_000], 30_000), [&unchanged[..6], &[27_000, 27_800, 29_400]].concat());
+        let every_frame: Vec<u64> = (0..40).map(|n| n * 100).collect();
+        assert_eq!(times_ms(&every_frame, 4000), [0, 800, 1600, 2400, 3200]);
+    }
+
+    #[test]
+    fn soft_pictures_have_nothing_more_and_a_line_of_writing_has() {
+        assert!(seen(|x, y| (x / 4 + y / 4) as u8) > 45.0);
+        let writing =
+            |x: usize, y: usize| if (64..72).contains(&y) && x < 60 && x.is_multiple_of(2) { 0 } else { 220 };
+        assert!(seen(writing) < 20.0);
+    }
+}

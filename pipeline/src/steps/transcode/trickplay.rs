@@ -1,0 +1,116 @@
+//! A rendition of one small picture a second, every one a keyframe: what a viewer sees while scrubbing.
+
+use std::sync::Arc;
+
+use super::encoder::Encoder;
+use super::frame::{Picture, Scaler};
+use super::grid::Grid;
+use super::writer::Output;
+use crate::context::StepContext;
+use crate::error::Result;
+use crate::ladder::RenditionPlan;
+use crate::media::Rational;
+use crate::report::VideoRenditionReport;
+
+/// Time between pictures.
+const INTERVAL_NS: u64 = 1_000_000_000;
+/// Longest side of a picture, in pixels.
+const LONGEST_SIDE: u32 = 320;
+/// Mean bits per second: about 8 kB a picture.
+const BITRATE_BPS: u64 = 64_000;
+/// Single keyframes of busy pictures may take this long to fetch at the mean rate.
+const VBV_MS: u32 = 3_000;
+
+/// The rendition being made.
+pub struct Trickplay {
+    scaler: Scaler,
+    encoder: Encoder,
+    next: u64,
+}
+
+impl Trickplay {
+    /// Starts it; its pictures are made from those of the smallest rendition.
+    pub fn start(smallest: &RenditionPlan, ctx: &StepContext) -> Result<Self> {
+        let plan = plan(smallest);
+        let grid = Grid { rate: plan.frame_rate, slowest: 1, interval_ms: INTERVAL_NS / 1_000_000 };
+        let scaler = Scaler::new(plan.width, plan.height);
+        let encoder = Encoder::start(&plan, grid, 1, Output::Iframes, 1, ctx)?;
+        Ok(Self { scaler, encoder, next: 0 })
+    }
+
+    /// Whether a picture shown at this time is needed.
+    pub fn is_due(&self, time_ns: u64) -> bool {
+        time_ns >= self.next * INTERVAL_NS
+    }
+
+    /// Takes a picture of the smallest rendition for every second up to a time.
+    pub fn show(&mut self, picture: &Picture, time_ns: u64, ctx: &StepContext) -> Result<()> {
+        let small = Arc::new(self.scaler.scale(&picture.planes())?);
+        let small = Encoder::wrap(&small)?;
+        while self.is_due(time_ns) {
+            self.encoder.push(&small, self.next, ctx)?;
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Writes the rest; the last picture is shown until `end_ns`.
+    pub fn finish(self, end_ns: u64, ctx: &StepContext) -> Result<VideoRenditionReport> {
+        self.encoder.end()?;
+        let (report, ..) = self.encoder.finish_at(Some(end_ns), ctx)?;
+        Ok(report)
+    }
+}
+
+/// The smallest rendition's shape, no longer than is allowed.
+fn plan(smallest: &RenditionPlan) -> RenditionPlan {
+    let longest = smallest.width.max(smallest.height).max(1);
+    let scale = (f64::from(LONGEST_SIDE) / f64::from(longest)).min(1.0);
+    let even = |side: u32| ((f64::from(side) * scale / 2.0).round() as u32 * 2).max(2);
+    RenditionPlan {
+        name: "trickplay".into(),
+        width: even(smallest.width),
+        height: even(smallest.height),
+        frame_rate: Rational::new(1, 1),
+        profile: "main".into(),
+        bitrate_bps: BITRATE_BPS,
+        vbv_ms: VBV_MS,
+        ..smallest.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ladder::{LadderSettings, plan as ladder};
+    use crate::media::{Hdr, VideoTrack};
+
+    #[test]
+    fn pictures_are_small_even_and_keep_their_shape() {
+        for (from, expected) in
+            [((1920, 1080), (320, 180)), ((1080, 1920), (180, 320)), ((176, 144), (176, 144))]
+        {
+            let video = VideoTrack {
+                codec: "h264".into(),
+                stream_index: 0,
+                width: from.0,
+                height: from.1,
+                frame_rate: Rational::new(30, 1),
+                variable_rate: false,
+                rotation_degrees: 0,
+                mirrored: false,
+                oriented_by_frame: false,
+                changes_size: false,
+                interlaced: false,
+                hdr: Hdr::None,
+                keyframes_apart_ms: 0,
+                chosen: None,
+                start_ms: 0,
+                end_ms: 1000,
+            };
+            let ladder = ladder(&video, &LadderSettings::default());
+            let made = ladder.renditions.last().map(plan).map(|p| (p.width, p.height));
+            assert_eq!(made, Some(expected));
+        }
+    }
+}

@@ -12,7 +12,7 @@ pub(crate) struct Finding {
     pub(crate) path: SettingPath,
     /// The setting that makes this one matter; its origin is reported if this one was not given.
     pub(crate) because: Option<SettingPath>,
-    /// What is wrong, and what is allowed.
+    /// The fault, and what is allowed.
     pub(crate) message: String,
 }
 

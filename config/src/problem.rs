@@ -41,7 +41,7 @@ pub struct Problem {
     pub origin: Origin,
     /// The setting (`store.s3.bucket`); empty if the problem is no setting's.
     pub key: String,
-    /// What is wrong, and what is allowed.
+    /// The fault, and what is allowed.
     pub message: String,
 }
 

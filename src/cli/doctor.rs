@@ -20,7 +20,7 @@ pub struct DoctorArgs {
 /// The result of one check.
 struct Check {
     name: &'static str,
-    /// What was found, or else what is missing and how to get it.
+    /// The tool that was found, or the missing one and how to get it.
     detail: Result<String, String>,
     /// Whether nothing works without it.
     needed: bool,

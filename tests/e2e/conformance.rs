@@ -28,7 +28,7 @@ fn judged(name: &str, arguments: &str, served: Option<&SourceDelivery>) -> Row {
     row
 }
 
-/// What `process` answers for a file, and its exit code.
+/// Output of `process` for a file, and its exit code.
 fn answer(file: &Path, out: &Path) -> (Option<i32>, Value) {
     let output = Command::new(chalkstream())
         .env("CHALKSTREAM__SPEECH__ENABLED", "false")

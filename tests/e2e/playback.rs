@@ -1,4 +1,4 @@
-//! What a token opens, and what it does not.
+//! Resources that a token opens, and those that it does not.
 
 use std::time::Duration;
 

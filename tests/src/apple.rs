@@ -43,7 +43,7 @@ pub struct Media {
     pub delivered: Option<Delivered>,
 }
 
-/// What a segment really is.
+/// Measured facts of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Fact {
     /// Its size, in bytes.
@@ -61,7 +61,7 @@ pub struct Fact {
 pub struct Broken {
     /// Its number.
     pub rule: &'static str,
-    /// What is wrong.
+    /// The problem.
     pub what: String,
 }
 
@@ -324,7 +324,7 @@ impl Rules<'_> {
         }
     }
 
-    /// What binds each media playlist.
+    /// Rules for each media playlist.
     fn media(&mut self, uri: &str, media: &Media) {
         let listed = segments(&media.text);
         let target = number(&media.text, "EXT-X-TARGETDURATION");

@@ -3,7 +3,7 @@
 
 use chalkstream_formats::boxes::{split, u32_at, u64_at};
 
-/// What one media segment says of itself, in ticks of its track.
+/// Facts that one media segment states of itself, in ticks of its track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment {
     /// Decode time of the first sample.

@@ -14,7 +14,7 @@ use crate::stack::models;
 use crate::video_similarity::compare_video;
 use crate::{apple, audio_sync, check, expectations, metadata_leaks, presentation, stream};
 
-/// What cannot be read here, with the code that says so. Everything else must play.
+/// Recordings that cannot be read here, with their error codes. Everything else must play.
 const REFUSED: [(&str, &str); 3] = [
     // Nine bits a sample: GStreamer has no such format.
     ("9bitwhite.mkv", "unsupported_codec"),

@@ -1,10 +1,10 @@
-//! What is known of the small files of kinds that went wrong: by file name, since they carry no
+//! Right results for the small files of kinds that went wrong: by file name, since they carry no
 //! truth with them.
 
 use crate::ground_truth::{FfmpegError, GroundTruth, Refusal, Words};
 
-/// What a synthetic teacher says in them, and when in the voice's own time. The rest of the
-/// sentence recognition gets wrong.
+/// The words of a synthetic teacher in them, and their times in the voice's own time. The rest of
+/// the sentence recognition gets wrong.
 const GREETING: &[&str] = &["good", "morning", "class", "today", "will", "learn", "about", "fractions"];
 /// The second thing it says.
 const REQUEST: &[&str] = &["please", "open", "your", "books", "page", "anybody", "tell", "what"];
@@ -30,7 +30,7 @@ fn words(said: &[&str], first_s: f64) -> Option<Words> {
     Some(Words { at_least: said.len() - 1, said, first_s: Some(first_s) })
 }
 
-/// What is known of a file of this name.
+/// Returns the right result for a file of this name.
 pub fn for_file(name: &str) -> Option<GroundTruth> {
     let truth = match name {
         // Its frames hold no flash: they are compared with what ffmpeg decodes.

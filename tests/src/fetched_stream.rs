@@ -74,7 +74,7 @@ fn write(path: &Path, bytes: &[u8]) {
 }
 
 impl FetchedStream {
-    /// What hls-parser, Apple's rules and ffprobe, segment by segment, say against it.
+    /// Problems that hls-parser, Apple's rules and ffprobe find, segment by segment.
     pub fn wrong(&self, scratch: &Path) -> Vec<String> {
         let mut wrong = node::playlists(self.playlists.clone());
         let mut read = presentation::read(&self.master);

@@ -82,7 +82,7 @@ fn ssim(a: &Frame, b: &Frame) -> f64 {
     if count > 0.0 { sum / count } else { 1.0 }
 }
 
-/// What comparing says.
+/// Result of a comparison.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameSimilarity {
     /// Which of the candidates is most alike.

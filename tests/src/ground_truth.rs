@@ -1,4 +1,4 @@
-//! What a recording has to become: known because of how it was made, not by reading it.
+//! The right result for a recording: known from how it was made, not by reading it.
 
 /// Facts about a recording that its stream is checked against. What is empty is not checked.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ pub struct GroundTruth {
     pub tone_hz: Option<f64>,
     /// When there is speech, from and to, in s.
     pub voice_s: Vec<(f64, f64)>,
-    /// What is said.
+    /// The words.
     pub words: Option<Words>,
     /// The audio track to choose, counted from 0.
     pub audio_track: Option<u64>,
@@ -38,7 +38,7 @@ pub struct GroundTruth {
     pub first_part_s: Option<f64>,
     /// The file is not read, and the refusal names it.
     pub refusal: Option<Refusal>,
-    /// What ffmpeg is not asked about the source, because it is wrong there.
+    /// Questions that ffmpeg is not asked about the source, because it is wrong there.
     pub misread: Vec<FfmpegError>,
 }
 
@@ -51,7 +51,7 @@ pub struct Level {
     pub grey: u8,
 }
 
-/// What a transcript has to have.
+/// Requirements of a transcript.
 #[derive(Clone, Debug)]
 pub struct Words {
     /// Words that are said, in lower case.
@@ -71,7 +71,7 @@ pub struct Refusal {
     pub or_played: bool,
 }
 
-/// What ffmpeg reads otherwise than players do.
+/// Properties that ffmpeg reads otherwise than players do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FfmpegError {
     /// Where the tracks end.

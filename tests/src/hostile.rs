@@ -25,7 +25,7 @@ const DISCARD: u16 = 9;
 pub struct Ended {
     /// Exit status.
     pub status: ExitStatus,
-    /// What it printed.
+    /// Its output.
     pub answer: Value,
     /// Largest resident memory of any of its processes, in MB.
     pub peak_mb: u64,

@@ -1,7 +1,7 @@
 //! A weak line, as a TCP proxy: one token bucket a direction for all connections together, a fixed
 //! one-way delay, and rates that change on command or by a trace.
 //!
-//! What is shaped is payload, without the headers of TCP and IP. A new connection pays one round
+//! The payload is shaped, without the headers of TCP and IP. A new connection pays one round
 //! trip before its first byte, as its handshake does on a real line. Slow start and loss are not
 //! modelled.
 
@@ -18,14 +18,14 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-/// What goes onto the line at once, and what connections take turns by: the payload of one packet.
+/// Bytes that go onto the line at once: the payload of one packet. Connections take turns by it.
 const PACKET_BYTES: usize = 1448;
 /// The bucket's depth: how much of unused time may be made up for. Timers are late by a millisecond
 /// or two, and without it that would be lost at every packet.
 const DEPTH: Duration = Duration::from_millis(20);
 /// Packets of one connection that are under way at most: 370 kB, enough for 10 Mbit/s at 300 ms.
 const UNDER_WAY: usize = 256;
-/// What the system keeps of one connection on the sender's side, in bytes.
+/// Send buffer of one connection, in bytes.
 const SOCKET_BUFFER_BYTES: u32 = 64 << 10;
 
 /// How fast the line is. A rate of 0 lets nothing through.
@@ -42,7 +42,7 @@ pub struct Rates {
 pub struct Change {
     /// When, counted from the start of the trace.
     pub after: Duration,
-    /// What the line is like from then on.
+    /// Properties of the line from then on.
     pub rates: Rates,
 }
 
@@ -55,7 +55,7 @@ pub struct LineShaper {
     accepting: JoinHandle<()>,
 }
 
-/// What went through so far.
+/// Bytes that went through so far.
 #[derive(Debug, Default)]
 pub struct TransferCounts {
     down_bytes: AtomicU64,
@@ -102,7 +102,7 @@ impl LineShaper {
         }
     }
 
-    /// What went through so far.
+    /// Bytes that went through so far.
     pub fn passed(&self) -> &TransferCounts {
         &self.passed
     }

@@ -15,7 +15,7 @@ pub struct Utterance {
     pub start_ms: u64,
     /// End, in ms.
     pub end_ms: u64,
-    /// What is said.
+    /// The words.
     pub text: String,
     /// Its first word.
     pub word: String,
@@ -27,7 +27,7 @@ pub struct Utterance {
 pub struct Lesson {
     /// The recording.
     pub file: PathBuf,
-    /// What is said when.
+    /// The words and their times.
     pub utterances: Vec<Utterance>,
 }
 

@@ -1,5 +1,5 @@
-//! What a camera leaves in a recording must not be in anything published: its words, its boxes, its
-//! messages inside the frames.
+//! Metadata that a camera leaves in a recording must not be in anything published: its words, its
+//! boxes, its messages inside the frames.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ const NESTS: [&[u8; 4]; 7] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moo
 /// The identity x264 puts in front of its own message: its settings.
 const X264: [u8; 16] = *b"\xdc\x45\xe9\xbd\xe6\xd9\x48\xb7\x96\x2c\xd8\x20\xd9\x23\xee\xef";
 
-/// What is left in the folder of what a source says of itself.
+/// Finds the values of a source that are left in the folder.
 pub fn find(out: &Path, secrets: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for extension in ["mp4", "m4s", "m3u8", "vtt", "jpg", "json", "srt", "txt"] {

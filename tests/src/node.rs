@@ -38,7 +38,7 @@ pub fn webvtts(files: impl IntoIterator<Item = (String, String, &'static str)>) 
         .collect()
 }
 
-/// What hls-parser's strict mode says is wrong with a playlist.
+/// Returns the problem that hls-parser's strict mode finds in a playlist; `None` if it is valid.
 pub fn playlist(name: &str, text: &str) -> Option<String> {
     playlists([(name.to_owned(), text.to_owned())]).pop()
 }

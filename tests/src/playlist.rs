@@ -81,7 +81,7 @@ pub fn segments(text: &str) -> Vec<Segment> {
     found
 }
 
-/// What EXTINF adds up to, in s.
+/// Sum of the EXTINF durations, in s.
 pub fn seconds(text: &str) -> f64 {
     segments(text).iter().map(|segment| segment.duration_s).sum()
 }

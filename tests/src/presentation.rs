@@ -90,8 +90,8 @@ pub fn joined(playlist: &Path, scratch: &Path) -> PathBuf {
     file
 }
 
-/// What ffprobe says against each segment alone, with its init segment in front: an error, or other
-/// samples than its boxes count.
+/// Problems that ffprobe finds in each segment alone, with its init segment in front: an error, or
+/// other samples than its boxes count.
 pub fn probe_segments(playlist: &Path, scratch: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(playlist).unwrap_or_default();
     let Some(init) = init(playlist, &text) else { return Vec::new() };

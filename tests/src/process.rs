@@ -61,7 +61,7 @@ impl Process {
         self.child.id() as i32
     }
 
-    /// What it printed.
+    /// Its output.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

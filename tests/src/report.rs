@@ -25,11 +25,11 @@ pub struct Row {
     pub hdr: String,
     /// How the source is served as it is, where that is to be judged: `as it is`, or why not.
     pub source: Option<String>,
-    /// What was warned of.
+    /// Codes of the warnings.
     pub warnings: Vec<String>,
     /// Refused with this code, as it should be.
     pub refused: Option<String>,
-    /// What is wrong; empty where all is right.
+    /// Problems; empty if all is right.
     pub wrong: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What ffprobe says of a source: the reference tool's own reading, which ours is held against.
+//! Facts of a source as ffprobe reads them: the reference that ours are compared with.
 
 use std::path::Path;
 use std::process::Command;
@@ -77,8 +77,8 @@ impl ProbedSource {
         rate("avg_frame_rate").filter(|&r| r > 0.1).or(rate("r_frame_rate")).unwrap_or(25.0).clamp(0.5, 240.0)
     }
 
-    /// What a file says of where, when and with what it was made: values that must not be found in
-    /// anything we publish.
+    /// Values in a file that say where, when and with what it was made: values that must not be
+    /// found in anything we publish.
     pub fn secrets(&self) -> Vec<String> {
         let identifying = [
             "location",

@@ -116,7 +116,7 @@ impl SourceDelivery {
 pub struct DeliveryVerdict {
     /// Whether its audio could be compared: it is served until ours is there, and may be silent.
     pub audio_compared: bool,
-    /// What is wrong.
+    /// The problem.
     pub wrong: Vec<String>,
 }
 

@@ -88,7 +88,7 @@ pub fn all_files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What ffmpeg prints when it decodes a playlist to its end.
+/// Returns what ffmpeg prints when it decodes a playlist to its end.
 fn complaints(playlist: &Path) -> String {
     let said = decode(playlist);
     // Of few frames per second with reordering, its reader of playlists makes up times that go
@@ -100,7 +100,7 @@ fn complaints(playlist: &Path) -> String {
     said
 }
 
-/// What ffmpeg prints when it decodes a playlist or a file.
+/// Returns what ffmpeg prints when it decodes a playlist or a file.
 fn decode(playlist: &Path) -> String {
     let output = Command::new(tool("ffmpeg", "ffmpeg"))
         .args(["-v", "error", "-nostdin", "-i"])

@@ -2,7 +2,7 @@
 //! checked by outside tools; a table, a line a file, and an exit code of 1 where something is
 //! wrong.
 //!
-//! What is done is kept in a log next to this binary and not done again until `chalkstream` is
+//! Finished files are kept in a log next to this binary and not judged again until `chalkstream` is
 //! another one.
 //!
 //! `conformance --variants [KIND…] [--count N] [--seed S] [--keep DIR]`: the same with recordings
@@ -200,7 +200,7 @@ fn line(row: &Row) -> String {
     )
 }
 
-/// What was judged before, with the same binary: each file once.
+/// Results of earlier runs with the same binary: each file once.
 struct Log {
     path: PathBuf,
     done: BTreeMap<String, Value>,

@@ -6,7 +6,7 @@ use super::mp4::{below, find, set_duration, timescale, track};
 use super::scene::Scene;
 use super::variant::Variant;
 
-/// What a header states.
+/// The statement of a header.
 #[derive(Clone, Copy, Debug)]
 enum Wrong {
     /// The media's length in the movie's ticks.

@@ -11,7 +11,7 @@ use crate::media::{self, Utterance, lesson};
 pub struct Maker {
     folder: PathBuf,
     dice: fastrand::Rng,
-    /// What was done, a line each.
+    /// The commands, a line each.
     pub steps: Vec<String>,
 }
 
@@ -21,7 +21,7 @@ pub struct Voice {
     pub file: PathBuf,
     /// Its length, in s.
     pub length_s: f64,
-    /// What is said, when, in s from the file's start.
+    /// The words and their times, in s from the file's start.
     pub said: Vec<(f64, f64, String)>,
 }
 

@@ -1,4 +1,4 @@
-//! What people upload instead of a recording: each is refused by name, with what to do.
+//! Files that people upload instead of a recording: each is refused by name, with a remedy.
 
 use super::maker::Maker;
 use super::mp4;
@@ -10,7 +10,7 @@ const fn named(names: &'static [&'static str]) -> Refusal {
     Refusal { names, or_played: false }
 }
 
-/// What each is, in what order.
+/// The kinds, in order.
 const KINDS: [(&str, &str, Refusal); 18] = [
     ("zip", "lesson.zip", named(&["zip"])),
     ("html", "lesson.mp4", named(&["page", "html"])),
@@ -100,7 +100,7 @@ fn form(file: &[u8]) -> Vec<u8> {
     [&front[..], file, b"\r\n------WebKitFormBoundary7MA4YWxkTrZu0gW--\r\n"].concat()
 }
 
-/// What other file systems keep of a file in one next to it: one entry of Finder's notes.
+/// Notes on a file that other file systems keep in a second one: one entry of Finder's notes.
 fn apple(magic: u32) -> Vec<u8> {
     let mut bytes = magic.to_be_bytes().to_vec();
     bytes.extend(0x0002_0000_u32.to_be_bytes());

@@ -1,4 +1,4 @@
-//! What the variants show and play: a red quarter, a yellow square, something that moves, flashes
+//! The scene of the variants: a red quarter, a yellow square, something that moves, flashes
 //! and beeps.
 
 use std::fmt::Write;
@@ -67,7 +67,7 @@ impl Scene {
         format!("-f lavfi -i {} -f lavfi -i {}", self.video(), self.audio())
     }
 
-    /// What a stream of it has to be.
+    /// The right result for a stream of it.
     pub fn truth(&self) -> GroundTruth {
         let quiet = |at: &f64| self.flashes_s.iter().all(|flash| (flash - at).abs() > 0.3);
         // Where nothing flashes.

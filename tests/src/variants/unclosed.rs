@@ -5,7 +5,7 @@ use super::scene::Scene;
 use super::variant::Variant;
 use crate::ground_truth::{FfmpegError, GroundTruth};
 
-/// What happened, the codecs and the container.
+/// The damage, the codecs and the container.
 const HOW: [(&str, &str, &str); 10] = [
     ("no index, sizes 0, cut", "-c:v mjpeg -q:v 4 -pix_fmt yuvj420p -c:a pcm_s16le", "avi"),
     ("cut", "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -c:a aac", "mkv"),

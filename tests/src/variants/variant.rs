@@ -8,6 +8,6 @@ use crate::ground_truth::GroundTruth;
 pub struct Variant {
     /// The file.
     pub file: PathBuf,
-    /// What is known of it.
+    /// The right result for it.
     pub truth: GroundTruth,
 }

@@ -25,7 +25,7 @@ fn spans(voice: &Voice, from_s: f64) -> Vec<(f64, f64)> {
     voice.said.iter().map(|(begin_s, end_s, _)| (from_s + begin_s, from_s + end_s)).collect()
 }
 
-/// What is in the tracks before the one with the voice.
+/// Contents of the tracks before the one with the voice.
 const BEFORE: [(&[&str], &str); 10] = [
     (&["anullsrc=r=48000:cl=stereo"], "mkv"),
     (&["anullsrc=r=48000:cl=stereo"], "mp4"),

@@ -1,5 +1,6 @@
 //! Protocol between a worker and its child: one JSON document on the child's standard input,
-//! then one JSON object a line ([`chalkstream_pipeline::context::StepEvent`]) on its standard output.
+//! then one JSON object a line ([`chalkstream_pipeline::context::StepEvent`]) on its standard
+//! output.
 
 use std::path::PathBuf;
 

@@ -67,7 +67,7 @@ pub fn media_playlist(playlist: &MediaPlaylist<'_>) -> String {
 }
 
 /// The text of a media playlist to which segments are still added; `ended` where none follows.
-pub fn growing_playlist(playlist: &MediaPlaylist<'_>, ended: bool) -> String {
+pub fn live_playlist(playlist: &MediaPlaylist<'_>, ended: bool) -> String {
     let text = media_playlist(playlist).replace("#EXT-X-PLAYLIST-TYPE:VOD\n", "#EXT-X-PLAYLIST-TYPE:EVENT\n");
     if ended { text } else { text.replace("#EXT-X-ENDLIST\n", "") }
 }

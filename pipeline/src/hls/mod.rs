@@ -8,6 +8,6 @@ mod multivariant;
 mod multivariant_tests;
 
 pub use media::{
-    MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, growing_playlist, media_playlist, peak_and_mean_bps,
+    MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, live_playlist, media_playlist, peak_and_mean_bps,
 };
-pub use multivariant::{Multivariant, Picture, Place, Sound, Subtitles, multivariant};
+pub use multivariant::{AudioEntry, Multivariant, SubtitlesEntry, Tier, VideoEntry, multivariant};

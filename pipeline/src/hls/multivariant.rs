@@ -15,35 +15,35 @@ const FULL_SOUND: &str = "a96";
 #[derive(Clone, Debug, Default)]
 pub struct Multivariant<'a> {
     /// The pictures.
-    pub pictures: Vec<Picture<'a>>,
+    pub videos: Vec<VideoEntry<'a>>,
     /// The sound, in each of its renditions.
-    pub sounds: Vec<Sound<'a>>,
+    pub audio: Vec<AudioEntry<'a>>,
     /// Language the sound says it is in.
     pub language: Option<&'a str>,
     /// Captions, one a language.
-    pub subtitles: Vec<Subtitles<'a>>,
+    pub subtitles: Vec<SubtitlesEntry<'a>>,
     /// Pictures for seeking: keyframes alone.
-    pub iframes: Vec<Picture<'a>>,
+    pub iframes: Vec<VideoEntry<'a>>,
     /// Whether the media playlists still grow: a player then begins at the beginning, not at their end.
-    pub growing: bool,
+    pub is_live: bool,
 }
 
 /// One rendition of the picture.
 #[derive(Clone, Debug)]
-pub struct Picture<'a> {
+pub struct VideoEntry<'a> {
     /// What was made.
     pub report: &'a VideoRenditionReport,
     /// Its media playlist.
     pub uri: String,
     /// Where it stands.
-    pub place: Place,
+    pub tier: Tier,
     /// Its range of brightness, where players are to choose by it.
     pub hdr: Option<Hdr>,
 }
 
 /// For whom a picture is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Tier {
     /// The weak line: moves, and has the small sound. Native players begin with it.
     WeakLine,
     /// A line too weak even for that: still pictures with the small sound.
@@ -54,7 +54,7 @@ pub enum Place {
 
 /// One rendition of the sound.
 #[derive(Clone, Debug)]
-pub struct Sound<'a> {
+pub struct AudioEntry<'a> {
     /// What was made.
     pub report: &'a AudioRenditionReport,
     /// Its media playlist.
@@ -63,7 +63,7 @@ pub struct Sound<'a> {
 
 /// Captions in one language.
 #[derive(Clone, Debug)]
-pub struct Subtitles<'a> {
+pub struct SubtitlesEntry<'a> {
     /// Language tag.
     pub language: &'a str,
     /// Their media playlist.
@@ -74,11 +74,11 @@ pub struct Subtitles<'a> {
 /// sound alone last.
 pub fn multivariant(parts: &Multivariant<'_>) -> String {
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
-    if parts.growing {
+    if parts.is_live {
         text.push_str("#EXT-X-START:TIME-OFFSET=0\n");
     }
     let spoken = language::tag(parts.language);
-    for Sound { report, uri } in &parts.sounds {
+    for AudioEntry { report, uri } in &parts.audio {
         // Both groups hold the same rendition under the same name, so that a player keeps its choice when it
         // changes the group.
         let _ = writeln!(
@@ -90,7 +90,7 @@ pub fn multivariant(parts: &Multivariant<'_>) -> String {
             report.channels,
         );
     }
-    for Subtitles { language, uri } in &parts.subtitles {
+    for SubtitlesEntry { language, uri } in &parts.subtitles {
         let tag = language::tag(Some(language));
         let _ = writeln!(
             text,
@@ -101,25 +101,25 @@ pub fn multivariant(parts: &Multivariant<'_>) -> String {
     }
     let has_subtitles = !parts.subtitles.is_empty();
 
-    let mut pictures: Vec<&Picture<'_>> = parts.pictures.iter().collect();
-    pictures.sort_by_key(|p| (p.place != Place::WeakLine, p.report.bandwidth_bps));
-    for picture in &pictures {
-        let full = picture.place == Place::Full;
-        let sound = sound_for(&parts.sounds, if full { FULL_SOUND } else { SMALL_SOUND });
+    let mut videos: Vec<&VideoEntry<'_>> = parts.videos.iter().collect();
+    videos.sort_by_key(|p| (p.tier != Tier::WeakLine, p.report.bandwidth_bps));
+    for picture in &videos {
+        let full = picture.tier == Tier::Full;
+        let sound = sound_for(&parts.audio, if full { FULL_SOUND } else { SMALL_SOUND });
         variant(&mut text, Some(picture), sound.map(|s| s.report), has_subtitles);
         let _ = writeln!(text, "{}", picture.uri);
     }
-    let mut alone: Vec<&Sound<'_>> = if pictures.is_empty() {
-        parts.sounds.iter().collect()
+    let mut alone: Vec<&AudioEntry<'_>> = if videos.is_empty() {
+        parts.audio.iter().collect()
     } else {
-        sound_for(&parts.sounds, SMALL_SOUND).into_iter().collect()
+        sound_for(&parts.audio, SMALL_SOUND).into_iter().collect()
     };
     alone.sort_by_key(|s| s.report.bandwidth_bps);
     for sound in alone {
         variant(&mut text, None, Some(sound.report), has_subtitles);
         let _ = writeln!(text, "{}", sound.uri);
     }
-    for Picture { report, uri, .. } in &parts.iframes {
+    for VideoEntry { report, uri, .. } in &parts.iframes {
         let _ = writeln!(
             text,
             "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\",RESOLUTION={}x{},\
@@ -133,7 +133,7 @@ pub fn multivariant(parts: &Multivariant<'_>) -> String {
 /// The line of one variant: what it needs is its picture and its sound together.
 fn variant(
     text: &mut String,
-    shown: Option<&Picture<'_>>,
+    shown: Option<&VideoEntry<'_>>,
     sound: Option<&AudioRenditionReport>,
     has_subtitles: bool,
 ) {
@@ -177,6 +177,6 @@ fn variant(
 }
 
 /// The named sound, or whichever there is.
-fn sound_for<'a>(sounds: &'a [Sound<'a>], name: &str) -> Option<&'a Sound<'a>> {
-    sounds.iter().find(|s| s.report.name == name).or(sounds.first())
+fn sound_for<'a>(audio: &'a [AudioEntry<'a>], name: &str) -> Option<&'a AudioEntry<'a>> {
+    audio.iter().find(|s| s.report.name == name).or(audio.first())
 }

@@ -55,26 +55,26 @@ fn sound(language: Option<&str>) -> AudioReport {
 }
 
 fn text(video: Option<&[VideoRenditionReport; 3]>, sound: Option<&AudioReport>, captions: &[&str]) -> String {
-    let shown = |report, folder: &str, place| Picture {
+    let shown = |report, folder: &str, tier| VideoEntry {
         report,
         uri: format!("../{folder}/9/{}/index.m3u8", report.name),
-        place,
+        tier,
         hdr: None,
     };
-    let heard = |report| Sound { report, uri: format!("../audio/8/{}/index.m3u8", report.name) };
+    let heard = |report| AudioEntry { report, uri: format!("../audio/8/{}/index.m3u8", report.name) };
     let text = multivariant(&Multivariant {
-        pictures: video.map_or_else(Vec::new, |[full, weak, _]| {
-            vec![shown(full, "video", Place::Full), shown(weak, "video", Place::WeakLine)]
+        videos: video.map_or_else(Vec::new, |[full, weak, _]| {
+            vec![shown(full, "video", Tier::Full), shown(weak, "video", Tier::WeakLine)]
         }),
-        sounds: sound.map_or_else(Vec::new, |sound| sound.renditions.iter().map(heard).collect()),
+        audio: sound.map_or_else(Vec::new, |sound| sound.renditions.iter().map(heard).collect()),
         language: sound.and_then(|sound| sound.language.as_deref()),
         subtitles: captions
             .iter()
-            .map(|language| Subtitles { language, uri: format!("../subtitles/7/{language}/index.m3u8") })
+            .map(|language| SubtitlesEntry { language, uri: format!("../subtitles/7/{language}/index.m3u8") })
             .collect(),
         iframes: video
-            .map_or_else(Vec::new, |[_, _, keyframes]| vec![shown(keyframes, "iframes", Place::Full)]),
-        growing: false,
+            .map_or_else(Vec::new, |[_, _, keyframes]| vec![shown(keyframes, "iframes", Tier::Full)]),
+        is_live: false,
     });
     let parsed = m3u8_rs::parse_master_playlist_res(text.as_bytes()).unwrap();
     assert!(!parsed.variants.is_empty());
@@ -136,16 +136,16 @@ fn a_hostile_language_cannot_break_out_of_its_attribute() {
 fn stills_have_the_small_sound_and_come_after_the_weak_line() {
     let reports =
         [picture("stills", (320, 180), (5, 16), (28_000, 20_000)), video()[1].clone(), video()[0].clone()];
-    let places = [Place::Stills, Place::WeakLine, Place::Full];
+    let places = [Tier::Stills, Tier::WeakLine, Tier::Full];
     let shown = reports.iter().zip(places);
     let sound = sound(None);
-    let heard = sound.renditions.iter().map(|report| Sound { report, uri: report.name.clone() });
+    let heard = sound.renditions.iter().map(|report| AudioEntry { report, uri: report.name.clone() });
     let text = multivariant(&Multivariant {
-        pictures: shown
-            .map(|(report, place)| Picture { report, uri: report.name.clone(), place, hdr: None })
+        videos: shown
+            .map(|(report, tier)| VideoEntry { report, uri: report.name.clone(), tier, hdr: None })
             .collect(),
-        sounds: heard.collect(),
-        growing: true,
+        audio: heard.collect(),
+        is_live: true,
         ..Multivariant::default()
     });
     assert!(text.contains("#EXT-X-START:TIME-OFFSET=0\n"), "{text}");
@@ -162,8 +162,8 @@ fn stills_have_the_small_sound_and_come_after_the_weak_line() {
 fn a_picture_that_players_choose_by_its_range_says_it() {
     let report = picture("hevc", (1920, 1080), (30, 1), (9_000_000, 8_000_000));
     for (hdr, range) in [(Hdr::None, "SDR"), (Hdr::Pq, "PQ"), (Hdr::Hlg, "HLG")] {
-        let shown = Picture { report: &report, uri: "v".to_owned(), place: Place::Full, hdr: Some(hdr) };
-        let text = multivariant(&Multivariant { pictures: vec![shown], ..Multivariant::default() });
+        let shown = VideoEntry { report: &report, uri: "v".to_owned(), tier: Tier::Full, hdr: Some(hdr) };
+        let text = multivariant(&Multivariant { videos: vec![shown], ..Multivariant::default() });
         assert!(
             text.contains(&format!(",FRAME-RATE=30.000,VIDEO-RANGE={range},CLOSED-CAPTIONS=NONE")),
             "{text}"

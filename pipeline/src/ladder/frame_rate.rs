@@ -3,13 +3,13 @@
 use crate::media::Rational;
 
 /// Sources below this many frames per second are made faster.
-const SLOW: f64 = 5.0;
+const MIN_SOURCE_FPS: f64 = 5.0;
 /// What they are brought to at least, in frames per second. Repeated frames cost next to nothing, and keyframes and
 /// segments can start near their times: at one frame a second segments would last now 3 s, now 4.
-const SLOWEST: u32 = 15;
+const MIN_OUTPUT_FPS: u32 = 15;
 
 /// Frames per second that a faster source is not brought below: cinema's, give or take 2%.
-const FEWEST: f64 = 23.5;
+const MIN_DIVIDED_FPS: f64 = 23.5;
 
 /// Frames per second of the full-rate renditions.
 ///
@@ -17,30 +17,30 @@ const FEWEST: f64 = 23.5;
 /// 60 → 30, 59.94 → 29.97, 50 → 25. Where that would be fewer than 24, as of a phone's variable 36, it is `most`: frames
 /// left out unevenly are less visible than half of them missing. A slow source's is multiplied by the smallest whole number that brings it to 15 or
 /// more, so that each of its frames is at its time: 1/4 → 15, 2 → 16.
-pub fn output_rate(source: Rational, most: u32) -> Rational {
-    let most = most.max(1);
-    let allowed = f64::from(most) * 1.02;
-    let slowest = Rational::new(SLOWEST.min(most), 1);
+pub fn output_rate(source: Rational, max_fps: u32) -> Rational {
+    let max_fps = max_fps.max(1);
+    let allowed = f64::from(max_fps) * 1.02;
+    let slowest = Rational::new(MIN_OUTPUT_FPS.min(max_fps), 1);
     if source.num == 0 || source.den == 0 {
         return slowest;
     }
-    if source.as_f64() < SLOW.min(slowest.as_f64()) {
+    if source.as_f64() < MIN_SOURCE_FPS.min(slowest.as_f64()) {
         let times = (slowest.as_f64() / source.as_f64()).ceil() as u64;
         let raised = reduced(u64::from(source.num) * times, u64::from(source.den));
         return if raised.as_f64() > allowed { slowest } else { raised };
     }
     let divisor = (source.as_f64() / allowed).ceil().max(1.0) as u32;
     let divided = source.as_f64() / f64::from(divisor);
-    if divisor > 1 && divided < FEWEST.min(f64::from(most) * 0.8) {
-        return Rational::new(most, 1);
+    if divisor > 1 && divided < MIN_DIVIDED_FPS.min(f64::from(max_fps) * 0.8) {
+        return Rational::new(max_fps, 1);
     }
     reduced(source.num.into(), u64::from(source.den) * u64::from(divisor))
 }
 
 /// `full`, or half of it where it is above `most`. Only ever one half: the smaller grid's frames are every second
 /// one of the larger's, so segments can start together.
-pub fn halved(full: Rational, most: u32) -> Rational {
-    if full.as_f64() > f64::from(most.max(1)) * 1.02 {
+pub fn halved(full: Rational, max_fps: u32) -> Rational {
+    if full.as_f64() > f64::from(max_fps.max(1)) * 1.02 {
         reduced(full.num.into(), u64::from(full.den) * 2)
     } else {
         full

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::media::{Rational, VideoTrack};
 
 pub use frame_rate::{halved, output_rate};
-pub use redundant::{Dropped, Measured, redundant_renditions};
+pub use redundant::{DroppedRendition, MeasuredRendition, redundant_renditions};
 
 /// Time between forced keyframes, in ms; a segment is two of them: 3.2 s are exactly 150 AAC frames at 48 kHz.
 pub const KEYFRAME_INTERVAL_MS: u64 = 1_600;
 
 /// The weak line's rendition: the rate control may save up one second, so a segment's peak stays near its mean.
-const WEAK_VBV_MS: u32 = 900;
+const WEAK_LINE_VBV_MS: u32 = 900;
 /// Buffer of the other renditions' rate control.
 const VBV_MS: u32 = 2_000;
 
@@ -93,7 +93,7 @@ impl RenditionPlan {
 }
 
 /// How much coarser the weak line's quality is than the others': it has few bits, and a still picture should need fewer.
-const WEAK_COARSER: u32 = 4;
+const WEAK_LINE_EXTRA_FACTOR: u32 = 4;
 
 /// What may be made of a picture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,12 +161,12 @@ pub fn plan(video: &VideoTrack, settings: &LadderSettings) -> Ladder {
         .max()
         .unwrap_or_else(|| rungs.first().map_or(30, |r| r.max_frame_rate));
     let full = output_rate(video.frame_rate, full);
-    for (place, rung) in rungs.iter().enumerate() {
+    for (index, rung) in rungs.iter().enumerate() {
         let (width, height) = fit(video, rung);
         if renditions.iter().any(|r| r.width >= width && r.height >= height) {
             continue;
         }
-        let weak = place == 0;
+        let weak = index == 0;
         let frame_rate = halved(full, rung.max_frame_rate);
         renditions.push(RenditionPlan {
             name: rung.name.clone(),
@@ -175,9 +175,9 @@ pub fn plan(video: &VideoTrack, settings: &LadderSettings) -> Ladder {
             frame_rate,
             profile: if weak { "main" } else { "high" }.into(),
             bitrate_bps: if weak { rung.bitrate_bps } else { bitrate(rung, width, height, frame_rate) },
-            vbv_ms: if weak { WEAK_VBV_MS } else { VBV_MS },
+            vbv_ms: if weak { WEAK_LINE_VBV_MS } else { VBV_MS },
             preset: settings.preset.clone(),
-            quality: settings.quality.map(|q| if weak { (q + WEAK_COARSER).min(50) } else { q }),
+            quality: settings.quality.map(|q| if weak { (q + WEAK_LINE_EXTRA_FACTOR).min(50) } else { q }),
         });
     }
     renditions.reverse();
@@ -190,9 +190,9 @@ fn fit(video: &VideoTrack, rung: &Rung) -> (u32, u32) {
     let (width, height) = if video.width >= video.height { (long, short) } else { (short, long) };
     let (from_width, from_height) = (f64::from(video.width.max(2)), f64::from(video.height.max(2)));
     let scale = (f64::from(width) / from_width).min(f64::from(height) / from_height).min(1.0);
-    let even = |length: f64, most: u32| {
+    let even = |length: f64, max: u32| {
         let nearest = (length * scale / 2.0).round() as u32 * 2;
-        nearest.clamp(2, most.max(2) & !1)
+        nearest.clamp(2, max.max(2) & !1)
     };
     (even(from_width, width.min(video.width)), even(from_height, height.min(video.height)))
 }

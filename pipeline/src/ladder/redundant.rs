@@ -6,13 +6,13 @@ use crate::media::Rational;
 
 /// A rendition whose pictures differ nowhere more than this from the next smaller one's, enlarged, shows no more than
 /// it. An encoder at a good quality (x264's factor 23) changes a block more: a quantiser step of 9 is 39 dB.
-const NO_DETAIL_DB: f64 = 39.0;
+const MIN_REDUNDANT_DB: f64 = 39.0;
 /// A rendition that costs nearly as much as the next larger one has no line that needs it.
-const SAME_COST: f64 = 0.9;
+const MIN_SAME_COST_SHARE: f64 = 0.9;
 
 /// What is known of a rendition that was made.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Measured {
+pub struct MeasuredRendition {
     /// Its name.
     pub name: String,
     /// Its frame rate.
@@ -26,7 +26,7 @@ pub struct Measured {
 
 /// A rendition that is not offered, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Dropped {
+pub struct DroppedRendition {
     /// Its name.
     pub name: String,
     /// `no_detail` or `same_cost`.
@@ -39,21 +39,22 @@ pub struct Dropped {
 
 /// What is not worth offering of a ladder, largest first. The smallest always is, and so is the smallest of each frame
 /// rate: motion is something to see too.
-pub fn redundant_renditions(ladder: &[Measured]) -> Vec<Dropped> {
+pub fn redundant_renditions(ladder: &[MeasuredRendition]) -> Vec<DroppedRendition> {
     let mut dropped = Vec::new();
-    let mut kept: Vec<&Measured> = Vec::new();
+    let mut kept: Vec<&MeasuredRendition> = Vec::new();
     for rendition in ladder.iter().rev() {
         let below = kept.last().filter(|below| below.frame_rate == rendition.frame_rate);
-        if below.is_some() && rendition.detail_db.is_some_and(|db| db >= NO_DETAIL_DB) {
-            dropped.push(drop(rendition, "no_detail"));
+        if below.is_some() && rendition.detail_db.is_some_and(|db| db >= MIN_REDUNDANT_DB) {
+            dropped.push(dropped_for(rendition, "no_detail"));
             continue;
         }
         // The one below has no use, unless it is the last of all.
         if let Some(below) = below
             && kept.len() > 1
-            && below.average_bandwidth_bps as f64 >= SAME_COST * rendition.average_bandwidth_bps as f64
+            && below.average_bandwidth_bps as f64
+                >= MIN_SAME_COST_SHARE * rendition.average_bandwidth_bps as f64
         {
-            dropped.push(drop(below, "same_cost"));
+            dropped.push(dropped_for(below, "same_cost"));
             kept.pop();
         }
         kept.push(rendition);
@@ -61,8 +62,8 @@ pub fn redundant_renditions(ladder: &[Measured]) -> Vec<Dropped> {
     dropped
 }
 
-fn drop(rendition: &Measured, reason: &str) -> Dropped {
-    Dropped {
+fn dropped_for(rendition: &MeasuredRendition, reason: &str) -> DroppedRendition {
+    DroppedRendition {
         name: rendition.name.clone(),
         reason: reason.into(),
         average_bandwidth_bps: rendition.average_bandwidth_bps,
@@ -75,9 +76,9 @@ mod tests {
     use super::*;
 
     fn dropped(ladder: &[(&str, u32, u64, f64)]) -> Vec<(String, String)> {
-        let measured: Vec<Measured> = ladder
+        let measured: Vec<MeasuredRendition> = ladder
             .iter()
-            .map(|&(name, rate, bps, db)| Measured {
+            .map(|&(name, rate, bps, db)| MeasuredRendition {
                 name: name.into(),
                 frame_rate: Rational::new(rate, 1),
                 average_bandwidth_bps: bps,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chalkstream_pipeline::fmp4::codecs_of_init;
-use chalkstream_pipeline::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, growing_playlist};
+use chalkstream_pipeline::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, live_playlist};
 use chalkstream_pipeline::ladder::RenditionPlan;
 use chalkstream_pipeline::report::VideoRenditionReport;
 use chalkstream_store::{
@@ -114,7 +114,7 @@ impl<'a> LiveRendition<'a> {
         if !(has_grown || is_ended && published.has_revision) {
             return Ok(None);
         }
-        let text = growing_playlist(
+        let text = live_playlist(
             &MediaPlaylist {
                 timescale,
                 target_duration_s: TARGET_DURATION_S,

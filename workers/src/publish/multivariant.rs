@@ -1,6 +1,6 @@
 //! The multivariant playlist of a revision, made from the results of the steps. Pure.
 
-use chalkstream_pipeline::hls::{Multivariant, Picture, Place, Sound, Subtitles, multivariant};
+use chalkstream_pipeline::hls::{AudioEntry, Multivariant, SubtitlesEntry, Tier, VideoEntry, multivariant};
 use chalkstream_pipeline::report::{AudioRenditionReport, VideoRenditionReport};
 use chalkstream_pipeline::steps::audio::AudioReport;
 use chalkstream_pipeline::steps::source_rendition::{HevcReport, SourceRenditionReport};
@@ -19,7 +19,7 @@ pub struct AvailableStreams {
     source: Option<(SourceRenditionReport, u64)>,
     audio: Option<(AudioReport, u64)>,
     stills: Option<(VideoRenditionReport, u64)>,
-    transcodes: Vec<(TranscodeReport, u64, Place)>,
+    transcodes: Vec<(TranscodeReport, u64, Tier)>,
     transcript: Option<(TranscriptReport, u64)>,
 }
 
@@ -30,7 +30,7 @@ impl AvailableStreams {
         let mut transcodes = Vec::new();
         for kind in TRANSCODES {
             if let Some(report) = results.report::<TranscodeReport>(kind.name())? {
-                let tier = if kind == StepKind::WeakLine { Place::WeakLine } else { Place::Full };
+                let tier = if kind == StepKind::WeakLine { Tier::WeakLine } else { Tier::Full };
                 transcodes.push((report, results.fence(kind.name()), tier));
             }
         }
@@ -99,14 +99,12 @@ impl AvailableStreams {
         let uri = |path: &str, fence: u64| uri_under(path, |group| base(group, fence));
         let video = |report, fence, tier| variant(report, fence, tier, &uri);
         let mut parts = Multivariant::default();
-        parts.pictures.extend(self.source().map(|(report, fence)| video(report, fence, Place::Full)));
-        parts
-            .pictures
-            .extend(self.stills.as_ref().map(|(report, fence)| video(report, *fence, Place::Stills)));
-        for (made, fence, place) in &self.transcodes {
-            parts.pictures.extend(made.renditions.iter().map(|report| video(report, *fence, *place)));
+        parts.videos.extend(self.source().map(|(report, fence)| video(report, fence, Tier::Full)));
+        parts.videos.extend(self.stills.as_ref().map(|(report, fence)| video(report, *fence, Tier::Stills)));
+        for (made, fence, tier) in &self.transcodes {
+            parts.videos.extend(made.renditions.iter().map(|report| video(report, *fence, *tier)));
             let keyframes = made.iframes.iter().chain(&made.trickplay);
-            parts.iframes.extend(keyframes.map(|report| video(report, *fence, *place)));
+            parts.iframes.extend(keyframes.map(|report| video(report, *fence, *tier)));
         }
         self.add_audio_and_captions(&mut parts, &uri);
         multivariant(&parts)
@@ -119,9 +117,9 @@ impl AvailableStreams {
     pub fn hevc_playlist(&self, has_audio: bool, base: impl Fn(&str, u64) -> String) -> Option<String> {
         let (made, fence) = self.hevc().filter(|_| !has_audio || self.audio.is_some())?;
         let uri = |path: &str, fence: u64| uri_under(path, |group| base(group, fence));
-        let (report, hdr) = (&made.picture, Some(made.hdr));
-        let picture = Picture { report, uri: uri(&report.playlist, fence), place: Place::Full, hdr };
-        let mut parts = Multivariant { pictures: vec![picture], ..Multivariant::default() };
+        let (report, hdr) = (&made.video, Some(made.hdr));
+        let video = VideoEntry { report, uri: uri(&report.playlist, fence), tier: Tier::Full, hdr };
+        let mut parts = Multivariant { videos: vec![video], ..Multivariant::default() };
         self.add_audio_and_captions(&mut parts, &uri);
         Some(multivariant(&parts))
     }
@@ -136,14 +134,14 @@ impl AvailableStreams {
     ) -> String {
         let uri = |path: &str, fence: u64| uri_under(path, |group| base(group, fence));
         let video = |report, fence, tier| variant(report, fence, tier, &uri);
-        let mut parts = Multivariant { growing: true, ..Multivariant::default() };
-        parts.pictures.push(video(rendition, fence, Place::WeakLine));
-        parts
-            .pictures
-            .extend(self.stills.as_ref().map(|(report, fence)| video(report, *fence, Place::Stills)));
+        let mut parts = Multivariant { is_live: true, ..Multivariant::default() };
+        parts.videos.push(video(rendition, fence, Tier::WeakLine));
+        parts.videos.extend(self.stills.as_ref().map(|(report, fence)| video(report, *fence, Tier::Stills)));
         if let Some((audio, fence)) = &self.audio {
             let smallest = audio.renditions.first();
-            parts.sounds.extend(smallest.map(|report| Sound { report, uri: uri(&report.playlist, *fence) }));
+            parts
+                .audio
+                .extend(smallest.map(|report| AudioEntry { report, uri: uri(&report.playlist, *fence) }));
             parts.language = audio.language.as_deref();
         }
         multivariant(&parts)
@@ -155,18 +153,20 @@ impl AvailableStreams {
         parts: &mut Multivariant<'a>,
         uri: &impl Fn(&str, u64) -> String,
     ) {
-        let stream =
-            |report: &'a AudioRenditionReport, fence| Sound { report, uri: uri(&report.playlist, fence) };
+        let stream = |report: &'a AudioRenditionReport, fence| AudioEntry {
+            report,
+            uri: uri(&report.playlist, fence),
+        };
         match &self.audio {
             Some((audio, fence)) => {
-                parts.sounds.extend(audio.renditions.iter().map(|report| stream(report, *fence)));
+                parts.audio.extend(audio.renditions.iter().map(|report| stream(report, *fence)));
                 parts.language = audio.language.as_deref();
             }
-            None => parts.sounds.extend(self.source_audio().map(|(report, fence)| stream(report, fence))),
+            None => parts.audio.extend(self.source_audio().map(|(report, fence)| stream(report, fence))),
         }
         parts.subtitles.extend(
             self.captions()
-                .map(|(language, playlist, fence)| Subtitles { language, uri: uri(playlist, fence) }),
+                .map(|(language, playlist, fence)| SubtitlesEntry { language, uri: uri(playlist, fence) }),
         );
     }
 }
@@ -174,10 +174,10 @@ impl AvailableStreams {
 fn variant<'a>(
     report: &'a VideoRenditionReport,
     fence: u64,
-    tier: Place,
+    tier: Tier,
     uri: &impl Fn(&str, u64) -> String,
-) -> Picture<'a> {
-    Picture { report, uri: uri(&report.playlist, fence), place: tier, hdr: None }
+) -> VideoEntry<'a> {
+    VideoEntry { report, uri: uri(&report.playlist, fence), tier, hdr: None }
 }
 
 /// The URI of an announced path, `group/rest`, under the prefix of its group.

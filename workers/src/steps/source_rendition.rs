@@ -62,7 +62,7 @@ fn verify(report: &Value, outputs: &CollectedOutputs, media: Option<&MediaInfo>)
             false => verify::complete(path, text, outputs)?,
         }
     }
-    let video = report.video.as_ref().or(report.hevc.as_ref().map(|hevc| &hevc.picture));
+    let video = report.video.as_ref().or(report.hevc.as_ref().map(|hevc| &hevc.video));
     let Some(video) = video else {
         return match (&report.declined, &report.audio, outputs.files.keys().next()) {
             (Some(_), None, None) => Ok(()),

@@ -9,10 +9,10 @@ use crate::mp4::sample_entry::Picture;
 use chalkstream_formats::Coding;
 
 /// Highest level taken: 4K at 60 frames a second.
-const HIGHEST_LEVEL: u8 = 52;
+const MAX_LEVEL: u8 = 52;
 
 /// What the file as a whole says.
-pub fn file(media: &MediaInfo) -> Result<(), Declined> {
+pub fn check_file(media: &MediaInfo) -> Result<(), Declined> {
     if media.within.is_some() {
         return Err(declined("inside_photo", "The recording is a part of a photo."));
     }
@@ -42,8 +42,8 @@ pub fn file(media: &MediaInfo) -> Result<(), Declined> {
         return Err(interlaced());
     }
     // Nothing of the source can be made longer.
-    let sound_ms = media.audio.as_ref().map_or(0, |track| track.end_ms);
-    if held_until(video.end_ms, sound_ms) > video.end_ms {
+    let audio_end_ms = media.audio.as_ref().map_or(0, |track| track.end_ms);
+    if held_until(video.end_ms, audio_end_ms) > video.end_ms {
         return Err(declined(
             "ends_early",
             "The picture ends long before the sound, and players would stop there.",
@@ -66,27 +66,27 @@ fn interlaced() -> Declined {
 
 /// What a track is to say of its picture, and how many bytes tell a unit's length in its samples. `shown` is the size that
 /// the picture has upright and with square pixels.
-pub fn picture(told: &Picture, shown: (u32, u32)) -> Result<(Media, usize), Declined> {
-    let stretched = told.pixel_shape.is_some_and(|(across, down)| across != down);
-    let (media, length_bytes, square) = match told.coding {
+pub fn check_video(entry: &Picture, displayed_size: (u32, u32)) -> Result<(Media, usize), Declined> {
+    let stretched = entry.pixel_shape.is_some_and(|(across, down)| across != down);
+    let (media, length_bytes, square) = match entry.coding {
         Coding::Avc => {
-            let (sequence, length_bytes, config) = avc(told)?;
+            let (sequence, length_bytes, config) = avc(entry)?;
             let square = sequence.pixel_shape.is_none_or(|(across, down)| across == down)
-                && near((sequence.width, sequence.height), shown);
+                && is_near((sequence.width, sequence.height), displayed_size);
             let media = Media::CameraAvc {
                 config,
                 width: sequence.width as u16,
                 height: sequence.height as u16,
-                colour: sequence.colour.or(told.colour),
+                colour: sequence.colour.or(entry.colour),
             };
             (media, length_bytes, square)
         }
         Coding::Hevc => {
-            let length_bytes = hevc::config(&told.config)?;
-            let (width, height) = told.size;
-            let square = near((width.into(), height.into()), shown);
-            let colour: Option<Colour> = told.colour;
-            let config = hevc::complete(&told.config);
+            let length_bytes = hevc::config(&entry.config)?;
+            let (width, height) = entry.size;
+            let square = is_near((width.into(), height.into()), displayed_size);
+            let colour: Option<Colour> = entry.colour;
+            let config = hevc::complete(&entry.config);
             (Media::CameraHevc { config, width, height, colour }, length_bytes, square)
         }
     };
@@ -96,7 +96,7 @@ pub fn picture(told: &Picture, shown: (u32, u32)) -> Result<(Media, usize), Decl
             "The picture is stored stretched, and not every player sets it right.",
         ));
     }
-    if told.cropped {
+    if entry.cropped {
         return Err(declined(
             "cropped",
             "A part of the picture is to be cut away, and not every player does so.",
@@ -106,8 +106,8 @@ pub fn picture(told: &Picture, shown: (u32, u32)) -> Result<(Media, usize), Decl
 }
 
 /// Whether a picture is shown as large as it is coded, whatever the file says of it elsewhere.
-fn near(coded: (u32, u32), shown: (u32, u32)) -> bool {
-    coded.0.abs_diff(shown.0) <= 1 && coded.1.abs_diff(shown.1) <= 1
+fn is_near(coded: (u32, u32), displayed_size: (u32, u32)) -> bool {
+    coded.0.abs_diff(displayed_size.0) <= 1 && coded.1.abs_diff(displayed_size.1) <= 1
 }
 
 /// What an H.264 decoder's configuration says: the sequence it describes, how many bytes tell a unit's length, and the
@@ -120,7 +120,7 @@ fn avc(picture: &Picture) -> Result<(Sequence, usize, Vec<u8>), Declined> {
         return Err(declined("several_descriptions", "The recording changes its format on the way."));
     };
     let sequence = sps::sequence(first).ok_or_else(unreadable)?;
-    sane(&sequence)?;
+    check_sequence(&sequence)?;
     let pictures: Vec<&[u8]> =
         sets.iter().filter(|set| set.first().is_some_and(|head| head & 0x1f == 8)).copied().collect();
     for set in &pictures {
@@ -153,7 +153,7 @@ fn profile() -> Declined {
     declined("profile", "The picture uses a form of H.264 that browsers do not play.")
 }
 
-fn sane(sequence: &Sequence) -> Result<(), Declined> {
+fn check_sequence(sequence: &Sequence) -> Result<(), Declined> {
     if !matches!(sequence.profile, 66 | 77 | 100) {
         return Err(profile());
     }
@@ -163,7 +163,7 @@ fn sane(sequence: &Sequence) -> Result<(), Declined> {
     if !sequence.frames_only {
         return Err(interlaced());
     }
-    if sequence.level > HIGHEST_LEVEL || sequence.level < 9 {
+    if sequence.level > MAX_LEVEL || sequence.level < 9 {
         return Err(declined(
             "level",
             "The picture is larger or faster than browsers can be relied on to play.",
@@ -244,7 +244,7 @@ mod tests {
         let mut video = media.video.take().unwrap();
         change(&mut media, &mut video);
         media.video = Some(video);
-        file(&media).map_or_else(|declined| declined.code, |()| "fine".into())
+        check_file(&media).map_or_else(|declined| declined.code, |()| "fine".into())
     }
 
     #[test]
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(refused(|_, video| video.changes_size = true), "several_descriptions");
         assert_eq!(refused(|_, video| video.interlaced = true), "interlaced");
         assert_eq!(refused(|_, video| video.hdr = Hdr::Hlg), "hdr");
-        assert_eq!(file(&MediaInfo { video: None, ..media() }).unwrap_err().code, "no_picture");
+        assert_eq!(check_file(&MediaInfo { video: None, ..media() }).unwrap_err().code, "no_picture");
         let sound = |end_ms| {
             let media = media();
             let audio = crate::media::AudioTrack {
@@ -271,7 +271,7 @@ mod tests {
                 start_ms: 0,
                 end_ms,
             };
-            file(&MediaInfo { audio: Some(audio), ..media })
+            check_file(&MediaInfo { audio: Some(audio), ..media })
                 .map_or_else(|declined| declined.code, |()| "fine".into())
         };
         assert_eq!((sound(10_000), sound(12_000)), ("fine".to_owned(), "ends_early".to_owned()));
@@ -294,8 +294,9 @@ mod tests {
 
     #[test]
     fn a_sequence_is_refused_for_what_browsers_do_not_play() {
-        let code =
-            |sequence: Sequence| sane(&sequence).map_or_else(|declined| declined.code, |()| "fine".into());
+        let code = |sequence: Sequence| {
+            check_sequence(&sequence).map_or_else(|declined| declined.code, |()| "fine".into())
+        };
         assert_eq!(code(good()), "fine");
         assert_eq!(code(Sequence { profile: 244, ..good() }), "profile");
         assert_eq!(code(Sequence { profile: 88, ..good() }), "profile");
@@ -316,12 +317,12 @@ mod tests {
         assert!(parameter_sets(&config[..12]).is_none());
         assert!(parameter_sets(&[0; 8]).is_none());
         let (size, config) = ((640, 480), config.to_vec());
-        let told =
+        let entry =
             Picture { coding: Coding::Avc, config, size, pixel_shape: None, colour: None, cropped: false };
-        assert_eq!(picture(&told, (640, 480)).unwrap_err().code, "damaged_index");
-        let told =
+        assert_eq!(check_video(&entry, (640, 480)).unwrap_err().code, "damaged_index");
+        let entry =
             [&[1, 100, 0, 30, 0xff, 0xe1, 0, 2, 0x67, 1, 1, 0, 1, 0x68][..], b"where it was made"].concat();
-        let made = configuration(&told, &[0x67, 1], &[&[0x68]]);
-        assert_eq!(made, [&told[..14], &[0xfd, 0xf8, 0xf8, 0]].concat());
+        let made = configuration(&entry, &[0x67, 1], &[&[0x68]]);
+        assert_eq!(made, [&entry[..14], &[0xfd, 0xf8, 0xf8, 0]].concat());
     }
 }

@@ -4,24 +4,24 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::Stop;
-use super::plan::Key;
+use super::plan::Keyframe;
+use super::stop::Stop;
 use crate::codec::hevc::{self, Unit};
 use crate::declined::{Declined, cut_off, declined, open_gop};
 use crate::source::{ReadAt, read_full};
 use chalkstream_formats::Coding;
 
 /// Keyframes looked at however slow the source is; the sample after each is looked at too.
-const LEAST: usize = 12;
+const MIN_KEYFRAMES: usize = 12;
 /// For how long more of them are looked at: a local file's are all read in this time, up to an hour and more.
-const PATIENCE: Duration = Duration::from_millis(250);
+const TIME_BUDGET: Duration = Duration::from_millis(250);
 /// Bytes read at a time.
-const WINDOW: usize = 2048;
+const READ_BYTES: usize = 2048;
 /// Units looked at in one sample.
-const MOST_UNITS: usize = 64;
+const MAX_UNITS: usize = 64;
 /// What one sample is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Seen {
+struct SampleFindings {
     /// Decoding can start at its picture.
     key: bool,
     /// It changes the sequence's parameters.
@@ -35,7 +35,7 @@ struct Seen {
 }
 
 /// How samples are to be read.
-pub struct Reading<'a> {
+pub struct SampleInspector<'a> {
     /// The file.
     pub source: &'a dyn ReadAt,
     /// How pictures are coded.
@@ -46,57 +46,57 @@ pub struct Reading<'a> {
     pub config: &'a [u8],
 }
 
-impl Reading<'_> {
-    /// Looks at keyframes spread over the recording, and at the sample after each.
-    pub fn check(&self, keys: &[Key]) -> Result<(), Stop> {
-        let begun = Instant::now();
-        for (looked, place) in spread(keys.len()).enumerate() {
-            if looked >= LEAST && begun.elapsed() > PATIENCE {
+impl SampleInspector<'_> {
+    /// Looks at keyframes spread_order over the recording, and at the sample after each.
+    pub fn check(&self, keys: &[Keyframe]) -> Result<(), Stop> {
+        let started = Instant::now();
+        for (looked, index) in spread_order(keys.len()).enumerate() {
+            if looked >= MIN_KEYFRAMES && started.elapsed() > TIME_BUDGET {
                 break;
             }
-            let key = &keys[place];
-            fit(self.sample(key.offset, key.size)?, true)?;
+            let key = &keys[index];
+            accept(self.sample(key.offset, key.size)?, true)?;
             if let Some((offset, size)) = key.next {
-                fit(self.sample(offset, size)?, false)?;
+                accept(self.sample(offset, size)?, false)?;
             }
         }
         Ok(())
     }
 
-    fn sample(&self, offset: u64, size: u32) -> io::Result<Seen> {
-        let mut seen = Seen::default();
+    fn sample(&self, offset: u64, size: u32) -> io::Result<SampleFindings> {
+        let mut findings = SampleFindings::default();
         if offset.saturating_add(u64::from(size)) > self.source.size_bytes() {
-            return Ok(Seen { cut_off: true, ..seen });
+            return Ok(SampleFindings { cut_off: true, ..findings });
         }
         let size = size as usize;
-        let mut window = Window { source: self.source, offset, size, from: 0, bytes: Vec::new() };
+        let mut window = SampleReader { source: self.source, offset, size, from: 0, bytes: Vec::new() };
         let mut at = 0;
-        for _ in 0..MOST_UNITS {
+        for _ in 0..MAX_UNITS {
             if at == size {
-                return Ok(seen);
+                return Ok(findings);
             }
             let head = window.get(at, self.length_bytes + 1)?;
             let Some((kind, length)) = head.split_last() else {
-                return Ok(Seen { damaged: true, ..seen });
+                return Ok(SampleFindings { damaged: true, ..findings });
             };
             let (kind, length) =
                 (self.unit(*kind), length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)));
             at += self.length_bytes;
             if length == 0 || length > size - at {
-                return Ok(Seen { damaged: true, ..seen });
+                return Ok(SampleFindings { damaged: true, ..findings });
             }
             match kind {
-                Unit::Key => seen.key = true,
-                Unit::Parameters if self.coding == Coding::Hevc => seen.parameters = true,
+                Unit::Key => findings.key = true,
+                Unit::Parameters if self.coding == Coding::Hevc => findings.parameters = true,
                 Unit::Parameters => {
-                    let set = window.get(at, length.min(WINDOW))?;
-                    seen.other_sequence |= !self.config.windows(set.len()).any(|part| part == set);
+                    let set = window.get(at, length.min(READ_BYTES))?;
+                    findings.other_sequence |= !self.config.windows(set.len()).any(|part| part == set);
                 }
                 Unit::Plain => {}
             }
             at += length;
         }
-        Ok(seen)
+        Ok(findings)
     }
 
     fn unit(&self, first: u8) -> Unit {
@@ -109,30 +109,30 @@ impl Reading<'_> {
     }
 }
 
-fn fit(seen: Seen, key: bool) -> Result<(), Declined> {
-    if seen.cut_off {
+fn accept(findings: SampleFindings, key: bool) -> Result<(), Declined> {
+    if findings.cut_off {
         return Err(cut_off());
     }
-    if seen.damaged {
+    if findings.damaged {
         return Err(declined("damaged", "The recording is damaged."));
     }
-    if seen.parameters {
+    if findings.parameters {
         return Err(declined(
             "codec",
             "The picture is stored in a way that browsers do not play: its parameters are among the pictures.",
         ));
     }
-    if seen.other_sequence {
+    if findings.other_sequence {
         return Err(declined("several_descriptions", "The recording changes its format on the way."));
     }
-    if key && !seen.key {
+    if key && !findings.key {
         return Err(open_gop());
     }
     Ok(())
 }
 
 /// A sample's bytes, read a little at a time.
-struct Window<'a> {
+struct SampleReader<'a> {
     source: &'a dyn ReadAt,
     offset: u64,
     size: usize,
@@ -140,27 +140,27 @@ struct Window<'a> {
     bytes: Vec<u8>,
 }
 
-impl Window<'_> {
+impl SampleReader<'_> {
     /// `count` bytes at a place in the sample; nothing where it or the file has fewer.
     fn get(&mut self, at: usize, count: usize) -> io::Result<&[u8]> {
-        let there = |window: &Self| at >= window.from && at + count <= window.from + window.bytes.len();
-        if !there(self) {
-            let wanted = count.max(WINDOW).min(self.size.saturating_sub(at));
+        let is_read = |window: &Self| at >= window.from && at + count <= window.from + window.bytes.len();
+        if !is_read(self) {
+            let wanted = count.max(READ_BYTES).min(self.size.saturating_sub(at));
             self.bytes.resize(wanted, 0);
             let read = read_full(self.source, self.offset + at as u64, &mut self.bytes)?;
             self.bytes.truncate(read);
             self.from = at;
         }
-        Ok(if there(self) { &self.bytes[at - self.from..][..count] } else { &[] })
+        Ok(if is_read(self) { &self.bytes[at - self.from..][..count] } else { &[] })
     }
 }
 
 /// The numbers below `count`, each once: first and last, then always as far as can be from those before.
-fn spread(count: usize) -> impl Iterator<Item = usize> {
+fn spread_order(count: usize) -> impl Iterator<Item = usize> {
     let ends = (count > 0).then_some(0).into_iter().chain((count > 1).then(|| count - 1));
     let bits = usize::BITS - count.leading_zeros();
-    let inner = (1..1_usize << bits).map(move |place| place.reverse_bits() >> (usize::BITS - bits));
-    ends.chain(inner.filter(move |&place| place > 0 && place + 1 < count))
+    let inner = (1..1_usize << bits).map(move |index| index.reverse_bits() >> (usize::BITS - bits));
+    ends.chain(inner.filter(move |&index| index > 0 && index + 1 < count))
 }
 
 #[cfg(test)]
@@ -174,55 +174,55 @@ mod tests {
         units.iter().flat_map(|unit| [&(unit.len() as u32).to_be_bytes()[..], unit].concat()).collect()
     }
 
-    fn seen(bytes: Vec<u8>) -> Seen {
+    fn findings(bytes: Vec<u8>) -> SampleFindings {
         let size = bytes.len() as u32;
         let source = Bytes(bytes);
         let (coding, config) = (Coding::Avc, &b"--\x67sequence--"[..]);
-        Reading { source: &source, coding, length_bytes: 4, config }.sample(0, size).unwrap()
+        SampleInspector { source: &source, coding, length_bytes: 4, config }.sample(0, size).unwrap()
     }
 
     #[test]
     fn a_keyframe_is_told_from_another_picture() {
         let slice = |kind: u8| [vec![kind], vec![7; 5000]].concat();
         let known = [&b"\x06"[..], &[5; 700]].concat();
-        let whole = Seen { key: true, ..Seen::default() };
+        let whole = SampleFindings { key: true, ..SampleFindings::default() };
         assert_eq!(
-            seen(sample(&[b"\x09\xf0", b"\x67sequence", b"\x68p", &known, &slice(0x65), &slice(0x65)])),
+            findings(sample(&[b"\x09\xf0", b"\x67sequence", b"\x68p", &known, &slice(0x65), &slice(0x65)])),
             whole
         );
-        assert_eq!(seen(sample(&[&slice(0x41)])), Seen::default());
-        assert_eq!(fit(Seen::default(), true).unwrap_err().code, "open_gop");
-        assert!(fit(Seen::default(), false).is_ok());
-        assert!(seen(sample(&[b"\x67another", &slice(0x65)])).other_sequence);
+        assert_eq!(findings(sample(&[&slice(0x41)])), SampleFindings::default());
+        assert_eq!(accept(SampleFindings::default(), true).unwrap_err().code, "open_gop");
+        assert!(accept(SampleFindings::default(), false).is_ok());
+        assert!(findings(sample(&[b"\x67another", &slice(0x65)])).other_sequence);
         let mut cut = sample(&[&slice(0x65)]);
         cut.truncate(200);
-        assert!(seen(cut).damaged);
+        assert!(findings(cut).damaged);
         let source = Bytes(vec![0; 100]);
-        let reading = Reading { source: &source, coding: Coding::Avc, length_bytes: 4, config: b"" };
+        let reading = SampleInspector { source: &source, coding: Coding::Avc, length_bytes: 4, config: b"" };
         assert!(reading.sample(50, 51).unwrap().cut_off);
     }
 
     #[test]
     fn h265_is_looked_at_alike() {
-        let seen = |units: &[&[u8]]| {
+        let findings = |units: &[&[u8]]| {
             let bytes = sample(units);
             let (size, source) = (bytes.len() as u32, Bytes(bytes));
             let (coding, config) = (Coding::Hevc, &b"--"[..]);
-            Reading { source: &source, coding, length_bytes: 4, config }.sample(0, size).unwrap()
+            SampleInspector { source: &source, coding, length_bytes: 4, config }.sample(0, size).unwrap()
         };
-        let whole = Seen { key: true, ..Seen::default() };
-        assert_eq!(seen(&[b"\x46\x01\x50", b"\x4e\x01said", b"\x28\x01picture"]), whole);
-        assert!(!seen(&[b"\x02\x01picture"]).key);
-        assert!(seen(&[b"\x42\x01sequence", b"\x28\x01picture"]).parameters);
+        let whole = SampleFindings { key: true, ..SampleFindings::default() };
+        assert_eq!(findings(&[b"\x46\x01\x50", b"\x4e\x01said", b"\x28\x01picture"]), whole);
+        assert!(!findings(&[b"\x02\x01picture"]).key);
+        assert!(findings(&[b"\x42\x01sequence", b"\x28\x01picture"]).parameters);
     }
 
     #[test]
     fn places_are_spread_and_each_comes_once() {
         for count in [0, 1, 2, 3, 7, 8, 100] {
-            let mut places: Vec<usize> = spread(count).collect();
-            places.sort_unstable();
-            assert_eq!(places, (0..count).collect::<Vec<_>>());
+            let mut indexes: Vec<usize> = spread_order(count).collect();
+            indexes.sort_unstable();
+            assert_eq!(indexes, (0..count).collect::<Vec<_>>());
         }
-        assert_eq!(spread(100).take(5).collect::<Vec<_>>(), [0, 99, 64, 32, 96]);
+        assert_eq!(spread_order(100).take(5).collect::<Vec<_>>(), [0, 99, 64, 32, 96]);
     }
 }

@@ -7,19 +7,19 @@ use crate::mp4::movie::Edit;
 use crate::mp4::sample_tables::{Sample, Tables};
 
 /// Where segments are aimed at, in ms: as all other renditions are.
-const SEGMENT_MS: u64 = 3200;
+const TARGET_SEGMENT_MS: u64 = 3200;
 /// Keyframes taken into memory.
-const MOST_KEYS: usize = 1_000_000;
+const MAX_KEYFRAMES: usize = 1_000_000;
 /// A slower clock than this is counted in parts of its ticks, so that tracks are not moved against each other by rounding.
-const SLOWEST_CLOCK: u32 = 1000;
+const MIN_TIMESCALE: u32 = 1000;
 /// The fastest clock that is taken for sane.
-const FASTEST_CLOCK: u32 = 100_000_000;
+const MAX_TIMESCALE: u32 = 100_000_000;
 /// Sound that begins later than this leaves a player waiting for it.
-const LATEST_SOUND_MS: u64 = 500;
+const MAX_AUDIO_START_MS: u64 = 500;
 
 /// A sample that decoding can start at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Key {
+pub struct Keyframe {
     /// Which sample.
     pub number: u32,
     /// Presentation time, before any edit, in the track's own ticks.
@@ -34,7 +34,7 @@ pub struct Key {
 
 /// A track's clock and what of it is presented when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clock {
+pub struct TrackClock {
     /// Ticks per second of the segments.
     pub timescale: u32,
     /// Those to one of the track's own.
@@ -47,13 +47,13 @@ pub struct Clock {
     shift: i64,
 }
 
-impl Clock {
+impl TrackClock {
     /// The clock of a track of `timescale` ticks a second.
     pub fn new(timescale: u32, edit: Option<Edit>, origin_ns: i64) -> Result<Self, Declined> {
-        if timescale == 0 || timescale > FASTEST_CLOCK {
+        if timescale == 0 || timescale > MAX_TIMESCALE {
             return Err(declined("damaged_index", "The recording's index is damaged."));
         }
-        let factor = SLOWEST_CLOCK.div_ceil(timescale);
+        let factor = MIN_TIMESCALE.div_ceil(timescale);
         let ticks = |ns: i64, per_second: u32| {
             let exact = i128::from(ns) * i128::from(per_second);
             i64::try_from((exact + exact.signum() * 500_000_000) / 1_000_000_000).unwrap_or(i64::MAX / 4)
@@ -78,7 +78,7 @@ impl Clock {
 
 /// A segment's beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
+pub struct SegmentStart {
     /// Its first sample.
     pub number: u32,
     /// When it is presented, in ticks of the segments.
@@ -87,11 +87,11 @@ pub struct Cut {
 
 /// What of a track is given out, in which segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct SegmentPlan {
     /// Ticks per second.
     pub timescale: u32,
     /// The segments; the first begins at 0.
-    pub cuts: Vec<Cut>,
+    pub cuts: Vec<SegmentStart>,
     /// When the first sample is presented.
     pub first: u64,
     /// The first sample that is no longer given out.
@@ -100,10 +100,10 @@ pub struct Plan {
     pub end: u64,
     /// When the first picture would be presented by its own time.
     presented: i64,
-    clock: Clock,
+    clock: TrackClock,
 }
 
-impl Plan {
+impl SegmentPlan {
     /// Presentation time of a sample of the plan, in ticks of the segments.
     pub fn time(&self, sample: &Sample) -> u64 {
         if self.cuts.first().is_some_and(|cut| cut.number == sample.number) {
@@ -119,8 +119,8 @@ impl Plan {
 }
 
 /// The keyframes of a picture, checked to be such.
-pub fn keys(tables: &Tables<'_>) -> Result<Vec<Key>, Declined> {
-    let mut keys: Vec<Key> = Vec::new();
+pub fn keyframes(tables: &Tables<'_>) -> Result<Vec<Keyframe>, Declined> {
+    let mut keys: Vec<Keyframe> = Vec::new();
     let mut latest = i64::MIN;
     for sample in tables.samples() {
         if sample.sync {
@@ -128,14 +128,14 @@ pub fn keys(tables: &Tables<'_>) -> Result<Vec<Key>, Declined> {
             if sample.pts <= latest {
                 return Err(open_gop());
             }
-            if keys.len() == MOST_KEYS {
+            if keys.len() == MAX_KEYFRAMES {
                 return Err(declined(
                     "too_many_samples",
                     "The recording has more pictures than can be indexed.",
                 ));
             }
             let Sample { number, pts, offset, size, .. } = sample;
-            keys.push(Key { number, pts, offset, size, next: None });
+            keys.push(Keyframe { number, pts, offset, size, next: None });
         } else if let Some(key) = keys.last_mut() {
             // A picture after that is shown before.
             if sample.pts < key.pts {
@@ -151,13 +151,13 @@ pub fn keys(tables: &Tables<'_>) -> Result<Vec<Key>, Declined> {
 }
 
 /// The plan of a picture. `frame_ns` is how long one is on, nominally.
-pub fn picture(
+pub fn plan_video(
     tables: &Tables<'_>,
-    keys: &[Key],
-    clock: Clock,
+    keys: &[Keyframe],
+    clock: TrackClock,
     frame_ns: i64,
     max_segment_ms: u64,
-) -> Result<Plan, Declined> {
+) -> Result<SegmentPlan, Declined> {
     // The picture that is on when presentation begins; the last one to be decoded that is presented, and its end.
     let (mut on, mut first) = (None, i64::MAX);
     let (mut until, mut end) = (0, i64::MIN);
@@ -181,7 +181,7 @@ pub fn picture(
             "The recording was trimmed to start where a player cannot start.",
         ));
     };
-    let keys: Vec<Key> = keys[begin..].iter().filter(|key| key.number < until).copied().collect();
+    let keys: Vec<Keyframe> = keys[begin..].iter().filter(|key| key.number < until).copied().collect();
     for sample in tables.samples().take(until as usize).skip(keys[0].number as usize) {
         end = end.max(sample.pts.saturating_add(i64::from(sample.duration)));
     }
@@ -189,21 +189,22 @@ pub fn picture(
     let times: Vec<i64> = keys
         .iter()
         .enumerate()
-        .map(|(place, key)| if place == 0 { 0 } else { clock.time(key.pts) })
+        .map(|(index, key)| if index == 0 { 0 } else { clock.time(key.pts) })
         .collect();
     let end = clock.time(end).max(1);
-    if end > clock.ticks(LONGEST_MS) {
+    if end > clock.ticks(MAX_END_MS) {
         return Err(declined("damaged_index", "The recording's index is damaged."));
     }
-    let places =
-        cuts(&times, end, clock.ticks(SEGMENT_MS), clock.ticks(max_segment_ms)).ok_or_else(|| {
+    let chosen =
+        cuts(&times, end, clock.ticks(TARGET_SEGMENT_MS), clock.ticks(max_segment_ms)).ok_or_else(|| {
             declined(
                 "keyframes_apart",
                 "The recording can be entered at too few places to be played in parts.",
             )
         })?;
-    let cuts = places.iter().map(|&place| Cut { number: keys[place].number, start: times[place] as u64 });
-    Ok(Plan {
+    let cuts =
+        chosen.iter().map(|&index| SegmentStart { number: keys[index].number, start: times[index] as u64 });
+    Ok(SegmentPlan {
         timescale: clock.timescale,
         cuts: cuts.collect(),
         first: 0,
@@ -215,23 +216,23 @@ pub fn picture(
 }
 
 /// No recording is longer than a week: later times are lies, and each is some cuts.
-const LONGEST_MS: u64 = 7 * 86_400_000;
+const MAX_END_MS: u64 = 7 * 86_400_000;
 
 /// The keyframes nearest to multiples of `aim`, as places in `times` (the first is 0), so that no part is longer than
 /// `longest`. None where keyframes are further apart.
 fn cuts(times: &[i64], end: i64, aim: i64, longest: i64) -> Option<Vec<usize>> {
     let mut wanted = vec![0];
-    let mut place = 0;
+    let mut index = 0;
     let mut target = aim;
     while target < end {
-        while place + 1 < times.len() && (times[place + 1] - target).abs() <= (times[place] - target).abs() {
-            place += 1;
+        while index + 1 < times.len() && (times[index + 1] - target).abs() <= (times[index] - target).abs() {
+            index += 1;
         }
-        if wanted.last() != Some(&place) {
-            wanted.push(place);
+        if wanted.last() != Some(&index) {
+            wanted.push(index);
         }
         // A target that the last keyframe is nearest to is followed by none that another is nearest to.
-        if place + 1 == times.len() {
+        if index + 1 == times.len() {
             break;
         }
         target += aim;
@@ -245,7 +246,7 @@ fn cuts(times: &[i64], end: i64, aim: i64, longest: i64) -> Option<Vec<usize>> {
         let mut at = from;
         made.push(at);
         while stop - times[at] > longest {
-            at = (at + 1..to).take_while(|&place| times[place] - times[at] <= longest).last()?;
+            at = (at + 1..to).take_while(|&index| times[index] - times[at] <= longest).last()?;
             made.push(at);
         }
     }
@@ -254,12 +255,12 @@ fn cuts(times: &[i64], end: i64, aim: i64, longest: i64) -> Option<Vec<usize>> {
 
 /// The plan of sound, cut where the picture is (`picture_ms`: from 0 to where it is over), and evenly after that; none
 /// where it cannot go with it.
-pub fn sound(tables: &Tables<'_>, clock: Clock, picture_ms: &[u64]) -> Option<Plan> {
-    let mut made: Option<Plan> = None;
-    let mut place = 1;
-    let target = |place: usize| {
-        let beyond = (place + 1).saturating_sub(picture_ms.len()) as u64 * SEGMENT_MS;
-        let last = picture_ms.len().checked_sub(1).and_then(|last| picture_ms.get(place.min(last)));
+pub fn plan_audio(tables: &Tables<'_>, clock: TrackClock, video_ms: &[u64]) -> Option<SegmentPlan> {
+    let mut made: Option<SegmentPlan> = None;
+    let mut index = 1;
+    let target = |index: usize| {
+        let beyond = (index + 1).saturating_sub(video_ms.len()) as u64 * TARGET_SEGMENT_MS;
+        let last = video_ms.len().checked_sub(1).and_then(|last| video_ms.get(index.min(last)));
         clock.ticks(last.copied().unwrap_or(0) + beyond)
     };
     for sample in tables.samples() {
@@ -268,7 +269,7 @@ pub fn sound(tables: &Tables<'_>, clock: Clock, picture_ms: &[u64]) -> Option<Pl
         }
         let (time, length) = (clock.time(sample.dts), i64::from(sample.duration) * clock.factor);
         // Sound is heard as it is decoded; what says otherwise is nothing that players know.
-        if time > clock.ticks(LONGEST_MS) || sample.pts != sample.dts {
+        if time > clock.ticks(MAX_END_MS) || sample.pts != sample.dts {
             return None;
         }
         let Some(plan) = &mut made else {
@@ -276,9 +277,9 @@ pub fn sound(tables: &Tables<'_>, clock: Clock, picture_ms: &[u64]) -> Option<Pl
             let mostly = time.saturating_add(length / 2) > 0
                 && sample.dts + i64::from(sample.duration / 2) >= clock.from;
             if mostly {
-                made = Some(Plan {
+                made = Some(SegmentPlan {
                     timescale: clock.timescale,
-                    cuts: vec![Cut { number: sample.number, start: 0 }],
+                    cuts: vec![SegmentStart { number: sample.number, start: 0 }],
                     first: time.max(0) as u64,
                     until: sample.number + 1,
                     end: time.saturating_add(length).max(1) as u64,
@@ -288,16 +289,16 @@ pub fn sound(tables: &Tables<'_>, clock: Clock, picture_ms: &[u64]) -> Option<Pl
             }
             continue;
         };
-        if time + length / 2 >= target(place) {
-            while time + length / 2 >= target(place) {
-                place += 1;
+        if time + length / 2 >= target(index) {
+            while time + length / 2 >= target(index) {
+                index += 1;
             }
-            plan.cuts.push(Cut { number: sample.number, start: time as u64 });
+            plan.cuts.push(SegmentStart { number: sample.number, start: time as u64 });
         }
         plan.until = sample.number + 1;
         plan.end = time.saturating_add(length).max(1) as u64;
     }
-    made.filter(|plan| plan.first <= clock.ticks(LATEST_SOUND_MS) as u64)
+    made.filter(|plan| plan.first <= clock.ticks(MAX_AUDIO_START_MS) as u64)
 }
 
 #[cfg(test)]

@@ -29,12 +29,12 @@ fn planned(
     samples: &[(u32, i32, bool)],
     edit: Option<Edit>,
     origin_ns: i64,
-) -> Result<(Plan, Vec<u64>), String> {
+) -> Result<(SegmentPlan, Vec<u64>), String> {
     let stbl = stbl(samples);
     let tables = Tables::read(&stbl).unwrap();
-    let clock = Clock::new(1000, edit, origin_ns).unwrap();
-    let plan = keys(&tables)
-        .and_then(|keys| picture(&tables, &keys, clock, 100_000_000, 6000))
+    let clock = TrackClock::new(1000, edit, origin_ns).unwrap();
+    let plan = keyframes(&tables)
+        .and_then(|keys| plan_video(&tables, &keys, clock, 100_000_000, 6000))
         .map_err(|declined| declined.code)?;
     let from = plan.cuts[0].number as usize;
     let times = tables.samples().take(plan.until as usize).skip(from).map(|s| plan.time(&s)).collect();
@@ -69,7 +69,7 @@ fn without_an_edit_list_the_first_picture_is_there_from_the_beginning() {
 #[test]
 fn a_start_at_a_later_keyframe_leaves_out_what_is_before_it() {
     let (plan, times) = planned(&groups(20), edit(4100, 0), 0).unwrap();
-    assert_eq!((plan.cuts[0], times[0], times[1]), (Cut { number: 40, start: 0 }, 0, 300));
+    assert_eq!((plan.cuts[0], times[0], times[1]), (SegmentStart { number: 40, start: 0 }, 0, 300));
     assert_eq!(plan.end, 4000);
     // A start just before a keyframe is that.
     assert_eq!(planned(&groups(20), edit(4050, 0), 0).unwrap().0.cuts[0].number, 40);
@@ -109,30 +109,31 @@ fn open_groups_and_rare_keyframes_are_declined() {
 fn segments_are_cut_at_the_nearest_keyframes() {
     let every = |distance: i64, end: i64| {
         let times: Vec<i64> = (0..end / distance).map(|n| n * distance).collect();
-        cuts(&times, end, 3200, 6000).map(|places| places.iter().map(|&p| times[p]).collect::<Vec<_>>())
+        cuts(&times, end, 3200, 6000).map(|chosen| chosen.iter().map(|&p| times[p]).collect::<Vec<_>>())
     };
     assert_eq!(every(1000, 14_000).unwrap(), [0, 3000, 6000, 10_000, 13_000]);
     assert_eq!(every(4000, 16_000).unwrap(), [0, 4000, 8000, 12_000]);
     assert_eq!(every(6000, 18_000).unwrap(), [0, 6000, 12_000]);
     assert!(every(7000, 21_000).is_none());
     // No part is longer than allowed, though nearest to its multiple.
-    let places = cuts(&[0, 1000, 1700, 4900, 6000, 8100], 10_000, 3200, 4000).unwrap();
-    assert_eq!(places, [0, 2, 3, 4, 5], "1700 to 6000 would be too long");
+    let chosen = cuts(&[0, 1000, 1700, 4900, 6000, 8100], 10_000, 3200, 4000).unwrap();
+    assert_eq!(chosen, [0, 2, 3, 4, 5], "1700 to 6000 would be too long");
     assert_eq!(cuts(&[0, 1000, 5200, 6000], 8000, 3200, 5000), Some(vec![0, 1, 2, 3]));
     assert_eq!(cuts(&[0], 100, 3200, 6000), Some(vec![0]));
 }
 
 #[test]
 fn slow_clocks_are_counted_finer() {
-    let clock = Clock::new(25, edit(40, 0), -20 * MS).unwrap();
+    let clock = TrackClock::new(25, edit(40, 0), -20 * MS).unwrap();
     assert_eq!((clock.timescale, clock.time(1), clock.time(2)), (1000, 20, 60));
-    assert!(Clock::new(0, None, 0).is_err() && Clock::new(u32::MAX, None, 0).is_err());
+    assert!(TrackClock::new(0, None, 0).is_err() && TrackClock::new(u32::MAX, None, 0).is_err());
 }
 
-fn sounded(count: usize, edit: Option<Edit>, origin_ns: i64) -> Option<(Plan, Vec<u64>)> {
+fn sounded(count: usize, edit: Option<Edit>, origin_ns: i64) -> Option<(SegmentPlan, Vec<u64>)> {
     let stbl = stbl(&vec![(1024, 0, true); count]);
     let tables = Tables::read(&stbl).unwrap();
-    let plan = sound(&tables, Clock::new(48_000, edit, origin_ns).unwrap(), &[0, 3200, 6500, 8000])?;
+    let plan =
+        plan_audio(&tables, TrackClock::new(48_000, edit, origin_ns).unwrap(), &[0, 3200, 6500, 8000])?;
     let from = plan.cuts[0].number as usize;
     let times = tables.samples().take(plan.until as usize).skip(from).map(|s| plan.time(&s)).collect();
     Some((plan, times))

@@ -28,9 +28,9 @@ fn run(program: &str, args: &[&str]) -> String {
     String::from_utf8(made.stdout).unwrap()
 }
 
-struct Place(tempfile::TempDir);
+struct Workspace(tempfile::TempDir);
 
-impl Place {
+impl Workspace {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -69,21 +69,21 @@ impl Place {
 }
 
 /// A track as a server gives it out: the init segment, and each segment with its time in seconds.
-struct Joined {
+struct AssembledTrack {
     init: Vec<u8>,
     segments: Vec<(f64, f64, Vec<u8>)>,
 }
 
 /// Joins a track as the layout in docs/ref/objects.md says, on its own.
-fn join(source: &Path, index: &Path) -> Joined {
+fn join(source: &Path, index: &Path) -> AssembledTrack {
     let (source, index) = (std::fs::read(source).unwrap(), std::fs::read(index).unwrap());
     let number = |at: usize| u32::from_be_bytes(index[at..at + 4].try_into().unwrap()) as usize;
     let wide = |at: usize| number(at) << 32 | number(at + 4);
     assert_eq!((&index[..8], number(8), wide(24)), (&b"chalkidx"[..], 2, source.len()));
     let (timescale, count, init) = (number(12) as f64, number(16), number(20));
-    let entry = |place: usize| 40 + init + place * 48;
-    let segments = (0..count).map(|place| {
-        let at = entry(place);
+    let entry = |workspace: usize| 40 + init + workspace * 48;
+    let segments = (0..count).map(|workspace| {
+        let at = entry(workspace);
         let (runs, record, moof) = (number(at + 12), wide(at + 16), number(at + 24));
         let mut bytes = index[record + runs * 8..][..moof].to_vec();
         let from = wide(at + 32);
@@ -97,13 +97,13 @@ fn join(source: &Path, index: &Path) -> Joined {
         assert_eq!((bytes.len(), read), (moof + number(at + 28), from + number(at + 40)));
         (wide(at) as f64 / timescale, number(at + 8) as f64 / timescale, bytes)
     });
-    Joined { init: index[40..40 + init].to_vec(), segments: segments.collect() }
+    AssembledTrack { init: index[40..40 + init].to_vec(), segments: segments.collect() }
 }
 
 #[test]
 fn sample_tables_say_when_everything_is_shown() {
-    let place = Place::new();
-    let file = place.make("timed.mp4", &[PICTURE, TONE, X264, AAC]);
+    let workspace = Workspace::new();
+    let file = workspace.make("timed.mp4", &[PICTURE, TONE, X264, AAC]);
     let shown_of = |bytes: Vec<u8>, handler: &[u8; 4]| {
         std::fs::write(&file, &bytes).unwrap();
         let source = FileSource::open(&file).unwrap();
@@ -160,7 +160,7 @@ fn pictures(file: &Path) -> Vec<String> {
     told.lines().filter(|line| !line.starts_with('#')).filter_map(hash).collect()
 }
 
-impl Joined {
+impl AssembledTrack {
     /// The packets of one segment, by its own boxes: ffprobe moves those that are presented before they are decoded.
     fn packets(&self, segment: &[u8]) -> Vec<Timed> {
         let header = read::find(&self.init, "moov/trak/mdia/mdhd").unwrap();
@@ -192,12 +192,12 @@ fn same(made: &[Timed], source: &[Timed], origin: f64, what: &str) {
 }
 
 /// Packages a file and compares every picture and every packet.
-fn compared(place: &Place, file: &Path, segments: u32) -> SourceRenditionReport {
+fn compared(workspace: &Workspace, file: &Path, segments: u32) -> SourceRenditionReport {
     let name = file.file_name().unwrap().display();
-    let report = place.package(file);
+    let report = workspace.package(file);
     assert_eq!(report.declined, None, "{name}");
-    let video = report.video.clone().or(report.hevc.clone().map(|hevc| hevc.picture)).unwrap();
-    let out = place.path("out");
+    let video = report.video.clone().or(report.hevc.clone().map(|hevc| hevc.video)).unwrap();
+    let out = workspace.path("out");
     let joined = join(file, &out.join("index/video"));
     assert_eq!((joined.segments.len() as u32, video.segments), (segments, segments), "{name}");
 
@@ -209,7 +209,7 @@ fn compared(place: &Place, file: &Path, segments: u32) -> SourceRenditionReport 
     same(&made, &shown, origin, &format!("packets of {name}"));
 
     // Decoded as a whole and each segment by itself, which lies where its playlist says.
-    let whole = place.path("whole.mp4");
+    let whole = workspace.path("whole.mp4");
     let all: Vec<u8> = joined.segments.iter().flat_map(|(_, _, bytes)| bytes.clone()).collect();
     std::fs::write(&whole, [&joined.init[..], &all].concat()).unwrap();
     let source = pictures(file);
@@ -247,99 +247,108 @@ fn compared(place: &Place, file: &Path, segments: u32) -> SourceRenditionReport 
 
 #[test]
 fn reordered_pictures_and_sound_between_them() {
-    let place = Place::new();
-    let file = place.make("a.mp4", &[PICTURE, TONE, X264, AAC, &["-movflags", "+faststart"]]);
-    let report = compared(&place, &file, 4);
+    let workspace = Workspace::new();
+    let file = workspace.make("a.mp4", &[PICTURE, TONE, X264, AAC, &["-movflags", "+faststart"]]);
+    let report = compared(&workspace, &file, 4);
     let (video, audio) = (report.video.unwrap(), report.audio.unwrap());
     assert_eq!((video.width, video.height, video.segments, audio.segments), (320, 180, 4, 4));
     assert_eq!(audio.codecs, "mp4a.40.2");
     assert!(video.codecs.starts_with("avc1.64"), "{}", video.codecs);
     assert!(video.bandwidth_bps >= video.average_bandwidth_bps && video.average_bandwidth_bps > 10_000);
 
-    // Cut without encoding, at a keyframe: sound is cut within a packet.
-    let cut = place.make("cut.mp4", &[&["-ss", "4.8", "-i", file.to_str().unwrap(), "-c", "copy"]]);
-    compared(&place, &cut, 3);
+    // SegmentStart without encoding, at a keyframe: sound is cut within a packet.
+    let cut = workspace.make("cut.mp4", &[&["-ss", "4.8", "-i", file.to_str().unwrap(), "-c", "copy"]]);
+    compared(&workspace, &cut, 3);
     // And between two: what is seen first is no keyframe.
-    let cut = place.make("between.mp4", &[&["-ss", "4.2", "-i", file.to_str().unwrap(), "-c", "copy"]]);
-    assert_eq!(place.code(&cut), "starts_between_keyframes");
+    let cut = workspace.make("between.mp4", &[&["-ss", "4.2", "-i", file.to_str().unwrap(), "-c", "copy"]]);
+    assert_eq!(workspace.code(&cut), "starts_between_keyframes");
     // Stored with early presentation times instead of an edit list, and in QuickTime's own form.
     let negative = ["-i", file.to_str().unwrap(), "-c", "copy", "-movflags", "+negative_cts_offsets"];
-    compared(&place, &place.make("negative.mp4", &[&negative]), 4);
-    compared(&place, &place.make("quicktime.mov", &[&["-i", file.to_str().unwrap(), "-c", "copy"]]), 4);
+    compared(&workspace, &workspace.make("negative.mp4", &[&negative]), 4);
+    compared(
+        &workspace,
+        &workspace.make("quicktime.mov", &[&["-i", file.to_str().unwrap(), "-c", "copy"]]),
+        4,
+    );
     let bare = ["-i", file.to_str().unwrap(), "-c", "copy", "-use_editlist", "0"];
-    compared(&place, &place.make("bare.mp4", &[&bare]), 4);
+    compared(&workspace, &workspace.make("bare.mp4", &[&bare]), 4);
 }
 
 #[test]
 fn odd_clocks_and_tracks_that_begin_apart() {
-    let place = Place::new();
+    let workspace = Workspace::new();
     let ntsc = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30000/1001:duration=12"];
     let mono = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=12"];
     let order = ["-map", "1:a", "-map", "0:v", "-video_track_timescale", "30000"];
-    compared(&place, &place.make("ntsc.mp4", &[&ntsc, &mono, X264, AAC, &order]), 4);
+    compared(&workspace, &workspace.make("ntsc.mp4", &[&ntsc, &mono, X264, AAC, &order]), 4);
     // Every third picture left out, on a clock of 25.
     let uneven = ["-vf", "select=mod(n\\,3)", "-fps_mode", "vfr", "-video_track_timescale", "25"];
     let slow = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=12"];
-    compared(&place, &place.make("uneven.mp4", &[&slow, TONE, X264, AAC, &uneven]), 4);
+    compared(&workspace, &workspace.make("uneven.mp4", &[&slow, TONE, X264, AAC, &uneven]), 4);
     let late = [PICTURE, &["-itsoffset", "0.3"], TONE, X264, AAC];
-    compared(&place, &place.make("late_sound.mp4", &late), 4);
+    compared(&workspace, &workspace.make("late_sound.mp4", &late), 4);
     let late = [TONE, &["-itsoffset", "0.25"], PICTURE, X264, AAC];
-    compared(&place, &place.make("late_picture.mp4", &late), 4);
-    let alone = compared(&place, &place.make("silent.mp4", &[PICTURE, X264]), 4);
+    compared(&workspace, &workspace.make("late_picture.mp4", &late), 4);
+    let alone = compared(&workspace, &workspace.make("silent.mp4", &[PICTURE, X264]), 4);
     assert_eq!(alone.audio, None);
 }
 
 #[test]
 fn h265_is_a_picture_of_its_own() {
-    let place = Place::new();
+    let workspace = Workspace::new();
     let x265 = |more: &'static str| ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", more];
     let closed = x265("log-level=none:keyint=48:bframes=3:open-gop=0");
     let hvc1 = ["-tag:v", "hvc1", "-pix_fmt", "yuv420p10le", "-color_trc", "arib-std-b67"];
-    let file = place.make("hevc.mp4", &[PICTURE, TONE, &closed, AAC, &hvc1]);
-    let report = compared(&place, &file, 4);
+    let file = workspace.make("hevc.mp4", &[PICTURE, TONE, &closed, AAC, &hvc1]);
+    let report = compared(&workspace, &file, 4);
     assert_eq!((report.video, report.audio), (None, None));
     let hevc = report.hevc.unwrap();
-    assert_eq!((hevc.hdr, hevc.picture.width, hevc.picture.height), (Hdr::Hlg, 320, 180));
-    assert!(hevc.picture.codecs.starts_with("hvc1.2.4.L"), "{}", hevc.picture.codecs);
+    assert_eq!((hevc.hdr, hevc.video.width, hevc.video.height), (Hdr::Hlg, 320, 180));
+    assert!(hevc.video.codecs.starts_with("hvc1.2.4.L"), "{}", hevc.video.codecs);
 
-    let copied =
-        |name: &str, more: &[&str]| place.make(name, &[&["-i", file.to_str().unwrap(), "-c", "copy"], more]);
-    let named = compared(&place, &copied("hev1.mp4", &["-tag:v", "hev1"]), 4);
-    assert_eq!(named.hevc.unwrap().picture.codecs, hevc.picture.codecs);
+    let copied = |name: &str, more: &[&str]| {
+        workspace.make(name, &[&["-i", file.to_str().unwrap(), "-c", "copy"], more])
+    };
+    let named = compared(&workspace, &copied("hev1.mp4", &["-tag:v", "hev1"]), 4);
+    assert_eq!(named.hevc.unwrap().video.codecs, hevc.video.codecs);
     let open = x265("log-level=none:keyint=48:bframes=3:open-gop=1");
-    assert_eq!(place.code(&place.make("open.mp4", &[PICTURE, &open, &["-tag:v", "hvc1"]])), "open_gop");
+    assert_eq!(
+        workspace.code(&workspace.make("open.mp4", &[PICTURE, &open, &["-tag:v", "hvc1"]])),
+        "open_gop"
+    );
 }
 
 #[test]
 fn what_players_stumble_over_is_declined() {
-    let place = Place::new();
-    let good = place.make("good.mp4", &[PICTURE, TONE, X264, AAC, &["-movflags", "+faststart"]]);
-    let from_good =
-        |name: &str, more: &[&str]| place.make(name, &[&["-i", good.to_str().unwrap(), "-c", "copy"], more]);
-    assert_eq!(place.code(&from_good("turned.mp4", &["-metadata:s:v", "rotate=90"])), "turned");
-    assert_eq!(place.code(&from_good("good.mkv", &[])), "container");
+    let workspace = Workspace::new();
+    let good = workspace.make("good.mp4", &[PICTURE, TONE, X264, AAC, &["-movflags", "+faststart"]]);
+    let from_good = |name: &str, more: &[&str]| {
+        workspace.make(name, &[&["-i", good.to_str().unwrap(), "-c", "copy"], more])
+    };
+    assert_eq!(workspace.code(&from_good("turned.mp4", &["-metadata:s:v", "rotate=90"])), "turned");
+    assert_eq!(workspace.code(&from_good("good.mkv", &[])), "container");
     assert_eq!(
-        place.code(&from_good("pieces.mp4", &["-movflags", "+frag_keyframe+empty_moov"])),
+        workspace.code(&from_good("pieces.mp4", &["-movflags", "+frag_keyframe+empty_moov"])),
         "fragmented"
     );
     assert_eq!(
-        place.code(&from_good("wide.mp4", &["-bsf:v", "h264_metadata=sample_aspect_ratio=4/3"])),
+        workspace.code(&from_good("wide.mp4", &["-bsf:v", "h264_metadata=sample_aspect_ratio=4/3"])),
         "pixel_shape"
     );
 
-    let encoded = |name: &str, more: &[&str]| place.make(name, &[PICTURE, X264, more]);
-    assert_eq!(place.code(&encoded("ten.mp4", &["-pix_fmt", "yuv420p10le"])), "profile");
-    assert_eq!(place.code(&encoded("fields.mp4", &["-flags", "+ilme+ildct"])), "interlaced");
-    assert_eq!(place.code(&encoded("open.mp4", &["-x264-params", "open-gop=1:scenecut=0"])), "open_gop");
+    let encoded = |name: &str, more: &[&str]| workspace.make(name, &[PICTURE, X264, more]);
+    assert_eq!(workspace.code(&encoded("ten.mp4", &["-pix_fmt", "yuv420p10le"])), "profile");
+    assert_eq!(workspace.code(&encoded("fields.mp4", &["-flags", "+ilme+ildct"])), "interlaced");
+    assert_eq!(workspace.code(&encoded("open.mp4", &["-x264-params", "open-gop=1:scenecut=0"])), "open_gop");
     assert_eq!(
-        place.code(&encoded("rare.mp4", &["-g", "300", "-x264-params", "scenecut=0"])),
+        workspace.code(&encoded("rare.mp4", &["-g", "300", "-x264-params", "scenecut=0"])),
         "keyframes_apart"
     );
-    assert_eq!(place.code(&encoded("old.mp4", &["-c:v", "mpeg4"])), "codec");
+    assert_eq!(workspace.code(&encoded("old.mp4", &["-c:v", "mpeg4"])), "codec");
 
-    let cut = place.path("cut_off.mp4");
+    let cut = workspace.path("cut_off.mp4");
     let bytes = std::fs::read(&good).unwrap();
     std::fs::write(&cut, &bytes[..bytes.len() * 2 / 3]).unwrap();
-    assert_eq!(place.code(&cut), "cut_off");
-    assert!(!place.path("out/index/video").exists(), "nothing half made stays");
+    assert_eq!(workspace.code(&cut), "cut_off");
+    assert!(!workspace.path("out/index/video").exists(), "nothing half made stays");
 }

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 
-use super::Stop;
-use super::plan::Plan;
+use super::plan::SegmentPlan;
+use super::stop::Stop;
 use crate::context::StepContext;
 use crate::declined::{Declined, cut_off, declined};
 use crate::fmp4::{Media, SampleFacts, Track, decode_times, fragment_head, init_segment};
@@ -20,13 +20,13 @@ pub const HEADER_BYTES: usize = 40;
 /// Bytes of a segment in the table.
 pub const ENTRY_BYTES: usize = 48;
 /// Most bytes of the source that a segment lies among: what a server reads for one answer.
-const WIDEST: u64 = 64 << 20;
+const MAX_SPAN_BYTES: u64 = 64 << 20;
 /// Most bytes of a segment's record, runs and `moof`: what a server holds for one answer.
 const LARGEST_RECORD: usize = 1 << 20;
 
 /// A track as it was written.
 #[derive(Debug)]
-pub struct Written {
+pub struct WrittenTrack {
     /// Length of each segment, in ticks.
     pub durations: Vec<u64>,
     /// Peak over one segment and mean, in bits per second.
@@ -35,7 +35,7 @@ pub struct Written {
     pub timescale: u32,
 }
 
-impl Written {
+impl WrittenTrack {
     /// Length of all, in ms.
     pub fn duration_ms(&self) -> u64 {
         let ticks: u64 = self.durations.iter().sum();
@@ -49,7 +49,7 @@ struct Segment {
     /// Bytes of each sample, and whether decoding can start there.
     samples: Vec<(u32, bool)>,
     /// When each is shown, in ticks.
-    shown: Vec<u64>,
+    presented: Vec<u64>,
     /// Bytes to pass over, and bytes to take.
     runs: Vec<(u32, u32)>,
     source_offset: u64,
@@ -58,7 +58,7 @@ struct Segment {
 }
 
 impl Segment {
-    fn add(&mut self, sample: Sample, shown: u64) -> Result<(), Declined> {
+    fn add(&mut self, sample: Sample, presented: u64) -> Result<(), Declined> {
         let (offset, size) = (sample.offset, u64::from(sample.size));
         let scattered = || {
             declined(
@@ -75,7 +75,7 @@ impl Segment {
         }
         let skip = offset.checked_sub(self.source_end).ok_or_else(scattered)?;
         self.source_end = offset.checked_add(size).ok_or_else(scattered)?;
-        if self.source_end - self.source_offset > WIDEST {
+        if self.source_end - self.source_offset > MAX_SPAN_BYTES {
             return Err(scattered());
         }
         self.payload += size;
@@ -84,20 +84,20 @@ impl Segment {
             _ => self.runs.push((skip as u32, sample.size)),
         }
         self.samples.push((sample.size, sample.sync));
-        self.shown.push(shown);
+        self.presented.push(presented);
         Ok(())
     }
 
     /// The `moof` of a segment that ends at `end`; none where its times cannot be.
     fn moof(&self, number: u32, end: u64) -> Option<Vec<u8>> {
-        let decoded = decode_times(&self.shown);
+        let decoded = decode_times(&self.presented);
         let next = decoded.iter().skip(1).copied().chain([end]);
-        let facts = self.samples.iter().zip(&self.shown).zip(decoded.iter().zip(next)).map(
-            |((&(size_bytes, sync), shown), (decoded, next))| {
+        let facts = self.samples.iter().zip(&self.presented).zip(decoded.iter().zip(next)).map(
+            |((&(size_bytes, sync), presented), (decoded, next))| {
                 Some(SampleFacts {
                     size_bytes,
                     duration: u32::try_from(next.checked_sub(*decoded)?).ok()?,
-                    composition_offset: i32::try_from(shown - decoded).ok()?,
+                    composition_offset: i32::try_from(presented - decoded).ok()?,
                     sync,
                 })
             },
@@ -107,14 +107,14 @@ impl Segment {
 }
 
 /// Writes the index object of a track and answers what it holds. `path` is relative to the step's folder.
-pub fn index(
+pub fn write_index(
     path: &str,
     track: &Track,
-    plan: &Plan,
+    plan: &SegmentPlan,
     tables: &Tables<'_>,
     source_bytes: u64,
     ctx: &StepContext,
-) -> Result<Written, Stop> {
+) -> Result<WrittenTrack, Stop> {
     let init = init_segment(track);
     let head = HEADER_BYTES + init.len() + plan.cuts.len() * ENTRY_BYTES;
     let full = ctx.path(path)?;
@@ -144,7 +144,7 @@ pub fn index(
     ctx.output(path)?;
     let bandwidth_bps = peak_and_mean_bps(plan.timescale, played.iter().copied());
     let durations = played.into_iter().map(|(ticks, _)| ticks).collect();
-    Ok(Written { durations, bandwidth_bps, timescale: plan.timescale })
+    Ok(WrittenTrack { durations, bandwidth_bps, timescale: plan.timescale })
 }
 
 /// What a server must know of samples to take out of them what is no picture: how they are coded, and how many bytes tell a
@@ -168,7 +168,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn segments(&mut self, plan: &Plan, tables: &Tables<'_>, ctx: &StepContext) -> Result<(), Stop> {
+    fn segments(&mut self, plan: &SegmentPlan, tables: &Tables<'_>, ctx: &StepContext) -> Result<(), Stop> {
         let from = plan.cuts[0].number;
         let mut cuts = plan.cuts.iter().peekable();
         let mut segment = Segment::default();
@@ -229,14 +229,14 @@ fn damaged() -> Declined {
 }
 
 /// Writes the media playlist of a track. `target_duration_s` is that of picture and sound alike.
-pub fn playlist(
+pub fn write_playlist(
     path: &str,
-    written: &Written,
+    written: &WrittenTrack,
     target_duration_s: u64,
     ctx: &StepContext,
 ) -> Result<(), Stop> {
-    let segment = |(place, &duration_ticks): (usize, &u64)| PlaylistSegment {
-        uri: format!("{:05}.m4s", place + 1),
+    let segment = |(index, &duration_ticks): (usize, &u64)| PlaylistSegment {
+        uri: format!("{:05}.m4s", index + 1),
         duration_ticks,
         byte_range: None,
     };

@@ -7,21 +7,21 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use image::RgbImage;
 
-use super::StillsRequest;
-use super::encode::fit;
+use super::encode::fit_within;
+use super::request::StillsRequest;
 use crate::context::StepContext;
 use crate::error::{Error, Fault, Result};
 use crate::gst::{Kind, Sequence, element, is_even_video};
 use crate::media::VideoTrack;
 use crate::source::Source;
 use crate::steps::transcode::rgb::rgb;
-use crate::steps::transcode::upright::{Upright, convert_tail};
+use crate::steps::transcode::upright::{FrameNormalizer, convert_tail};
 
 /// Longest side of a frame, in pixels.
-const LONGEST_SIDE: u32 = 1280;
+const MAX_SIDE_PIXELS: u32 = 1280;
 
 /// Longest time that one keyframe may stand for.
-const LONGEST_APART_MS: u64 = 12_000;
+const MAX_KEYFRAME_DISTANCE_MS: u64 = 12_000;
 
 /// Hands the first keyframe of each interval, with its time in ms, to `take`. Some files have no index, one that names no
 /// keyframe, or so few keyframes that a still would be shown for long: of those every frame is decoded.
@@ -30,41 +30,41 @@ pub fn keyframes(
     request: &StillsRequest,
     interval_ms: u64,
     ctx: &StepContext,
-    mut take: impl FnMut(u64, RgbImage) -> Result<()>,
+    mut on_frame: impl FnMut(u64, RgbImage) -> Result<()>,
 ) -> Result<()> {
     let video = request.media.video.as_ref();
-    let apart_ms = video.map_or(0, |video| video.keyframes_apart_ms);
+    let keyframe_distance_ms = video.map_or(0, |video| video.keyframes_apart_ms);
     // Frames that have times by their number may not be left out. A seek stays in one recording. An orientation may
     // change at a frame that is no keyframe.
     let unseekable = is_even_video(&request.media.container)
         || !request.media.parts.is_empty()
         || video.is_some_and(|video| video.oriented_by_frame);
-    if apart_ms > LONGEST_APART_MS || unseekable {
-        return pass(source, request, interval_ms, false, ctx, &mut take).map(|_| ());
+    if keyframe_distance_ms > MAX_KEYFRAME_DISTANCE_MS || unseekable {
+        return decode(source, request, interval_ms, false, ctx, &mut on_frame).map(|_| ());
     }
     // The first half alone of a keyframe made of two fields is no picture to the decoder.
-    match pass(source.clone(), request, interval_ms, true, ctx, &mut take) {
-        Ok(handed) if handed > 0 => Ok(()),
+    match decode(source.clone(), request, interval_ms, true, ctx, &mut on_frame) {
+        Ok(count) if count > 0 => Ok(()),
         Err(error) if error.fault() != Fault::Input => Err(error),
-        _ => pass(source, request, interval_ms, false, ctx, &mut take).map(|_| ()),
+        _ => decode(source, request, interval_ms, false, ctx, &mut on_frame).map(|_| ()),
     }
 }
 
 /// One pass over the recording; returns the frames handed on.
-fn pass(
+fn decode(
     source: Source,
     request: &StillsRequest,
     interval_ms: u64,
     keyframes_only: bool,
     ctx: &StepContext,
-    take: &mut impl FnMut(u64, RgbImage) -> Result<()>,
+    on_frame: &mut impl FnMut(u64, RgbImage) -> Result<()>,
 ) -> Result<u64> {
     let media = &request.media;
     let video = media.video.as_ref().ok_or_else(|| Error::internal("no picture to take stills of"))?;
     crate::gst::init()?;
     let gate = element("identity")?;
-    let first = FirstOfEach { interval_ms, origin_ns: media.origin_ns, keyframes_only: false };
-    first.let_through(&gate)?;
+    let first = IntervalGate { interval_ms, origin_ns: media.origin_ns, keyframes_only: false };
+    first.attach(&gate)?;
     let tail = [vec![gate], convert_tail()?].concat();
     let mut decoding = Sequence::open(source, media, Kind::Video, &request.limits, tail)?;
     if keyframes_only {
@@ -74,7 +74,7 @@ fn pass(
         // the seek but go on with every frame: a decoder that is given part of them paints over the wrong frame.
         for element in decoding.current().stage().pipeline.iterate_elements().into_iter().flatten() {
             if element.factory().is_some_and(|f| f.has_type(gst::ElementFactoryType::DECODER)) {
-                FirstOfEach { keyframes_only: true, ..first }.let_through(&element)?;
+                IntervalGate { keyframes_only: true, ..first }.attach(&element)?;
             }
         }
         // Where this cannot be done (a GIF), all frames are decoded, and the gate picks the same ones.
@@ -83,37 +83,37 @@ fn pass(
         }
     }
     decoding.start()?;
-    let (most_ms, mut handed) = (request.limits.max_duration_ms, 0);
-    let mut upright = Upright::new(video, size(video));
+    let (max_ms, mut count) = (request.limits.max_duration_ms, 0);
+    let mut upright = FrameNormalizer::new(video, size(video));
     while let Some(decoded) = decoding.next(ctx)? {
         let time_ms = u64::try_from(decoded.time_ns / 1_000_000).unwrap_or(0);
-        if time_ms > most_ms {
+        if time_ms > max_ms {
             break;
         }
-        take(time_ms, rgb(&upright.frame(&decoded)?))?;
-        handed += 1;
+        on_frame(time_ms, rgb(&upright.frame(&decoded)?))?;
+        count += 1;
     }
-    Ok(handed)
+    Ok(count)
 }
 
 /// Size of the frames handed on: even, as their chroma is half as wide and high.
 fn size(video: &VideoTrack) -> (u32, u32) {
-    let (width, height) = fit(video.width, video.height, LONGEST_SIDE);
+    let (width, height) = fit_within(video.width, video.height, MAX_SIDE_PIXELS);
     let even = |length: u32| (length & !1).max(2);
     (even(width), even(height))
 }
 
 /// Lets one buffer of each interval through, before it costs a conversion.
 #[derive(Clone, Copy)]
-struct FirstOfEach {
+struct IntervalGate {
     interval_ms: u64,
     origin_ns: i64,
     /// Whether only frames that need no others count.
     keyframes_only: bool,
 }
 
-impl FirstOfEach {
-    fn let_through(self, gate: &gst::Element) -> Result<()> {
+impl IntervalGate {
+    fn attach(self, gate: &gst::Element) -> Result<()> {
         let interval_ns = self.interval_ms.max(1) as i64 * 1_000_000;
         let last = AtomicI64::new(-1);
         let pad = gate.static_pad("sink").ok_or_else(|| Error::internal("an element has no sink pad"))?;

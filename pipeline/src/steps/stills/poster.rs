@@ -5,13 +5,13 @@ use image::imageops::grayscale;
 
 /// Keeps the best frame of those offered.
 #[derive(Default)]
-pub struct Best {
+pub struct PosterPicker {
     frame: Option<(f64, RgbImage)>,
 }
 
-impl Best {
+impl PosterPicker {
     /// Looks at one more frame; of equal ones the earlier stays.
-    pub fn offer(&mut self, frame: RgbImage) {
+    pub fn consider(&mut self, frame: RgbImage) {
         let score = score(&frame);
         if self.frame.as_ref().is_none_or(|(best, _)| score > *best) {
             self.frame = Some((score, frame));
@@ -19,14 +19,14 @@ impl Best {
     }
 
     /// The best one.
-    pub fn into_inner(self) -> Option<RgbImage> {
+    pub fn into_best(self) -> Option<RgbImage> {
         self.frame.map(|(_, frame)| frame)
     }
 }
 
 /// How good a frame is: detail, weighed by how well it is lit. Always above 0, so that some frame wins.
 fn score(frame: &RgbImage) -> f64 {
-    let (width, height) = super::encode::fit(frame.width(), frame.height(), 320);
+    let (width, height) = super::encode::fit_within(frame.width(), frame.height(), 320);
     let small = super::encode::scaled(frame, width, height).unwrap_or_else(|_| frame.clone());
     let grey = grayscale(&small);
     let (width, height) = grey.dimensions();
@@ -65,11 +65,11 @@ mod tests {
         let white = checks(255, 254, 8);
         let blurred = image::imageops::blur(&checks(200, 60, 8), 4.0);
         let sharp = checks(200, 60, 8);
-        let mut best = Best::default();
-        [black.clone(), blurred, sharp.clone(), white].into_iter().for_each(|f| best.offer(f));
-        assert_eq!(best.into_inner(), Some(sharp));
-        let mut only = Best::default();
-        only.offer(black.clone());
-        assert_eq!(only.into_inner(), Some(black), "a black recording has a black poster");
+        let mut best = PosterPicker::default();
+        [black.clone(), blurred, sharp.clone(), white].into_iter().for_each(|f| best.consider(f));
+        assert_eq!(best.into_best(), Some(sharp));
+        let mut only = PosterPicker::default();
+        only.consider(black.clone());
+        assert_eq!(only.into_best(), Some(black), "a black recording has a black poster");
     }
 }

@@ -22,23 +22,23 @@ use crate::report::VideoRenditionReport;
 /// Length of a segment, in ms: as in every other rendition.
 pub const SEGMENT_MS: u64 = 2 * KEYFRAME_INTERVAL_MS;
 /// The box a landscape picture is fitted into, in pixels: below the weak line's, so that players place it there.
-const BOX: (u32, u32) = (320, 180);
+const BOX_PIXELS: (u32, u32) = (320, 180);
 /// Most of the picture in a second, in kbit/s; with its boxes and the small sound it stays below 64.
-const KBPS: u32 = 26;
+const MAX_KBPS: u32 = 26;
 /// What x264 calls good enough: slides stay sharp, and where they need less they take less.
 const QUALITY: u32 = 24;
 const TIMESCALE: u32 = 90_000;
 /// Longest wait for one small picture.
-const DEADLINE: Duration = Duration::from_secs(30);
+const MAX_FRAME_WAIT: Duration = Duration::from_secs(30);
 
 /// The rendition being made.
-pub struct Rendition {
+pub struct StillsRendition {
     size: (u32, u32),
     stage: Stage,
     source: gst_app::AppSrc,
     sink: gst_app::AppSink,
     track: Option<Track>,
-    held: Option<gst::Buffer>,
+    current: Option<gst::Buffer>,
     /// Segments given to the encoder.
     next: u64,
     /// Bytes and ticks of the segments written.
@@ -46,7 +46,7 @@ pub struct Rendition {
     end_ms: u64,
 }
 
-impl Rendition {
+impl StillsRendition {
     /// A rendition of a picture that is shown until `end_ms`.
     pub fn new(video: &VideoTrack, end_ms: u64, ctx: &StepContext) -> Result<Self> {
         crate::gst::init()?;
@@ -67,7 +67,7 @@ impl Rendition {
                 ("tune", "zerolatency"),
                 ("pass", "qual"),
                 ("quantizer", &QUALITY.to_string()),
-                ("bitrate", &KBPS.to_string()),
+                ("bitrate", &MAX_KBPS.to_string()),
                 ("vbv-buf-capacity", &SEGMENT_MS.to_string()),
                 ("key-int-max", "1"),
                 ("threads", "1"),
@@ -96,7 +96,7 @@ impl Rendition {
             source,
             sink,
             track: None,
-            held: None,
+            current: None,
             next: 0,
             written: Vec::new(),
             end_ms: end_ms.max(1),
@@ -104,27 +104,27 @@ impl Rendition {
     }
 
     /// A frame at `time_ms`. A segment shows the first frame of its time, or where there is none the one before.
-    pub fn show(&mut self, time_ms: u64, frame: &RgbImage, ctx: &StepContext) -> Result<()> {
-        let place = time_ms / SEGMENT_MS;
-        let wanted = self.next + u64::from(self.held.is_some());
-        if place < wanted && self.held.is_some() {
+    pub fn add_frame(&mut self, time_ms: u64, frame: &RgbImage, ctx: &StepContext) -> Result<()> {
+        let index = time_ms / SEGMENT_MS;
+        let wanted = self.next + u64::from(self.current.is_some());
+        if index < wanted && self.current.is_some() {
             return Ok(());
         }
         let buffer = self.buffer(frame)?;
-        if self.held.is_none() {
-            self.held = Some(buffer.clone());
+        if self.current.is_none() {
+            self.current = Some(buffer.clone());
         }
-        self.until(place, ctx)?;
-        self.held = Some(buffer);
+        self.encode_until(index, ctx)?;
+        self.current = Some(buffer);
         Ok(())
     }
 
     /// Writes the last segments and the playlist.
     pub fn finish(mut self, ctx: &StepContext) -> Result<Option<VideoRenditionReport>> {
-        if self.held.is_none() {
+        if self.current.is_none() {
             return Ok(None);
         }
-        self.until(self.end_ms.div_ceil(SEGMENT_MS), ctx)?;
+        self.encode_until(self.end_ms.div_ceil(SEGMENT_MS), ctx)?;
         let track = self.track.take().ok_or_else(|| Error::internal("the encoder gave no configuration"))?;
         let listed: Vec<_> = (1..)
             .zip(&self.written)
@@ -161,16 +161,16 @@ impl Rendition {
 
     /// Where a segment ends: the last one with the picture. What is left of it after another, if that is too short for a
     /// still on a line this weak, goes with that one.
-    fn ends_at(&self, place: u64) -> u64 {
-        let end_ms = (place + 1) * SEGMENT_MS;
+    fn ends_at(&self, index: u64) -> u64 {
+        let end_ms = (index + 1) * SEGMENT_MS;
         if self.end_ms < end_ms + SEGMENT_MS / 2 { self.end_ms } else { end_ms }
     }
 
     /// Writes the held frame for all segments before `place`.
-    fn until(&mut self, place: u64, ctx: &StepContext) -> Result<()> {
-        while self.next < place && (self.next == 0 || self.ends_at(self.next - 1) < self.end_ms) {
+    fn encode_until(&mut self, index: u64, ctx: &StepContext) -> Result<()> {
+        while self.next < index && (self.next == 0 || self.ends_at(self.next - 1) < self.end_ms) {
             ctx.check()?;
-            let Some(mut buffer) = self.held.clone() else { return Ok(()) };
+            let Some(mut buffer) = self.current.clone() else { return Ok(()) };
             let at_ms = self.next * SEGMENT_MS;
             let buffer_ref = buffer.make_mut();
             buffer_ref.set_pts(gst::ClockTime::from_mseconds(at_ms));
@@ -178,7 +178,7 @@ impl Rendition {
             let stopped =
                 |stage: &Stage| stage.error().unwrap_or_else(|| Error::internal("an encoder stopped"));
             self.source.push_buffer(buffer).map_err(|_| stopped(&self.stage))?;
-            let wait = gst::ClockTime::from_mseconds(DEADLINE.as_millis() as u64);
+            let wait = gst::ClockTime::from_mseconds(MAX_FRAME_WAIT.as_millis() as u64);
             let sample = self.sink.try_pull_sample(wait).ok_or_else(|| stopped(&self.stage))?;
             self.segment(&sample, at_ms, ctx)?;
             self.next += 1;
@@ -238,7 +238,7 @@ fn path(file: &str) -> String {
 
 /// The picture fitted into the box, even, and below three quarters of itself: smaller than any other rendition.
 fn size(width: u32, height: u32) -> (u32, u32) {
-    let (across, down) = if width >= height { BOX } else { (BOX.1, BOX.0) };
+    let (across, down) = if width >= height { BOX_PIXELS } else { (BOX_PIXELS.1, BOX_PIXELS.0) };
     let (wide, high) = (f64::from(width.max(2)), f64::from(height.max(2)));
     let scale = (f64::from(across) / wide).min(f64::from(down) / high).min(0.75);
     let even = |side: f64| ((side * scale / 2.0).round() as u32 * 2).max(16);
@@ -246,12 +246,12 @@ fn size(width: u32, height: u32) -> (u32, u32) {
 }
 
 /// BT.709 of limited range, its planes tight and one after the other.
-fn i420(picture: &RgbImage) -> Vec<u8> {
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let rgb = picture.as_raw();
+fn i420(frame: &RgbImage) -> Vec<u8> {
+    let (width, height) = (frame.width() as usize, frame.height() as usize);
+    let rgb = frame.as_raw();
     let at = |x: usize, y: usize| {
-        let place = (y * width + x) * 3;
-        [0, 1, 2].map(|part| f32::from(rgb.get(place + part).copied().unwrap_or(0)) / 255.0)
+        let index = (y * width + x) * 3;
+        [0, 1, 2].map(|part| f32::from(rgb.get(index + part).copied().unwrap_or(0)) / 255.0)
     };
     let luma = |[r, g, b]: [f32; 3]| 0.2126 * r + 0.7152 * g + 0.0722 * b;
     let byte = |value: f32| value.round().clamp(0.0, 255.0) as u8;

@@ -3,17 +3,32 @@
 use std::fmt::Write;
 
 use image::RgbImage;
+use serde::{Deserialize, Serialize};
 
-use super::Storyboard;
 use super::encode::{jpeg, scaled};
 use crate::context::StepContext;
 use crate::error::Result;
 use crate::media::VideoTrack;
 
+/// A storyboard: sheets of small images for the seek bar.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Storyboard {
+    /// Path of the WebVTT file that maps times to tiles.
+    pub vtt: String,
+    /// Paths of the sheets.
+    pub sheets: Vec<String>,
+    /// Width of one tile, in pixels.
+    pub tile_width: u32,
+    /// Height of one tile, in pixels.
+    pub tile_height: u32,
+    /// Time between tiles, in ms.
+    pub interval_ms: u64,
+}
+
 /// Longest side of a tile, in pixels.
-const TILE: u32 = 160;
+const TILE_SIDE_PIXELS: u32 = 160;
 /// Tiles in a row, and rows on a sheet.
-const GRID: u32 = 5;
+const TILES_PER_ROW: u32 = 5;
 /// JPEG quality of a sheet.
 const QUALITY: u8 = 68;
 
@@ -23,7 +38,7 @@ pub fn interval_ms(duration_ms: u64) -> u64 {
 }
 
 /// Sheets being filled.
-pub struct Sheets {
+pub struct StoryboardWriter {
     interval_ms: u64,
     duration_ms: u64,
     tile: (u32, u32),
@@ -34,7 +49,7 @@ pub struct Sheets {
     last: Option<RgbImage>,
 }
 
-impl Sheets {
+impl StoryboardWriter {
     /// Sheets for a picture.
     pub fn new(video: &VideoTrack, interval_ms: u64, duration_ms: u64) -> Self {
         let tile = tile_size(video.width, video.height);
@@ -42,36 +57,37 @@ impl Sheets {
     }
 
     /// How many tiles the whole recording has.
-    fn wanted(&self) -> u64 {
+    fn tile_count(&self) -> u64 {
         self.duration_ms.div_ceil(self.interval_ms).max(1)
     }
 
-    fn done(&self) -> u64 {
-        self.sheets.len() as u64 * u64::from(GRID * GRID) + self.tiles.len() as u64
+    fn tiles_done(&self) -> u64 {
+        self.sheets.len() as u64 * u64::from(TILES_PER_ROW * TILES_PER_ROW) + self.tiles.len() as u64
     }
 
     /// Takes a frame at `time_ms`. Intervals without a frame of their own show the one before.
-    pub fn add(&mut self, time_ms: u64, frame: &RgbImage, ctx: &StepContext) -> Result<()> {
-        let index = (time_ms / self.interval_ms).min(self.wanted() - 1);
+    pub fn add_frame(&mut self, time_ms: u64, frame: &RgbImage, ctx: &StepContext) -> Result<()> {
+        let index = (time_ms / self.interval_ms).min(self.tile_count() - 1);
         let small = scaled(frame, self.tile.0, self.tile.1)?;
         let before = self.last.replace(small.clone());
-        while self.done() < index {
+        while self.tiles_done() < index {
             self.push(before.as_ref().unwrap_or(&small).clone(), ctx)?;
         }
-        if self.done() == index { self.push(small, ctx) } else { Ok(()) }
+        if self.tiles_done() == index { self.push(small, ctx) } else { Ok(()) }
     }
 
     fn push(&mut self, tile: RgbImage, ctx: &StepContext) -> Result<()> {
         self.tiles.push(tile);
-        if self.tiles.len() as u32 == GRID * GRID { self.sheet(ctx) } else { Ok(()) }
+        if self.tiles.len() as u32 == TILES_PER_ROW * TILES_PER_ROW { self.write_sheet(ctx) } else { Ok(()) }
     }
 
-    fn sheet(&mut self, ctx: &StepContext) -> Result<()> {
+    fn write_sheet(&mut self, ctx: &StepContext) -> Result<()> {
         let (width, height) = self.tile;
         let count = self.tiles.len() as u32;
-        let mut sheet = RgbImage::new(width * count.min(GRID), height * count.div_ceil(GRID));
+        let mut sheet =
+            RgbImage::new(width * count.min(TILES_PER_ROW), height * count.div_ceil(TILES_PER_ROW));
         for (i, tile) in (0..).zip(&self.tiles) {
-            let (x, y) = place(i, self.tile);
+            let (x, y) = tile_position(i, self.tile);
             image::imageops::replace(&mut sheet, tile, x.into(), y.into());
         }
         let path = format!("stills/{}", sheet_name(self.sheets.len() as u32));
@@ -83,11 +99,11 @@ impl Sheets {
 
     /// Writes what is left.
     pub fn finish(mut self, ctx: &StepContext) -> Result<Storyboard> {
-        while let Some(tile) = self.last.clone().filter(|_| self.done() < self.wanted()) {
+        while let Some(tile) = self.last.clone().filter(|_| self.tiles_done() < self.tile_count()) {
             self.push(tile, ctx)?;
         }
         if !self.tiles.is_empty() {
-            self.sheet(ctx)?;
+            self.write_sheet(ctx)?;
         }
         let vtt = "stills/storyboard.vtt";
         ctx.write(vtt, self.webvtt().as_bytes())?;
@@ -103,10 +119,10 @@ impl Sheets {
     fn webvtt(&self) -> String {
         let mut text = String::from("WEBVTT\n");
         let end = self.duration_ms.max(1);
-        for i in 0..self.wanted() {
+        for i in 0..self.tile_count() {
             let (from, to) = (i * self.interval_ms, ((i + 1) * self.interval_ms).min(end));
-            let per_sheet = u64::from(GRID * GRID);
-            let (x, y) = place((i % per_sheet) as u32, self.tile);
+            let per_sheet = u64::from(TILES_PER_ROW * TILES_PER_ROW);
+            let (x, y) = tile_position((i % per_sheet) as u32, self.tile);
             // Writing to a String cannot fail.
             let _ = write!(
                 text,
@@ -127,17 +143,17 @@ fn sheet_name(number: u32) -> String {
 }
 
 /// Where tile `i` lies on its sheet.
-fn place(i: u32, tile: (u32, u32)) -> (u32, u32) {
-    (i % GRID * tile.0, i / GRID * tile.1)
+fn tile_position(i: u32, tile: (u32, u32)) -> (u32, u32) {
+    (i % TILES_PER_ROW * tile.0, i / TILES_PER_ROW * tile.1)
 }
 
 /// A tile has the picture's shape; its longest side is always the same.
 fn tile_size(width: u32, height: u32) -> (u32, u32) {
     let (width, height) = (width.max(1), height.max(1));
     if width >= height {
-        (TILE, (TILE * height / width).max(1))
+        (TILE_SIDE_PIXELS, (TILE_SIDE_PIXELS * height / width).max(1))
     } else {
-        ((TILE * width / height).max(1), TILE)
+        ((TILE_SIDE_PIXELS * width / height).max(1), TILE_SIDE_PIXELS)
     }
 }
 

@@ -19,7 +19,7 @@ struct Made {
 
 impl Made {
     /// Our own JPEG, read back.
-    fn picture(&self, path: &str) -> RgbImage {
+    fn image(&self, path: &str) -> RgbImage {
         let path = self.folder.path().join("out").join(path);
         ImageReader::open(path).unwrap().decode().unwrap().into_rgb8()
     }
@@ -30,7 +30,7 @@ impl Made {
 }
 
 /// Runs the step on what ffmpeg makes of `arguments`.
-fn made(arguments: &str, container: &str, duration_ms: u64, picture: Option<(u32, u32, u16)>) -> Made {
+fn made(arguments: &str, container: &str, duration_ms: u64, video_shape: Option<(u32, u32, u16)>) -> Made {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("source");
     let output = Command::new("ffmpeg")
@@ -40,7 +40,7 @@ fn made(arguments: &str, container: &str, duration_ms: u64, picture: Option<(u32
         .output()
         .expect("these tests need ffmpeg: install Debian's package ffmpeg");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let video = picture.map(|(width, height, rotation_degrees)| VideoTrack {
+    let video = video_shape.map(|(width, height, rotation_degrees)| VideoTrack {
         codec: "h264".to_owned(),
         stream_index: 0,
         width,
@@ -88,8 +88,8 @@ fn made(arguments: &str, container: &str, duration_ms: u64, picture: Option<(u32
 }
 
 /// Mean colour of a part of a picture.
-fn mean(picture: &RgbImage, x: u32, y: u32, width: u32, height: u32) -> [i32; 3] {
-    let part = image::imageops::crop_imm(picture, x, y, width, height).to_image();
+fn mean(image: &RgbImage, x: u32, y: u32, width: u32, height: u32) -> [i32; 3] {
+    let part = image::imageops::crop_imm(image, x, y, width, height).to_image();
     let count = i64::from(width * height);
     std::array::from_fn(|c| (part.pixels().map(|p| i64::from(p.0[c])).sum::<i64>() / count) as i32)
 }
@@ -114,7 +114,7 @@ fn tiles_show_what_plays_at_their_time() {
          00:00:10.000 --> 00:00:20.000\nstoryboard-000.jpg#xywh=160,0,160,90\n"
     ));
     assert!(vtt.ends_with("00:04:50.000 --> 00:05:00.000\nstoryboard-001.jpg#xywh=640,0,160,90\n"));
-    let sheets = [made.picture(&storyboard.sheets[0]), made.picture(&storyboard.sheets[1])];
+    let sheets = [made.image(&storyboard.sheets[0]), made.image(&storyboard.sheets[1])];
     assert_eq!(sheets.each_ref().map(RgbImage::dimensions), [(800, 450), (800, 90)]);
     for tile in 0..30u32 {
         let sheet = &sheets[(tile / 25) as usize];
@@ -135,7 +135,7 @@ fn frames_that_need_others_are_not_decoded_alone() {
                    -x264-params keyint=28:min-keyint=28:scenecut=0 -f mpegts";
     let made = made(colours, "mpegts", 12_000, Some((320, 180, 0)));
     let storyboard = made.report.storyboard.as_ref().unwrap();
-    let sheet = made.picture(&storyboard.sheets[0]);
+    let sheet = made.image(&storyboard.sheets[0]);
     let tile_at = |time_ms: u64| {
         let tile = (time_ms / storyboard.interval_ms) as u32;
         mean(&sheet, tile % 5 * 160 + 20, tile / 5 * 90 + 20, 100, 50)
@@ -151,7 +151,7 @@ fn a_turned_recording_has_upright_stills() {
                   -filter_complex [0][1]hstack -c:v libx264 -preset ultrafast -pix_fmt yuv420p -f matroska";
     let made = made(halves, "matroska", 4000, Some((180, 320, 90)));
     assert_eq!((made.report.width, made.report.height), (180, 320));
-    let poster = made.picture(&made.report.poster);
+    let poster = made.image(&made.report.poster);
     assert!(near(mean(&poster, 20, 20, 140, 100), [255, 0, 0]), "top");
     assert!(near(mean(&poster, 20, 200, 140, 100), [0, 0, 255]), "bottom");
     let storyboard = made.report.storyboard.as_ref().unwrap();
@@ -164,7 +164,7 @@ fn the_poster_is_lit_and_light() {
     let source = "-f lavfi -i color=black:s=1920x1080:r=2:d=10 -f lavfi -i testsrc2=s=1920x1080:r=2:d=10 \
                   -filter_complex [0][1]concat -c:v mjpeg -q:v 3 -pix_fmt yuvj420p -f avi";
     let made = made(source, "avi", 20_000, Some((1920, 1080, 0)));
-    let poster = made.picture(&made.report.poster);
+    let poster = made.image(&made.report.poster);
     assert_eq!(poster.dimensions(), (made.report.width, made.report.height));
     assert!(poster.width() <= 1280 && poster.width() >= 300);
     let [r, g, b] = mean(&poster, 0, 0, poster.width(), poster.height());
@@ -182,7 +182,7 @@ fn sound_alone_gets_a_drawn_poster() {
     let (width, height) = (made.report.width, made.report.height);
     assert!(width >= 300 && (height * 16).abs_diff(width * 9) <= 32, "{width}x{height}");
     assert!(made.report.storyboard.is_none());
-    let poster = made.picture(&made.report.poster);
+    let poster = made.image(&made.report.poster);
     let (width, height) = poster.dimensions();
     let [.., green, _] = mean(&poster, width / 10, height * 9 / 20, width * 8 / 10, height / 10);
     let [.., edge, _] = mean(&poster, 0, 0, width, height / 14);

@@ -3,7 +3,7 @@
 use gstreamer as gst;
 use image::{Rgb, RgbImage};
 
-use super::StillsRequest;
+use super::request::StillsRequest;
 use crate::context::StepContext;
 use crate::error::{Error, Result};
 use crate::gst::{Kind, Sequence, capsfilter, element, mixer};
@@ -12,11 +12,11 @@ use crate::source::Source;
 /// Samples per second that are looked at: enough for speech.
 const RATE_HZ: usize = 8000;
 /// Samples that make one level: a tenth of a second.
-const BLOCK: usize = RATE_HZ / 10;
+const LEVEL_SAMPLES: usize = RATE_HZ / 10;
 /// Bars on the poster.
 const BARS: usize = 48;
 /// Size of the poster, in pixels.
-const SIZE: (u32, u32) = (960, 540);
+const SIZE_PIXELS: (u32, u32) = (960, 540);
 
 /// Loudness over time: the root mean square of each tenth of a second.
 pub fn levels(source: Source, request: &StillsRequest, ctx: &StepContext) -> Result<Vec<f32>> {
@@ -30,7 +30,7 @@ pub fn levels(source: Source, request: &StillsRequest, ctx: &StepContext) -> Res
     let tail = vec![mixer(1)?, element("audioresample")?, capsfilter(&caps)?];
     let mut decoding = Sequence::open(source, &request.media, Kind::Audio, &request.limits, tail)?;
     decoding.start()?;
-    let most_levels = request.limits.max_duration_ms as usize / 100;
+    let max_levels = request.limits.max_duration_ms as usize / 100;
     let (mut levels, mut energy, mut count) = (Vec::new(), 0.0f32, 0);
     while let Some(decoded) = decoding.next(ctx)? {
         let bytes =
@@ -39,12 +39,12 @@ pub fn levels(source: Source, request: &StillsRequest, ctx: &StepContext) -> Res
             let sample = f32::from_le_bytes([sample[0], sample[1], sample[2], sample[3]]);
             energy += if sample.is_finite() { sample.clamp(-4.0, 4.0).powi(2) } else { 0.0 };
             count += 1;
-            if count == BLOCK {
-                levels.push((energy / BLOCK as f32).sqrt());
+            if count == LEVEL_SAMPLES {
+                levels.push((energy / LEVEL_SAMPLES as f32).sqrt());
                 (energy, count) = (0.0, 0);
             }
         }
-        if levels.len() > most_levels {
+        if levels.len() > max_levels {
             break;
         }
         ctx.progress(levels.len() as u64 * 100, request.media.duration_ms);
@@ -73,12 +73,12 @@ fn bars(levels: &[f32]) -> Vec<f32> {
 /// Draws rounded bars around the middle, on a dark ground.
 pub fn draw(levels: &[f32]) -> RgbImage {
     let bars = bars(levels);
-    let (width, height) = (SIZE.0 as f32, SIZE.1 as f32);
+    let (width, height) = (SIZE_PIXELS.0 as f32, SIZE_PIXELS.1 as f32);
     let margin = 72.0;
     let pitch = (width - 2.0 * margin) / BARS as f32;
     let radius = pitch * 0.3;
     let tallest = height * 0.31;
-    RgbImage::from_fn(SIZE.0, SIZE.1, |x, y| {
+    RgbImage::from_fn(SIZE_PIXELS.0, SIZE_PIXELS.1, |x, y| {
         let (x, y) = (x as f32 + 0.5, y as f32 + 0.5);
         let ground = mix([0x17, 0x29, 0x3a], [0x0b, 0x14, 0x20], y / height);
         let at = (x - margin) / pitch;

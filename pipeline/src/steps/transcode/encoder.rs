@@ -8,10 +8,10 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
-use super::frame::Picture;
+use super::frame::Frame;
 use super::grid::Grid;
 use super::preset;
-use super::writer::{Output, Writer};
+use super::writer::{OutputKind, RenditionWriter};
 use crate::context::StepContext;
 use crate::error::{Error, Result};
 use crate::gst::{STALL_DEADLINE, Stage, capsfilter, element_with};
@@ -19,7 +19,7 @@ use crate::ladder::RenditionPlan;
 use crate::report::VideoRenditionReport;
 
 /// Most pictures waiting for an encoder.
-const WAITING: u64 = 3;
+const MAX_QUEUED_FRAMES: u64 = 3;
 
 /// Presentation time of the first frame, in ns: 1000 hours. `x264enc` lets no frame begin earlier (its decode times must
 /// not be negative) and moves those that do, but takes keyframe requests by a clock that is moved only once its first
@@ -28,9 +28,9 @@ const FIRST_PTS_NS: u64 = 1000 * 3_600 * 1_000_000_000;
 
 /// A picture shared by the buffers that show it.
 #[derive(Clone)]
-struct Shown(Arc<Picture>);
+struct SharedFrame(Arc<Frame>);
 
-impl AsRef<[u8]> for Shown {
+impl AsRef<[u8]> for SharedFrame {
     fn as_ref(&self) -> &[u8] {
         self.0.as_ref().as_ref()
     }
@@ -56,7 +56,7 @@ struct Shared {
 }
 
 struct State {
-    writer: Option<Writer>,
+    writer: Option<RenditionWriter>,
     error: Option<Error>,
 }
 
@@ -66,11 +66,11 @@ impl Encoder {
         plan: &RenditionPlan,
         grid: Grid,
         step: u64,
-        output: Output,
+        output: OutputKind,
         threads: usize,
         ctx: &StepContext,
     ) -> Result<Self> {
-        let writer = Writer::new(plan, grid, step, output, ctx)?;
+        let writer = RenditionWriter::new(plan, grid, step, output, ctx)?;
         let rate = gst::Fraction::new(plan.frame_rate.num as i32, plan.frame_rate.den as i32);
         let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, plan.width, plan.height)
             .fps(rate)
@@ -83,7 +83,7 @@ impl Encoder {
         let x264 = preset::x264(plan, threads);
         // Far beyond the grid's interval: keyframes come on request only.
         let key_int_max = match output {
-            Output::Iframes => 1,
+            OutputKind::Iframes => 1,
             _ => (plan.frame_rate.as_f64() * 10.0).ceil() as u32 + 10,
         };
         let encoder = element_with(
@@ -118,7 +118,7 @@ impl Encoder {
             gst_app::AppSinkCallbacks::builder()
                 .new_sample(move |sink| {
                     let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                    out.take(&sample, rate).map_err(|()| gst::FlowError::Error)?;
+                    out.write_sample(&sample, rate).map_err(|()| gst::FlowError::Error)?;
                     Ok(gst::FlowSuccess::Ok)
                 })
                 .build(),
@@ -144,9 +144,9 @@ impl Encoder {
     }
 
     /// Wraps a picture so that it can be pushed any number of times.
-    pub fn wrap(picture: &Arc<Picture>) -> Result<gst::Buffer> {
-        let mut buffer = gst::Buffer::from_slice(Shown(picture.clone()));
-        let (width, height) = picture.size();
+    pub fn wrap_frame(frame: &Arc<Frame>) -> Result<gst::Buffer> {
+        let mut buffer = gst::Buffer::from_slice(SharedFrame(frame.clone()));
+        let (width, height) = frame.size();
         let (luma, chroma) = (width * height, (width / 2) * (height / 2));
         let half = (width / 2) as i32;
         // The planes are tight; without this they are taken for rows of whole words.
@@ -164,14 +164,14 @@ impl Encoder {
     }
 
     /// Encodes a wrapped picture as the full-rate frame `full`; waits while the encoder is behind.
-    pub fn push(&mut self, picture: &gst::Buffer, full: u64, ctx: &StepContext) -> Result<()> {
+    pub fn push(&mut self, frame: &gst::Buffer, full: u64, ctx: &StepContext) -> Result<()> {
         let time = |full| gst::ClockTime::from_nseconds(FIRST_PTS_NS + self.grid.time_ns(full));
         let (pts, next) = (time(full), time(full + self.step));
-        self.room(ctx)?;
-        if self.grid.is_key(full) {
+        self.wait_for_room(ctx)?;
+        if self.grid.is_keyframe(full) {
             self.request_keyframe(pts)?;
         }
-        let mut buffer = picture.copy();
+        let mut buffer = frame.copy();
         {
             let buffer = buffer.make_mut();
             buffer.set_pts(pts);
@@ -189,9 +189,9 @@ impl Encoder {
         if self.requests.send_event(request) { Ok(()) } else { Err(self.failure()) }
     }
 
-    fn room(&self, ctx: &StepContext) -> Result<()> {
-        let begun = Instant::now();
-        while self.source.current_level_buffers() >= WAITING {
+    fn wait_for_room(&self, ctx: &StepContext) -> Result<()> {
+        let started = Instant::now();
+        while self.source.current_level_buffers() >= MAX_QUEUED_FRAMES {
             ctx.check()?;
             let state = self.shared.lock();
             if state.error.is_some() {
@@ -204,7 +204,7 @@ impl Encoder {
             // A picture may leave between the look and the wait: the wait is short and looks again.
             let waited = self.shared.moved.wait_timeout(state, Duration::from_millis(10));
             drop(waited.unwrap_or_else(PoisonError::into_inner));
-            if begun.elapsed() > STALL_DEADLINE {
+            if started.elapsed() > STALL_DEADLINE {
                 return Err(self.stage.error().unwrap_or_else(|| Error::internal("an encoder froze")));
             }
         }
@@ -271,7 +271,7 @@ impl Shared {
     }
 
     /// An encoded picture, on the encoder's thread.
-    fn take(&self, sample: &gst::Sample, rate: crate::media::Rational) -> Result<(), ()> {
+    fn write_sample(&self, sample: &gst::Sample, rate: crate::media::Rational) -> Result<(), ()> {
         let mut state = self.lock();
         let state = &mut *state;
         let Some(writer) = state.writer.as_mut() else { return Err(()) };
@@ -286,7 +286,7 @@ impl Shared {
     }
 }
 
-fn write(writer: &mut Writer, sample: &gst::Sample, rate: crate::media::Rational) -> Result<()> {
+fn write(writer: &mut RenditionWriter, sample: &gst::Sample, rate: crate::media::Rational) -> Result<()> {
     let odd = || Error::internal("the encoder gave something odd");
     let buffer = sample.buffer().ok_or_else(odd)?;
     let since_ns = buffer.pts().ok_or_else(odd)?.nseconds().checked_sub(FIRST_PTS_NS).ok_or_else(odd)?;

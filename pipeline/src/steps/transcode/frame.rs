@@ -30,42 +30,42 @@ pub struct Pool {
 }
 
 /// Most pictures kept for later.
-const POOLED: usize = 12;
+const MAX_POOLED_FRAMES: usize = 12;
 
 impl Pool {
     /// A picture to fill, of even size.
-    pub fn get(self: &Arc<Self>, width: usize, height: usize) -> Picture {
+    pub fn get(self: &Arc<Self>, width: usize, height: usize) -> Frame {
         let size = width * height + 2 * (width / 2) * (height / 2);
         let mut data = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         data.resize(size, 0);
-        Picture { data, width, height, pool: self.clone() }
+        Frame { data, width, height, pool: self.clone() }
     }
 }
 
 /// An I420 picture of even size, its planes tight and one after the other.
-pub struct Picture {
+pub struct Frame {
     data: Vec<u8>,
     width: usize,
     height: usize,
     pool: Arc<Pool>,
 }
 
-impl Drop for Picture {
+impl Drop for Frame {
     fn drop(&mut self) {
         let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < POOLED {
+        if free.len() < MAX_POOLED_FRAMES {
             free.push(std::mem::take(&mut self.data));
         }
     }
 }
 
-impl AsRef<[u8]> for Picture {
+impl AsRef<[u8]> for Frame {
     fn as_ref(&self) -> &[u8] {
         &self.data
     }
 }
 
-impl Picture {
+impl Frame {
     /// Width and height, in pixels.
     pub fn size(&self) -> (usize, usize) {
         (self.width, self.height)
@@ -100,23 +100,29 @@ pub struct Scaler {
     height: usize,
     resizer: Resizer,
     /// A plane on its way.
-    between: Between,
+    between: ScalingBuffers,
     pool: Arc<Pool>,
 }
 
 /// A plane at its new height and its old width, then with columns as rows, then at its new width.
 #[derive(Default)]
-struct Between {
-    lower: Vec<u8>,
-    turned: Vec<u8>,
-    narrower: Vec<u8>,
+struct ScalingBuffers {
+    lowered: Vec<u8>,
+    transposed: Vec<u8>,
+    narrowed: Vec<u8>,
 }
 
 impl Scaler {
     /// To `width` × `height`, both even.
     pub fn new(width: u32, height: u32) -> Self {
         let (width, height) = (width as usize, height as usize);
-        Self { width, height, resizer: Resizer::new(), between: Between::default(), pool: Arc::default() }
+        Self {
+            width,
+            height,
+            resizer: Resizer::new(),
+            between: ScalingBuffers::default(),
+            pool: Arc::default(),
+        }
     }
 
     /// Width and height it scales to.
@@ -125,7 +131,7 @@ impl Scaler {
     }
 
     /// A scaled copy. Catmull-Rom over the whole footprint: sharp, and without aliasing on the way down.
-    pub fn scale(&mut self, planes: &[Plane<'_>; 3]) -> Result<Picture> {
+    pub fn scale(&mut self, planes: &[Plane<'_>; 3]) -> Result<Frame> {
         let mut made = self.pool.get(self.width, self.height);
         for (plane, (out, width, height)) in planes.iter().zip(made.planes_mut()) {
             // The last row of a plane may be shorter than its stride.
@@ -139,21 +145,21 @@ impl Scaler {
                 }
                 continue;
             }
-            let Between { lower, turned, narrower } = &mut self.between;
+            let ScalingBuffers { lowered, transposed, narrowed } = &mut self.between;
             // Samples below one another are added up many at a time, those beside one another are not: so both
             // passes go down columns, with the plane turned over between them.
             if plane.width == width {
                 columns(&mut self.resizer, *plane, rows, out, height)?;
                 continue;
             }
-            lower.resize(plane.width * height, 0);
-            turned.resize(plane.width * height, 0);
-            narrower.resize(width * height, 0);
-            columns(&mut self.resizer, *plane, rows, lower, height)?;
-            transpose(lower, plane.width, turned);
-            let across = Plane { data: turned, stride: height, width: height, height: plane.width };
-            columns(&mut self.resizer, across, plane.width, narrower, width)?;
-            transpose(narrower, height, out);
+            lowered.resize(plane.width * height, 0);
+            transposed.resize(plane.width * height, 0);
+            narrowed.resize(width * height, 0);
+            columns(&mut self.resizer, *plane, rows, lowered, height)?;
+            transpose(lowered, plane.width, transposed);
+            let across = Plane { data: transposed, stride: height, width: height, height: plane.width };
+            columns(&mut self.resizer, across, plane.width, narrowed, width)?;
+            transpose(narrowed, height, out);
         }
         Ok(made)
     }
@@ -171,27 +177,27 @@ fn columns(
         |e: &dyn std::fmt::Display| Error::internal("a picture could not be scaled").because(e.to_string());
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
     let (stride, width) = (plane.stride as u32, plane.width as u32);
-    let whole = TypedImageRef::<U8>::from_buffer(stride, rows as u32, &plane.data[..plane.stride * rows])
+    let image = TypedImageRef::<U8>::from_buffer(stride, rows as u32, &plane.data[..plane.stride * rows])
         .map_err(|e| fault(&e))?;
-    let from = TypedCroppedImage::new(whole, 0, 0, width, rows as u32).map_err(|e| fault(&e))?;
+    let from = TypedCroppedImage::new(image, 0, 0, width, rows as u32).map_err(|e| fault(&e))?;
     let mut to = TypedImage::<U8>::from_buffer(width, height as u32, out).map_err(|e| fault(&e))?;
     resizer.resize_typed(&from, &mut to, &options).map_err(|e| fault(&e))
 }
 
 /// Brings pictures upright.
 #[derive(Default)]
-pub struct Turner {
+pub struct Rotator {
     pool: Arc<Pool>,
 }
 
-impl Turner {
+impl Rotator {
     /// A turned copy.
-    pub fn turn(&self, picture: &Picture, turn: Turn) -> Picture {
-        let (width, height) = picture.size();
+    pub fn rotate(&self, frame: &Frame, turn: Turn) -> Frame {
+        let (width, height) = frame.size();
         let (to_width, to_height) = if turn.is_sideways() { (height, width) } else { (width, height) };
         let mut made = self.pool.get(to_width, to_height);
-        for (plane, (out, ..)) in picture.planes().iter().zip(made.planes_mut()) {
-            turn_plane(plane, out, turn);
+        for (plane, (out, ..)) in frame.planes().iter().zip(made.planes_mut()) {
+            rotate_plane(plane, out, turn);
         }
         made
     }
@@ -199,7 +205,7 @@ impl Turner {
 
 /// Turns a plane whose rows lie close together: where it is turned sideways rows become columns, then rows are mirrored,
 /// and their order.
-fn turn_plane(plane: &Plane<'_>, out: &mut [u8], turn: Turn) {
+fn rotate_plane(plane: &Plane<'_>, out: &mut [u8], turn: Turn) {
     let (across, down, row) = if turn.is_sideways() {
         transpose(plane.data, plane.width, out);
         (turn.degrees == 90, (turn.degrees == 270) != turn.mirrored, plane.height)
@@ -214,8 +220,8 @@ fn turn_plane(plane: &Plane<'_>, out: &mut [u8], turn: Turn) {
             let (mut above, mut below) = (0, out.len());
             while above + row < below {
                 below -= row;
-                let (upper, lower) = out.split_at_mut(below);
-                upper[above..above + row].swap_with_slice(&mut lower[..row]);
+                let (upper, lowered) = out.split_at_mut(below);
+                upper[above..above + row].swap_with_slice(&mut lowered[..row]);
                 above += row;
             }
         }
@@ -228,18 +234,18 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn turned(turn: Turn) -> Vec<u8> {
+    fn transposed(turn: Turn) -> Vec<u8> {
         // 1 2 3
         // 4 5 6
         let plane = Plane { data: &[1, 2, 3, 4, 5, 6], stride: 3, width: 3, height: 2 };
         let mut out = vec![0; 6];
-        turn_plane(&plane, &mut out, turn);
+        rotate_plane(&plane, &mut out, turn);
         out
     }
 
     #[test]
     fn turns_are_clockwise_and_after_the_mirror() {
-        let turn = |degrees, mirrored| turned(Turn { degrees, mirrored });
+        let turn = |degrees, mirrored| transposed(Turn { degrees, mirrored });
         assert_eq!(turn(0, false), [1, 2, 3, 4, 5, 6]);
         assert_eq!(turn(90, false), [4, 1, 5, 2, 6, 3]);
         assert_eq!(turn(180, false), [6, 5, 4, 3, 2, 1]);

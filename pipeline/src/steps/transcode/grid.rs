@@ -11,7 +11,7 @@ pub struct Grid {
     pub rate: Rational,
     /// How many full-rate frames one frame of the slowest rendition stands for. Keyframes are at multiples of it, so
     /// that all renditions have them at the same times.
-    pub slowest: u64,
+    pub slowest_step: u64,
     /// Time between keyframes, in ms.
     pub interval_ms: u64,
 }
@@ -24,31 +24,31 @@ impl Grid {
     }
 
     /// Whether a frame is the first of the slowest rendition's at or after a multiple of the keyframe interval.
-    pub fn is_key(&self, frame: u64) -> bool {
-        self.first_at_or_after(frame, self.interval_ms)
+    pub fn is_keyframe(&self, frame: u64) -> bool {
+        self.is_first_at_or_after(frame, self.interval_ms)
     }
 
     /// Whether a segment of two keyframe intervals starts at a frame.
-    pub fn is_segment(&self, frame: u64) -> bool {
-        self.first_at_or_after(frame, self.interval_ms * 2)
+    pub fn is_segment_start(&self, frame: u64) -> bool {
+        self.is_first_at_or_after(frame, self.interval_ms * 2)
     }
 
-    fn first_at_or_after(&self, frame: u64, interval_ms: u64) -> bool {
-        let slowest = self.slowest.max(1);
-        if !frame.is_multiple_of(slowest) {
+    fn is_first_at_or_after(&self, frame: u64, interval_ms: u64) -> bool {
+        let slowest_step = self.slowest_step.max(1);
+        if !frame.is_multiple_of(slowest_step) {
             return false;
         }
         let intervals = |frame: u64| {
             u128::from(frame) * u128::from(self.rate.den) * 1000
                 / (u128::from(self.rate.num.max(1)) * u128::from(interval_ms.max(1)))
         };
-        frame == 0 || intervals(frame) > intervals(frame - slowest)
+        frame == 0 || intervals(frame) > intervals(frame - slowest_step)
     }
 
     /// The first grid frame that shows a source frame presented at `time_ns`: the nearest one. A tie goes to the later
     /// grid frame, and near ties too, so 60 frames per second become 30 without every odd frame taking an even one's
     /// place.
-    pub fn first_shown(&self, time_ns: i64) -> u64 {
+    pub fn first_frame_at(&self, time_ns: i64) -> u64 {
         let at = time_ns as f64 * f64::from(self.rate.num) / (f64::from(self.rate.den) * SECOND_NS);
         (at - 0.45).ceil().max(0.0) as u64
     }
@@ -74,35 +74,35 @@ pub fn timescale(rate: Rational) -> (u32, u32) {
 mod tests {
     use super::*;
 
-    fn grid(num: u32, den: u32, slowest: u64) -> Grid {
-        Grid { rate: Rational::new(num, den), slowest, interval_ms: 1600 }
+    fn grid(num: u32, den: u32, slowest_step: u64) -> Grid {
+        Grid { rate: Rational::new(num, den), slowest_step, interval_ms: 1600 }
     }
 
     #[test]
     fn keyframes_are_the_first_frames_at_or_after_each_interval() {
-        let keys = |g: Grid, n| (0..n).filter(|&f| g.is_key(f)).collect::<Vec<_>>();
+        let keys = |g: Grid, n| (0..n).filter(|&f| g.is_keyframe(f)).collect::<Vec<_>>();
         assert_eq!(keys(grid(25, 1, 2), 130), [0, 40, 80, 120]);
         assert_eq!(keys(grid(30_000, 1001, 2), 150), [0, 48, 96, 144]);
         // At 24 frames per second 1.6 s are 38.4 frames; the rendition at 12 has frames at even ones only.
         assert_eq!(keys(grid(24, 1, 2), 130), [0, 40, 78, 116]);
         assert_eq!(keys(grid(1, 1, 1), 9), [0, 2, 4, 5, 7, 8]);
         let g = grid(24, 1, 2);
-        assert_eq!((0..200).filter(|&f| g.is_segment(f)).collect::<Vec<_>>(), [0, 78, 154]);
-        assert!((0..5000).filter(|&f| g.is_segment(f)).all(|f| g.is_key(f)));
+        assert_eq!((0..200).filter(|&f| g.is_segment_start(f)).collect::<Vec<_>>(), [0, 78, 154]);
+        assert!((0..5000).filter(|&f| g.is_segment_start(f)).all(|f| g.is_keyframe(f)));
     }
 
     #[test]
     fn sixty_become_thirty_by_every_second_frame() {
         let g = grid(30, 1, 2);
-        let shown: Vec<u64> = (0..8).map(|i| g.first_shown(i * 16_666_667)).collect();
-        assert_eq!(shown, [0, 1, 1, 2, 2, 3, 3, 4]);
+        let first: Vec<u64> = (0..8).map(|i| g.first_frame_at(i * 16_666_667)).collect();
+        assert_eq!(first, [0, 1, 1, 2, 2, 3, 3, 4]);
         // Two frames with one first grid frame: the later replaces the earlier before it is shown.
     }
 
     #[test]
     fn a_late_start_and_times_before_zero_show_from_the_first_frame() {
-        assert_eq!(grid(25, 1, 1).first_shown(-5), 0);
-        assert_eq!(grid(25, 1, 1).first_shown(852_019_000), 21);
+        assert_eq!(grid(25, 1, 1).first_frame_at(-5), 0);
+        assert_eq!(grid(25, 1, 1).first_frame_at(852_019_000), 21);
     }
 
     #[test]

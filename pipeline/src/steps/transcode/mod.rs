@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::context::StepContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gst::{Kind, Sequence};
-use crate::ladder::{Dropped, RenditionPlan, redundant_renditions};
+use crate::ladder::{DroppedRendition, RenditionPlan, redundant_renditions};
 use crate::media::{Warning, held_until, is_short, last_frame_ns};
 use crate::report::VideoRenditionReport;
 use crate::source::Source;
@@ -47,22 +47,23 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     })?;
     let tail = upright::frame_tail()?;
     let mut decoding = Sequence::open(source, &request.media, Kind::Video, &request.limits, tail)?;
-    let mut plan = held_back(&request.ladder, video.end_ms);
+    let mut plan = clamp_vbv(&request.ladder, video.end_ms);
     let is_large = crate::gst::is_large(u64::from(video.width) * u64::from(video.height));
     if is_large {
         // Lookahead and threads of encoders keep frames too. There is no room for both these and large ones.
         plan.renditions.iter_mut().for_each(|rendition| rendition.preset = WITHOUT_LOOKAHEAD.to_owned());
     }
     let threads = |plan: &RenditionPlan| if is_large { 1 } else { encoder::threads(plan) };
-    let mut ladder = ladder::Encoding::start(&plan, video, request.iframes, request.trickplay, threads, ctx)?;
+    let mut ladder =
+        ladder::LadderEncoder::start(&plan, video, request.iframes, request.trickplay, threads, ctx)?;
     decoding.start()?;
 
     let nominal_ns = last_frame_ns(video.frame_rate, video.variable_rate);
-    let longest_ns = request.limits.max_duration_ms.saturating_mul(1_000_000) as i64;
+    let max_ns = request.limits.max_duration_ms.saturating_mul(1_000_000) as i64;
     let mut end_ns = None::<i64>;
     let mut last_ns = i64::MIN;
     while let Some(decoded) = decoding.next(ctx)? {
-        if decoded.time_ns > longest_ns {
+        if decoded.time_ns > max_ns {
             return Err(Error::new(
                 ErrorKind::LimitExceeded,
                 "too_long",
@@ -75,20 +76,20 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
         }
         last_ns = decoded.time_ns;
         // ASF does not say how long a frame lasts, and decoders then guess a short time.
-        let least_ns = if video.variable_rate { 1 } else { nominal_ns };
-        let lasts = decoded.duration_ns.filter(|&d| d > 0).map_or(nominal_ns, |d| d.max(least_ns));
-        let until = decoded.time_ns.saturating_add(lasts as i64).min(longest_ns);
+        let min_ns = if video.variable_rate { 1 } else { nominal_ns };
+        let duration_ns = decoded.duration_ns.filter(|&d| d > 0).map_or(nominal_ns, |d| d.max(min_ns));
+        let until = decoded.time_ns.saturating_add(duration_ns as i64).min(max_ns);
         end_ns = Some(end_ns.map_or(until, |end| end.max(until)));
-        ladder.show(decoded, ctx)?;
+        ladder.push(decoded, ctx)?;
         ctx.progress((last_ns / 1_000_000).max(0) as u64, video.end_ms);
     }
     let Some(mut end_ns) = end_ns else {
         return Err(Error::input("decode_failed", "No picture in the file could be decoded."));
     };
     // A decoder guesses how long the last picture lasts; the packets that inspect saw told it.
-    let told_ns = video.end_ms as i64 * 1_000_000;
-    if (last_ns..end_ns).contains(&told_ns) {
-        end_ns = told_ns;
+    let declared_end_ns = video.end_ms as i64 * 1_000_000;
+    if (last_ns..end_ns).contains(&declared_end_ns) {
+        end_ns = declared_end_ns;
     }
     let mut warnings = Vec::new();
     let end_ms = (end_ns / 1_000_000).max(0) as u64;
@@ -100,13 +101,14 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
         warnings.push(Warning::new("damaged", "The picture is damaged near its end."));
     }
     drop(decoding);
-    let sound_ms = request.media.audio.as_ref().map_or(0, |track| track.end_ms);
-    let held_ms = held_until(end_ms, sound_ms.min(request.limits.max_duration_ms));
+    let audio_end_ms = request.media.audio.as_ref().map_or(0, |track| track.end_ms);
+    let padded_end_ms = held_until(end_ms, audio_end_ms.min(request.limits.max_duration_ms));
     // Of a file that is cut off nobody knows how long the sound is.
-    if held_ms > end_ms && warnings.is_empty() {
-        end_ns = held_ms as i64 * 1_000_000;
+    if padded_end_ms > end_ms && warnings.is_empty() {
+        end_ns = padded_end_ms as i64 * 1_000_000;
     }
-    let ladder::Made { mut renditions, iframes, trickplay, measured } = ladder.finish(end_ns, ctx)?;
+    let ladder::EncodedLadder { mut renditions, iframes, trickplay, measured } =
+        ladder.finish(end_ns, ctx)?;
     let duration_ms = renditions.iter().map(|r| r.duration_ms).max().unwrap_or(0);
     let dropped = if request.ladder.drop_redundant { redundant_renditions(&measured) } else { Vec::new() };
     renditions.retain(|rendition| !dropped.iter().any(|d| d.name == rendition.name));
@@ -118,7 +120,7 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
 const WITHOUT_LOOKAHEAD: &str = "superfast";
 
 /// A clip shorter than the rate control's buffer could spend all of it at once: its buffer is no longer than itself.
-fn held_back(ladder: &crate::ladder::Ladder, end_ms: u64) -> crate::ladder::Ladder {
+fn clamp_vbv(ladder: &crate::ladder::Ladder, end_ms: u64) -> crate::ladder::Ladder {
     let mut ladder = ladder.clone();
     for rendition in &mut ladder.renditions {
         rendition.vbv_ms = rendition.vbv_ms.min((end_ms.min(60_000) as u32).max(100));
@@ -137,7 +139,7 @@ pub struct TranscodeReport {
     pub trickplay: Option<VideoRenditionReport>,
     /// Renditions that were made, measured, and found to add nothing: they are not offered.
     #[serde(default)]
-    pub dropped: Vec<Dropped>,
+    pub dropped: Vec<DroppedRendition>,
     /// Length of the picture, in ms.
     pub duration_ms: u64,
     /// What was odd.

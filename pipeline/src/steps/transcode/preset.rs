@@ -10,7 +10,7 @@ const B_FRAMES: usize = 3;
 
 /// Settings of one x264.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct X264 {
+pub struct X264Settings {
     /// The preset of x264's that the options start from.
     pub base: String,
     /// Options, `name=value` with colons between.
@@ -18,7 +18,7 @@ pub struct X264 {
 }
 
 /// The settings of a rendition that is made by some threads. Keyframes come on request only, each closed.
-pub fn x264(plan: &RenditionPlan, threads: usize) -> X264 {
+pub fn x264(plan: &RenditionPlan, threads: usize) -> X264Settings {
     let lookahead = lookahead(&plan.preset);
     // With threads of its own x264 looks ahead in one more, which keeps as many pictures as it has B-frames, and one.
     let beside = if threads > 1 { B_FRAMES + 1 } else { 0 };
@@ -31,7 +31,7 @@ pub fn x264(plan: &RenditionPlan, threads: usize) -> X264 {
     if lesson {
         options += &format!(":mbtree=1:b-adapt={}:subme={}", b_adapt(plan), subme(plan));
     }
-    X264 { base: if lesson { "superfast" } else { &plan.preset }.to_owned(), options }
+    X264Settings { base: if lesson { "superfast" } else { &plan.preset }.to_owned(), options }
 }
 
 /// x264's own lookahead of each preset, in frames. Where it is 0, its bit saving by following blocks through time is off.

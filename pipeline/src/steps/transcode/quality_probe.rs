@@ -1,6 +1,6 @@
 //! How much more each rendition shows than the next smaller one, looked at in a few pictures.
 
-use super::frame::{Picture, Plane, Scaler};
+use super::frame::{Frame, Plane, Scaler};
 use crate::error::Result;
 
 /// Longest time between the frames compared.
@@ -15,16 +15,16 @@ const BLOCK: usize = 16;
 const SAME_DB: f64 = 99.0;
 
 /// What was seen of neighbouring renditions.
-pub struct Detail {
+pub struct QualityProbe {
     next_ns: u64,
     last_ns: u64,
     interval_ns: u64,
     /// For each rendition but the smallest, what enlarges the next smaller one.
-    enlarge: Vec<Scaler>,
+    enlargers: Vec<Scaler>,
     worst: Vec<f64>,
 }
 
-impl Detail {
+impl QualityProbe {
     /// For renditions of these sizes, largest first.
     pub fn new(sizes: &[(u32, u32)]) -> Self {
         let pairs = sizes.len().saturating_sub(1);
@@ -32,7 +32,7 @@ impl Detail {
             next_ns: 0,
             last_ns: 0,
             interval_ns: MIN_INTERVAL_NS,
-            enlarge: sizes[..pairs].iter().map(|&(width, height)| Scaler::new(width, height)).collect(),
+            enlargers: sizes[..pairs].iter().map(|&(width, height)| Scaler::new(width, height)).collect(),
             worst: vec![0.0; pairs],
         }
     }
@@ -51,12 +51,13 @@ impl Detail {
     }
 
     /// Looks at one picture in all sizes, largest first.
-    pub fn look(&mut self, time_ns: u64, pictures: &[&Picture]) -> Result<()> {
+    pub fn measure(&mut self, time_ns: u64, frames: &[&Frame]) -> Result<()> {
         (self.last_ns, self.next_ns) = (time_ns, time_ns.saturating_add(self.interval_ns));
         self.interval_ns = self.interval_ns.saturating_mul(2).min(MAX_INTERVAL_NS);
-        for (place, pair) in pictures.windows(2).enumerate() {
-            if let (Some(enlarge), Some(worst)) = (self.enlarge.get_mut(place), self.worst.get_mut(place)) {
-                let enlarged = enlarge.scale(&pair[1].planes())?;
+        for (index, pair) in frames.windows(2).enumerate() {
+            if let (Some(enlargers), Some(worst)) = (self.enlargers.get_mut(index), self.worst.get_mut(index))
+            {
+                let enlarged = enlargers.scale(&pair[1].planes())?;
                 *worst = worst.max(worst_block(&pair[0].planes()[0], &enlarged.planes()[0]));
             }
         }
@@ -66,8 +67,8 @@ impl Detail {
     /// For each rendition but the smallest, how near the next smaller one comes to it where they differ most, in dB;
     /// none where nothing was looked at.
     pub fn decibels(&self) -> Vec<Option<f64>> {
-        let seen = self.next_ns > 0;
-        self.worst.iter().map(|&error| seen.then(|| decibel(error))).collect()
+        let detail_db = self.next_ns > 0;
+        self.worst.iter().map(|&error| detail_db.then(|| decibel(error))).collect()
     }
 }
 
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     /// A picture of a size whose luma is made from a function of its place.
-    fn picture(width: usize, height: usize, luma: impl Fn(usize, usize) -> u8) -> Picture {
+    fn frame(width: usize, height: usize, luma: impl Fn(usize, usize) -> u8) -> Frame {
         let data: Vec<u8> =
             (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| luma(x, y)).collect();
         let chroma = vec![128; (width / 2) * (height / 2)];
@@ -117,26 +118,26 @@ mod tests {
         Scaler::new(width as u32, height as u32).scale(&planes).unwrap()
     }
 
-    fn seen(luma: impl Fn(usize, usize) -> u8) -> f64 {
-        let large = picture(320, 192, luma);
+    fn detail_db(luma: impl Fn(usize, usize) -> u8) -> f64 {
+        let large = frame(320, 192, luma);
         let small = Scaler::new(160, 96).scale(&large.planes()).unwrap();
-        let mut detail = Detail::new(&[(320, 192), (160, 96)]);
-        assert!(detail.is_due(0) && detail.decibels() == [None]);
-        detail.look(0, &[&large, &small]).unwrap();
-        detail.decibels()[0].unwrap()
+        let mut probe = QualityProbe::new(&[(320, 192), (160, 96)]);
+        assert!(probe.is_due(0) && probe.decibels() == [None]);
+        probe.measure(0, &[&large, &small]).unwrap();
+        probe.decibels()[0].unwrap()
     }
 
     /// Times at which frames are compared until `end_ms`, for a source that changes at `changes_ms`.
     fn times_ms(changes_ms: &[u64], end_ms: u64) -> Vec<u64> {
-        let frame = picture(32, 32, |_, _| 0);
-        let mut detail = Detail::new(&[(32, 32), (16, 16)]);
+        let frame = frame(32, 32, |_, _| 0);
+        let mut probe = QualityProbe::new(&[(32, 32), (16, 16)]);
         let mut times = Vec::new();
         for ms in (0..end_ms).step_by(100) {
             if changes_ms.contains(&ms) {
-                detail.source_changed();
+                probe.source_changed();
             }
-            if detail.is_due(ms * 1_000_000) {
-                detail.look(ms * 1_000_000, &[&frame]).unwrap();
+            if probe.is_due(ms * 1_000_000) {
+                probe.measure(ms * 1_000_000, &[&frame]).unwrap();
                 times.push(ms);
             }
         }
@@ -154,9 +155,9 @@ mod tests {
 
     #[test]
     fn soft_pictures_have_nothing_more_and_a_line_of_writing_has() {
-        assert!(seen(|x, y| (x / 4 + y / 4) as u8) > 45.0);
+        assert!(detail_db(|x, y| (x / 4 + y / 4) as u8) > 45.0);
         let writing =
             |x: usize, y: usize| if (64..72).contains(&y) && x < 60 && x.is_multiple_of(2) { 0 } else { 220 };
-        assert!(seen(writing) < 20.0);
+        assert!(detail_db(writing) < 20.0);
     }
 }

@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use super::frame::Picture;
+use super::frame::Frame;
 
 /// Bits behind the point of the factors below.
 const SHIFT: i32 = 14;
@@ -20,9 +20,9 @@ const GREEN_OF_CR: i32 = factor(0.468_124, 224.0);
 const BLUE_OF_CB: i32 = factor(1.8556, 224.0);
 
 /// A BT.709 frame of video range as RGB.
-pub fn rgb(picture: &Picture) -> RgbImage {
-    let (width, height) = picture.size();
-    let [luma, u, v] = picture.planes();
+pub fn rgb(frame: &Frame) -> RgbImage {
+    let (width, height) = frame.size();
+    let [luma, u, v] = frame.planes();
     let mut pixels = vec![0; width * height * 3];
     let rows = luma.data.chunks_exact(luma.stride).zip(pixels.chunks_exact_mut(width * 3));
     for (y, (luma, out)) in rows.enumerate() {
@@ -61,11 +61,11 @@ mod tests {
             ([32, 240, 118], [1, 0, 255]),
             ([0, 128, 128], [0, 0, 0]),
         ] {
-            let mut picture = Arc::new(Pool::default()).get(4, 2);
-            for ((plane, ..), value) in picture.planes_mut().into_iter().zip(yuv) {
+            let mut frame = Arc::new(Pool::default()).get(4, 2);
+            for ((plane, ..), value) in frame.planes_mut().into_iter().zip(yuv) {
                 plane.fill(value);
             }
-            for pixel in rgb(&picture).pixels() {
+            for pixel in rgb(&frame).pixels() {
                 for (made, expected) in pixel.0.into_iter().zip(expected) {
                     assert!(made.abs_diff(expected) <= 1, "{yuv:?}: {pixel:?}");
                 }

@@ -121,12 +121,12 @@ impl Case {
         let (video, ladder) = self.video_and_ladder();
         let large = self.size.0 * self.size.1 > 1_000_000;
         let (times_ns, end_ns) = self.times_ns(ladder.full_rate, if large { 24.0 } else { 80.0 });
-        let mut encoding =
-            ladder::Encoding::start(&ladder, &video, true, true, |_| self.threads, &ctx).unwrap();
+        let mut ladder_encoder =
+            ladder::LadderEncoder::start(&ladder, &video, true, true, |_| self.threads, &ctx).unwrap();
         for (number, &time_ns) in times_ns.iter().enumerate() {
-            encoding.show(flat(self.size, LUMA[number % LUMA.len()], time_ns), &ctx).unwrap();
+            ladder_encoder.push(flat(self.size, LUMA[number % LUMA.len()], time_ns), &ctx).unwrap();
         }
-        let made = encoding.finish(end_ns, &ctx).unwrap();
+        let made = ladder_encoder.finish(end_ns, &ctx).unwrap();
         assert!(made.iframes.is_some() && made.trickplay.is_some());
         for plan in &ladder.renditions {
             let rendition = Rendition::read(&folder.path().join("video").join(&plan.name));

@@ -16,7 +16,7 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 
-use super::frame::{Picture, Pool};
+use super::frame::{Frame, Pool};
 use crate::error::{Error, Result};
 use crate::media::Hdr;
 
@@ -29,17 +29,17 @@ const SPACING: usize = LEVELS / (NODES - 1);
 const COARSE: usize = LEVELS / 4;
 
 /// White of the output, in cd/m².
-const WHITE: f32 = 100.0;
+const WHITE_NITS: f32 = 100.0;
 /// Brightest light that is kept apart from brighter, in units of white.
 const PEAK: f32 = 10.0;
 /// From here the curve leaves the straight line, in units of white.
 const KNEE: f32 = 0.3;
 /// Above this, colours fade, in units of white.
-const FADING: f32 = 2.0;
+const FADE_START: f32 = 2.0;
 
 /// What a tone mapping depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Colour {
+struct HdrColour {
     /// The transfer.
     hdr: Hdr,
     /// Whether samples use all values, and not only 64 to 940 (960 for chroma).
@@ -50,9 +50,9 @@ struct Colour {
     wide_matrix: bool,
 }
 
-impl Colour {
+impl HdrColour {
     /// What a decoder says of its pictures.
-    fn of(info: &gst_video::VideoInfo) -> Self {
+    fn from_info(info: &gst_video::VideoInfo) -> Self {
         let colorimetry = info.colorimetry();
         let pq = colorimetry.transfer() == gst_video::VideoTransferFunction::Smpte2084;
         Self {
@@ -100,7 +100,7 @@ impl Colour {
 fn pq_light(signal: f32) -> f32 {
     let root = signal.clamp(0.0, 1.0).powf(1.0 / 78.843_75);
     let light = ((root - 0.835_937_5).max(0.0) / (18.851_563 - 18.6875 * root)).powf(1.0 / 0.159_301_76);
-    light * 10_000.0 / WHITE
+    light * 10_000.0 / WHITE_NITS
 }
 
 /// ARIB STD-B67 with the display's gamma of 1.2 on each component, for a display of 1000 cd/m²; in units of white.
@@ -111,14 +111,14 @@ fn hlg_light(signal: f32) -> f32 {
     } else {
         (((signal - 0.559_910_7) / 0.178_832_77).exp() + 0.284_668_92) / 12.0
     };
-    scene.powf(1.2) * 1000.0 / WHITE
+    scene.powf(1.2) * 1000.0 / WHITE_NITS
 }
 
 /// Bright light faded towards grey, then brought below white: straight up to the knee, and from there on a hyperbola
 /// that ends at white for the peak (Möbius).
 fn compressed(light: [f32; 3]) -> [f32; 3] {
     let luma = 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2];
-    let over = (luma - FADING).max(1e-6) / luma.max(1e-6);
+    let over = (luma - FADE_START).max(1e-6) / luma.max(1e-6);
     let faded = light.map(|part| part + (luma - part) * over.min(1.0));
     let brightest = faded.iter().fold(1e-6_f32, |most, &part| most.max(part));
     let kept = if brightest <= KNEE {
@@ -134,47 +134,48 @@ fn compressed(light: [f32; 3]) -> [f32; 3] {
 /// Pictures of 10 bits in, of 8 bits in BT.709 out. The tables are made for the first picture, and made anew only
 /// where a damaged file changes its colours on the way.
 #[derive(Default)]
-pub struct Toned {
-    tone: Option<Tone>,
+pub struct ToneMapper {
+    tone: Option<ToneLut>,
     resizer: Resizer,
     scaled: [Vec<U16>; 3],
     pool: Arc<Pool>,
 }
 
-impl Toned {
+impl ToneMapper {
     /// Whether pictures have high dynamic range: nothing else is kept in 10 bits up to here.
-    pub fn wants(info: &gst_video::VideoInfo) -> bool {
+    pub fn is_needed_for(info: &gst_video::VideoInfo) -> bool {
         info.format() == gst_video::VideoFormat::I42010le
     }
 
     /// Scales a decoded picture to a `size`, both even, and maps it.
-    pub fn picture(
+    pub fn map(
         &mut self,
         buffer: &gstreamer::BufferRef,
         info: &gst_video::VideoInfo,
         (width, height): (usize, usize),
-    ) -> Result<Picture> {
-        let odd = || Error::internal("a decoded picture could not be read");
-        if !Self::wants(info) {
-            return Err(odd());
+    ) -> Result<Frame> {
+        let unreadable = || Error::internal("a decoded picture could not be read");
+        if !Self::is_needed_for(info) {
+            return Err(unreadable());
         }
-        let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|_| odd())?;
+        let frame =
+            gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|_| unreadable())?;
         let own = (frame.width() as usize, frame.height() as usize);
         for index in 0..3_usize {
             let half = |length: usize| if index == 0 { length } else { length.div_ceil(2) };
-            let stride = usize::try_from(frame.plane_stride()[index]).map_err(|_| odd())?;
-            let plane = Deep {
-                data: frame.plane_data(index as u32).map_err(|_| odd())?,
+            let stride = usize::try_from(frame.plane_stride()[index]).map_err(|_| unreadable())?;
+            let plane = HighBitDepthPlane {
+                data: frame.plane_data(index as u32).map_err(|_| unreadable())?,
                 stride,
                 width: half(own.0),
                 height: half(own.1),
             };
             plane.scale(half(width), half(height), &mut self.resizer, &mut self.scaled[index])?;
         }
-        let colour = Colour::of(info);
+        let colour = HdrColour::from_info(info);
         let tone = match self.tone.take() {
             Some(tone) if tone.colour == colour => tone,
-            _ => Tone::new(colour),
+            _ => ToneLut::new(colour),
         };
         let mut made = self.pool.get(width, height);
         tone.map(&self.scaled, &mut made);
@@ -184,16 +185,16 @@ impl Toned {
 }
 
 /// The table of one kind of colour.
-struct Tone {
-    colour: Colour,
+struct ToneLut {
+    colour: HdrColour,
     /// Luma times 256, by both chromas' grid lines and then by luma.
     luma: Vec<u16>,
     /// Both chromas times 256, by both chromas' grid lines and then by luma in steps of four.
     chroma: Vec<[u16; 2]>,
 }
 
-impl Tone {
-    fn new(colour: Colour) -> Self {
+impl ToneLut {
+    fn new(colour: HdrColour) -> Self {
         let (mut luma, mut chroma) =
             (Vec::with_capacity(NODES * NODES * LEVELS), Vec::with_capacity(NODES * NODES * COARSE));
         let fixed = |value: f32| (value.clamp(0.0, 255.0) * 256.0).round() as u16;
@@ -213,7 +214,7 @@ impl Tone {
     }
 
     /// Maps planes of the size of `made`.
-    fn map(&self, [luma, u, v]: &[Vec<U16>; 3], made: &mut Picture) {
+    fn map(&self, [luma, u, v]: &[Vec<U16>; 3], made: &mut Frame) {
         let [(out, width, _), (out_u, half, _), (out_v, ..)] = made.planes_mut();
         let rows = luma.chunks_exact(width * 2).zip(out.chunks_exact_mut(width * 2));
         let chromas = u.chunks_exact(half).zip(v.chunks_exact(half));
@@ -222,7 +223,7 @@ impl Tone {
             let (upper, lower) = rows.split_at(width);
             let (out_upper, out_lower) = out.split_at_mut(width);
             for x in 0..half {
-                let corner = Corner::of(u[x].0, v[x].0);
+                let corner = GridCell::new(u[x].0, v[x].0);
                 let left = x * 2;
                 let levels = [upper[left], upper[left + 1], lower[left], lower[left + 1]]
                     .map(|sample| usize::from(sample.0).min(LEVELS - 1));
@@ -237,16 +238,16 @@ impl Tone {
 }
 
 /// A chroma's place in the grid: the cell, and how near each of its corners is.
-struct Corner {
+struct GridCell {
     cells: [usize; 4],
     weights: [u32; 4],
 }
 
 /// Sum of a corner's weights.
-const WHOLE: u32 = (SPACING * SPACING) as u32;
+const WEIGHT_SUM: u32 = (SPACING * SPACING) as u32;
 
-impl Corner {
-    fn of(cb: u16, cr: u16) -> Self {
+impl GridCell {
+    fn new(cb: u16, cr: u16) -> Self {
         let (cb, cr) = (usize::from(cb).min(LEVELS - 1), usize::from(cr).min(LEVELS - 1));
         let cell = cb / SPACING * NODES + cr / SPACING;
         let (x, y) = ((cb % SPACING) as u32, (cr % SPACING) as u32);
@@ -272,18 +273,18 @@ impl Corner {
 }
 
 fn rounded(sum: u32) -> u8 {
-    ((sum + WHOLE * 128) / (WHOLE * 256)).min(255) as u8
+    ((sum + WEIGHT_SUM * 128) / (WEIGHT_SUM * 256)).min(255) as u8
 }
 
 /// A plane of 16-bit samples as it lies in memory.
-struct Deep<'a> {
+struct HighBitDepthPlane<'a> {
     data: &'a [u8],
     stride: usize,
     width: usize,
     height: usize,
 }
 
-impl Deep<'_> {
+impl HighBitDepthPlane<'_> {
     /// Scales into `out`, with the kernel that pictures of 8 bits get.
     fn scale(&self, width: usize, height: usize, resizer: &mut Resizer, out: &mut Vec<U16>) -> Result<()> {
         let fault = |e: &dyn std::fmt::Display| {
@@ -304,14 +305,14 @@ impl Deep<'_> {
             return Ok(());
         }
         let rows = rows.min(self.data.len() / self.stride);
-        let whole = TypedImageRef::<U16>::from_buffer(
+        let image = TypedImageRef::<U16>::from_buffer(
             (self.stride / 2) as u32,
             rows as u32,
             &self.data[..self.stride * rows],
         )
         .map_err(|e| fault(&e))?;
         let from =
-            TypedCroppedImage::new(whole, 0, 0, self.width as u32, rows as u32).map_err(|e| fault(&e))?;
+            TypedCroppedImage::new(image, 0, 0, self.width as u32, rows as u32).map_err(|e| fault(&e))?;
         let mut to =
             TypedImage::<U16>::from_pixels_slice(width as u32, height as u32, out).map_err(|e| fault(&e))?;
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
@@ -323,12 +324,12 @@ impl Deep<'_> {
 mod tests {
     use super::*;
 
-    const HLG: Colour = Colour { hdr: Hdr::Hlg, full_range: false, wide: true, wide_matrix: true };
-    const PQ: Colour = Colour { hdr: Hdr::Pq, ..HLG };
+    const HLG: HdrColour = HdrColour { hdr: Hdr::Hlg, full_range: false, wide: true, wide_matrix: true };
+    const PQ: HdrColour = HdrColour { hdr: Hdr::Pq, ..HLG };
 
     /// What the table says of one colour.
-    fn mapped(tone: &Tone, luma: usize, cb: u16, cr: u16) -> [u8; 3] {
-        let corner = Corner::of(cb, cr);
+    fn mapped(tone: &ToneLut, luma: usize, cb: u16, cr: u16) -> [u8; 3] {
+        let corner = GridCell::new(cb, cr);
         let [u, v] = corner.chroma(&tone.chroma, luma / 4);
         [corner.luma(&tone.luma, [luma; 4])[0], u, v]
     }
@@ -336,7 +337,7 @@ mod tests {
     #[test]
     fn greys_stay_grey_and_rise_from_black_to_white() {
         for colour in [HLG, PQ] {
-            let tone = Tone::new(colour);
+            let tone = ToneLut::new(colour);
             assert_eq!(mapped(&tone, 64, 512, 512), [16, 128, 128]);
             let mut before = 0;
             for luma in 64..=940 {
@@ -351,7 +352,7 @@ mod tests {
     #[test]
     fn the_table_stays_near_the_computation_for_what_cameras_record() {
         for colour in [HLG, PQ] {
-            let tone = Tone::new(colour);
+            let tone = ToneLut::new(colour);
             let (mut sum, mut count) = (0.0_f32, 0.0_f32);
             for luma in (100..800).step_by(7) {
                 for cb in (440..584).step_by(5) {

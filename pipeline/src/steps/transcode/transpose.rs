@@ -12,14 +12,14 @@ const BAND: usize = 64;
 /// Writes the columns of `from`, which has rows of `width` samples, as rows of `to`.
 pub fn transpose(from: &[u8], width: usize, to: &mut [u8]) {
     let height = from.len().checked_div(width).unwrap_or(0);
-    let (whole_width, whole_height) = (width - width % BLOCK, height - height % BLOCK);
-    for band in (0..whole_height).step_by(BAND) {
-        for left in (0..whole_width).step_by(BLOCK) {
-            for top in (band..whole_height.min(band + BAND)).step_by(BLOCK) {
+    let (block_width, block_height) = (width - width % BLOCK, height - height % BLOCK);
+    for band in (0..block_height).step_by(BAND) {
+        for left in (0..block_width).step_by(BLOCK) {
+            for top in (band..block_height.min(band + BAND)).step_by(BLOCK) {
                 let rows = &from[top * width + left..];
                 let columns = &mut to[left * height + top..];
                 let block = array::from_fn(|row| vector(&rows[row * width..]));
-                let turned = shuffled(shuffled(shuffled(shuffled(block))));
+                let turned = interleave(interleave(interleave(interleave(block))));
                 for (column, vector) in turned.iter().enumerate() {
                     columns[column * height..][..BLOCK].copy_from_slice(vector.as_array());
                 }
@@ -28,7 +28,7 @@ pub fn transpose(from: &[u8], width: usize, to: &mut [u8]) {
     }
     // What is left at the right, and below.
     for y in 0..height {
-        let done = if y < whole_height { whole_width } else { 0 };
+        let done = if y < block_height { block_width } else { 0 };
         for x in done..width {
             to[x * height + y] = from[y * width + x];
         }
@@ -42,7 +42,7 @@ fn vector(samples: &[u8]) -> u8x16 {
 /// The block's halves shuffled into one another like cards, sample by sample. A sample's place moves up by a bit, its
 /// highest bit to the bottom: after four times its row and its column have changed places.
 #[inline(always)]
-fn shuffled(block: [u8x16; BLOCK]) -> [u8x16; BLOCK] {
+fn interleave(block: [u8x16; BLOCK]) -> [u8x16; BLOCK] {
     let (low, high) = (u8x16::unpack_low, u8x16::unpack_high);
     // Written out: in a loop the block would lie in memory where less is optimised.
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = block;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::encoder::Encoder;
-use super::frame::{Picture, Scaler};
+use super::frame::{Frame, Scaler};
 use super::grid::Grid;
-use super::writer::Output;
+use super::writer::OutputKind;
 use crate::context::StepContext;
 use crate::error::Result;
 use crate::ladder::RenditionPlan;
@@ -15,7 +15,7 @@ use crate::report::VideoRenditionReport;
 /// Time between pictures.
 const INTERVAL_NS: u64 = 1_000_000_000;
 /// Longest side of a picture, in pixels.
-const LONGEST_SIDE: u32 = 320;
+const MAX_SIDE_PIXELS: u32 = 320;
 /// Mean bits per second: about 8 kB a picture.
 const BITRATE_BPS: u64 = 64_000;
 /// Single keyframes of busy pictures may take this long to fetch at the mean rate.
@@ -32,9 +32,9 @@ impl Trickplay {
     /// Starts it; its pictures are made from those of the smallest rendition.
     pub fn start(smallest: &RenditionPlan, ctx: &StepContext) -> Result<Self> {
         let plan = plan(smallest);
-        let grid = Grid { rate: plan.frame_rate, slowest: 1, interval_ms: INTERVAL_NS / 1_000_000 };
+        let grid = Grid { rate: plan.frame_rate, slowest_step: 1, interval_ms: INTERVAL_NS / 1_000_000 };
         let scaler = Scaler::new(plan.width, plan.height);
-        let encoder = Encoder::start(&plan, grid, 1, Output::Iframes, 1, ctx)?;
+        let encoder = Encoder::start(&plan, grid, 1, OutputKind::Iframes, 1, ctx)?;
         Ok(Self { scaler, encoder, next: 0 })
     }
 
@@ -44,9 +44,9 @@ impl Trickplay {
     }
 
     /// Takes a picture of the smallest rendition for every second up to a time.
-    pub fn show(&mut self, picture: &Picture, time_ns: u64, ctx: &StepContext) -> Result<()> {
-        let small = Arc::new(self.scaler.scale(&picture.planes())?);
-        let small = Encoder::wrap(&small)?;
+    pub fn push(&mut self, frame: &Frame, time_ns: u64, ctx: &StepContext) -> Result<()> {
+        let small = Arc::new(self.scaler.scale(&frame.planes())?);
+        let small = Encoder::wrap_frame(&small)?;
         while self.is_due(time_ns) {
             self.encoder.push(&small, self.next, ctx)?;
             self.next += 1;
@@ -65,7 +65,7 @@ impl Trickplay {
 /// The smallest rendition's shape, no longer than is allowed.
 fn plan(smallest: &RenditionPlan) -> RenditionPlan {
     let longest = smallest.width.max(smallest.height).max(1);
-    let scale = (f64::from(LONGEST_SIDE) / f64::from(longest)).min(1.0);
+    let scale = (f64::from(MAX_SIDE_PIXELS) / f64::from(longest)).min(1.0);
     let even = |side: u32| ((f64::from(side) * scale / 2.0).round() as u32 * 2).max(2);
     RenditionPlan {
         name: "trickplay".into(),

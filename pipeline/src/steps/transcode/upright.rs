@@ -8,8 +8,8 @@ use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 use gstreamer_video::VideoFrameExt;
 
-use super::frame::{Picture, Plane, Pool, Scaler, Turner};
-use super::tone_mapping::Toned;
+use super::frame::{Frame, Plane, Pool, Rotator, Scaler};
+use super::tone_mapping::ToneMapper;
 use crate::error::{Error, Result};
 use crate::gst::{Decoded, capsfilter, displayed_frame, element, element_with, on_caps};
 use crate::media::{Turn, VideoTrack};
@@ -18,7 +18,7 @@ use crate::media::{Turn, VideoTrack};
 /// pixel shapes.
 const SAME_SHAPE: f64 = 0.02;
 
-/// The elements between a decoder and [`Upright`]: progressive I420 in BT.709. High dynamic range
+/// The elements between a decoder and [`FrameNormalizer`]: progressive I420 in BT.709. High dynamic range
 /// stays as it is, in 10 bits. Each change of the decoder's caps is followed; progressive frames
 /// pass the deinterlacer untouched.
 pub fn frame_tail() -> Result<Vec<gst::Element>> {
@@ -71,13 +71,13 @@ fn end_history(pad: &gst::Pad) {
 }
 
 /// Brings frames of one recording to one size.
-pub struct Upright {
+pub struct FrameNormalizer {
     /// What the recording's frames measure upright and with square pixels.
     shape: (u32, u32),
     size: (usize, usize),
     scaler: Scaler,
-    toned: Toned,
-    turner: Turner,
+    tone_mapper: ToneMapper,
+    rotator: Rotator,
     bars: Arc<Pool>,
     current: Option<Current>,
 }
@@ -91,37 +91,37 @@ struct Current {
     filled: (usize, usize),
 }
 
-impl Upright {
+impl FrameNormalizer {
     /// To `width` × `height` upright, both even, which has the shape of `video`.
     pub fn new(video: &VideoTrack, (width, height): (u32, u32)) -> Self {
         Self {
             shape: (video.width, video.height),
             size: (width as usize, height as usize),
             scaler: Scaler::new(width, height),
-            toned: Toned::default(),
-            turner: Turner::default(),
+            tone_mapper: ToneMapper::default(),
+            rotator: Rotator::default(),
             bars: Arc::default(),
             current: None,
         }
     }
 
     /// A frame that came through one of the tails above, at that size.
-    pub fn frame(&mut self, decoded: &Decoded) -> Result<Picture> {
-        let odd = || Error::internal("a decoded frame could not be read");
+    pub fn frame(&mut self, decoded: &Decoded) -> Result<Frame> {
+        let unreadable = || Error::internal("a decoded frame could not be read");
         let is_current = |c: &Current| c.turn == decoded.turn && c.caps == decoded.caps;
         if !self.current.as_ref().is_some_and(is_current) {
             self.change(decoded)?;
         }
-        let current = self.current.as_ref().ok_or_else(odd)?;
+        let current = self.current.as_ref().ok_or_else(unreadable)?;
         let (info, turn, filled) = (&current.info, current.turn, current.filled);
-        let scaled = if Toned::wants(info) {
-            self.toned.picture(&decoded.buffer, info, self.scaler.size())?
+        let scaled = if ToneMapper::is_needed_for(info) {
+            self.tone_mapper.map(&decoded.buffer, info, self.scaler.size())?
         } else {
             let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(&decoded.buffer, info)
-                .map_err(|_| odd())?;
-            self.scaler.scale(&planes(&frame).ok_or_else(odd)?)?
+                .map_err(|_| unreadable())?;
+            self.scaler.scale(&planes(&frame).ok_or_else(unreadable)?)?
         };
-        let upright = if turn.is_none() { scaled } else { self.turner.turn(&scaled, turn) };
+        let upright = if turn.is_none() { scaled } else { self.rotator.rotate(&scaled, turn) };
         Ok(if filled == self.size { upright } else { self.with_bars(&upright) })
     }
 
@@ -139,12 +139,12 @@ impl Upright {
     }
 
     /// The frame in the middle of a black one.
-    fn with_bars(&self, frame: &Picture) -> Picture {
+    fn with_bars(&self, frame: &Frame) -> Frame {
         let mut made = self.bars.get(self.size.0, self.size.1);
-        for (place, (from, (out, width, height))) in frame.planes().iter().zip(made.planes_mut()).enumerate()
+        for (index, (from, (out, width, height))) in frame.planes().iter().zip(made.planes_mut()).enumerate()
         {
             // Black in video range.
-            out.fill(if place == 0 { 16 } else { 128 });
+            out.fill(if index == 0 { 16 } else { 128 });
             let (left, top) = ((width - from.width) / 2, (height - from.height) / 2);
             let rows = out.chunks_exact_mut(width).skip(top);
             for (row, line) in rows.zip(from.data.chunks_exact(from.width)) {

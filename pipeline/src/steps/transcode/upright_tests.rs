@@ -54,17 +54,17 @@ impl Made {
 /// A recording of these parts, one after the other, each made by ffmpeg's arguments.
 fn made(parts: &[String], part_extension: &str, extension: &str) -> Made {
     let folder = tempfile::tempdir().unwrap();
-    let place = |name: String| folder.path().join(name);
+    let index = |name: String| folder.path().join(name);
     let mut list = String::new();
     for (number, part) in parts.iter().enumerate() {
-        let part_path = place(format!("{number}.{part_extension}"));
+        let part_path = index(format!("{number}.{part_extension}"));
         ffmpeg(part, &part_path);
         list += &format!("file '{}'\n", part_path.display());
     }
-    let (list_path, path) = (place("list".into()), place(format!("joined.{extension}")));
+    let (list_path, path) = (index("list".into()), index(format!("joined.{extension}")));
     std::fs::write(&list_path, list).unwrap();
     ffmpeg(&format!("-f concat -safe 0 -i {} -c copy", list_path.display()), &path);
-    let ctx = StepContext { out_dir: place("out".into()), emit: Arc::new(|_| ()), cancel: Arc::default() };
+    let ctx = StepContext { out_dir: index("out".into()), emit: Arc::new(|_| ()), cancel: Arc::default() };
     let source: Source = Arc::new(FileSource::open(&path).unwrap());
     let limits = Limits::default();
     let media =
@@ -73,7 +73,7 @@ fn made(parts: &[String], part_extension: &str, extension: &str) -> Made {
     let video = media.video.clone().unwrap_or_else(|| panic!("{extension}: {media:?}"));
     let mut decoding = Decoding::open(source, &media, Kind::Video, &limits, frame_tail().unwrap()).unwrap();
     decoding.start().unwrap();
-    let mut upright = Upright::new(&video, (video.width, video.height));
+    let mut upright = FrameNormalizer::new(&video, (video.width, video.height));
     let (mut first, mut last) = (None, None);
     while let Some(decoded) = decoding.next(&ctx).unwrap() {
         let frame = rgb(&upright.frame(&decoded).unwrap());

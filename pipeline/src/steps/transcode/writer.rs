@@ -12,7 +12,7 @@ use crate::ladder::RenditionPlan;
 use crate::report::VideoRenditionReport;
 
 /// One encoded picture.
-struct Coded {
+struct EncodedFrame {
     data: Vec<u8>,
     /// Which frame of the rendition it shows, in presentation order.
     frame: u64,
@@ -21,7 +21,7 @@ struct Coded {
 
 /// A segment as written.
 #[derive(Clone, Copy)]
-struct Written {
+struct WrittenSegment {
     ticks: u64,
     bytes: u64,
     /// Where it lies in its file, and which of an I-frame rendition's files that is.
@@ -31,7 +31,7 @@ struct Written {
 
 /// What a rendition becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
+pub enum OutputKind {
     /// Segments and their playlist.
     Segments,
     /// Segments, and the keyframes once more with a playlist of their own.
@@ -41,38 +41,38 @@ pub enum Output {
 }
 
 /// Writes one rendition.
-pub struct Writer {
+pub struct RenditionWriter {
     plan: RenditionPlan,
     grid: Grid,
     /// Full-rate frames to one of this rendition.
     step: u64,
-    output: Output,
+    output: OutputKind,
     folder: String,
     timescale: u32,
     frame_ticks: u32,
     track: Option<Track>,
-    pending: Vec<Coded>,
+    pending: Vec<EncodedFrame>,
     /// How many of those belong to a segment that is complete, while it is not known whether enough follows for another.
     complete: Option<usize>,
     coded: u64,
-    segments: Vec<Written>,
-    iframes: Option<Iframes>,
+    segments: Vec<WrittenSegment>,
+    iframes: Option<IframeWriter>,
     ctx: StepContext,
 }
 
-impl Writer {
+impl RenditionWriter {
     /// A writer for a rendition whose every frame stands for `step` frames of the grid.
     pub fn new(
         plan: &RenditionPlan,
         grid: Grid,
         step: u64,
-        output: Output,
+        output: OutputKind,
         ctx: &StepContext,
     ) -> Result<Self> {
         let (timescale, frame_ticks) = timescale(plan.frame_rate);
         let iframes = match output {
-            Output::Segments => None,
-            Output::SegmentsAndIframes | Output::Iframes => Some(Iframes::new(&plan.name, ctx)?),
+            OutputKind::Segments => None,
+            OutputKind::SegmentsAndIframes | OutputKind::Iframes => Some(IframeWriter::new(&plan.name, ctx)?),
         };
         Ok(Self {
             plan: plan.clone(),
@@ -107,7 +107,7 @@ impl Writer {
             },
         };
         let init = init_segment(&track);
-        if self.output != Output::Iframes {
+        if self.output != OutputKind::Iframes {
             self.ctx.write(&format!("{}/init.mp4", self.folder), &init)?;
         }
         if let Some(iframes) = &self.iframes {
@@ -120,7 +120,7 @@ impl Writer {
     /// The next picture in decode order.
     pub fn push(&mut self, data: Vec<u8>, frame: u64, sync: bool) -> Result<()> {
         let full = frame * self.step;
-        if sync != self.grid.is_key(full) {
+        if sync != self.grid.is_keyframe(full) {
             return Err(Error::internal(
                 "the encoder put a keyframe where none was planned, or left one out",
             )
@@ -132,17 +132,17 @@ impl Writer {
             if let Some(complete) = self.complete.take() {
                 self.segment(complete)?;
             }
-            if self.grid.is_segment(full) && !self.pending.is_empty() {
+            if self.grid.is_segment_start(full) && !self.pending.is_empty() {
                 self.complete = Some(self.pending.len());
             }
             if let Some(iframes) = &mut self.iframes {
                 iframes.push(data.clone(), frame, self.frame_ticks)?;
             }
         }
-        if self.output == Output::Iframes {
+        if self.output == OutputKind::Iframes {
             self.coded += 1;
         } else {
-            self.pending.push(Coded { data, frame, sync });
+            self.pending.push(EncodedFrame { data, frame, sync });
         }
         Ok(())
     }
@@ -158,7 +158,7 @@ impl Writer {
 
     /// Writes the first `count` of what is pending as a segment.
     fn segment(&mut self, count: usize) -> Result<()> {
-        let pending: Vec<Coded> = self.pending.drain(..count).collect();
+        let pending: Vec<EncodedFrame> = self.pending.drain(..count).collect();
         let first = self.coded;
         let ticks = u64::from(self.frame_ticks);
         // Frames of a segment are exactly those between its keyframe and the next segment's.
@@ -171,12 +171,12 @@ impl Writer {
         }
         let times = decode_times(&frames.iter().map(|frame| frame * ticks).collect::<Vec<_>>());
         let mut samples = Vec::with_capacity(pending.len());
-        for (place, coded) in pending.iter().enumerate() {
-            let next = times.get(place + 1).copied().unwrap_or(last * ticks);
+        for (index, coded) in pending.iter().enumerate() {
+            let next = times.get(index + 1).copied().unwrap_or(last * ticks);
             samples.push(Sample {
                 data: &coded.data,
-                duration: (next - times[place]) as u32,
-                composition_offset: (coded.frame * ticks - times[place]) as i32,
+                duration: (next - times[index]) as u32,
+                composition_offset: (coded.frame * ticks - times[index]) as i32,
                 sync: coded.sync,
             });
         }
@@ -187,7 +187,7 @@ impl Writer {
         file.flush()?;
         drop(file);
         self.ctx.output(&path)?;
-        let written = Written { ticks: (last - first) * ticks, bytes, offset: 0, part: 0 };
+        let written = WrittenSegment { ticks: (last - first) * ticks, bytes, offset: 0, part: 0 };
         let uri = format!("{number:05}.m4s");
         self.ctx.segment(&format!("{}/index.m3u8", self.folder), &uri, written.ticks, self.timescale);
         self.segments.push(written);
@@ -195,7 +195,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the playlists, after [`Writer::flush`]; `frames` is how many the rendition must have. The report of an
+    /// Writes the playlists, after [`RenditionWriter::flush`]; `frames` is how many the rendition must have. The report of an
     /// I-frame rendition alone comes first.
     pub fn finish(
         mut self,
@@ -212,7 +212,7 @@ impl Writer {
             (ticks as u64).clamp(all.saturating_sub(u64::from(self.frame_ticks)) + 1, all)
         });
         let iframes = self.iframes.take().map(|iframes| self.finish_iframes(iframes, end)).transpose()?;
-        if self.output == Output::Iframes {
+        if self.output == OutputKind::Iframes {
             let report = iframes.ok_or_else(|| Error::internal("an I-frame rendition has no keyframes"))?;
             return Ok((report, None));
         }
@@ -231,7 +231,7 @@ impl Writer {
         Ok((report, iframes))
     }
 
-    fn finish_iframes(&self, iframes: Iframes, end: u64) -> Result<VideoRenditionReport> {
+    fn finish_iframes(&self, iframes: IframeWriter, end: u64) -> Result<VideoRenditionReport> {
         let playlist = format!("{}/index.m3u8", iframes.folder);
         let written = iframes.finish(end)?;
         let listed: Vec<_> = written
@@ -248,7 +248,7 @@ impl Writer {
     fn report(
         &self,
         playlist: String,
-        written: &[Written],
+        written: &[WrittenSegment],
         listed: &[PlaylistSegment],
         iframes_only: bool,
     ) -> Result<VideoRenditionReport> {
@@ -295,14 +295,14 @@ impl Writer {
 const PART_BYTES: u64 = 4 << 20;
 
 /// The I-frame rendition: the keyframes of another, one fragment each, some minutes of them a file.
-struct Iframes {
+struct IframeWriter {
     folder: String,
     file: BufWriter<File>,
     /// Number of the file, and what is in it.
     part: usize,
     bytes: u64,
     pending: Option<(Vec<u8>, u64)>,
-    written: Vec<Written>,
+    written: Vec<WrittenSegment>,
     ctx: StepContext,
 }
 
@@ -310,7 +310,7 @@ fn part_name(part: usize) -> String {
     format!("frames-{:03}.m4s", part + 1)
 }
 
-impl Iframes {
+impl IframeWriter {
     fn new(name: &str, ctx: &StepContext) -> Result<Self> {
         let folder = format!("iframes/{name}");
         let file = Self::create(&folder, 0, ctx)?;
@@ -340,7 +340,7 @@ impl Iframes {
         let sample = Sample { data: &data, duration: ticks as u32, composition_offset: 0, sync: true };
         let number = self.written.len() as u32 + 1;
         let bytes = write_fragment(&mut self.file, number, at, &[sample])?;
-        self.written.push(Written { ticks, bytes, offset: self.bytes, part: self.part });
+        self.written.push(WrittenSegment { ticks, bytes, offset: self.bytes, part: self.part });
         self.bytes += bytes;
         Ok(())
     }
@@ -351,7 +351,7 @@ impl Iframes {
         self.ctx.output(&format!("{}/{}", self.folder, part_name(self.part)))
     }
 
-    fn finish(mut self, end: u64) -> Result<Vec<Written>> {
+    fn finish(mut self, end: u64) -> Result<Vec<WrittenSegment>> {
         self.close(end)?;
         self.complete()?;
         Ok(self.written)
@@ -368,10 +368,10 @@ mod tests {
     fn keyframes_go_on_in_another_file_and_are_where_they_are_said_to_be() {
         let folder = tempfile::tempdir().unwrap();
         let (ctx, announced) = listened(folder.path());
-        let mut iframes = Iframes::new("v240", &ctx).unwrap();
-        let picture = |number: u8| vec![number; PART_BYTES as usize / 2];
+        let mut iframes = IframeWriter::new("v240", &ctx).unwrap();
+        let frame = |number: u8| vec![number; PART_BYTES as usize / 2];
         for number in 0..5 {
-            iframes.push(picture(number), u64::from(number), 10).unwrap();
+            iframes.push(frame(number), u64::from(number), 10).unwrap();
         }
         assert_eq!(announced.lock().unwrap().len(), 1);
         assert_eq!(announced.lock().unwrap()[0].0, "iframes/v240/frames-001.m4s");
@@ -382,7 +382,7 @@ mod tests {
         for (number, w) in written.iter().enumerate() {
             let bytes = std::fs::read(folder.path().join("iframes/v240").join(part_name(w.part))).unwrap();
             let own = &bytes[w.offset as usize..][..w.bytes as usize];
-            assert!(&own[4..8] == b"moof" && own.ends_with(&picture(number as u8)), "picture {number}");
+            assert!(&own[4..8] == b"moof" && own.ends_with(&frame(number as u8)), "picture {number}");
         }
     }
 }

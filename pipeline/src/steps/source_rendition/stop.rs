@@ -1,0 +1,33 @@
+//! Early end of packaging.
+
+use std::io;
+
+use crate::declined::Declined;
+use crate::error::Error;
+
+/// Reason why packaging ended early. A declined source is a result of the step, a failure is none.
+#[derive(Debug)]
+pub enum Stop {
+    /// The source is not fit to be served as it is.
+    Declined(Declined),
+    /// The step failed.
+    Failed(Error),
+}
+
+impl From<Declined> for Stop {
+    fn from(declined: Declined) -> Self {
+        Self::Declined(declined)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}

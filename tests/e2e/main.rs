@@ -11,6 +11,7 @@ mod playback;
 mod player;
 mod refusals;
 mod shaper;
+mod upgrade;
 mod upload_clients;
 mod upload_cuts;
 mod uploads;

@@ -1,6 +1,7 @@
 //! Files before a media tool sees them: which container, is it intact, and what it says of itself.
 
 pub mod appended;
+pub mod avi_delay;
 mod bare;
 pub mod ebml;
 pub mod ending;

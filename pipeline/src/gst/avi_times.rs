@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use super::avi_packed::Unpacker;
+
 /// Most frames that any codec in use holds back to reorder them (H.264, A.3.1): one that is missing for longer is lost.
 const MAX_REORDERED: usize = 16;
 /// Packets remembered: those reordered, and those in a decoder's threads.
@@ -44,15 +46,31 @@ impl Slots {
     }
 }
 
-/// Gives the packets of a demuxer's pad a time each; those without data only hold the frame before.
-pub fn stamp(pad: &gst::Pad) {
-    pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
-        let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else { return gst::PadProbeReturn::Ok };
-        if buffer.size() == 0 {
+/// Gives the packets of a demuxer's pad a time and a frame each; those without data only hold the
+/// frame before. All but the first are `delay_frames` early.
+pub fn stamp(pad: &gst::Pad, caps: &gst::CapsRef, delay_frames: u64) {
+    let is_mpeg_4 =
+        caps.structure(0).is_some_and(|s| s.name() == "video/mpeg" && s.get("mpegversion") == Ok(4));
+    let unpacker = Mutex::new(Unpacker::default());
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_FLUSH, move |_, info| {
+        let mut unpacker = unpacker.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
+            unpacker.clear();
+            return gst::PadProbeReturn::Ok;
+        };
+        // VfW's XviD writes one byte where it has no frame yet.
+        if buffer.size() <= 1 {
             return gst::PadProbeReturn::Handled;
         }
-        if let (None, Some(dts)) = (buffer.pts(), buffer.dts()) {
-            buffer.make_mut().set_pts(dts);
+        if let Some(slot) = buffer.pts().or(buffer.dts()) {
+            let delay_ns = delay_frames * buffer.duration().map_or(0, gst::ClockTime::nseconds);
+            let early = slot.saturating_sub(gst::ClockTime::from_nseconds(delay_ns));
+            let stamped = buffer.make_mut();
+            stamped.set_pts(early);
+            stamped.set_dts(early);
+        }
+        if is_mpeg_4 {
+            unpacker.unpack(buffer);
         }
         gst::PadProbeReturn::Ok
     });

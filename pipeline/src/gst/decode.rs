@@ -14,6 +14,7 @@ use super::even_times::Stamps;
 use super::link::{Fault, Link, LinkState, Tally, take};
 use super::present::Presenter;
 use super::{Orientations, STALL_DEADLINE, Stage, open_demuxer, signed_ns};
+use crate::container::avi_delay::encoder_delay_frames;
 use crate::context::StepContext;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -97,6 +98,8 @@ impl Decoding {
             Some(track) => Codecs::from_iter(track.codec.clone()),
             None => Codecs::of(source.as_ref(), &media.container)?,
         };
+        let has_slots = kind == Kind::Video && media.container == "avi";
+        let delay_frames = has_slots.then(|| encoder_delay_frames(source.as_ref())).transpose()?;
         let (media_time, full_range) = (track.is_some(), track.as_ref().and_then(|track| track.full_range));
         let presenter = track.and_then(|track| track.edits).map(|edits| Presenter::new(&edits));
         let (pipeline, demux) = open_demuxer(source, &media.container)?;
@@ -115,7 +118,7 @@ impl Decoding {
             orientations: orientations.clone(),
             index,
             pixels: media.video.as_ref().map_or(0, |v| u64::from(v.width) * u64::from(v.height)),
-            has_slots: kind == Kind::Video && media.container == "avi",
+            delay_frames,
             full_range,
             codecs,
             limits: limits.clone(),

@@ -48,8 +48,9 @@ pub(super) struct Link {
     pub(super) index: u32,
     /// Of the file's video, where `inspect` has said it.
     pub(super) pixels: u64,
-    /// Whether frames have a place in the file instead of a presentation time.
-    pub(super) has_slots: bool,
+    /// By how many frames an AVI is late, whose frames have a place in the file instead of a
+    /// presentation time.
+    pub(super) delay_frames: Option<u64>,
     pub(super) full_range: Option<bool>,
     /// What the container says of codecs that the demuxer does not know.
     pub(super) codecs: Codecs,
@@ -143,7 +144,7 @@ impl Link {
             if let Some(orientations) = &self.orientations {
                 orientations.watch(decoder);
             }
-            if self.has_slots {
+            if self.delay_frames.is_some() {
                 avi_times::restamp(decoder);
             }
         }
@@ -157,8 +158,8 @@ impl Link {
         for element in all.iter().rev() {
             element.sync_state_with_parent().map_err(fault)?;
         }
-        if self.has_slots {
-            avi_times::stamp(pad);
+        if let Some(delay_frames) = self.delay_frames {
+            avi_times::stamp(pad, caps, delay_frames);
         }
         let first = all[0].static_pad("sink").ok_or_else(|| Error::internal("an element has no sink pad"))?;
         if caps.structure(0).is_some_and(|s| s.name() == "video/x-prores") {

@@ -4,6 +4,7 @@
 //! type-found, so no playlist or script is ever followed), decoders chosen by caps, and waits that have deadlines
 //! and hear a cancel.
 
+mod avi_packed;
 mod avi_times;
 mod caf;
 mod codecs;

@@ -132,6 +132,22 @@ fn reordered_frames_of_an_avi_are_evenly_spaced() {
 }
 
 #[test]
+fn the_delay_of_an_encoder_is_no_pause_in_an_avi() {
+    // libxvid packs frames, and muxes a chunk without data for each frame that it holds back.
+    for reordered in ["1", "2"] {
+        let file =
+            made("packed.avi", &["-c:v", "libxvid", "-bf", reordered, "-q:v", "3", "-c:a", "pcm_s16le"]);
+        let info = inspected(&file);
+        let times = frames(&file, &info);
+        let even = (0..100).map(|frame| frame * SECOND / 25);
+        let off = times.iter().zip(even).map(|(time, even)| (time - even).abs()).max();
+        assert!(off < Some(SECOND / 50), "{reordered}: {:?}", &times[..5]);
+        assert!(times.len() >= 98, "{reordered}: {} frames", times.len());
+        assert_eq!(codes(&info), [""; 0]);
+    }
+}
+
+#[test]
 fn a_file_that_was_not_closed_says_so() {
     let avi = made("open.avi", &["-c:v", "mjpeg", "-c:a", "pcm_s16le"]);
     let info = inspected(&avi[..avi.len() * 6 / 10]);

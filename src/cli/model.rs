@@ -33,8 +33,9 @@ pub async fn run(global: &GlobalArgs, command: ModelCommand) -> CommandResult {
     // Fetching reads and converts large files, so it must not block the runtime's threads.
     let fetched = tokio::task::spawn_blocking(move || {
         let display = ProgressDisplay::new();
-        let report =
-            |p: model::Progress<'_>| display.update(p.what, ProgressUnit::Bytes, p.done_bytes, p.total_bytes);
+        let report = |p: model::FetchProgress<'_>| {
+            display.update(p.task, ProgressUnit::Bytes, p.done_bytes, p.total_bytes)
+        };
         model::fetch(&name, &folder, &report)
     });
     let installed = fetched.await.map_err(|error| CommandError::failed("model", error.to_string()))?;

@@ -1,43 +1,41 @@
-//! Caption files: WebVTT and SubRip, written and read.
-//!
-//! The writers give what the strictest readers accept. The parsers take what people have: they never fail and never
-//! panic, they skip what they cannot read.
+//! Writers of caption files: WebVTT and SubRip. What they write, the strictest readers accept.
 
-mod clock;
+#[cfg(test)]
+pub(crate) mod parser;
 pub mod srt;
+mod timestamp;
 pub mod vtt;
 
-/// Text shown for a while.
+/// Text that is displayed for a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cue {
-    /// When it appears, in ms.
+pub struct Caption {
+    /// Time at which it appears, in ms.
     pub start_ms: u64,
-    /// When it goes, in ms; never before it appears.
+    /// Time at which it disappears, in ms.
     pub end_ms: u64,
     /// Plain text; lines are separated by `\n`.
     pub text: String,
 }
 
-/// Lines of a file with any of the line ends in use; the byte order mark is dropped.
+/// Iterates over lines that end with `\n`, `\r` or both; drops a byte order mark.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // «\r\n» is split twice; the empty line between is dropped by looking at what ended the line before.
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest?;
         match text.find(['\n', '\r']) {
-            Some(at) => {
-                let ended = if text[at..].starts_with("\r\n") { 2 } else { 1 };
-                rest = Some(&text[at + ended..]);
-                Some(&text[..at])
+            Some(end) => {
+                let separator_bytes = if text[end..].starts_with("\r\n") { 2 } else { 1 };
+                rest = Some(&text[end + separator_bytes..]);
+                Some(&text[..end])
             }
             None => rest.take(),
         }
     })
 }
 
-/// Text fit for a caption: no control characters, no empty lines (they would end the cue).
-fn tidy(text: &str) -> String {
+/// Removes control characters and empty lines: an empty line would end the caption.
+fn clean_text(text: &str) -> String {
     let lines = lines(text).map(|line| {
         let clean = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
         clean.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -57,6 +55,6 @@ mod tests {
 
     #[test]
     fn a_caption_has_no_empty_line() {
-        assert_eq!(tidy(" one\n\n  two\u{0}three \r\n"), "one\ntwo three");
+        assert_eq!(clean_text(" one\n\n  two\u{0}three \r\n"), "one\ntwo three");
     }
 }

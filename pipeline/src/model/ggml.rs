@@ -1,23 +1,30 @@
-//! whisper.cpp's model file: a header, mel filters, token texts, then tensors to the end. All numbers are
-//! little-endian; dimensions are written fastest first.
+//! Reader and writer of whisper.cpp's model file: a header, mel filters, token texts, then tensors
+//! up to the end. All numbers are little-endian. Dimensions are written fastest first.
 
 use std::io::{ErrorKind, Read, Write};
 
 use super::quantise;
 use crate::error::{Error, Result};
 
-/// First word of the file.
+/// The file's first four bytes.
 pub const MAGIC: u32 = 0x6767_6d6c;
-/// Position of the file's weight type among the header's numbers.
-const FILE_TYPE: usize = 10;
+/// Index of the weight type among the header's numbers.
+const FILE_TYPE_INDEX: usize = 10;
 /// Weight type of a file of 16-bit weights.
 pub const FILE_F16: i32 = 1;
 /// Weight type of a file of 8-bit blocks (quantisation version 2).
 const FILE_Q8_0: i32 = 2007;
 
+/// Maximum number of dimensions of a tensor.
+const MAX_DIMENSIONS: u32 = 4;
+/// Maximum length of a tensor's name.
+const MAX_NAME_BYTES: u32 = 256;
+/// Upper bound of the numbers in a tensor: a damaged file must not allocate all memory.
+const MAX_TENSOR_NUMBERS: usize = 1 << 30;
+
 /// Type of a tensor's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TensorType {
     /// 32-bit floats.
     F32,
     /// 16-bit floats.
@@ -26,7 +33,7 @@ pub enum Kind {
     Q8,
 }
 
-impl Kind {
+impl TensorType {
     fn code(self) -> i32 {
         match self {
             Self::F32 => 0,
@@ -39,13 +46,13 @@ impl Kind {
         match self {
             Self::F32 => numbers * 4,
             Self::F16 => numbers * 2,
-            Self::Q8 => numbers / quantise::BLOCK * quantise::BLOCK_BYTES,
+            Self::Q8 => numbers / quantise::BLOCK_NUMBERS * quantise::BLOCK_BYTES,
         }
     }
 }
 
 /// Writes the start of a model file: the header's eleven numbers, the mel filters and the tokens.
-pub fn write_start(out: &mut impl Write, header: [i32; 11], mel: &[f32], tokens: &[Vec<u8>]) -> Result<()> {
+pub fn write_header(out: &mut impl Write, header: [i32; 11], mel: &[f32], tokens: &[Vec<u8>]) -> Result<()> {
     out.write_all(&MAGIC.to_le_bytes())?;
     for number in header {
         out.write_all(&number.to_le_bytes())?;
@@ -64,7 +71,13 @@ pub fn write_start(out: &mut impl Write, header: [i32; 11], mel: &[f32], tokens:
 }
 
 /// Writes one tensor; `shape` is row-major, slowest first.
-pub fn write_tensor(out: &mut impl Write, name: &str, shape: &[u32], kind: Kind, data: &[u8]) -> Result<()> {
+pub fn write_tensor(
+    out: &mut impl Write,
+    name: &str,
+    shape: &[u32],
+    kind: TensorType,
+    data: &[u8],
+) -> Result<()> {
     let numbers: usize = shape.iter().map(|d| *d as usize).product();
     if data.len() != kind.size_bytes(numbers) {
         return Err(Error::internal(format!("tensor {name} has {} bytes", data.len())));
@@ -79,9 +92,11 @@ pub fn write_tensor(out: &mut impl Write, name: &str, shape: &[u32], kind: Kind,
     Ok(out.write_all(data)?)
 }
 
-/// Copies a model of 16-bit weights, turning its matrices into 8-bit blocks. Holds one tensor at a time.
+/// Copies a model of 16-bit weights, and quantises its matrices to 8-bit blocks. Holds one tensor
+/// in memory at a time.
 ///
-/// Convolutions, biases, norms and positions stay as they are: they are small, and whisper.cpp wants them so.
+/// Convolutions, biases, norms and positions are copied: they are small, and whisper.cpp expects
+/// them unquantised.
 pub fn quantise_file(input: &mut impl Read, out: &mut impl Write) -> Result<()> {
     if read_u32(input)? != MAGIC {
         return Err(Error::internal("not a model file"));
@@ -90,10 +105,10 @@ pub fn quantise_file(input: &mut impl Read, out: &mut impl Write) -> Result<()> 
     for number in &mut header {
         *number = read_u32(input)? as i32;
     }
-    if header[FILE_TYPE] != FILE_F16 {
+    if header[FILE_TYPE_INDEX] != FILE_F16 {
         return Err(Error::internal("not a model of 16-bit weights"));
     }
-    header[FILE_TYPE] = FILE_Q8_0;
+    header[FILE_TYPE_INDEX] = FILE_Q8_0;
     out.write_all(&MAGIC.to_le_bytes())?;
     for number in header {
         out.write_all(&number.to_le_bytes())?;
@@ -105,29 +120,31 @@ pub fn quantise_file(input: &mut impl Read, out: &mut impl Write) -> Result<()> 
         copy(input, out, length.into())?;
     }
     while let Some(dimensions) = read_u32_or_end(input)? {
-        let (name_length, code) = (read_u32(input)?, read_u32(input)?);
-        if dimensions > 4 || name_length > 256 {
+        let (name_bytes, code) = (read_u32(input)?, read_u32(input)?);
+        if dimensions > MAX_DIMENSIONS || name_bytes > MAX_NAME_BYTES {
             return Err(Error::internal("the model file is damaged"));
         }
         let mut shape = Vec::new();
         for _ in 0..dimensions {
             shape.insert(0, read_u32(input)?);
         }
-        let mut name = vec![0; name_length as usize];
+        let mut name = vec![0; name_bytes as usize];
         input.read_exact(&mut name)?;
         let name = String::from_utf8(name).map_err(|e| Error::internal("bad tensor name").because(e))?;
         let kind = match code {
-            0 => Kind::F32,
-            1 => Kind::F16,
+            0 => TensorType::F32,
+            1 => TensorType::F16,
             _ => return Err(Error::internal("unknown tensor type")),
         };
         let numbers = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d as usize));
-        let numbers = numbers.filter(|n| *n < 1 << 30).ok_or_else(|| Error::internal("a huge tensor"))?;
+        let numbers =
+            numbers.filter(|n| *n < MAX_TENSOR_NUMBERS).ok_or_else(|| Error::internal("a huge tensor"))?;
         let mut data = vec![0; kind.size_bytes(numbers)];
         input.read_exact(&mut data)?;
-        let whole_blocks = shape.last().is_some_and(|row| (*row as usize).is_multiple_of(quantise::BLOCK));
-        if kind == Kind::F16 && shape.len() == 2 && whole_blocks {
-            write_tensor(out, &name, &shape, Kind::Q8, &quantise::q8_0(&data))?;
+        let fills_blocks =
+            shape.last().is_some_and(|row| (*row as usize).is_multiple_of(quantise::BLOCK_NUMBERS));
+        if kind == TensorType::F16 && shape.len() == 2 && fills_blocks {
+            write_tensor(out, &name, &shape, TensorType::Q8, &quantise::q8_0(&data))?;
         } else {
             write_tensor(out, &name, &shape, kind, &data)?;
         }
@@ -141,7 +158,7 @@ fn read_u32(input: &mut impl Read) -> Result<u32> {
     Ok(u32::from_le_bytes(word))
 }
 
-/// The next number, or none exactly at the end of the file.
+/// Reads the next number; `None` exactly at the end of the file.
 fn read_u32_or_end(input: &mut impl Read) -> Result<Option<u32>> {
     let mut word = [0; 4];
     loop {
@@ -178,10 +195,10 @@ mod tests {
         let mut out = Vec::new();
         let header = [3, 1, 32, 1, 1, 1, 32, 1, 1, 80, file_type];
         let mel = vec![0.5; crate::model::mel::BANDS * crate::model::mel::BINS];
-        write_start(&mut out, header, &mel, &[b"a".to_vec(), b" b".to_vec()]).unwrap();
-        write_tensor(&mut out, "bias", &[2], Kind::F32, &[1; 8]).unwrap();
-        write_tensor(&mut out, "matrix", &[2, 32], Kind::F16, &[0; 128]).unwrap();
-        write_tensor(&mut out, "conv", &[2, 1, 32], Kind::F16, &[7; 128]).unwrap();
+        write_header(&mut out, header, &mel, &[b"a".to_vec(), b" b".to_vec()]).unwrap();
+        write_tensor(&mut out, "bias", &[2], TensorType::F32, &[1; 8]).unwrap();
+        write_tensor(&mut out, "matrix", &[2, 32], TensorType::F16, &[0; 128]).unwrap();
+        write_tensor(&mut out, "conv", &[2, 1, 32], TensorType::F16, &[7; 128]).unwrap();
         out
     }
 
@@ -204,11 +221,11 @@ mod tests {
 
     #[test]
     fn damage_is_an_error() {
-        let whole = small(FILE_F16);
-        for cut in [3, 20, 60, whole.len() - 1] {
-            assert!(quantise_file(&mut &whole[..cut], &mut Vec::new()).is_err(), "cut at {cut}");
+        let complete = small(FILE_F16);
+        for cut in [3, 20, 60, complete.len() - 1] {
+            assert!(quantise_file(&mut &complete[..cut], &mut Vec::new()).is_err(), "cut at {cut}");
         }
         assert!(quantise_file(&mut small(7).as_slice(), &mut Vec::new()).is_err());
-        assert!(write_tensor(&mut Vec::new(), "t", &[3], Kind::F32, &[0; 4]).is_err());
+        assert!(write_tensor(&mut Vec::new(), "t", &[3], TensorType::F32, &[0; 4]).is_err());
     }
 }

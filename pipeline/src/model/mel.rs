@@ -1,12 +1,14 @@
-//! The mel filters that turn a spectrum into the 80 bands Whisper hears (Slaney's scale, area-normalised).
+//! The mel filters that turn a spectrum into Whisper's 80 bands (Slaney's scale, area-normalised).
 
-/// Bands.
+/// Number of bands.
 pub const BANDS: usize = 80;
-/// Bins of a 400-point spectrum.
+/// Number of bins of a 400-point spectrum.
 pub const BINS: usize = 201;
 
-/// The filters, band by band, for sound sampled at 16 kHz. Rounded to 32 bits where the reference rounds, so that
-/// they come out bit for bit as in the published models.
+/// The filters, band by band, for audio at 16 kHz.
+///
+/// They are rounded to 32 bits at the steps at which the reference rounds, so they equal those of
+/// the published models bit for bit.
 pub fn filters() -> Vec<f32> {
     let edges = mel_edges();
     let mut out = Vec::with_capacity(BANDS * BINS);
@@ -24,7 +26,8 @@ pub fn filters() -> Vec<f32> {
     out
 }
 
-/// Edges of the bands in Hz: equally spaced in mel, which is linear below 1 kHz and logarithmic above.
+/// Edges of the bands in Hz, equally spaced in mel. Mel is linear below 1 kHz and logarithmic
+/// above.
 fn mel_edges() -> Vec<f64> {
     const LINEAR_HZ: f64 = 200.0 / 3.0;
     const KNEE_HZ: f64 = 1000.0;

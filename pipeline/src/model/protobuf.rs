@@ -1,15 +1,15 @@
-//! The little of protocol buffers that reading an ONNX file's weights takes: fields, one level at a time.
+//! The part of protocol buffers that the weights of an ONNX file need: fields, one level at a time.
 
 /// One field of a message.
 #[derive(Debug, PartialEq)]
 pub enum Value<'a> {
-    /// A number (varint, or fixed width of 32 or 64 bits).
+    /// A number: a varint, or 32 or 64 bits.
     Number(u64),
     /// Text, bytes, a nested message, or packed numbers.
     Bytes(&'a [u8]),
 }
 
-/// Iterates over a message's fields as (field number, value). Stops at the end and at damage.
+/// Iterates over a message's fields as (field number, value). Stops at the end, or at damage.
 pub struct Fields<'a> {
     rest: &'a [u8],
 }
@@ -62,8 +62,8 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// Numbers packed one after the other as varints.
-pub fn packed(bytes: &[u8]) -> Vec<u64> {
+/// Reads numbers that are packed as varints.
+pub fn parse_packed(bytes: &[u8]) -> Vec<u64> {
     let mut fields = Fields::new(bytes);
     std::iter::from_fn(|| if fields.rest.is_empty() { None } else { fields.varint() }).collect()
 }
@@ -81,7 +81,7 @@ mod tests {
             fields,
             [(1, Value::Number(300)), (2, Value::Bytes(b"hi")), (3, Value::Number(1)), (4, Value::Number(2))]
         );
-        assert_eq!(packed(&[3, 0xac, 0x02]), [3, 300]);
+        assert_eq!(parse_packed(&[3, 0xac, 0x02]), [3, 300]);
     }
 
     #[test]

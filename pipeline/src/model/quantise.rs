@@ -1,18 +1,21 @@
-//! Weights as 8-bit blocks (ggml's q8_0): 32 numbers share one 16-bit scale, so a block is 34 bytes. It halves the
-//! memory of 16-bit weights; the words that come out are the same (figures in docs/design/speech.md).
+//! Quantisation to 8-bit blocks (ggml's q8_0): 32 numbers share one 16-bit scale, so a block has 34
+//! bytes.
+//!
+//! It halves the memory of 16-bit weights without a change of the transcript (figures in
+//! docs/design/speech.md).
 
-use super::number::{f16_to_f32, f32_to_f16};
+use super::half_float::{f16_to_f32, f32_to_f16};
 
 /// Numbers in a block.
-pub const BLOCK: usize = 32;
+pub const BLOCK_NUMBERS: usize = 32;
 /// Bytes of a block.
-pub const BLOCK_BYTES: usize = 2 + BLOCK;
+pub const BLOCK_BYTES: usize = 2 + BLOCK_NUMBERS;
 
-/// Quantises little-endian 16-bit floats; the count must be a multiple of [`BLOCK`].
+/// Quantises little-endian 16-bit floats, whose count must be a multiple of [`BLOCK_NUMBERS`].
 pub fn q8_0(halves: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(halves.len() / 2 / BLOCK * BLOCK_BYTES);
-    for block in halves.chunks_exact(BLOCK * 2) {
-        let mut values = [0f32; BLOCK];
+    let mut out = Vec::with_capacity(halves.len() / 2 / BLOCK_NUMBERS * BLOCK_BYTES);
+    for block in halves.chunks_exact(BLOCK_NUMBERS * 2) {
+        let mut values = [0f32; BLOCK_NUMBERS];
         for (value, half) in values.iter_mut().zip(block.chunks_exact(2)) {
             *value = f16_to_f32(u16::from_le_bytes([half[0], half[1]]));
         }
@@ -32,7 +35,7 @@ mod tests {
 
     #[test]
     fn a_block_is_a_scale_and_32_steps() {
-        let values: Vec<f32> = (0..BLOCK).map(|i| i as f32 - 4.0).collect();
+        let values: Vec<f32> = (0..BLOCK_NUMBERS).map(|i| i as f32 - 4.0).collect();
         let halves: Vec<u8> = values.iter().flat_map(|v| f32_to_f16(*v).to_le_bytes()).collect();
         let block = q8_0(&halves);
         assert_eq!(block.len(), BLOCK_BYTES);
@@ -46,6 +49,6 @@ mod tests {
 
     #[test]
     fn zeros_stay_zero() {
-        assert_eq!(q8_0(&[0; BLOCK * 2]), vec![0; BLOCK_BYTES]);
+        assert_eq!(q8_0(&[0; BLOCK_NUMBERS * 2]), vec![0; BLOCK_BYTES]);
     }
 }

@@ -1,38 +1,43 @@
-//! Speech by the shape of the signal alone, where the network's model is not installed.
+//! Speech by the shape of the signal alone, for machines without the network's model.
 //!
-//! Speech rises and falls by syllables, two to five times a second, far more than noise or held tones do, and its
-//! spectrum changes with every sound; a bell, a tremolo or typing on a keyboard lacks one of these. Measured on 14
-//! recordings of speech and 8 synthetic signals, the limits below leave out all of the latter; other music with drums may pass.
+//! Speech rises and falls with its syllables two to five times a second, far more than noise or
+//! held tones do. Its spectrum changes with every sound. A bell, a tremolo or typing lacks one of
+//! these.
+//!
+//! The limits come from 14 recordings of speech and 8 synthetic signals, and reject all of the
+//! latter. Other music with drums may pass.
 
-use super::WINDOW;
+use super::window::WINDOW_SAMPLES;
 
 /// Windows judged together: two seconds.
-const CONTEXT: usize = 64;
-/// Fewer windows than this say nothing by themselves.
-const MIN_CONTEXT: usize = 16;
-/// Least level of the loud windows, in dBFS.
+const CONTEXT_WINDOWS: usize = 64;
+/// With fewer windows, the judgement of the two seconds before holds.
+const MIN_CONTEXT_WINDOWS: usize = 16;
+/// Minimum level of the loud windows, in dBFS.
 const MIN_LEVEL_DB: f32 = -75.0;
-/// Least spread between loud and soft windows, in dB.
+/// Minimum spread between loud and soft windows, in dB.
 const MIN_SPREAD_DB: f32 = 13.0;
 /// A rise of the level that counts as a syllable, in dB.
 const RISE_DB: f32 = 6.0;
-/// Rises in two seconds of speech.
-const RISES: std::ops::RangeInclusive<usize> = 2..=12;
-/// Least standard deviation of the spectral balance, in dB.
-const MIN_BALANCE_DB: f32 = 1.0;
+/// Number of rises in two seconds of speech.
+const SPEECH_RISES: std::ops::RangeInclusive<usize> = 2..=12;
+/// Minimum standard deviation of the spectral balance, in dB.
+const MIN_BALANCE_DEVIATION_DB: f32 = 1.0;
+/// The balance counts in windows no further than this below the loud ones, in dB.
+const ACTIVE_DB: f32 = 15.0;
 /// Windows this far below the loud ones are pauses, in dB.
 const PAUSE_DB: f32 = 20.0;
-/// What a window of speech and one without are given.
+/// Probabilities given to a window of speech and to one without.
 const PROBABILITIES: [f32; 2] = [0.9, 0.1];
 
 /// Judges two seconds at a time.
 #[derive(Default)]
 pub struct Envelope {
-    /// Whether the last context was speech: an incomplete one follows it.
-    speech: bool,
+    /// Whether the last two seconds were speech; an incomplete context after them continues it.
+    in_speech: bool,
 }
 
-/// One window's level and the balance of high against low frequencies, in dB.
+/// Level of one window, and its balance of high against low frequencies, in dB.
 #[derive(Clone, Copy)]
 struct Window {
     level: f32,
@@ -42,20 +47,21 @@ struct Window {
 impl Envelope {
     /// Appends a probability for every window of `samples`.
     pub fn judge(&mut self, samples: &[f32], out: &mut Vec<f32>) {
-        let windows: Vec<Window> = samples.chunks(WINDOW as usize).map(Window::of).collect();
-        for context in windows.chunks(CONTEXT) {
+        let windows: Vec<Window> =
+            samples.chunks(WINDOW_SAMPLES as usize).map(Window::from_samples).collect();
+        for context in windows.chunks(CONTEXT_WINDOWS) {
             let loud = quantile(context, 0.9);
-            if context.len() >= MIN_CONTEXT {
-                self.speech = is_speech(context, loud);
+            if context.len() >= MIN_CONTEXT_WINDOWS {
+                self.in_speech = is_speech(context, loud);
             }
-            let active = |window: &Window| self.speech && window.level >= loud - PAUSE_DB;
+            let active = |window: &Window| self.in_speech && window.level >= loud - PAUSE_DB;
             out.extend(context.iter().map(|window| PROBABILITIES[usize::from(!active(window))]));
         }
     }
 }
 
 impl Window {
-    fn of(samples: &[f32]) -> Self {
+    fn from_samples(samples: &[f32]) -> Self {
         let decibels = |energy: f32| 10.0 * (energy / samples.len() as f32 + 1e-12).log10();
         let level = decibels(samples.iter().map(|sample| sample * sample).sum());
         // The energy of the first difference grows with the square of the frequency.
@@ -67,8 +73,8 @@ impl Window {
 fn is_speech(context: &[Window], loud: f32) -> bool {
     loud >= MIN_LEVEL_DB
         && loud - quantile(context, 0.1) >= MIN_SPREAD_DB
-        && RISES.contains(&rises(context))
-        && balance_deviation(context, loud) >= MIN_BALANCE_DB
+        && SPEECH_RISES.contains(&count_rises(context))
+        && balance_deviation(context, loud) >= MIN_BALANCE_DEVIATION_DB
 }
 
 fn quantile(context: &[Window], share: f32) -> f32 {
@@ -77,8 +83,8 @@ fn quantile(context: &[Window], share: f32) -> f32 {
     levels[((levels.len() - 1) as f32 * share) as usize]
 }
 
-/// How often the level rises from a low by [`RISE_DB`], after it fell by as much.
-fn rises(context: &[Window]) -> usize {
+/// Counts how often the level rises from a low by [`RISE_DB`] after it fell by as much.
+fn count_rises(context: &[Window]) -> usize {
     let (mut count, mut falling, mut turn) = (0, true, f32::MAX);
     for Window { level, .. } in context {
         turn = if falling { turn.min(*level) } else { turn.max(*level) };
@@ -93,8 +99,11 @@ fn rises(context: &[Window]) -> usize {
 
 /// Standard deviation of the spectral balance in the windows that are not pauses.
 fn balance_deviation(context: &[Window], loud: f32) -> f32 {
-    let active: Vec<f32> =
-        context.iter().filter(|window| window.level > loud - 15.0).map(|window| window.balance).collect();
+    let active: Vec<f32> = context
+        .iter()
+        .filter(|window| window.level > loud - ACTIVE_DB)
+        .map(|window| window.balance)
+        .collect();
     let count = active.len().max(1) as f32;
     let mean = active.iter().sum::<f32>() / count;
     (active.iter().map(|balance| (balance - mean).powi(2)).sum::<f32>() / count).sqrt()

@@ -1,34 +1,37 @@
-//! Brings quiet audio to a level at which the network works: it misses speech below about -50 dBFS.
+//! Raises quiet audio, because the network misses speech below about -50 dBFS.
 
-use super::WINDOW;
+use super::window::WINDOW_SAMPLES;
 
-/// Level that quiet audio is brought to, in dBFS. The network gives the same from -15 to -40.
+/// Level to which quiet audio is raised, in dBFS. The network judges -15 to -40 alike.
 const TARGET_DBFS: f32 = -30.0;
-/// Most gain, in dB: what is still quiet then is noise.
+/// Maximum gain, in dB. What is still quiet after it is noise.
 const MAX_GAIN_DB: f32 = 30.0;
-/// Windows on either side whose level counts: 2 s.
-const REACH: usize = 64;
-/// The level is the one that this share of them does not exceed: pauses do not raise the gain, a bang does not lower it.
-const SHARE: f32 = 0.75;
+/// Windows on either side that set the level: 2 s.
+const REACH_WINDOWS: usize = 64;
+/// Share of those windows that do not exceed the level. With this share, pauses do not raise the
+/// gain and a bang does not lower it.
+const LEVEL_SHARE: f32 = 0.75;
 
-/// Raises what is quiet, in place.
-pub fn raise(samples: &mut [f32]) {
-    let window = WINDOW as usize;
-    let levels: Vec<f32> = samples.chunks(window).map(level_dbfs).collect();
-    let mut sorted = Vec::with_capacity(2 * REACH + 1);
-    let mut before = None;
-    for (index, window) in samples.chunks_mut(window).enumerate() {
-        let near = &levels[index.saturating_sub(REACH)..(index + REACH + 1).min(levels.len())];
+/// Raises quiet passages, in place.
+pub fn raise_quiet(samples: &mut [f32]) {
+    let window_samples = WINDOW_SAMPLES as usize;
+    let levels: Vec<f32> = samples.chunks(window_samples).map(level_dbfs).collect();
+    let mut sorted = Vec::with_capacity(2 * REACH_WINDOWS + 1);
+    let mut previous_gain = None;
+    for (index, window) in samples.chunks_mut(window_samples).enumerate() {
+        let near =
+            &levels[index.saturating_sub(REACH_WINDOWS)..(index + REACH_WINDOWS + 1).min(levels.len())];
         sorted.clear();
         sorted.extend_from_slice(near);
         sorted.sort_unstable_by(f32::total_cmp);
-        let level = sorted[((sorted.len() - 1) as f32 * SHARE) as usize];
+        let level = sorted[((sorted.len() - 1) as f32 * LEVEL_SHARE) as usize];
         let gain = 10f32.powf((TARGET_DBFS - level).clamp(0.0, MAX_GAIN_DB) / 20.0);
-        let (from, step) = (before.unwrap_or(gain), (gain - before.unwrap_or(gain)) / window.len() as f32);
+        let start = previous_gain.unwrap_or(gain);
+        let step = (gain - start) / window.len() as f32;
         for (at, sample) in window.iter_mut().enumerate() {
-            *sample = (*sample * (from + step * at as f32)).clamp(-1.0, 1.0);
+            *sample = (*sample * (start + step * at as f32)).clamp(-1.0, 1.0);
         }
-        before = Some(gain);
+        previous_gain = Some(gain);
     }
 }
 
@@ -45,7 +48,7 @@ mod tests {
         let sample = |i: usize| if bang.contains(&i) { 0.9 } else { level };
         let mut samples: Vec<f32> =
             (0..160_000).map(|i| sample(i) * if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
-        raise(&mut samples);
+        raise_quiet(&mut samples);
         samples
     }
 

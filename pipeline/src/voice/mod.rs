@@ -1,34 +1,33 @@
-//! Voice activity: how likely speech is in every 32 ms of 16 kHz mono audio.
+//! Voice activity: the probability of speech in every 32 ms of 16 kHz mono audio.
 //!
-//! The choice of an audio track, the gain and the transcript all ask here. A small network answers where its model is
-//! installed ([`network`]); elsewhere the envelope of the signal does, which is less certain ([`envelope`]).
+//! The choice of an audio track, the gain and the transcript depend on it. A small network judges
+//! the audio if its model is installed ([`network`]). Otherwise the envelope of the signal does,
+//! which is less reliable ([`envelope`]).
 
 mod envelope;
 mod level;
 mod network;
+mod window;
 
 use std::path::Path;
 
 use crate::error::Result;
 use envelope::Envelope;
 use network::Network;
+pub use window::{RATE_HZ, WINDOW_SAMPLES};
 
-/// Samples per second.
-pub const RATE_HZ: u64 = 16_000;
-/// Samples judged at a time.
-pub const WINDOW: u64 = 512;
 /// Probability from which a window counts as speech.
 pub const MIN_PROBABILITY: f32 = 0.5;
-/// Windows judged in one call, about a minute: memory does not depend on the length of the recording.
-const WINDOWS_AT_ONCE: usize = 2_000;
-/// Length of that block, in samples.
-const BLOCK_SAMPLES: usize = WINDOWS_AT_ONCE * WINDOW as usize;
+/// Windows judged in one call, about a minute: memory does not depend on the recording's length.
+const BLOCK_WINDOWS: usize = 2_000;
+/// Samples in that block.
+const BLOCK_SAMPLES: usize = BLOCK_WINDOWS * WINDOW_SAMPLES as usize;
 
-/// Finds speech in a signal that comes in pieces.
+/// Finds speech in a signal that arrives in pieces.
 pub struct Detector {
     method: Method,
-    /// Whether the level of the audio is unknown.
-    raw: bool,
+    /// Whether the audio may have any level, so that quiet audio is raised first.
+    is_raw: bool,
     pending: Vec<f32>,
 }
 
@@ -43,44 +42,45 @@ impl Detector {
     /// # Errors
     /// `internal` if the model cannot be used.
     pub fn with_model(model: &Path) -> Result<Self> {
-        Ok(Self { method: Method::Network(Network::load(model)?), raw: false, pending: Vec::new() })
+        Ok(Self { method: Method::Network(Network::load(model)?), is_raw: false, pending: Vec::new() })
     }
 
-    /// A detector for audio of any level, as it comes from a recording. Without a usable model it judges the envelope.
+    /// A detector for audio of any level, as recordings have it. It judges the envelope if there is
+    /// no usable model.
     pub fn for_raw_audio(model: Option<&Path>) -> Self {
         let network = model.and_then(|path| {
             Network::load(path)
-                .inspect_err(|error| tracing::warn!(%error, "speech is found by envelope"))
+                .inspect_err(|error| tracing::warn!(error = %error, "voice activity model is unusable, envelope is used"))
                 .ok()
         });
         let method = network.map_or_else(|| Method::Envelope(Envelope::default()), Method::Network);
-        Self { method, raw: true, pending: Vec::new() }
+        Self { method, is_raw: true, pending: Vec::new() }
     }
 
-    /// Takes samples and appends the probability of each window that is judged: a block at a time.
+    /// Takes samples. Appends the probability of every window of the blocks that are complete.
     pub fn push(&mut self, mut samples: &[f32], out: &mut Vec<f32>) -> Result<()> {
         while !samples.is_empty() {
             let (now, rest) = samples.split_at(samples.len().min(BLOCK_SAMPLES - self.pending.len()));
             self.pending.extend_from_slice(now);
             if self.pending.len() == BLOCK_SAMPLES {
-                self.judge(out)?;
+                self.judge_pending(out)?;
             }
             samples = rest;
         }
         Ok(())
     }
 
-    /// Appends the probabilities of the windows that are left; the last one may be incomplete.
+    /// Appends the probabilities of the remaining windows; the last one may be incomplete.
     pub fn finish(&mut self, out: &mut Vec<f32>) -> Result<()> {
-        if self.pending.is_empty() { Ok(()) } else { self.judge(out) }
+        if self.pending.is_empty() { Ok(()) } else { self.judge_pending(out) }
     }
 
-    fn judge(&mut self, out: &mut Vec<f32>) -> Result<()> {
+    fn judge_pending(&mut self, out: &mut Vec<f32>) -> Result<()> {
         match &mut self.method {
             Method::Envelope(envelope) => envelope.judge(&self.pending, out),
             Method::Network(network) => {
-                if self.raw {
-                    level::raise(&mut self.pending);
+                if self.is_raw {
+                    level::raise_quiet(&mut self.pending);
                 }
                 network.judge(&self.pending, out)?;
             }
@@ -111,7 +111,7 @@ mod tests {
     use super::test_model as model;
     use super::*;
 
-    /// The composed lesson, and for each window whether its truth has speech there.
+    /// The composed lesson, and whether its ground truth has speech in each window.
     fn lesson() -> (Vec<f32>, Vec<bool>) {
         let from = std::env::var_os("CHALKSTREAM_LESSON").map(PathBuf::from).unwrap();
         let output = Command::new("ffmpeg")
@@ -124,10 +124,10 @@ mod tests {
             output.stdout.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
         let truth = std::fs::read_to_string(from.join("lesson.truth.json")).unwrap();
         let truth: Value = serde_json::from_str(&truth).unwrap();
-        let mut spoken = vec![false; samples.len().div_ceil(WINDOW as usize)];
+        let mut spoken = vec![false; samples.len().div_ceil(WINDOW_SAMPLES as usize)];
         for utterance in truth["utterances"].as_array().unwrap() {
             let window =
-                |field: &str| (utterance[field].as_u64().unwrap() * RATE_HZ / 1000 / WINDOW) as usize;
+                |field: &str| (utterance[field].as_u64().unwrap() * RATE_HZ / 1000 / WINDOW_SAMPLES) as usize;
             spoken[window("start_ms")..window("end_ms")].fill(true);
         }
         (samples, spoken)

@@ -20,7 +20,7 @@ pub const CEILING_DBTP: f64 = -2.0;
 /// Windows of voice activity between two blocks of loudness: 96 ms, where EBU R128 has 100.
 const HOP_WINDOWS: usize = 3;
 /// Frames in that time.
-const HOP_FRAMES: usize = HOP_WINDOWS * voice::WINDOW as usize * 3;
+const HOP_FRAMES: usize = HOP_WINDOWS * voice::WINDOW_SAMPLES as usize * 3;
 /// Windows in a block of 400 ms, rounded to hops.
 const BLOCK_WINDOWS: usize = 4 * HOP_WINDOWS;
 /// Hops until a block is complete.
@@ -184,7 +184,7 @@ impl Meter {
         self.detector.finish(&mut self.judged)?;
         self.assign();
         let speech_share = self.spoken as f64 / self.windows.max(1) as f64;
-        let speech_ms = self.spoken * voice::WINDOW * 1000 / voice::RATE_HZ;
+        let speech_ms = self.spoken * voice::WINDOW_SAMPLES * 1000 / voice::RATE_HZ;
         let enough = speech_ms >= MIN_SPEECH_MS || speech_share >= MIN_SPEECH_SHARE;
         let speech_lufs = self.speech.capped_lufs(SPEECH_CAP).filter(|_| enough);
         let peak = (0..2).filter_map(|c| self.meter.true_peak(c).ok()).fold(0.0, f64::max);

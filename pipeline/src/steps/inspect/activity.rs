@@ -21,9 +21,9 @@ const SPANS: i64 = 6;
 /// Length of a span, in windows of voice activity: 4.1 s.
 const SPAN_WINDOWS: u64 = 128;
 /// The same in samples.
-const SPAN_SAMPLES: usize = (SPAN_WINDOWS * voice::WINDOW) as usize;
+const SPAN_SAMPLES: usize = (SPAN_WINDOWS * voice::WINDOW_SAMPLES) as usize;
 /// The same in ns.
-const SPAN_NS: i64 = (SPAN_WINDOWS * voice::WINDOW * 1_000_000_000 / voice::RATE_HZ) as i64;
+const SPAN_NS: i64 = (SPAN_WINDOWS * voice::WINDOW_SAMPLES * 1_000_000_000 / voice::RATE_HZ) as i64;
 /// Tracks that are compared; the others come after them.
 const MAX_TRACKS: usize = 8;
 /// Time for all tracks together, on the step's clock.
@@ -196,12 +196,12 @@ fn activity(samples: &[f32], vad_model: Option<&Path>, judged: bool) -> Result<A
     let (mut detector, mut probabilities) = (Detector::for_raw_audio(vad_model), Vec::new());
     detector.push(samples, &mut probabilities)?;
     detector.finish(&mut probabilities)?;
-    let windows = samples.chunks(voice::WINDOW as usize).zip(&probabilities);
+    let windows = samples.chunks(voice::WINDOW_SAMPLES as usize).zip(&probabilities);
     let speech: Vec<f32> = windows
         .filter(|(_, p)| **p >= voice::MIN_PROBABILITY)
         .map(|(window, _)| mean_square(window))
         .collect();
-    found.speech_ms = speech.len() as u64 * voice::WINDOW * 1000 / voice::RATE_HZ;
+    found.speech_ms = speech.len() as u64 * voice::WINDOW_SAMPLES * 1000 / voice::RATE_HZ;
     if !speech.is_empty() {
         found.speech_dbfs = dbfs(speech.iter().sum::<f32>() / speech.len() as f32);
     }
@@ -212,7 +212,7 @@ fn activity(samples: &[f32], vad_model: Option<&Path>, judged: bool) -> Result<A
 const SILENT_DBFS: f32 = -120.0;
 
 fn level_dbfs(samples: &[f32]) -> f32 {
-    let mut windows: Vec<f32> = samples.chunks(voice::WINDOW as usize).map(mean_square).collect();
+    let mut windows: Vec<f32> = samples.chunks(voice::WINDOW_SAMPLES as usize).map(mean_square).collect();
     windows.sort_by(f32::total_cmp);
     windows.get(windows.len() * 19 / 20).map_or(SILENT_DBFS, |energy| dbfs(*energy))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::wav::{RATE, Wav};
 use crate::context::StepContext;
 use crate::error::Result;
-use crate::voice::{Detector, WINDOW};
+use crate::voice::{Detector, WINDOW_SAMPLES};
 
 /// Windows read at a time, about a minute: memory does not grow with the lesson.
 const WINDOWS_AT_ONCE: u64 = 2_000;
@@ -29,12 +29,12 @@ impl Span {
 /// The probability of speech in every window of the file.
 pub fn probabilities(model: &Path, wav: &Wav, ctx: &StepContext) -> Result<Vec<f32>> {
     let mut detector = Detector::with_model(model)?;
-    let windows = wav.samples().div_ceil(WINDOW);
+    let windows = wav.samples().div_ceil(WINDOW_SAMPLES);
     let mut all = Vec::with_capacity(windows as usize);
     let mut at = 0;
     loop {
         ctx.check()?;
-        let samples = wav.read(at, WINDOWS_AT_ONCE * WINDOW)?;
+        let samples = wav.read(at, WINDOWS_AT_ONCE * WINDOW_SAMPLES)?;
         if samples.is_empty() {
             break;
         }
@@ -68,7 +68,7 @@ impl Default for Rules {
 
 /// Spans of speech, in order, apart by a pause at least.
 pub fn spans(probabilities: &[f32], rules: Rules) -> Vec<Span> {
-    let at = |window: usize| window as u64 * WINDOW * 1000 / RATE;
+    let at = |window: usize| window as u64 * WINDOW_SAMPLES * 1000 / RATE;
     let mut raw: Vec<Span> = Vec::new();
     let mut open: Option<usize> = None;
     for (window, probability) in probabilities.iter().chain(std::iter::once(&0.0)).enumerate() {
@@ -94,7 +94,7 @@ pub fn spans(probabilities: &[f32], rules: Rules) -> Vec<Span> {
 
 /// Mean probability over a span.
 pub fn mean(probabilities: &[f32], span: Span) -> f32 {
-    let index = |ms: u64| (ms * RATE / 1000 / WINDOW) as usize;
+    let index = |ms: u64| (ms * RATE / 1000 / WINDOW_SAMPLES) as usize;
     let (from, to) = (index(span.start_ms), index(span.end_ms).min(probabilities.len()));
     let inside = probabilities.get(from..to).unwrap_or_default();
     if inside.is_empty() { 0.0 } else { inside.iter().sum::<f32>() / inside.len() as f32 }

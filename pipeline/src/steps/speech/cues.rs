@@ -63,8 +63,12 @@ pub fn cues(words: &[Word], spaced: bool, duration_ms: u64) -> Vec<Cue> {
 }
 
 /// The cue as a caption, broken into two lines where it is too long for one.
-pub fn caption(cue: &Cue, spaced: bool) -> captions::Cue {
-    captions::Cue { start_ms: cue.start_ms, end_ms: cue.end_ms, text: lines(&cue.words, spaced).join("\n") }
+pub fn caption(cue: &Cue, spaced: bool) -> captions::Caption {
+    captions::Caption {
+        start_ms: cue.start_ms,
+        end_ms: cue.end_ms,
+        text: lines(&cue.words, spaced).join("\n"),
+    }
 }
 
 /// Words with times that never go back, never overlap and lie within the recording.

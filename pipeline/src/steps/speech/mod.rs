@@ -89,7 +89,7 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
         .clone()
         .or_else(|| request.model_path.parent().map(|folder| folder.join(crate::model::VAD_FILE)));
     let vad = vad.filter(|path| path.is_file()).filter(|_| request.model_path.is_file());
-    let Some(vad) = vad else { return Err(crate::model::missing(&request.model_name)) };
+    let Some(vad) = vad else { return Err(crate::model::missing_model(&request.model_name)) };
 
     let wav = Wav::open(source)?;
     let duration_ms = request.duration_ms.max(wav.duration_ms());

@@ -82,7 +82,7 @@ pub fn publish(transcript: &Transcript<'_>, spaced: bool, ctx: &StepContext) -> 
 
 /// Subtitle segments over the whole duration, empty ones too. A cue that reaches over a boundary is in both
 /// segments, with its own times, as the HLS specification wants.
-fn segments(captions: &[captions::Cue], duration_ms: u64) -> Vec<(PlaylistSegment, String)> {
+fn segments(captions: &[captions::Caption], duration_ms: u64) -> Vec<(PlaylistSegment, String)> {
     let count = duration_ms.div_ceil(SEGMENT_MS).max(1);
     let mut out = Vec::new();
     for number in 0..count {
@@ -128,8 +128,8 @@ mod tests {
     use super::*;
     use crate::steps::speech::words::Word;
 
-    fn caption(start_ms: u64, end_ms: u64) -> captions::Cue {
-        captions::Cue { start_ms, end_ms, text: "x".into() }
+    fn caption(start_ms: u64, end_ms: u64) -> captions::Caption {
+        captions::Caption { start_ms, end_ms, text: "x".into() }
     }
 
     #[test]

@@ -150,8 +150,8 @@ fn a_lesson_is_heard_and_its_first_words_are_where_they_are() {
     assert!(near * 10 >= utterances.len() * 9, "{near} of {} first words are near", utterances.len());
 
     // The files agree with each other, and the subtitles cover the recording.
-    let captions = crate::captions::vtt::parse(&run.read(&report.vtt));
-    assert_eq!(captions, crate::captions::srt::parse(&run.read(&report.srt)));
+    let captions = crate::captions::parser::parse_vtt(&run.read(&report.vtt));
+    assert_eq!(captions, crate::captions::parser::parse_srt(&run.read(&report.srt)));
     assert_eq!(captions.len(), report.cues as usize);
     assert_eq!(plain(&run.read(&report.text)), heard);
     let playlist = run.read(report.subtitles.as_deref().unwrap());

@@ -1,6 +1,6 @@
-//! 16-bit floats (IEEE 754 binary16), to and from 32 bits.
+//! Conversion between 16-bit floats (IEEE 754 binary16) and 32-bit floats.
 
-/// The value of a 16-bit float; exact.
+/// Converts a 16-bit float; exact.
 pub fn f16_to_f32(bits: u16) -> f32 {
     let sign = u32::from(bits & 0x8000) << 16;
     let exponent = u32::from(bits >> 10) & 0x1f;
@@ -14,7 +14,7 @@ pub fn f16_to_f32(bits: u16) -> f32 {
     f32::from_bits(sign | magnitude)
 }
 
-/// The nearest 16-bit float, ties to even.
+/// Converts to the nearest 16-bit float, ties to even.
 pub fn f32_to_f16(value: f32) -> u16 {
     let bits = value.to_bits();
     let sign = ((bits >> 16) & 0x8000) as u16;
@@ -22,12 +22,13 @@ pub fn f32_to_f16(value: f32) -> u16 {
     if magnitude > 0x7f80_0000 {
         return sign | 0x7e00;
     }
-    // From 65520 up rounds to infinity.
+    // Values from 65520 round to infinity.
     if magnitude >= 0x477f_f000 {
         return sign | 0x7c00;
     }
     if magnitude < 0x3880_0000 {
-        // Subnormal or zero: adding 0.5 lines the fraction up with units of 2^-24 in hardware, rounding to even.
+        // Subnormal or zero. Adding 0.5 aligns the fraction with units of 2^-24, and the hardware
+        // rounds to even.
         let shifted = f32::from_bits(magnitude) + 0.5;
         return sign | (shifted.to_bits() - 0x3f00_0000) as u16;
     }

@@ -67,25 +67,25 @@ pub struct StepContext {
 
 impl StepContext {
     /// Reports progress in media time.
-    pub fn progress(&self, done_ms: u64, total_ms: u64) {
+    pub fn report_progress(&self, done_ms: u64, total_ms: u64) {
         (self.emit)(StepEvent::Progress { done_ms: done_ms.min(total_ms), total_ms });
     }
 
     /// Announces a complete file by its path relative to the step's folder.
-    pub fn output(&self, path: &str) -> Result<()> {
+    pub fn announce_output(&self, path: &str) -> Result<()> {
         let size_bytes = std::fs::metadata(self.out_dir.join(path))?.len();
         (self.emit)(StepEvent::Output { path: path.to_owned(), size_bytes });
         Ok(())
     }
 
     /// Announces that an output is the next segment of a media playlist that grows.
-    pub fn segment(&self, playlist: &str, uri: &str, duration_ticks: u64, timescale: u32) {
+    pub fn announce_segment(&self, playlist: &str, uri: &str, duration_ticks: u64, timescale: u32) {
         let (playlist, uri) = (playlist.to_owned(), uri.to_owned());
         (self.emit)(StepEvent::Segment { playlist, uri, duration_ticks, timescale });
     }
 
     /// The absolute path of an output, its folder made.
-    pub fn path(&self, path: &str) -> Result<PathBuf> {
+    pub fn create_path(&self, path: &str) -> Result<PathBuf> {
         let full = self.out_dir.join(path);
         if let Some(folder) = full.parent() {
             std::fs::create_dir_all(folder)?;
@@ -94,25 +94,25 @@ impl StepContext {
     }
 
     /// Writes a whole small file and announces it.
-    pub fn write(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        std::fs::write(self.path(path)?, bytes)?;
-        self.output(path)
+    pub fn write_output(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        std::fs::write(self.create_path(path)?, bytes)?;
+        self.announce_output(path)
     }
 
     /// Fails when the work should stop.
-    pub fn check(&self) -> Result<()> {
+    pub fn check_cancelled(&self) -> Result<()> {
         if self.cancel.load(Ordering::Relaxed) { Err(Error::cancelled()) } else { Ok(()) }
     }
 }
 
 /// What was announced in a test: paths and sizes.
 #[cfg(test)]
-pub type Announced = Arc<std::sync::Mutex<Vec<(String, u64)>>>;
+pub type AnnouncedOutputs = Arc<std::sync::Mutex<Vec<(String, u64)>>>;
 
 /// A context for tests, and what is announced in it.
 #[cfg(test)]
-pub fn listened(folder: &std::path::Path) -> (StepContext, Announced) {
-    let announced = Announced::default();
+pub fn capturing_context(folder: &std::path::Path) -> (StepContext, AnnouncedOutputs) {
+    let announced = AnnouncedOutputs::default();
     let sink = announced.clone();
     let emit = move |event| {
         if let StepEvent::Output { path, size_bytes } = event

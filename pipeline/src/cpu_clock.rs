@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::source::{ReadAt, Source};
 
 /// However busy the machine is, this part of the time that passes counts.
-const LEAST_SHARE: f64 = 0.25;
+const MIN_SHARE: f64 = 0.25;
 
 /// A clock that runs slower while a process's threads wait for a processor or a disk: a healthy decoder on a busy machine
 /// may look like a frozen one, but a frozen one waits for neither. A program whose pages were put out of memory reads
@@ -45,15 +45,15 @@ struct Used {
 
 impl ContentionClock {
     /// A clock for a process, which begins now.
-    pub fn of(pid: u32) -> Self {
+    pub fn for_process(pid: u32) -> Self {
         let state = State { seen: Instant::now(), used: used(pid), read_ns: 0, counted: Duration::ZERO };
         let processors = std::thread::available_parallelism().map_or(1, usize::from) as f64;
         Self { pid, processors, read_ns: AtomicU64::new(0), state: Mutex::new(state) }
     }
 
     /// A clock for this process, which begins now.
-    pub fn own() -> Self {
-        Self::of(std::process::id())
+    pub fn for_this_process() -> Self {
+        Self::for_process(std::process::id())
     }
 
     /// What has passed since the beginning.
@@ -108,10 +108,10 @@ fn share(passed: Duration, ran: Duration, waited: Duration, processors: f64, dis
     }
     let had = (ran.as_secs_f64() / (passed.as_secs_f64() * processors)).min(1.0);
     if disk {
-        return had.max(LEAST_SHARE);
+        return had.max(MIN_SHARE);
     }
     let wanting = (wanted / passed.as_secs_f64()).min(1.0);
-    (1.0 - wanting * waited.as_secs_f64() / wanted).max(had).max(LEAST_SHARE)
+    (1.0 - wanting * waited.as_secs_f64() / wanted).max(had).max(MIN_SHARE)
 }
 
 /// What a `stat` says: whether the thread waits for a disk, and how many pages it had to read.
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(of(1000, 0, 0), 1.0);
         assert_eq!(of(1000, 1000, 0), 1.0);
         assert_eq!(of(1000, 500, 500), 0.5);
-        assert_eq!(of(1000, 10, 990), LEAST_SHARE);
+        assert_eq!(of(1000, 10, 990), MIN_SHARE);
         // Eight threads that have all four processors, and half of them; little work that waited for half of its time.
         assert_eq!(of(1000, 4000, 4000), 1.0);
         assert_eq!(of(1000, 2000, 6000), 0.5);
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn while_pages_are_read_only_work_counts() {
         let of = |ran, waited| share(Duration::from_millis(1000), ran, waited, 4.0, true);
-        assert_eq!(of(Duration::ZERO, Duration::ZERO), LEAST_SHARE);
+        assert_eq!(of(Duration::ZERO, Duration::ZERO), MIN_SHARE);
         assert_eq!(of(Duration::from_millis(2000), Duration::from_millis(500)), 0.5);
         assert_eq!(of(Duration::from_millis(4000), Duration::ZERO), 1.0);
     }
@@ -195,7 +195,7 @@ mod tests {
                 Ok(1)
             }
         }
-        let clock = Arc::new(ContentionClock::own());
+        let clock = Arc::new(ContentionClock::for_this_process());
         let source = clock.reading(Arc::new(Slow));
         for _ in 0..4 {
             assert_eq!(source.read_at(0, &mut [0]).unwrap_or_default(), 1);
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn it_never_runs_ahead_of_the_time_that_passes() {
-        let (begun, clock) = (Instant::now(), ContentionClock::own());
+        let (begun, clock) = (Instant::now(), ContentionClock::for_this_process());
         while begun.elapsed() < Duration::from_millis(20) {
             assert!(clock.elapsed() <= begun.elapsed());
         }

@@ -59,7 +59,7 @@ impl Error {
     }
 
     /// Adds the cause, for the log.
-    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
@@ -76,6 +76,6 @@ impl Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::internal("reading or writing a file failed").because(error)
+        Self::internal("reading or writing a file failed").with_source(error)
     }
 }

@@ -24,5 +24,5 @@ pub mod step;
 pub mod steps;
 mod voice;
 
-pub use declined::Declined;
+pub use declined::DeclineReason;
 pub use error::{Error, ErrorKind, Fault, Result};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::source::{Source, Within};
+use crate::source::{ByteRange, Source};
 
 /// A ratio of two whole numbers, such as a frame rate (frames per second).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub const APPENDED: &str = "appended";
 pub const ASSUMED_RATE: &str = "assumed_rate";
 
 /// Whether a warning of this code says why less comes out than should.
-pub fn is_of_loss(code: &str) -> bool {
+pub fn is_loss_code(code: &str) -> bool {
     ![INSIDE_PHOTO, CHANNELS_OPPOSED, ONE_SIDED, APPENDED, ASSUMED_RATE].contains(&code)
 }
 
@@ -70,8 +70,8 @@ impl Warning {
     }
 
     /// Whether it says why less comes out than should.
-    pub fn of_loss(&self) -> bool {
-        is_of_loss(&self.code)
+    pub fn is_loss(&self) -> bool {
+        is_loss_code(&self.code)
     }
 
     /// A track that is shorter than it should be.
@@ -115,7 +115,7 @@ const APART_MS: u64 = 10_000;
 
 /// Where a track that ends at `end_ms` is to end, when the other one ends at `other_ms`: with that where it is far behind,
 /// still or silent.
-pub fn held_until(end_ms: u64, other_ms: u64) -> u64 {
+pub fn padded_end_ms(end_ms: u64, other_ms: u64) -> u64 {
     if end_ms + APART_MS < other_ms { other_ms } else { end_ms }
 }
 
@@ -128,7 +128,7 @@ pub fn clock(ms: u64) -> String {
 
 /// Why this track and not another of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Choice {
+pub struct TrackChoice {
     /// How many tracks of the kind there are.
     pub of: u32,
     /// Stable code of the reason, such as `only_speech`.
@@ -140,9 +140,9 @@ pub struct Choice {
 
 /// One of several recordings that follow one another in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+pub struct RecordingPart {
     /// Where it is in the file.
-    pub within: Within,
+    pub within: ByteRange,
     /// Where it begins on the common timeline, in ms.
     pub start_ms: u64,
     /// As [`MediaInfo::origin_ns`], of this part.
@@ -181,10 +181,10 @@ pub struct MediaInfo {
     pub size_bytes: u64,
     /// Where it is in the file, if that is a photo with a recording in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub within: Option<Within>,
+    pub within: Option<ByteRange>,
     /// The recordings that follow one another in the file, if there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parts: Vec<Part>,
+    pub parts: Vec<RecordingPart>,
     /// From the first presented sample to the end of the last one, in ms.
     pub duration_ms: u64,
     /// What the demuxer calls the time of the earliest presented sample, in ns: take it away from a running time to
@@ -207,7 +207,7 @@ impl MediaInfo {
     pub fn source(&self, file: Source) -> Source {
         match self.within {
             None => file,
-            Some(within) => within.of(file),
+            Some(within) => within.view(file),
         }
     }
 }
@@ -248,7 +248,7 @@ pub struct VideoTrack {
     pub keyframes_apart_ms: u64,
     /// Why this one, where there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chosen: Option<Choice>,
+    pub chosen: Option<TrackChoice>,
     /// First presented frame, in ms.
     pub start_ms: u64,
     /// End of the last frame, in ms.
@@ -268,14 +268,14 @@ pub fn last_frame_ns(frame_rate: Rational, variable: bool) -> u64 {
 
 /// How a frame is brought upright: mirrored left to right first, then turned clockwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Turn {
+pub struct Orientation {
     /// 0, 90, 180 or 270.
     pub degrees: u16,
     /// Whether it is mirrored before it is turned.
     pub mirrored: bool,
 }
 
-impl Turn {
+impl Orientation {
     /// The turn nearest to `flips` (left to right, top to bottom) followed by a clockwise rotation.
     pub fn nearest((across, down): (bool, bool), clockwise_degrees: f64) -> Self {
         let quarters = (clockwise_degrees / 90.0).round().rem_euclid(4.0) as u16;
@@ -296,8 +296,8 @@ impl Turn {
 
 impl VideoTrack {
     /// How its frames are brought upright, where they do not say so themselves.
-    pub fn turn(&self) -> Turn {
-        Turn { degrees: self.rotation_degrees, mirrored: self.mirrored }
+    pub fn turn(&self) -> Orientation {
+        Orientation { degrees: self.rotation_degrees, mirrored: self.mirrored }
     }
 }
 
@@ -316,7 +316,7 @@ pub struct AudioTrack {
     pub language: Option<String>,
     /// Why this one, where there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chosen: Option<Choice>,
+    pub chosen: Option<TrackChoice>,
     /// First presented sample, in ms.
     pub start_ms: u64,
     /// End of the last sample, in ms.
@@ -338,13 +338,13 @@ mod tests {
 
     #[test]
     fn flips_come_before_the_rotation() {
-        let turn = |degrees, mirrored| Turn { degrees, mirrored };
-        assert_eq!(Turn::nearest((false, false), 0.0), turn(0, false));
-        assert_eq!(Turn::nearest((false, false), -90.0), turn(270, false));
-        assert_eq!(Turn::nearest((false, false), 359.6), turn(0, false));
-        assert_eq!(Turn::nearest((true, false), 90.0), turn(90, true));
-        assert_eq!(Turn::nearest((false, true), 0.0), turn(180, true));
-        assert_eq!(Turn::nearest((true, true), 180.0), turn(0, false));
+        let turn = |degrees, mirrored| Orientation { degrees, mirrored };
+        assert_eq!(Orientation::nearest((false, false), 0.0), turn(0, false));
+        assert_eq!(Orientation::nearest((false, false), -90.0), turn(270, false));
+        assert_eq!(Orientation::nearest((false, false), 359.6), turn(0, false));
+        assert_eq!(Orientation::nearest((true, false), 90.0), turn(90, true));
+        assert_eq!(Orientation::nearest((false, true), 0.0), turn(180, true));
+        assert_eq!(Orientation::nearest((true, true), 180.0), turn(0, false));
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Step {
 pub fn run(step: &Step, source: Source, ctx: &StepContext) -> Result<Value> {
     fn json<T: Serialize>(report: T) -> Result<Value> {
         serde_json::to_value(report)
-            .map_err(|e| Error::internal("the report could not be written").because(e))
+            .map_err(|e| Error::internal("the report could not be written").with_source(e))
     }
     // Speech and the index need no GStreamer; everything else does, from the first caps it names.
     if !matches!(step, Step::Transcribe(_) | Step::SourceRendition(_)) {

@@ -1,6 +1,6 @@
 //! What an H.265 picture's configuration says (ISO/IEC 14496-15, 8.3.3.1), and what its units are.
 
-use crate::declined::{Declined, declined};
+use crate::declined::{DeclineReason, declined};
 
 /// Bytes of an `HEVCDecoderConfigurationRecord` before its parameter sets.
 const HEAD: usize = 23;
@@ -10,7 +10,7 @@ const SEQUENCE: u8 = 33;
 
 /// What a unit in a sample is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub enum UnitKind {
     /// A part of a picture that decoding can start at. Whether pictures after it are shown before it, the times tell.
     Key,
     /// A parameter set. Those of H.265 are in the configuration and nowhere else.
@@ -19,17 +19,19 @@ pub enum Unit {
     Plain,
 }
 
-/// The type of a unit, by its first byte (ITU-T H.265, table 7-1).
-pub fn unit(first: u8) -> Unit {
-    match first >> 1 & 0x3f {
-        16..=21 => Unit::Key,
-        32..=34 => Unit::Parameters,
-        _ => Unit::Plain,
+impl UnitKind {
+    /// The kind of a unit, by its first byte (ITU-T H.265, table 7-1).
+    pub fn from_first_byte(first: u8) -> Self {
+        match first >> 1 & 0x3f {
+            16..=21 => Self::Key,
+            32..=34 => Self::Parameters,
+            _ => Self::Plain,
+        }
     }
 }
 
 /// Checks that browsers which play H.265 at all play this; answers how many bytes tell a unit's length.
-pub fn config(config: &[u8]) -> Result<usize, Declined> {
+pub fn check_config(config: &[u8]) -> Result<usize, DeclineReason> {
     let unreadable = || declined("damaged_index", "The recording's index is damaged.");
     let [1, profile, ..] = *config else { return Err(unreadable()) };
     let head = config.get(..HEAD).ok_or_else(unreadable)?;
@@ -50,7 +52,7 @@ pub fn config(config: &[u8]) -> Result<usize, Declined> {
             "The picture is larger or faster than browsers can be relied on to play.",
         ));
     }
-    let units = units(config).ok_or_else(unreadable)?;
+    let units = parameter_sets(config).ok_or_else(unreadable)?;
     let mut sequences = units.iter().filter(|unit| unit[0] >> 1 & 0x3f == SEQUENCE);
     let (Some(_), None) = (sequences.next(), sequences.next()) else {
         return Err(declined("several_descriptions", "The recording changes its format on the way."));
@@ -59,7 +61,7 @@ pub fn config(config: &[u8]) -> Result<usize, Declined> {
 }
 
 /// The units of a configuration, none of them empty.
-pub fn units(config: &[u8]) -> Option<Vec<&[u8]>> {
+pub fn parameter_sets(config: &[u8]) -> Option<Vec<&[u8]>> {
     let mut units = Vec::new();
     let mut rest = config.get(HEAD..)?;
     for _ in 0..config[HEAD - 1] {
@@ -77,7 +79,7 @@ pub fn units(config: &[u8]) -> Option<Vec<&[u8]>> {
 }
 
 /// A configuration of parameter sets alone, which says of them that there are no others, as `hvc1` has it.
-pub fn complete(config: &[u8]) -> Vec<u8> {
+pub fn hvc1_config(config: &[u8]) -> Vec<u8> {
     let (mut made, mut arrays, mut at) = (config[..HEAD].to_vec(), 0, HEAD);
     for _ in 0..config[HEAD - 1] {
         let (start, count) = (at, u16::from_be_bytes([config[at + 1], config[at + 2]]));
@@ -116,19 +118,19 @@ mod tests {
     #[test]
     fn a_configuration_is_read() {
         let made = record();
-        assert_eq!(config(&made).unwrap(), 4);
+        assert_eq!(check_config(&made).unwrap(), 4);
         assert_eq!(hevc_codec(&made), "hvc1.2.4.L120.B0");
         let sets = |config: &[u8]| [23, 31, 39].map(|at| config[at]);
-        assert_eq!((sets(&made), sets(&complete(&made))), ([32, 33, 34], [0xa0, 0xa1, 0xa2]));
+        assert_eq!((sets(&made), sets(&hvc1_config(&made))), ([32, 33, 34], [0xa0, 0xa1, 0xa2]));
         let mut told = made.clone();
         told[HEAD - 1] = 4;
         told.extend(b"\x27\0\x01\0\x09\x4e\x01\x05\x04here\x80");
         assert_eq!(
-            (config(&told).unwrap(), complete(&told)),
-            (4, complete(&made)),
+            (check_config(&told).unwrap(), hvc1_config(&told)),
+            (4, hvc1_config(&made)),
             "what an encoder says of itself"
         );
-        assert!(config(&[made, vec![0]].concat()).is_err(), "something after the sets");
+        assert!(check_config(&[made, vec![0]].concat()).is_err(), "something after the sets");
     }
 
     #[test]
@@ -136,7 +138,7 @@ mod tests {
         let with = |at: usize, byte: u8| {
             let mut made = record();
             made[at] = byte;
-            config(&made).err().map(|declined| declined.code)
+            check_config(&made).err().map(|declined| declined.code)
         };
         assert_eq!(with(1, 4).as_deref(), Some("profile"));
         assert_eq!(with(16, 0xfe).as_deref(), Some("colour_depth"), "4:2:2");
@@ -146,17 +148,17 @@ mod tests {
         assert_eq!(with(22, 4).as_deref(), Some("damaged_index"), "a set that is not there");
         assert_eq!(with(22, 2).as_deref(), Some("damaged_index"), "a set too many");
         assert_eq!(with(36, 0x40).as_deref(), Some("several_descriptions"), "no sequence");
-        assert!(config(&record()[..20]).is_err());
+        assert!(check_config(&record()[..20]).is_err());
         assert_eq!(with(22, 3), None);
     }
 
     #[test]
     fn units_are_told_apart() {
-        assert_eq!(unit(0x26), Unit::Key, "IDR");
-        assert_eq!(unit(0x2a), Unit::Key, "CRA");
-        assert_eq!(unit(0x02), Unit::Plain);
-        assert_eq!(unit(0x46), Unit::Plain, "a delimiter");
-        assert_eq!(unit(0x42), Unit::Parameters);
-        assert_eq!(unit(0x4e), Unit::Plain, "additional information");
+        assert_eq!(UnitKind::from_first_byte(0x26), UnitKind::Key, "IDR");
+        assert_eq!(UnitKind::from_first_byte(0x2a), UnitKind::Key, "CRA");
+        assert_eq!(UnitKind::from_first_byte(0x02), UnitKind::Plain);
+        assert_eq!(UnitKind::from_first_byte(0x46), UnitKind::Plain, "a delimiter");
+        assert_eq!(UnitKind::from_first_byte(0x42), UnitKind::Parameters);
+        assert_eq!(UnitKind::from_first_byte(0x4e), UnitKind::Plain, "additional information");
     }
 }

@@ -4,7 +4,7 @@
 use gstreamer as gst;
 
 use super::bits::Bits;
-use crate::media::Turn;
+use crate::media::Orientation;
 
 /// Most bytes of one message unit that are read.
 const MAX_MESSAGE_BYTES: usize = 4096;
@@ -13,16 +13,16 @@ const DISPLAY_ORIENTATION: u32 = 47;
 
 /// What one coded frame says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct FrameOrientation {
     /// Its orientation from here on; `None` if it says nothing.
-    pub turn: Option<Turn>,
+    pub turn: Option<Orientation>,
     /// Whether decoding can start at it.
     pub is_start: bool,
 }
 
 /// Reads what frames of one coding say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reader {
+pub enum OrientationReader {
     /// H.264, its units after start codes (`None`) or after lengths of so many bytes.
     H264(Option<usize>),
     /// H.265, likewise.
@@ -31,7 +31,7 @@ pub enum Reader {
     Jpeg,
 }
 
-impl Reader {
+impl OrientationReader {
     /// `None` for codings whose frames say nothing of their orientation.
     pub fn new(caps: &gst::CapsRef) -> Option<Self> {
         let s = caps.structure(0)?;
@@ -52,9 +52,9 @@ impl Reader {
     }
 
     /// What a frame says. `data` is all that belongs to it.
-    pub fn read(self, data: &[u8]) -> Said {
+    pub fn read(self, data: &[u8]) -> FrameOrientation {
         match self {
-            Self::Jpeg => Said { turn: Some(exif(data).unwrap_or_default()), is_start: true },
+            Self::Jpeg => FrameOrientation { turn: Some(exif(data).unwrap_or_default()), is_start: true },
             Self::H264(length_bytes) => said(data, length_bytes, h264),
             Self::H265(length_bytes) => said(data, length_bytes, h265),
         }
@@ -62,7 +62,7 @@ impl Reader {
 }
 
 /// What a unit of a coded frame holds, by its first bytes.
-enum Unit {
+enum UnitKind {
     /// Messages, after a header of so many bytes.
     Messages(usize),
     /// Coded samples; messages come before them. Says whether decoding can start here.
@@ -70,34 +70,34 @@ enum Unit {
     Other,
 }
 
-fn h264(unit: &[u8]) -> Unit {
+fn h264(unit: &[u8]) -> UnitKind {
     match unit.first().map(|head| head & 0x1f) {
-        Some(6) => Unit::Messages(1),
-        Some(kind @ 1..=5) => Unit::Samples(kind == 5),
-        _ => Unit::Other,
+        Some(6) => UnitKind::Messages(1),
+        Some(kind @ 1..=5) => UnitKind::Samples(kind == 5),
+        _ => UnitKind::Other,
     }
 }
 
-fn h265(unit: &[u8]) -> Unit {
+fn h265(unit: &[u8]) -> UnitKind {
     match unit.first().map(|head| head >> 1 & 0x3f) {
-        Some(39) => Unit::Messages(2),
-        Some(kind @ 0..=31) => Unit::Samples((16..=21).contains(&kind)),
-        _ => Unit::Other,
+        Some(39) => UnitKind::Messages(2),
+        Some(kind @ 0..=31) => UnitKind::Samples((16..=21).contains(&kind)),
+        _ => UnitKind::Other,
     }
 }
 
 /// Goes through the units before a frame's first samples.
-fn said(data: &[u8], length_bytes: Option<usize>, kind: impl Fn(&[u8]) -> Unit) -> Said {
-    let mut said = Said::default();
+fn said(data: &[u8], length_bytes: Option<usize>, kind: impl Fn(&[u8]) -> UnitKind) -> FrameOrientation {
+    let mut said = FrameOrientation::default();
     let mut rest = data;
     while let Some(unit) = unit_and_more(rest, length_bytes) {
         match kind(unit) {
-            Unit::Samples(is_start) => return Said { is_start, ..said },
-            Unit::Messages(head) => {
+            UnitKind::Samples(is_start) => return FrameOrientation { is_start, ..said },
+            UnitKind::Messages(head) => {
                 let messages = &unit[..unit.len().min(MAX_MESSAGE_BYTES)];
                 said.turn = messages.get(head..).and_then(display_orientation).or(said.turn);
             }
-            Unit::Other => {}
+            UnitKind::Other => {}
         }
         rest = match length_bytes {
             // After start codes the end is where the next one begins.
@@ -127,7 +127,7 @@ fn length(bytes: &[u8]) -> usize {
 
 /// The orientation in a unit of messages (ITU-T H.264 and H.265, D.2). A cancelled one is upright.
 /// How long it is to last is not read: see [`crate::gst::orientation`].
-fn display_orientation(messages: &[u8]) -> Option<Turn> {
+fn display_orientation(messages: &[u8]) -> Option<Orientation> {
     let bits = &mut Bits::new(messages);
     loop {
         let (kind, size) = (number(bits)?, number(bits)?);
@@ -136,11 +136,11 @@ fn display_orientation(messages: &[u8]) -> Option<Turn> {
             continue;
         }
         if bits.bit()? == 1 {
-            return Some(Turn::default());
+            return Some(Orientation::default());
         }
         let flips = (bits.bit()? == 1, bits.bit()? == 1);
         let anticlockwise = f64::from(bits.bits(16)?) * 360.0 / 65_536.0;
-        return Some(Turn::nearest(flips, -anticlockwise));
+        return Some(Orientation::nearest(flips, -anticlockwise));
     }
 }
 
@@ -157,7 +157,7 @@ fn number(bits: &mut Bits<'_>) -> Option<u32> {
 }
 
 /// The orientation in a JPEG's EXIF segment.
-fn exif(data: &[u8]) -> Option<Turn> {
+fn exif(data: &[u8]) -> Option<Orientation> {
     let mut rest = data.strip_prefix(&[0xff, 0xd8])?;
     loop {
         let (&[0xff, marker, high, low], _) = rest.split_first_chunk::<4>()? else { return None };
@@ -172,7 +172,7 @@ fn exif(data: &[u8]) -> Option<Turn> {
 }
 
 /// The orientation in the first directory of a TIFF (tag 0x112).
-fn directory(tiff: &[u8]) -> Option<Turn> {
+fn directory(tiff: &[u8]) -> Option<Orientation> {
     let little = match tiff.get(..4)? {
         b"II*\0" => true,
         b"MM\0*" => false,
@@ -199,7 +199,7 @@ fn directory(tiff: &[u8]) -> Option<Turn> {
                 8 => ((false, false), 270.0),
                 _ => return None,
             };
-            return Some(Turn::nearest(flips, degrees));
+            return Some(Orientation::nearest(flips, degrees));
         }
     }
     None
@@ -209,8 +209,8 @@ fn directory(tiff: &[u8]) -> Option<Turn> {
 mod tests {
     use super::*;
 
-    const fn turn(degrees: u16, mirrored: bool) -> Option<Turn> {
-        Some(Turn { degrees, mirrored })
+    const fn turn(degrees: u16, mirrored: bool) -> Option<Orientation> {
+        Some(Orientation { degrees, mirrored })
     }
 
     /// A display orientation message, with its unit's header, as the standards lay it out.
@@ -256,7 +256,7 @@ mod tests {
             (true, (false, false), 0, turn(0, false)),
         ] {
             for bytes in [None, Some(2)] {
-                let said = |reader: Reader, units: &[&[u8]]| {
+                let said = |reader: OrientationReader, units: &[&[u8]]| {
                     reader.read(&if bytes.is_none() {
                         after_start_codes(units)
                     } else {
@@ -264,12 +264,15 @@ mod tests {
                     })
                 };
                 let avc = message(&[0x06], cancel, flips, anticlockwise);
-                let first = said(Reader::H264(bytes), &[b"\x09\xf0", b"\x67s", b"\x68p", &avc, b"\x65\0\0"]);
-                assert_eq!(first, Said { turn: expected, is_start: true });
-                assert!(!said(Reader::H264(bytes), &[&avc, b"\x41\x9a"]).is_start);
+                let first = said(
+                    OrientationReader::H264(bytes),
+                    &[b"\x09\xf0", b"\x67s", b"\x68p", &avc, b"\x65\0\0"],
+                );
+                assert_eq!(first, FrameOrientation { turn: expected, is_start: true });
+                assert!(!said(OrientationReader::H264(bytes), &[&avc, b"\x41\x9a"]).is_start);
                 let hevc = message(&[0x4e, 1], cancel, flips, anticlockwise);
-                let first = said(Reader::H265(bytes), &[b"\x46\x01\x50", &hevc, b"\x26\x01\xaf"]);
-                assert_eq!(first, Said { turn: expected, is_start: true });
+                let first = said(OrientationReader::H265(bytes), &[b"\x46\x01\x50", &hevc, b"\x26\x01\xaf"]);
+                assert_eq!(first, FrameOrientation { turn: expected, is_start: true });
             }
         }
     }
@@ -277,11 +280,11 @@ mod tests {
     #[test]
     fn frames_without_a_message_or_cut_off_say_nothing() {
         let plain = after_start_codes(&[b"\x06\x05\x02\x07\x07\x80", b"\x41\x9a"]);
-        assert_eq!(Reader::H264(None).read(&plain), Said::default());
+        assert_eq!(OrientationReader::H264(None).read(&plain), FrameOrientation::default());
         for bytes in [None, Some(4)] {
             for cut in [&[][..], &[0], &[0, 0, 1], &[0, 0, 0, 9, 6, 47]] {
-                assert_eq!(Reader::H264(bytes).read(cut).turn, None);
-                assert_eq!(Reader::H265(bytes).read(cut).turn, None);
+                assert_eq!(OrientationReader::H264(bytes).read(cut).turn, None);
+                assert_eq!(OrientationReader::H265(bytes).read(cut).turn, None);
             }
         }
     }
@@ -309,11 +312,11 @@ mod tests {
             (8, turn(270, false)),
         ] {
             for little in [true, false] {
-                assert_eq!(Reader::Jpeg.read(&jpeg(orientation, little)).turn, expected);
+                assert_eq!(OrientationReader::Jpeg.read(&jpeg(orientation, little)).turn, expected);
             }
         }
-        assert_eq!(Reader::Jpeg.read(b"\xff\xd8\xff\xda\0\x02").turn, turn(0, false));
+        assert_eq!(OrientationReader::Jpeg.read(b"\xff\xd8\xff\xda\0\x02").turn, turn(0, false));
         let complete = jpeg(6, true);
-        (0..complete.len()).for_each(|end| _ = Reader::Jpeg.read(&complete[..end]));
+        (0..complete.len()).for_each(|end| _ = OrientationReader::Jpeg.read(&complete[..end]));
     }
 }

@@ -6,7 +6,7 @@ use crate::fmp4::Colour;
 
 /// A sequence parameter set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sequence {
+pub struct SequenceParameterSet {
     /// `profile_idc`.
     pub profile: u8,
     /// `level_idc`: ten times the level.
@@ -30,7 +30,7 @@ pub struct Sequence {
 }
 
 /// Reads a sequence parameter set, with its header byte.
-pub fn sequence(nal: &[u8]) -> Option<Sequence> {
+pub fn parse_sps(nal: &[u8]) -> Option<SequenceParameterSet> {
     let (first, payload) = nal.split_first()?;
     if first & 0x1f != 7 {
         return None;
@@ -91,7 +91,7 @@ pub fn sequence(nal: &[u8]) -> Option<Sequence> {
     }
     let (pixel_shape, colour) = if bits.bit()? == 1 { usability(bits)? } else { (None, None) };
     let (width, height) = size;
-    Some(Sequence {
+    Some(SequenceParameterSet {
         profile,
         level,
         chroma_format,
@@ -169,7 +169,7 @@ fn usability(bits: &mut Bits<'_>) -> Option<Usability> {
 
 /// Whether a picture parameter set, with its header byte, has slices in any order of macroblocks, which browsers cannot
 /// decode. None for one that cannot be read.
-pub fn slice_groups(nal: &[u8]) -> Option<bool> {
+pub fn has_slice_groups(nal: &[u8]) -> Option<bool> {
     let bits = &mut Bits::new(nal.get(1..)?);
     bits.ue()?;
     bits.ue()?;
@@ -191,26 +191,26 @@ mod tests {
 
     #[test]
     fn a_sequence_says_size_shape_and_colour() {
-        let made = sequence(&hex(PICTURE)).unwrap();
+        let made = parse_sps(&hex(PICTURE)).unwrap();
         assert_eq!((made.profile, made.level, made.references), (100, 40, 4));
         assert_eq!((made.width, made.height), (1920, 1080), "cropped from 1088");
         assert_eq!((made.chroma_format, made.bit_depths, made.frames_only), (1, (8, 8), true));
         assert_eq!(made.pixel_shape, Some((1, 1)));
         assert_eq!(made.colour, Some(Colour { primaries: 1, transfer: 1, matrix: 1, full_range: false }));
         // x264: 640x480 of 4:2:2 with ten bits, in fields.
-        let odd = sequence(&hex("677a001eb6cd940a07b60220000003002000000643e28532c0")).unwrap();
+        let odd = parse_sps(&hex("677a001eb6cd940a07b60220000003002000000643e28532c0")).unwrap();
         assert_eq!((odd.profile, odd.width, odd.height, odd.frames_only), (122, 640, 480, false));
         assert_eq!((odd.chroma_format, odd.bit_depths, odd.pixel_shape), (2, (10, 10), Some((1, 1))));
     }
 
     #[test]
     fn what_is_cut_off_or_something_else_is_not_read() {
-        assert_eq!(sequence(&hex(PICTURE)[..6]), None);
-        assert_eq!(sequence(&hex("68ebe3cb22c0")), None);
-        assert_eq!(sequence(&[]), None);
-        assert_eq!(slice_groups(&hex("68ebe3cb22c0")), Some(false));
+        assert_eq!(parse_sps(&hex(PICTURE)[..6]), None);
+        assert_eq!(parse_sps(&hex("68ebe3cb22c0")), None);
+        assert_eq!(parse_sps(&[]), None);
+        assert_eq!(has_slice_groups(&hex("68ebe3cb22c0")), Some(false));
         // Two slice groups: 1, 1, two bits, then 010.
-        assert_eq!(slice_groups(&[0x68, 0b1100_0100]), Some(true));
-        assert_eq!(slice_groups(&[0x68]), None);
+        assert_eq!(has_slice_groups(&[0x68, 0b1100_0100]), Some(true));
+        assert_eq!(has_slice_groups(&[0x68]), None);
     }
 }

@@ -36,7 +36,7 @@ pub fn ogg_is_damaged(source: &dyn ReadAt, most: u64, ctx: &StepContext) -> Resu
     let mut page = vec![0; 27 + 255 + 255 * 255];
     let mut at = 0;
     while at < most.min(source.size_bytes()) {
-        ctx.check()?;
+        ctx.check_cancelled()?;
         if !fill(&mut file, &mut page[..27])? {
             return Ok(false);
         }

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::ebml::{TRACK_ENTRY, TRACK_TYPE, VIDEO, child, children, float, front, text, unsigned};
-use crate::media::Turn;
+use crate::media::Orientation;
 use crate::source::ReadAt;
 
 const TRACK_UID: u32 = 0x73c5;
@@ -22,12 +22,12 @@ const TAG_NAME: u32 = 0x45a3;
 const TAG_STRING: u32 = 0x4487;
 
 /// The turn of each video track, in the file's order.
-pub fn turns(source: &dyn ReadAt) -> io::Result<Vec<Turn>> {
+pub fn turns(source: &dyn ReadAt) -> io::Result<Vec<Orientation>> {
     let front = front(source)?;
     Ok(of_tracks(&front.tracks, &front.tags))
 }
 
-fn of_tracks(tracks: &[u8], tags: &[u8]) -> Vec<Turn> {
+fn of_tracks(tracks: &[u8], tags: &[u8]) -> Vec<Orientation> {
     let entries = children(tracks).filter(|(id, _)| *id == TRACK_ENTRY).map(|(_, data)| data);
     let videos = entries.filter(|entry| child(entry, TRACK_TYPE).map(unsigned) == Some(1));
     let turn = |entry: &[u8]| {
@@ -42,23 +42,23 @@ fn of_tracks(tracks: &[u8], tags: &[u8]) -> Vec<Turn> {
 
 /// The turn of a flat projection. Its roll is anticlockwise; half a turn of yaw or pitch shows it
 /// from behind.
-fn projected(projection: &[u8]) -> Option<Turn> {
+fn projected(projection: &[u8]) -> Option<Orientation> {
     if child(projection, PROJECTION_TYPE).map_or(0, unsigned) != 0 {
         return None;
     }
     let pose = |id| child(projection, id).map_or(0.0, float);
     let is_half = |degrees: f64| (degrees.abs() - 180.0).abs() < 45.0;
     let flips = (is_half(pose(POSE_YAW)), is_half(pose(POSE_PITCH)));
-    Some(Turn::nearest(flips, -pose(POSE_ROLL))).filter(|turn| !turn.is_none())
+    Some(Orientation::nearest(flips, -pose(POSE_ROLL))).filter(|turn| !turn.is_none())
 }
 
 /// Older phones of one maker write the clockwise angle in the track's name.
-fn named(name: &str) -> Option<Turn> {
+fn named(name: &str) -> Option<Orientation> {
     clockwise(name.strip_prefix("htc_video_rotA-")?)
 }
 
 /// Tools that know no projection write the clockwise angle in a tag, of the track or of the file.
-fn tagged(tags: &[u8], track: Option<u64>) -> Option<Turn> {
+fn tagged(tags: &[u8], track: Option<u64>) -> Option<Orientation> {
     children(tags).filter(|(id, _)| *id == TAG).find_map(|(_, tag)| {
         let target =
             child(tag, TARGETS).and_then(|targets| child(targets, TAG_TRACK_UID)).map_or(0, unsigned);
@@ -74,9 +74,9 @@ fn tagged(tags: &[u8], track: Option<u64>) -> Option<Turn> {
     })
 }
 
-fn clockwise(degrees: &str) -> Option<Turn> {
+fn clockwise(degrees: &str) -> Option<Orientation> {
     let degrees: f64 = degrees.trim().parse().ok()?;
-    Some(Turn::nearest((false, false), degrees)).filter(|turn| !turn.is_none())
+    Some(Orientation::nearest((false, false), degrees)).filter(|turn| !turn.is_none())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use crate::source::{ReadAt, Within, read_full};
+use crate::source::{ByteRange, ReadAt, read_full};
 
 /// Most of a photo that is searched, in bytes.
 const SEARCHED: u64 = 64 << 20;
@@ -17,7 +17,7 @@ const MOST_BOXES: u32 = 4096;
 const LARGEST_FRONT: u64 = 4096;
 
 /// Where the recording is; none where the file is no photo, or one without.
-pub fn recording(source: &dyn ReadAt) -> io::Result<Option<Within>> {
+pub fn recording(source: &dyn ReadAt) -> io::Result<Option<ByteRange>> {
     let mut front = [0; 12];
     read_full(source, 0, &mut front)?;
     if !front.starts_with(b"\xff\xd8\xff") && !is_still_image(&front) {
@@ -48,7 +48,7 @@ pub fn recording(source: &dyn ReadAt) -> io::Result<Option<Within>> {
 }
 
 /// The run of boxes that begins at `begins_at`, where it is a movie; its last one may be cut.
-fn movie(source: &dyn ReadAt, begins_at: u64, boxes: &mut Range<u32>) -> io::Result<Option<Within>> {
+fn movie(source: &dyn ReadAt, begins_at: u64, boxes: &mut Range<u32>) -> io::Result<Option<ByteRange>> {
     let end = source.size_bytes();
     let (mut at, mut index, mut media) = (begins_at, false, false);
     for _ in boxes {
@@ -75,7 +75,7 @@ fn movie(source: &dyn ReadAt, begins_at: u64, boxes: &mut Range<u32>) -> io::Res
         media |= matches!(kind, b"mdat" | b"moof");
         at += size.min(end - at);
     }
-    Ok((index && media).then_some(Within { begins_at, size_bytes: at - begins_at }))
+    Ok((index && media).then_some(ByteRange { begins_at, size_bytes: at - begins_at }))
 }
 
 /// Whether a file is a still image in ISO boxes: HEIC, AVIF.

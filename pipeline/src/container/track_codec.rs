@@ -57,7 +57,7 @@ fn long(bytes: &[u8], at: usize) -> Option<u32> {
 
 impl Codec {
     /// From the first entry of an MP4's sample descriptions (QuickTime File Format, "Sample Description Atoms").
-    pub fn of_entry(list: &[u8], handler: [u8; 4]) -> Option<Self> {
+    pub fn from_sample_entry(list: &[u8], handler: [u8; 4]) -> Option<Self> {
         let (fourcc, entry, _) = split(list)?;
         match &handler {
             b"vide" => {
@@ -108,7 +108,7 @@ impl Codec {
 }
 
 /// The codecs of an AVI's video and audio streams, in the order of the file.
-pub fn of_avi(source: &dyn ReadAt) -> io::Result<Vec<Codec>> {
+pub fn read_avi(source: &dyn ReadAt) -> io::Result<Vec<Codec>> {
     let mut list = vec![0; MAX_LIST_BYTES.min(source.size_bytes()) as usize];
     let read = read_full(source, 0, &mut list)?;
     list.truncate(read);
@@ -143,7 +143,7 @@ pub fn of_avi(source: &dyn ReadAt) -> io::Result<Vec<Codec>> {
 }
 
 /// The codecs of a Matroska's video and audio tracks, in the order of the file.
-pub fn of_matroska(source: &dyn ReadAt) -> io::Result<Vec<Codec>> {
+pub fn read_matroska(source: &dyn ReadAt) -> io::Result<Vec<Codec>> {
     let front = ebml::front(source)?;
     let entries = children(&front.tracks).filter(|(id, _)| *id == TRACK_ENTRY);
     Ok(entries.filter_map(|(_, entry)| of_track(entry)).collect())
@@ -161,7 +161,7 @@ fn of_track(entry: &[u8]) -> Option<Codec> {
     let number = |id| child(video, id).map_or(0, unsigned).try_into().unwrap_or(0);
     let of_private = match name.as_str() {
         "V_MS/VFW/FOURCC" => Codec::of_bitmap(private),
-        "V_QUICKTIME" => Codec::of_entry(private, *b"vide"),
+        "V_QUICKTIME" => Codec::from_sample_entry(private, *b"vide"),
         _ => None,
     };
     let own = |name: &str| {

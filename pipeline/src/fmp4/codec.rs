@@ -27,7 +27,7 @@ pub fn hevc_codec(config: &[u8]) -> String {
 }
 
 /// The codec string of an H.264 init segment of ours.
-pub fn codecs_of_init(init: &[u8]) -> Option<String> {
+pub fn codec_of_init(init: &[u8]) -> Option<String> {
     let at = init.windows(4).position(|kind| kind == b"avcC")?;
     init.get(at + 4..at + 8).map(avc_codec)
 }

@@ -24,7 +24,7 @@ pub struct Sample<'a> {
 
 /// One sample whose bytes are elsewhere; otherwise as [`Sample`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SampleFacts {
+pub struct SampleInfo {
     /// How many bytes it has.
     pub size_bytes: u32,
     /// Decode time of the next sample less its own.
@@ -35,7 +35,7 @@ pub struct SampleFacts {
     pub sync: bool,
 }
 
-impl From<&Sample<'_>> for SampleFacts {
+impl From<&Sample<'_>> for SampleInfo {
     fn from(sample: &Sample<'_>) -> Self {
         Self {
             size_bytes: sample.data.len() as u32,
@@ -77,12 +77,12 @@ fn payload(samples: &[Sample<'_>]) -> usize {
 }
 
 fn head(sequence: u32, base_decode_time: u64, samples: &[Sample<'_>]) -> Vec<u8> {
-    fragment_head(sequence, base_decode_time, &samples.iter().map(SampleFacts::from).collect::<Vec<_>>())
+    fragment_header(sequence, base_decode_time, &samples.iter().map(SampleInfo::from).collect::<Vec<_>>())
 }
 
 /// Everything of a fragment before the first sample's bytes. Fields that are the same for all samples are said once:
 /// on the weakest line the tables of a segment count.
-pub fn fragment_head(sequence: u32, base_decode_time: u64, samples: &[SampleFacts]) -> Vec<u8> {
+pub fn fragment_header(sequence: u32, base_decode_time: u64, samples: &[SampleInfo]) -> Vec<u8> {
     let duration = same(samples.iter().map(|s| s.duration));
     let flags = same(samples.iter().map(flags_of));
     let only_first_sync = samples.first().is_some_and(|s| s.sync) && !samples.iter().skip(1).any(|s| s.sync);
@@ -140,7 +140,7 @@ pub fn fragment_head(sequence: u32, base_decode_time: u64, samples: &[SampleFact
     out
 }
 
-fn flags_of(sample: &SampleFacts) -> u32 {
+fn flags_of(sample: &SampleInfo) -> u32 {
     if sample.sync { SYNC } else { NOT_SYNC }
 }
 

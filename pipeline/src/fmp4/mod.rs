@@ -16,8 +16,8 @@ pub(crate) mod read;
 #[cfg(test)]
 mod tests;
 
-pub use codec::{aac_codec, avc_codec, codecs_of_init, hevc_codec};
-pub use fragment::{Sample, SampleFacts, fragment, fragment_head, write_fragment};
+pub use codec::{aac_codec, avc_codec, codec_of_init, hevc_codec};
+pub use fragment::{Sample, SampleInfo, fragment, fragment_header, write_fragment};
 pub use init::init_segment;
 pub use times::decode_times;
 

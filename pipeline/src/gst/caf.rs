@@ -9,7 +9,7 @@ use gstreamer::prelude::*;
 use super::element;
 use super::packet_source::{MAX_PACKETS, Packet, Packets};
 use crate::error::{Error, Result};
-use crate::source::{ReadAt, Source, Within, read_full};
+use crate::source::{ByteRange, ReadAt, Source, read_full};
 
 /// Most chunks looked at.
 const MAX_CHUNKS: usize = 1_000;
@@ -36,7 +36,7 @@ struct Description {
 #[derive(Debug, Default)]
 struct Caf {
     description: Description,
-    data: Option<Within>,
+    data: Option<ByteRange>,
     cookie: Vec<u8>,
     /// The packets, and which of their frames are presented: the others only serve the decoder.
     table: Option<(Vec<Packet>, Range<u64>)>,
@@ -55,7 +55,7 @@ pub fn open(source: Source) -> Result<Opened> {
     let caf = Caf::read(source.as_ref())?;
     let data = caf.data.ok_or_else(damaged)?;
     if let Some(parser) = caf.description.parser()? {
-        return Ok(Opened::Samples(data.of(source), parser));
+        return Ok(Opened::Samples(data.view(source), parser));
     }
     let caps = caf.caps()?;
     let Description { rate_hz, packet_bytes, packet_frames, .. } = caf.description;
@@ -73,7 +73,7 @@ pub fn open(source: Source) -> Result<Opened> {
             ));
         }
     };
-    Packets { source: data.of(source), caps, rate_hz, packets, presented }.element().map(Opened::Packets)
+    Packets { source: data.view(source), caps, rate_hz, packets, presented }.element().map(Opened::Packets)
 }
 
 fn damaged() -> Error {
@@ -104,7 +104,7 @@ impl Caf {
                 // A recorder that was stopped in the middle leaves -1, or a size beyond the end.
                 b"data" => {
                     let size_bytes = size.min(left).saturating_sub(4);
-                    caf.data = Some(Within { begins_at: at + 4, size_bytes });
+                    caf.data = Some(ByteRange { begins_at: at + 4, size_bytes });
                 }
                 b"kuki" => caf.cookie = content(MAX_COOKIE_BYTES)?,
                 b"pakt" => caf.table = table(&content(MAX_TABLE_BYTES)?, &caf.description),

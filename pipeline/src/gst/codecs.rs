@@ -10,20 +10,20 @@ use crate::source::ReadAt;
 
 /// The codecs of a file's tracks.
 #[derive(Clone, Debug, Default)]
-pub struct Codecs(Vec<Codec>);
+pub struct TrackCodecs(Vec<Codec>);
 
-impl FromIterator<Codec> for Codecs {
+impl FromIterator<Codec> for TrackCodecs {
     fn from_iter<T: IntoIterator<Item = Codec>>(codecs: T) -> Self {
         Self(codecs.into_iter().collect())
     }
 }
 
-impl Codecs {
+impl TrackCodecs {
     /// Reads those of a container other than MP4, whose index has them.
-    pub fn of(source: &dyn ReadAt, container: &str) -> io::Result<Self> {
+    pub fn read(source: &dyn ReadAt, container: &str) -> io::Result<Self> {
         Ok(Self(match container {
-            "avi" => track_codec::of_avi(source)?,
-            "matroska" => track_codec::of_matroska(source)?,
+            "avi" => track_codec::read_avi(source)?,
+            "matroska" => track_codec::read_matroska(source)?,
             _ => Vec::new(),
         }))
     }
@@ -31,7 +31,7 @@ impl Codecs {
     /// The caps for a decoder of the `nth` track of a kind, for which the demuxer has `caps`; `None` where those are right.
     pub fn caps(&self, caps: &gst::CapsRef, nth: usize) -> Option<gst::Caps> {
         let structure = caps.structure(0)?;
-        let is_video = super::is_picture(caps);
+        let is_video = super::is_video(caps);
         let codec = self.0.iter().filter(|codec| codec.is_video == is_video).nth(nth);
         if !is_video {
             return audio(structure, codec?);
@@ -54,7 +54,7 @@ impl Codecs {
 
     /// What people call the codec of the `nth` track of a kind, for which the demuxer has `caps`.
     pub fn label(&self, caps: &gst::CapsRef, nth: usize) -> Option<String> {
-        let is_video = super::is_picture(caps);
+        let is_video = super::is_video(caps);
         if let Some(codec) = self.0.iter().filter(|codec| codec.is_video == is_video).nth(nth) {
             return codec.label();
         }
@@ -124,7 +124,7 @@ const fn with(known: Known, fields: &'static [(&'static str, Field)]) -> Known {
     Known { fields, ..known }
 }
 
-/// Codecs that only some demuxers know.
+/// TrackCodecs that only some demuxers know.
 const CODECS: &[Known] = &[
     known(&[b"avdn", b"avdh"], "video/x-dnxhd"),
     with(known(&[b"hfyu"], "video/x-huffyuv"), &[("bpp", Field::Depth)]),

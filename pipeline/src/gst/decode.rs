@@ -8,23 +8,23 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
-use super::codecs::Codecs;
+use super::codecs::TrackCodecs;
 use super::decode_gate::GateKeeper;
-use super::even_times::Stamps;
-use super::link::{Fault, Link, LinkState, Tally, take};
+use super::even_times::FrameTimes;
+use super::link::{DecodeCounts, Fault, LinkerState, TrackLinker, take};
 use super::present::Presenter;
-use super::{Orientations, STALL_DEADLINE, Stage, open_demuxer, signed_ns};
+use super::{Orientations, RunningPipeline, STALL_DEADLINE, open_demuxer, signed_ns};
 use crate::container::avi_delay::encoder_delay_frames;
 use crate::context::StepContext;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
-use crate::media::{Gap, MediaInfo, Turn, VideoTrack};
+use crate::media::{Gap, MediaInfo, Orientation, VideoTrack};
 use crate::mp4::movie;
 use crate::source::Source;
 
 /// Which track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TrackKind {
     /// The chosen picture.
     Video,
     /// The chosen sound.
@@ -32,7 +32,7 @@ pub enum Kind {
 }
 
 /// A decoded buffer.
-pub struct Decoded {
+pub struct DecodedBuffer {
     /// The samples.
     pub buffer: gst::Buffer,
     /// What they are.
@@ -42,14 +42,14 @@ pub struct Decoded {
     /// How long it lasts, in ns, where known.
     pub duration_ns: Option<u64>,
     /// How a frame is brought upright.
-    pub turn: Turn,
+    pub turn: Orientation,
 }
 
 /// A track being decoded.
-pub struct Decoding {
+pub struct TrackDecoder {
     /// Before the pipeline, which cannot stop while a thread of it is held back.
     gate: GateKeeper,
-    stage: Stage,
+    stage: RunningPipeline,
     sink: gst_app::AppSink,
     origin_ns: i64,
     /// What of the media is presented, where that is not all of it.
@@ -61,10 +61,10 @@ pub struct Decoding {
     /// Whether all that is presented was given.
     is_done: bool,
     /// How frames are turned that do not say so themselves, or what they say.
-    turn: Turn,
+    turn: Orientation,
     orientations: Option<Orientations>,
     fault: Fault,
-    tally: Arc<Tally>,
+    tally: Arc<DecodeCounts>,
     delivered: u64,
     broken: Option<Error>,
     /// Whether times are those of the media: an MP4's edits are applied here, not by the demuxer.
@@ -72,47 +72,47 @@ pub struct Decoding {
     last: Instant,
 }
 
-impl Decoding {
+impl TrackDecoder {
     /// Opens the chosen track. `tail` are the elements between the decoder and us, in order: converters and a
-    /// caps filter. Nothing runs until [`Decoding::start`].
+    /// caps filter. Nothing runs until [`TrackDecoder::start`].
     pub fn open(
         source: Source,
         media: &MediaInfo,
-        kind: Kind,
+        kind: TrackKind,
         limits: &Limits,
         tail: Vec<gst::Element>,
     ) -> Result<Self> {
         let index = match kind {
-            Kind::Video => media.video.as_ref().map(|v| v.stream_index),
-            Kind::Audio => media.audio.as_ref().map(|a| a.stream_index),
+            TrackKind::Video => media.video.as_ref().map(|v| v.stream_index),
+            TrackKind::Audio => media.audio.as_ref().map(|a| a.stream_index),
         }
         .ok_or_else(|| Error::internal("the track was not found by inspect"))?;
-        let handler = if kind == Kind::Video { b"vide" } else { b"soun" };
-        let stamps = Stamps::of(media, kind, &source)?;
+        let handler = if kind == TrackKind::Video { b"vide" } else { b"soun" };
+        let stamps = FrameTimes::for_track(media, kind, &source)?;
         let (source, index, track) = if media.container == "mp4" {
-            movie::alone(source, handler, index)?
+            movie::open_track(source, handler, index)?
         } else {
             (source, index, None)
         };
         let codecs = match &track {
-            Some(track) => Codecs::from_iter(track.codec.clone()),
-            None => Codecs::of(source.as_ref(), &media.container)?,
+            Some(track) => TrackCodecs::from_iter(track.codec.clone()),
+            None => TrackCodecs::read(source.as_ref(), &media.container)?,
         };
-        let has_slots = kind == Kind::Video && media.container == "avi";
+        let has_slots = kind == TrackKind::Video && media.container == "avi";
         let delay_frames = has_slots.then(|| encoder_delay_frames(source.as_ref())).transpose()?;
         let (media_time, full_range) = (track.is_some(), track.as_ref().and_then(|track| track.full_range));
         let presenter = track.and_then(|track| track.edits).map(|edits| Presenter::new(&edits));
         let (pipeline, demux) = open_demuxer(source, &media.container)?;
         let sink = gst_app::AppSink::builder().sync(false).enable_last_sample(false).build();
         // In the pipeline from the start: a sink that is not started calls itself at its end.
-        pipeline.add(&sink).map_err(|e| Error::internal("the decoder could not be linked").because(e))?;
-        let video = media.video.as_ref().filter(|_| kind == Kind::Video);
+        pipeline.add(&sink).map_err(|e| Error::internal("the decoder could not be linked").with_source(e))?;
+        let video = media.video.as_ref().filter(|_| kind == TrackKind::Video);
         let turn = video.map(VideoTrack::turn).unwrap_or_default();
         // What the container says counts for more, as in players.
         let by_frame = video.is_some_and(|video| video.oriented_by_frame || turn.is_none());
         let orientations = by_frame.then(Orientations::default);
         let gate = GateKeeper::default();
-        let link = Link {
+        let link = TrackLinker {
             kind,
             gate: gate.0.clone(),
             orientations: orientations.clone(),
@@ -125,7 +125,7 @@ impl Decoding {
             fault: Fault::default(),
             tally: Arc::default(),
             stamps,
-            state: Mutex::new(LinkState { seen: 0, tail: Some(tail) }),
+            state: Mutex::new(LinkerState { seen: 0, tail: Some(tail) }),
             sink: sink.clone(),
             pipeline: pipeline.downgrade(),
         };
@@ -140,11 +140,11 @@ impl Decoding {
         }
         Ok(Self {
             gate,
-            stage: Stage::new(pipeline),
+            stage: RunningPipeline::new(pipeline),
             sink,
             origin_ns: media.origin_ns,
             presenter,
-            gap: media.video_gap.filter(|_| kind == Kind::Video),
+            gap: media.video_gap.filter(|_| kind == TrackKind::Video),
             seek_flags: gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT,
             is_done: false,
             turn,
@@ -159,7 +159,7 @@ impl Decoding {
     }
 
     /// The pipeline, for a step that seeks.
-    pub fn stage(&self) -> &Stage {
+    pub fn stage(&self) -> &RunningPipeline {
         &self.stage
     }
 
@@ -209,19 +209,19 @@ impl Decoding {
     }
 
     /// The next buffer; none at the end. An error after the first buffer ends the track early and is kept in
-    /// [`Decoding::broken`]: a damaged recording gives what is there.
-    pub fn next(&mut self, ctx: &StepContext) -> Result<Option<Decoded>> {
+    /// [`TrackDecoder::broken`]: a damaged recording gives what is there.
+    pub fn next(&mut self, ctx: &StepContext) -> Result<Option<DecodedBuffer>> {
         self.next_until(ctx, None)
     }
 
-    /// As [`Decoding::next`], but none also when `within` has passed.
-    pub fn next_within(&mut self, ctx: &StepContext, within: Duration) -> Result<Option<Decoded>> {
+    /// As [`TrackDecoder::next`], but none also when `within` has passed.
+    pub fn next_within(&mut self, ctx: &StepContext, within: Duration) -> Result<Option<DecodedBuffer>> {
         self.next_until(ctx, Some(Instant::now() + within))
     }
 
-    fn next_until(&mut self, ctx: &StepContext, deadline: Option<Instant>) -> Result<Option<Decoded>> {
+    fn next_until(&mut self, ctx: &StepContext, deadline: Option<Instant>) -> Result<Option<DecodedBuffer>> {
         loop {
-            ctx.check()?;
+            ctx.check_cancelled()?;
             if deadline.is_some_and(|deadline| Instant::now() > deadline) {
                 return Ok(None);
             }
@@ -302,7 +302,7 @@ impl Decoding {
         (lost > 0 && count(&self.tally.gaps) > 0).then_some((lost, packets))
     }
 
-    fn decoded(&self, sample: &gst::Sample) -> Option<Decoded> {
+    fn decoded(&self, sample: &gst::Sample) -> Option<DecodedBuffer> {
         let buffer = sample.buffer_owned()?;
         let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
         let pts = buffer.pts()?;
@@ -313,11 +313,17 @@ impl Decoding {
             segment.to_running_time_full(pts)?
         };
         let duration_ns = buffer.duration().map(gst::ClockTime::nseconds);
-        Some(Decoded { caps: sample.caps_owned()?, buffer, time_ns: signed_ns(time), duration_ns, turn })
+        Some(DecodedBuffer {
+            caps: sample.caps_owned()?,
+            buffer,
+            time_ns: signed_ns(time),
+            duration_ns,
+            turn,
+        })
     }
 
     /// A buffer on the common timeline.
-    fn placed(&self, mut decoded: Decoded) -> Decoded {
+    fn placed(&self, mut decoded: DecodedBuffer) -> DecodedBuffer {
         decoded.time_ns = decoded.time_ns.saturating_sub(self.origin_ns);
         if let Some(gap) = self.gap {
             decoded.time_ns = gap.closed(decoded.time_ns);

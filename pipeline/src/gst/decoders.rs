@@ -4,19 +4,19 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 
-use super::limited_range::Narrowing;
+use super::limited_range::FullToLimited;
 use super::pipeline::unsupported;
 use super::{element, element_with};
 use crate::error::Result;
 
 /// Whether a demuxer's pad carries a picture.
-pub fn is_picture(caps: &gst::CapsRef) -> bool {
+pub fn is_video(caps: &gst::CapsRef) -> bool {
     // Any still image format may also be the coding of video.
     caps.structure(0).is_some_and(|s| s.name().starts_with("video/") || s.name().starts_with("image/"))
 }
 
 /// Whether a demuxer's pad carries sound.
-pub fn is_sound(caps: &gst::CapsRef) -> bool {
+pub fn is_audio(caps: &gst::CapsRef) -> bool {
     caps.structure(0).is_some_and(|s| s.name().starts_with("audio/"))
 }
 
@@ -79,7 +79,7 @@ pub fn decoder_for(
     if caps.structure(0).is_some_and(|s| s.name() == "image/jpeg") {
         mark_parsed(&decoder);
     }
-    if is_picture(caps) {
+    if is_video(caps) {
         tell_colours(&decoder, full_range);
     }
     chain.push(decoder);
@@ -94,9 +94,9 @@ fn is_mpeg_1(caps: &gst::CapsRef) -> bool {
 /// of red, green and blue where nothing does. A converter that is not told takes them for something else.
 fn tell_colours(decoder: &gst::Element, full_range: Option<bool>) {
     let Some(src) = decoder.static_pad("src") else { return };
-    let narrowing = Narrowing::of(&src);
+    let narrowing = FullToLimited::install(&src);
     on_caps(&src, move |caps| {
-        narrowing.set(None);
+        narrowing.set_input(None);
         let Ok(info) = gst_video::VideoInfo::from_caps(caps) else { return };
         if !info.is_yuv() {
             return;
@@ -121,8 +121,11 @@ fn tell_colours(decoder: &gst::Element, full_range: Option<bool>) {
         };
         let alone =
             (range, matrix) == (gst_video::VideoColorRange::Range0_255, gst_video::VideoColorMatrix::Bt709);
-        let range =
-            if alone && narrowing.set(Some(&info)) { gst_video::VideoColorRange::Range16_235 } else { range };
+        let range = if alone && narrowing.set_input(Some(&info)) {
+            gst_video::VideoColorRange::Range16_235
+        } else {
+            range
+        };
         if (range, matrix) != (said.range(), said.matrix()) {
             let right = gst_video::VideoColorimetry::new(range, matrix, said.transfer(), said.primaries());
             caps.make_mut().set("colorimetry", right.to_string());

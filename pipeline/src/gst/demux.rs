@@ -6,7 +6,7 @@ use gstreamer::prelude::*;
 use super::source_element::ChalkSrc;
 use super::{caf, element, element_with, mpegts_pcr, mpegts_times, prores, wav};
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::{self, ReadAt, Source, Within};
+use crate::source::{self, ByteRange, ReadAt, Source};
 
 /// The element that takes a container (or a bare stream) apart.
 pub fn demuxer_name(container: &str) -> Option<&'static str> {
@@ -48,7 +48,7 @@ pub fn is_bare_video(container: &str) -> bool {
 
 /// Whether frames of video are presented one after the other at one rate, and packets do not say so: MXF has an index of
 /// their order, which writers leave out or get wrong (SMPTE ST 377-1, 11.2).
-pub fn is_even_video(container: &str) -> bool {
+pub fn has_regular_frames(container: &str) -> bool {
     is_bare_video(container) || container == "mxf"
 }
 
@@ -70,11 +70,13 @@ pub fn open_demuxer(source: Source, container: &str) -> Result<(gst::Pipeline, g
     if container == "gif" {
         let pipeline = gst::Pipeline::new();
         let pictures = super::gif::gif_source(source)?;
-        pipeline.add(&pictures).map_err(|e| Error::internal("the demuxer could not be linked").because(e))?;
+        pipeline
+            .add(&pictures)
+            .map_err(|e| Error::internal("the demuxer could not be linked").with_source(e))?;
         return Ok((pipeline, pictures));
     }
     let pipeline = gst::Pipeline::new();
-    let fault = |e: gst::glib::BoolError| Error::internal("the demuxer could not be linked").because(e);
+    let fault = |e: gst::glib::BoolError| Error::internal("the demuxer could not be linked").with_source(e);
     let alone = |packets: gst::Element| {
         pipeline.add(&packets).map_err(fault)?;
         Ok((pipeline.clone(), packets))
@@ -117,7 +119,7 @@ fn pinned(container: &str) -> Result<gst::Element> {
 fn readable(source: Source, container: &str) -> Result<Source> {
     let skip = id3_length(source.as_ref());
     let source = if skip > 0 {
-        Within { begins_at: skip, size_bytes: source.size_bytes().saturating_sub(skip) }.of(source)
+        ByteRange { begins_at: skip, size_bytes: source.size_bytes().saturating_sub(skip) }.view(source)
     } else {
         source
     };

@@ -2,17 +2,17 @@
 
 use gstreamer_video as gst_video;
 
-use crate::media::Turn;
+use crate::media::Orientation;
 
 /// Width and height of a frame after its turn, with square pixels, not rounded; `shape` is that of
 /// a pixel.
-pub fn displayed_size((width, height): (u32, u32), shape: (i32, i32), turn: Turn) -> (f64, f64) {
+pub fn displayed_size((width, height): (u32, u32), shape: (i32, i32), turn: Orientation) -> (f64, f64) {
     let (width, height) = squared(width, height, shape.0, shape.1);
     if turn.is_sideways() { (height, width) } else { (width, height) }
 }
 
 /// As [`displayed_size`], of a decoded frame.
-pub fn displayed_frame(info: &gst_video::VideoInfo, turn: Turn) -> (f64, f64) {
+pub fn displayed_frame(info: &gst_video::VideoInfo, turn: Orientation) -> (f64, f64) {
     displayed_size((info.width(), info.height()), (info.par().numer(), info.par().denom()), turn)
 }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// A converter to `channels`. Of more than two that have no place, like the sixteen of a field recorder, GStreamer's own can make
 /// nothing: they are mixed, each as loud as the others.
-pub fn mixer(channels: usize) -> Result<gst::Element> {
+pub fn downmixer(channels: usize) -> Result<gst::Element> {
     let convert = element("audioconvert")?;
     let sink = convert.static_pad("sink").ok_or_else(|| Error::internal("the mixer has no input"))?;
     let mixing = convert.downgrade();

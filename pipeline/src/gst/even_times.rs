@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use gstreamer as gst;
 
-use super::Kind;
+use super::TrackKind;
 use crate::error::Result;
 use crate::media::{MediaInfo, Rational};
 use crate::source::Source;
 
 /// Times of decoded frames in order, where those of the packets are wrong or there are none.
 #[derive(Clone)]
-pub enum Stamps {
+pub enum FrameTimes {
     /// The decoder's are right.
     Own,
     /// All of them, with how long each frame lasts, in ns.
@@ -20,12 +20,12 @@ pub enum Stamps {
     Even(Rational),
 }
 
-impl Stamps {
+impl FrameTimes {
     /// Those of a track of a recording.
-    pub fn of(media: &MediaInfo, kind: Kind, source: &Source) -> Result<Self> {
+    pub fn for_track(media: &MediaInfo, kind: TrackKind, source: &Source) -> Result<Self> {
         Ok(match media.container.as_str() {
             "gif" => Self::Listed(Arc::new(super::gif::gif_times(source)?)),
-            container if kind == Kind::Video && super::is_even_video(container) => {
+            container if kind == TrackKind::Video && super::has_regular_frames(container) => {
                 media.video.as_ref().map_or(Self::Own, |video| Self::Even(video.frame_rate))
             }
             _ => Self::Own,

@@ -10,11 +10,11 @@ use gstreamer_video::VideoFrameExt;
 
 /// The pictures that a pad passes, where they are to be narrowed.
 #[derive(Clone, Default)]
-pub struct Narrowing(Arc<Mutex<Option<gst_video::VideoInfo>>>);
+pub struct FullToLimited(Arc<Mutex<Option<gst_video::VideoInfo>>>);
 
-impl Narrowing {
+impl FullToLimited {
     /// Narrows what a pad passes from now on, as far as it is told to.
-    pub fn of(pad: &gst::Pad) -> Self {
+    pub fn install(pad: &gst::Pad) -> Self {
         let told = Self::default();
         let own = told.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
@@ -30,7 +30,7 @@ impl Narrowing {
     }
 
     /// Says of the pictures that follow whether they are to be narrowed; false where these cannot be.
-    pub fn set(&self, video: Option<&gst_video::VideoInfo>) -> bool {
+    pub fn set_input(&self, video: Option<&gst_video::VideoInfo>) -> bool {
         use gst_video::VideoFormat::{Gray8, I420, Y42b, Y444};
         let able = video.filter(|video| matches!(video.format(), Gray8 | I420 | Y42b | Y444));
         let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);

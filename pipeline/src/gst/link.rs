@@ -8,20 +8,20 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
-use super::codecs::Codecs;
-use super::decode::Kind;
+use super::codecs::TrackCodecs;
+use super::decode::TrackKind;
 use super::decode_gate::Gate;
-use super::even_times::Stamps;
+use super::even_times::FrameTimes;
 use super::{Orientations, avi_times, decoders, frame_copies, memory, png, prores, raw_rows, references};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 
 /// What went into the decoder and what came out.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct DecodeCounts {
     pub(super) packets: AtomicU64,
     pub(super) decoded: AtomicU64,
-    /// Decoded buffers after the first that do not follow their predecessor.
+    /// DecodedBuffer buffers after the first that do not follow their predecessor.
     pub(super) gaps: AtomicU64,
     /// Time stamp of the last packet, in ns.
     pub(super) packet_ns: AtomicU64,
@@ -41,8 +41,8 @@ pub(super) fn take(fault: &Fault) -> Option<Error> {
 }
 
 /// Finds the wanted pad and hangs the decoder on it.
-pub(super) struct Link {
-    pub(super) kind: Kind,
+pub(super) struct TrackLinker {
+    pub(super) kind: TrackKind,
     pub(super) gate: Gate,
     pub(super) orientations: Option<Orientations>,
     pub(super) index: u32,
@@ -53,22 +53,22 @@ pub(super) struct Link {
     pub(super) delay_frames: Option<u64>,
     pub(super) full_range: Option<bool>,
     /// What the container says of codecs that the demuxer does not know.
-    pub(super) codecs: Codecs,
+    pub(super) codecs: TrackCodecs,
     pub(super) limits: Limits,
     pub(super) fault: Fault,
-    pub(super) tally: Arc<Tally>,
-    pub(super) stamps: Stamps,
-    pub(super) state: Mutex<LinkState>,
+    pub(super) tally: Arc<DecodeCounts>,
+    pub(super) stamps: FrameTimes,
+    pub(super) state: Mutex<LinkerState>,
     pub(super) sink: gst_app::AppSink,
     pub(super) pipeline: gst::glib::WeakRef<gst::Pipeline>,
 }
 
-pub(super) struct LinkState {
+pub(super) struct LinkerState {
     pub(super) seen: u32,
     pub(super) tail: Option<Vec<gst::Element>>,
 }
 
-impl Link {
+impl TrackLinker {
     /// A demuxer's pad: linked at once where its caps are known, else as soon as they are.
     pub(super) fn pad(self: &Arc<Self>, pad: &gst::Pad, parsed: bool) {
         if let Some(caps) = pad.current_caps() {
@@ -88,8 +88,8 @@ impl Link {
 
     fn caps(&self, pad: &gst::Pad, caps: &gst::Caps, parsed: bool) {
         let ours = match self.kind {
-            Kind::Video => decoders::is_picture(caps),
-            Kind::Audio => decoders::is_sound(caps),
+            TrackKind::Video => decoders::is_video(caps),
+            TrackKind::Audio => decoders::is_audio(caps),
         };
         if !ours {
             return;
@@ -120,7 +120,8 @@ impl Link {
 
     fn attach(&self, pad: &gst::Pad, caps: &gst::Caps, tail: Vec<gst::Element>, parsed: bool) -> Result<()> {
         let Some(pipeline) = self.pipeline.upgrade() else { return Ok(()) };
-        let fault = |e: gst::glib::BoolError| Error::internal("the decoder could not be linked").because(e);
+        let fault =
+            |e: gst::glib::BoolError| Error::internal("the decoder could not be linked").with_source(e);
         let pixels = pixels(caps).max(self.pixels);
         let head = decoders::decoder_for(caps, parsed, self.full_range, memory::decoder_threads(pixels))?;
         self.sink.set_max_buffers(memory::max_waiting(pixels));
@@ -131,7 +132,7 @@ impl Link {
             }
         }
         if let Some(decoder) = head.last() {
-            if self.kind == Kind::Video {
+            if self.kind == TrackKind::Video {
                 self.save_memory(decoder, pixels);
             }
             self.count(decoder);
@@ -172,7 +173,7 @@ impl Link {
             });
         }
         // The caps that the pad itself has may be those of an unknown codec; the next element gets the right ones.
-        pad.link_full(&first, gst::PadLinkCheck::HIERARCHY).map_err(|e| damaged().because(e))?;
+        pad.link_full(&first, gst::PadLinkCheck::HIERARCHY).map_err(|e| damaged().with_source(e))?;
         Ok(())
     }
 

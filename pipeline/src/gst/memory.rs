@@ -25,7 +25,7 @@ pub fn decoder_threads(pixels: u64) -> usize {
     if pixels == 0 || is_large(pixels) { 1 } else { (cores + 1).min(3) }
 }
 
-/// Decoded frames that may wait for us, each of so many pixels.
+/// DecodedBuffer frames that may wait for us, each of so many pixels.
 pub fn max_waiting(pixels: u64) -> u32 {
     if is_large(pixels) { 1 } else { 4 }
 }

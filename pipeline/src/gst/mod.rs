@@ -42,18 +42,18 @@ use gstreamer::prelude::*;
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub(crate) use codecs::Codecs;
-pub use decode::{Decoded, Decoding, Kind};
+pub(crate) use codecs::TrackCodecs;
+pub use decode::{DecodedBuffer, TrackDecoder, TrackKind};
 pub(crate) use decoders::on_caps;
-pub use decoders::{decoder_for, is_picture, is_sound};
-pub use demux::{demuxer_name, is_bare_video, is_even_video, open_demuxer};
+pub use decoders::{decoder_for, is_audio, is_video};
+pub use demux::{demuxer_name, has_regular_frames, is_bare_video, open_demuxer};
 pub(crate) use displayed::{displayed_frame, displayed_size, even_size};
-pub use downmix::mixer;
+pub use downmix::downmixer;
 pub(crate) use link::too_many_pixels;
 pub use memory::is_large;
-pub(crate) use orientation::{InForce, Orientations};
-pub use pipeline::{Stage, encrypted, unsupported};
-pub use sequence::Sequence;
+pub(crate) use orientation::{OrientationState, Orientations};
+pub use pipeline::{RunningPipeline, encrypted, unsupported};
+pub use sequence::MultiPartDecoder;
 
 /// Longest wait for a pipeline to change its state.
 pub const STATE_DEADLINE: Duration = Duration::from_secs(20);
@@ -64,7 +64,8 @@ pub const STALL_DEADLINE: Duration = Duration::from_secs(60);
 pub fn init() -> Result<()> {
     static DONE: OnceLock<Result<(), String>> = OnceLock::new();
     DONE.get_or_init(|| gst::init().map_err(|e| e.to_string())).clone().map_err(|cause| {
-        Error::new(ErrorKind::Dependency, "internal", "The media tools could not be started.").because(cause)
+        Error::new(ErrorKind::Dependency, "internal", "The media tools could not be started.")
+            .with_source(cause)
     })
 }
 
@@ -84,7 +85,7 @@ pub fn element(name: &str) -> Result<gst::Element> {
             "internal",
             format!("The media tool \"{name}\" is missing; the setup script installs it."),
         )
-        .because(e)
+        .with_source(e)
     })
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use crate::codec::orientation::{Reader, Said};
-use crate::media::Turn;
+use crate::codec::orientation::{FrameOrientation, OrientationReader};
+use crate::media::Orientation;
 
 /// Most changes kept for frames that the decoder has not given yet.
 const MAX_CHANGES: usize = 256;
@@ -17,14 +17,14 @@ const MAX_CHANGES: usize = 256;
 /// By the standards a message lasts until the next start of a sequence. Cameras that write it once
 /// mean all of the recording; an encoder that repeats it ends it by leaving it out.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct InForce {
-    turn: Turn,
+pub struct OrientationState {
+    turn: Orientation,
     is_repeated: bool,
 }
 
-impl InForce {
+impl OrientationState {
     /// Takes one coded frame; returns the orientation from it on.
-    pub fn after(&mut self, said: Said) -> Turn {
+    pub fn after(&mut self, said: FrameOrientation) -> Orientation {
         match said.turn {
             Some(turn) => {
                 let was_said = !self.turn.is_none() && turn == self.turn;
@@ -40,15 +40,15 @@ impl InForce {
 /// Orientation by presentation time: a change counts from its own frame's time on.
 #[derive(Debug, Default)]
 struct Changes {
-    in_force: InForce,
+    in_force: OrientationState,
     /// Time stamps of changes in order, in ns, and what holds from there.
-    changes: VecDeque<(u64, Turn)>,
+    changes: VecDeque<(u64, Orientation)>,
 }
 
 impl Changes {
-    fn add(&mut self, pts_ns: u64, said: Said) {
+    fn add(&mut self, pts_ns: u64, said: FrameOrientation) {
         let turn = self.in_force.after(said);
-        if self.changes.back().map_or(Turn::default(), |&(_, last)| last) == turn {
+        if self.changes.back().map_or(Orientation::default(), |&(_, last)| last) == turn {
             return;
         }
         let place = self.changes.partition_point(|&(at_ns, _)| at_ns <= pts_ns);
@@ -60,13 +60,13 @@ impl Changes {
 
     /// The orientation at a time. Frames come in the order of their times, so what is before it is
     /// forgotten.
-    fn at(&mut self, pts_ns: u64) -> Turn {
+    fn at(&mut self, pts_ns: u64) -> Orientation {
         while self.changes.get(1).is_some_and(|&(at_ns, _)| at_ns <= pts_ns) {
             self.changes.pop_front();
         }
         match self.changes.front() {
             Some(&(at_ns, turn)) if at_ns <= pts_ns => turn,
-            _ => Turn::default(),
+            _ => Orientation::default(),
         }
     }
 }
@@ -79,7 +79,7 @@ impl Orientations {
     /// Reads them from what passes into a decoder.
     pub fn watch(&self, decoder: &gst::Element) {
         let Some(pad) = decoder.static_pad("sink") else { return };
-        let (seen, reader) = (self.clone(), Mutex::new(None::<Reader>));
+        let (seen, reader) = (self.clone(), Mutex::new(None::<OrientationReader>));
         let mask =
             gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::EVENT_FLUSH;
         pad.add_probe(mask, move |_, info| {
@@ -94,7 +94,7 @@ impl Orientations {
                     }
                 }
                 Some(gst::PadProbeData::Event(event)) => match event.view() {
-                    gst::EventView::Caps(caps) => *reader = Reader::new(caps.caps()),
+                    gst::EventView::Caps(caps) => *reader = OrientationReader::new(caps.caps()),
                     gst::EventView::FlushStop(_) => *seen.lock() = Changes::default(),
                     _ => {}
                 },
@@ -105,7 +105,7 @@ impl Orientations {
     }
 
     /// The orientation of a decoded frame, by its time stamp.
-    pub fn at(&self, pts: gst::ClockTime) -> Turn {
+    pub fn at(&self, pts: gst::ClockTime) -> Orientation {
         self.lock().at(pts.nseconds())
     }
 
@@ -118,19 +118,19 @@ impl Orientations {
 mod tests {
     use super::*;
 
-    const UP: Turn = Turn { degrees: 0, mirrored: false };
-    const LEFT: Turn = Turn { degrees: 270, mirrored: false };
+    const UP: Orientation = Orientation { degrees: 0, mirrored: false };
+    const LEFT: Orientation = Orientation { degrees: 270, mirrored: false };
 
-    fn frame(turn: Option<Turn>, is_start: bool) -> Said {
-        Said { turn, is_start }
+    fn frame(turn: Option<Orientation>, is_start: bool) -> FrameOrientation {
+        FrameOrientation { turn, is_start }
     }
 
     #[test]
     fn what_is_said_once_lasts_and_what_is_repeated_ends_by_its_absence() {
         let (left, plain) = (frame(Some(LEFT), true), frame(None, false));
         let (start, cancel) = (frame(None, true), frame(Some(UP), false));
-        let seen = |frames: &[Said]| {
-            let mut in_force = InForce::default();
+        let seen = |frames: &[FrameOrientation]| {
+            let mut in_force = OrientationState::default();
             frames.iter().map(|&said| in_force.after(said).degrees).collect::<Vec<_>>()
         };
         assert_eq!(seen(&[left, plain, start, plain, start]), [270; 5]);

@@ -9,12 +9,12 @@ use super::STATE_DEADLINE;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A pipeline that is set to Null when dropped.
-pub struct Stage {
+pub struct RunningPipeline {
     /// The pipeline.
     pub pipeline: gst::Pipeline,
 }
 
-impl Stage {
+impl RunningPipeline {
     /// Takes a pipeline over.
     pub fn new(pipeline: gst::Pipeline) -> Self {
         Self { pipeline }
@@ -74,7 +74,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for RunningPipeline {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
     }
@@ -91,7 +91,7 @@ pub fn map_error(error: &gst::glib::Error, debug: Option<&str>) -> Error {
         None if error.kind::<gst::CoreError>().is_some() => Error::internal("the media tools failed"),
         None => Error::input("decode_failed", "The file is damaged, so it can't be played."),
     };
-    made.because(cause)
+    made.with_source(cause)
 }
 
 /// A key is needed, which nothing here has.

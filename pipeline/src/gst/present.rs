@@ -1,11 +1,11 @@
-//! Decoded buffers placed, cut and stretched as an edit list presents them.
+//! DecodedBuffer buffers placed, cut and stretched as an edit list presents them.
 
 use std::collections::VecDeque;
 
 use gstreamer as gst;
 
-use super::decode::Decoded;
-use crate::mp4::edit_list::{Edits, Part};
+use super::decode::DecodedBuffer;
+use crate::mp4::edit_list::{EditList, EditPart};
 
 /// A buffer so far behind the end of a run says that the run is over: damaged files jump by less.
 const BEYOND_NS: i64 = 1_000_000_000;
@@ -13,17 +13,17 @@ const BEYOND_NS: i64 = 1_000_000_000;
 /// The presentation of a track whose edit list the demuxer does not see.
 pub struct Presenter {
     /// The parts of the current pass over the media, then those of the passes to come.
-    runs: VecDeque<Vec<Part>>,
+    runs: VecDeque<Vec<EditPart>>,
     /// Whether all is done in one pass.
     is_one_pass: bool,
-    ready: VecDeque<Decoded>,
+    ready: VecDeque<DecodedBuffer>,
     /// Media time of the frame given out last, and when its presentation ends.
     last: Option<(i64, i64)>,
 }
 
 impl Presenter {
     /// The presentation of an edit list.
-    pub fn new(edits: &Edits) -> Self {
+    pub fn new(edits: &EditList) -> Self {
         let runs: VecDeque<_> = edits.runs().into();
         Self { is_one_pass: runs.len() == 1, runs, ready: VecDeque::new(), last: None }
     }
@@ -34,9 +34,9 @@ impl Presenter {
     }
 
     /// Takes a buffer whose time is media time; `false` where nothing of this run follows.
-    pub fn push(&mut self, decoded: Decoded) -> bool {
+    pub fn push(&mut self, decoded: DecodedBuffer) -> bool {
         let Some(run) = self.runs.front() else { return false };
-        let end_ns = run.last().map_or(0, Part::media_until_ns);
+        let end_ns = run.last().map_or(0, EditPart::media_until_ns);
         if decoded.time_ns >= end_ns.saturating_add(BEYOND_NS) {
             return false;
         }
@@ -58,7 +58,7 @@ impl Presenter {
     }
 
     /// The next presented buffer; its time is presentation time.
-    pub fn pop(&mut self) -> Option<Decoded> {
+    pub fn pop(&mut self) -> Option<DecodedBuffer> {
         self.ready.pop_front()
     }
 
@@ -81,7 +81,7 @@ fn is_audio(caps: &gst::Caps) -> bool {
 
 /// What a part presents of a buffer; `None` if nothing. Audio is cut to the sample; a frame that is on when the part
 /// begins begins there.
-fn present(decoded: &Decoded, part: &Part) -> Option<Decoded> {
+fn present(decoded: &DecodedBuffer, part: &EditPart) -> Option<DecodedBuffer> {
     let length = decoded.duration_ns.unwrap_or(0) as i64;
     let (time, end) =
         (part.presented(decoded.time_ns), part.presented(decoded.time_ns.saturating_add(length)));
@@ -89,7 +89,7 @@ fn present(decoded: &Decoded, part: &Part) -> Option<Decoded> {
         return None;
     }
     let (start, stop) = (time.max(part.at_ns), end.min(part.until_ns));
-    let mut made = Decoded {
+    let mut made = DecodedBuffer {
         buffer: decoded.buffer.clone(),
         caps: decoded.caps.clone(),
         time_ns: start,
@@ -115,7 +115,7 @@ fn present(decoded: &Decoded, part: &Part) -> Option<Decoded> {
 }
 
 /// The samples between two times of an interleaved buffer, in ns from its start.
-fn samples(decoded: &Decoded, from_ns: i64, until_ns: i64) -> Option<gst::Buffer> {
+fn samples(decoded: &DecodedBuffer, from_ns: i64, until_ns: i64) -> Option<gst::Buffer> {
     let rate = decoded.caps.structure(0)?.get::<i32>("rate").ok()?;
     let count = |ns: i64| (ns as f64 * f64::from(rate) / 1e9).round() as usize;
     let all = count(decoded.duration_ns? as i64);
@@ -133,12 +133,12 @@ fn samples(decoded: &Decoded, from_ns: i64, until_ns: i64) -> Option<gst::Buffer
 
 /// Interleaved floats at another speed, from `start` to `stop` of the presentation. The pitch follows the speed, as it
 /// does on a tape; interpolation is linear. Samples lie on a grid that begins with the part, so that buffers join.
-fn stretched(decoded: &Decoded, part: &Part, start: i64, stop: i64) -> Option<Decoded> {
+fn stretched(decoded: &DecodedBuffer, part: &EditPart, start: i64, stop: i64) -> Option<DecodedBuffer> {
     let structure = decoded.caps.structure(0)?;
     let rate = f64::from(structure.get::<i32>("rate").ok()?);
     let channels = usize::try_from(structure.get::<i32>("channels").ok()?).ok().filter(|&n| n > 0)?;
     if structure.get::<&str>("format") != Ok("F32LE") {
-        return Some(Decoded {
+        return Some(DecodedBuffer {
             buffer: decoded.buffer.clone(),
             caps: decoded.caps.clone(),
             time_ns: start,
@@ -164,7 +164,7 @@ fn stretched(decoded: &Decoded, part: &Part, start: i64, stop: i64) -> Option<De
         }
     }
     let ns = |place: i64| (place as f64 * 1e9 / rate).round() as i64;
-    Some(Decoded {
+    Some(DecodedBuffer {
         buffer: gst::Buffer::from_mut_slice(out),
         caps: decoded.caps.clone(),
         time_ns: part.at_ns.saturating_add(ns(first)),
@@ -178,8 +178,8 @@ fn stretched(decoded: &Decoded, part: &Part, start: i64, stop: i64) -> Option<De
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::media::Turn;
-    use crate::mp4::edit_list::Facts;
+    use crate::media::Orientation;
+    use crate::mp4::edit_list::TrackTiming;
 
     const MS: i64 = 1_000_000;
     const NORMAL: u32 = 0x1_0000;
@@ -192,30 +192,36 @@ mod tests {
         for (length, start, speed) in entries {
             list.extend([length.to_be_bytes(), start.to_be_bytes(), speed.to_be_bytes()].concat());
         }
-        let facts = Facts { movie_timescale: 1000, media_timescale: 1000, ..Facts::default() };
-        Presenter::new(&Edits::read(&list, facts).unwrap())
+        let facts = TrackTiming { movie_timescale: 1000, media_timescale: 1000, ..TrackTiming::default() };
+        Presenter::new(&EditList::read(&list, facts).unwrap())
     }
 
-    fn audio(time_ms: i64) -> Decoded {
+    fn audio(time_ms: i64) -> DecodedBuffer {
         let caps = gst::Caps::builder("audio/x-raw").field("rate", 1000).build();
         // 100 ms of samples of two bytes.
         let buffer = gst::Buffer::from_mut_slice((0..200).collect::<Vec<u8>>());
-        Decoded { buffer, caps, time_ns: time_ms * MS, duration_ns: Some(100_000_000), turn: Turn::default() }
+        DecodedBuffer {
+            buffer,
+            caps,
+            time_ns: time_ms * MS,
+            duration_ns: Some(100_000_000),
+            turn: Orientation::default(),
+        }
     }
 
-    fn frame(time_ms: i64) -> Decoded {
+    fn frame(time_ms: i64) -> DecodedBuffer {
         let caps = gst::Caps::builder("video/x-raw").build();
-        Decoded {
+        DecodedBuffer {
             buffer: gst::Buffer::new(),
             caps,
             time_ns: time_ms * MS,
             duration_ns: Some(100_000_000),
-            turn: Turn::default(),
+            turn: Orientation::default(),
         }
     }
 
     fn taken(presenter: &mut Presenter) -> Vec<(i64, i64)> {
-        let times = |d: Decoded| (d.time_ns / MS, d.duration_ns.unwrap_or(0) as i64 / MS);
+        let times = |d: DecodedBuffer| (d.time_ns / MS, d.duration_ns.unwrap_or(0) as i64 / MS);
         std::iter::from_fn(|| presenter.pop()).map(times).collect()
     }
 
@@ -284,12 +290,12 @@ mod tests {
         for place in 0..10 {
             let samples =
                 (0..100).flat_map(|i| ((place * 100 + i) as f32).to_le_bytes()).collect::<Vec<u8>>();
-            presenter.push(Decoded {
+            presenter.push(DecodedBuffer {
                 buffer: gst::Buffer::from_mut_slice(samples),
                 caps: caps.clone(),
                 time_ns: place * 100 * MS,
                 duration_ns: Some(100_000_000),
-                turn: Turn::default(),
+                turn: Orientation::default(),
             });
         }
         let mut ramp = Vec::new();

@@ -6,8 +6,8 @@ use gstreamer::prelude::*;
 use super::link::pixels;
 use super::memory;
 use crate::codec::Bits;
-use crate::codec::hevc::units as hevc_units;
-use crate::codec::sps::sequence;
+use crate::codec::hevc::parameter_sets;
+use crate::codec::sps::parse_sps;
 
 /// Most bytes at a keyframe's start in which its parameter sets are looked for.
 const MAX_HEAD_BYTES: usize = 4096;
@@ -79,7 +79,7 @@ impl Coding {
     fn bytes_by_config(self, config: &[u8]) -> Option<u64> {
         let units = match self {
             Self::H264 => h264_units(config),
-            Self::H265 => hevc_units(config),
+            Self::H265 => parameter_sets(config),
         };
         units?.into_iter().filter_map(|unit| self.bytes(unit)).max()
     }
@@ -95,7 +95,7 @@ impl Coding {
     fn bytes(self, unit: &[u8]) -> Option<u64> {
         match self {
             Self::H264 => {
-                let set = sequence(unit)?;
+                let set = parse_sps(unit)?;
                 let pixels = u64::from(set.width) * u64::from(set.height);
                 Some(decoder_bytes(set.references, pixels, set.chroma_format, set.bit_depths.0))
             }

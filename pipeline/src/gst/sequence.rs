@@ -3,7 +3,7 @@
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::{Decoded, Decoding, Kind};
+use super::{DecodedBuffer, TrackDecoder, TrackKind};
 use crate::context::StepContext;
 use crate::error::{Error, Fault, Result};
 use crate::limits::Limits;
@@ -11,40 +11,40 @@ use crate::media::MediaInfo;
 use crate::source::Source;
 
 /// A track being decoded, through all recordings that follow one another in a file.
-pub struct Sequence {
+pub struct MultiPartDecoder {
     source: Source,
-    kind: Kind,
+    kind: TrackKind,
     limits: Limits,
     tail: Vec<gst::Element>,
     /// The recordings that have the track, the last one first: what they are, and when each begins on the common
     /// timeline, in ms.
     left: Vec<(MediaInfo, u64)>,
-    current: Decoding,
+    current: TrackDecoder,
     start_ms: u64,
     /// Of the recordings that are over.
     lost: Option<(u64, u64)>,
     broken: Option<Error>,
 }
 
-impl Sequence {
-    /// Opens the chosen track. `tail` are the elements between the decoder and us, in order, as for [`Decoding::open`].
+impl MultiPartDecoder {
+    /// Opens the chosen track. `tail` are the elements between the decoder and us, in order, as for [`TrackDecoder::open`].
     pub fn open(
         source: Source,
         media: &MediaInfo,
-        kind: Kind,
+        kind: TrackKind,
         limits: &Limits,
         tail: Vec<gst::Element>,
     ) -> Result<Self> {
         let mut left = recordings(media, kind);
         left.reverse();
         let (first, start_ms) = left.pop().ok_or_else(|| Error::internal("no recording has the track"))?;
-        let current = Decoding::open(first.source(source.clone()), &first, kind, limits, tail.clone())?;
+        let current = TrackDecoder::open(first.source(source.clone()), &first, kind, limits, tail.clone())?;
         let limits = limits.clone();
         Ok(Self { source, kind, limits, tail, left, current, start_ms, lost: None, broken: None })
     }
 
     /// The recording that is being decoded.
-    pub fn current(&mut self) -> &mut Decoding {
+    pub fn current(&mut self) -> &mut TrackDecoder {
         &mut self.current
     }
 
@@ -55,7 +55,7 @@ impl Sequence {
 
     /// The next buffer, on the common timeline; `None` at the end of the last recording. A recording that cannot be
     /// decoded any further gives way to the next one.
-    pub fn next(&mut self, ctx: &StepContext) -> Result<Option<Decoded>> {
+    pub fn next(&mut self, ctx: &StepContext) -> Result<Option<DecodedBuffer>> {
         loop {
             match self.current.next(ctx) {
                 Ok(Some(mut decoded)) => {
@@ -88,7 +88,7 @@ impl Sequence {
             return Err(Error::internal("a recording's decoder could not be taken apart"));
         }
         let source = next.source(self.source.clone());
-        self.current = Decoding::open(source, &next, self.kind, &self.limits, self.tail.clone())?;
+        self.current = TrackDecoder::open(source, &next, self.kind, &self.limits, self.tail.clone())?;
         self.start_ms = start_ms;
         self.current.start()?;
         Ok(true)
@@ -99,7 +99,7 @@ impl Sequence {
         self.broken.as_ref().or_else(|| self.current.broken())
     }
 
-    /// As [`Decoding::lost`], of all recordings.
+    /// As [`TrackDecoder::lost`], of all recordings.
     pub fn lost(&self) -> Option<(u64, u64)> {
         match (self.lost, self.current.lost()) {
             (Some((lost, of)), Some((more, among))) => Some((lost + more, of + among)),
@@ -109,7 +109,7 @@ impl Sequence {
 }
 
 /// Each recording that has a track of the kind, as if it were alone in the file, and when it begins, in ms.
-fn recordings(media: &MediaInfo, kind: Kind) -> Vec<(MediaInfo, u64)> {
+fn recordings(media: &MediaInfo, kind: TrackKind) -> Vec<(MediaInfo, u64)> {
     if media.parts.is_empty() {
         // The source of a step is that of a recording inside a photo already.
         return vec![(MediaInfo { within: None, ..media.clone() }, 0)];
@@ -117,17 +117,17 @@ fn recordings(media: &MediaInfo, kind: Kind) -> Vec<(MediaInfo, u64)> {
     let mut found = Vec::new();
     for part in &media.parts {
         let index = match kind {
-            Kind::Video => part.video_index,
-            Kind::Audio => part.audio_index,
+            TrackKind::Video => part.video_index,
+            TrackKind::Audio => part.audio_index,
         };
         let Some(index) = index else { continue };
         let mut alone = media.clone();
         (alone.parts, alone.within, alone.origin_ns) = (Vec::new(), Some(part.within), part.origin_ns);
         alone.video_gap = part.video_gap;
-        if let Some(video) = alone.video.as_mut().filter(|_| kind == Kind::Video) {
+        if let Some(video) = alone.video.as_mut().filter(|_| kind == TrackKind::Video) {
             video.stream_index = index;
         }
-        if let Some(audio) = alone.audio.as_mut().filter(|_| kind == Kind::Audio) {
+        if let Some(audio) = alone.audio.as_mut().filter(|_| kind == TrackKind::Audio) {
             audio.stream_index = index;
         }
         found.push((alone, part.start_ms));

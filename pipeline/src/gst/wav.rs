@@ -7,7 +7,7 @@ use gstreamer as gst;
 
 use super::packet_source::{MAX_PACKETS, Packet, Packets};
 use crate::error::{Error, Result};
-use crate::source::{Prefixed, Source, Within, read_full};
+use crate::source::{ByteRange, Prefixed, Source, read_full};
 
 /// Most chunks looked at.
 const MAX_CHUNKS: usize = 1_000;
@@ -68,7 +68,7 @@ pub fn adpcm(source: &Source) -> Result<Option<Packets>> {
         match &head[..4] {
             b"data" => {
                 let size_bytes = size.min(source.size_bytes().saturating_sub(at + 8));
-                let data = Within { begins_at: at + 8, size_bytes }.of(source.clone());
+                let data = ByteRange { begins_at: at + 8, size_bytes }.view(source.clone());
                 return Ok(blocks(&format, data, size_bytes, frames));
             }
             b"fmt " | b"fact" => {
@@ -116,7 +116,7 @@ fn blocks(format: &[u8], source: Source, size_bytes: u64, frames: u64) -> Option
 
 fn behind(front: Vec<u8>, source: Source, begins_at: u64, size_bytes: u64) -> Source {
     let size_bytes = size_bytes.min(source.size_bytes().saturating_sub(begins_at));
-    Arc::new(Prefixed { front, inner: Within { begins_at, size_bytes }.of(source) })
+    Arc::new(Prefixed { front, inner: ByteRange { begins_at, size_bytes }.view(source) })
 }
 
 /// Everything in front of the samples; their size needs 64 bits where a WAV has no room for it.

@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
         let length = self.take(2)?;
         let bytes = self.take(u16::from_le_bytes([length[0], length[1]]).into())?;
         let text = bytes.strip_suffix(&[0]).unwrap_or(bytes);
-        String::from_utf8(text.to_vec()).map_err(|e| Error::internal("a name is not text").because(e))
+        String::from_utf8(text.to_vec()).map_err(|e| Error::internal("a name is not text").with_source(e))
     }
 }
 

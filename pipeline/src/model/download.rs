@@ -48,7 +48,7 @@ pub fn fetch_package(requirement: &str, dir: &Path, on_progress: &dyn Fn(u64)) -
 
 /// Appends one file of a package to `out`; fails if it has more than `limit` bytes.
 pub fn extract(archive: &Path, path: &str, limit: u64, out: &mut impl Write) -> Result<u64> {
-    let damaged = |e| Error::internal("the package is damaged").because(e);
+    let damaged = |e| Error::internal("the package is damaged").with_source(e);
     let mut archive = zip::ZipArchive::new(File::open(archive)?).map_err(damaged)?;
     let file = archive.by_name(path).map_err(damaged)?;
     let copied = io::copy(&mut file.take(limit + 1), out)?;
@@ -80,7 +80,7 @@ pub fn verify(path: &Path, pinned: &PinnedFile) -> Result<()> {
 fn run(mut command: Command, name: &str, tick: &dyn Fn()) -> Result<()> {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(|e| {
-            unavailable(&format!("{name} could not be started; install it and try again")).because(e)
+            unavailable(&format!("{name} could not be started; install it and try again")).with_source(e)
         })?;
     // Its errors are a few lines; the pipe holds them until the end.
     let mut stderr = child.stderr.take();

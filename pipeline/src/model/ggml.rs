@@ -130,7 +130,7 @@ pub fn quantise_file(input: &mut impl Read, out: &mut impl Write) -> Result<()> 
         }
         let mut name = vec![0; name_bytes as usize];
         input.read_exact(&mut name)?;
-        let name = String::from_utf8(name).map_err(|e| Error::internal("bad tensor name").because(e))?;
+        let name = String::from_utf8(name).map_err(|e| Error::internal("bad tensor name").with_source(e))?;
         let kind = match code {
             0 => TensorType::F32,
             1 => TensorType::F16,

@@ -11,7 +11,7 @@ const A_WEEK_NS: u64 = 7 * DAY_NS;
 
 /// Where the length of a movie or a track's media is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Length {
+pub struct DeclaredDuration {
     /// Place in the file.
     offset: u64,
     /// Whether it has eight bytes.
@@ -24,7 +24,7 @@ pub struct Length {
     is_zero: bool,
 }
 
-impl Length {
+impl DeclaredDuration {
     /// Reads `mvhd` or `mdhd`, which stands in the file at `place`.
     pub fn read(head: &[u8], place: u64) -> Option<Self> {
         let wide = *head.first()? == 1;
@@ -149,7 +149,7 @@ mod tests {
         let head = |ticks: u32| {
             [0, 0, 0, 1000, ticks].iter().flat_map(|w: &u32| w.to_be_bytes()).collect::<Vec<_>>()
         };
-        let read = |ticks: u32| Length::read(&head(ticks), 0).unwrap();
+        let read = |ticks: u32| DeclaredDuration::read(&head(ticks), 0).unwrap();
         let ten = 10_000_000_000;
         for (ticks, far, absurd) in [
             (10_000, false, false),

@@ -32,7 +32,7 @@ pub struct Edit {
 
 /// A part of a track that is presented at one speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct EditPart {
     /// Media time presented first, in ns.
     pub media_ns: i64,
     /// When it is presented, in ns.
@@ -43,7 +43,7 @@ pub struct Part {
     pub speed: i32,
 }
 
-impl Part {
+impl EditPart {
     /// Presentation time of a media time, in ns; outside of the part's time for what it does not present.
     pub fn presented(&self, media_ns: i64) -> i64 {
         let since = media_ns.saturating_sub(self.media_ns);
@@ -90,7 +90,7 @@ fn scale(ns: i64, by: i32, of: i32) -> i64 {
 
 /// What the rest of the index says of a track, to hold its edit list against.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Facts {
+pub struct TrackTiming {
     /// Ticks per second of the movie.
     pub movie_timescale: u32,
     /// Ticks per second of the track.
@@ -105,21 +105,21 @@ pub struct Facts {
 
 /// The parts of a track in the order they are presented; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edits {
-    parts: Vec<Part>,
+pub struct EditList {
+    parts: Vec<EditPart>,
 }
 
-impl Edits {
+impl EditList {
     /// Reads the content of `elst`. `None` where it presents nothing, or is not plausible: then all of the track is
     /// presented.
-    pub fn read(list: &[u8], facts: Facts) -> Option<Self> {
+    pub fn read(list: &[u8], facts: TrackTiming) -> Option<Self> {
         let wide = *list.first()? == 1;
         let size = if wide { 20 } else { 12 };
         let count = (u32_at(list, 4)? as usize).min(MAX_PARTS);
         let entries: Vec<_> = list.get(8..)?.chunks_exact(size).take(count).collect();
         let ns =
             |ticks: i64, per_second: u32| scaled(i128::from(ticks) * 1_000_000_000, i128::from(per_second));
-        let mut parts: Vec<Part> = Vec::new();
+        let mut parts: Vec<EditPart> = Vec::new();
         let mut at_ns = 0_i64;
         let media_parts = entries.iter().filter(|entry| start(entry, wide).is_some_and(|s| s >= 0)).count();
         for (place, entry) in entries.iter().enumerate() {
@@ -148,10 +148,10 @@ impl Edits {
                 _ => NORMAL_SPEED,
             };
             let declared_end_ns = at_ns.saturating_add(length_ns);
-            let part = Part { media_ns, at_ns, until_ns: declared_end_ns, speed };
+            let part = EditPart { media_ns, at_ns, until_ns: declared_end_ns, speed };
             let end_ns = facts.media_end_ns.map_or(declared_end_ns, |end| part.end_ns(end));
             if end_ns > at_ns {
-                push(&mut parts, Part { until_ns: end_ns, ..part });
+                push(&mut parts, EditPart { until_ns: end_ns, ..part });
             }
             at_ns = declared_end_ns;
         }
@@ -159,7 +159,7 @@ impl Edits {
     }
 
     /// The parts.
-    pub fn parts(&self) -> &[Part] {
+    pub fn parts(&self) -> &[EditPart] {
         &self.parts
     }
 
@@ -198,8 +198,8 @@ impl Edits {
     }
 
     /// The parts as runs in which media time only goes forward: each can be presented in one pass over the media.
-    pub fn runs(&self) -> Vec<Vec<Part>> {
-        let mut runs: Vec<Vec<Part>> = Vec::new();
+    pub fn runs(&self) -> Vec<Vec<EditPart>> {
+        let mut runs: Vec<Vec<EditPart>> = Vec::new();
         for &part in &self.parts {
             match runs.last_mut() {
                 Some(run) if run.last().is_some_and(|last| follows(last, &part)) => run.push(part),
@@ -213,12 +213,12 @@ impl Edits {
 /// Lists round to the movie's ticks: parts that overlap by less are in order.
 const ROUNDING_NS: i64 = 5_000_000;
 
-fn follows(last: &Part, part: &Part) -> bool {
+fn follows(last: &EditPart, part: &EditPart) -> bool {
     part.media_ns.saturating_add(ROUNDING_NS) >= last.media_until_ns()
 }
 
 /// Appends a part, or extends the last one that goes on without a seam.
-fn push(parts: &mut Vec<Part>, part: Part) {
+fn push(parts: &mut Vec<EditPart>, part: EditPart) {
     match parts.last_mut() {
         Some(last)
             if last.is_at_normal_speed()
@@ -232,7 +232,7 @@ fn push(parts: &mut Vec<Part>, part: Part) {
     }
 }
 
-/// Length of an entry, in the movie's ticks.
+/// DeclaredDuration of an entry, in the movie's ticks.
 fn length(entry: &[u8], wide: bool) -> Option<i64> {
     if wide { long(entry, 0) } else { Some(u32_at(entry, 0)?.into()) }
 }
@@ -250,7 +250,7 @@ fn scaled(value: i128, by: i128) -> Option<i64> {
     i64::try_from(value.checked_div(by)?).ok()
 }
 
-impl Facts {
+impl TrackTiming {
     /// Whether a list of one part from near the start is wrong about its length: in ticks of something else than the
     /// movie, far shorter than a track header that agrees with the samples, or as wrong as a media header that does not.
     /// A trim changes the list and the track header, and no other.

@@ -16,13 +16,13 @@ fn list(entries: &[(u32, i32, u32)]) -> Vec<u8> {
     bytes
 }
 
-fn facts(media_s: i64) -> Facts {
+fn facts(media_s: i64) -> TrackTiming {
     let media_end_ns = (media_s > 0).then_some(media_s * SECOND);
-    Facts { movie_timescale: 600, media_timescale: 1000, media_end_ns, ..Facts::default() }
+    TrackTiming { movie_timescale: 600, media_timescale: 1000, media_end_ns, ..TrackTiming::default() }
 }
 
-fn read(entries: &[(u32, i32, u32)], media_s: i64) -> Option<Edits> {
-    Edits::read(&list(entries), facts(media_s))
+fn read(entries: &[(u32, i32, u32)], media_s: i64) -> Option<EditList> {
+    EditList::read(&list(entries), facts(media_s))
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn lists_of_one_part_are_understood() {
     assert_eq!(one(&[(300, -1, NORMAL), (6000, 4000, NORMAL)]), Some(late));
     assert_eq!(one(&[(0, 0, NORMAL)]), Some(Edit { start_ns: 0, delay_ns: 0, length_ns: None }));
     assert_eq!(one(&[(600, 0, NORMAL), (600, 2000, NORMAL)]), None);
-    assert_eq!(Edits::read(&[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], facts(0)), None);
+    assert_eq!(EditList::read(&[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], facts(0)), None);
     // A speed of 0 or of 1/65536 for all there is was meant to be 1.
     for speed in [0, 1] {
         assert_eq!(one(&[(6000, 4000, speed)]), Some(plain));
@@ -71,20 +71,20 @@ fn parts_that_go_back_are_runs_of_their_own() {
 
 #[test]
 fn the_samples_win_over_a_list_that_is_wrong() {
-    let length = |ticks: u32, facts: Facts| {
-        Edits::read(&list(&[(ticks, 0, NORMAL)]), facts).unwrap().end_ns(10 * SECOND)
+    let length = |ticks: u32, facts: TrackTiming| {
+        EditList::read(&list(&[(ticks, 0, NORMAL)]), facts).unwrap().end_ns(10 * SECOND)
     };
     // Fifteen times too long.
     assert_eq!(length(90_000, facts(10)), 10 * SECOND);
     // Fifteen times too short: in ticks of a movie of 10,000 a second, or against the track's header.
-    let fast = Facts { movie_timescale: 10_000, ..facts(10) };
+    let fast = TrackTiming { movie_timescale: 10_000, ..facts(10) };
     assert_eq!(length(10_000, fast), 10 * SECOND);
     let header_ns = Some(10 * SECOND);
-    assert_eq!(length(400, Facts { header_ns, ..facts(10) }), 10 * SECOND);
+    assert_eq!(length(400, TrackTiming { header_ns, ..facts(10) }), 10 * SECOND);
     let media_header_ns = Some(400 * SECOND / 600);
-    assert_eq!(length(400, Facts { media_header_ns, ..facts(10) }), 10 * SECOND);
+    assert_eq!(length(400, TrackTiming { media_header_ns, ..facts(10) }), 10 * SECOND);
     // A trim is a trim.
-    assert_eq!(length(400, Facts { header_ns: Some(SECOND * 2 / 3), ..facts(10) }), 400 * SECOND / 600);
+    assert_eq!(length(400, TrackTiming { header_ns: Some(SECOND * 2 / 3), ..facts(10) }), 400 * SECOND / 600);
     // A list that presents nothing of the media is no list.
     assert_eq!(read(&[(600, 20_000, NORMAL)], 10), None);
     assert_eq!(length(u32::MAX, facts(10)), 10 * SECOND);
@@ -97,8 +97,8 @@ fn lists_of_centuries_are_not_believed() {
     for (length, start) in [(i64::MAX / 1_000_000_000, -1_i64), (i64::MAX / 1_000_000_000, -1), (1, 0)] {
         bytes.extend([&length.to_be_bytes()[..], &start.to_be_bytes(), &[0, 1, 0, 0]].concat());
     }
-    let facts = Facts { movie_timescale: 1, ..facts(0) };
-    assert_eq!(Edits::read(&bytes, facts), None);
+    let facts = TrackTiming { movie_timescale: 1, ..facts(0) };
+    assert_eq!(EditList::read(&bytes, facts), None);
     bytes[8..16].fill(0xff);
-    assert_eq!(Edits::read(&bytes, facts), None);
+    assert_eq!(EditList::read(&bytes, facts), None);
 }

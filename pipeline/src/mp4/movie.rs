@@ -3,9 +3,9 @@
 
 use chalkstream_formats::boxes::{find, split, u32_at};
 
-use super::duration::{Length, timescale};
-use super::edit_list::Facts;
-pub use super::edit_list::{Edit, Edits};
+use super::duration::{DeclaredDuration, timescale};
+use super::edit_list::TrackTiming;
+pub use super::edit_list::{Edit, EditList};
 use super::patch::{Patch, patched};
 use super::{duration, matrix};
 use crate::container::track_codec::Codec;
@@ -121,7 +121,7 @@ pub struct Track {
     /// What its edit list presents, where that is one part of the track at its own speed.
     pub edit: Option<Edit>,
     /// All that its edit list presents; `None` without a list to follow.
-    pub edits: Option<Edits>,
+    pub edits: Option<EditList>,
     /// Whether samples of its picture use their full range, where it says so.
     pub full_range: Option<bool>,
     /// What its sample description says of its codec.
@@ -129,7 +129,7 @@ pub struct Track {
     /// Where its samples end by its sample tables, in ns; `None` if they are not all in the index.
     samples_ns: Option<u64>,
     /// Where the length of its media is declared.
-    length: Option<Length>,
+    length: Option<DeclaredDuration>,
     /// Where the `trak` box's type stands in the file.
     kind_offset: u64,
     /// Where the `edts` box's type stands: edits are applied behind the demuxer.
@@ -142,7 +142,7 @@ pub struct Movie {
     /// The tracks.
     pub tracks: Vec<Track>,
     /// Where its length is declared.
-    length: Option<Length>,
+    length: Option<DeclaredDuration>,
     /// Whether its samples are in fragments.
     fragmented: bool,
     /// What makes the index readable, where it is not as it stands.
@@ -152,9 +152,9 @@ pub struct Movie {
 }
 
 /// Reads the tracks.
-pub fn movie(index: &Index) -> Movie {
+pub fn read_movie(index: &Index) -> Movie {
     let place = |part: &[u8]| index.offset + (part.as_ptr() as usize - index.bytes.as_ptr() as usize) as u64;
-    let length = find(&index.bytes, b"mvhd").and_then(|head| Length::read(head, place(head)));
+    let length = find(&index.bytes, b"mvhd").and_then(|head| DeclaredDuration::read(head, place(head)));
     let fragmented = find(&index.bytes, b"mvex").is_some();
     let tracks = tracks(index, fragmented);
     let mut repairs = index.repairs();
@@ -223,7 +223,7 @@ impl Movie {
     }
 
     /// The file as its demuxer can read it, and whether that differs from how it stands.
-    pub fn readable(&self, source: Source) -> (Source, bool) {
+    pub fn repaired(&self, source: Source) -> (Source, bool) {
         let patches = [&self.repairs[..], &self.unhidden].concat();
         if patches.is_empty() {
             return (source, false);
@@ -236,12 +236,12 @@ impl Movie {
     /// frames where they are presented later than decoded. Reordering moves a frame by no more than all frames
     /// last, which at 1/4 frame/s and five frames is nearly that. The demuxer takes a track of less than a fifth of
     /// the movie for a thumbnail.
-    fn stretched(&self, id: u32) -> Vec<Patch> {
+    fn extend_durations(&self, id: u32) -> Vec<Patch> {
         let Some(track) = self.tracks.iter().find(|t| t.id == id) else { return Vec::new() };
         let own = track.length;
         // Of fragments no header knows the length; the demuxer finds it where none claims to.
         if self.fragmented && track.samples_ns.is_none() {
-            return own.iter().chain(&self.length).map(Length::undeclared).collect();
+            return own.iter().chain(&self.length).map(DeclaredDuration::undeclared).collect();
         }
         let Some(declared_ns) = track.media_ns() else { return Vec::new() };
         let ns = declared_ns.saturating_mul(2).saturating_add(1_000_000_000);
@@ -252,7 +252,8 @@ impl Movie {
 fn tracks(index: &Index, fragmented: bool) -> Vec<Track> {
     let mut found = Vec::new();
     let head = find(&index.bytes, b"mvhd");
-    let (timescale, turned) = (head.and_then(timescale), head.map_or(matrix::UPRIGHT, matrix::of_movie));
+    let (timescale, turned) =
+        (head.and_then(timescale), head.map_or(matrix::UPRIGHT, matrix::read_movie_matrix));
     let mut rest = &index.bytes[..];
     while let Some((kind, content, next)) = split(rest) {
         if &kind == b"trak" {
@@ -272,11 +273,12 @@ fn track(content: &[u8], kind_offset: u64, movie: Option<u32>, turned: matrix::M
     // Version 1 has times of eight bytes.
     let wide = *head.first()? == 1;
     let (id, at) = if wide { (u32_at(head, 20)?, 52) } else { (u32_at(head, 12)?, 40) };
-    let (rotation_degrees, mirrored) = matrix::turn(matrix::both(matrix::of(head, at)?, turned));
+    let (rotation_degrees, mirrored) =
+        matrix::rotation(matrix::compose(matrix::read_matrix(head, at)?, turned));
     let media = find(content, b"mdia")?;
     let handler = find(media, b"hdlr")?.get(8..12)?.try_into().ok()?;
     let place = |part: &[u8]| kind_offset + 4 + (part.as_ptr() as usize - content.as_ptr() as usize) as u64;
-    let length = find(media, b"mdhd").and_then(|head| Length::read(head, place(head)));
+    let length = find(media, b"mdhd").and_then(|head| DeclaredDuration::read(head, place(head)));
     let media_timescale = timescale(find(media, b"mdhd")?)?;
     let samples_ns = find(media, b"minf")
         .and_then(|minf| find(minf, b"stbl"))
@@ -288,8 +290,9 @@ fn track(content: &[u8], kind_offset: u64, movie: Option<u32>, turned: matrix::M
         let media_header_ns =
             length.and_then(|length| length.declared_ns).and_then(|ns| i64::try_from(ns).ok());
         let movie_timescale = movie?;
-        let facts = Facts { movie_timescale, media_timescale, media_end_ns, header_ns, media_header_ns };
-        Edits::read(list, facts)
+        let facts =
+            TrackTiming { movie_timescale, media_timescale, media_end_ns, header_ns, media_header_ns };
+        EditList::read(list, facts)
     });
     // A box's content begins four bytes after its type.
     let edits_offset = edits_box.map(|edits| place(edits) - 4);
@@ -297,13 +300,13 @@ fn track(content: &[u8], kind_offset: u64, movie: Option<u32>, turned: matrix::M
     let codec = find(media, b"minf")
         .and_then(|minf| find(minf, b"stbl"))
         .and_then(|stbl| find(stbl, b"stsd"))
-        .and_then(|list| Codec::of_entry(list.get(8..)?, handler));
+        .and_then(|list| Codec::from_sample_entry(list.get(8..)?, handler));
     Some(Track {
         id,
         handler,
         rotation_degrees,
         mirrored,
-        edit: edits.as_ref().and_then(Edits::single),
+        edit: edits.as_ref().and_then(EditList::single),
         edits,
         full_range,
         codec,
@@ -324,26 +327,26 @@ fn full_range(media: &[u8]) -> Option<bool> {
 
 /// The file with one of its tracks only, and that without its edit list: the others' boxes are called `free`. The demuxer then reads no byte of the other tracks. And it cannot end the track early: it compares
 /// media time with the movie's length, so of a recording trimmed by an edit list it leaves out the end.
-pub fn only(source: Source, movie: &Movie, id: u32) -> Source {
+pub fn isolate_track(source: Source, movie: &Movie, id: u32) -> Source {
     let free = |at: u64| (at, b"free".to_vec());
     let others = movie.tracks.iter().filter(|t| t.id != id).map(|t| free(t.kind_offset));
     let own = movie.tracks.iter().filter(|t| t.id == id).filter_map(|t| t.edits_offset).map(free);
     // The later of two for the same place stands.
     let repairs = movie.repairs.iter().cloned();
-    let patches = repairs.chain(others).chain(own).chain(movie.stretched(id)).collect();
+    let patches = repairs.chain(others).chain(own).chain(movie.extend_durations(id)).collect();
     patched(source, patches)
 }
 
 /// An MP4 with the wanted track only, which of its kind that then is, and what its index says of it.
-pub fn alone(source: Source, handler: &[u8; 4], place: u32) -> Result<(Source, u32, Option<Track>)> {
-    let movie = movie(&read_index(source.as_ref())?);
-    Ok(match nth(&movie.tracks, handler, place) {
-        Some(track) => (only(source, &movie, track.id), 0, Some(track.clone())),
-        None => (movie.readable(source).0, place, None),
+pub fn open_track(source: Source, handler: &[u8; 4], place: u32) -> Result<(Source, u32, Option<Track>)> {
+    let movie = read_movie(&read_index(source.as_ref())?);
+    Ok(match nth_track(&movie.tracks, handler, place) {
+        Some(track) => (isolate_track(source, &movie, track.id), 0, Some(track.clone())),
+        None => (movie.repaired(source).0, place, None),
     })
 }
 
 /// The `place`th track of a handler.
-pub fn nth<'a>(tracks: &'a [Track], handler: &[u8; 4], place: u32) -> Option<&'a Track> {
+pub fn nth_track<'a>(tracks: &'a [Track], handler: &[u8; 4], place: u32) -> Option<&'a Track> {
     tracks.iter().filter(|t| &t.handler == handler).nth(place as usize)
 }

@@ -3,7 +3,7 @@
 use chalkstream_formats::Coding;
 use chalkstream_formats::boxes::{find, split, u16_at, u32_at};
 
-use crate::declined::{Declined, declined};
+use crate::declined::{DeclineReason, declined};
 use crate::fmp4::Colour;
 
 /// Bytes of a visual sample entry before its boxes.
@@ -15,7 +15,7 @@ const LONGEST_CONFIG: usize = 32;
 
 /// What is told of a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picture {
+pub struct VideoSampleEntry {
     /// How it is coded.
     pub coding: Coding,
     /// The decoder's configuration record.
@@ -32,7 +32,7 @@ pub struct Picture {
 
 /// What is told of sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sound {
+pub struct AudioSampleEntry {
     /// The `AudioSpecificConfig`.
     pub config: Vec<u8>,
     /// Channels.
@@ -42,7 +42,7 @@ pub struct Sound {
 }
 
 /// The only sample description of a track: its type and content.
-pub fn only(stbl: &[u8]) -> Result<([u8; 4], &[u8]), Declined> {
+pub fn single_entry(stbl: &[u8]) -> Result<([u8; 4], &[u8]), DeclineReason> {
     let several = || {
         declined(
             "several_descriptions",
@@ -59,7 +59,7 @@ pub fn only(stbl: &[u8]) -> Result<([u8; 4], &[u8]), Declined> {
 
 /// Reads an `avc1`, `hvc1` or `hev1` entry. The last may have its parameter sets among the samples; those in its
 /// configuration are what counts here.
-pub fn picture(kind: [u8; 4], entry: &[u8]) -> Result<Picture, Declined> {
+pub fn parse_video(kind: [u8; 4], entry: &[u8]) -> Result<VideoSampleEntry, DeclineReason> {
     let unreadable = || declined("damaged_index", "The recording's index is damaged.");
     let (coding, configuration) = match &kind {
         b"avc1" => (Coding::Avc, b"avcC"),
@@ -81,7 +81,7 @@ pub fn picture(kind: [u8; 4], entry: &[u8]) -> Result<Picture, Declined> {
         !whole(0, width) || !whole(8, height)
     });
     let colour = find(boxes, b"colr").and_then(colour);
-    Ok(Picture { coding, config, size: (width, height), pixel_shape, colour, cropped })
+    Ok(VideoSampleEntry { coding, config, size: (width, height), pixel_shape, colour, cropped })
 }
 
 /// `colr` in ISO's form or QuickTime's.
@@ -100,7 +100,7 @@ fn colour(content: &[u8]) -> Option<Colour> {
 }
 
 /// Reads an `mp4a` entry that holds AAC-LC or HE-AAC; none for any other sound.
-pub fn sound(kind: [u8; 4], entry: &[u8]) -> Option<Sound> {
+pub fn parse_audio(kind: [u8; 4], entry: &[u8]) -> Option<AudioSampleEntry> {
     if &kind != b"mp4a" {
         return None;
     }
@@ -112,7 +112,7 @@ pub fn sound(kind: [u8; 4], entry: &[u8]) -> Option<Sound> {
     };
     let config = decoder_config(esds.get(4..)?)?;
     let (channels, sample_rate_hz) = audio_config(config)?;
-    Some(Sound { config: config.to_vec(), channels, sample_rate_hz })
+    Some(AudioSampleEntry { config: config.to_vec(), channels, sample_rate_hz })
 }
 
 /// A descriptor (ISO/IEC 14496-1, 8.3.3) of a tag: its content, and what follows.
@@ -187,8 +187,8 @@ mod tests {
         let media =
             Media::CameraAvc { config: config.clone(), width: 640, height: 480, colour: Some(colour) };
         let made = stbl(media);
-        let (kind, entry) = only(&made).unwrap();
-        let told = Picture {
+        let (kind, entry) = single_entry(&made).unwrap();
+        let told = VideoSampleEntry {
             coding: Coding::Avc,
             config,
             size: (640, 480),
@@ -196,10 +196,10 @@ mod tests {
             colour: Some(colour),
             cropped: false,
         };
-        assert_eq!(picture(kind, entry), Ok(told));
-        assert_eq!(picture(*b"avc3", entry).unwrap_err().code, "codec");
-        assert_eq!(picture(kind, &entry[..40]).unwrap_err().code, "damaged_index");
-        assert!(sound(kind, entry).is_none());
+        assert_eq!(parse_video(kind, entry), Ok(told));
+        assert_eq!(parse_video(*b"avc3", entry).unwrap_err().code, "codec");
+        assert_eq!(parse_video(kind, &entry[..40]).unwrap_err().code, "damaged_index");
+        assert!(parse_audio(kind, entry).is_none());
     }
 
     #[test]
@@ -211,8 +211,8 @@ mod tests {
                 sample_rate_hz: 44_100,
                 bitrate_bps: 1,
             });
-            let (kind, entry) = only(&made).unwrap();
-            sound(kind, entry)
+            let (kind, entry) = single_entry(&made).unwrap();
+            parse_audio(kind, entry)
         };
         let plain = made(&[0x12, 0x10]).unwrap();
         assert_eq!((plain.channels, plain.sample_rate_hz), (2, 44_100));

@@ -3,7 +3,7 @@
 
 use chalkstream_formats::boxes::{find, u32_at};
 
-use crate::declined::{Declined, declined};
+use crate::declined::{DeclineReason, declined};
 
 /// Most samples of one track: six hours at more than 300 a second.
 const MOST_SAMPLES: u32 = 8_000_000;
@@ -53,7 +53,7 @@ pub struct Sample {
 
 /// A track's tables.
 #[derive(Clone, Copy)]
-pub struct Tables<'a> {
+pub struct SampleTables<'a> {
     durations: Table<'a>,
     offsets: Option<Table<'a>>,
     /// One size for all, or 0.
@@ -65,9 +65,9 @@ pub struct Tables<'a> {
     syncs: Option<Table<'a>>,
 }
 
-impl<'a> Tables<'a> {
+impl<'a> SampleTables<'a> {
     /// Reads the tables in the content of `stbl`.
-    pub fn read(stbl: &'a [u8]) -> Result<Self, Declined> {
+    pub fn read(stbl: &'a [u8]) -> Result<Self, DeclineReason> {
         let damaged = || declined("damaged_index", "The recording's index is damaged.");
         let table = |kind: &[u8; 4], words| {
             find(stbl, kind).map(|content| Table::read(content, 4, words).ok_or_else(damaged)).transpose()
@@ -97,7 +97,7 @@ impl<'a> Tables<'a> {
     }
 
     /// Whether all samples use the first sample description.
-    pub fn one_description(&self) -> bool {
+    pub fn has_one_description(&self) -> bool {
         (0..self.runs.len()).all(|run| self.runs.get(run, 2) == Some(1))
     }
 
@@ -140,7 +140,7 @@ impl Run {
 
 /// The samples of a track, one after the other.
 pub struct Samples<'a> {
-    tables: Tables<'a>,
+    tables: SampleTables<'a>,
     number: u32,
     dts: i64,
     durations: Run,
@@ -236,8 +236,8 @@ pub mod tests {
             words(b"stss", &[0, 2, 1, 4]),
         ]
         .concat();
-        let tables = Tables::read(&stbl).unwrap();
-        assert!(tables.one_description());
+        let tables = SampleTables::read(&stbl).unwrap();
+        assert!(tables.has_one_description());
         let wide = 1_u64 << 32;
         let found: Vec<_> = tables.samples().map(|s| (s.offset, s.size, s.dts, s.pts, s.sync)).collect();
         assert_eq!(
@@ -265,7 +265,7 @@ pub mod tests {
                 part.1 = content.to_vec();
             }
             let stbl: Vec<u8> = parts.iter().flat_map(|(kind, content)| words(kind, content)).collect();
-            Tables::read(&stbl).map(|tables| tables.samples().count()).map_err(|declined| declined.code)
+            SampleTables::read(&stbl).map(|tables| tables.samples().count()).map_err(|declined| declined.code)
         };
         assert_eq!(fine(b"free", &[]), Ok(2));
         assert_eq!(fine(b"stco", &[0, 0xffff_ffff, 100]), Err("damaged_index".into()));

@@ -3,7 +3,7 @@
 use chalkstream_formats::boxes::find;
 
 use super::movie::{Index, Movie, Track};
-use super::sample_tables::Tables;
+use super::sample_tables::SampleTables;
 use super::track_boxes::TrackBoxes;
 
 /// Most samples whose times are read: six hours at 90 a second. Raw sound has far more.
@@ -42,7 +42,7 @@ pub fn sample_times(
     if !part.is_self_contained || part.timescale == 0 || find(part.stbl, b"cslg").is_some() {
         return None;
     }
-    let tables = Tables::read(part.stbl).ok()?;
+    let tables = SampleTables::read(part.stbl).ok()?;
     let ns = |ticks: i64| {
         let ns = i64::try_from(i128::from(ticks) * 1_000_000_000 / i128::from(part.timescale)).ok()?;
         (-A_WEEK_NS..=A_WEEK_NS).contains(&ns).then_some(ns)

@@ -2,7 +2,7 @@
 
 use chalkstream_formats::boxes::{find, u32_at, walk};
 
-use super::movie::{Edit, Index, Movie, nth};
+use super::movie::{Edit, Index, Movie, nth_track};
 
 /// The boxes of a track.
 pub struct TrackBoxes<'a> {
@@ -21,7 +21,7 @@ pub struct TrackBoxes<'a> {
 impl<'a> TrackBoxes<'a> {
     /// Finds the boxes of the track of a handler with an index, counted from 0.
     pub fn find(index: &'a Index, movie: &Movie, handler: &[u8; 4], track_index: u32) -> Option<Self> {
-        let track = nth(&movie.tracks, handler, track_index)?;
+        let track = nth_track(&movie.tracks, handler, track_index)?;
         let (_, trak) =
             walk(&index.bytes).find(|(kind, content)| kind == b"trak" && id(content) == Some(track.id))?;
         let media = find(trak, b"mdia")?;

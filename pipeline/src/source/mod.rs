@@ -110,23 +110,23 @@ impl ReadAt for RangeSource {
 
 /// The part of a file that is the recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Within {
+pub struct ByteRange {
     /// Its first byte.
     pub begins_at: u64,
     /// Its size, in bytes.
     pub size_bytes: u64,
 }
 
-impl Within {
+impl ByteRange {
     /// The part alone.
-    pub fn of(self, file: Source) -> Source {
+    pub fn view(self, file: Source) -> Source {
         Arc::new(Part { file, within: self })
     }
 }
 
 struct Part {
     file: Source,
-    within: Within,
+    within: ByteRange,
 }
 
 impl ReadAt for Part {

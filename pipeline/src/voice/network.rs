@@ -49,5 +49,5 @@ impl Network {
 }
 
 fn unusable(error: whisper_rs::WhisperError) -> Error {
-    Error::internal("the voice activity model could not be used").because(error)
+    Error::internal("the voice activity model could not be used").with_source(error)
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chalkstream_pipeline::fmp4::codecs_of_init;
+use chalkstream_pipeline::fmp4::codec_of_init;
 use chalkstream_pipeline::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, live_playlist};
 use chalkstream_pipeline::ladder::RenditionPlan;
 use chalkstream_pipeline::report::VideoRenditionReport;
@@ -194,7 +194,7 @@ impl OutputSink for LiveSink<'_> {
             let path = output.path.clone();
             if path == format!("video/{}/init.mp4", self.live.plan.name) {
                 let init = tokio::fs::read(&output.file).await.map_err(StepFailure::ours)?;
-                self.live.progress().codecs = codecs_of_init(&init);
+                self.live.progress().codecs = codec_of_init(&init);
             }
             self.objects.take(output).await?;
             if path.ends_with(".m4s") {

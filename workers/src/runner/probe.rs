@@ -57,15 +57,18 @@ pub fn run(probe: Probe, ctx: &StepContext) -> io::Result<Value> {
         }
         Probe::Chatter => {
             for done_ms in 0.. {
-                ctx.progress(done_ms, u64::MAX);
+                ctx.report_progress(done_ms, u64::MAX);
                 std::thread::park_timeout(std::time::Duration::from_millis(10));
             }
         }
         Probe::Crash => std::process::abort(),
         Probe::Outputs(count) => {
             for number in 1..=count {
-                ctx.write(&format!("video/v240/{number:05}.m4s"), format!("segment {number}").as_bytes())
-                    .map_err(io::Error::other)?;
+                ctx.write_output(
+                    &format!("video/v240/{number:05}.m4s"),
+                    format!("segment {number}").as_bytes(),
+                )
+                .map_err(io::Error::other)?;
             }
         }
         Probe::Escape => {

@@ -127,7 +127,7 @@ impl Watchdog {
 
 /// Looks at the child until it must be stopped.
 pub async fn watch(pid: u32, folder: &Path, bounds: Bounds, activity: &Activity) -> Verdict {
-    let clock = ContentionClock::of(pid);
+    let clock = ContentionClock::for_process(pid);
     let mut watchdog = Watchdog::new(bounds);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

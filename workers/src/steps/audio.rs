@@ -58,7 +58,7 @@ fn verify(report: &Value, outputs: &CollectedOutputs, media: Option<&MediaInfo>)
         return Err("there is no audio for speech recognition".into());
     }
     report.speech.iter().try_for_each(|part| verify::made(part, outputs))?;
-    let is_lossy = media.is_some_and(verify::is_lossy) || report.warnings.iter().any(Warning::of_loss);
+    let is_lossy = media.is_some_and(verify::is_lossy) || report.warnings.iter().any(Warning::is_loss);
     let expected_ms = media.and_then(|media| media.audio.as_ref()).map(|track| track.end_ms);
     verify::duration("audio", expected_ms, report.duration_ms, is_lossy)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chalkstream_pipeline::media::{MediaInfo, is_of_loss};
+use chalkstream_pipeline::media::{MediaInfo, is_loss_code};
 pub use chalkstream_store::StepResult;
 use chalkstream_store::{JobView, StepSpec, projection};
 use serde::de::DeserializeOwned;
@@ -80,7 +80,7 @@ impl Results {
 
     /// Whether a step warned that less comes out than should.
     pub fn is_lossy(&self) -> bool {
-        self.warnings().iter().any(|warning| warning["code"].as_str().is_none_or(is_of_loss))
+        self.warnings().iter().any(|warning| warning["code"].as_str().is_none_or(is_loss_code))
     }
 }
 

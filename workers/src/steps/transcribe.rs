@@ -47,7 +47,7 @@ fn request(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
 fn captions_ms(audio: &AudioReport, media: Option<&MediaInfo>) -> u64 {
     let video_ms = media.and_then(|media| media.video.as_ref()).map_or(0, |track| track.end_ms);
     // The real duration of a damaged file's video is not known yet.
-    if audio.warnings.iter().any(Warning::of_loss) {
+    if audio.warnings.iter().any(Warning::is_loss) {
         audio.duration_ms
     } else {
         audio.duration_ms.max(video_ms)

@@ -116,7 +116,7 @@ pub fn transcode(
 
 /// Whether the file is known to hold less than it should.
 pub fn is_lossy(media: &MediaInfo) -> bool {
-    media.warnings.iter().any(Warning::of_loss)
+    media.warnings.iter().any(Warning::is_loss)
 }
 
 /// A track is no shorter than `inspect` said, unless a warning says why. A longer one lost nothing:

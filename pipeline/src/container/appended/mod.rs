@@ -9,7 +9,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::cpu_clock::ContentionClock;
-use crate::source::{ReadAt, Within, read_full};
+use crate::source::{ByteRange, ReadAt, read_full};
 
 /// Longest time that is spent on looking.
 const MAX_LOOK: Duration = Duration::from_millis(1500);
@@ -22,7 +22,7 @@ const WINDOW_BYTES: usize = 64 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Where it is.
-    pub within: Within,
+    pub within: ByteRange,
     /// Time of its last packet on its own clock, in ns, where the structure says it.
     pub last_ns: Option<i64>,
 }
@@ -118,7 +118,7 @@ impl Walk<'_> {
         }
         self.begins.push((self.source.size_bytes(), self.last_ns));
         let between = |pair: &[(u64, Option<i64>)]| Found {
-            within: Within { begins_at: pair[0].0, size_bytes: pair[1].0 - pair[0].0 },
+            within: ByteRange { begins_at: pair[0].0, size_bytes: pair[1].0 - pair[0].0 },
             last_ns: pair[1].1,
         };
         self.begins.windows(2).map(between).collect()

@@ -48,9 +48,9 @@ impl AacEncoder {
         let convert = element("audioconvert")?;
         let pipeline = gst::Pipeline::new();
         let elements = [source.upcast_ref(), &convert, &encoder, sink.upcast_ref()];
-        pipeline.add_many(elements).map_err(|e| broken().because(e))?;
-        gst::Element::link_many(elements).map_err(|e| broken().because(e))?;
-        pipeline.set_state(gst::State::Playing).map_err(|e| broken().because(e))?;
+        pipeline.add_many(elements).map_err(|e| broken().with_source(e))?;
+        gst::Element::link_many(elements).map_err(|e| broken().with_source(e))?;
+        pipeline.set_state(gst::State::Playing).map_err(|e| broken().with_source(e))?;
         Ok(Self { pipeline, source, sink, channels: channels as usize, frames: 0 })
     }
 
@@ -65,13 +65,13 @@ impl AacEncoder {
             buffer.set_pts(start);
             buffer.set_duration(time_of(self.frames) - start);
         }
-        self.source.push_buffer(buffer).map_err(|e| self.cause().because(e))?;
+        self.source.push_buffer(buffer).map_err(|e| self.cause().with_source(e))?;
         self.drain(gst::ClockTime::ZERO, packet)
     }
 
     /// Ends the signal and hands out the remaining packets.
     pub fn finish(&mut self, packet: impl FnMut(Packet) -> Result<()>) -> Result<()> {
-        self.source.end_of_stream().map_err(|e| self.cause().because(e))?;
+        self.source.end_of_stream().map_err(|e| self.cause().with_source(e))?;
         self.drain(PATIENCE, packet)?;
         if self.sink.is_eos() { Ok(()) } else { Err(self.cause()) }
     }
@@ -96,7 +96,7 @@ impl AacEncoder {
     fn cause(&self) -> Error {
         let error = self.pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
         match error.as_ref().map(|m| m.view()) {
-            Some(gst::MessageView::Error(message)) => broken().because(message.error()),
+            Some(gst::MessageView::Error(message)) => broken().with_source(message.error()),
             _ => broken(),
         }
     }

@@ -8,7 +8,7 @@ use super::stretch::Stretcher;
 use super::timeline::{Placer, RATE_HZ, ms_of_frames};
 use crate::context::StepContext;
 use crate::error::{Error, ErrorKind, Result};
-use crate::gst::{Kind, Sequence, capsfilter, element_with, mixer};
+use crate::gst::{MultiPartDecoder, TrackKind, capsfilter, downmixer, element_with};
 use crate::limits::Limits;
 use crate::media::{self, MediaInfo, Warning};
 use crate::source::Source;
@@ -40,14 +40,14 @@ pub fn decode(
         .build();
     let resampler = element_with("audioresample", &[("quality", "8")])?;
     packet_times::bypass(&resampler)?;
-    let tail = vec![mixer(2)?, resampler, capsfilter(&caps)?];
-    let mut decoding = Sequence::open(source, media, Kind::Audio, limits, tail)?;
+    let tail = vec![downmixer(2)?, resampler, capsfilter(&caps)?];
+    let mut decoding = MultiPartDecoder::open(source, media, TrackKind::Audio, limits, tail)?;
     decoding.start()?;
 
     let most_frames = limits.max_duration_ms.saturating_mul(RATE_HZ) / 1000;
     let mut repair = Repair::new();
     let mut on_timeline = |frames: &[[f32; 2]]| {
-        ctx.check()?;
+        ctx.check_cancelled()?;
         repair.push(frames, &mut take)
     };
     let (mut placer, mut stretcher) = (Placer::default(), Stretcher::default());
@@ -86,7 +86,7 @@ pub fn decode(
         tracing::warn!(after_ms = end_ms, error = %error, "the sound ends early");
     }
     let picture_ms = media.video.as_ref().map_or(0, |track| track.end_ms);
-    let until_ms = media::held_until(end_ms, picture_ms.min(limits.max_duration_ms));
+    let until_ms = media::padded_end_ms(end_ms, picture_ms.min(limits.max_duration_ms));
     // How long the video of a cut-off file should be is unknown.
     if stretcher.made() > 0 && until_ms > end_ms && warnings.is_empty() {
         let held = until_ms * RATE_HZ / 1000 - stretcher.made();

@@ -87,7 +87,7 @@ impl Meter {
     /// A meter at the start of a signal. Voice activity is judged by the network of `model`, or without it.
     pub fn new(model: Option<&Path>) -> Result<Self> {
         let meter = EbuR128::new(2, 48_000, Mode::M | Mode::TRUE_PEAK)
-            .map_err(|e| Error::internal("no loudness meter").because(e))?;
+            .map_err(|e| Error::internal("no loudness meter").with_source(e))?;
         Ok(Self {
             meter,
             detector: Detector::for_raw_audio(model),
@@ -210,7 +210,7 @@ impl Loudness {
 }
 
 fn unmeasured(error: ebur128::Error) -> Error {
-    Error::internal("loudness was not measured").because(error)
+    Error::internal("loudness was not measured").with_source(error)
 }
 
 /// An amplitude in dB.

@@ -58,7 +58,7 @@ pub fn run(request: &AudioRequest, source: Source, ctx: &StepContext) -> Result<
     let (mut meter, mut measured) = (Meter::new(request.vad_model_path.as_deref())?, 0);
     let pass = decode::decode(source.clone(), &request.media, &request.limits, ctx, |frames| {
         measured += frames.len() as u64;
-        ctx.progress(timeline::ms_of_frames(measured).min(total_ms) / MEASURING, total_ms);
+        ctx.report_progress(timeline::ms_of_frames(measured).min(total_ms) / MEASURING, total_ms);
         meter.add(frames)
     })?;
     let loudness = meter.finish()?;
@@ -67,17 +67,17 @@ pub fn run(request: &AudioRequest, source: Source, ctx: &StepContext) -> Result<
     let again = decode::decode(source, &request.media, &request.limits, ctx, |frames| {
         made += frames.len() as u64;
         let begun_ms = total_ms / MEASURING;
-        ctx.progress(begun_ms + (total_ms - begun_ms) * made / pass.frames.max(1), total_ms);
+        ctx.report_progress(begun_ms + (total_ms - begun_ms) * made / pass.frames.max(1), total_ms);
         shaper.push(frames)
     })?;
     let mut warnings = pass.warnings;
-    if !warnings.iter().any(Warning::of_loss) && !shaper.is_whole() {
+    if !warnings.iter().any(Warning::is_loss) && !shaper.is_whole() {
         tracing::warn!(first = pass.frames, second = again.frames, "the sound was decoded to two lengths");
         warnings
             .push(Warning::new("damaged", "The sound is damaged: it could not be read the same way twice."));
     }
     let (renditions, speech) = shaper.finish()?;
-    ctx.progress(total_ms, total_ms);
+    ctx.report_progress(total_ms, total_ms);
     Ok(AudioReport {
         loudness_lufs: loudness.integrated_lufs,
         speech_lufs: loudness.speech_lufs,

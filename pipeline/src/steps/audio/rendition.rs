@@ -82,7 +82,7 @@ impl<'a> Rendition<'a> {
                     bitrate_bps: self.plan.bitrate_bps,
                 },
             };
-            self.ctx.write(&self.file("init.mp4"), &init_segment(&track))?;
+            self.ctx.write_output(&self.file("init.mp4"), &init_segment(&track))?;
             self.track = Some(track);
         }
         // The first packet holds what the encoder made up before the signal. Without it, sample 0 is at time 0 for
@@ -110,7 +110,7 @@ impl<'a> Rendition<'a> {
             .collect();
         let bytes = fragment(number, start, &samples);
         let uri = format!("{number:05}.m4s");
-        self.ctx.write(&self.file(&uri), &bytes)?;
+        self.ctx.write_output(&self.file(&uri), &bytes)?;
         self.sizes.push(bytes.len() as u64);
         self.segments.push(PlaylistSegment {
             uri,
@@ -137,7 +137,7 @@ impl<'a> Rendition<'a> {
             iframes_only: false,
             segments: &self.segments,
         });
-        self.ctx.write(&playlist, text.as_bytes())?;
+        self.ctx.write_output(&playlist, text.as_bytes())?;
         let (bandwidth_bps, average_bandwidth_bps) = peak_and_mean_bps(
             48_000,
             self.segments.iter().map(|s| s.duration_ticks).zip(self.sizes.iter().copied()),

@@ -231,7 +231,7 @@ fn a_cancel_is_heard() {
 #[test]
 fn a_second_pass_of_another_length_is_held_to_the_first() {
     let folder = tempfile::tempdir().unwrap();
-    let (ctx, _) = crate::context::listened(folder.path());
+    let (ctx, _) = crate::context::capturing_context(folder.path());
     crate::gst::init().unwrap();
     let loudness = Meter::new(None).unwrap().finish().unwrap();
     for given in [90_000, 96_000, 99_000] {

@@ -24,7 +24,7 @@ fn decoded(file: &str, codec: &str, rate_hz: u32, stamps: &str) -> (MediaInfo, V
         .output()
         .expect("these tests need ffmpeg: install Debian's package ffmpeg");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let (ctx, _) = crate::context::listened(&folder.path().join("out"));
+    let (ctx, _) = crate::context::capturing_context(&folder.path().join("out"));
     let source: crate::source::Source = Arc::new(FileSource::open(&path).expect("a file"));
     let limits = Limits::default();
     let media =

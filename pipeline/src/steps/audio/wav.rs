@@ -57,13 +57,13 @@ impl<'a> WavWriter<'a> {
 
     fn announce(&mut self) -> Result<()> {
         self.part.flush()?;
-        self.parts.last().map_or(Ok(()), |part| self.ctx.output(part))
+        self.parts.last().map_or(Ok(()), |part| self.ctx.announce_output(part))
     }
 }
 
 fn next(ctx: &StepContext, parts: &mut Vec<String>) -> Result<BufWriter<File>> {
     let path = format!("work/speech.wav.{:03}", parts.len() + 1);
-    let file = File::create(ctx.path(&path)?)?;
+    let file = File::create(ctx.create_path(&path)?)?;
     parts.push(path);
     Ok(BufWriter::with_capacity(1 << 17, file))
 }
@@ -90,12 +90,12 @@ fn header(samples: u64) -> [u8; 44] {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::context::listened;
+    use crate::context::capturing_context;
 
     #[test]
     fn the_parts_are_one_file_and_each_is_announced_when_it_is_whole() {
         let folder = tempfile::tempdir().unwrap();
-        let (ctx, announced) = listened(folder.path());
+        let (ctx, announced) = capturing_context(folder.path());
         let mut wav = WavWriter::create(&ctx, PART_SAMPLES as u64 + 3).unwrap();
         wav.write(&vec![0.0; PART_SAMPLES - 1]).unwrap();
         assert!(announced.lock().unwrap().is_empty());

@@ -10,7 +10,7 @@ use super::scanned::Scanned;
 use crate::context::StepContext;
 use crate::cpu_clock::ContentionClock;
 use crate::error::{ErrorKind, Result};
-use crate::gst::{Decoding, Kind, capsfilter, element_with, mixer};
+use crate::gst::{TrackDecoder, TrackKind, capsfilter, downmixer, element_with};
 use crate::limits::Limits;
 use crate::media::MediaInfo;
 use crate::source::Source;
@@ -91,7 +91,7 @@ pub fn measure(
     let longest = spans.iter().flatten().map(|spans| spans.samples.len()).max().unwrap_or(0);
     let mut found = Vec::new();
     for spans in spans {
-        ctx.check()?;
+        ctx.check_cancelled()?;
         let judged = spans.map(|spans| -> Result<Activity> {
             let mut activity = activity(&spans.samples, inputs.vad_model, compare)?;
             // A track that is slow to decode is not worse for that.
@@ -129,9 +129,9 @@ fn decode(
         .field("channels", 2)
         .field("channel-mask", gst::Bitmask::new(3))
         .build();
-    let tail = vec![mixer(2)?, element_with("audioresample", &[("quality", "2")])?, capsfilter(&caps)?];
+    let tail = vec![downmixer(2)?, element_with("audioresample", &[("quality", "2")])?, capsfilter(&caps)?];
     let info = probe::with_audio(inputs.info, track);
-    let decoding = Decoding::open(inputs.source.clone(), &info, Kind::Audio, inputs.limits, tail)?;
+    let decoding = TrackDecoder::open(inputs.source.clone(), &info, TrackKind::Audio, inputs.limits, tail)?;
     let mut decoding = decoding.in_media_time();
     decoding.start()?;
     let starts = starts_ns(inputs.total_ns);

@@ -36,7 +36,7 @@ fn made(folder: &Path, name: &str, codecs: &str, tracks: &[&str]) -> PathBuf {
 /// What is chosen of a file, by the network or by the envelope.
 fn chosen(file: &Path, with_model: bool) -> AudioTrack {
     let folder = tempfile::tempdir().unwrap();
-    let (ctx, _) = crate::context::listened(folder.path());
+    let (ctx, _) = crate::context::capturing_context(folder.path());
     crate::gst::init().unwrap();
     let vad_model_path = with_model.then(crate::voice::test_model);
     let request = InspectRequest { limits: Limits::default(), vad_model_path };

@@ -2,7 +2,7 @@
 
 use super::activity::Activity;
 use super::scanned::Scanned;
-use crate::media::Choice;
+use crate::media::TrackChoice;
 
 /// The pictures in the order they are tried: the largest that moves first, of equals the one that comes first in the
 /// file. A cover or thumbnail is none.
@@ -102,7 +102,7 @@ pub fn by_speech<'a>(tracks: &[&'a Scanned], activity: &[Option<Activity>]) -> R
 }
 
 /// Why this picture, where the file has several.
-pub fn why_picture(track: &Scanned, all: &[Scanned], first: Option<&Scanned>) -> Option<Choice> {
+pub fn why_picture(track: &Scanned, all: &[Scanned], first: Option<&Scanned>) -> Option<TrackChoice> {
     let rivals: Vec<_> = all.iter().filter(|t| t.picture && t.index != track.index).collect();
     let why = if first.is_some_and(|first| first.index != track.index) {
         ("larger_unreadable", "A larger picture can't be read here.")
@@ -117,14 +117,14 @@ pub fn why_picture(track: &Scanned, all: &[Scanned], first: Option<&Scanned>) ->
 }
 
 /// Why this audio track, if the file has several.
-pub fn why_audio(track: &Scanned, all: &[Scanned], ranking: &Ranking<'_>) -> Option<Choice> {
+pub fn why_audio(track: &Scanned, all: &[Scanned], ranking: &Ranking<'_>) -> Option<TrackChoice> {
     let rivals = all.iter().filter(|t| !t.picture && t.index != track.index).count();
     let first = ranking.tracks.first().is_none_or(|first| first.index == track.index);
     choice(rivals, if first { ranking.reason } else { OTHERS_UNREADABLE })
 }
 
-fn choice(rivals: usize, (code, why): Reason) -> Option<Choice> {
-    (rivals > 0).then(|| Choice { of: rivals as u32 + 1, code: code.to_owned(), why: why.to_owned() })
+fn choice(rivals: usize, (code, why): Reason) -> Option<TrackChoice> {
+    (rivals > 0).then(|| TrackChoice { of: rivals as u32 + 1, code: code.to_owned(), why: why.to_owned() })
 }
 
 fn area(track: &Scanned) -> i64 {
@@ -167,7 +167,7 @@ mod tests {
         let why = |track: &Scanned| why_picture(track, &all, order.first().copied());
         assert_eq!(
             why(order[0]),
-            Some(Choice { of: 3, code: "largest".into(), why: "It is the largest.".into() })
+            Some(TrackChoice { of: 3, code: "largest".into(), why: "It is the largest.".into() })
         );
         assert_eq!(why(order[1]).map(|c| c.why).as_deref(), Some("A larger picture can't be read here."));
         assert_eq!(why_picture(&all[0], &all[..1], Some(&all[0])), None, "there was no choice");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use gstreamer as gst;
 
 use super::container_tests::{context, ffmpeg, inspected};
-use crate::gst::{Kind, Sequence, capsfilter, element_with};
+use crate::gst::{MultiPartDecoder, TrackKind, capsfilter, element_with};
 use crate::limits::Limits;
 use crate::media::MediaInfo;
 use crate::source::FileSource;
@@ -21,14 +21,14 @@ const SMALL: (i32, i32) = (64, 36);
 fn bytes(
     file: &Path,
     media: &MediaInfo,
-    kind: Kind,
+    kind: TrackKind,
     mut tail: Vec<gst::Element>,
     caps: &gst::Caps,
 ) -> Vec<u8> {
     tail.push(capsfilter(caps).unwrap());
     let limits = Limits::default();
     let source = Arc::new(FileSource::open(file).unwrap());
-    let mut sequence = Sequence::open(source, media, kind, &limits, tail).unwrap();
+    let mut sequence = MultiPartDecoder::open(source, media, kind, &limits, tail).unwrap();
     sequence.start().unwrap();
     let mut all = Vec::new();
     while let Some(decoded) = sequence.next(&context(file.parent().unwrap())).unwrap() {
@@ -57,7 +57,7 @@ fn frame_difference(file: &Path, media: &MediaInfo) -> f64 {
         .build();
     let scaler = element_with("videoscale", &[("add-borders", "false"), ("method", "bilinear")]).unwrap();
     let tail = vec![element_with("videoconvert", &[]).unwrap(), scaler];
-    let ours = bytes(file, media, Kind::Video, tail, &caps);
+    let ours = bytes(file, media, TrackKind::Video, tail, &caps);
     let filter = format!("-map 0:v -frames:v 1 -vf scale={}:{}:flags=area,format=rgb24", SMALL.0, SMALL.1);
     let theirs = by_ffmpeg(file, &format!("{filter} -f rawvideo"));
     assert!(!theirs.is_empty() && ours.len() >= theirs.len(), "{} of {}", ours.len(), theirs.len());
@@ -165,7 +165,7 @@ fn raw_audio_of_either_order_of_bytes_is_heard() {
         let file = ffmpeg(&made, &folder.path().join("audio.mov"));
         let media = inspected(&file).unwrap_or_else(|e| panic!("{codec}: {e}"));
         let tail = vec![element_with("audioconvert", &[]).unwrap()];
-        let decoded = bytes(&file, &media, Kind::Audio, tail, &caps);
+        let decoded = bytes(&file, &media, TrackKind::Audio, tail, &caps);
         let samples: Vec<f32> =
             decoded.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect();
         let power = samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32;

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::*;
-use crate::gst::{Kind, Sequence};
+use crate::gst::{MultiPartDecoder, TrackKind};
 use crate::limits::Limits;
 use crate::source::FileSource;
 
@@ -39,10 +39,10 @@ pub(super) fn inspected(file: &Path) -> Result<MediaInfo> {
 }
 
 /// Times of all decoded buffers of a track, in ms, and when the last one ends.
-fn decoded(file: &Path, media: &MediaInfo, kind: Kind) -> (Vec<i64>, i64) {
+fn decoded(file: &Path, media: &MediaInfo, kind: TrackKind) -> (Vec<i64>, i64) {
     let source: Source = Arc::new(FileSource::open(file).unwrap());
     let limits = Limits::default();
-    let mut sequence = Sequence::open(source, media, kind, &limits, Vec::new()).unwrap();
+    let mut sequence = MultiPartDecoder::open(source, media, kind, &limits, Vec::new()).unwrap();
     sequence.start().unwrap();
     let (mut times, mut end_ns) = (Vec::new(), 0);
     while let Some(decoded) = sequence.next(&context(file.parent().unwrap())).unwrap() {
@@ -53,27 +53,27 @@ fn decoded(file: &Path, media: &MediaInfo, kind: Kind) -> (Vec<i64>, i64) {
 }
 
 /// What is inspected and what is decoded, with both ends within a frame or a packet of `end_ms`.
-fn check(file: &Path, container: &str, kinds: &[Kind], end_ms: i64) -> MediaInfo {
+fn check(file: &Path, container: &str, kinds: &[TrackKind], end_ms: i64) -> MediaInfo {
     let name = file.file_name().unwrap().to_string_lossy().into_owned();
     let media = inspected(file).unwrap_or_else(|e| panic!("{name}: {}: {e}", e.code));
     assert_eq!(media.container, container, "{name}");
     for kind in kinds {
         let said_ms = match kind {
-            Kind::Video => media.video.as_ref().map(|track| track.end_ms),
-            Kind::Audio => media.audio.as_ref().map(|track| track.end_ms),
+            TrackKind::Video => media.video.as_ref().map(|track| track.end_ms),
+            TrackKind::Audio => media.audio.as_ref().map(|track| track.end_ms),
         };
         let said_ms = said_ms.unwrap_or_else(|| panic!("{name}: {kind:?} is missing")) as i64;
         assert!((said_ms - end_ms).abs() < 70, "{name}: {kind:?} ends at {said_ms} ms by inspect");
         let (times, last_ms) = decoded(file, &media, *kind);
         assert!((last_ms - end_ms).abs() < 70, "{name}: {kind:?} ends at {last_ms} ms decoded");
         // What is cut off a first packet may leave less than a millisecond.
-        let forward = |pair: &[i64]| pair[0] < pair[1] || (*kind == Kind::Audio && pair[0] == pair[1]);
+        let forward = |pair: &[i64]| pair[0] < pair[1] || (*kind == TrackKind::Audio && pair[0] == pair[1]);
         assert!(times.windows(2).all(forward), "{name}: {kind:?} jumps back: {times:?}");
     }
     media
 }
 
-const BOTH: [Kind; 2] = [Kind::Video, Kind::Audio];
+const BOTH: [TrackKind; 2] = [TrackKind::Video, TrackKind::Audio];
 
 #[test]
 fn containers_with_a_demuxer_are_read() {
@@ -93,8 +93,13 @@ fn containers_with_a_demuxer_are_read() {
         let dv = format!("{} {AUDIO} -c:v dvvideo -pix_fmt {format} -ac 2", video(size, rate));
         check(&made(dv, name), "dv", &BOTH, 2000);
     }
-    check(&made(format!("{} -c:v libvpx", video("320x180", "15")), "vp8.ivf"), "ivf", &[Kind::Video], 2000);
-    check(&made(video("160x90", "12"), "raw.y4m"), "y4m", &[Kind::Video], 2000);
+    check(
+        &made(format!("{} -c:v libvpx", video("320x180", "15")), "vp8.ivf"),
+        "ivf",
+        &[TrackKind::Video],
+        2000,
+    );
+    check(&made(video("160x90", "12"), "raw.y4m"), "y4m", &[TrackKind::Video], 2000);
 }
 
 #[test]
@@ -119,7 +124,7 @@ fn vp9_with_alpha_is_read() {
         "-f lavfi -i testsrc2=s=160x120:r=5:d=1,format=yuva420p -c:v libvpx-vp9 -cpu-used 8",
         &folder.path().join("alpha.webm"),
     );
-    check(&file, "matroska", &[Kind::Video], 1000);
+    check(&file, "matroska", &[TrackKind::Video], 1000);
 }
 
 #[test]
@@ -139,14 +144,14 @@ fn bare_streams_have_times_by_their_number() {
         };
         let file = folder.path().join(format!("{}.{container}", rate.replace('/', "_")));
         ffmpeg(&format!("{} -c:v {codec} -f {raw}", video("320x180", rate)), &file);
-        let media = check(&file, container, &[Kind::Video], 2000);
+        let media = check(&file, container, &[TrackKind::Video], 2000);
         assert_eq!(media.warnings, [], "{container} says its rate");
     }
     // The time of each frame is not in the stream, and neither is its rate once this is taken out.
     let file = folder.path().join("no-rate.h264");
     let parameters = "-x264-params vfr-input=1:force-cfr=0 -bsf:v h264_metadata=tick_rate=0";
     ffmpeg(&format!("{} -c:v libx264 {parameters} -f h264", video("320x180", "25")), &file);
-    check(&file, "h264", &[Kind::Video], 2000);
+    check(&file, "h264", &[TrackKind::Video], 2000);
 }
 
 #[test]
@@ -164,19 +169,19 @@ fn audio_files_of_recorders_are_read() {
         ("adpcm_ima_qt -ac 2", "ima4.caf"),
         ("libopus", "opus.caf"),
     ] {
-        check(&made(&format!("-c:a {codec}"), name), "caf", &[Kind::Audio], 2000);
+        check(&made(&format!("-c:a {codec}"), name), "caf", &[TrackKind::Audio], 2000);
     }
     for (codec, name) in [("pcm_s16le", "s16.w64"), ("pcm_s24le -ac 2", "s24.w64"), ("pcm_f32le", "f32.w64")]
     {
-        check(&made(&format!("-c:a {codec}"), name), "w64", &[Kind::Audio], 2000);
+        check(&made(&format!("-c:a {codec}"), name), "w64", &[TrackKind::Audio], 2000);
     }
-    check(&made("-c:a pcm_s16le -rf64 always", "rf64.wav"), "wav", &[Kind::Audio], 2000);
+    check(&made("-c:a pcm_s16le -rf64 always", "rf64.wav"), "wav", &[TrackKind::Audio], 2000);
     for (codec, name) in [("adpcm_ima_wav -ar 16000", "ima.wav"), ("adpcm_ms -ac 2", "ms.wav")] {
-        check(&made(&format!("-c:a {codec}"), name), "wav", &[Kind::Audio], 2000);
+        check(&made(&format!("-c:a {codec}"), name), "wav", &[TrackKind::Audio], 2000);
     }
-    check(&made("-c:a pcm_s16be", "s16.au"), "au", &[Kind::Audio], 2000);
-    check(&made("", "tone.wv"), "wavpack", &[Kind::Audio], 2000);
-    check(&made("-c:a dca -strict -2", "tone.dts"), "dts", &[Kind::Audio], 2000);
+    check(&made("-c:a pcm_s16be", "s16.au"), "au", &[TrackKind::Audio], 2000);
+    check(&made("", "tone.wv"), "wavpack", &[TrackKind::Audio], 2000);
+    check(&made("-c:a dca -strict -2", "tone.dts"), "dts", &[TrackKind::Audio], 2000);
 }
 
 #[test]
@@ -191,7 +196,7 @@ fn a_stream_cut_out_of_another_is_read() {
         );
         let bytes = std::fs::read(&file).unwrap();
         std::fs::write(&file, &bytes[skip..]).unwrap();
-        check(&file, container, &[Kind::Audio], 1960);
+        check(&file, container, &[TrackKind::Audio], 1960);
     }
 }
 
@@ -248,13 +253,14 @@ fn recordings_that_follow_one_another_may_differ() {
     let large =
         made(format!("{} -c:v libvpx-vp9 -deadline realtime -f webm", video("640x360", "30")), "large");
     let audio = made(format!("{AUDIO} -c:a libvorbis -f webm"), "audio");
-    let media = check(&appended(folder.path(), &[&small, &large, &audio]), "matroska", &[Kind::Audio], 6020);
+    let media =
+        check(&appended(folder.path(), &[&small, &large, &audio]), "matroska", &[TrackKind::Audio], 6020);
     assert_eq!(media.parts.iter().map(|p| p.video_index).collect::<Vec<_>>(), [Some(0), Some(0), None]);
     assert_eq!(media.parts.iter().map(|p| p.audio_index).collect::<Vec<_>>(), [Some(0), None, Some(0)]);
     let video = media.video.as_ref().unwrap();
     assert_eq!((video.width, video.height), (640, 360));
     let file = folder.path().join("appended");
-    let (frames, end_ms) = decoded(&file, &media, Kind::Video);
+    let (frames, end_ms) = decoded(&file, &media, TrackKind::Video);
     assert_eq!(frames.len(), 30 + 60);
     assert!((end_ms - 4020).abs() < 70, "{end_ms}");
 }

@@ -6,9 +6,9 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::sizes::FrameSize;
-use crate::codec::orientation::Reader;
-use crate::gst::{InForce, displayed_size, element};
-use crate::media::Turn;
+use crate::codec::orientation::OrientationReader;
+use crate::gst::{OrientationState, displayed_size, element};
+use crate::media::Orientation;
 
 /// Reads the headers of one track's frames.
 pub struct Headers {
@@ -92,16 +92,16 @@ fn vp8_keyframe(data: &[u8]) -> Option<(i32, i32)> {
 
 fn vp8_size(caps: &gst::CapsRef, (width, height): (i32, i32)) -> Option<FrameSize> {
     let shape = caps.structure(0)?.get::<gst::Fraction>("pixel-aspect-ratio").ok();
-    frame_size(width, height, shape, Turn::default())
+    frame_size(width, height, shape, Orientation::default())
 }
 
-fn frame_size(width: i32, height: i32, shape: Option<gst::Fraction>, turn: Turn) -> Option<FrameSize> {
+fn frame_size(width: i32, height: i32, shape: Option<gst::Fraction>, turn: Orientation) -> Option<FrameSize> {
     let (width, height) = (u32::try_from(width).ok()?, u32::try_from(height).ok()?);
     if width == 0 || height == 0 {
         return None;
     }
     let shape = shape.unwrap_or(gst::Fraction::new(1, 1));
-    let stored = displayed_size((width, height), (shape.numer(), shape.denom()), Turn::default());
+    let stored = displayed_size((width, height), (shape.numer(), shape.denom()), Orientation::default());
     Some(FrameSize { pixels: u64::from(width) * u64::from(height), stored, turn })
 }
 
@@ -117,15 +117,15 @@ struct Parser {
 }
 
 /// A parsed frame's time, size, pixel shape and turn.
-type ParsedFrame = (gst::ClockTime, (i32, i32), Option<gst::Fraction>, Turn);
+type ParsedFrame = (gst::ClockTime, (i32, i32), Option<gst::Fraction>, Orientation);
 
 #[derive(Default)]
 struct Found {
     caps: Option<gst::Caps>,
     size: Option<(i32, i32)>,
     shape: Option<gst::Fraction>,
-    reader: Option<Reader>,
-    in_force: InForce,
+    reader: Option<OrientationReader>,
+    in_force: OrientationState,
     frames: Vec<ParsedFrame>,
 }
 
@@ -138,12 +138,12 @@ impl Found {
             let side = |name| s.and_then(|s| s.get::<i32>(name).ok());
             self.size = side("width").zip(side("height"));
             self.shape = s.and_then(|s| s.get("pixel-aspect-ratio").ok());
-            self.reader = caps.as_deref().and_then(Reader::new);
+            self.reader = caps.as_deref().and_then(OrientationReader::new);
             self.caps = caps;
         }
         let turn = match (self.reader, buffer.map_readable()) {
             (Some(reader), Ok(data)) => self.in_force.after(reader.read(&data)),
-            _ => Turn::default(),
+            _ => Orientation::default(),
         };
         if let (Some(time), Some(size)) = (buffer.pts().or(buffer.dts()), self.size) {
             self.frames.push((time, size, self.shape, turn));

@@ -5,7 +5,7 @@ use crate::container::appended::Found;
 use crate::context::StepContext;
 use crate::cpu_clock::ContentionClock;
 use crate::error::Result;
-use crate::media::{APPENDED, MediaInfo, Part, VideoTrack, Warning};
+use crate::media::{APPENDED, MediaInfo, RecordingPart, VideoTrack, Warning};
 use crate::source::Source;
 
 /// A video of another size counts where it lasts this long, in ms, or a tenth of the file.
@@ -25,7 +25,7 @@ pub fn inspect(
         let info = if late {
             None
         } else {
-            match one(request, part.within.of(source.clone()), None, clock, ctx) {
+            match one(request, part.within.view(source.clone()), None, clock, ctx) {
                 Ok(info) => {
                     Some(info).filter(|info| read.first().is_none_or(|(_, first)| agree(first, info)))
                 }
@@ -86,7 +86,7 @@ fn joined(read: &[(Found, MediaInfo)], of: usize, unread_bytes: u64, size_bytes:
                 all.warnings.push(warning.clone());
             }
         }
-        all.parts.push(Part {
+        all.parts.push(RecordingPart {
             within: found.within,
             start_ms,
             origin_ns: info.origin_ns,
@@ -149,7 +149,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::media::{AudioTrack, Hdr, Rational};
-    use crate::source::Within;
+    use crate::source::ByteRange;
 
     fn recording(size: Option<(u32, u32)>, audio: bool, duration_ms: u64) -> (Found, MediaInfo) {
         let video = size.map(|(width, height)| VideoTrack {
@@ -192,7 +192,7 @@ mod tests {
             audio,
             warnings: Vec::new(),
         };
-        (Found { within: Within { begins_at: 7, size_bytes: 100 }, last_ns: None }, info)
+        (Found { within: ByteRange { begins_at: 7, size_bytes: 100 }, last_ns: None }, info)
     }
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
         let audio = all.audio.unwrap();
         assert_eq!((audio.start_ms, audio.end_ms), (0, 7980));
         assert_eq!(all.warnings.iter().map(|w| w.code.as_str()).collect::<Vec<_>>(), ["appended"]);
-        assert!(!all.warnings[0].of_loss());
+        assert!(!all.warnings[0].is_loss());
     }
 
     #[test]
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(all.warnings.len(), 1);
         assert_eq!(all.warnings[0].code, "appended_not_read");
         assert!(all.warnings[0].message.starts_with("2 more recordings follow in the file, about 25% of it"));
-        assert!(all.warnings[0].of_loss());
+        assert!(all.warnings[0].is_loss());
     }
 
     #[test]

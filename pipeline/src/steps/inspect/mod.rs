@@ -27,14 +27,14 @@ use crate::container::{appended, fragment_tail, integrity, matroska_orientation,
 use crate::context::StepContext;
 use crate::cpu_clock::ContentionClock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::gst::{Codecs, encrypted, even_size, is_bare_video, is_even_video};
+use crate::gst::{TrackCodecs, encrypted, even_size, has_regular_frames, is_bare_video};
 use crate::media::{
     ASSUMED_RATE, AudioTrack, Gap, INSIDE_PHOTO, MediaInfo, Rational, VideoTrack, Warning, is_short,
     last_frame_ns,
 };
 use crate::mp4::movie::{self, Movie};
 use crate::mp4::sample_times;
-use crate::source::{Source, Within};
+use crate::source::{ByteRange, Source};
 use scan::{Look, Scan};
 use scanned::{MOST_TIMES, Scanned};
 use unread::Kind;
@@ -63,11 +63,11 @@ const LONGEST_LOOK: Duration = Duration::from_millis(6500);
 
 /// Runs the step.
 pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Result<MediaInfo> {
-    let clock = Arc::new(ContentionClock::own());
+    let clock = Arc::new(ContentionClock::for_this_process());
     let source = clock.reading(source);
     let within = motion_photo::recording(source.as_ref())?;
     if let Some(within) = within {
-        return one(request, within.of(source), Some(within), &clock, ctx);
+        return one(request, within.view(source), Some(within), &clock, ctx);
     }
     let container = sniff::sniff(source.as_ref())?;
     let found = appended::find(source.as_ref(), container, &clock)?;
@@ -83,7 +83,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
 fn one(
     request: &InspectRequest,
     source: Source,
-    within: Option<Within>,
+    within: Option<ByteRange>,
     clock: &ContentionClock,
     ctx: &StepContext,
 ) -> Result<MediaInfo> {
@@ -100,8 +100,8 @@ fn one(
     if container == "mp4" {
         let read = movie::read_index(source.as_ref())?;
         index_check::check(&read, &request.limits)?;
-        movie = movie::movie(&read);
-        let (repaired, differs) = movie.readable(source.clone());
+        movie = movie::read_movie(&read);
+        let (repaired, differs) = movie.repaired(source.clone());
         readable = repaired;
         if read.is_cut() {
             warnings.push(Warning::new(
@@ -122,7 +122,7 @@ fn one(
     let mut scanned =
         scan::scan(readable, container, scan::budget(source.size_bytes()), Look::Sizes, clock, ctx)?;
     let mut tracks = scanned.numbered();
-    if is_even_video(container) {
+    if has_regular_frames(container) {
         for track in tracks.iter_mut().filter(|track| track.picture) {
             let rate = declared_rate(track).unwrap_or(ASSUMED_BARE_RATE);
             let claimed_ns = track.counted(rate, source.size_bytes(), scanned.whole);
@@ -134,7 +134,7 @@ fn one(
     }
     let codecs = match container {
         "mp4" => movie.codecs().collect(),
-        _ => Codecs::of(source.as_ref(), container)?,
+        _ => TrackCodecs::read(source.as_ref(), container)?,
     };
     for track in &mut tracks {
         let Some(caps) = &track.caps else { continue };
@@ -339,8 +339,9 @@ fn by_the_index(
     {
         Some(shown) => Scan::of_table(track.number, shown),
         None => {
-            let of_track =
-                |file: Source, budget| scan::scan_media(movie::only(file, movie, own.id), budget, clock, ctx);
+            let of_track = |file: Source, budget| {
+                scan::scan_media(movie::isolate_track(file, movie, own.id), budget, clock, ctx)
+            };
             let mut alone = of_track(source.clone(), scan::budget(size))?;
             if !alone.whole
                 && let Some(ends) = fragment_tail::of(source)?
@@ -363,8 +364,9 @@ fn expected_ms(movie: &Movie, scanned: &Scan, info: &MediaInfo, ending: Ending) 
     if !scanned.whole && scanned.error.is_none() {
         return None;
     }
-    let told_ns =
-        |handler: &[u8; 4], index: Option<u32>| movie::nth(&movie.tracks, handler, index?)?.presented_ns();
+    let told_ns = |handler: &[u8; 4], index: Option<u32>| {
+        movie::nth_track(&movie.tracks, handler, index?)?.presented_ns()
+    };
     let tracks = [
         told_ns(b"vide", info.video.as_ref().map(|v| v.stream_index)),
         told_ns(b"soun", info.audio.as_ref().map(|a| a.stream_index)),
@@ -404,7 +406,7 @@ fn nothing_playable(error: Option<Error>) -> Error {
     match error {
         Some(error) if error.kind != ErrorKind::Internal => error,
         Some(error) => Error::input("decode_failed", "The file is damaged, so it can't be played.")
-            .because(error.to_string()),
+            .with_source(error.to_string()),
         None => Error::input("no_playable_track", "There is nothing in the file that can be played."),
     }
 }

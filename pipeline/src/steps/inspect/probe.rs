@@ -9,9 +9,9 @@ use super::scanned::Scanned;
 use crate::context::StepContext;
 use crate::cpu_clock::ContentionClock;
 use crate::error::{Error, Result};
-use crate::gst::{Decoding, Kind, displayed_frame, even_size};
+use crate::gst::{TrackDecoder, TrackKind, displayed_frame, even_size};
 use crate::limits::Limits;
-use crate::media::{AudioTrack, Hdr, MediaInfo, Rational, Turn, VideoTrack};
+use crate::media::{AudioTrack, Hdr, MediaInfo, Orientation, Rational, VideoTrack};
 use crate::source::Source;
 
 /// Longest wait for the first decoded buffers, of several pictures for the first.
@@ -34,7 +34,7 @@ pub struct Pictures {
     /// Frames per second the decoder says.
     pub rate: Option<Rational>,
     /// What makes the first frame upright.
-    pub turn: Turn,
+    pub turn: Orientation,
     /// Whether any of the first ones is made of fields.
     pub interlaced: bool,
     /// Transfer.
@@ -56,19 +56,19 @@ struct First {
     caps: gst::Caps,
     /// Whether any of them is made of fields.
     fields: bool,
-    turn: Turn,
+    turn: Orientation,
 }
 
 /// The first decoded buffers' caps, flags and orientation.
 fn first(
     source: &Source,
     info: &MediaInfo,
-    kind: Kind,
+    kind: TrackKind,
     limits: &Limits,
     ctx: &StepContext,
     (most, clock): (usize, &ContentionClock),
 ) -> Result<First> {
-    let mut decoding = Decoding::open(source.clone(), info, kind, limits, Vec::new())?;
+    let mut decoding = TrackDecoder::open(source.clone(), info, kind, limits, Vec::new())?;
     decoding.start()?;
     let (real, begun) = (Instant::now(), clock.elapsed());
     let until = begun + LONGEST.min(super::LONGEST_LOOK.saturating_sub(begun)).max(LEAST);
@@ -91,8 +91,9 @@ fn first(
         None => {
             let (passed, counted) = (real.elapsed(), clock.elapsed() - begun);
             let how = if decoding.is_over() { "at its end" } else { "in time" };
-            Err(Error::input("decode_failed", "The file is damaged, so it can't be played.")
-                .because(format!("nothing was decoded {how}: {passed:.1?} passed, {counted:.1?} counted")))
+            Err(Error::input("decode_failed", "The file is damaged, so it can't be played.").with_source(
+                format!("nothing was decoded {how}: {passed:.1?} passed, {counted:.1?} counted"),
+            ))
         }
     }
 }
@@ -126,9 +127,10 @@ pub fn picture(
         start_ms: 0,
         end_ms: 0,
     });
-    let First { caps, fields, turn } = first(source, &info, Kind::Video, limits, ctx, (PICTURES, clock))?;
+    let First { caps, fields, turn } =
+        first(source, &info, TrackKind::Video, limits, ctx, (PICTURES, clock))?;
     let raw = gst_video::VideoInfo::from_caps(&caps)
-        .map_err(|e| Error::internal("the decoder gave something odd").because(e))?;
+        .map_err(|e| Error::internal("the decoder gave something odd").with_source(e))?;
     if u64::from(raw.width()) * u64::from(raw.height()) > limits.max_pixels {
         return Err(crate::gst::too_many_pixels());
     }
@@ -163,7 +165,7 @@ pub fn sound(
     ctx: &StepContext,
 ) -> Result<Sounds> {
     let info = with_audio(info, track);
-    let First { caps, .. } = first(source, &info, Kind::Audio, limits, ctx, (1, clock))?;
+    let First { caps, .. } = first(source, &info, TrackKind::Audio, limits, ctx, (1, clock))?;
     let number = |field: &str| {
         caps.structure(0)
             .and_then(|s| s.get::<i32>(field).ok())

@@ -13,7 +13,7 @@ use super::scanned::{Scanned, Tracks};
 use super::sizes::{FrameSize, Sizes};
 use crate::context::StepContext;
 use crate::error::Result;
-use crate::gst::is_picture;
+use crate::gst::is_video;
 
 /// Places of a large file at which sizes are looked for; a power of two.
 const SAMPLES: u8 = 16;
@@ -104,7 +104,7 @@ impl Sampling {
     ) -> Result<()> {
         let lock = || tracks.lock().unwrap_or_else(PoisonError::into_inner);
         let known = |tracks: &[Scanned]| -> usize { tracks.iter().map(|track| track.sizes.len()).sum() };
-        let is_video = |pad: &gst::Pad| pad.current_caps().is_some_and(|caps| is_picture(&caps));
+        let is_video = |pad: &gst::Pad| pad.current_caps().is_some_and(|caps| is_video(&caps));
         let pad = demux.src_pads().into_iter().find(is_video);
         let Some(pad) = pad.filter(|_| known(&lock()) > 0) else { return Ok(()) };
         self.is_active.store(true, Ordering::Relaxed);
@@ -120,7 +120,7 @@ impl Sampling {
             let begun = Instant::now();
             let mut tracks = lock();
             while known(&tracks) == before && begun.elapsed() < LONGEST_SAMPLE {
-                ctx.check()?;
+                ctx.check_cancelled()?;
                 if is_over() {
                     return Ok(());
                 }

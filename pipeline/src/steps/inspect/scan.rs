@@ -12,7 +12,7 @@ use super::scanned::{MOST_TIMES, Scanned, Tracks};
 use crate::context::StepContext;
 use crate::cpu_clock::ContentionClock;
 use crate::error::{Error, Result};
-use crate::gst::{Stage, element, is_picture, is_sound, open_demuxer, signed_ns};
+use crate::gst::{RunningPipeline, element, is_audio, is_video, open_demuxer, signed_ns};
 use crate::limits::MAX_FULL_SCAN_BYTES;
 use crate::mp4::sample_times::SampleTimes;
 use crate::source::{ReadAt, Source};
@@ -124,12 +124,12 @@ fn scan_as(
     } else {
         demux.connect_pad_added(move |_, pad| watch.pad(pad));
     }
-    let stage = Stage::new(pipeline);
+    let stage = RunningPipeline::new(pipeline);
     let until = (clock.elapsed() + LONGEST).min(LONGEST_ALL);
     let mut error = stage.start(gst::State::Playing).err();
     let mut whole = false;
     while error.is_none() {
-        ctx.check()?;
+        ctx.check_cancelled()?;
         match stage.ended(Duration::from_millis(20)) {
             Ok(true) => {
                 whole = true;
@@ -340,9 +340,9 @@ impl Scan {
         let mut found = Vec::new();
         for track in &self.tracks {
             let Some(caps) = &track.caps else { continue };
-            let count = if is_picture(caps) {
+            let count = if is_video(caps) {
                 &mut pictures
-            } else if is_sound(caps) {
+            } else if is_audio(caps) {
                 &mut sounds
             } else {
                 continue;
@@ -350,7 +350,7 @@ impl Scan {
             let index = *count;
             *count += 1;
             if track.packets > 0 {
-                found.push(Scanned { index, picture: is_picture(caps), ..track.clone() });
+                found.push(Scanned { index, picture: is_video(caps), ..track.clone() });
             }
         }
         found

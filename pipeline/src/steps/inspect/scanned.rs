@@ -6,8 +6,8 @@ use gstreamer as gst;
 
 use super::outlier;
 use super::sizes::Sizes;
-use crate::media::{Gap, Rational, Turn};
-use crate::mp4::movie::Edits;
+use crate::media::{Gap, Orientation, Rational};
+use crate::mp4::movie::EditList;
 
 /// Most time stamps kept of a track.
 pub const MOST_TIMES: usize = 20_000;
@@ -46,7 +46,7 @@ pub struct Scanned {
     /// Turn and mirror the track or the file asks for.
     pub orientation: Option<String>,
     /// What the container's own elements make of it, where the demuxer does not read them.
-    pub by_container: Turn,
+    pub by_container: Orientation,
     /// Language the track says.
     pub language: Option<String>,
     /// Whether its end was seen.
@@ -58,7 +58,7 @@ pub type Tracks = Arc<Mutex<Vec<Scanned>>>;
 
 impl Scanned {
     /// How the container brings its frames upright.
-    pub fn turn(&self) -> Turn {
+    pub fn turn(&self) -> Orientation {
         let tagged = self.orientation.as_deref().map(tagged_turn).unwrap_or_default();
         if tagged.is_none() { self.by_container } else { tagged }
     }
@@ -94,7 +94,7 @@ impl Scanned {
 
     /// Takes the times over from a scan of this track alone, whose edit list was hidden; `is_complete` if that scan
     /// read it to its end.
-    pub fn retimed(&mut self, track: &Self, is_complete: bool, edits: Option<&Edits>) {
+    pub fn retimed(&mut self, track: &Self, is_complete: bool, edits: Option<&EditList>) {
         let mut times = track.times_ns.clone();
         times.sort_unstable();
         self.packets = track.packets;
@@ -147,9 +147,9 @@ impl Scanned {
 
 /// What GStreamer's `image-orientation` tag says: flipped left to right first, then turned
 /// clockwise.
-fn tagged_turn(tag: &str) -> Turn {
+fn tagged_turn(tag: &str) -> Orientation {
     let degrees: f64 = tag.rsplit('-').next().and_then(|d| d.parse().ok()).unwrap_or(0.0);
-    Turn::nearest((tag.starts_with("flip"), false), degrees)
+    Orientation::nearest((tag.starts_with("flip"), false), degrees)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Which size a recording is planned for when its frames change theirs. Pure.
 
-use crate::media::Turn;
+use crate::media::Orientation;
 
 /// Most changes kept of one track: of more, the rest counts as the last one.
 const MAX_CHANGES: usize = 4096;
@@ -21,7 +21,7 @@ pub struct FrameSize {
     /// Width and height as stored, with square pixels.
     pub stored: (f64, f64),
     /// What makes it upright.
-    pub turn: Turn,
+    pub turn: Orientation,
 }
 
 impl FrameSize {
@@ -83,7 +83,7 @@ impl Sizes {
 
     /// Sums up; `None` where no frame said its size. A turn of the container's counts for all
     /// frames.
-    pub fn summary(&self, container: Turn) -> Option<Summary> {
+    pub fn summary(&self, container: Orientation) -> Option<Summary> {
         let mut changes = self.changes.clone();
         if !container.is_none() {
             changes.iter_mut().for_each(|(_, size)| size.turn = container);
@@ -144,7 +144,7 @@ mod tests {
         FrameSize {
             pixels: u64::from(width) * u64::from(height),
             stored: (width.into(), height.into()),
-            turn: Turn::default(),
+            turn: Orientation::default(),
         }
     }
 
@@ -154,7 +154,7 @@ mod tests {
         changes.iter().for_each(|&(at, (width, height))| sizes.add(at * SECOND, size(width, height)));
         sizes.lasts_until(until * SECOND);
         let (width, height) =
-            sizes.summary(Turn::default()).map(|s| s.lasting.displayed()).unwrap_or_default();
+            sizes.summary(Orientation::default()).map(|s| s.lasting.displayed()).unwrap_or_default();
         (width as u32, height as u32)
     }
 
@@ -188,7 +188,7 @@ mod tests {
         sizes.add(0, of_pixels(540.0));
         sizes.add(15 * SECOND, of_pixels(405.0));
         sizes.lasts_until(100 * SECOND);
-        assert_eq!(sizes.summary(Turn::default()).map(|s| s.lasting), Some(of_pixels(405.0)));
+        assert_eq!(sizes.summary(Orientation::default()).map(|s| s.lasting), Some(of_pixels(405.0)));
     }
 
     #[test]
@@ -198,20 +198,20 @@ mod tests {
             sizes.add_sample(at * SECOND, size(width, height));
         }
         sizes.lasts_until(100 * SECOND);
-        let made = sizes.summary(Turn::default());
+        let made = sizes.summary(Orientation::default());
         assert_eq!(made.map(|s| s.lasting), Some(size(640, 360)));
         assert_eq!(made.map(|s| (s.first, s.changes, s.turns)), Some((size(160, 90), true, false)));
-        assert_eq!(Sizes::default().summary(Turn::default()), None);
+        assert_eq!(Sizes::default().summary(Orientation::default()), None);
     }
 
     #[test]
     fn a_turn_of_the_containers_counts_for_more_than_that_of_frames() {
-        let turned = |degrees| Turn { degrees, mirrored: false };
+        let turned = |degrees| Orientation { degrees, mirrored: false };
         let mut sizes = Sizes::default();
         sizes.add(0, size(640, 360));
         sizes.add(2 * SECOND, FrameSize { turn: turned(90), ..size(640, 360) });
         sizes.lasts_until(10 * SECOND);
-        let own = sizes.summary(Turn::default());
+        let own = sizes.summary(Orientation::default());
         assert_eq!(
             own.map(|s| (s.lasting.displayed(), s.changes, s.turns)),
             Some(((360.0, 640.0), true, true))

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::*;
-use crate::context::listened;
-use crate::gst::{Decoding, Kind};
+use crate::context::capturing_context;
+use crate::gst::{TrackDecoder, TrackKind};
 use crate::ladder::{LadderSettings, Rung, plan};
 use crate::source::Bytes;
 use crate::steps::transcode::TranscodeRequest;
@@ -43,9 +43,9 @@ fn inspected(file: &[u8]) -> MediaInfo {
 }
 
 /// Times of all decoded frames or buffers of audio, in ms.
-fn times_ms(file: &[u8], info: &MediaInfo, kind: Kind) -> Vec<i64> {
+fn times_ms(file: &[u8], info: &MediaInfo, kind: TrackKind) -> Vec<i64> {
     let source = Arc::new(Bytes(file.to_vec()));
-    let mut decoding = Decoding::open(source, info, kind, &Default::default(), Vec::new()).unwrap();
+    let mut decoding = TrackDecoder::open(source, info, kind, &Default::default(), Vec::new()).unwrap();
     decoding.start().unwrap();
     let next = || decoding.next(&ctx()).unwrap().map(|decoded| (decoded.time_ns + MS / 2).div_euclid(MS));
     std::iter::from_fn(next).collect()
@@ -68,7 +68,7 @@ fn slow_video_in_a_transport_stream_keeps_its_times() {
             assert!(found.end_ms.abs_diff(u64::from(length_s) * 1000) < 100, "{name}: {found:?}");
             assert!(sound.end_ms.abs_diff(u64::from(length_s) * 1000) < 100, "{name}: {sound:?}");
             assert!(found.start_ms < 50 && sound.start_ms < 50, "{name}: {found:?} {sound:?}");
-            let times = times_ms(&file, &info, Kind::Video);
+            let times = times_ms(&file, &info, TrackKind::Video);
             let count = (i64::from(length_s) * 1000 + frame_ms / 2) / frame_ms;
             assert_eq!(times.len() as i64, count, "{name}: {times:?}");
             for (number, time) in times.iter().enumerate() {
@@ -94,7 +94,7 @@ fn a_pause_in_audio_stays_where_the_recording_has_it() {
         let info = inspected(&file);
         let sound = info.audio.as_ref().unwrap();
         assert!((10_950..11_200).contains(&sound.end_ms), "{name} {codec}: {sound:?}");
-        let times = times_ms(&file, &info, Kind::Audio);
+        let times = times_ms(&file, &info, TrackKind::Audio);
         let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max();
         assert!((4900..5150).contains(&longest.unwrap()), "{name} {codec}: {longest:?}");
     }
@@ -108,7 +108,7 @@ fn parts_of_a_transport_stream_with_clocks_of_their_own_follow_in_sync() {
     let info = inspected(&file);
     let (found, sound) = (info.video.as_ref().unwrap(), info.audio.as_ref().unwrap());
     assert!(found.end_ms.abs_diff(5000) < 100 && sound.end_ms.abs_diff(5000) < 100, "{found:?} {sound:?}");
-    let times = times_ms(&file, &info, Kind::Video);
+    let times = times_ms(&file, &info, TrackKind::Video);
     assert!(times.len() >= 124 && times.is_sorted(), "{times:?}");
 }
 
@@ -122,7 +122,7 @@ fn a_frame_of_10_ms_under_audio_is_a_video() {
         let file = made(name, &format!("{} {} {codecs}", video("100", 0.01), audio(10)));
         let info = inspected(&file);
         assert!(info.video.is_some(), "{name}: {info:?}");
-        let times = times_ms(&file, &info, Kind::Video);
+        let times = times_ms(&file, &info, TrackKind::Video);
         // Opus begins before its first sample.
         assert!(times.len() == 1 && times[0] < 10, "{name}: {times:?}");
         assert_eq!(info.duration_ms / 100, 100, "{name}: {info:?}");
@@ -154,7 +154,7 @@ fn frames_at_uneven_times_keep_them_in_every_container() {
     ] {
         let file = made(name, &format!("{} {} {filter} {codecs}", video("100", 12), audio(12)));
         let info = inspected(&file);
-        let times = times_ms(&file, &info, Kind::Video);
+        let times = times_ms(&file, &info, TrackKind::Video);
         assert_eq!(times.len(), at_ms.len(), "{name} {codecs}: {times:?}");
         for (time, at) in times.iter().zip(at_ms) {
             assert!((time - at).abs() < 50, "{name} {codecs}: {times:?}");
@@ -178,7 +178,7 @@ fn the_last_slide_lasts_as_long_as_the_others() {
     let limits = crate::limits::Limits::default();
     let request = TranscodeRequest { media, ladder, iframes: false, trickplay: false, limits };
     let folder = tempfile::tempdir().unwrap();
-    let (ctx, _) = listened(folder.path());
+    let (ctx, _) = capturing_context(folder.path());
     let report = crate::steps::transcode::run(&request, Arc::new(Bytes(file)), &ctx).unwrap();
     assert!(report.duration_ms.abs_diff(16_000) < 100, "{report:?}");
     assert_eq!(report.warnings, []);

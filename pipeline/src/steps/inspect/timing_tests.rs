@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::*;
-use crate::gst::{Decoding, Kind};
+use crate::gst::{TrackDecoder, TrackKind};
 use crate::source::Bytes;
 
 const SECOND: i64 = 1_000_000_000;
@@ -47,7 +47,8 @@ fn spans(info: &MediaInfo) -> [(u64, u64); 2] {
 /// Times of all decoded frames, in ns.
 fn frames(file: &[u8], info: &MediaInfo) -> Vec<i64> {
     let source = Arc::new(Bytes(file.to_vec()));
-    let mut decoding = Decoding::open(source, info, Kind::Video, &Default::default(), Vec::new()).unwrap();
+    let mut decoding =
+        TrackDecoder::open(source, info, TrackKind::Video, &Default::default(), Vec::new()).unwrap();
     decoding.start().unwrap();
     std::iter::from_fn(|| decoding.next(&ctx()).unwrap()).map(|decoded| decoded.time_ns).collect()
 }

@@ -1,18 +1,18 @@
 //! Whether a picture is one that browsers play as it is, every one (H.264) or some (H.265): pure, from what the file's index says of it.
 
 use crate::codec::hevc;
-use crate::codec::sps::{self, Sequence};
-use crate::declined::{Declined, declined};
+use crate::codec::sps::{self, SequenceParameterSet};
+use crate::declined::{DeclineReason, declined};
 use crate::fmp4::{Colour, Media};
-use crate::media::{Hdr, MediaInfo, held_until};
-use crate::mp4::sample_entry::Picture;
+use crate::media::{Hdr, MediaInfo, padded_end_ms};
+use crate::mp4::sample_entry::VideoSampleEntry;
 use chalkstream_formats::Coding;
 
 /// Highest level taken: 4K at 60 frames a second.
 const MAX_LEVEL: u8 = 52;
 
 /// What the file as a whole says.
-pub fn check_file(media: &MediaInfo) -> Result<(), Declined> {
+pub fn check_file(media: &MediaInfo) -> Result<(), DeclineReason> {
     if media.within.is_some() {
         return Err(declined("inside_photo", "The recording is a part of a photo."));
     }
@@ -43,7 +43,7 @@ pub fn check_file(media: &MediaInfo) -> Result<(), Declined> {
     }
     // Nothing of the source can be made longer.
     let audio_end_ms = media.audio.as_ref().map_or(0, |track| track.end_ms);
-    if held_until(video.end_ms, audio_end_ms) > video.end_ms {
+    if padded_end_ms(video.end_ms, audio_end_ms) > video.end_ms {
         return Err(declined(
             "ends_early",
             "The picture ends long before the sound, and players would stop there.",
@@ -56,17 +56,20 @@ pub fn check_file(media: &MediaInfo) -> Result<(), Declined> {
     Ok(())
 }
 
-fn hdr() -> Declined {
+fn hdr() -> DeclineReason {
     declined("hdr", "The picture has a wide range of brightness that not every screen shows.")
 }
 
-fn interlaced() -> Declined {
+fn interlaced() -> DeclineReason {
     declined("interlaced", "The picture is made of half pictures, which browsers show as combs.")
 }
 
 /// What a track is to say of its picture, and how many bytes tell a unit's length in its samples. `shown` is the size that
 /// the picture has upright and with square pixels.
-pub fn check_video(entry: &Picture, displayed_size: (u32, u32)) -> Result<(Media, usize), Declined> {
+pub fn check_video(
+    entry: &VideoSampleEntry,
+    displayed_size: (u32, u32),
+) -> Result<(Media, usize), DeclineReason> {
     let stretched = entry.pixel_shape.is_some_and(|(across, down)| across != down);
     let (media, length_bytes, square) = match entry.coding {
         Coding::Avc => {
@@ -82,11 +85,11 @@ pub fn check_video(entry: &Picture, displayed_size: (u32, u32)) -> Result<(Media
             (media, length_bytes, square)
         }
         Coding::Hevc => {
-            let length_bytes = hevc::config(&entry.config)?;
+            let length_bytes = hevc::check_config(&entry.config)?;
             let (width, height) = entry.size;
             let square = is_near((width.into(), height.into()), displayed_size);
             let colour: Option<Colour> = entry.colour;
-            let config = hevc::complete(&entry.config);
+            let config = hevc::hvc1_config(&entry.config);
             (Media::CameraHevc { config, width, height, colour }, length_bytes, square)
         }
     };
@@ -112,19 +115,19 @@ fn is_near(coded: (u32, u32), displayed_size: (u32, u32)) -> bool {
 
 /// What an H.264 decoder's configuration says: the sequence it describes, how many bytes tell a unit's length, and the
 /// configuration without anything else.
-fn avc(picture: &Picture) -> Result<(Sequence, usize, Vec<u8>), Declined> {
+fn avc(picture: &VideoSampleEntry) -> Result<(SequenceParameterSet, usize, Vec<u8>), DeclineReason> {
     let unreadable = || declined("damaged_index", "The recording's index is damaged.");
     let (sets, length_bytes) = parameter_sets(&picture.config).ok_or_else(unreadable)?;
     let mut sequences = sets.iter().filter(|set| set.first().is_some_and(|head| head & 0x1f == 7));
     let (Some(first), None) = (sequences.next(), sequences.next()) else {
         return Err(declined("several_descriptions", "The recording changes its format on the way."));
     };
-    let sequence = sps::sequence(first).ok_or_else(unreadable)?;
+    let sequence = sps::parse_sps(first).ok_or_else(unreadable)?;
     check_sequence(&sequence)?;
     let pictures: Vec<&[u8]> =
         sets.iter().filter(|set| set.first().is_some_and(|head| head & 0x1f == 8)).copied().collect();
     for set in &pictures {
-        if sps::slice_groups(set).ok_or_else(unreadable)? {
+        if sps::has_slice_groups(set).ok_or_else(unreadable)? {
             return Err(profile());
         }
     }
@@ -149,11 +152,11 @@ fn configuration(head: &[u8], sequence: &[u8], pictures: &[&[u8]]) -> Vec<u8> {
     made
 }
 
-fn profile() -> Declined {
+fn profile() -> DeclineReason {
     declined("profile", "The picture uses a form of H.264 that browsers do not play.")
 }
 
-fn check_sequence(sequence: &Sequence) -> Result<(), Declined> {
+fn check_sequence(sequence: &SequenceParameterSet) -> Result<(), DeclineReason> {
     if !matches!(sequence.profile, 66 | 77 | 100) {
         return Err(profile());
     }
@@ -277,8 +280,8 @@ mod tests {
         assert_eq!((sound(10_000), sound(12_000)), ("fine".to_owned(), "ends_early".to_owned()));
     }
 
-    fn good() -> Sequence {
-        Sequence {
+    fn good() -> SequenceParameterSet {
+        SequenceParameterSet {
             profile: 100,
             level: 40,
             chroma_format: 1,
@@ -294,19 +297,19 @@ mod tests {
 
     #[test]
     fn a_sequence_is_refused_for_what_browsers_do_not_play() {
-        let code = |sequence: Sequence| {
+        let code = |sequence: SequenceParameterSet| {
             check_sequence(&sequence).map_or_else(|declined| declined.code, |()| "fine".into())
         };
         assert_eq!(code(good()), "fine");
-        assert_eq!(code(Sequence { profile: 244, ..good() }), "profile");
-        assert_eq!(code(Sequence { profile: 88, ..good() }), "profile");
-        assert_eq!(code(Sequence { chroma_format: 2, ..good() }), "colour_depth");
-        assert_eq!(code(Sequence { bit_depths: (10, 8), ..good() }), "colour_depth");
-        assert_eq!(code(Sequence { frames_only: false, ..good() }), "interlaced");
-        assert_eq!(code(Sequence { level: 60, ..good() }), "level");
-        assert_eq!(code(Sequence { width: 8192, ..good() }), "size");
+        assert_eq!(code(SequenceParameterSet { profile: 244, ..good() }), "profile");
+        assert_eq!(code(SequenceParameterSet { profile: 88, ..good() }), "profile");
+        assert_eq!(code(SequenceParameterSet { chroma_format: 2, ..good() }), "colour_depth");
+        assert_eq!(code(SequenceParameterSet { bit_depths: (10, 8), ..good() }), "colour_depth");
+        assert_eq!(code(SequenceParameterSet { frames_only: false, ..good() }), "interlaced");
+        assert_eq!(code(SequenceParameterSet { level: 60, ..good() }), "level");
+        assert_eq!(code(SequenceParameterSet { width: 8192, ..good() }), "size");
         let hlg = Colour { primaries: 9, transfer: 18, matrix: 9, full_range: false };
-        assert_eq!(code(Sequence { colour: Some(hlg), ..good() }), "hdr");
+        assert_eq!(code(SequenceParameterSet { colour: Some(hlg), ..good() }), "hdr");
     }
 
     #[test]
@@ -317,8 +320,14 @@ mod tests {
         assert!(parameter_sets(&config[..12]).is_none());
         assert!(parameter_sets(&[0; 8]).is_none());
         let (size, config) = ((640, 480), config.to_vec());
-        let entry =
-            Picture { coding: Coding::Avc, config, size, pixel_shape: None, colour: None, cropped: false };
+        let entry = VideoSampleEntry {
+            coding: Coding::Avc,
+            config,
+            size,
+            pixel_shape: None,
+            colour: None,
+            cropped: false,
+        };
         assert_eq!(check_video(&entry, (640, 480)).unwrap_err().code, "damaged_index");
         let entry =
             [&[1, 100, 0, 30, 0xff, 0xe1, 0, 2, 0x67, 1, 1, 0, 1, 0x68][..], b"where it was made"].concat();

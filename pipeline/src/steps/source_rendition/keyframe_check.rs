@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::plan::Keyframe;
 use super::stop::Stop;
-use crate::codec::hevc::{self, Unit};
-use crate::declined::{Declined, cut_off, declined, open_gop};
+use crate::codec::hevc::UnitKind;
+use crate::declined::{DeclineReason, cut_off, declined, open_gop};
 use crate::source::{ReadAt, read_full};
 use chalkstream_formats::Coding;
 
@@ -86,30 +86,30 @@ impl SampleInspector<'_> {
                 return Ok(SampleFindings { damaged: true, ..findings });
             }
             match kind {
-                Unit::Key => findings.key = true,
-                Unit::Parameters if self.coding == Coding::Hevc => findings.parameters = true,
-                Unit::Parameters => {
+                UnitKind::Key => findings.key = true,
+                UnitKind::Parameters if self.coding == Coding::Hevc => findings.parameters = true,
+                UnitKind::Parameters => {
                     let set = window.get(at, length.min(READ_BYTES))?;
                     findings.other_sequence |= !self.config.windows(set.len()).any(|part| part == set);
                 }
-                Unit::Plain => {}
+                UnitKind::Plain => {}
             }
             at += length;
         }
         Ok(findings)
     }
 
-    fn unit(&self, first: u8) -> Unit {
+    fn unit(&self, first: u8) -> UnitKind {
         match (self.coding, first & 0x1f) {
-            (Coding::Hevc, _) => hevc::unit(first),
-            (Coding::Avc, 5) => Unit::Key,
-            (Coding::Avc, 7) => Unit::Parameters,
-            (Coding::Avc, _) => Unit::Plain,
+            (Coding::Hevc, _) => UnitKind::from_first_byte(first),
+            (Coding::Avc, 5) => UnitKind::Key,
+            (Coding::Avc, 7) => UnitKind::Parameters,
+            (Coding::Avc, _) => UnitKind::Plain,
         }
     }
 }
 
-fn accept(findings: SampleFindings, key: bool) -> Result<(), Declined> {
+fn accept(findings: SampleFindings, key: bool) -> Result<(), DeclineReason> {
     if findings.cut_off {
         return Err(cut_off());
     }

@@ -13,14 +13,14 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use crate::context::StepContext;
-use crate::declined::{Declined, declined};
+use crate::declined::{DeclineReason, declined};
 use crate::error::Result;
 use crate::fmp4::{Media, Track};
 use crate::hls::TARGET_DURATION_S;
-use crate::media::{AudioTrack, Hdr, MediaInfo, VideoTrack, held_until};
+use crate::media::{AudioTrack, Hdr, MediaInfo, VideoTrack, padded_end_ms};
 use crate::mp4::movie::{self, Index, Movie};
 use crate::mp4::sample_entry;
-use crate::mp4::sample_tables::Tables;
+use crate::mp4::sample_tables::SampleTables;
 use crate::mp4::track_boxes::TrackBoxes;
 use crate::report::{AudioRenditionReport, VideoRenditionReport};
 use crate::source::{ReadAt, Source};
@@ -52,7 +52,7 @@ pub struct SourceRenditionReport {
     /// `source/audio/index.m3u8`, its index in `index/audio`.
     pub audio: Option<AudioRenditionReport>,
     /// Why the picture is not used.
-    pub declined: Option<Declined>,
+    pub declined: Option<DeclineReason>,
     /// Length of the picture, in ms.
     pub duration_ms: u64,
 }
@@ -101,7 +101,7 @@ fn package(
             declined("fragmented", "The recording is stored in pieces that cannot be indexed.").into()
         );
     }
-    let movie = movie::movie(&index);
+    let movie = movie::read_movie(&index);
     let track = TrackBoxes::find(&index, &movie, b"vide", video.stream_index).ok_or_else(no_video)?;
     let video_track = video_track(&track, request, source)?;
     let written = write::write_index(
@@ -144,7 +144,7 @@ fn target_duration_s(written: &WrittenTrack) -> u64 {
 
 /// A track that can be given out.
 struct PackagedTrack<'a> {
-    tables: Tables<'a>,
+    tables: SampleTables<'a>,
     plan: SegmentPlan,
     track: Track,
 }
@@ -164,12 +164,12 @@ fn video_track<'a>(
             declined("long_frame", "A frame of the recording claims far more time than it has.").into()
         );
     }
-    let (kind, content) = sample_entry::only(track_boxes.stbl)?;
-    let entry = sample_entry::picture(kind, content)?;
+    let (kind, content) = sample_entry::single_entry(track_boxes.stbl)?;
+    let entry = sample_entry::parse_video(kind, content)?;
     let displayed_size = request.media.video.as_ref().map_or((0, 0), |video| (video.width, video.height));
     let (media, length_bytes) = compatibility::check_video(&entry, displayed_size)?;
-    let tables = Tables::read(track_boxes.stbl)?;
-    if !tables.one_description() || !track_boxes.is_self_contained {
+    let tables = SampleTables::read(track_boxes.stbl)?;
+    if !tables.has_one_description() || !track_boxes.is_self_contained {
         return Err(
             declined("several_descriptions", "The recording is put together from several files.").into()
         );
@@ -237,14 +237,14 @@ fn audio_track<'a>(
     video_track: &SegmentPlan,
 ) -> Option<PackagedTrack<'a>> {
     let picture_ms = media.video.as_ref().map_or(0, |track| track.end_ms);
-    if held_until(audio.end_ms, picture_ms) > audio.end_ms {
+    if padded_end_ms(audio.end_ms, picture_ms) > audio.end_ms {
         return None;
     }
     let track_boxes = TrackBoxes::find(index, movie, b"soun", audio.stream_index)
         .filter(|track_boxes| !track_boxes.is_edited && track_boxes.is_self_contained)?;
-    let (kind, content) = sample_entry::only(track_boxes.stbl).ok()?;
-    let entry = sample_entry::sound(kind, content)?;
-    let tables = Tables::read(track_boxes.stbl).ok().filter(Tables::one_description)?;
+    let (kind, content) = sample_entry::single_entry(track_boxes.stbl).ok()?;
+    let entry = sample_entry::parse_audio(kind, content)?;
+    let tables = SampleTables::read(track_boxes.stbl).ok().filter(SampleTables::has_one_description)?;
     let clock = TrackClock::new(track_boxes.timescale, track_boxes.edit, media.origin_ns).ok()?;
     let ms = |ticks: u64| ticks * 1000 / u64::from(video_track.timescale);
     // Sound that ends a little after the picture goes with its last segment, where that does not become too long.

@@ -2,9 +2,9 @@
 //!
 //! The common timeline begins at 0 with the earliest presented sample of the recording.
 
-use crate::declined::{Declined, declined, open_gop};
+use crate::declined::{DeclineReason, declined, open_gop};
 use crate::mp4::movie::Edit;
-use crate::mp4::sample_tables::{Sample, Tables};
+use crate::mp4::sample_tables::{Sample, SampleTables};
 
 /// Where segments are aimed at, in ms: as all other renditions are.
 const TARGET_SEGMENT_MS: u64 = 3200;
@@ -49,7 +49,7 @@ pub struct TrackClock {
 
 impl TrackClock {
     /// The clock of a track of `timescale` ticks a second.
-    pub fn new(timescale: u32, edit: Option<Edit>, origin_ns: i64) -> Result<Self, Declined> {
+    pub fn new(timescale: u32, edit: Option<Edit>, origin_ns: i64) -> Result<Self, DeclineReason> {
         if timescale == 0 || timescale > MAX_TIMESCALE {
             return Err(declined("damaged_index", "The recording's index is damaged."));
         }
@@ -119,7 +119,7 @@ impl SegmentPlan {
 }
 
 /// The keyframes of a picture, checked to be such.
-pub fn keyframes(tables: &Tables<'_>) -> Result<Vec<Keyframe>, Declined> {
+pub fn keyframes(tables: &SampleTables<'_>) -> Result<Vec<Keyframe>, DeclineReason> {
     let mut keys: Vec<Keyframe> = Vec::new();
     let mut latest = i64::MIN;
     for sample in tables.samples() {
@@ -152,12 +152,12 @@ pub fn keyframes(tables: &Tables<'_>) -> Result<Vec<Keyframe>, Declined> {
 
 /// The plan of a picture. `frame_ns` is how long one is on, nominally.
 pub fn plan_video(
-    tables: &Tables<'_>,
+    tables: &SampleTables<'_>,
     keys: &[Keyframe],
     clock: TrackClock,
     frame_ns: i64,
     max_segment_ms: u64,
-) -> Result<SegmentPlan, Declined> {
+) -> Result<SegmentPlan, DeclineReason> {
     // The picture that is on when presentation begins; the last one to be decoded that is presented, and its end.
     let (mut on, mut first) = (None, i64::MAX);
     let (mut until, mut end) = (0, i64::MIN);
@@ -255,7 +255,7 @@ fn cuts(times: &[i64], end: i64, aim: i64, longest: i64) -> Option<Vec<usize>> {
 
 /// The plan of sound, cut where the picture is (`picture_ms`: from 0 to where it is over), and evenly after that; none
 /// where it cannot go with it.
-pub fn plan_audio(tables: &Tables<'_>, clock: TrackClock, video_ms: &[u64]) -> Option<SegmentPlan> {
+pub fn plan_audio(tables: &SampleTables<'_>, clock: TrackClock, video_ms: &[u64]) -> Option<SegmentPlan> {
     let mut made: Option<SegmentPlan> = None;
     let mut index = 1;
     let target = |index: usize| {

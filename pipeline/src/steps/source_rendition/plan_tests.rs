@@ -31,7 +31,7 @@ fn planned(
     origin_ns: i64,
 ) -> Result<(SegmentPlan, Vec<u64>), String> {
     let stbl = stbl(samples);
-    let tables = Tables::read(&stbl).unwrap();
+    let tables = SampleTables::read(&stbl).unwrap();
     let clock = TrackClock::new(1000, edit, origin_ns).unwrap();
     let plan = keyframes(&tables)
         .and_then(|keys| plan_video(&tables, &keys, clock, 100_000_000, 6000))
@@ -131,7 +131,7 @@ fn slow_clocks_are_counted_finer() {
 
 fn sounded(count: usize, edit: Option<Edit>, origin_ns: i64) -> Option<(SegmentPlan, Vec<u64>)> {
     let stbl = stbl(&vec![(1024, 0, true); count]);
-    let tables = Tables::read(&stbl).unwrap();
+    let tables = SampleTables::read(&stbl).unwrap();
     let plan =
         plan_audio(&tables, TrackClock::new(48_000, edit, origin_ns).unwrap(), &[0, 3200, 6500, 8000])?;
     let from = plan.cuts[0].number as usize;

@@ -2,20 +2,20 @@
 
 use std::io;
 
-use crate::declined::Declined;
+use crate::declined::DeclineReason;
 use crate::error::Error;
 
 /// Reason why packaging ended early. A declined source is a result of the step, a failure is none.
 #[derive(Debug)]
 pub enum Stop {
     /// The source is not fit to be served as it is.
-    Declined(Declined),
+    Declined(DeclineReason),
     /// The step failed.
     Failed(Error),
 }
 
-impl From<Declined> for Stop {
-    fn from(declined: Declined) -> Self {
+impl From<DeclineReason> for Stop {
+    fn from(declined: DeclineReason) -> Self {
         Self::Declined(declined)
     }
 }

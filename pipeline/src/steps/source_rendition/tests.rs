@@ -108,8 +108,8 @@ fn sample_tables_say_when_everything_is_shown() {
         std::fs::write(&file, &bytes).unwrap();
         let source = FileSource::open(&file).unwrap();
         let index = movie::read_index(&source).unwrap();
-        let movie = movie::movie(&index);
-        let track = movie::nth(&movie.tracks, handler, 0).unwrap().clone();
+        let movie = movie::read_movie(&index);
+        let track = movie::nth_track(&movie.tracks, handler, 0).unwrap().clone();
         let shown = crate::mp4::sample_times::sample_times(&index, &movie, &track, bytes.len() as u64, 100)?;
         Some((
             shown.samples,

@@ -6,10 +6,10 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use super::plan::SegmentPlan;
 use super::stop::Stop;
 use crate::context::StepContext;
-use crate::declined::{Declined, cut_off, declined};
-use crate::fmp4::{Media, SampleFacts, Track, decode_times, fragment_head, init_segment};
+use crate::declined::{DeclineReason, cut_off, declined};
+use crate::fmp4::{Media, SampleInfo, Track, decode_times, fragment_header, init_segment};
 use crate::hls::{MediaPlaylist, PlaylistSegment, media_playlist, peak_and_mean_bps};
-use crate::mp4::sample_tables::{Sample, Tables};
+use crate::mp4::sample_tables::{Sample, SampleTables};
 
 /// First bytes of an index object.
 pub const MAGIC: &[u8; 8] = b"chalkidx";
@@ -58,7 +58,7 @@ struct Segment {
 }
 
 impl Segment {
-    fn add(&mut self, sample: Sample, presented: u64) -> Result<(), Declined> {
+    fn add(&mut self, sample: Sample, presented: u64) -> Result<(), DeclineReason> {
         let (offset, size) = (sample.offset, u64::from(sample.size));
         let scattered = || {
             declined(
@@ -94,7 +94,7 @@ impl Segment {
         let next = decoded.iter().skip(1).copied().chain([end]);
         let facts = self.samples.iter().zip(&self.presented).zip(decoded.iter().zip(next)).map(
             |((&(size_bytes, sync), presented), (decoded, next))| {
-                Some(SampleFacts {
+                Some(SampleInfo {
                     size_bytes,
                     duration: u32::try_from(next.checked_sub(*decoded)?).ok()?,
                     composition_offset: i32::try_from(presented - decoded).ok()?,
@@ -102,7 +102,7 @@ impl Segment {
                 })
             },
         );
-        Some(fragment_head(number, *decoded.first()?, &facts.collect::<Option<Vec<_>>>()?))
+        Some(fragment_header(number, *decoded.first()?, &facts.collect::<Option<Vec<_>>>()?))
     }
 }
 
@@ -111,13 +111,13 @@ pub fn write_index(
     path: &str,
     track: &Track,
     plan: &SegmentPlan,
-    tables: &Tables<'_>,
+    tables: &SampleTables<'_>,
     source_bytes: u64,
     ctx: &StepContext,
 ) -> Result<WrittenTrack, Stop> {
     let init = init_segment(track);
     let head = HEADER_BYTES + init.len() + plan.cuts.len() * ENTRY_BYTES;
-    let full = ctx.path(path)?;
+    let full = ctx.create_path(path)?;
     let mut out = BufWriter::new(File::create(&full)?);
     // How long the head is is known before what it says.
     out.seek(SeekFrom::Start(head as u64))?;
@@ -141,7 +141,7 @@ pub fn write_index(
     out.write_all(&entries)?;
     out.flush()?;
     drop(out);
-    ctx.output(path)?;
+    ctx.announce_output(path)?;
     let bandwidth_bps = peak_and_mean_bps(plan.timescale, played.iter().copied());
     let durations = played.into_iter().map(|(ticks, _)| ticks).collect();
     Ok(WrittenTrack { durations, bandwidth_bps, timescale: plan.timescale })
@@ -168,7 +168,12 @@ struct Writer {
 }
 
 impl Writer {
-    fn segments(&mut self, plan: &SegmentPlan, tables: &Tables<'_>, ctx: &StepContext) -> Result<(), Stop> {
+    fn segments(
+        &mut self,
+        plan: &SegmentPlan,
+        tables: &SampleTables<'_>,
+        ctx: &StepContext,
+    ) -> Result<(), Stop> {
         let from = plan.cuts[0].number;
         let mut cuts = plan.cuts.iter().peekable();
         let mut segment = Segment::default();
@@ -177,7 +182,7 @@ impl Writer {
             if let Some(cut) = cuts.next_if(|cut| cut.number == sample.number) {
                 if cut.number != from {
                     self.finish(&segment, start, cut.start)?;
-                    ctx.check()?;
+                    ctx.check_cancelled()?;
                 }
                 segment = Segment::default();
                 start = cut.start;
@@ -224,7 +229,7 @@ impl Writer {
     }
 }
 
-fn damaged() -> Declined {
+fn damaged() -> DeclineReason {
     declined("damaged_index", "The recording's index is damaged.")
 }
 
@@ -247,5 +252,5 @@ pub fn write_playlist(
         iframes_only: false,
         segments: &written.durations.iter().enumerate().map(segment).collect::<Vec<_>>(),
     });
-    Ok(ctx.write(path, text.as_bytes())?)
+    Ok(ctx.write_output(path, text.as_bytes())?)
 }

@@ -33,7 +33,7 @@ pub fn probabilities(model: &Path, wav: &Wav, ctx: &StepContext) -> Result<Vec<f
     let mut all = Vec::with_capacity(windows as usize);
     let mut at = 0;
     loop {
-        ctx.check()?;
+        ctx.check_cancelled()?;
         let samples = wav.read(at, WINDOWS_AT_ONCE * WINDOW_SAMPLES)?;
         if samples.is_empty() {
             break;
@@ -41,7 +41,7 @@ pub fn probabilities(model: &Path, wav: &Wav, ctx: &StepContext) -> Result<Vec<f
         at += samples.len() as u64;
         detector.push(&samples, &mut all)?;
         // This is about a tenth of the step.
-        ctx.progress(wav.duration_ms() * all.len() as u64 / windows.max(1) / 10, wav.duration_ms());
+        ctx.report_progress(wav.duration_ms() * all.len() as u64 / windows.max(1) / 10, wav.duration_ms());
     }
     detector.finish(&mut all)?;
     Ok(all)

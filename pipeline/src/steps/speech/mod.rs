@@ -117,7 +117,7 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
         cues: &cues,
     };
     let files = publish::publish(&transcript, spaced, ctx)?;
-    ctx.progress(duration_ms, duration_ms);
+    ctx.report_progress(duration_ms, duration_ms);
     Ok(TranscriptReport {
         language,
         model: request.model_name.clone(),
@@ -155,7 +155,7 @@ fn language(
     let mut listener = model.listener()?;
     let mut votes: Vec<f32> = Vec::new();
     for chunk in longest.into_iter().take(LANGUAGE_CHUNKS) {
-        ctx.check()?;
+        ctx.check_cancelled()?;
         let heard = listener.languages(&samples(wav, chunk.sound)?)?;
         votes.resize(heard.len(), 0.0);
         votes.iter_mut().zip(&heard).for_each(|(sum, probability)| *sum += probability);
@@ -184,7 +184,7 @@ fn hear(
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(chunk) = chunks.get(index) else { return Ok(()) };
             // Stopped between chunks; a child that must stop at once is killed.
-            ctx.check()?;
+            ctx.check_cancelled()?;
             let words = hear_chunk(&mut listener, language, wav, chunk, probabilities)?;
             if let Ok(mut heard) = heard.lock() {
                 heard[index] = words;
@@ -193,7 +193,7 @@ fn hear(
             let done = done_ms.fetch_add(length, Ordering::Relaxed) + length;
             // After listening for activity, which counted for a tenth.
             let duration = wav.duration_ms();
-            ctx.progress(duration / 10 + duration * 9 / 10 * done / all_ms.max(1), duration);
+            ctx.report_progress(duration / 10 + duration * 9 / 10 * done / all_ms.max(1), duration);
         }
     };
     let results: Vec<Result<()>> = std::thread::scope(|scope| {

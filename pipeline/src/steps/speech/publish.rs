@@ -47,7 +47,7 @@ pub fn publish(transcript: &Transcript<'_>, spaced: bool, ctx: &StepContext) -> 
     let language = transcript.language;
     let captions: Vec<_> = transcript.cues.iter().map(|cue| cues::caption(cue, spaced)).collect();
     let json = serde_json::to_vec(transcript)
-        .map_err(|e| Error::internal("the transcript could not be written").because(e))?;
+        .map_err(|e| Error::internal("the transcript could not be written").with_source(e))?;
     let mut files = Files {
         json: "transcript/transcript.json".into(),
         vtt: format!("transcript/captions.{language}.vtt"),
@@ -59,7 +59,7 @@ pub fn publish(transcript: &Transcript<'_>, spaced: bool, ctx: &StepContext) -> 
         let folder = format!("subtitles/{language}");
         let segments = segments(&captions, transcript.duration_ms);
         for (segment, text) in &segments {
-            ctx.write(&format!("{folder}/{}", segment.uri), text.as_bytes())?;
+            ctx.write_output(&format!("{folder}/{}", segment.uri), text.as_bytes())?;
         }
         let segments: Vec<_> = segments.into_iter().map(|(segment, _)| segment).collect();
         let playlist = media_playlist(&MediaPlaylist {
@@ -70,13 +70,13 @@ pub fn publish(transcript: &Transcript<'_>, spaced: bool, ctx: &StepContext) -> 
             segments: &segments,
         });
         let path = format!("{folder}/index.m3u8");
-        ctx.write(&path, playlist.as_bytes())?;
+        ctx.write_output(&path, playlist.as_bytes())?;
         files.subtitles = Some(path);
     }
-    ctx.write(&files.vtt, vtt::write(None, &captions).as_bytes())?;
-    ctx.write(&files.srt, srt::write(&captions).as_bytes())?;
-    ctx.write(&files.text, plain(transcript.cues, spaced).as_bytes())?;
-    ctx.write(&files.json, &json)?;
+    ctx.write_output(&files.vtt, vtt::write(None, &captions).as_bytes())?;
+    ctx.write_output(&files.srt, srt::write(&captions).as_bytes())?;
+    ctx.write_output(&files.text, plain(transcript.cues, spaced).as_bytes())?;
+    ctx.write_output(&files.json, &json)?;
     Ok(files)
 }
 

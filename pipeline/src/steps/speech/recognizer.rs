@@ -148,5 +148,5 @@ impl Listener<'_> {
 }
 
 fn failed(error: whisper_rs::WhisperError) -> Error {
-    Error::internal("the speech model failed").because(error)
+    Error::internal("the speech model failed").with_source(error)
 }

@@ -18,7 +18,7 @@ pub fn jpeg(frame: &RgbImage, quality: u8) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, quality)
         .encode_image(frame)
-        .map_err(|e| Error::internal("a picture could not be encoded").because(e))?;
+        .map_err(|e| Error::internal("a picture could not be encoded").with_source(e))?;
     Ok(bytes)
 }
 
@@ -43,7 +43,7 @@ pub fn fitted_jpeg(frame: &RgbImage, max_bytes: usize) -> Result<(Vec<u8>, u32, 
 
 /// A scaled copy.
 pub fn scaled(frame: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
-    let fault = |cause: String| Error::internal("a picture could not be scaled").because(cause);
+    let fault = |cause: String| Error::internal("a picture could not be scaled").with_source(cause);
     let (width, height) = (width.max(1), height.max(1));
     let from = ImageRef::new(frame.width(), frame.height(), frame.as_raw(), PixelType::U8x3)
         .map_err(|e| fault(e.to_string()))?;
@@ -59,7 +59,7 @@ pub fn placeholder(frame: &RgbImage) -> Result<String> {
     let tiny = image::imageops::blur(&scaled(frame, width, height)?, 0.8);
     let mut bytes = Vec::new();
     tiny.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
-        .map_err(|e| Error::internal("a picture could not be encoded").because(e))?;
+        .map_err(|e| Error::internal("a picture could not be encoded").with_source(e))?;
     Ok(format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes)))
 }
 

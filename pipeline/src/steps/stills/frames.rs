@@ -11,7 +11,7 @@ use super::encode::fit_within;
 use super::request::StillsRequest;
 use crate::context::StepContext;
 use crate::error::{Error, Fault, Result};
-use crate::gst::{Kind, Sequence, element, is_even_video};
+use crate::gst::{MultiPartDecoder, TrackKind, element, has_regular_frames};
 use crate::media::VideoTrack;
 use crate::source::Source;
 use crate::steps::transcode::rgb::rgb;
@@ -36,7 +36,7 @@ pub fn keyframes(
     let keyframe_distance_ms = video.map_or(0, |video| video.keyframes_apart_ms);
     // Frames that have times by their number may not be left out. A seek stays in one recording. An orientation may
     // change at a frame that is no keyframe.
-    let unseekable = is_even_video(&request.media.container)
+    let unseekable = has_regular_frames(&request.media.container)
         || !request.media.parts.is_empty()
         || video.is_some_and(|video| video.oriented_by_frame);
     if keyframe_distance_ms > MAX_KEYFRAME_DISTANCE_MS || unseekable {
@@ -66,7 +66,7 @@ fn decode(
     let first = IntervalGate { interval_ms, origin_ns: media.origin_ns, keyframes_only: false };
     first.attach(&gate)?;
     let tail = [vec![gate], convert_tail()?].concat();
-    let mut decoding = Sequence::open(source, media, Kind::Video, &request.limits, tail)?;
+    let mut decoding = MultiPartDecoder::open(source, media, TrackKind::Video, &request.limits, tail)?;
     if keyframes_only {
         decoding.current().stage().start(gst::State::Paused)?;
         decoding.current().stage().settle()?;

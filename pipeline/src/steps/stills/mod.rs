@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::StepContext;
 use crate::error::{Error, Result};
-use crate::media::held_until;
+use crate::media::padded_end_ms;
 use crate::report::VideoRenditionReport;
 use crate::source::Source;
 
@@ -35,11 +35,11 @@ pub fn run(request: &StillsRequest, source: Source, ctx: &StepContext) -> Result
     let mut poster = poster::PosterPicker::default();
     let mut sheets = storyboard::StoryboardWriter::new(video, interval_ms, media.duration_ms);
     let audio_end_ms = media.audio.as_ref().map_or(0, |track| track.end_ms);
-    let end_ms = held_until(video.end_ms, audio_end_ms.min(request.limits.max_duration_ms));
+    let end_ms = padded_end_ms(video.end_ms, audio_end_ms.min(request.limits.max_duration_ms));
     let mut stills = rendition::StillsRendition::new(video, end_ms, ctx)?;
     let frame_interval_ms = interval_ms.min(rendition::SEGMENT_MS);
     frames::keyframes(source, request, frame_interval_ms, ctx, |time_ms, frame| {
-        ctx.progress(time_ms, media.duration_ms);
+        ctx.report_progress(time_ms, media.duration_ms);
         sheets.add_frame(time_ms, &frame, ctx)?;
         stills.add_frame(time_ms, &frame, ctx)?;
         poster.consider(frame);
@@ -50,7 +50,7 @@ pub fn run(request: &StillsRequest, source: Source, ctx: &StepContext) -> Result
         .ok_or_else(|| Error::input("decode_failed", "The picture of this recording can't be played."))?;
     let storyboard = sheets.finish(ctx)?;
     let stills = stills.finish(ctx)?;
-    ctx.progress(media.duration_ms, media.duration_ms);
+    ctx.report_progress(media.duration_ms, media.duration_ms);
     report(&poster, Some(storyboard), stills, ctx)
 }
 
@@ -61,7 +61,7 @@ fn report(
     ctx: &StepContext,
 ) -> Result<StillsReport> {
     let (bytes, width, height) = encode::fitted_jpeg(poster, encode::MAX_POSTER_BYTES)?;
-    ctx.write(POSTER_PATH, &bytes)?;
+    ctx.write_output(POSTER_PATH, &bytes)?;
     Ok(StillsReport {
         poster: POSTER_PATH.to_owned(),
         width,

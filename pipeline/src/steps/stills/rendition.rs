@@ -13,7 +13,7 @@ use super::encode::scaled;
 use crate::context::StepContext;
 use crate::error::{Error, Result};
 use crate::fmp4::{Media, Sample, Track, fragment, init_segment};
-use crate::gst::{Stage, capsfilter, element_with};
+use crate::gst::{RunningPipeline, capsfilter, element_with};
 use crate::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, media_playlist, peak_and_mean_bps};
 use crate::ladder::KEYFRAME_INTERVAL_MS;
 use crate::media::{Rational, VideoTrack};
@@ -34,7 +34,7 @@ const MAX_FRAME_WAIT: Duration = Duration::from_secs(30);
 /// The rendition being made.
 pub struct StillsRendition {
     size: (u32, u32),
-    stage: Stage,
+    stage: RunningPipeline,
     source: gst_app::AppSrc,
     sink: gst_app::AppSink,
     track: Option<Track>,
@@ -57,8 +57,8 @@ impl StillsRendition {
             .par(gst::Fraction::new(1, 1))
             .colorimetry(&"bt709".parse().map_err(|_| Error::internal("BT.709 is not known"))?)
             .build()
-            .map_err(|e| Error::internal("a rendition's size is not possible").because(e))?;
-        let caps = info.to_caps().map_err(|e| Error::internal("a rendition has no caps").because(e))?;
+            .map_err(|e| Error::internal("a rendition's size is not possible").with_source(e))?;
+        let caps = info.to_caps().map_err(|e| Error::internal("a rendition has no caps").with_source(e))?;
         let source = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
         let encoder = element_with(
             "x264enc",
@@ -84,12 +84,13 @@ impl StillsRendition {
         let sink = gst_app::AppSink::builder().sync(false).build();
         let pipeline = gst::Pipeline::new();
         let all = [source.clone().upcast(), encoder, filter, sink.clone().upcast()];
-        let fault = |e: gst::glib::BoolError| Error::internal("the encoder could not be linked").because(e);
+        let fault =
+            |e: gst::glib::BoolError| Error::internal("the encoder could not be linked").with_source(e);
         pipeline.add_many(&all).map_err(fault)?;
         gst::Element::link_many(&all).map_err(fault)?;
-        let stage = Stage::new(pipeline);
+        let stage = RunningPipeline::new(pipeline);
         stage.start(gst::State::Playing)?;
-        ctx.check()?;
+        ctx.check_cancelled()?;
         Ok(Self {
             size,
             stage,
@@ -142,7 +143,7 @@ impl StillsRendition {
             segments: &listed,
         });
         let playlist = path("index.m3u8");
-        ctx.write(&playlist, text.as_bytes())?;
+        ctx.write_output(&playlist, text.as_bytes())?;
         let (bandwidth_bps, average_bandwidth_bps) =
             peak_and_mean_bps(TIMESCALE, self.written.iter().copied());
         Ok(Some(VideoRenditionReport {
@@ -169,14 +170,15 @@ impl StillsRendition {
     /// Writes the held frame for all segments before `place`.
     fn encode_until(&mut self, index: u64, ctx: &StepContext) -> Result<()> {
         while self.next < index && (self.next == 0 || self.ends_at(self.next - 1) < self.end_ms) {
-            ctx.check()?;
+            ctx.check_cancelled()?;
             let Some(mut buffer) = self.current.clone() else { return Ok(()) };
             let at_ms = self.next * SEGMENT_MS;
             let buffer_ref = buffer.make_mut();
             buffer_ref.set_pts(gst::ClockTime::from_mseconds(at_ms));
             buffer_ref.set_duration(gst::ClockTime::from_mseconds(SEGMENT_MS));
-            let stopped =
-                |stage: &Stage| stage.error().unwrap_or_else(|| Error::internal("an encoder stopped"));
+            let stopped = |stage: &RunningPipeline| {
+                stage.error().unwrap_or_else(|| Error::internal("an encoder stopped"))
+            };
             self.source.push_buffer(buffer).map_err(|_| stopped(&self.stage))?;
             let wait = gst::ClockTime::from_mseconds(MAX_FRAME_WAIT.as_millis() as u64);
             let sample = self.sink.try_pull_sample(wait).ok_or_else(|| stopped(&self.stage))?;
@@ -196,7 +198,7 @@ impl StillsRendition {
             let (width, height) = (self.size.0 as u16, self.size.1 as u16);
             let media = Media::Avc { config, width, height };
             let track = Track { timescale: TIMESCALE, language: None, media };
-            ctx.write(&path("init.mp4"), &init_segment(&track))?;
+            ctx.write_output(&path("init.mp4"), &init_segment(&track))?;
             self.track = Some(track);
         }
         let data = sample.buffer().ok_or_else(odd)?.map_readable().map_err(|_| odd())?;
@@ -205,7 +207,7 @@ impl StillsRendition {
         let number = self.written.len() as u32 + 1;
         let still = Sample { data: &data, duration: lasts as u32, composition_offset: 0, sync: true };
         let bytes = fragment(number, ticks(at_ms), &[still]);
-        ctx.write(&path(&format!("{number:05}.m4s")), &bytes)?;
+        ctx.write_output(&path(&format!("{number:05}.m4s")), &bytes)?;
         self.written.push((lasts, bytes.len() as u64));
         Ok(())
     }
@@ -224,7 +226,7 @@ impl StillsRendition {
             &[0, luma, luma + luma / 4],
             &[self.size.0 as i32, half, half],
         )
-        .map_err(|e| Error::internal("a picture could not be handed on").because(e))?;
+        .map_err(|e| Error::internal("a picture could not be handed on").with_source(e))?;
         Ok(buffer)
     }
 }

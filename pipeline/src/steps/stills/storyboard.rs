@@ -91,7 +91,7 @@ impl StoryboardWriter {
             image::imageops::replace(&mut sheet, tile, x.into(), y.into());
         }
         let path = format!("stills/{}", sheet_name(self.sheets.len() as u32));
-        ctx.write(&path, &jpeg(&sheet, QUALITY)?)?;
+        ctx.write_output(&path, &jpeg(&sheet, QUALITY)?)?;
         self.sheets.push(path);
         self.tiles.clear();
         Ok(())
@@ -106,7 +106,7 @@ impl StoryboardWriter {
             self.write_sheet(ctx)?;
         }
         let vtt = "stills/storyboard.vtt";
-        ctx.write(vtt, self.webvtt().as_bytes())?;
+        ctx.write_output(vtt, self.webvtt().as_bytes())?;
         Ok(Storyboard {
             vtt: vtt.to_owned(),
             sheets: self.sheets,

@@ -6,7 +6,7 @@ use image::{Rgb, RgbImage};
 use super::request::StillsRequest;
 use crate::context::StepContext;
 use crate::error::{Error, Result};
-use crate::gst::{Kind, Sequence, capsfilter, element, mixer};
+use crate::gst::{MultiPartDecoder, TrackKind, capsfilter, downmixer, element};
 use crate::source::Source;
 
 /// Samples per second that are looked at: enough for speech.
@@ -27,8 +27,9 @@ pub fn levels(source: Source, request: &StillsRequest, ctx: &StepContext) -> Res
         .field("rate", RATE_HZ as i32)
         .field("channels", 1)
         .build();
-    let tail = vec![mixer(1)?, element("audioresample")?, capsfilter(&caps)?];
-    let mut decoding = Sequence::open(source, &request.media, Kind::Audio, &request.limits, tail)?;
+    let tail = vec![downmixer(1)?, element("audioresample")?, capsfilter(&caps)?];
+    let mut decoding =
+        MultiPartDecoder::open(source, &request.media, TrackKind::Audio, &request.limits, tail)?;
     decoding.start()?;
     let max_levels = request.limits.max_duration_ms as usize / 100;
     let (mut levels, mut energy, mut count) = (Vec::new(), 0.0f32, 0);
@@ -47,7 +48,7 @@ pub fn levels(source: Source, request: &StillsRequest, ctx: &StepContext) -> Res
         if levels.len() > max_levels {
             break;
         }
-        ctx.progress(levels.len() as u64 * 100, request.media.duration_ms);
+        ctx.report_progress(levels.len() as u64 * 100, request.media.duration_ms);
     }
     Ok(levels)
 }

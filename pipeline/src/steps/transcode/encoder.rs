@@ -14,7 +14,7 @@ use super::preset;
 use super::writer::{OutputKind, RenditionWriter};
 use crate::context::StepContext;
 use crate::error::{Error, Result};
-use crate::gst::{STALL_DEADLINE, Stage, capsfilter, element_with};
+use crate::gst::{RunningPipeline, STALL_DEADLINE, capsfilter, element_with};
 use crate::ladder::RenditionPlan;
 use crate::report::VideoRenditionReport;
 
@@ -41,7 +41,7 @@ pub struct Encoder {
     /// Full-rate frames to one of this rendition.
     pub step: u64,
     grid: Grid,
-    stage: Stage,
+    stage: RunningPipeline,
     source: gst_app::AppSrc,
     /// The encoder's source pad, which takes requests for keyframes.
     requests: gst::Pad,
@@ -77,8 +77,8 @@ impl Encoder {
             .par(gst::Fraction::new(1, 1))
             .colorimetry(&"bt709".parse().map_err(|_| Error::internal("BT.709 is not known"))?)
             .build()
-            .map_err(|e| Error::internal("a rendition's size is not possible").because(e))?;
-        let caps = info.to_caps().map_err(|e| Error::internal("a rendition has no caps").because(e))?;
+            .map_err(|e| Error::internal("a rendition's size is not possible").with_source(e))?;
+        let caps = info.to_caps().map_err(|e| Error::internal("a rendition has no caps").with_source(e))?;
         let source = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
         let x264 = preset::x264(plan, threads);
         // Far beyond the grid's interval: keyframes come on request only.
@@ -127,7 +127,8 @@ impl Encoder {
             encoder.static_pad("src").ok_or_else(|| Error::internal("the encoder has no source pad"))?;
         let pipeline = gst::Pipeline::new();
         let all = [source.clone().upcast(), encoder, filter, sink.upcast()];
-        let fault = |e: gst::glib::BoolError| Error::internal("the encoder could not be linked").because(e);
+        let fault =
+            |e: gst::glib::BoolError| Error::internal("the encoder could not be linked").with_source(e);
         pipeline.add_many(&all).map_err(fault)?;
         gst::Element::link_many(&all).map_err(fault)?;
         // Whoever waits for a place in the queue hears of each picture that leaves it.
@@ -138,7 +139,7 @@ impl Encoder {
                 gst::PadProbeReturn::Ok
             });
         }
-        let stage = Stage::new(pipeline);
+        let stage = RunningPipeline::new(pipeline);
         stage.start(gst::State::Playing)?;
         Ok(Self { step, grid, stage, source, requests, shared, pushed: 0 })
     }
@@ -159,7 +160,7 @@ impl Encoder {
             &[0, luma, luma + chroma],
             &[width as i32, half, half],
         )
-        .map_err(|e| Error::internal("a picture could not be handed on").because(e))?;
+        .map_err(|e| Error::internal("a picture could not be handed on").with_source(e))?;
         Ok(buffer)
     }
 
@@ -192,7 +193,7 @@ impl Encoder {
     fn wait_for_room(&self, ctx: &StepContext) -> Result<()> {
         let started = Instant::now();
         while self.source.current_level_buffers() >= MAX_QUEUED_FRAMES {
-            ctx.check()?;
+            ctx.check_cancelled()?;
             let state = self.shared.lock();
             if state.error.is_some() {
                 drop(state);
@@ -238,7 +239,7 @@ impl Encoder {
         let mut idle = Instant::now();
         let mut level = self.source.current_level_buffers();
         loop {
-            ctx.check()?;
+            ctx.check_cancelled()?;
             match self.stage.ended(Duration::from_millis(100)) {
                 Ok(true) => break,
                 Ok(false) => {}

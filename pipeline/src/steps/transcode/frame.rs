@@ -8,7 +8,7 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::transpose::transpose;
 use crate::error::{Error, Result};
-use crate::media::Turn;
+use crate::media::Orientation;
 
 /// One plane of a picture as it lies in memory.
 #[derive(Clone, Copy)]
@@ -137,7 +137,7 @@ impl Scaler {
             // The last row of a plane may be shorter than its stride.
             let rows = plane.height.min(plane.data.len() / plane.stride.max(1));
             if rows == 0 {
-                return Err(Error::internal("a picture could not be scaled").because("a plane is empty"));
+                return Err(Error::internal("a picture could not be scaled").with_source("a plane is empty"));
             }
             if (plane.width, rows) == (width, height) {
                 for (from, to) in plane.data.chunks(plane.stride).zip(out.chunks_exact_mut(width)) {
@@ -173,8 +173,9 @@ fn columns(
     out: &mut [u8],
     height: usize,
 ) -> Result<()> {
-    let fault =
-        |e: &dyn std::fmt::Display| Error::internal("a picture could not be scaled").because(e.to_string());
+    let fault = |e: &dyn std::fmt::Display| {
+        Error::internal("a picture could not be scaled").with_source(e.to_string())
+    };
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
     let (stride, width) = (plane.stride as u32, plane.width as u32);
     let image = TypedImageRef::<U8>::from_buffer(stride, rows as u32, &plane.data[..plane.stride * rows])
@@ -192,7 +193,7 @@ pub struct Rotator {
 
 impl Rotator {
     /// A turned copy.
-    pub fn rotate(&self, frame: &Frame, turn: Turn) -> Frame {
+    pub fn rotate(&self, frame: &Frame, turn: Orientation) -> Frame {
         let (width, height) = frame.size();
         let (to_width, to_height) = if turn.is_sideways() { (height, width) } else { (width, height) };
         let mut made = self.pool.get(to_width, to_height);
@@ -205,7 +206,7 @@ impl Rotator {
 
 /// Turns a plane whose rows lie close together: where it is turned sideways rows become columns, then rows are mirrored,
 /// and their order.
-fn rotate_plane(plane: &Plane<'_>, out: &mut [u8], turn: Turn) {
+fn rotate_plane(plane: &Plane<'_>, out: &mut [u8], turn: Orientation) {
     let (across, down, row) = if turn.is_sideways() {
         transpose(plane.data, plane.width, out);
         (turn.degrees == 90, (turn.degrees == 270) != turn.mirrored, plane.height)
@@ -234,7 +235,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn transposed(turn: Turn) -> Vec<u8> {
+    fn transposed(turn: Orientation) -> Vec<u8> {
         // 1 2 3
         // 4 5 6
         let plane = Plane { data: &[1, 2, 3, 4, 5, 6], stride: 3, width: 3, height: 2 };
@@ -245,7 +246,7 @@ mod tests {
 
     #[test]
     fn turns_are_clockwise_and_after_the_mirror() {
-        let turn = |degrees, mirrored| transposed(Turn { degrees, mirrored });
+        let turn = |degrees, mirrored| transposed(Orientation { degrees, mirrored });
         assert_eq!(turn(0, false), [1, 2, 3, 4, 5, 6]);
         assert_eq!(turn(90, false), [4, 1, 5, 2, 6, 3]);
         assert_eq!(turn(180, false), [6, 5, 4, 3, 2, 1]);

@@ -14,7 +14,7 @@ use super::upright::FrameNormalizer;
 use super::writer::OutputKind;
 use crate::context::StepContext;
 use crate::error::{Error, Result};
-use crate::gst::{Decoded, is_large};
+use crate::gst::{DecodedBuffer, is_large};
 use crate::ladder::{Ladder, MeasuredRendition, RenditionPlan};
 use crate::media::VideoTrack;
 use crate::report::VideoRenditionReport;
@@ -26,7 +26,7 @@ pub struct LadderEncoder {
     trickplay: Option<Trickplay>,
     probe: QualityProbe,
     upright: FrameNormalizer,
-    current: Option<Decoded>,
+    current: Option<DecodedBuffer>,
     next: u64,
 }
 
@@ -88,7 +88,7 @@ impl LadderEncoder {
     }
 
     /// The next source picture. The one held until now is shown up to the new one's first frame.
-    pub fn push(&mut self, decoded: Decoded, ctx: &StepContext) -> Result<()> {
+    pub fn push(&mut self, decoded: DecodedBuffer, ctx: &StepContext) -> Result<()> {
         self.encode_until(self.grid.first_frame_at(decoded.time_ns), ctx)?;
         if self.current.as_ref().is_some_and(|current| current.caps != decoded.caps) {
             self.probe.source_changed();
@@ -118,7 +118,7 @@ impl LadderEncoder {
             return Ok(());
         }
         while self.next < until {
-            ctx.check()?;
+            ctx.check_cancelled()?;
             let wanted: Vec<bool> =
                 self.rungs.iter().map(|r| self.next.is_multiple_of(r.encoder.step)).collect();
             for (index, wanted) in wanted.into_iter().enumerate() {
@@ -202,9 +202,8 @@ impl LadderEncoder {
         for rung in self.rungs {
             let (report, own_iframes, own_starts) = rung.encoder.finish(ctx)?;
             if starts.as_ref().is_some_and(|starts| *starts != own_starts) {
-                return Err(
-                    Error::internal("the renditions' segments do not start together").because(report.name)
-                );
+                return Err(Error::internal("the renditions' segments do not start together")
+                    .with_source(report.name));
             }
             starts = Some(own_starts);
             reports.push(report);

@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::StepContext;
 use crate::error::{Error, ErrorKind, Result};
-use crate::gst::{Kind, Sequence};
+use crate::gst::{MultiPartDecoder, TrackKind};
 use crate::ladder::{DroppedRendition, RenditionPlan, redundant_renditions};
-use crate::media::{Warning, held_until, is_short, last_frame_ns};
+use crate::media::{Warning, is_short, last_frame_ns, padded_end_ms};
 use crate::report::VideoRenditionReport;
 use crate::source::Source;
 
@@ -46,7 +46,8 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
         Error::input("no_playable_track", "There is no picture in the file that can be played.")
     })?;
     let tail = upright::frame_tail()?;
-    let mut decoding = Sequence::open(source, &request.media, Kind::Video, &request.limits, tail)?;
+    let mut decoding =
+        MultiPartDecoder::open(source, &request.media, TrackKind::Video, &request.limits, tail)?;
     let mut plan = clamp_vbv(&request.ladder, video.end_ms);
     let is_large = crate::gst::is_large(u64::from(video.width) * u64::from(video.height));
     if is_large {
@@ -81,7 +82,7 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
         let until = decoded.time_ns.saturating_add(duration_ns as i64).min(max_ns);
         end_ns = Some(end_ns.map_or(until, |end| end.max(until)));
         ladder.push(decoded, ctx)?;
-        ctx.progress((last_ns / 1_000_000).max(0) as u64, video.end_ms);
+        ctx.report_progress((last_ns / 1_000_000).max(0) as u64, video.end_ms);
     }
     let Some(mut end_ns) = end_ns else {
         return Err(Error::input("decode_failed", "No picture in the file could be decoded."));
@@ -102,7 +103,7 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     }
     drop(decoding);
     let audio_end_ms = request.media.audio.as_ref().map_or(0, |track| track.end_ms);
-    let padded_end_ms = held_until(end_ms, audio_end_ms.min(request.limits.max_duration_ms));
+    let padded_end_ms = padded_end_ms(end_ms, audio_end_ms.min(request.limits.max_duration_ms));
     // Of a file that is cut off nobody knows how long the sound is.
     if padded_end_ms > end_ms && warnings.is_empty() {
         end_ns = padded_end_ms as i64 * 1_000_000;
@@ -112,7 +113,7 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     let duration_ms = renditions.iter().map(|r| r.duration_ms).max().unwrap_or(0);
     let dropped = if request.ladder.drop_redundant { redundant_renditions(&measured) } else { Vec::new() };
     renditions.retain(|rendition| !dropped.iter().any(|d| d.name == rendition.name));
-    ctx.progress(video.end_ms, video.end_ms);
+    ctx.report_progress(video.end_ms, video.end_ms);
     Ok(TranscodeReport { renditions, iframes, trickplay, dropped, duration_ms, warnings })
 }
 

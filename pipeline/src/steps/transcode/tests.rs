@@ -11,11 +11,11 @@ use gstreamer_video as gst_video;
 use proptest::prelude::*;
 
 use super::{grid, ladder};
-use crate::context::listened;
+use crate::context::capturing_context;
 use crate::fmp4::read::{Read, samples};
-use crate::gst::Decoded;
+use crate::gst::DecodedBuffer;
 use crate::ladder::{KEYFRAME_INTERVAL_MS, Ladder, LadderSettings, RenditionPlan, Rung, plan};
-use crate::media::{Hdr, Rational, Turn, VideoTrack};
+use crate::media::{Hdr, Orientation, Rational, VideoTrack};
 use crate::steps::inspect::rate::pace;
 
 /// Brightness of the source's frames, in turn: far enough apart to know each one after encoding.
@@ -117,7 +117,7 @@ impl Case {
     fn check(&self) {
         crate::gst::init().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let (ctx, _) = listened(folder.path());
+        let (ctx, _) = capturing_context(folder.path());
         let (video, ladder) = self.video_and_ladder();
         let large = self.size.0 * self.size.1 > 1_000_000;
         let (times_ns, end_ns) = self.times_ns(ladder.full_rate, if large { 24.0 } else { 80.0 });
@@ -136,12 +136,18 @@ impl Case {
     }
 }
 
-fn flat((width, height): (u32, u32), luma: u8, time_ns: i64) -> Decoded {
+fn flat((width, height): (u32, u32), luma: u8, time_ns: i64) -> DecodedBuffer {
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, width, height).build().unwrap();
     let mut data = vec![128; info.size()];
     data[..info.offset()[1]].fill(luma);
     let buffer = gst::Buffer::from_mut_slice(data);
-    Decoded { buffer, caps: info.to_caps().unwrap(), time_ns, duration_ns: None, turn: Turn::default() }
+    DecodedBuffer {
+        buffer,
+        caps: info.to_caps().unwrap(),
+        time_ns,
+        duration_ns: None,
+        turn: Orientation::default(),
+    }
 }
 
 /// A rendition as it lies in its folder.

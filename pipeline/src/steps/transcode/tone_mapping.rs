@@ -288,7 +288,7 @@ impl HighBitDepthPlane<'_> {
     /// Scales into `out`, with the kernel that pictures of 8 bits get.
     fn scale(&self, width: usize, height: usize, resizer: &mut Resizer, out: &mut Vec<U16>) -> Result<()> {
         let fault = |e: &dyn std::fmt::Display| {
-            Error::internal("a picture could not be scaled").because(e.to_string())
+            Error::internal("a picture could not be scaled").with_source(e.to_string())
         };
         // The last row of a plane may be shorter than its stride.
         let rows = self.height.min((self.data.len() + self.stride - self.width * 2) / self.stride.max(1));

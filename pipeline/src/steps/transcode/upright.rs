@@ -11,8 +11,8 @@ use gstreamer_video::VideoFrameExt;
 use super::frame::{Frame, Plane, Pool, Rotator, Scaler};
 use super::tone_mapping::ToneMapper;
 use crate::error::{Error, Result};
-use crate::gst::{Decoded, capsfilter, displayed_frame, element, element_with, on_caps};
-use crate::media::{Turn, VideoTrack};
+use crate::gst::{DecodedBuffer, capsfilter, displayed_frame, element, element_with, on_caps};
+use crate::media::{Orientation, VideoTrack};
 
 /// Shapes that differ less than this, as a ratio, are the same: sizes in macroblocks, rounded
 /// pixel shapes.
@@ -86,7 +86,7 @@ pub struct FrameNormalizer {
 struct Current {
     caps: gst::Caps,
     info: gst_video::VideoInfo,
-    turn: Turn,
+    turn: Orientation,
     /// Size upright, without bars.
     filled: (usize, usize),
 }
@@ -106,7 +106,7 @@ impl FrameNormalizer {
     }
 
     /// A frame that came through one of the tails above, at that size.
-    pub fn frame(&mut self, decoded: &Decoded) -> Result<Frame> {
+    pub fn frame(&mut self, decoded: &DecodedBuffer) -> Result<Frame> {
         let unreadable = || Error::internal("a decoded frame could not be read");
         let is_current = |c: &Current| c.turn == decoded.turn && c.caps == decoded.caps;
         if !self.current.as_ref().is_some_and(is_current) {
@@ -125,9 +125,9 @@ impl FrameNormalizer {
         Ok(if filled == self.size { upright } else { self.with_bars(&upright) })
     }
 
-    fn change(&mut self, decoded: &Decoded) -> Result<()> {
+    fn change(&mut self, decoded: &DecodedBuffer) -> Result<()> {
         let info = gst_video::VideoInfo::from_caps(&decoded.caps)
-            .map_err(|e| Error::internal("the decoder gave something odd").because(e))?;
+            .map_err(|e| Error::internal("the decoder gave something odd").with_source(e))?;
         let filled = fitted(displayed_frame(&info, decoded.turn), self.shape, self.size);
         // Turning comes after scaling, so that it moves as few samples as possible.
         let (width, height) = if decoded.turn.is_sideways() { (filled.1, filled.0) } else { filled };

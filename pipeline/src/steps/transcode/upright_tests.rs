@@ -12,7 +12,7 @@ use image::RgbImage;
 use super::super::rgb::rgb;
 use super::*;
 use crate::context::StepContext;
-use crate::gst::{Decoding, Kind};
+use crate::gst::{TrackDecoder, TrackKind};
 use crate::limits::Limits;
 use crate::media::MediaInfo;
 use crate::source::{FileSource, Source};
@@ -71,7 +71,8 @@ fn made(parts: &[String], part_extension: &str, extension: &str) -> Made {
         inspect::run(&InspectRequest { limits: limits.clone(), vad_model_path: None }, source.clone(), &ctx)
             .unwrap();
     let video = media.video.clone().unwrap_or_else(|| panic!("{extension}: {media:?}"));
-    let mut decoding = Decoding::open(source, &media, Kind::Video, &limits, frame_tail().unwrap()).unwrap();
+    let mut decoding =
+        TrackDecoder::open(source, &media, TrackKind::Video, &limits, frame_tail().unwrap()).unwrap();
     decoding.start().unwrap();
     let mut upright = FrameNormalizer::new(&video, (video.width, video.height));
     let (mut first, mut last) = (None, None);

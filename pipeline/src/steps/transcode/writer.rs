@@ -108,10 +108,10 @@ impl RenditionWriter {
         };
         let init = init_segment(&track);
         if self.output != OutputKind::Iframes {
-            self.ctx.write(&format!("{}/init.mp4", self.folder), &init)?;
+            self.ctx.write_output(&format!("{}/init.mp4", self.folder), &init)?;
         }
         if let Some(iframes) = &self.iframes {
-            self.ctx.write(&format!("{}/init.mp4", iframes.folder), &init)?;
+            self.ctx.write_output(&format!("{}/init.mp4", iframes.folder), &init)?;
         }
         self.track = Some(track);
         Ok(())
@@ -124,7 +124,7 @@ impl RenditionWriter {
             return Err(Error::internal(
                 "the encoder put a keyframe where none was planned, or left one out",
             )
-            .because(format!("frame {frame} of {}, keyframe: {sync}", self.plan.name)));
+            .with_source(format!("frame {frame} of {}, keyframe: {sync}", self.plan.name)));
         }
         if sync {
             // Less than a keyframe interval at the end goes with the segment before: a keyframe alone is more than a weak
@@ -182,14 +182,19 @@ impl RenditionWriter {
         }
         let number = self.segments.len() as u32 + 1;
         let path = format!("{}/{number:05}.m4s", self.folder);
-        let mut file = BufWriter::new(File::create(self.ctx.path(&path)?)?);
+        let mut file = BufWriter::new(File::create(self.ctx.create_path(&path)?)?);
         let bytes = write_fragment(&mut file, number, first * ticks, &samples)?;
         file.flush()?;
         drop(file);
-        self.ctx.output(&path)?;
+        self.ctx.announce_output(&path)?;
         let written = WrittenSegment { ticks: (last - first) * ticks, bytes, offset: 0, part: 0 };
         let uri = format!("{number:05}.m4s");
-        self.ctx.segment(&format!("{}/index.m3u8", self.folder), &uri, written.ticks, self.timescale);
+        self.ctx.announce_segment(
+            &format!("{}/index.m3u8", self.folder),
+            &uri,
+            written.ticks,
+            self.timescale,
+        );
         self.segments.push(written);
         self.coded = last;
         Ok(())
@@ -204,7 +209,7 @@ impl RenditionWriter {
     ) -> Result<(VideoRenditionReport, Option<VideoRenditionReport>)> {
         if self.coded != frames {
             return Err(Error::internal("the encoder did not give back every frame")
-                .because(format!("{} of {frames} frames in {}", self.coded, self.plan.name)));
+                .with_source(format!("{} of {frames} frames in {}", self.coded, self.plan.name)));
         }
         let all = self.coded * u64::from(self.frame_ticks);
         let end = end_ns.map_or(all, |ns| {
@@ -261,7 +266,7 @@ impl RenditionWriter {
             iframes_only,
             segments: listed,
         });
-        self.ctx.write(&playlist, text.as_bytes())?;
+        self.ctx.write_output(&playlist, text.as_bytes())?;
         let (bandwidth_bps, average_bandwidth_bps) =
             peak_and_mean_bps(self.timescale, written.iter().map(|s| (s.ticks, s.bytes)));
         let ticks: u64 = written.iter().map(|s| s.ticks).sum();
@@ -318,7 +323,7 @@ impl IframeWriter {
     }
 
     fn create(folder: &str, part: usize, ctx: &StepContext) -> Result<BufWriter<File>> {
-        Ok(BufWriter::new(File::create(ctx.path(&format!("{folder}/{}", part_name(part)))?)?))
+        Ok(BufWriter::new(File::create(ctx.create_path(&format!("{folder}/{}", part_name(part)))?)?))
     }
 
     fn push(&mut self, data: Vec<u8>, frame: u64, frame_ticks: u32) -> Result<()> {
@@ -348,7 +353,7 @@ impl IframeWriter {
     /// Announces the file that is being written.
     fn complete(&mut self) -> Result<()> {
         self.file.flush()?;
-        self.ctx.output(&format!("{}/{}", self.folder, part_name(self.part)))
+        self.ctx.announce_output(&format!("{}/{}", self.folder, part_name(self.part)))
     }
 
     fn finish(mut self, end: u64) -> Result<Vec<WrittenSegment>> {
@@ -362,12 +367,12 @@ impl IframeWriter {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::context::listened;
+    use crate::context::capturing_context;
 
     #[test]
     fn keyframes_go_on_in_another_file_and_are_where_they_are_said_to_be() {
         let folder = tempfile::tempdir().unwrap();
-        let (ctx, announced) = listened(folder.path());
+        let (ctx, announced) = capturing_context(folder.path());
         let mut iframes = IframeWriter::new("v240", &ctx).unwrap();
         let frame = |number: u8| vec![number; PART_BYTES as usize / 2];
         for number in 0..5 {

@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::search::Search;
 
-/// Time limit for a service to respond to the readiness check.
+/// Time limit for a service to respond to the readiness check, and for the queue's numbers.
 const MAX_WAIT: Duration = Duration::from_secs(3);
 /// Age limit of keys and revocations for a ready server.
 const MAX_AUTHORITY_AGE_S: u64 = 5;
@@ -75,7 +75,8 @@ async fn ready(State(health): State<Health>) -> Response {
 }
 
 async fn metrics(State(health): State<Health>) -> Result<Response, Problem> {
-    let text = health.metrics.render().map_err(Problem::internal)?;
+    let queue = tokio::time::timeout(MAX_WAIT, health.queue.stats()).await;
+    let text = health.metrics.render(queue.ok().and_then(Result::ok)).map_err(Problem::internal)?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

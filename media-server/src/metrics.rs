@@ -1,7 +1,9 @@
 //! The server's metrics. No label names a recording, a viewer, a token or a tenant.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use chalkstream_store::QueueStats;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -34,6 +36,16 @@ pub struct ReasonLabels {
     pub reason: &'static str,
 }
 
+/// The state of jobs or steps in the queue.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct StateLabels {
+    /// A stable code.
+    pub state: &'static str,
+}
+
+/// Jobs or steps by their state.
+type CountByState = Family<StateLabels, Gauge<u64, AtomicU64>>;
+
 /// All the server's metrics.
 pub struct Metrics {
     registry: Registry,
@@ -53,6 +65,10 @@ pub struct Metrics {
     pub event_streams: Gauge,
     /// Sessions made of links.
     pub sessions: Counter,
+    /// Jobs in the queue, read when the metrics are.
+    queue_jobs: CountByState,
+    /// Steps in the queue, read when the metrics are.
+    queue_steps: CountByState,
 }
 
 impl Default for Metrics {
@@ -70,6 +86,8 @@ impl Default for Metrics {
             delivered_bytes: Counter::default(),
             event_streams: Gauge::default(),
             sessions: Counter::default(),
+            queue_jobs: Family::default(),
+            queue_steps: Family::default(),
         };
         let r = &mut metrics.registry;
         r.register("http_requests", "Requests finished", metrics.requests.clone());
@@ -90,6 +108,8 @@ impl Default for Metrics {
         r.register_with_unit("delivered", "Media bytes sent", Unit::Bytes, metrics.delivered_bytes.clone());
         r.register("event_streams", "Event streams open", metrics.event_streams.clone());
         r.register("sessions", "Sessions made of links", metrics.sessions.clone());
+        r.register("queue_jobs", "Jobs that are not over, or failed", metrics.queue_jobs.clone());
+        r.register("queue_steps", "Steps that can run, run, or wait to retry", metrics.queue_steps.clone());
         metrics
     }
 }
@@ -105,8 +125,22 @@ impl Metrics {
             .inc();
     }
 
-    /// The text a scraper reads (OpenMetrics).
-    pub fn render(&self) -> Result<String, std::fmt::Error> {
+    /// The text a scraper reads (OpenMetrics). Without `queue`, as while Redis is away, the queue's
+    /// metrics are left out: old numbers would hide the outage.
+    pub fn render(&self, queue: Option<QueueStats>) -> Result<String, std::fmt::Error> {
+        if let Some(stats) = queue {
+            let set = |family: &CountByState, state: &'static str, count: u64| {
+                family.get_or_create(&StateLabels { state }).set(count);
+            };
+            set(&self.queue_jobs, "open", stats.open);
+            set(&self.queue_jobs, "failed", stats.dead);
+            set(&self.queue_steps, "ready", stats.ready);
+            set(&self.queue_steps, "leased", stats.leased);
+            set(&self.queue_steps, "delayed", stats.delayed);
+        } else {
+            self.queue_jobs.clear();
+            self.queue_steps.clear();
+        }
         let mut out = String::new();
         text::encode(&mut out, &self.registry)?;
         Ok(out)

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use chalkstream_store::{
-    EventKind, Events, JobSpec, Manifest, Queue, State, StepSpec, read_manifest, submit, write_manifest,
+    EventKind, Events, FailureReport, Fault, JobSpec, Manifest, Queue, Retry, State, StepSpec, read_manifest,
+    submit, write_manifest,
 };
 use futures_util::StreamExt;
 use reqwest::{Method, StatusCode};
@@ -163,6 +164,39 @@ async fn events_go_on_from_the_last_one_seen_and_are_a_tenants_own() {
     }
 }
 
+async fn metrics(server: &Server) -> String {
+    server.open(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metrics_count_jobs_and_steps_of_the_queue() {
+    let world = World::new().await;
+    let queue = Queue::connect(&world.settings.redis).await.unwrap();
+    let server = world.server("a").await;
+    for _ in 0..3 {
+        queued(&world, &queue).await;
+    }
+    queue.lease("w", 60_000).await.unwrap().unwrap();
+    let failure = FailureReport {
+        code: "step_crashed".into(),
+        message: "It broke.".into(),
+        fault: Fault::Ours,
+        retry: Retry::Never,
+    };
+    let failed = queue.lease("w", 60_000).await.unwrap().unwrap();
+    queue.fail(&failed, &failure).await.unwrap();
+    let text = metrics(&server).await;
+    for line in [
+        "chalkstream_queue_jobs{state=\"open\"} 2\n",
+        "chalkstream_queue_jobs{state=\"failed\"} 1\n",
+        "chalkstream_queue_steps{state=\"ready\"} 1\n",
+        "chalkstream_queue_steps{state=\"leased\"} 1\n",
+        "chalkstream_queue_steps{state=\"delayed\"} 0\n",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_redis_is_alive_and_not_ready() {
     let mut world = World::new().await;
@@ -172,6 +206,8 @@ async fn a_server_without_redis_is_alive_and_not_ready() {
         response.status().is_success().then_some(())
     })
     .await;
+    let before = metrics(&server).await;
+    assert!(before.contains("queue_jobs{"), "{before}");
     world.redis.kill();
     until("it says what is missing", || async {
         let response = server.open(Method::GET, "/readyz").send().await.unwrap();
@@ -181,6 +217,7 @@ async fn a_server_without_redis_is_alive_and_not_ready() {
     })
     .await;
     assert_eq!(server.open(Method::GET, "/healthz").send().await.unwrap().status(), StatusCode::OK);
-    let metrics = server.open(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    let metrics = metrics(&server).await;
     assert!(metrics.contains("route=\"/readyz\"") && metrics.ends_with("# EOF\n"), "{metrics}");
+    assert!(!metrics.contains("queue_jobs{"), "numbers nobody can know are left out: {metrics}");
 }

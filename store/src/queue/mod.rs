@@ -54,12 +54,14 @@ struct Inner {
 pub struct QueueStats {
     /// Jobs that are not over.
     pub open: u64,
+    /// Jobs that failed: the dead letters.
+    pub dead: u64,
+    /// Steps that wait for a worker.
+    pub ready: u64,
     /// Steps a worker has.
     pub leased: u64,
     /// Steps that wait for their next try.
     pub delayed: u64,
-    /// Dead letters.
-    pub dead: u64,
 }
 
 impl Queue {
@@ -344,17 +346,9 @@ impl Queue {
 
     /// How full the queue is.
     pub async fn stats(&self) -> Result<QueueStats> {
-        let count = async |list: &str| -> Result<u64> {
-            let mut command = redis::cmd("ZCARD");
-            command.arg(format!("{}:{list}", self.inner.base));
-            self.inner.main.query(&command, RetryOnDisconnect::Once).await
-        };
-        Ok(QueueStats {
-            open: count("open").await?,
-            leased: count("leases").await?,
-            delayed: count("delayed").await?,
-            dead: count("dead").await?,
-        })
+        let (open, dead, ready, leased, delayed) =
+            self.run(&scripts::STATS, &[], RetryOnDisconnect::Once).await?;
+        Ok(QueueStats { open, dead, ready, leased, delayed })
     }
 
     async fn run<T: redis::FromRedisValue>(

@@ -25,4 +25,5 @@ scripts! {
     SWEEP = "lua/sweep.lua";
     JOBS = "lua/jobs.lua";
     FORGET = "lua/forget.lua";
+    STATS = "lua/stats.lua";
 }

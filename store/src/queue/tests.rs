@@ -6,8 +6,7 @@ use futures_util::StreamExt;
 use serde_json::json;
 
 use super::*;
-use crate::testing::RedisServer;
-use crate::{StepState, layout::new_recording_id};
+use crate::{StepState, layout::new_recording_id, testing::RedisServer};
 
 pub(crate) const LEASE_MS: u64 = 60_000;
 /// A lease that has ended when it is given.
@@ -496,4 +495,5 @@ async fn a_redis_that_hangs_is_away() {
     }
 }
 
+mod counts;
 mod interleaved;

@@ -324,6 +324,67 @@ pub struct AudioTrack {
 }
 
 #[cfg(test)]
+impl VideoTrack {
+    /// One second of upright H.264 at 30 frames per second, of this size.
+    pub fn for_tests(width: u32, height: u32) -> Self {
+        Self {
+            codec: "h264".into(),
+            stream_index: 0,
+            width,
+            height,
+            frame_rate: Rational::new(30, 1),
+            variable_rate: false,
+            rotation_degrees: 0,
+            mirrored: false,
+            oriented_by_frame: false,
+            changes_size: false,
+            interlaced: false,
+            hdr: Hdr::None,
+            keyframes_apart_ms: 0,
+            chosen: None,
+            start_ms: 0,
+            end_ms: 1000,
+        }
+    }
+}
+
+#[cfg(test)]
+impl AudioTrack {
+    /// One second of mono AAC at 48 kHz.
+    pub fn for_tests() -> Self {
+        Self {
+            codec: "aac".into(),
+            stream_index: 0,
+            channels: 1,
+            sample_rate_hz: 48_000,
+            language: None,
+            chosen: None,
+            start_ms: 0,
+            end_ms: 1000,
+        }
+    }
+}
+
+#[cfg(test)]
+impl MediaInfo {
+    /// An MP4 of one second with these tracks.
+    pub fn for_tests(video: Option<VideoTrack>, audio: Option<AudioTrack>) -> Self {
+        Self {
+            container: "mp4".into(),
+            size_bytes: 1,
+            within: None,
+            parts: Vec::new(),
+            duration_ms: 1000,
+            origin_ns: 0,
+            video_gap: None,
+            video,
+            audio,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -165,11 +165,11 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use chalkstream_pipeline::ladder::{LadderSettings, RenditionPlan};
+    use chalkstream_pipeline::ladder::RenditionPlan;
     use chalkstream_pipeline::media::{AudioTrack, Hdr, Rational};
 
     use super::*;
-    use crate::steps::Class;
+    use crate::steps::{Class, ladder};
 
     // The names as they are stored.
     const INSPECT: &str = "inspect";
@@ -246,7 +246,7 @@ mod tests {
     fn ladder() -> Ladder {
         let renditions = [("v1080", 1080), ("v720", 720), ("v240", 240)];
         let video = media(true, false).video.unwrap();
-        let planned = chalkstream_pipeline::ladder::plan(&video, &LadderSettings::default());
+        let planned = ladder::for_video(&video, &chalkstream_config::Media::default());
         Ladder { renditions: renditions.map(|(name, height)| rendition(name, height)).into(), ..planned }
     }
 

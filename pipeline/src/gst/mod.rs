@@ -33,6 +33,7 @@ mod references;
 mod sequence;
 mod source_element;
 mod wav;
+mod x264;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -54,6 +55,7 @@ pub use memory::is_large;
 pub(crate) use orientation::{OrientationState, Orientations};
 pub use pipeline::{RunningPipeline, encrypted, unsupported};
 pub use sequence::MultiPartDecoder;
+pub(crate) use x264::{X264Pipeline, i420_buffer};
 
 /// Longest wait for a pipeline to change its state.
 pub const STATE_DEADLINE: Duration = Duration::from_secs(20);

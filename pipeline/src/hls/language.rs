@@ -1,6 +1,6 @@
-//! Language tags as attributes, and names to show for them.
+//! Language tags as attributes, and the names that players display for them.
 
-/// A tag that is safe inside quotes; `und` for none or nonsense.
+/// Returns a tag that is safe inside quotes; `und` if there is none, or it is malformed.
 pub(super) fn tag(language: Option<&str>) -> &str {
     language
         .filter(|l| (2..=35).contains(&l.len()))
@@ -8,7 +8,7 @@ pub(super) fn tag(language: Option<&str>) -> &str {
         .unwrap_or("und")
 }
 
-/// What speakers of a language call it; the tag itself for one we do not know.
+/// Returns a language's own name; the tag itself for a language not listed.
 pub(super) fn name(tag: &str) -> &str {
     const NAMES: [(&str, &str); 24] = [
         ("ar", "العربية"),

@@ -1,22 +1,22 @@
-//! Media playlists: the segments of one rendition, all there (VOD).
+//! Media playlists: the segments of one rendition.
 
 use std::fmt::Write;
 
-/// The target duration of every rendition, in whole seconds: all of a stream must have the same (RFC 8216, 6.2.4), and are
-/// made apart. Ours have segments of 3.2 s; those of a recording that is played as it is last as long as its keyframes are
-/// apart, 6 s at most unless the configuration allows more.
+/// Target duration of every rendition, in seconds. All renditions of a stream need the same one
+/// (RFC 8216, 6.2.4), and are made separately. Our segments last 3.2 s. Those of a source rendition
+/// last as long as its keyframes are apart: at most 6 s, unless the configuration allows more.
 pub const TARGET_DURATION_S: u64 = 6;
 
-/// A media playlist to write.
+/// The contents of a media playlist.
 #[derive(Clone, Debug)]
 pub struct MediaPlaylist<'a> {
     /// Ticks per second of the segments' durations.
     pub timescale: u32,
-    /// Target duration, in whole seconds; raised where a segment is longer.
+    /// Target duration in seconds, raised if a segment is longer.
     pub target_duration_s: u64,
-    /// Where the init segment is, relative to the playlist; none for WebVTT.
+    /// URI of the init segment, relative to the playlist; `None` for WebVTT.
     pub init_uri: Option<&'a str>,
-    /// Whether each segment is one keyframe, for seeking.
+    /// Whether each segment is one keyframe, for scrubbing.
     pub iframes_only: bool,
     /// The segments.
     pub segments: &'a [PlaylistSegment],
@@ -25,19 +25,19 @@ pub struct MediaPlaylist<'a> {
 /// One segment of a media playlist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaylistSegment {
-    /// Where it is, relative to the playlist.
+    /// URI relative to the playlist.
     pub uri: String,
-    /// How long it plays, in ticks.
+    /// Duration in ticks.
     pub duration_ticks: u64,
-    /// Offset and length, in bytes, where it is a part of a file.
+    /// Offset and length in bytes, if it is a part of a file.
     pub byte_range: Option<(u64, u64)>,
 }
 
-/// The text of a media playlist.
+/// Writes a complete media playlist (VOD).
 pub fn media_playlist(playlist: &MediaPlaylist<'_>) -> String {
     let micros = |ticks: u64| u128::from(ticks) * 1_000_000 / u128::from(playlist.timescale.max(1));
-    let longest = playlist.segments.iter().map(|s| micros(s.duration_ticks)).max().unwrap_or(0);
-    let target = u128::from(playlist.target_duration_s).max((longest + 500_000) / 1_000_000).max(1);
+    let max_micros = playlist.segments.iter().map(|s| micros(s.duration_ticks)).max().unwrap_or(0);
+    let target = u128::from(playlist.target_duration_s).max((max_micros + 500_000) / 1_000_000).max(1);
 
     let mut text = String::with_capacity(200 + playlist.segments.len() * 40);
     // Writing to a String cannot fail.
@@ -51,7 +51,7 @@ pub fn media_playlist(playlist: &MediaPlaylist<'_>) -> String {
     }
     let mut at = 0;
     for segment in playlist.segments {
-        // The difference of two rounded times: rounding never adds up over a lesson.
+        // The difference of two rounded times, so that rounding errors never add up over a lesson.
         let start = micros(at);
         at += segment.duration_ticks;
         let duration = micros(at) - start;
@@ -66,14 +66,15 @@ pub fn media_playlist(playlist: &MediaPlaylist<'_>) -> String {
     text
 }
 
-/// The text of a media playlist to which segments are still added; `ended` where none follows.
+/// Writes the playlist of a live rendition (EVENT), which still grows unless `ended`.
 pub fn live_playlist(playlist: &MediaPlaylist<'_>, ended: bool) -> String {
     let text = media_playlist(playlist).replace("#EXT-X-PLAYLIST-TYPE:VOD\n", "#EXT-X-PLAYLIST-TYPE:EVENT\n");
     if ended { text } else { text.replace("#EXT-X-ENDLIST\n", "") }
 }
 
-/// Measured peak and mean of segments given as (ticks, bytes), in bits per second, rounded up. The peak is over each run
-/// of segments that lasts from half to one and a half of the target duration (RFC 8216, 4.3.4.2).
+/// Measures peak and mean of segments given as (ticks, bytes), in bits per second, rounded up. The
+/// peak is the highest rate of any run of segments that lasts from half to one and a half of the
+/// target duration (RFC 8216, 4.3.4.2).
 pub fn peak_and_mean_bps(timescale: u32, segments: impl IntoIterator<Item = (u64, u64)>) -> (u64, u64) {
     let rate = |(ticks, bytes): (u64, u64)| {
         (u128::from(bytes) * 8 * u128::from(timescale)).div_ceil(u128::from(ticks.max(1))) as u64
@@ -91,8 +92,8 @@ pub fn peak_and_mean_bps(timescale: u32, segments: impl IntoIterator<Item = (u64
             .take_while(|run| run.0 <= target * 3 / 2)
             .filter(|run| run.0 >= target / 2)
     });
-    let whole = segments.iter().fold((0, 0), sum);
-    let mean = if whole.0 == 0 { 0 } else { rate(whole) };
+    let total = segments.iter().fold((0, 0), sum);
+    let mean = if total.0 == 0 { 0 } else { rate(total) };
     let peak = runs.map(rate).max().unwrap_or_else(|| segments.iter().copied().map(rate).max().unwrap_or(0));
     (peak.max(mean), mean)
 }
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_playlist() {
+    fn a_complete_playlist() {
         let text = media_playlist(&MediaPlaylist {
             timescale: 48_000,
             target_duration_s: TARGET_DURATION_S,
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn rounding_does_not_add_up_over_a_lesson() {
-        // 96 frames at 30000/1001: 3.2032 s, which microseconds hold; ticks of 7 do not.
+        // 96 frames at 30000/1001 are 3.2032 s, exact in microseconds; ticks of 7 are not.
         let text = media_playlist(&MediaPlaylist {
             timescale: 7,
             target_duration_s: 1,

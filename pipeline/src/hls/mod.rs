@@ -1,4 +1,4 @@
-//! HLS playlists as text: plain values in, exact text out (RFC 8216 and its successor draft).
+//! HLS playlists as text (RFC 8216 and its successor draft). Pure.
 
 mod language;
 mod media;

@@ -1,4 +1,4 @@
-//! The multivariant playlist: what a player may choose from.
+//! The multivariant playlist: all renditions that a player may choose from.
 
 use std::fmt::Write;
 
@@ -6,58 +6,58 @@ use super::language;
 use crate::media::Hdr;
 use crate::report::{AudioRenditionReport, VideoRenditionReport};
 
-/// The sound of the weak line, and of listening alone.
-const SMALL_SOUND: &str = "a32";
-/// The sound of every other rendition.
-const FULL_SOUND: &str = "a96";
+/// The audio rendition of the weak line, and of listening without video.
+const SMALL_AUDIO: &str = "a32";
+/// The audio rendition of every other video rendition.
+const FULL_AUDIO: &str = "a96";
 
-/// What a multivariant playlist is made of. URIs are relative to it.
+/// The contents of a multivariant playlist. URIs are relative to it.
 #[derive(Clone, Debug, Default)]
 pub struct Multivariant<'a> {
-    /// The pictures.
+    /// The video renditions.
     pub videos: Vec<VideoEntry<'a>>,
-    /// The sound, in each of its renditions.
+    /// The audio renditions.
     pub audio: Vec<AudioEntry<'a>>,
-    /// Language the sound says it is in.
+    /// Language tag of the audio.
     pub language: Option<&'a str>,
-    /// Captions, one a language.
+    /// Captions, one entry a language.
     pub subtitles: Vec<SubtitlesEntry<'a>>,
-    /// Pictures for seeking: keyframes alone.
+    /// Renditions of keyframes alone, for scrubbing.
     pub iframes: Vec<VideoEntry<'a>>,
-    /// Whether the media playlists still grow: a player then begins at the beginning, not at their end.
+    /// Whether the media playlists still grow. A player then begins at the start, not at their end.
     pub is_live: bool,
 }
 
-/// One rendition of the picture.
+/// One video rendition.
 #[derive(Clone, Debug)]
 pub struct VideoEntry<'a> {
-    /// What was made.
+    /// The rendition as made.
     pub report: &'a VideoRenditionReport,
-    /// Its media playlist.
+    /// URI of its media playlist.
     pub uri: String,
-    /// Where it stands.
+    /// The lines that it is for.
     pub tier: Tier,
-    /// Its range of brightness, where players are to choose by it.
+    /// Its dynamic range, if players choose by it.
     pub hdr: Option<Hdr>,
 }
 
-/// For whom a picture is.
+/// The lines that a video rendition is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
-    /// The weak line: moves, and has the small sound. Native players begin with it.
+    /// The weak line: moving video with the smaller audio. Native players begin with it.
     WeakLine,
-    /// A line too weak even for that: still pictures with the small sound.
+    /// Lines too weak even for that: stills with the smaller audio.
     Stills,
-    /// Everyone else.
+    /// All other lines.
     Full,
 }
 
-/// One rendition of the sound.
+/// One audio rendition.
 #[derive(Clone, Debug)]
 pub struct AudioEntry<'a> {
-    /// What was made.
+    /// The rendition as made.
     pub report: &'a AudioRenditionReport,
-    /// Its media playlist.
+    /// URI of its media playlist.
     pub uri: String,
 }
 
@@ -66,12 +66,12 @@ pub struct AudioEntry<'a> {
 pub struct SubtitlesEntry<'a> {
     /// Language tag.
     pub language: &'a str,
-    /// Their media playlist.
+    /// URI of their media playlist.
     pub uri: String,
 }
 
-/// The text of a multivariant playlist: the weak line first, since native players start there, then rising, and the
-/// sound alone last.
+/// Writes a multivariant playlist: the weak line first, because native players start there, then
+/// rising bitrates, and audio alone last.
 pub fn multivariant(parts: &Multivariant<'_>) -> String {
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
     if parts.is_live {
@@ -79,7 +79,7 @@ pub fn multivariant(parts: &Multivariant<'_>) -> String {
     }
     let spoken = language::tag(parts.language);
     for AudioEntry { report, uri } in &parts.audio {
-        // Both groups hold the same rendition under the same name, so that a player keeps its choice when it
+        // Each group has one rendition, all of one name, so that a player keeps its choice when it
         // changes the group.
         let _ = writeln!(
             text,
@@ -102,22 +102,22 @@ pub fn multivariant(parts: &Multivariant<'_>) -> String {
     let has_subtitles = !parts.subtitles.is_empty();
 
     let mut videos: Vec<&VideoEntry<'_>> = parts.videos.iter().collect();
-    videos.sort_by_key(|p| (p.tier != Tier::WeakLine, p.report.bandwidth_bps));
-    for picture in &videos {
-        let full = picture.tier == Tier::Full;
-        let sound = sound_for(&parts.audio, if full { FULL_SOUND } else { SMALL_SOUND });
-        variant(&mut text, Some(picture), sound.map(|s| s.report), has_subtitles);
-        let _ = writeln!(text, "{}", picture.uri);
+    videos.sort_by_key(|v| (v.tier != Tier::WeakLine, v.report.bandwidth_bps));
+    for video in &videos {
+        let full = video.tier == Tier::Full;
+        let audio = audio_for(&parts.audio, if full { FULL_AUDIO } else { SMALL_AUDIO });
+        variant(&mut text, Some(video), audio.map(|a| a.report), has_subtitles);
+        let _ = writeln!(text, "{}", video.uri);
     }
-    let mut alone: Vec<&AudioEntry<'_>> = if videos.is_empty() {
+    let mut audio_only: Vec<&AudioEntry<'_>> = if videos.is_empty() {
         parts.audio.iter().collect()
     } else {
-        sound_for(&parts.audio, SMALL_SOUND).into_iter().collect()
+        audio_for(&parts.audio, SMALL_AUDIO).into_iter().collect()
     };
-    alone.sort_by_key(|s| s.report.bandwidth_bps);
-    for sound in alone {
-        variant(&mut text, None, Some(sound.report), has_subtitles);
-        let _ = writeln!(text, "{}", sound.uri);
+    audio_only.sort_by_key(|a| a.report.bandwidth_bps);
+    for audio in audio_only {
+        variant(&mut text, None, Some(audio.report), has_subtitles);
+        let _ = writeln!(text, "{}", audio.uri);
     }
     for VideoEntry { report, uri, .. } in &parts.iframes {
         let _ = writeln!(
@@ -130,33 +130,33 @@ pub fn multivariant(parts: &Multivariant<'_>) -> String {
     text
 }
 
-/// The line of one variant: what it needs is its picture and its sound together.
+/// Writes the line of one variant. Its bandwidth is that of video and audio together.
 fn variant(
     text: &mut String,
-    shown: Option<&VideoEntry<'_>>,
-    sound: Option<&AudioRenditionReport>,
+    entry: Option<&VideoEntry<'_>>,
+    audio: Option<&AudioRenditionReport>,
     has_subtitles: bool,
 ) {
-    let picture = shown.map(|shown| shown.report);
-    let peak = picture.map_or(0, |p| p.bandwidth_bps) + sound.map_or(0, |s| s.bandwidth_bps);
-    let mean = picture.map_or(0, |p| p.average_bandwidth_bps) + sound.map_or(0, |s| s.average_bandwidth_bps);
+    let video = entry.map(|entry| entry.report);
+    let peak = video.map_or(0, |v| v.bandwidth_bps) + audio.map_or(0, |a| a.bandwidth_bps);
+    let mean = video.map_or(0, |v| v.average_bandwidth_bps) + audio.map_or(0, |a| a.average_bandwidth_bps);
     let codecs: Vec<&str> =
-        picture.map(|p| p.codecs.as_str()).into_iter().chain(sound.map(|s| s.codecs.as_str())).collect();
+        video.map(|v| v.codecs.as_str()).into_iter().chain(audio.map(|a| a.codecs.as_str())).collect();
     let _ = write!(
         text,
         "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={mean},CODECS=\"{}\"",
         codecs.join(",")
     );
-    if let Some(picture) = picture {
+    if let Some(video) = video {
         let _ = write!(
             text,
             ",RESOLUTION={}x{},FRAME-RATE={:.3}",
-            picture.width,
-            picture.height,
-            picture.frame_rate.as_f64()
+            video.width,
+            video.height,
+            video.frame_rate.as_f64()
         );
     }
-    if let Some(hdr) = shown.and_then(|shown| shown.hdr) {
+    if let Some(hdr) = entry.and_then(|entry| entry.hdr) {
         let range = match hdr {
             Hdr::None => "SDR",
             Hdr::Pq => "PQ",
@@ -164,19 +164,19 @@ fn variant(
         };
         let _ = write!(text, ",VIDEO-RANGE={range}");
     }
-    if let Some(sound) = sound {
-        let _ = write!(text, ",AUDIO=\"{}\"", sound.name);
+    if let Some(audio) = audio {
+        let _ = write!(text, ",AUDIO=\"{}\"", audio.name);
     }
     if has_subtitles {
         text.push_str(",SUBTITLES=\"subs\"");
     }
-    if picture.is_some() {
+    if video.is_some() {
         text.push_str(",CLOSED-CAPTIONS=NONE");
     }
     text.push('\n');
 }
 
-/// The named sound, or whichever there is.
-fn sound_for<'a>(audio: &'a [AudioEntry<'a>], name: &str) -> Option<&'a AudioEntry<'a>> {
-    audio.iter().find(|s| s.report.name == name).or(audio.first())
+/// Returns the named audio rendition, or else the first.
+fn audio_for<'a>(audio: &'a [AudioEntry<'a>], name: &str) -> Option<&'a AudioEntry<'a>> {
+    audio.iter().find(|a| a.report.name == name).or(audio.first())
 }

@@ -5,7 +5,7 @@ use crate::media::{Hdr, Rational};
 use crate::report::{AudioRenditionReport, VideoRenditionReport};
 use crate::steps::audio::AudioReport;
 
-fn picture(name: &str, size: (u32, u32), rate: (u32, u32), bps: (u64, u64)) -> VideoRenditionReport {
+fn rendition(name: &str, size: (u32, u32), rate: (u32, u32), bps: (u64, u64)) -> VideoRenditionReport {
     VideoRenditionReport {
         name: name.to_owned(),
         width: size.0,
@@ -23,13 +23,13 @@ fn picture(name: &str, size: (u32, u32), rate: (u32, u32), bps: (u64, u64)) -> V
 /// The weak line's rendition, a larger one, and the keyframes of the first.
 fn video() -> [VideoRenditionReport; 3] {
     [
-        picture("v360", (640, 360), (30_000, 1001), (500_000, 450_000)),
-        picture("v240", (426, 240), (15_000, 1001), (120_000, 105_000)),
-        picture("v240", (426, 240), (5, 8), (30_000, 20_000)),
+        rendition("v360", (640, 360), (30_000, 1001), (500_000, 450_000)),
+        rendition("v240", (426, 240), (15_000, 1001), (120_000, 105_000)),
+        rendition("v240", (426, 240), (5, 8), (30_000, 20_000)),
     ]
 }
 
-fn sound(language: Option<&str>) -> AudioReport {
+fn audio(language: Option<&str>) -> AudioReport {
     let rendition = |name: &str, channels, peak, mean| AudioRenditionReport {
         name: name.to_owned(),
         channels,
@@ -54,26 +54,26 @@ fn sound(language: Option<&str>) -> AudioReport {
     }
 }
 
-fn text(video: Option<&[VideoRenditionReport; 3]>, sound: Option<&AudioReport>, captions: &[&str]) -> String {
-    let shown = |report, folder: &str, tier| VideoEntry {
+fn text(video: Option<&[VideoRenditionReport; 3]>, audio: Option<&AudioReport>, captions: &[&str]) -> String {
+    let entry = |report, folder: &str, tier| VideoEntry {
         report,
         uri: format!("../{folder}/9/{}/index.m3u8", report.name),
         tier,
         hdr: None,
     };
-    let heard = |report| AudioEntry { report, uri: format!("../audio/8/{}/index.m3u8", report.name) };
+    let audio_entry = |report| AudioEntry { report, uri: format!("../audio/8/{}/index.m3u8", report.name) };
     let text = multivariant(&Multivariant {
         videos: video.map_or_else(Vec::new, |[full, weak, _]| {
-            vec![shown(full, "video", Tier::Full), shown(weak, "video", Tier::WeakLine)]
+            vec![entry(full, "video", Tier::Full), entry(weak, "video", Tier::WeakLine)]
         }),
-        audio: sound.map_or_else(Vec::new, |sound| sound.renditions.iter().map(heard).collect()),
-        language: sound.and_then(|sound| sound.language.as_deref()),
+        audio: audio.map_or_else(Vec::new, |audio| audio.renditions.iter().map(audio_entry).collect()),
+        language: audio.and_then(|audio| audio.language.as_deref()),
         subtitles: captions
             .iter()
             .map(|language| SubtitlesEntry { language, uri: format!("../subtitles/7/{language}/index.m3u8") })
             .collect(),
         iframes: video
-            .map_or_else(Vec::new, |[_, _, keyframes]| vec![shown(keyframes, "iframes", Tier::Full)]),
+            .map_or_else(Vec::new, |[_, _, keyframes]| vec![entry(keyframes, "iframes", Tier::Full)]),
         is_live: false,
     });
     let parsed = m3u8_rs::parse_master_playlist_res(text.as_bytes()).unwrap();
@@ -84,7 +84,7 @@ fn text(video: Option<&[VideoRenditionReport; 3]>, sound: Option<&AudioReport>, 
 #[test]
 fn a_lesson_with_everything() {
     assert_eq!(
-        text(Some(&video()), Some(&sound(Some("en"))), &["en"]),
+        text(Some(&video()), Some(&audio(Some("en"))), &["en"]),
         r#"#EXTM3U
 #EXT-X-VERSION:7
 #EXT-X-INDEPENDENT-SEGMENTS
@@ -103,7 +103,7 @@ fn a_lesson_with_everything() {
 }
 
 #[test]
-fn a_silent_picture_names_no_sound() {
+fn video_alone_names_no_audio() {
     let text = text(Some(&video()), None, &[]);
     assert!(!text.contains("mp4a") && !text.contains("AUDIO"));
     assert!(
@@ -112,8 +112,8 @@ fn a_silent_picture_names_no_sound() {
 }
 
 #[test]
-fn sound_alone_has_both_renditions_and_no_picture() {
-    let text = text(None, Some(&sound(None)), &[]);
+fn audio_alone_has_both_renditions_and_no_video() {
+    let text = text(None, Some(&audio(None)), &[]);
     assert_eq!(
         text.lines().skip(5).collect::<Vec<_>>(),
         [
@@ -128,23 +128,23 @@ fn sound_alone_has_both_renditions_and_no_picture() {
 
 #[test]
 fn a_hostile_language_cannot_break_out_of_its_attribute() {
-    let text = text(Some(&video()), Some(&sound(Some("en\"\n#EXT-X-ENDLIST"))), &[]);
+    let text = text(Some(&video()), Some(&audio(Some("en\"\n#EXT-X-ENDLIST"))), &[]);
     assert!(text.contains("LANGUAGE=\"und\"") && !text.contains("ENDLIST"));
 }
 
 #[test]
-fn stills_have_the_small_sound_and_come_after_the_weak_line() {
+fn stills_have_the_small_audio_and_come_after_the_weak_line() {
     let reports =
-        [picture("stills", (320, 180), (5, 16), (28_000, 20_000)), video()[1].clone(), video()[0].clone()];
-    let places = [Tier::Stills, Tier::WeakLine, Tier::Full];
-    let shown = reports.iter().zip(places);
-    let sound = sound(None);
-    let heard = sound.renditions.iter().map(|report| AudioEntry { report, uri: report.name.clone() });
+        [rendition("stills", (320, 180), (5, 16), (28_000, 20_000)), video()[1].clone(), video()[0].clone()];
+    let tiers = [Tier::Stills, Tier::WeakLine, Tier::Full];
+    let entry = reports.iter().zip(tiers);
+    let audio = audio(None);
+    let audio_entry = audio.renditions.iter().map(|report| AudioEntry { report, uri: report.name.clone() });
     let text = multivariant(&Multivariant {
-        videos: shown
+        videos: entry
             .map(|(report, tier)| VideoEntry { report, uri: report.name.clone(), tier, hdr: None })
             .collect(),
-        audio: heard.collect(),
+        audio: audio_entry.collect(),
         is_live: true,
         ..Multivariant::default()
     });
@@ -159,11 +159,11 @@ fn stills_have_the_small_sound_and_come_after_the_weak_line() {
 }
 
 #[test]
-fn a_picture_that_players_choose_by_its_range_says_it() {
-    let report = picture("hevc", (1920, 1080), (30, 1), (9_000_000, 8_000_000));
+fn video_that_players_choose_by_its_range_declares_it() {
+    let report = rendition("hevc", (1920, 1080), (30, 1), (9_000_000, 8_000_000));
     for (hdr, range) in [(Hdr::None, "SDR"), (Hdr::Pq, "PQ"), (Hdr::Hlg, "HLG")] {
-        let shown = VideoEntry { report: &report, uri: "v".to_owned(), tier: Tier::Full, hdr: Some(hdr) };
-        let text = multivariant(&Multivariant { videos: vec![shown], ..Multivariant::default() });
+        let entry = VideoEntry { report: &report, uri: "v".to_owned(), tier: Tier::Full, hdr: Some(hdr) };
+        let text = multivariant(&Multivariant { videos: vec![entry], ..Multivariant::default() });
         assert!(
             text.contains(&format!(",FRAME-RATE=30.000,VIDEO-RANGE={range},CLOSED-CAPTIONS=NONE")),
             "{text}"

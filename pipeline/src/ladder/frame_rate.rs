@@ -1,22 +1,26 @@
-//! Frame rates of the output.
+//! Frame rates of the renditions.
 
 use crate::media::Rational;
 
-/// Sources below this many frames per second are made faster.
+/// Sources below this many frames per second get repeated frames.
 const MIN_SOURCE_FPS: f64 = 5.0;
-/// What they are brought to at least, in frames per second. Repeated frames cost next to nothing, and keyframes and
-/// segments can start near their times: at one frame a second segments would last now 3 s, now 4.
+/// Least frames per second that they are raised to. Repeated frames cost next to nothing, and let
+/// keyframes and segments start near their times. At one frame per second segments would last 3 s
+/// or 4 s.
 const MIN_OUTPUT_FPS: u32 = 15;
 
-/// Frames per second that a faster source is not brought below: cinema's, give or take 2%.
+/// Least frames per second that a faster source is lowered to: cinema's, within 2%.
 const MIN_DIVIDED_FPS: f64 = 23.5;
 
-/// Frames per second of the full-rate renditions.
+/// Returns the frames per second of the full-rate renditions.
 ///
-/// A faster source's rate is divided by the smallest whole number that brings it to `most` or fewer, give or take 2%:
-/// 60 → 30, 59.94 → 29.97, 50 → 25. Where that would be fewer than 24, as of a phone's variable 36, it is `most`: frames
-/// left out unevenly are less visible than half of them missing. A slow source's is multiplied by the smallest whole number that brings it to 15 or
-/// more, so that each of its frames is at its time: 1/4 → 15, 2 → 16.
+/// A faster source's rate is divided by the smallest whole number that brings it to `max_fps` or
+/// below, within 2%: 60 → 30, 59.94 → 29.97, 50 → 25. If that gave fewer than 24, as with a phone's
+/// variable 36, the rate is `max_fps`: frames dropped unevenly are less visible than every second
+/// frame missing.
+///
+/// A slow source's rate is multiplied by the smallest whole number that brings it to 15 or more, so
+/// that each of its frames keeps its time: 1/4 → 15, 2 → 16.
 pub fn output_rate(source: Rational, max_fps: u32) -> Rational {
     let max_fps = max_fps.max(1);
     let allowed = f64::from(max_fps) * 1.02;
@@ -37,8 +41,8 @@ pub fn output_rate(source: Rational, max_fps: u32) -> Rational {
     reduced(source.num.into(), u64::from(source.den) * u64::from(divisor))
 }
 
-/// `full`, or half of it where it is above `most`. Only ever one half: the smaller grid's frames are every second
-/// one of the larger's, so segments can start together.
+/// Returns `full`, or half of it if it is above `max_fps`. Never less than half: the frames of the
+/// smaller grid are every second one of the larger, so segments can start together.
 pub fn halved(full: Rational, max_fps: u32) -> Rational {
     if full.as_f64() > f64::from(max_fps.max(1)) * 1.02 {
         reduced(full.num.into(), u64::from(full.den) * 2)
@@ -47,7 +51,7 @@ pub fn halved(full: Rational, max_fps: u32) -> Rational {
     }
 }
 
-/// A ratio in its lowest terms, its denominator small enough for exact time stamps.
+/// Reduces a ratio to lowest terms, with a denominator small enough for exact time stamps.
 fn reduced(num: u64, den: u64) -> Rational {
     let divisor = greatest_common_divisor(num, den).max(1);
     let (mut num, mut den) = (num / divisor, den / divisor);

@@ -1,5 +1,7 @@
-//! Which renditions a picture gets: a pure plan.
+//! Plans which renditions a video gets. Pure.
 
+#[cfg(test)]
+pub mod defaults;
 mod frame_rate;
 mod redundant;
 #[cfg(test)]
@@ -12,12 +14,14 @@ use crate::media::{Rational, VideoTrack};
 pub use frame_rate::{halved, output_rate};
 pub use redundant::{DroppedRendition, MeasuredRendition, redundant_renditions};
 
-/// Time between forced keyframes, in ms; a segment is two of them: 3.2 s are exactly 150 AAC frames at 48 kHz.
+/// Time between forced keyframes, in ms. A segment is two of them: 3.2 s are exactly 150 AAC frames
+/// at 48 kHz.
 pub const KEYFRAME_INTERVAL_MS: u64 = 1_600;
 
-/// The weak line's rendition: the rate control may save up one second, so a segment's peak stays near its mean.
+/// Buffer of the weak line's rate control, in ms: below one second, so that a segment's peak stays
+/// near its mean.
 const WEAK_LINE_VBV_MS: u32 = 900;
-/// Buffer of the other renditions' rate control.
+/// Buffer of the other renditions' rate control, in ms.
 const VBV_MS: u32 = 2_000;
 
 /// The renditions of one recording.
@@ -25,11 +29,12 @@ const VBV_MS: u32 = 2_000;
 pub struct Ladder {
     /// Time between forced keyframes, in ms; a segment is two of them.
     pub keyframe_interval_ms: u64,
-    /// Frames per second of the whole ladder's fastest rendition: the frames all times are counted in.
+    /// Frames per second of the complete ladder's fastest rendition. All times are counted in these
+    /// frames.
     pub full_rate: Rational,
-    /// How many of those frames one of the whole ladder's slowest rendition lasts.
+    /// Number of those frames that one frame of the complete ladder's slowest rendition lasts.
     pub slowest_step: u64,
-    /// Whether renditions that add nothing that is seen are left out once they are measured.
+    /// Whether renditions that add no visible detail are dropped once they are measured.
     #[serde(rename = "drop_needless")]
     pub drop_redundant: bool,
     /// The renditions, largest first.
@@ -37,7 +42,7 @@ pub struct Ladder {
 }
 
 impl Ladder {
-    /// A ladder of these renditions, largest first; none is empty and has no pictures to count.
+    /// A ladder of these renditions, largest first, on a grid of their own.
     pub fn new(renditions: Vec<RenditionPlan>) -> Self {
         let full_rate = renditions
             .iter()
@@ -54,8 +59,8 @@ impl Ladder {
         }
     }
 
-    /// The renditions that are wanted, on the whole ladder's grid: parts that are made apart have their keyframes and
-    /// segments at the same times.
+    /// Returns the `wanted` renditions on the complete ladder's grid: parts that are made
+    /// separately have keyframes and segments at the same times.
     pub fn part(&self, wanted: impl Fn(&RenditionPlan) -> bool) -> Self {
         let renditions = self.renditions.iter().filter(|r| wanted(r)).cloned().collect();
         Self { renditions, ..self.clone() }
@@ -67,89 +72,67 @@ impl Ladder {
 pub struct RenditionPlan {
     /// Its name.
     pub name: String,
-    /// Width, in pixels, even.
+    /// Width in pixels, even.
     pub width: u32,
-    /// Height, in pixels, even.
+    /// Height in pixels, even.
     pub height: u32,
     /// Frames per second.
     pub frame_rate: Rational,
     /// H.264 profile: `main` or `high`.
     pub profile: String,
-    /// Bits per second of the picture: the mean, or with a `quality` the most.
+    /// Bits per second of the video: the mean, or with a `quality` the maximum.
     pub bitrate_bps: u64,
-    /// x264's constant rate factor, 1 to 50; none where the rate is constant.
+    /// x264's constant rate factor, 1 to 50; `None` if the rate is constant.
     pub quality: Option<u32>,
     /// Size of the rate control's buffer, in ms of `bitrate_bps`.
     pub vbv_ms: u32,
-    /// `lesson`, or a preset of x264's.
+    /// `lesson`, or one of x264's presets.
     pub preset: String,
 }
 
 impl RenditionPlan {
-    /// How many frames of `full_rate` one of this rendition lasts.
+    /// Number of frames of `full_rate` that one frame of this rendition lasts.
     pub fn step_of(&self, full_rate: Rational) -> u64 {
         (full_rate.as_f64() / self.frame_rate.as_f64()).round().max(1.0) as u64
     }
 }
 
-/// How much coarser the weak line's quality is than the others': it has few bits, and a still picture should need fewer.
+/// Added to the weak line's rate factor: it has few bits, and still video should need fewer.
 const WEAK_LINE_EXTRA_FACTOR: u32 = 4;
 
-/// What may be made of a picture.
+/// Settings of the ladder of a video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LadderSettings {
     /// Preset of all renditions: `lesson`, or one of x264's.
     pub preset: String,
-    /// x264's constant rate factor of the renditions, 1 to 50, 4 more for the weak line's; none makes the rate constant.
+    /// x264's constant rate factor, 1 to 50, and 4 more for the weak line; `None` if the rate is
+    /// constant.
     pub quality: Option<u32>,
-    /// Whether renditions that add nothing that is seen are left out once they are measured.
+    /// Whether renditions that add no visible detail are dropped once they are measured.
     #[serde(rename = "drop_needless")]
     pub drop_redundant: bool,
     /// The rungs, in any order. The smallest is the weak line's.
     pub rungs: Vec<Rung>,
 }
 
-/// One rung.
+/// One rung: a box, and the rates of the rendition that fills it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rung {
     /// Its name, as in storage and playlists.
     pub name: String,
-    /// Width of the box the picture is fitted into, in pixels, for a landscape picture.
+    /// Width of the box that landscape video is fitted into, in pixels.
     pub width: u32,
     /// Height of that box, in pixels.
     pub height: u32,
     /// Most frames per second.
     pub max_frame_rate: u32,
-    /// Bits per second of the picture: the mean, or where quality is constant the most.
+    /// Bits per second of the video: the mean, or at constant quality the maximum.
     pub bitrate_bps: u64,
 }
 
-impl Default for LadderSettings {
-    fn default() -> Self {
-        let rung = |name: &str, width, height, max_frame_rate, bitrate_bps| Rung {
-            name: name.into(),
-            width,
-            height,
-            max_frame_rate,
-            bitrate_bps,
-        };
-        Self {
-            preset: "lesson".into(),
-            quality: Some(23),
-            drop_redundant: true,
-            rungs: vec![
-                rung("v1080", 1920, 1080, 30, 4_500_000),
-                rung("v720", 1280, 720, 30, 2_200_000),
-                rung("v480", 854, 480, 30, 900_000),
-                rung("v360", 640, 360, 30, 450_000),
-                rung("v240", 426, 240, 15, 110_000),
-            ],
-        }
-    }
-}
-
-/// The ladder of a picture: each rung's box, turned for a portrait picture, filled as far as the picture goes. A rung
-/// that would show no more than the one below it is left out, so nothing is ever enlarged.
+/// Plans the ladder of a video. Each rung's box, turned for portrait video, is filled as far as the
+/// video goes. A rung that displays no more than the one below it is left out, so nothing is ever
+/// enlarged.
 pub fn plan(video: &VideoTrack, settings: &LadderSettings) -> Ladder {
     let mut rungs: Vec<&Rung> = settings.rungs.iter().collect();
     rungs.sort_by_key(|r| u64::from(r.width) * u64::from(r.height));
@@ -184,7 +167,7 @@ pub fn plan(video: &VideoTrack, settings: &LadderSettings) -> Ladder {
     Ladder { drop_redundant: settings.drop_redundant, ..Ladder::new(renditions) }
 }
 
-/// The picture fitted into a rung's box: even, never larger than the picture.
+/// The video's size fitted into a rung's box: even, and never larger than the video.
 fn fit(video: &VideoTrack, rung: &Rung) -> (u32, u32) {
     let (long, short) = (rung.width.max(rung.height), rung.width.min(rung.height));
     let (width, height) = if video.width >= video.height { (long, short) } else { (short, long) };
@@ -197,8 +180,8 @@ fn fit(video: &VideoTrack, rung: &Rung) -> (u32, u32) {
     (even(from_width, width.min(video.width)), even(from_height, height.min(video.height)))
 }
 
-/// A rung's rate, less where the picture fills only a part of its box or has few frames: what a pixel needs grows
-/// more slowly than the number of pixels.
+/// A rung's bitrate, reduced if the video fills only a part of its box or has few frames. The bits
+/// needed grow more slowly than the number of pixels.
 fn bitrate(rung: &Rung, width: u32, height: u32, frame_rate: Rational) -> u64 {
     let area = f64::from(width) * f64::from(height) / (f64::from(rung.width) * f64::from(rung.height));
     let frames = frame_rate.as_f64() / f64::from(rung.max_frame_rate.max(1));

@@ -1,16 +1,17 @@
-//! Which renditions of a lesson add bits and nothing that is seen. Pure: decided from what was measured.
+//! Finds the renditions of a lesson that add bits and no visible detail, from measurements. Pure.
 
 use serde::{Deserialize, Serialize};
 
 use crate::media::Rational;
 
-/// A rendition whose pictures differ nowhere more than this from the next smaller one's, enlarged, shows no more than
-/// it. An encoder at a good quality (x264's factor 23) changes a block more: a quantiser step of 9 is 39 dB.
+/// A rendition shows no more than the next smaller one if the two, at one size, are nowhere further
+/// apart. An encoder at good quality (x264's factor 23) changes a block more: a quantiser step of 9
+/// is 39 dB.
 const MIN_REDUNDANT_DB: f64 = 39.0;
-/// A rendition that costs nearly as much as the next larger one has no line that needs it.
+/// A rendition that costs this share of the next larger one suits no line.
 const MIN_SAME_COST_SHARE: f64 = 0.9;
 
-/// What is known of a rendition that was made.
+/// Measurements of a rendition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeasuredRendition {
     /// Its name.
@@ -19,12 +20,12 @@ pub struct MeasuredRendition {
     pub frame_rate: Rational,
     /// Its mean bits per second.
     pub average_bandwidth_bps: u64,
-    /// How near the next smaller one's pictures, enlarged, come to its own where they differ most, in dB; none where it
-    /// was not measured.
+    /// Similarity to the next smaller rendition, enlarged, where they differ most, in dB; `None` if
+    /// not measured.
     pub detail_db: Option<f64>,
 }
 
-/// A rendition that is not offered, and why.
+/// A rendition that is not offered, with the reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DroppedRendition {
     /// Its name.
@@ -33,12 +34,12 @@ pub struct DroppedRendition {
     pub reason: String,
     /// Its mean bits per second.
     pub average_bandwidth_bps: u64,
-    /// How near the next smaller one comes to it where they differ most, in dB.
+    /// Similarity to the next smaller rendition where they differ most, in dB.
     pub detail_db: Option<f64>,
 }
 
-/// What is not worth offering of a ladder, largest first. The smallest always is, and so is the smallest of each frame
-/// rate: motion is something to see too.
+/// Returns the renditions of a ladder, largest first, that are not worth offering. The smallest
+/// always is, and so is the smallest of each frame rate, because motion is visible too.
 pub fn redundant_renditions(ladder: &[MeasuredRendition]) -> Vec<DroppedRendition> {
     let mut dropped = Vec::new();
     let mut kept: Vec<&MeasuredRendition> = Vec::new();
@@ -48,7 +49,7 @@ pub fn redundant_renditions(ladder: &[MeasuredRendition]) -> Vec<DroppedRenditio
             dropped.push(dropped_for(rendition, "no_detail"));
             continue;
         }
-        // The one below has no use, unless it is the last of all.
+        // The one below is useless, unless it is the smallest of all.
         if let Some(below) = below
             && kept.len() > 1
             && below.average_bandwidth_bps as f64
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_enlarged_source_is_not_offered_above_what_it_shows() {
+    fn an_enlarged_source_is_not_offered_above_its_detail() {
         let all = [
             ("v1080", 30, 4000, 45.0),
             ("v720", 30, 2000, 41.0),
@@ -121,7 +122,7 @@ mod tests {
     fn full_motion_and_the_smallest_always_stay() {
         assert_eq!(dropped(&[("v360", 30, 50, 60.0), ("v240", 15, 50, 60.0)]), []);
         assert_eq!(dropped(&[("v240", 15, 50, 60.0)]), []);
-        // All at one rate: a still picture needs one rendition.
+        // All at one rate: still video needs one rendition.
         assert_eq!(dropped(&[("v360", 10, 50, 60.0), ("v240", 10, 50, 60.0)]).len(), 1);
     }
 }

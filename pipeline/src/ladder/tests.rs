@@ -1,31 +1,14 @@
 #![allow(clippy::unwrap_used)]
 
+use super::defaults::default_settings;
 use super::*;
-use crate::media::Hdr;
 
 fn video(width: u32, height: u32, num: u32, den: u32) -> VideoTrack {
-    VideoTrack {
-        codec: "h264".into(),
-        stream_index: 0,
-        width,
-        height,
-        frame_rate: Rational::new(num, den),
-        variable_rate: false,
-        rotation_degrees: 0,
-        mirrored: false,
-        oriented_by_frame: false,
-        changes_size: false,
-        interlaced: false,
-        hdr: Hdr::None,
-        keyframes_apart_ms: 0,
-        chosen: None,
-        start_ms: 0,
-        end_ms: 1000,
-    }
+    VideoTrack { frame_rate: Rational::new(num, den), ..VideoTrack::for_tests(width, height) }
 }
 
 fn shape(width: u32, height: u32, num: u32, den: u32) -> Vec<(String, u32, u32, Rational)> {
-    plan(&video(width, height, num, den), &LadderSettings::default())
+    plan(&video(width, height, num, den), &default_settings().unwrap())
         .renditions
         .into_iter()
         .map(|r| (r.name, r.width, r.height, r.frame_rate))
@@ -51,7 +34,7 @@ fn full_hd_gets_all_five() {
 }
 
 #[test]
-fn a_portrait_picture_stands_in_turned_boxes() {
+fn portrait_video_stands_in_turned_boxes() {
     let made = shape(2160, 3840, 60, 1);
     assert_eq!((made[0].1, made[0].2), (1080, 1920));
     assert_eq!((made[4].1, made[4].2), (240, 426));
@@ -59,7 +42,7 @@ fn a_portrait_picture_stands_in_turned_boxes() {
 }
 
 #[test]
-fn a_small_picture_gets_its_own_size_only() {
+fn small_video_gets_its_own_size_only() {
     assert_eq!(shape(176, 144, 15, 1), [("v240".to_owned(), 176, 144, Rational::new(15, 1))]);
     assert_eq!(shape(2, 2, 25, 1), [("v240".to_owned(), 2, 2, Rational::new(25, 2))]);
 }
@@ -68,7 +51,7 @@ fn a_small_picture_gets_its_own_size_only() {
 fn nothing_is_enlarged_and_all_is_even() {
     for width in (2..2400).step_by(46) {
         for height in (2..2400).step_by(34) {
-            let ladder = plan(&video(width, height, 30, 1), &LadderSettings::default());
+            let ladder = plan(&video(width, height, 30, 1), &default_settings().unwrap());
             assert_eq!(ladder.renditions.last().unwrap().name, "v240");
             for r in &ladder.renditions {
                 assert!(r.width <= width && r.height <= height && r.width >= 2 && r.height >= 2);
@@ -107,19 +90,19 @@ fn frame_rates_are_divided_and_those_of_slides_multiplied() {
         let made = output_rate(Rational::new(from.0, from.1), 30);
         assert_eq!(made, Rational::new(to.0, to.1));
     }
-    // Where fewer are allowed, no more are made.
-    for most in 1..=15 {
-        assert!(output_rate(Rational::new(1, 10), most).as_f64() <= f64::from(most) * 1.02);
-        assert!(output_rate(Rational::new(4, 1), most).as_f64() <= f64::from(most) * 1.02);
+    // The maximum holds even below the least rate.
+    for max_fps in 1..=15 {
+        assert!(output_rate(Rational::new(1, 10), max_fps).as_f64() <= f64::from(max_fps) * 1.02);
+        assert!(output_rate(Rational::new(4, 1), max_fps).as_f64() <= f64::from(max_fps) * 1.02);
     }
 }
 
 #[test]
-fn a_part_of_a_ladder_keeps_the_grid_of_the_whole() {
-    let whole = plan(&video(1920, 1080, 60_000, 1001), &LadderSettings::default());
-    assert_eq!((whole.full_rate, whole.slowest_step), (Rational::new(30_000, 1001), 2));
-    let weak = whole.part(|r| r.name == "v240");
-    assert_eq!((weak.full_rate, weak.slowest_step), (whole.full_rate, whole.slowest_step));
+fn a_part_of_a_ladder_keeps_the_grid_of_the_complete_one() {
+    let complete = plan(&video(1920, 1080, 60_000, 1001), &default_settings().unwrap());
+    assert_eq!((complete.full_rate, complete.slowest_step), (Rational::new(30_000, 1001), 2));
+    let weak = complete.part(|r| r.name == "v240");
+    assert_eq!((weak.full_rate, weak.slowest_step), (complete.full_rate, complete.slowest_step));
     assert_eq!(weak.renditions.iter().map(|r| r.step_of(weak.full_rate)).collect::<Vec<_>>(), [2]);
-    assert_eq!(whole.part(|r| r.name != "v240").renditions.len(), 4);
+    assert_eq!(complete.part(|r| r.name != "v240").renditions.len(), 4);
 }

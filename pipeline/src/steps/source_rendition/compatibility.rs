@@ -1,4 +1,5 @@
-//! Whether a picture is one that browsers play as it is, every one (H.264) or some (H.265): pure, from what the file's index says of it.
+//! Decides from a file's index whether browsers can play its video as it is: all of them (H.264) or
+//! some (H.265). Pure.
 
 use crate::codec::hevc;
 use crate::codec::sps::{self, SequenceParameterSet};
@@ -8,10 +9,10 @@ use crate::media::{Hdr, MediaInfo, padded_end_ms};
 use crate::mp4::sample_entry::VideoSampleEntry;
 use chalkstream_formats::Coding;
 
-/// Highest level taken: 4K at 60 frames a second.
+/// Highest level accepted: 4K at 60 frames per second.
 const MAX_LEVEL: u8 = 52;
 
-/// What the file as a whole says.
+/// Checks what `inspect` found about the file.
 pub fn check_file(media: &MediaInfo) -> Result<(), DeclineReason> {
     if media.within.is_some() {
         return Err(declined("inside_photo", "The recording is a part of a photo."));
@@ -41,7 +42,7 @@ pub fn check_file(media: &MediaInfo) -> Result<(), DeclineReason> {
     if video.interlaced {
         return Err(interlaced());
     }
-    // Nothing of the source can be made longer.
+    // The source's tracks cannot be extended.
     let audio_end_ms = media.audio.as_ref().map_or(0, |track| track.end_ms);
     if padded_end_ms(video.end_ms, audio_end_ms) > video.end_ms {
         return Err(declined(
@@ -49,7 +50,7 @@ pub fn check_file(media: &MediaInfo) -> Result<(), DeclineReason> {
             "The picture ends long before the sound, and players would stop there.",
         ));
     }
-    // H.265 is offered to those players alone that can show it.
+    // H.265 is offered only to players that can display it.
     if video.hdr != Hdr::None && video.codec == "h264" {
         return Err(hdr());
     }
@@ -57,15 +58,15 @@ pub fn check_file(media: &MediaInfo) -> Result<(), DeclineReason> {
 }
 
 fn hdr() -> DeclineReason {
-    declined("hdr", "The picture has a wide range of brightness that not every screen shows.")
+    declined("hdr", "The video is HDR, which not every screen can show.")
 }
 
 fn interlaced() -> DeclineReason {
-    declined("interlaced", "The picture is made of half pictures, which browsers show as combs.")
+    declined("interlaced", "The video is interlaced, which browsers do not deinterlace.")
 }
 
-/// What a track is to say of its picture, and how many bytes tell a unit's length in its samples. `shown` is the size that
-/// the picture has upright and with square pixels.
+/// Checks a video track by its sample entry. Returns its description for the init segment, and the
+/// bytes of a NAL unit's length. `displayed_size` is the size upright and with square pixels.
 pub fn check_video(
     entry: &VideoSampleEntry,
     displayed_size: (u32, u32),
@@ -108,44 +109,45 @@ pub fn check_video(
     Ok((media, length_bytes))
 }
 
-/// Whether a picture is shown as large as it is coded, whatever the file says of it elsewhere.
+/// Whether the displayed size is the coded one. Other boxes of the file may state a different size.
 fn is_near(coded: (u32, u32), displayed_size: (u32, u32)) -> bool {
     coded.0.abs_diff(displayed_size.0) <= 1 && coded.1.abs_diff(displayed_size.1) <= 1
 }
 
-/// What an H.264 decoder's configuration says: the sequence it describes, how many bytes tell a unit's length, and the
+/// Reads an H.264 decoder configuration: the sequence, the bytes of a unit's length, and the
 /// configuration without anything else.
-fn avc(picture: &VideoSampleEntry) -> Result<(SequenceParameterSet, usize, Vec<u8>), DeclineReason> {
+fn avc(entry: &VideoSampleEntry) -> Result<(SequenceParameterSet, usize, Vec<u8>), DeclineReason> {
     let unreadable = || declined("damaged_index", "The recording's index is damaged.");
-    let (sets, length_bytes) = parameter_sets(&picture.config).ok_or_else(unreadable)?;
+    let (sets, length_bytes) = parameter_sets(&entry.config).ok_or_else(unreadable)?;
     let mut sequences = sets.iter().filter(|set| set.first().is_some_and(|head| head & 0x1f == 7));
     let (Some(first), None) = (sequences.next(), sequences.next()) else {
         return Err(declined("several_descriptions", "The recording changes its format on the way."));
     };
     let sequence = sps::parse_sps(first).ok_or_else(unreadable)?;
     check_sequence(&sequence)?;
-    let pictures: Vec<&[u8]> =
+    let picture_sets: Vec<&[u8]> =
         sets.iter().filter(|set| set.first().is_some_and(|head| head & 0x1f == 8)).copied().collect();
-    for set in &pictures {
+    for set in &picture_sets {
         if sps::has_slice_groups(set).ok_or_else(unreadable)? {
             return Err(profile());
         }
     }
-    let config = configuration(&picture.config, first, &pictures);
+    let config = configuration(&entry.config, first, &picture_sets);
     Ok((sequence, length_bytes, config))
 }
 
-/// A configuration of these parameter sets alone, with the head of another: what follows there could be anything.
-fn configuration(head: &[u8], sequence: &[u8], pictures: &[&[u8]]) -> Vec<u8> {
+/// Builds a configuration of these parameter sets alone, with the first bytes of `head`. The rest
+/// of the original may hold anything.
+fn configuration(head: &[u8], sequence: &[u8], picture_sets: &[&[u8]]) -> Vec<u8> {
     let mut made = head[..5].to_vec();
-    for (mark, sets) in [(0xe0, &[sequence][..]), (0, pictures)] {
+    for (mark, sets) in [(0xe0, &[sequence][..]), (0, picture_sets)] {
         made.push(mark | sets.len() as u8);
         for set in sets {
             made.extend((set.len() as u16).to_be_bytes());
             made.extend(*set);
         }
     }
-    // High profile says here that it is 4:2:0 of eight bits, as all that gets here is.
+    // In High profile this states 4:2:0 with eight bits, which is all that was accepted.
     if head[1] == 100 {
         made.extend([0xfd, 0xf8, 0xf8, 0]);
     }
@@ -175,14 +177,15 @@ fn check_sequence(sequence: &SequenceParameterSet) -> Result<(), DeclineReason> 
     if sequence.width.min(sequence.height) < 16 || sequence.width.max(sequence.height) > 4096 {
         return Err(declined("size", "The picture has a size that not every player shows."));
     }
-    // PQ and HLG, where the media tool did not say so.
+    // PQ and HLG, in case the media tool did not report them.
     if sequence.colour.is_some_and(|colour| matches!(colour.transfer, 16 | 18)) {
         return Err(hdr());
     }
     Ok(())
 }
 
-/// The parameter sets of an `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15, 5.3.3.1), and the bytes of a length.
+/// Returns the parameter sets of an `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15, 5.3.3.1),
+/// and the bytes of a unit's length.
 fn parameter_sets(config: &[u8]) -> Option<(Vec<&[u8]>, usize)> {
     if config.first() != Some(&1) {
         return None;
@@ -207,39 +210,10 @@ fn parameter_sets(config: &[u8]) -> Option<(Vec<&[u8]>, usize)> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::media::{Rational, VideoTrack};
+    use crate::media::{AudioTrack, VideoTrack};
 
     fn media() -> MediaInfo {
-        let video = VideoTrack {
-            codec: "h264".into(),
-            stream_index: 0,
-            width: 1920,
-            height: 1080,
-            frame_rate: Rational::new(30, 1),
-            variable_rate: false,
-            rotation_degrees: 0,
-            mirrored: false,
-            oriented_by_frame: false,
-            changes_size: false,
-            interlaced: false,
-            hdr: Hdr::None,
-            keyframes_apart_ms: 0,
-            chosen: None,
-            start_ms: 0,
-            end_ms: 1000,
-        };
-        MediaInfo {
-            container: "mp4".into(),
-            size_bytes: 1,
-            duration_ms: 1000,
-            within: None,
-            parts: Vec::new(),
-            origin_ns: 0,
-            video_gap: None,
-            video: Some(video),
-            audio: None,
-            warnings: Vec::new(),
-        }
+        MediaInfo::for_tests(Some(VideoTrack::for_tests(1920, 1080)), None)
     }
 
     fn refused(change: impl FnOnce(&mut MediaInfo, &mut VideoTrack)) -> String {
@@ -262,22 +236,13 @@ mod tests {
         assert_eq!(refused(|_, video| video.interlaced = true), "interlaced");
         assert_eq!(refused(|_, video| video.hdr = Hdr::Hlg), "hdr");
         assert_eq!(check_file(&MediaInfo { video: None, ..media() }).unwrap_err().code, "no_picture");
-        let sound = |end_ms| {
+        let with_audio = |end_ms| {
             let media = media();
-            let audio = crate::media::AudioTrack {
-                codec: "aac".into(),
-                stream_index: 0,
-                channels: 1,
-                sample_rate_hz: 48_000,
-                language: None,
-                chosen: None,
-                start_ms: 0,
-                end_ms,
-            };
+            let audio = AudioTrack { end_ms, ..AudioTrack::for_tests() };
             check_file(&MediaInfo { audio: Some(audio), ..media })
                 .map_or_else(|declined| declined.code, |()| "fine".into())
         };
-        assert_eq!((sound(10_000), sound(12_000)), ("fine".to_owned(), "ends_early".to_owned()));
+        assert_eq!((with_audio(10_000), with_audio(12_000)), ("fine".to_owned(), "ends_early".to_owned()));
     }
 
     fn good() -> SequenceParameterSet {

@@ -1,5 +1,7 @@
-//! A look into samples themselves: is a keyframe one that decoding can start at, and do they keep to what the index says of
-//! all. Not every sample is read: a look costs a read, and in object storage a read of blocks.
+//! Inspects samples: whether decoding can start at a keyframe, and whether samples agree with the
+//! index.
+//!
+//! Not every sample is read, because each costs a read, and in object storage a read of blocks.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -11,71 +13,72 @@ use crate::declined::{DeclineReason, cut_off, declined, open_gop};
 use crate::source::{ReadAt, read_full};
 use chalkstream_formats::Coding;
 
-/// Keyframes looked at however slow the source is; the sample after each is looked at too.
+/// Keyframes inspected however slow the source is, each with the sample after it.
 const MIN_KEYFRAMES: usize = 12;
-/// For how long more of them are looked at: a local file's are all read in this time, up to an hour and more.
+/// Time for inspecting more of them. It covers all keyframes of a local file of an hour or more.
 const TIME_BUDGET: Duration = Duration::from_millis(250);
-/// Bytes read at a time.
+/// Bytes read at once.
 const READ_BYTES: usize = 2048;
-/// Units looked at in one sample.
+/// Most NAL units inspected in one sample.
 const MAX_UNITS: usize = 64;
-/// What one sample is.
+
+/// Findings about one sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct SampleFindings {
-    /// Decoding can start at its picture.
+    /// Decoding can start at it.
     key: bool,
-    /// It changes the sequence's parameters.
+    /// It changes the parameters of the sequence.
     other_sequence: bool,
-    /// It has parameters where there may be none.
+    /// It has parameter sets, which are not allowed in it.
     parameters: bool,
-    /// It lies beyond the end of the file.
+    /// It lies past the end of the file.
     cut_off: bool,
-    /// Its lengths do not fit.
+    /// The lengths of its units do not add up.
     damaged: bool,
 }
 
-/// How samples are to be read.
+/// Reads samples and finds the NAL units in them.
 pub struct SampleInspector<'a> {
     /// The file.
     pub source: &'a dyn ReadAt,
-    /// How pictures are coded.
+    /// Coding of the video.
     pub coding: Coding,
-    /// Bytes that tell a unit's length.
+    /// Bytes of a unit's length field.
     pub length_bytes: usize,
     /// The decoder's configuration record.
     pub config: &'a [u8],
 }
 
 impl SampleInspector<'_> {
-    /// Looks at keyframes spread_order over the recording, and at the sample after each.
+    /// Inspects keyframes spread over the recording, and the sample after each.
     pub fn check(&self, keys: &[Keyframe]) -> Result<(), Stop> {
         let started = Instant::now();
-        for (looked, index) in spread_order(keys.len()).enumerate() {
-            if looked >= MIN_KEYFRAMES && started.elapsed() > TIME_BUDGET {
+        for (inspected, index) in spread_order(keys.len()).enumerate() {
+            if inspected >= MIN_KEYFRAMES && started.elapsed() > TIME_BUDGET {
                 break;
             }
             let key = &keys[index];
-            accept(self.sample(key.offset, key.size)?, true)?;
+            accept(self.inspect(key.offset, key.size)?, true)?;
             if let Some((offset, size)) = key.next {
-                accept(self.sample(offset, size)?, false)?;
+                accept(self.inspect(offset, size)?, false)?;
             }
         }
         Ok(())
     }
 
-    fn sample(&self, offset: u64, size: u32) -> io::Result<SampleFindings> {
+    fn inspect(&self, offset: u64, size: u32) -> io::Result<SampleFindings> {
         let mut findings = SampleFindings::default();
         if offset.saturating_add(u64::from(size)) > self.source.size_bytes() {
             return Ok(SampleFindings { cut_off: true, ..findings });
         }
         let size = size as usize;
-        let mut window = SampleReader { source: self.source, offset, size, from: 0, bytes: Vec::new() };
+        let mut reader = SampleReader { source: self.source, offset, size, from: 0, bytes: Vec::new() };
         let mut at = 0;
         for _ in 0..MAX_UNITS {
             if at == size {
                 return Ok(findings);
             }
-            let head = window.get(at, self.length_bytes + 1)?;
+            let head = reader.get(at, self.length_bytes + 1)?;
             let Some((kind, length)) = head.split_last() else {
                 return Ok(SampleFindings { damaged: true, ..findings });
             };
@@ -89,7 +92,7 @@ impl SampleInspector<'_> {
                 UnitKind::Key => findings.key = true,
                 UnitKind::Parameters if self.coding == Coding::Hevc => findings.parameters = true,
                 UnitKind::Parameters => {
-                    let set = window.get(at, length.min(READ_BYTES))?;
+                    let set = reader.get(at, length.min(READ_BYTES))?;
                     findings.other_sequence |= !self.config.windows(set.len()).any(|part| part == set);
                 }
                 UnitKind::Plain => {}
@@ -109,7 +112,8 @@ impl SampleInspector<'_> {
     }
 }
 
-fn accept(findings: SampleFindings, key: bool) -> Result<(), DeclineReason> {
+/// Declines a sample that players could not handle, or that is no keyframe and should be.
+fn accept(findings: SampleFindings, is_keyframe: bool) -> Result<(), DeclineReason> {
     if findings.cut_off {
         return Err(cut_off());
     }
@@ -125,13 +129,13 @@ fn accept(findings: SampleFindings, key: bool) -> Result<(), DeclineReason> {
     if findings.other_sequence {
         return Err(declined("several_descriptions", "The recording changes its format on the way."));
     }
-    if key && !findings.key {
+    if is_keyframe && !findings.key {
         return Err(open_gop());
     }
     Ok(())
 }
 
-/// A sample's bytes, read a little at a time.
+/// The bytes of a sample, read in windows.
 struct SampleReader<'a> {
     source: &'a dyn ReadAt,
     offset: u64,
@@ -141,12 +145,13 @@ struct SampleReader<'a> {
 }
 
 impl SampleReader<'_> {
-    /// `count` bytes at a place in the sample; nothing where it or the file has fewer.
+    /// Returns `count` bytes of the sample from offset `at`. Empty if the sample or the file ends
+    /// earlier.
     fn get(&mut self, at: usize, count: usize) -> io::Result<&[u8]> {
-        let is_read = |window: &Self| at >= window.from && at + count <= window.from + window.bytes.len();
+        let is_read = |reader: &Self| at >= reader.from && at + count <= reader.from + reader.bytes.len();
         if !is_read(self) {
-            let wanted = count.max(READ_BYTES).min(self.size.saturating_sub(at));
-            self.bytes.resize(wanted, 0);
+            let length = count.max(READ_BYTES).min(self.size.saturating_sub(at));
+            self.bytes.resize(length, 0);
             let read = read_full(self.source, self.offset + at as u64, &mut self.bytes)?;
             self.bytes.truncate(read);
             self.from = at;
@@ -155,7 +160,8 @@ impl SampleReader<'_> {
     }
 }
 
-/// The numbers below `count`, each once: first and last, then always as far as can be from those before.
+/// The numbers below `count`, each once: the first and the last, then each as far as possible from
+/// those before.
 fn spread_order(count: usize) -> impl Iterator<Item = usize> {
     let ends = (count > 0).then_some(0).into_iter().chain((count > 1).then(|| count - 1));
     let bits = usize::BITS - count.leading_zeros();
@@ -169,7 +175,7 @@ mod tests {
     use super::*;
     use crate::source::Bytes;
 
-    /// A sample of units with lengths of four bytes.
+    /// A sample of units whose lengths have four bytes.
     fn sample(units: &[&[u8]]) -> Vec<u8> {
         units.iter().flat_map(|unit| [&(unit.len() as u32).to_be_bytes()[..], unit].concat()).collect()
     }
@@ -178,17 +184,17 @@ mod tests {
         let size = bytes.len() as u32;
         let source = Bytes(bytes);
         let (coding, config) = (Coding::Avc, &b"--\x67sequence--"[..]);
-        SampleInspector { source: &source, coding, length_bytes: 4, config }.sample(0, size).unwrap()
+        SampleInspector { source: &source, coding, length_bytes: 4, config }.inspect(0, size).unwrap()
     }
 
     #[test]
-    fn a_keyframe_is_told_from_another_picture() {
+    fn a_keyframe_is_told_apart_from_another_frame() {
         let slice = |kind: u8| [vec![kind], vec![7; 5000]].concat();
         let known = [&b"\x06"[..], &[5; 700]].concat();
-        let whole = SampleFindings { key: true, ..SampleFindings::default() };
+        let keyframe = SampleFindings { key: true, ..SampleFindings::default() };
         assert_eq!(
             findings(sample(&[b"\x09\xf0", b"\x67sequence", b"\x68p", &known, &slice(0x65), &slice(0x65)])),
-            whole
+            keyframe
         );
         assert_eq!(findings(sample(&[&slice(0x41)])), SampleFindings::default());
         assert_eq!(accept(SampleFindings::default(), true).unwrap_err().code, "open_gop");
@@ -198,26 +204,27 @@ mod tests {
         cut.truncate(200);
         assert!(findings(cut).damaged);
         let source = Bytes(vec![0; 100]);
-        let reading = SampleInspector { source: &source, coding: Coding::Avc, length_bytes: 4, config: b"" };
-        assert!(reading.sample(50, 51).unwrap().cut_off);
+        let inspector =
+            SampleInspector { source: &source, coding: Coding::Avc, length_bytes: 4, config: b"" };
+        assert!(inspector.inspect(50, 51).unwrap().cut_off);
     }
 
     #[test]
-    fn h265_is_looked_at_alike() {
+    fn h265_is_inspected_alike() {
         let findings = |units: &[&[u8]]| {
             let bytes = sample(units);
             let (size, source) = (bytes.len() as u32, Bytes(bytes));
             let (coding, config) = (Coding::Hevc, &b"--"[..]);
-            SampleInspector { source: &source, coding, length_bytes: 4, config }.sample(0, size).unwrap()
+            SampleInspector { source: &source, coding, length_bytes: 4, config }.inspect(0, size).unwrap()
         };
-        let whole = SampleFindings { key: true, ..SampleFindings::default() };
-        assert_eq!(findings(&[b"\x46\x01\x50", b"\x4e\x01said", b"\x28\x01picture"]), whole);
+        let keyframe = SampleFindings { key: true, ..SampleFindings::default() };
+        assert_eq!(findings(&[b"\x46\x01\x50", b"\x4e\x01said", b"\x28\x01picture"]), keyframe);
         assert!(!findings(&[b"\x02\x01picture"]).key);
         assert!(findings(&[b"\x42\x01sequence", b"\x28\x01picture"]).parameters);
     }
 
     #[test]
-    fn places_are_spread_and_each_comes_once() {
+    fn indexes_are_spread_and_each_comes_once() {
         for count in [0, 1, 2, 3, 7, 8, 100] {
             let mut indexes: Vec<usize> = spread_order(count).collect();
             indexes.sort_unstable();

@@ -1,5 +1,5 @@
-//! The source as a rendition: an index that lets a server answer segments out of the uploaded file itself. No frame is
-//! decoded and no byte of media is copied.
+//! Indexes the uploaded file so that a server can assemble segments from it. The step decodes no
+//! frame and copies no byte of media.
 
 mod compatibility;
 mod keyframe_check;
@@ -29,45 +29,46 @@ use plan::{SegmentPlan, TrackClock};
 use stop::Stop;
 use write::WrittenTrack;
 
-/// What the step is asked.
+/// The request of the step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SourceRenditionRequest {
-    /// What the file is.
+    /// The file, as `inspect` found it.
     pub media: MediaInfo,
-    /// Limits the file is held to.
+    /// Limits that the file is held to.
     pub limits: crate::limits::Limits,
-    /// Longest segment, and so the longest distance of two keyframes, in ms.
+    /// Longest segment, and so the longest distance between two keyframes, in ms.
     pub max_segment_ms: u64,
 }
 
-/// What was made, or why nothing was.
+/// The renditions made, or the reason why there are none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceRenditionReport {
-    /// The picture: name `source`, playlist `source/video/index.m3u8`, its index in `index/video`.
+    /// The H.264 video: name `source`, playlist `source/video/index.m3u8`, index in `index/video`.
     pub video: Option<VideoRenditionReport>,
-    /// The picture, where it is H.265: named and laid out alike, and for a multivariant playlist of its own.
+    /// The video if it is H.265, with the same name and paths. It gets a multivariant playlist of
+    /// its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hevc: Option<HevcReport>,
-    /// The sound as it came, for the time until the normalised renditions are there: playlist
-    /// `source/audio/index.m3u8`, its index in `index/audio`.
+    /// The audio as uploaded, until the normalised renditions are there: playlist
+    /// `source/audio/index.m3u8`, index in `index/audio`.
     pub audio: Option<AudioRenditionReport>,
-    /// Why the picture is not used.
+    /// Reason why the video is not used.
     pub declined: Option<DeclineReason>,
-    /// Length of the picture, in ms.
+    /// Length of the video, in ms.
     pub duration_ms: u64,
 }
 
-/// A picture that is H.265.
+/// H.265 video of the source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HevcReport {
     /// The rendition.
     #[serde(rename = "picture")]
     pub video: VideoRenditionReport,
-    /// Its range of brightness.
+    /// Its dynamic range.
     pub hdr: Hdr,
 }
 
-/// Most that the file's tables and `inspect` may differ on when the picture begins, in ms.
+/// Most that the sample tables and `inspect` may disagree about the start of the video, in ms.
 const MAX_START_DIFFERENCE_MS: u64 = 50;
 
 /// Runs the step.
@@ -113,18 +114,18 @@ fn package(
         ctx,
     )?;
     let is_hevc = matches!(video_track.track.media, Media::CameraHevc { .. });
-    // H.265 is not what a lesson is first watched with, and has the normalised sound alone.
-    let sound = match &media.audio {
+    // Viewers start with H.264, so H.265 gets the normalised audio alone.
+    let audio = match &media.audio {
         Some(audio) if !is_hevc => {
             write_audio(&index, &movie, audio, media, &video_track.plan, source.size_bytes(), ctx)?
         }
         _ => None,
     };
-    // Picture and sound have one target duration: whichever has the longest segment sets it.
-    let longest = [Some(&written), sound.as_ref().map(|(written, _)| written)].into_iter().flatten();
+    // Video and audio share one target duration, which the longest segment of either sets.
+    let longest = [Some(&written), audio.as_ref().map(|(written, _)| written)].into_iter().flatten();
     let target = longest.map(target_duration_s).max().unwrap_or(TARGET_DURATION_S);
     write::write_playlist("source/video/index.m3u8", &written, target, ctx)?;
-    if let Some((written, _)) = &sound {
+    if let Some((written, _)) = &audio {
         write::write_playlist("source/audio/index.m3u8", written, target, ctx)?;
     }
     let made = video_report(video, &video_track, &written);
@@ -132,7 +133,7 @@ fn package(
         true => (None, Some(HevcReport { video: made, hdr: video.hdr })),
         false => (Some(made), None),
     };
-    let audio = sound.map(|(_, report)| report);
+    let audio = audio.map(|(_, report)| report);
     Ok(SourceRenditionReport { video, hevc, audio, declined: None, duration_ms: written.duration_ms() })
 }
 
@@ -142,7 +143,7 @@ fn target_duration_s(written: &WrittenTrack) -> u64 {
     TARGET_DURATION_S.max((longest + timescale / 2) / timescale)
 }
 
-/// A track that can be given out.
+/// A track that can be served as it is.
 struct PackagedTrack<'a> {
     tables: SampleTables<'a>,
     plan: SegmentPlan,
@@ -179,14 +180,15 @@ fn video_track<'a>(
     let video = request.media.video.as_ref();
     let frame_ns = video.map_or(0.0, |video| 1e9 / video.frame_rate.as_f64().max(1.0)) as i64;
     let plan = plan::plan_video(&tables, &keys, clock, frame_ns, request.max_segment_ms)?;
-    // Other renditions go by what `inspect` saw: two of one recording must not be moved against each other.
+    // Other renditions start where `inspect` says, and renditions must not be offset against each
+    // other.
     let start_ms = video.map_or(0, |video| video.start_ms);
     if plan.presented_ms().abs_diff(start_ms as i64) > MAX_START_DIFFERENCE_MS {
         return Err(edited().into());
     }
-    let reading =
+    let inspector =
         keyframe_check::SampleInspector { source, coding: entry.coding, length_bytes, config: &entry.config };
-    reading.check(&keys)?;
+    inspector.check(&keys)?;
     let track = Track { timescale: plan.timescale, language: None, media };
     Ok(PackagedTrack { tables, plan, track })
 }
@@ -196,29 +198,29 @@ fn write_audio(
     movie: &Movie,
     audio: &AudioTrack,
     media: &MediaInfo,
-    video_track: &SegmentPlan,
+    video_plan: &SegmentPlan,
     source_bytes: u64,
     ctx: &StepContext,
 ) -> Result<Option<(WrittenTrack, AudioRenditionReport)>, Stop> {
-    let Some(audio) = audio_track(index, movie, audio, media, video_track) else { return Ok(None) };
+    let Some(packaged) = audio_track(index, movie, audio, media, video_plan) else { return Ok(None) };
     let written = match write::write_index(
         "index/audio",
-        &audio.track,
-        &audio.plan,
-        &audio.tables,
+        &packaged.track,
+        &packaged.plan,
+        &packaged.tables,
         source_bytes,
         ctx,
     ) {
         Ok(written) => written,
-        // The picture is played with the normalised sound alone.
+        // The video is then played with the normalised audio alone.
         Err(Stop::Declined(_)) => return Ok(None),
         Err(stop) => return Err(stop),
     };
-    let Media::Aac { channels, .. } = audio.track.media else { return Ok(None) };
+    let Media::Aac { channels, .. } = packaged.track.media else { return Ok(None) };
     let report = AudioRenditionReport {
         name: "source".into(),
         channels: channels.into(),
-        codecs: audio.track.codecs(),
+        codecs: packaged.track.codecs(),
         bandwidth_bps: written.bandwidth_bps.0,
         average_bandwidth_bps: written.bandwidth_bps.1,
         playlist: "source/audio/index.m3u8".into(),
@@ -228,16 +230,16 @@ fn write_audio(
     Ok(Some((written, report)))
 }
 
-/// The recording's own sound, where browsers play it.
+/// Returns the recording's own audio; `None` if browsers cannot play it.
 fn audio_track<'a>(
     index: &'a Index,
     movie: &Movie,
     audio: &AudioTrack,
     media: &MediaInfo,
-    video_track: &SegmentPlan,
+    video_plan: &SegmentPlan,
 ) -> Option<PackagedTrack<'a>> {
-    let picture_ms = media.video.as_ref().map_or(0, |track| track.end_ms);
-    if padded_end_ms(audio.end_ms, picture_ms) > audio.end_ms {
+    let video_end_ms = media.video.as_ref().map_or(0, |track| track.end_ms);
+    if padded_end_ms(audio.end_ms, video_end_ms) > audio.end_ms {
         return None;
     }
     let track_boxes = TrackBoxes::find(index, movie, b"soun", audio.stream_index)
@@ -246,11 +248,11 @@ fn audio_track<'a>(
     let entry = sample_entry::parse_audio(kind, content)?;
     let tables = SampleTables::read(track_boxes.stbl).ok().filter(SampleTables::has_one_description)?;
     let clock = TrackClock::new(track_boxes.timescale, track_boxes.edit, media.origin_ns).ok()?;
-    let ms = |ticks: u64| ticks * 1000 / u64::from(video_track.timescale);
-    // Sound that ends a little after the picture goes with its last segment, where that does not become too long.
-    let last = video_track.cuts.last().map_or(0, |cut| ms(cut.start));
-    let over = (ms(video_track.end) + 1000).min(last + TARGET_DURATION_S * 1000).max(ms(video_track.end));
-    let cuts: Vec<u64> = video_track.cuts.iter().map(|cut| ms(cut.start)).chain([over]).collect();
+    let ms = |ticks: u64| ticks * 1000 / u64::from(video_plan.timescale);
+    // Audio that ends a little after the video joins its last segment, if that stays short enough.
+    let last = video_plan.cuts.last().map_or(0, |cut| ms(cut.start));
+    let end_ms = (ms(video_plan.end) + 1000).min(last + TARGET_DURATION_S * 1000).max(ms(video_plan.end));
+    let cuts: Vec<u64> = video_plan.cuts.iter().map(|cut| ms(cut.start)).chain([end_ms]).collect();
     let plan = plan::plan_audio(&tables, clock, &cuts)?;
     let language = audio.language.as_deref().and_then(|tag| tag.as_bytes().try_into().ok());
     let media = Media::Aac {

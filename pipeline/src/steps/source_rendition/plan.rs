@@ -1,4 +1,4 @@
-//! Which of a track's samples make which segment, and when: pure, from its tables and its edit list.
+//! Plans the segments of a track from its sample tables and edit list. Pure.
 //!
 //! The common timeline begins at 0 with the earliest presented sample of the recording.
 
@@ -6,49 +6,50 @@ use crate::declined::{DeclineReason, declined, open_gop};
 use crate::mp4::movie::Edit;
 use crate::mp4::sample_tables::{Sample, SampleTables};
 
-/// Where segments are aimed at, in ms: as all other renditions are.
+/// Intended length of a segment, in ms: as in all other renditions.
 const TARGET_SEGMENT_MS: u64 = 3200;
-/// Keyframes taken into memory.
+/// Most keyframes kept in memory.
 const MAX_KEYFRAMES: usize = 1_000_000;
-/// A slower clock than this is counted in parts of its ticks, so that tracks are not moved against each other by rounding.
+/// Clocks that tick more slowly are subdivided, so that rounding does not offset tracks against
+/// each other.
 const MIN_TIMESCALE: u32 = 1000;
-/// The fastest clock that is taken for sane.
+/// Fastest clock that is plausible, in ticks per second.
 const MAX_TIMESCALE: u32 = 100_000_000;
-/// Sound that begins later than this leaves a player waiting for it.
+/// Latest start of audio, in ms: a player would wait for it.
 const MAX_AUDIO_START_MS: u64 = 500;
 
 /// A sample that decoding can start at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keyframe {
-    /// Which sample.
+    /// Index of the sample in the track.
     pub number: u32,
     /// Presentation time, before any edit, in the track's own ticks.
     pub pts: i64,
-    /// Where its bytes are.
+    /// Offset of its bytes in the file.
     pub offset: u64,
-    /// How many.
+    /// Size in bytes.
     pub size: u32,
-    /// Place and size of the sample after it, where that needs it.
+    /// Offset and size of the sample after it, if that is not a keyframe.
     pub next: Option<(u64, u32)>,
 }
 
-/// A track's clock and what of it is presented when.
+/// A track's clock, and the part of the track that is presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrackClock {
     /// Ticks per second of the segments.
     pub timescale: u32,
-    /// Those to one of the track's own.
+    /// Ticks of the segments to one of the track's own.
     factor: i64,
     /// Media time presented first, in the track's own ticks.
     from: i64,
     /// Media time from which nothing is presented.
     until: i64,
-    /// What makes a media time, in ticks of the segments, a time of the recording.
+    /// Added to a media time, in ticks of the segments, it gives a time of the recording.
     shift: i64,
 }
 
 impl TrackClock {
-    /// The clock of a track of `timescale` ticks a second.
+    /// The clock of a track with `timescale` ticks per second.
     pub fn new(timescale: u32, edit: Option<Edit>, origin_ns: i64) -> Result<Self, DeclineReason> {
         if timescale == 0 || timescale > MAX_TIMESCALE {
             return Err(declined("damaged_index", "The recording's index is damaged."));
@@ -66,7 +67,7 @@ impl TrackClock {
         Ok(Self { timescale: timescale * factor, factor: i64::from(factor), from, until, shift })
     }
 
-    /// A media time as a time of the recording.
+    /// Converts a media time into a time of the recording.
     fn time(&self, media: i64) -> i64 {
         media.saturating_mul(self.factor).saturating_add(self.shift)
     }
@@ -76,35 +77,35 @@ impl TrackClock {
     }
 }
 
-/// A segment's beginning.
+/// The start of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentStart {
     /// Its first sample.
     pub number: u32,
-    /// When it is presented, in ticks of the segments.
+    /// Its presentation time, in ticks of the segments.
     pub start: u64,
 }
 
-/// What of a track is given out, in which segments.
+/// The samples of a track that are served, divided into segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentPlan {
     /// Ticks per second.
     pub timescale: u32,
-    /// The segments; the first begins at 0.
+    /// The starts of the segments; the first is at 0.
     pub cuts: Vec<SegmentStart>,
-    /// When the first sample is presented.
+    /// Presentation time of the first sample.
     pub first: u64,
-    /// The first sample that is no longer given out.
+    /// Index of the first sample that is no longer served.
     pub until: u32,
-    /// Where the last sample's presentation ends.
+    /// End of the last sample's presentation.
     pub end: u64,
-    /// When the first picture would be presented by its own time.
+    /// Presentation time that the first sample itself has.
     presented: i64,
     clock: TrackClock,
 }
 
 impl SegmentPlan {
-    /// Presentation time of a sample of the plan, in ticks of the segments.
+    /// Returns the presentation time of a sample, in ticks of the segments.
     pub fn time(&self, sample: &Sample) -> u64 {
         if self.cuts.first().is_some_and(|cut| cut.number == sample.number) {
             return self.first;
@@ -112,19 +113,19 @@ impl SegmentPlan {
         u64::try_from(self.clock.time(sample.pts)).unwrap_or(0).max(self.first)
     }
 
-    /// When the first sample would be presented by its own time, in ms.
+    /// Returns the presentation time that the first sample itself has, in ms.
     pub fn presented_ms(&self) -> i64 {
         self.presented.saturating_mul(1000) / i64::from(self.timescale)
     }
 }
 
-/// The keyframes of a picture, checked to be such.
+/// Returns the keyframes of video, after checking that no group of pictures is open.
 pub fn keyframes(tables: &SampleTables<'_>) -> Result<Vec<Keyframe>, DeclineReason> {
     let mut keys: Vec<Keyframe> = Vec::new();
     let mut latest = i64::MIN;
     for sample in tables.samples() {
         if sample.sync {
-            // A picture before that is shown after.
+            // A frame decoded before it is presented after it.
             if sample.pts <= latest {
                 return Err(open_gop());
             }
@@ -137,7 +138,7 @@ pub fn keyframes(tables: &SampleTables<'_>) -> Result<Vec<Keyframe>, DeclineReas
             let Sample { number, pts, offset, size, .. } = sample;
             keys.push(Keyframe { number, pts, offset, size, next: None });
         } else if let Some(key) = keys.last_mut() {
-            // A picture after that is shown before.
+            // A frame decoded after it is presented before it.
             if sample.pts < key.pts {
                 return Err(open_gop());
             }
@@ -150,7 +151,7 @@ pub fn keyframes(tables: &SampleTables<'_>) -> Result<Vec<Keyframe>, DeclineReas
     Ok(keys)
 }
 
-/// The plan of a picture. `frame_ns` is how long one is on, nominally.
+/// Plans the segments of video. `frame_ns` is the nominal duration of a frame.
 pub fn plan_video(
     tables: &SampleTables<'_>,
     keys: &[Keyframe],
@@ -158,12 +159,13 @@ pub fn plan_video(
     frame_ns: i64,
     max_segment_ms: u64,
 ) -> Result<SegmentPlan, DeclineReason> {
-    // The picture that is on when presentation begins; the last one to be decoded that is presented, and its end.
-    let (mut on, mut first) = (None, i64::MAX);
+    // The frame that is displayed when presentation begins; the first frame of all; the last one to
+    // decode that is presented.
+    let (mut displayed, mut first) = (None, i64::MAX);
     let (mut until, mut end) = (0, i64::MIN);
     for sample in tables.samples() {
         if sample.pts <= clock.from {
-            on = on.max(Some(sample.pts));
+            displayed = displayed.max(Some(sample.pts));
         }
         first = first.min(sample.pts);
         if sample.pts < clock.until {
@@ -171,8 +173,8 @@ pub fn plan_video(
         }
     }
     let frame = (i128::from(frame_ns) * i128::from(clock.timescale) / 1_000_000_000) as i64 / clock.factor;
-    let begin = keys.iter().position(|key| match on {
-        Some(on) => key.pts == on || (key.pts > clock.from && key.pts - clock.from <= frame),
+    let begin = keys.iter().position(|key| match displayed {
+        Some(displayed) => key.pts == displayed || (key.pts > clock.from && key.pts - clock.from <= frame),
         None => key.pts == first,
     });
     let Some(begin) = begin.filter(|&begin| keys[begin].number < until) else {
@@ -185,7 +187,7 @@ pub fn plan_video(
     for sample in tables.samples().take(until as usize).skip(keys[0].number as usize) {
         end = end.max(sample.pts.saturating_add(i64::from(sample.duration)));
     }
-    // The first picture is there from the beginning, also where sound begins before it.
+    // The first frame is displayed from the beginning, even if audio begins before it.
     let times: Vec<i64> = keys
         .iter()
         .enumerate()
@@ -215,46 +217,47 @@ pub fn plan_video(
     })
 }
 
-/// No recording is longer than a week: later times are lies, and each is some cuts.
+/// Latest end of a recording, in ms: a week. Later times are false, and each would mean more
+/// segments.
 const MAX_END_MS: u64 = 7 * 86_400_000;
 
-/// The keyframes nearest to multiples of `aim`, as places in `times` (the first is 0), so that no part is longer than
-/// `longest`. None where keyframes are further apart.
-fn cuts(times: &[i64], end: i64, aim: i64, longest: i64) -> Option<Vec<usize>> {
-    let mut wanted = vec![0];
+/// Returns the keyframes nearest to multiples of `aim`, as indexes into `times` (the first is 0),
+/// so that no segment is longer than `max_ticks`. `None` if keyframes are further apart.
+fn cuts(times: &[i64], end: i64, aim: i64, max_ticks: i64) -> Option<Vec<usize>> {
+    let mut nearest = vec![0];
     let mut index = 0;
     let mut target = aim;
     while target < end {
         while index + 1 < times.len() && (times[index + 1] - target).abs() <= (times[index] - target).abs() {
             index += 1;
         }
-        if wanted.last() != Some(&index) {
-            wanted.push(index);
+        if nearest.last() != Some(&index) {
+            nearest.push(index);
         }
-        // A target that the last keyframe is nearest to is followed by none that another is nearest to.
+        // If the last keyframe is nearest to a target, it is nearest to all later targets too.
         if index + 1 == times.len() {
             break;
         }
         target += aim;
     }
-    let mut made = Vec::with_capacity(wanted.len());
-    for (number, &from) in wanted.iter().enumerate() {
-        let (to, stop) = match wanted.get(number + 1) {
+    let mut made = Vec::with_capacity(nearest.len());
+    for (number, &from) in nearest.iter().enumerate() {
+        let (to, stop) = match nearest.get(number + 1) {
             Some(&next) => (next, times[next]),
             None => (times.len(), end),
         };
         let mut at = from;
         made.push(at);
-        while stop - times[at] > longest {
-            at = (at + 1..to).take_while(|&index| times[index] - times[at] <= longest).last()?;
+        while stop - times[at] > max_ticks {
+            at = (at + 1..to).take_while(|&index| times[index] - times[at] <= max_ticks).last()?;
             made.push(at);
         }
     }
     Some(made)
 }
 
-/// The plan of sound, cut where the picture is (`picture_ms`: from 0 to where it is over), and evenly after that; none
-/// where it cannot go with it.
+/// Plans the segments of audio: cut where the video is (`video_ms`, from 0 to its end), and evenly
+/// after that. `None` if it cannot accompany the video.
 pub fn plan_audio(tables: &SampleTables<'_>, clock: TrackClock, video_ms: &[u64]) -> Option<SegmentPlan> {
     let mut made: Option<SegmentPlan> = None;
     let mut index = 1;
@@ -268,12 +271,12 @@ pub fn plan_audio(tables: &SampleTables<'_>, clock: TrackClock, video_ms: &[u64]
             break;
         }
         let (time, length) = (clock.time(sample.dts), i64::from(sample.duration) * clock.factor);
-        // Sound is heard as it is decoded; what says otherwise is nothing that players know.
+        // Audio is presented in decode order; players do not support anything else.
         if time > clock.ticks(MAX_END_MS) || sample.pts != sample.dts {
             return None;
         }
         let Some(plan) = &mut made else {
-            // What the encoder needs to get going is left out; a packet that is mostly presented begins with it.
+            // Skips encoder priming. A packet of which at least half is presented comes first.
             let mostly = time.saturating_add(length / 2) > 0
                 && sample.dts + i64::from(sample.duration / 2) >= clock.from;
             if mostly {

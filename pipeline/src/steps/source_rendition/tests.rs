@@ -1,4 +1,5 @@
-//! Real files, made by ffmpeg, packaged, joined again and held against what ffmpeg reads in them.
+//! Packages files made by ffmpeg, assembles them as a server does, and compares the packets with
+//! what ffmpeg reads in them.
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
@@ -13,10 +14,10 @@ use crate::limits::Limits;
 use crate::source::FileSource;
 use crate::steps::inspect::{self, InspectRequest};
 
-/// Twelve seconds of moving picture and a tone.
+/// Twelve seconds of moving video, and of a tone.
 const PICTURE: &[&str] = &["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30:duration=12"];
 const TONE: &[&str] = &["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=12"];
-/// Pictures that are reordered, in groups of 1.6 s.
+/// Reordered frames, in groups of 1.6 s.
 const X264: &[&str] =
     &["-c:v", "libx264", "-preset", "veryfast", "-bf", "3", "-g", "48", "-pix_fmt", "yuv420p"];
 const AAC: &[&str] = &["-c:a", "aac", "-b:a", "64k"];
@@ -39,7 +40,7 @@ impl Workspace {
         self.0.path().join(name)
     }
 
-    /// A file that ffmpeg makes.
+    /// Makes a file with ffmpeg.
     fn make(&self, name: &str, parts: &[&[&str]]) -> PathBuf {
         let to = self.path(name);
         let args: Vec<&str> = parts.concat().into_iter().chain(["-y", to.to_str().unwrap()]).collect();
@@ -68,13 +69,14 @@ impl Workspace {
     }
 }
 
-/// A track as a server gives it out: the init segment, and each segment with its time in seconds.
+/// A track as a server delivers it: the init segment, and each segment with start and duration in
+/// seconds.
 struct AssembledTrack {
     init: Vec<u8>,
     segments: Vec<(f64, f64, Vec<u8>)>,
 }
 
-/// Joins a track as the layout in docs/ref/objects.md says, on its own.
+/// Assembles a track by the layout in docs/ref/objects.md, without our own reader.
 fn join(source: &Path, index: &Path) -> AssembledTrack {
     let (source, index) = (std::fs::read(source).unwrap(), std::fs::read(index).unwrap());
     let number = |at: usize| u32::from_be_bytes(index[at..at + 4].try_into().unwrap()) as usize;
@@ -101,73 +103,75 @@ fn join(source: &Path, index: &Path) -> AssembledTrack {
 }
 
 #[test]
-fn sample_tables_say_when_everything_is_shown() {
+fn sample_tables_give_all_presentation_times() {
     let workspace = Workspace::new();
     let file = workspace.make("timed.mp4", &[PICTURE, TONE, X264, AAC]);
-    let shown_of = |bytes: Vec<u8>, handler: &[u8; 4]| {
+    let timing_of = |bytes: Vec<u8>, handler: &[u8; 4]| {
         std::fs::write(&file, &bytes).unwrap();
         let source = FileSource::open(&file).unwrap();
         let index = movie::read_index(&source).unwrap();
         let movie = movie::read_movie(&index);
         let track = movie::nth_track(&movie.tracks, handler, 0).unwrap().clone();
-        let shown = crate::mp4::sample_times::sample_times(&index, &movie, &track, bytes.len() as u64, 100)?;
+        let presented =
+            crate::mp4::sample_times::sample_times(&index, &movie, &track, bytes.len() as u64, 100)?;
         Some((
-            shown.samples,
-            shown.times_ns.len(),
-            track.edit.map_or(shown.end_ns, |e| shown.end_ns - e.start_ns + e.delay_ns),
+            presented.samples,
+            presented.times_ns.len(),
+            track.edit.map_or(presented.end_ns, |e| presented.end_ns - e.start_ns + e.delay_ns),
         ))
     };
     let bytes = std::fs::read(&file).unwrap();
-    let (samples, kept, end_ns) = shown_of(bytes.clone(), b"vide").unwrap();
+    let (samples, kept, end_ns) = timing_of(bytes.clone(), b"vide").unwrap();
     assert_eq!((samples, kept), (360, 100));
     assert!((end_ns - 12_000_000_000).abs() < 1_000_000, "{end_ns}");
-    let (_, _, end_ns) = shown_of(bytes.clone(), b"soun").unwrap();
+    let (_, _, end_ns) = timing_of(bytes.clone(), b"soun").unwrap();
     assert!((end_ns - 12_000_000_000).abs() < 45_000_000, "{end_ns}");
-    // Samples beyond the file's end, and a time of a century.
+    // Samples past the end of the file, and a time of a century.
     let changed = |kind: &[u8; 4], at: usize, word: u32| {
         let mut bytes = bytes.clone();
         let found = bytes.windows(4).position(|w| w == kind).unwrap();
         bytes[found + at..found + at + 4].copy_from_slice(&word.to_be_bytes());
         bytes
     };
-    assert!(shown_of(changed(b"stco", 12, u32::MAX), b"vide").is_none());
-    assert!(shown_of(changed(b"stts", 16, u32::MAX), b"vide").is_none());
+    assert!(timing_of(changed(b"stco", 12, u32::MAX), b"vide").is_none());
+    assert!(timing_of(changed(b"stts", 16, u32::MAX), b"vide").is_none());
 }
 
-/// A packet or picture: when it is presented, in seconds, and a hash of its bytes.
+/// A packet or frame: its presentation time in seconds, and a hash of its bytes.
 type Timed = (f64, String);
 
-/// Each packet of a track in a file, in decode order, but those that are not presented.
+/// Returns the packets of a track in decode order, without those that are not presented.
 fn packets(file: &Path, stream: &str) -> Vec<Timed> {
     let args = ["-select_streams", stream, "-show_packets", "-show_data_hash", "sha256", "-show_entries"];
     let entries = ["packet=pts_time,flags,data_hash", "-of", "csv=p=0", file.to_str().unwrap()];
-    let told = run("ffprobe", &[&args[..], &entries].concat());
+    let output = run("ffprobe", &[&args[..], &entries].concat());
     let packet = |line: &str| {
         let mut fields = line.split(',');
         let time = fields.next()?.parse().ok()?;
         let presented = !fields.next()?.contains('D');
         presented.then_some((time, fields.next()?.strip_prefix("SHA256:")?.to_owned()))
     };
-    told.lines().filter_map(packet).collect()
+    output.lines().filter_map(packet).collect()
 }
 
-/// The hash of each decoded picture, in the order they are presented.
-fn pictures(file: &Path) -> Vec<String> {
+/// Returns the hashes of the decoded frames in presentation order.
+fn frame_hashes(file: &Path) -> Vec<String> {
     let args =
         ["-i", file.to_str().unwrap(), "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"];
-    let told = run("ffmpeg", &args);
+    let output = run("ffmpeg", &args);
     let hash = |line: &str| Some(line.split(',').nth(5)?.trim().to_owned());
-    told.lines().filter(|line| !line.starts_with('#')).filter_map(hash).collect()
+    output.lines().filter(|line| !line.starts_with('#')).filter_map(hash).collect()
 }
 
 impl AssembledTrack {
-    /// The packets of one segment, by its own boxes: ffprobe moves those that are presented before they are decoded.
+    /// Returns the packets of one segment, by its own boxes: ffprobe moves those that are presented
+    /// before they are decoded.
     fn packets(&self, segment: &[u8]) -> Vec<Timed> {
         let header = read::find(&self.init, "moov/trak/mdia/mdhd").unwrap();
         let timescale = f64::from(u32::from_be_bytes(header[12..16].try_into().unwrap()));
         let hash = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
         let samples = read::samples(segment).into_iter();
-        samples.map(|(_, shown, _, _, bytes)| (shown as f64 / timescale, hash(&bytes))).collect()
+        samples.map(|(_, presented, _, _, bytes)| (presented as f64 / timescale, hash(&bytes))).collect()
     }
 
     fn all_packets(&self) -> Vec<Timed> {
@@ -179,8 +183,8 @@ fn earliest(all: &[Timed]) -> f64 {
     all.iter().map(|(time, _)| *time).fold(f64::MAX, f64::min)
 }
 
-/// The same bytes, at times that differ by no more than rounding; the first may have been moved to the beginning.
-fn same(made: &[Timed], source: &[Timed], origin: f64, what: &str) {
+/// Asserts the same bytes, at times that differ by rounding only; the first may start at 0.
+fn assert_same(made: &[Timed], source: &[Timed], origin: f64, what: &str) {
     let hashes = |all: &[Timed]| all.iter().map(|(_, hash)| hash.clone()).collect::<Vec<_>>();
     assert_eq!(hashes(made), hashes(source), "{what}");
     for (made, source) in made.iter().zip(source).skip(1) {
@@ -191,8 +195,8 @@ fn same(made: &[Timed], source: &[Timed], origin: f64, what: &str) {
     }
 }
 
-/// Packages a file and compares every picture and every packet.
-fn compared(workspace: &Workspace, file: &Path, segments: u32) -> SourceRenditionReport {
+/// Packages a file and compares every frame and every packet.
+fn checked(workspace: &Workspace, file: &Path, segments: u32) -> SourceRenditionReport {
     let name = file.file_name().unwrap().display();
     let report = workspace.package(file);
     assert_eq!(report.declined, None, "{name}");
@@ -201,24 +205,24 @@ fn compared(workspace: &Workspace, file: &Path, segments: u32) -> SourceRenditio
     let joined = join(file, &out.join("index/video"));
     assert_eq!((joined.segments.len() as u32, video.segments), (segments, segments), "{name}");
 
-    // The recording begins with the earlier of picture and sound; what the sound's encoder needs is before that.
-    let (shown, heard) = (packets(file, "v:0"), packets(file, "a:0"));
-    let origin = earliest(&shown).min(earliest(&heard).max(0.0));
+    // The recording begins with the earlier of video and audio; encoder priming lies before that.
+    let (video_packets, audio_packets) = (packets(file, "v:0"), packets(file, "a:0"));
+    let origin = earliest(&video_packets).min(earliest(&audio_packets).max(0.0));
     let made = joined.all_packets();
     assert_eq!(made[0].0, 0.0, "{name}");
-    same(&made, &shown, origin, &format!("packets of {name}"));
+    assert_same(&made, &video_packets, origin, &format!("packets of {name}"));
 
-    // Decoded as a whole and each segment by itself, which lies where its playlist says.
-    let whole = workspace.path("whole.mp4");
+    // Decodes all segments together, and each by itself; each lies where its playlist says.
+    let assembled = workspace.path("assembled.mp4");
     let all: Vec<u8> = joined.segments.iter().flat_map(|(_, _, bytes)| bytes.clone()).collect();
-    std::fs::write(&whole, [&joined.init[..], &all].concat()).unwrap();
-    let source = pictures(file);
-    assert_eq!(pictures(&whole), source, "{name}");
+    std::fs::write(&assembled, [&joined.init[..], &all].concat()).unwrap();
+    let source = frame_hashes(file);
+    assert_eq!(frame_hashes(&assembled), source, "{name}");
     let (mut from, mut at) = (0, 0.0);
     for (number, (start, duration, bytes)) in joined.segments.iter().enumerate() {
         let what = format!("segment {number} of {name}");
-        std::fs::write(&whole, [&joined.init[..], bytes].concat()).unwrap();
-        let alone = pictures(&whole);
+        std::fs::write(&assembled, [&joined.init[..], bytes].concat()).unwrap();
+        let alone = frame_hashes(&assembled);
         assert_eq!(alone, source[from..from + alone.len()], "{what}");
         from += alone.len();
         let times: Vec<f64> = joined.packets(bytes).iter().map(|(time, _)| *time).collect();
@@ -237,41 +241,41 @@ fn compared(workspace: &Workspace, file: &Path, segments: u32) -> SourceRenditio
     );
     if report.audio.is_some() {
         let made = join(file, &out.join("index/audio")).all_packets();
-        let (left, given) = heard.split_at(heard.len() - made.len());
-        same(&made, given, origin, &format!("sound of {name}"));
-        assert!((made[0].0 - (given[0].0 - origin)).abs() < 0.011, "{name}: half a packet at most");
-        assert!(left.iter().all(|(time, _)| *time < origin), "{name}: heard and left out: {left:?}");
+        let (left, expected) = audio_packets.split_at(audio_packets.len() - made.len());
+        assert_same(&made, expected, origin, &format!("audio of {name}"));
+        assert!((made[0].0 - (expected[0].0 - origin)).abs() < 0.011, "{name}: half a packet at most");
+        assert!(left.iter().all(|(time, _)| *time < origin), "{name}: audible and left out: {left:?}");
     }
     report
 }
 
 #[test]
-fn reordered_pictures_and_sound_between_them() {
+fn reordered_frames_with_audio_between_them() {
     let workspace = Workspace::new();
     let file = workspace.make("a.mp4", &[PICTURE, TONE, X264, AAC, &["-movflags", "+faststart"]]);
-    let report = compared(&workspace, &file, 4);
+    let report = checked(&workspace, &file, 4);
     let (video, audio) = (report.video.unwrap(), report.audio.unwrap());
     assert_eq!((video.width, video.height, video.segments, audio.segments), (320, 180, 4, 4));
     assert_eq!(audio.codecs, "mp4a.40.2");
     assert!(video.codecs.starts_with("avc1.64"), "{}", video.codecs);
     assert!(video.bandwidth_bps >= video.average_bandwidth_bps && video.average_bandwidth_bps > 10_000);
 
-    // SegmentStart without encoding, at a keyframe: sound is cut within a packet.
+    // Cut without encoding, at a keyframe: the audio is cut within a packet.
     let cut = workspace.make("cut.mp4", &[&["-ss", "4.8", "-i", file.to_str().unwrap(), "-c", "copy"]]);
-    compared(&workspace, &cut, 3);
-    // And between two: what is seen first is no keyframe.
+    checked(&workspace, &cut, 3);
+    // And between two keyframes: the first frame displayed is none.
     let cut = workspace.make("between.mp4", &[&["-ss", "4.2", "-i", file.to_str().unwrap(), "-c", "copy"]]);
     assert_eq!(workspace.code(&cut), "starts_between_keyframes");
     // Stored with early presentation times instead of an edit list, and in QuickTime's own form.
     let negative = ["-i", file.to_str().unwrap(), "-c", "copy", "-movflags", "+negative_cts_offsets"];
-    compared(&workspace, &workspace.make("negative.mp4", &[&negative]), 4);
-    compared(
+    checked(&workspace, &workspace.make("negative.mp4", &[&negative]), 4);
+    checked(
         &workspace,
         &workspace.make("quicktime.mov", &[&["-i", file.to_str().unwrap(), "-c", "copy"]]),
         4,
     );
     let bare = ["-i", file.to_str().unwrap(), "-c", "copy", "-use_editlist", "0"];
-    compared(&workspace, &workspace.make("bare.mp4", &[&bare]), 4);
+    checked(&workspace, &workspace.make("bare.mp4", &[&bare]), 4);
 }
 
 #[test]
@@ -280,27 +284,27 @@ fn odd_clocks_and_tracks_that_begin_apart() {
     let ntsc = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30000/1001:duration=12"];
     let mono = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=12"];
     let order = ["-map", "1:a", "-map", "0:v", "-video_track_timescale", "30000"];
-    compared(&workspace, &workspace.make("ntsc.mp4", &[&ntsc, &mono, X264, AAC, &order]), 4);
-    // Every third picture left out, on a clock of 25.
+    checked(&workspace, &workspace.make("ntsc.mp4", &[&ntsc, &mono, X264, AAC, &order]), 4);
+    // Every third frame is dropped, on a clock of 25.
     let uneven = ["-vf", "select=mod(n\\,3)", "-fps_mode", "vfr", "-video_track_timescale", "25"];
     let slow = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=12"];
-    compared(&workspace, &workspace.make("uneven.mp4", &[&slow, TONE, X264, AAC, &uneven]), 4);
+    checked(&workspace, &workspace.make("uneven.mp4", &[&slow, TONE, X264, AAC, &uneven]), 4);
     let late = [PICTURE, &["-itsoffset", "0.3"], TONE, X264, AAC];
-    compared(&workspace, &workspace.make("late_sound.mp4", &late), 4);
+    checked(&workspace, &workspace.make("late_sound.mp4", &late), 4);
     let late = [TONE, &["-itsoffset", "0.25"], PICTURE, X264, AAC];
-    compared(&workspace, &workspace.make("late_picture.mp4", &late), 4);
-    let alone = compared(&workspace, &workspace.make("silent.mp4", &[PICTURE, X264]), 4);
+    checked(&workspace, &workspace.make("late_picture.mp4", &late), 4);
+    let alone = checked(&workspace, &workspace.make("silent.mp4", &[PICTURE, X264]), 4);
     assert_eq!(alone.audio, None);
 }
 
 #[test]
-fn h265_is_a_picture_of_its_own() {
+fn h265_is_reported_separately() {
     let workspace = Workspace::new();
     let x265 = |more: &'static str| ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", more];
     let closed = x265("log-level=none:keyint=48:bframes=3:open-gop=0");
     let hvc1 = ["-tag:v", "hvc1", "-pix_fmt", "yuv420p10le", "-color_trc", "arib-std-b67"];
     let file = workspace.make("hevc.mp4", &[PICTURE, TONE, &closed, AAC, &hvc1]);
-    let report = compared(&workspace, &file, 4);
+    let report = checked(&workspace, &file, 4);
     assert_eq!((report.video, report.audio), (None, None));
     let hevc = report.hevc.unwrap();
     assert_eq!((hevc.hdr, hevc.video.width, hevc.video.height), (Hdr::Hlg, 320, 180));
@@ -309,7 +313,7 @@ fn h265_is_a_picture_of_its_own() {
     let copied = |name: &str, more: &[&str]| {
         workspace.make(name, &[&["-i", file.to_str().unwrap(), "-c", "copy"], more])
     };
-    let named = compared(&workspace, &copied("hev1.mp4", &["-tag:v", "hev1"]), 4);
+    let named = checked(&workspace, &copied("hev1.mp4", &["-tag:v", "hev1"]), 4);
     assert_eq!(named.hevc.unwrap().video.codecs, hevc.video.codecs);
     let open = x265("log-level=none:keyint=48:bframes=3:open-gop=1");
     assert_eq!(
@@ -319,7 +323,7 @@ fn h265_is_a_picture_of_its_own() {
 }
 
 #[test]
-fn what_players_stumble_over_is_declined() {
+fn sources_that_players_cannot_handle_are_declined() {
     let workspace = Workspace::new();
     let good = workspace.make("good.mp4", &[PICTURE, TONE, X264, AAC, &["-movflags", "+faststart"]]);
     let from_good = |name: &str, more: &[&str]| {

@@ -1,5 +1,5 @@
-//! Some keyframes of a recording, upright, as RGB: one in each interval, and nothing else is decoded where the
-//! demuxer or the decoder can leave the rest out.
+//! Decodes one keyframe of each interval, upright, as RGB. Skips all others if the demuxer or the
+//! decoder can.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -20,11 +20,13 @@ use crate::steps::transcode::upright::{FrameNormalizer, convert_tail};
 /// Longest side of a frame, in pixels.
 const MAX_SIDE_PIXELS: u32 = 1280;
 
-/// Longest time that one keyframe may stand for.
+/// Longest time between two keyframes that a still may last.
 const MAX_KEYFRAME_DISTANCE_MS: u64 = 12_000;
 
-/// Hands the first keyframe of each interval, with its time in ms, to `take`. Some files have no index, one that names no
-/// keyframe, or so few keyframes that a still would be shown for long: of those every frame is decoded.
+/// Calls `on_frame` with the first keyframe of each interval and its time in ms.
+///
+/// Decodes every frame if a file has no index, its index names no keyframe, or keyframes are so
+/// rare that stills would last too long.
 pub fn keyframes(
     source: Source,
     request: &StillsRequest,
@@ -34,15 +36,15 @@ pub fn keyframes(
 ) -> Result<()> {
     let video = request.media.video.as_ref();
     let keyframe_distance_ms = video.map_or(0, |video| video.keyframes_apart_ms);
-    // Frames that have times by their number may not be left out. A seek stays in one recording. An orientation may
-    // change at a frame that is no keyframe.
+    // Frames whose times follow from their number must not be skipped. A seek stays within one
+    // recording. The orientation may change at a frame that is no keyframe.
     let unseekable = has_regular_frames(&request.media.container)
         || !request.media.parts.is_empty()
         || video.is_some_and(|video| video.oriented_by_frame);
     if keyframe_distance_ms > MAX_KEYFRAME_DISTANCE_MS || unseekable {
         return decode(source, request, interval_ms, false, ctx, &mut on_frame).map(|_| ());
     }
-    // The first half alone of a keyframe made of two fields is no picture to the decoder.
+    // A decoder outputs nothing for the first field alone of a keyframe made of two fields.
     match decode(source.clone(), request, interval_ms, true, ctx, &mut on_frame) {
         Ok(count) if count > 0 => Ok(()),
         Err(error) if error.fault() != Fault::Input => Err(error),
@@ -50,7 +52,7 @@ pub fn keyframes(
     }
 }
 
-/// One pass over the recording; returns the frames handed on.
+/// Decodes the recording once, and returns the number of frames passed on.
 fn decode(
     source: Source,
     request: &StillsRequest,
@@ -60,7 +62,7 @@ fn decode(
     on_frame: &mut impl FnMut(u64, RgbImage) -> Result<()>,
 ) -> Result<u64> {
     let media = &request.media;
-    let video = media.video.as_ref().ok_or_else(|| Error::internal("no picture to take stills of"))?;
+    let video = media.video.as_ref().ok_or_else(|| Error::internal("no video to take stills of"))?;
     crate::gst::init()?;
     let gate = element("identity")?;
     let first = IntervalGate { interval_ms, origin_ns: media.origin_ns, keyframes_only: false };
@@ -70,45 +72,46 @@ fn decode(
     if keyframes_only {
         decoding.current().stage().start(gst::State::Paused)?;
         decoding.current().stage().settle()?;
-        // Each keyframe is decoded by itself: those that are not wanted need not be. Some demuxers (MPEG-TS) take
-        // the seek but go on with every frame: a decoder that is given part of them paints over the wrong frame.
+        // Each keyframe decodes by itself, so unwanted ones can be skipped. Some demuxers (MPEG-TS)
+        // accept the seek but still send every frame. A decoder that gets only some of those paints
+        // over the wrong frame.
         for element in decoding.current().stage().pipeline.iterate_elements().into_iter().flatten() {
             if element.factory().is_some_and(|f| f.has_type(gst::ElementFactoryType::DECODER)) {
                 IntervalGate { keyframes_only: true, ..first }.attach(&element)?;
             }
         }
-        // Where this cannot be done (a GIF), all frames are decoded, and the gate picks the same ones.
+        // If seeking is impossible (GIF), all frames are decoded, and the gate picks the same ones.
         if let Err(error) = decoding.current().seek_keyframes() {
             tracing::debug!(%error, "every frame is decoded for the stills");
         }
     }
     decoding.start()?;
     let (max_ms, mut count) = (request.limits.max_duration_ms, 0);
-    let mut upright = FrameNormalizer::new(video, size(video));
+    let mut normalizer = FrameNormalizer::new(video, size(video));
     while let Some(decoded) = decoding.next(ctx)? {
         let time_ms = u64::try_from(decoded.time_ns / 1_000_000).unwrap_or(0);
         if time_ms > max_ms {
             break;
         }
-        on_frame(time_ms, rgb(&upright.frame(&decoded)?))?;
+        on_frame(time_ms, rgb(&normalizer.frame(&decoded)?))?;
         count += 1;
     }
     Ok(count)
 }
 
-/// Size of the frames handed on: even, as their chroma is half as wide and high.
+/// Size of the frames passed on: even, because chroma has half the width and height.
 fn size(video: &VideoTrack) -> (u32, u32) {
     let (width, height) = fit_within(video.width, video.height, MAX_SIDE_PIXELS);
     let even = |length: u32| (length & !1).max(2);
     (even(width), even(height))
 }
 
-/// Lets one buffer of each interval through, before it costs a conversion.
+/// Lets one buffer of each interval pass, before the others cost a conversion.
 #[derive(Clone, Copy)]
 struct IntervalGate {
     interval_ms: u64,
     origin_ns: i64,
-    /// Whether only frames that need no others count.
+    /// Whether only frames that decode by themselves count.
     keyframes_only: bool,
 }
 
@@ -119,11 +122,12 @@ impl IntervalGate {
         let pad = gate.static_pad("sink").ok_or_else(|| Error::internal("an element has no sink pad"))?;
         let pass = move |pad: &gst::Pad, info: &mut gst::PadProbeInfo<'_>| {
             let Some(buffer) = info.buffer() else {
-                // A flush: what went through before it is thrown away by the sink.
+                // A flush: the sink discards what passed before it.
                 last.store(-1, Ordering::Relaxed);
                 return gst::PadProbeReturn::Ok;
             };
-            // Not `Drop`: GStreamer 1.22 then complains of a buffer that the binding has taken already.
+            // Not `Drop`: with it GStreamer 1.22 complains about a buffer that the binding has
+            // already taken.
             let dropped = gst::PadProbeReturn::Handled;
             if self.keyframes_only && buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
                 return dropped;

@@ -1,4 +1,5 @@
-//! Poster, storyboard and a rendition of stills, from the keyframes alone; a drawn waveform where there is no picture.
+//! Makes poster, storyboard and a rendition of stills from keyframes alone; without video, a poster
+//! of the waveform.
 
 mod encode;
 mod frames;
@@ -28,8 +29,8 @@ const POSTER_PATH: &str = "stills/poster.jpg";
 pub fn run(request: &StillsRequest, source: Source, ctx: &StepContext) -> Result<StillsReport> {
     let media = &request.media;
     let Some(video) = &media.video else {
-        let frame = waveform::draw(&waveform::levels(source, request, ctx)?);
-        return report(&frame, None, None, ctx);
+        let poster = waveform::draw(&waveform::levels(source, request, ctx)?);
+        return report(&poster, None, None, ctx);
     };
     let interval_ms = storyboard::interval_ms(media.duration_ms);
     let mut poster = poster::PosterPicker::default();
@@ -72,7 +73,7 @@ fn report(
     })
 }
 
-/// What was made.
+/// The files made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StillsReport {
     /// Path of the poster.
@@ -81,11 +82,11 @@ pub struct StillsReport {
     pub width: u32,
     /// Its height, in pixels.
     pub height: u32,
-    /// The storyboard, where there is a picture.
+    /// The storyboard; `None` without video.
     pub storyboard: Option<Storyboard>,
-    /// The rendition of one still a segment, where there is a picture.
+    /// The rendition of one still a segment; `None` without video.
     #[serde(default)]
     pub rendition: Option<VideoRenditionReport>,
-    /// A tiny blurred picture as a `data:` URI.
+    /// A tiny blurred image as a `data:` URI.
     pub placeholder: String,
 }

@@ -1,16 +1,16 @@
-//! Which frame stands for the recording: a sharp and well lit one.
+//! Picks the frame that represents the recording: a sharp and well-lit one.
 
 use image::RgbImage;
 use image::imageops::grayscale;
 
-/// Keeps the best frame of those offered.
+/// The best of the frames considered so far.
 #[derive(Default)]
 pub struct PosterPicker {
     frame: Option<(f64, RgbImage)>,
 }
 
 impl PosterPicker {
-    /// Looks at one more frame; of equal ones the earlier stays.
+    /// Considers one more frame. Of equal ones the earlier wins.
     pub fn consider(&mut self, frame: RgbImage) {
         let score = score(&frame);
         if self.frame.as_ref().is_none_or(|(best, _)| score > *best) {
@@ -18,20 +18,20 @@ impl PosterPicker {
         }
     }
 
-    /// The best one.
+    /// Returns the best frame; `None` if there was none.
     pub fn into_best(self) -> Option<RgbImage> {
         self.frame.map(|(_, frame)| frame)
     }
 }
 
-/// How good a frame is: detail, weighed by how well it is lit. Always above 0, so that some frame wins.
+/// Scores a frame by its detail, weighted by its lighting. Always above 0, so that some frame wins.
 fn score(frame: &RgbImage) -> f64 {
     let (width, height) = super::encode::fit_within(frame.width(), frame.height(), 320);
     let small = super::encode::scaled(frame, width, height).unwrap_or_else(|_| frame.clone());
     let grey = grayscale(&small);
     let (width, height) = grey.dimensions();
     let mean = grey.pixels().map(|p| f64::from(p.0[0])).sum::<f64>() / f64::from(width * height).max(1.0);
-    // Mean of the Laplacian's magnitude, capped where more detail is only noise or print.
+    // Mean magnitude of the Laplacian, capped where more detail is only noise or print.
     let at = |x: u32, y: u32| f64::from(grey.get_pixel(x, y).0[0]);
     let (mut detail, mut count) = (0.0, 1.0);
     for y in 1..height.saturating_sub(1) {
@@ -42,7 +42,7 @@ fn score(frame: &RgbImage) -> f64 {
         }
     }
     let detail = (detail / count).min(25.0) + 0.5;
-    // Full marks from a dim room to a bright slide; little for black, or for a blown out window.
+    // Full weight from a dim room to a bright slide; little for black or overexposed frames.
     let light = if mean < 70.0 { mean / 70.0 } else { ((255.0 - mean) / 45.0).clamp(0.0, 1.0) };
     detail * (light * light + 0.01)
 }

@@ -1,114 +1,85 @@
-//! The rendition for the weakest line: one still a segment, each a keyframe of H.264, so that a player changes down to it
-//! as to any other rendition.
+//! The rendition for the weakest line: one still image a segment, each a keyframe of H.264, so that
+//! a player can switch down to it as to any other rendition.
 
 use std::time::Duration;
 
 use gstreamer as gst;
-use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
-use gstreamer_video as gst_video;
 use image::RgbImage;
 
 use super::encode::scaled;
 use crate::context::StepContext;
 use crate::error::{Error, Result};
 use crate::fmp4::{Media, Sample, Track, fragment, init_segment};
-use crate::gst::{RunningPipeline, capsfilter, element_with};
+use crate::gst::{RunningPipeline, X264Pipeline, i420_buffer};
 use crate::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, media_playlist, peak_and_mean_bps};
 use crate::ladder::KEYFRAME_INTERVAL_MS;
 use crate::media::{Rational, VideoTrack};
 use crate::report::VideoRenditionReport;
 
+/// Name of the rendition, and of its folder.
+const NAME: &str = "stills";
 /// Length of a segment, in ms: as in every other rendition.
 pub const SEGMENT_MS: u64 = 2 * KEYFRAME_INTERVAL_MS;
-/// The box a landscape picture is fitted into, in pixels: below the weak line's, so that players place it there.
+/// The box that landscape video is fitted into, in pixels. It is smaller than the weak line's, so
+/// that players rank the rendition below that.
 const BOX_PIXELS: (u32, u32) = (320, 180);
-/// Most of the picture in a second, in kbit/s; with its boxes and the small sound it stays below 64.
+/// Most bits of video in a second, in kbit/s. With its boxes and the smallest audio rendition it
+/// stays below 64.
 const MAX_KBPS: u32 = 26;
-/// What x264 calls good enough: slides stay sharp, and where they need less they take less.
+/// x264's rate factor. It keeps slides sharp, and spends less where they need less.
 const QUALITY: u32 = 24;
 const TIMESCALE: u32 = 90_000;
-/// Longest wait for one small picture.
+/// One frame a segment.
+const FRAME_RATE: Rational = Rational::new(1000, SEGMENT_MS as u32);
+/// Longest wait for one encoded image.
 const MAX_FRAME_WAIT: Duration = Duration::from_secs(30);
 
 /// The rendition being made.
 pub struct StillsRendition {
     size: (u32, u32),
-    stage: RunningPipeline,
+    pipeline: RunningPipeline,
     source: gst_app::AppSrc,
     sink: gst_app::AppSink,
     track: Option<Track>,
     current: Option<gst::Buffer>,
-    /// Segments given to the encoder.
+    /// Number of segments given to the encoder.
     next: u64,
-    /// Bytes and ticks of the segments written.
+    /// Ticks and bytes of the segments written.
     written: Vec<(u64, u64)>,
     end_ms: u64,
 }
 
 impl StillsRendition {
-    /// A rendition of a picture that is shown until `end_ms`.
+    /// A rendition of a video that lasts until `end_ms`.
     pub fn new(video: &VideoTrack, end_ms: u64, ctx: &StepContext) -> Result<Self> {
         crate::gst::init()?;
         let size = size(video.width, video.height);
-        let rate = gst::Fraction::new(1000, SEGMENT_MS as i32);
-        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, size.0, size.1)
-            .fps(rate)
-            .par(gst::Fraction::new(1, 1))
-            .colorimetry(&"bt709".parse().map_err(|_| Error::internal("BT.709 is not known"))?)
-            .build()
-            .map_err(|e| Error::internal("a rendition's size is not possible").with_source(e))?;
-        let caps = info.to_caps().map_err(|e| Error::internal("a rendition has no caps").with_source(e))?;
-        let source = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
-        let encoder = element_with(
-            "x264enc",
-            &[
-                ("speed-preset", "slow"),
-                ("tune", "zerolatency"),
-                ("pass", "qual"),
-                ("quantizer", &QUALITY.to_string()),
-                ("bitrate", &MAX_KBPS.to_string()),
-                ("vbv-buf-capacity", &SEGMENT_MS.to_string()),
-                ("key-int-max", "1"),
-                ("threads", "1"),
-                ("aud", "false"),
-            ],
-        )?;
-        let filter = capsfilter(
-            &gst::Caps::builder("video/x-h264")
-                .field("stream-format", "avc")
-                .field("alignment", "au")
-                .field("profile", "main")
-                .build(),
-        )?;
-        let sink = gst_app::AppSink::builder().sync(false).build();
-        let pipeline = gst::Pipeline::new();
-        let all = [source.clone().upcast(), encoder, filter, sink.clone().upcast()];
-        let fault =
-            |e: gst::glib::BoolError| Error::internal("the encoder could not be linked").with_source(e);
-        pipeline.add_many(&all).map_err(fault)?;
-        gst::Element::link_many(&all).map_err(fault)?;
-        let stage = RunningPipeline::new(pipeline);
-        stage.start(gst::State::Playing)?;
+        let properties = [
+            ("speed-preset", "slow"),
+            ("tune", "zerolatency"),
+            ("pass", "qual"),
+            ("quantizer", &QUALITY.to_string()),
+            ("bitrate", &MAX_KBPS.to_string()),
+            ("vbv-buf-capacity", &SEGMENT_MS.to_string()),
+            ("key-int-max", "1"),
+            ("threads", "1"),
+            ("aud", "false"),
+        ];
+        let X264Pipeline { source, sink, pipeline, .. } =
+            X264Pipeline::new(size, FRAME_RATE, "main", &properties)?;
+        pipeline.start(gst::State::Playing)?;
         ctx.check_cancelled()?;
-        Ok(Self {
-            size,
-            stage,
-            source,
-            sink,
-            track: None,
-            current: None,
-            next: 0,
-            written: Vec::new(),
-            end_ms: end_ms.max(1),
-        })
+        let (track, current, written) = (None, None, Vec::new());
+        Ok(Self { size, pipeline, source, sink, track, current, next: 0, written, end_ms: end_ms.max(1) })
     }
 
-    /// A frame at `time_ms`. A segment shows the first frame of its time, or where there is none the one before.
+    /// Adds a frame at `time_ms`. A segment presents the first frame of its time, or without one
+    /// the frame before.
     pub fn add_frame(&mut self, time_ms: u64, frame: &RgbImage, ctx: &StepContext) -> Result<()> {
         let index = time_ms / SEGMENT_MS;
-        let wanted = self.next + u64::from(self.current.is_some());
-        if index < wanted && self.current.is_some() {
+        let due = self.next + u64::from(self.current.is_some());
+        if index < due && self.current.is_some() {
             return Ok(());
         }
         let buffer = self.buffer(frame)?;
@@ -150,7 +121,7 @@ impl StillsRendition {
             name: NAME.into(),
             width: self.size.0,
             height: self.size.1,
-            frame_rate: Rational::new(1000, SEGMENT_MS as u32),
+            frame_rate: FRAME_RATE,
             codecs: track.codecs(),
             bandwidth_bps,
             average_bandwidth_bps,
@@ -160,14 +131,14 @@ impl StillsRendition {
         }))
     }
 
-    /// Where a segment ends: the last one with the picture. What is left of it after another, if that is too short for a
-    /// still on a line this weak, goes with that one.
+    /// Returns the end of a segment. The last one ends with the video. If less than half a segment
+    /// would be left after it, it includes that: the line is too weak for another still so soon.
     fn ends_at(&self, index: u64) -> u64 {
         let end_ms = (index + 1) * SEGMENT_MS;
         if self.end_ms < end_ms + SEGMENT_MS / 2 { self.end_ms } else { end_ms }
     }
 
-    /// Writes the held frame for all segments before `place`.
+    /// Writes the current frame for all segments before `index`.
     fn encode_until(&mut self, index: u64, ctx: &StepContext) -> Result<()> {
         while self.next < index && (self.next == 0 || self.ends_at(self.next - 1) < self.end_ms) {
             ctx.check_cancelled()?;
@@ -176,69 +147,54 @@ impl StillsRendition {
             let buffer_ref = buffer.make_mut();
             buffer_ref.set_pts(gst::ClockTime::from_mseconds(at_ms));
             buffer_ref.set_duration(gst::ClockTime::from_mseconds(SEGMENT_MS));
-            let stopped = |stage: &RunningPipeline| {
-                stage.error().unwrap_or_else(|| Error::internal("an encoder stopped"))
+            let stopped = |pipeline: &RunningPipeline| {
+                pipeline.error().unwrap_or_else(|| Error::internal("an encoder stopped"))
             };
-            self.source.push_buffer(buffer).map_err(|_| stopped(&self.stage))?;
+            self.source.push_buffer(buffer).map_err(|_| stopped(&self.pipeline))?;
             let wait = gst::ClockTime::from_mseconds(MAX_FRAME_WAIT.as_millis() as u64);
-            let sample = self.sink.try_pull_sample(wait).ok_or_else(|| stopped(&self.stage))?;
-            self.segment(&sample, at_ms, ctx)?;
+            let sample = self.sink.try_pull_sample(wait).ok_or_else(|| stopped(&self.pipeline))?;
+            self.write_segment(&sample, at_ms, ctx)?;
             self.next += 1;
         }
         Ok(())
     }
 
-    fn segment(&mut self, sample: &gst::Sample, at_ms: u64, ctx: &StepContext) -> Result<()> {
-        let odd = || Error::internal("the encoder gave something odd");
+    fn write_segment(&mut self, sample: &gst::Sample, at_ms: u64, ctx: &StepContext) -> Result<()> {
+        let unexpected = || Error::internal("the encoder gave something odd");
         if self.track.is_none() {
             let config =
                 sample.caps().and_then(|caps| caps.structure(0)?.get::<gst::Buffer>("codec_data").ok());
-            let config = config.ok_or_else(odd)?;
-            let config = config.map_readable().map_err(|_| odd())?.to_vec();
+            let config = config.ok_or_else(unexpected)?;
+            let config = config.map_readable().map_err(|_| unexpected())?.to_vec();
             let (width, height) = (self.size.0 as u16, self.size.1 as u16);
             let media = Media::Avc { config, width, height };
             let track = Track { timescale: TIMESCALE, language: None, media };
             ctx.write_output(&path("init.mp4"), &init_segment(&track))?;
             self.track = Some(track);
         }
-        let data = sample.buffer().ok_or_else(odd)?.map_readable().map_err(|_| odd())?;
+        let data = sample.buffer().ok_or_else(unexpected)?.map_readable().map_err(|_| unexpected())?;
         let ticks = |ms: u64| ms * u64::from(TIMESCALE) / 1000;
-        let lasts = ticks(self.ends_at(self.next)) - ticks(at_ms);
+        let duration = ticks(self.ends_at(self.next)) - ticks(at_ms);
         let number = self.written.len() as u32 + 1;
-        let still = Sample { data: &data, duration: lasts as u32, composition_offset: 0, sync: true };
+        let still = Sample { data: &data, duration: duration as u32, composition_offset: 0, sync: true };
         let bytes = fragment(number, ticks(at_ms), &[still]);
         ctx.write_output(&path(&format!("{number:05}.m4s")), &bytes)?;
-        self.written.push((lasts, bytes.len() as u64));
+        self.written.push((duration, bytes.len() as u64));
         Ok(())
     }
 
     fn buffer(&self, frame: &RgbImage) -> Result<gst::Buffer> {
-        let small = scaled(frame, self.size.0, self.size.1)?;
-        let mut buffer = gst::Buffer::from_mut_slice(i420(&small));
-        let (luma, half) = ((self.size.0 * self.size.1) as usize, self.size.0 as i32 / 2);
-        // The planes are tight; without this they are taken for rows of whole words.
-        gst_video::VideoMeta::add_full(
-            buffer.make_mut(),
-            gst_video::VideoFrameFlags::empty(),
-            gst_video::VideoFormat::I420,
-            self.size.0,
-            self.size.1,
-            &[0, luma, luma + luma / 4],
-            &[self.size.0 as i32, half, half],
-        )
-        .map_err(|e| Error::internal("a picture could not be handed on").with_source(e))?;
-        Ok(buffer)
+        let (width, height) = self.size;
+        i420_buffer(i420(&scaled(frame, width, height)?), (width as usize, height as usize))
     }
 }
-
-/// The rendition's name, and its folder's.
-const NAME: &str = "stills";
 
 fn path(file: &str) -> String {
     format!("video/{NAME}/{file}")
 }
 
-/// The picture fitted into the box, even, and below three quarters of itself: smaller than any other rendition.
+/// The video's size fitted into the box: even, and at most three quarters of the original, so that
+/// it is smaller than any other rendition.
 fn size(width: u32, height: u32) -> (u32, u32) {
     let (across, down) = if width >= height { BOX_PIXELS } else { (BOX_PIXELS.1, BOX_PIXELS.0) };
     let (wide, high) = (f64::from(width.max(2)), f64::from(height.max(2)));
@@ -247,7 +203,7 @@ fn size(width: u32, height: u32) -> (u32, u32) {
     (even(wide), even(high))
 }
 
-/// BT.709 of limited range, its planes tight and one after the other.
+/// Converts to I420 in BT.709 of limited range, with tight planes that follow one another.
 fn i420(frame: &RgbImage) -> Vec<u8> {
     let (width, height) = (frame.width() as usize, frame.height() as usize);
     let rgb = frame.as_raw();
@@ -289,13 +245,13 @@ mod tests {
 
     #[test]
     fn colours_are_those_of_bt_709() {
-        let of = |colour| {
+        let converted = |colour| {
             let planes = i420(&RgbImage::from_pixel(2, 2, Rgb(colour)));
             (planes[0], planes[4], planes[5])
         };
-        assert_eq!(of([255, 255, 255]), (235, 128, 128));
-        assert_eq!(of([0, 0, 0]), (16, 128, 128));
-        assert_eq!(of([255, 0, 0]), (63, 102, 240));
-        assert_eq!(of([0, 0, 255]), (32, 240, 118));
+        assert_eq!(converted([255, 255, 255]), (235, 128, 128));
+        assert_eq!(converted([0, 0, 0]), (16, 128, 128));
+        assert_eq!(converted([255, 0, 0]), (63, 102, 240));
+        assert_eq!(converted([0, 0, 255]), (32, 240, 118));
     }
 }

@@ -1,4 +1,4 @@
-//! The storyboard: tiles on sheets, and the WebVTT file that says which tile shows when.
+//! The storyboard: tiles on sheets, and the WebVTT file that maps times to them.
 
 use std::fmt::Write;
 
@@ -27,36 +27,36 @@ pub struct Storyboard {
 
 /// Longest side of a tile, in pixels.
 const TILE_SIDE_PIXELS: u32 = 160;
-/// Tiles in a row, and rows on a sheet.
+/// Tiles in a row, and rows of a sheet.
 const TILES_PER_ROW: u32 = 5;
 /// JPEG quality of a sheet.
 const QUALITY: u8 = 68;
 
-/// Time between tiles, in ms: ten seconds, less where that would give a handful.
+/// Returns the time between tiles, in ms: ten seconds, or less if that gave only a few tiles.
 pub fn interval_ms(duration_ms: u64) -> u64 {
     (duration_ms.div_ceil(10_000) * 1000).clamp(1000, 10_000)
 }
 
-/// Sheets being filled.
+/// Fills and writes the sheets.
 pub struct StoryboardWriter {
     interval_ms: u64,
     duration_ms: u64,
     tile: (u32, u32),
-    /// Tiles of the sheet that is being filled.
+    /// Tiles of the current sheet.
     tiles: Vec<RgbImage>,
-    /// Sheets that are out.
+    /// Paths of the sheets written.
     sheets: Vec<String>,
     last: Option<RgbImage>,
 }
 
 impl StoryboardWriter {
-    /// Sheets for a picture.
+    /// A storyboard of a video.
     pub fn new(video: &VideoTrack, interval_ms: u64, duration_ms: u64) -> Self {
         let tile = tile_size(video.width, video.height);
         Self { interval_ms, duration_ms, tile, tiles: Vec::new(), sheets: Vec::new(), last: None }
     }
 
-    /// How many tiles the whole recording has.
+    /// Number of tiles of the complete recording.
     fn tile_count(&self) -> u64 {
         self.duration_ms.div_ceil(self.interval_ms).max(1)
     }
@@ -65,7 +65,7 @@ impl StoryboardWriter {
         self.sheets.len() as u64 * u64::from(TILES_PER_ROW * TILES_PER_ROW) + self.tiles.len() as u64
     }
 
-    /// Takes a frame at `time_ms`. Intervals without a frame of their own show the one before.
+    /// Adds a frame at `time_ms`. An interval without a frame displays the one before.
     pub fn add_frame(&mut self, time_ms: u64, frame: &RgbImage, ctx: &StepContext) -> Result<()> {
         let index = (time_ms / self.interval_ms).min(self.tile_count() - 1);
         let small = scaled(frame, self.tile.0, self.tile.1)?;
@@ -97,7 +97,7 @@ impl StoryboardWriter {
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes the last sheet and the WebVTT file.
     pub fn finish(mut self, ctx: &StepContext) -> Result<Storyboard> {
         while let Some(tile) = self.last.clone().filter(|_| self.tiles_done() < self.tile_count()) {
             self.push(tile, ctx)?;
@@ -142,12 +142,12 @@ fn sheet_name(number: u32) -> String {
     format!("storyboard-{number:03}.jpg")
 }
 
-/// Where tile `i` lies on its sheet.
+/// Position of tile `i` on its sheet, in pixels.
 fn tile_position(i: u32, tile: (u32, u32)) -> (u32, u32) {
     (i % TILES_PER_ROW * tile.0, i / TILES_PER_ROW * tile.1)
 }
 
-/// A tile has the picture's shape; its longest side is always the same.
+/// Size of a tile: the video's shape, with a fixed longest side.
 fn tile_size(width: u32, height: u32) -> (u32, u32) {
     let (width, height) = (width.max(1), height.max(1));
     if width >= height {

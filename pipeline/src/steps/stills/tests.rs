@@ -1,4 +1,4 @@
-//! The whole step on recordings made by ffmpeg.
+//! Runs the step on recordings made by ffmpeg.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,7 +9,7 @@ use image::{ImageReader, RgbImage};
 
 use super::*;
 use crate::limits::Limits;
-use crate::media::{AudioTrack, Hdr, MediaInfo, Rational, VideoTrack};
+use crate::media::{AudioTrack, MediaInfo, Rational, VideoTrack};
 use crate::source::FileSource;
 
 struct Made {
@@ -18,7 +18,7 @@ struct Made {
 }
 
 impl Made {
-    /// Our own JPEG, read back.
+    /// Reads a JPEG that we made.
     fn image(&self, path: &str) -> RgbImage {
         let path = self.folder.path().join("out").join(path);
         ImageReader::open(path).unwrap().decode().unwrap().into_rgb8()
@@ -41,45 +41,19 @@ fn made(arguments: &str, container: &str, duration_ms: u64, video_shape: Option<
         .expect("these tests need ffmpeg: install Debian's package ffmpeg");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let video = video_shape.map(|(width, height, rotation_degrees)| VideoTrack {
-        codec: "h264".to_owned(),
-        stream_index: 0,
-        width,
-        height,
         frame_rate: Rational::new(5, 1),
-        variable_rate: false,
         rotation_degrees,
-        mirrored: false,
-        oriented_by_frame: false,
-        changes_size: false,
-        interlaced: false,
-        hdr: Hdr::None,
-        keyframes_apart_ms: 0,
-        chosen: None,
-        start_ms: 0,
         end_ms: duration_ms,
+        ..VideoTrack::for_tests(width, height)
     });
     let audio = video.is_none().then(|| AudioTrack {
         codec: "pcm".to_owned(),
-        stream_index: 0,
-        channels: 1,
         sample_rate_hz: 16_000,
-        language: None,
-        chosen: None,
-        start_ms: 0,
         end_ms: duration_ms,
+        ..AudioTrack::for_tests()
     });
-    let media = MediaInfo {
-        container: container.to_owned(),
-        size_bytes: 0,
-        duration_ms,
-        within: None,
-        parts: Vec::new(),
-        origin_ns: 0,
-        video_gap: None,
-        video,
-        audio,
-        warnings: vec![],
-    };
+    let media =
+        MediaInfo { container: container.to_owned(), duration_ms, ..MediaInfo::for_tests(video, audio) };
     let ctx =
         StepContext { out_dir: folder.path().join("out"), emit: Arc::new(|_| ()), cancel: Arc::default() };
     let source = Arc::new(FileSource::open(&path).unwrap());
@@ -87,7 +61,7 @@ fn made(arguments: &str, container: &str, duration_ms: u64, video_shape: Option<
     Made { folder, report }
 }
 
-/// Mean colour of a part of a picture.
+/// Mean colour of a part of an image.
 fn mean(image: &RgbImage, x: u32, y: u32, width: u32, height: u32) -> [i32; 3] {
     let part = image::imageops::crop_imm(image, x, y, width, height).to_image();
     let count = i64::from(width * height);
@@ -100,7 +74,7 @@ fn near(found: [i32; 3], wanted: [i32; 3]) -> bool {
 
 #[test]
 fn tiles_show_what_plays_at_their_time() {
-    // Five minutes: red, then green from 100 s, then blue from 200 s; a keyframe each 5 s.
+    // Five minutes: red, then green from 100 s, then blue from 200 s, with a keyframe every 5 s.
     let colours = "-f lavfi -i color=red:s=320x180:r=5:d=100 -f lavfi -i color=lime:s=320x180:r=5:d=100 \
                    -f lavfi -i color=blue:s=320x180:r=5:d=100 -filter_complex [0][1][2]concat=n=3 \
                    -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -f mp4";
@@ -128,7 +102,7 @@ fn tiles_show_what_plays_at_their_time() {
 
 #[test]
 fn frames_that_need_others_are_not_decoded_alone() {
-    // MPEG-TS goes on with every frame where only keyframes are asked for. Green begins at the second
+    // MPEG-TS still sends every frame if only keyframes are requested. Green begins at the second
     // keyframe, which is not the first frame of its interval.
     let colours = "-f lavfi -i color=red:s=320x180:r=5:d=5.6 -f lavfi -i color=lime:s=320x180:r=5:d=6.4 \
                    -filter_complex [0][1]concat=n=2 -c:v libx264 -preset ultrafast -pix_fmt yuv420p \
@@ -145,8 +119,8 @@ fn frames_that_need_others_are_not_decoded_alone() {
 }
 
 #[test]
-fn a_turned_recording_has_upright_stills() {
-    // Stored lying: the red left half is the top once turned clockwise by a quarter.
+fn a_rotated_recording_has_upright_stills() {
+    // Stored sideways: the red left half is at the top after a clockwise quarter turn.
     let halves = "-f lavfi -i color=red:s=160x180:r=5:d=4 -f lavfi -i color=blue:s=160x180:r=5:d=4 \
                   -filter_complex [0][1]hstack -c:v libx264 -preset ultrafast -pix_fmt yuv420p -f matroska";
     let made = made(halves, "matroska", 4000, Some((180, 320, 90)));
@@ -175,10 +149,10 @@ fn the_poster_is_lit_and_light() {
 }
 
 #[test]
-fn sound_alone_gets_a_drawn_poster() {
+fn audio_alone_gets_a_poster_of_its_waveform() {
     let source = "-f lavfi -i anoisesrc=d=6:r=16000:a=0.3 -af tremolo=f=0.5:d=0.9 -ac 1 -f wav";
     let made = made(source, "wav", 6000, None);
-    // The whole of it is noise: high bars all along, the hardest to fit.
+    // All of it is noise: high bars from end to end, which compress worst.
     let (width, height) = (made.report.width, made.report.height);
     assert!(width >= 300 && (height * 16).abs_diff(width * 9) <= 32, "{width}x{height}");
     assert!(made.report.storyboard.is_none());

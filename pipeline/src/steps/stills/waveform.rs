@@ -1,4 +1,4 @@
-//! A poster for a recording without a picture: its sound, drawn.
+//! The poster of a recording without video: its waveform.
 
 use gstreamer as gst;
 use image::{Rgb, RgbImage};
@@ -9,16 +9,16 @@ use crate::error::{Error, Result};
 use crate::gst::{MultiPartDecoder, TrackKind, capsfilter, downmixer, element};
 use crate::source::Source;
 
-/// Samples per second that are looked at: enough for speech.
+/// Samples per second that are analysed: enough for speech.
 const RATE_HZ: usize = 8000;
-/// Samples that make one level: a tenth of a second.
+/// Samples of one level: a tenth of a second.
 const LEVEL_SAMPLES: usize = RATE_HZ / 10;
 /// Bars on the poster.
 const BARS: usize = 48;
 /// Size of the poster, in pixels.
 const SIZE_PIXELS: (u32, u32) = (960, 540);
 
-/// Loudness over time: the root mean square of each tenth of a second.
+/// Returns the level over time: the root mean square of each tenth of a second.
 pub fn levels(source: Source, request: &StillsRequest, ctx: &StepContext) -> Result<Vec<f32>> {
     crate::gst::init()?;
     let caps = gst::Caps::builder("audio/x-raw")
@@ -53,7 +53,7 @@ pub fn levels(source: Source, request: &StillsRequest, ctx: &StepContext) -> Res
     Ok(levels)
 }
 
-/// Heights of the bars, 0 to 1: the loud tenth of each stretch, on a scale between the quietest and the loudest.
+/// Heights of the bars, 0 to 1: the 90th percentile of each stretch, in dB relative to the loudest.
 fn bars(levels: &[f32]) -> Vec<f32> {
     let loud: Vec<f32> = (0..BARS)
         .map(|i| {
@@ -63,12 +63,12 @@ fn bars(levels: &[f32]) -> Vec<f32> {
             part.get(part.len() * 9 / 10).copied().unwrap_or(0.0)
         })
         .collect();
-    let most = loud.iter().copied().fold(0.0, f32::max);
-    if most < 1e-5 {
+    let max = loud.iter().copied().fold(0.0, f32::max);
+    if max < 1e-5 {
         return vec![0.0; BARS];
     }
-    // 36 dB below the loudest is the ground line.
-    loud.iter().map(|level| (1.0 + 20.0 * (level / most).max(1e-6).log10() / 36.0).clamp(0.0, 1.0)).collect()
+    // 36 dB below the loudest is height 0.
+    loud.iter().map(|level| (1.0 + 20.0 * (level / max).max(1e-6).log10() / 36.0).clamp(0.0, 1.0)).collect()
 }
 
 /// Draws rounded bars around the middle, on a dark ground.
@@ -88,7 +88,7 @@ pub fn draw(levels: &[f32]) -> RgbImage {
         }
         let middle = margin + (at.floor() + 0.5) * pitch;
         let half = radius + bars[at as usize] * tallest;
-        // Distance to a line with round ends; one pixel of it is blended.
+        // Distance to a line with round ends, blended over one pixel.
         let beyond = ((y - height / 2.0).abs() - (half - radius)).max(0.0);
         let distance = (x - middle).hypot(beyond) - radius;
         let cover = (0.5 - distance).clamp(0.0, 1.0);

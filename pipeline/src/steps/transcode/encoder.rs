@@ -1,4 +1,4 @@
-//! One rendition's encoder: pictures in on our thread, segments out on its own.
+//! One rendition's encoder: takes frames on our thread, and writes segments on its own.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,19 +14,24 @@ use super::preset;
 use super::writer::{OutputKind, RenditionWriter};
 use crate::context::StepContext;
 use crate::error::{Error, Result};
-use crate::gst::{RunningPipeline, STALL_DEADLINE, capsfilter, element_with};
+use crate::gst::{RunningPipeline, STALL_DEADLINE, X264Pipeline, i420_buffer};
 use crate::ladder::RenditionPlan;
+use crate::media::Rational;
 use crate::report::VideoRenditionReport;
 
-/// Most pictures waiting for an encoder.
+/// Most frames that wait for an encoder.
 const MAX_QUEUED_FRAMES: u64 = 3;
+/// Most encoded frames that wait for the writer.
+const MAX_ENCODED_FRAMES: u32 = 4;
 
-/// Presentation time of the first frame, in ns: 1000 hours. `x264enc` lets no frame begin earlier (its decode times must
-/// not be negative) and moves those that do, but takes keyframe requests by a clock that is moved only once its first
-/// frame has come out. Frames from this time on are never moved, so there is one clock from the first to the last.
+/// Presentation time of the first frame, in ns: 1000 hours.
+///
+/// `x264enc` lets no frame begin earlier, because decode times must not be negative, and moves
+/// those that do. But it takes keyframe requests by a clock that moves only when its first frame
+/// has come out. Frames from this time on are never moved, so one clock serves from first to last.
 const FIRST_PTS_NS: u64 = 1000 * 3_600 * 1_000_000_000;
 
-/// A picture shared by the buffers that show it.
+/// A frame shared by the buffers that present it.
 #[derive(Clone)]
 struct SharedFrame(Arc<Frame>);
 
@@ -41,7 +46,7 @@ pub struct Encoder {
     /// Full-rate frames to one of this rendition.
     pub step: u64,
     grid: Grid,
-    stage: RunningPipeline,
+    pipeline: RunningPipeline,
     source: gst_app::AppSrc,
     /// The encoder's source pad, which takes requests for keyframes.
     requests: gst::Pad,
@@ -49,9 +54,10 @@ pub struct Encoder {
     pushed: u64,
 }
 
-/// What the encoder's thread and ours share.
+/// State that the encoder's thread and ours share.
 struct Shared {
     state: Mutex<State>,
+    /// Signalled when a frame leaves the queue, and on failure.
     moved: Condvar,
 }
 
@@ -61,7 +67,7 @@ struct State {
 }
 
 impl Encoder {
-    /// Starts an encoder of some threads for a rendition; [`threads`] says how many it should have.
+    /// Starts an encoder of a rendition; [`threads`] recommends a number of threads.
     pub fn start(
         plan: &RenditionPlan,
         grid: Grid,
@@ -71,44 +77,28 @@ impl Encoder {
         ctx: &StepContext,
     ) -> Result<Self> {
         let writer = RenditionWriter::new(plan, grid, step, output, ctx)?;
-        let rate = gst::Fraction::new(plan.frame_rate.num as i32, plan.frame_rate.den as i32);
-        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, plan.width, plan.height)
-            .fps(rate)
-            .par(gst::Fraction::new(1, 1))
-            .colorimetry(&"bt709".parse().map_err(|_| Error::internal("BT.709 is not known"))?)
-            .build()
-            .map_err(|e| Error::internal("a rendition's size is not possible").with_source(e))?;
-        let caps = info.to_caps().map_err(|e| Error::internal("a rendition has no caps").with_source(e))?;
-        let source = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
         let x264 = preset::x264(plan, threads);
         // Far beyond the grid's interval: keyframes come on request only.
         let key_int_max = match output {
             OutputKind::Iframes => 1,
             _ => (plan.frame_rate.as_f64() * 10.0).ceil() as u32 + 10,
         };
-        let encoder = element_with(
-            "x264enc",
-            &[
-                ("speed-preset", &x264.base),
-                // Constant quality is held below the same rate, over the same buffer, as a constant rate is.
-                ("pass", if plan.quality.is_some() { "qual" } else { "cbr" }),
-                ("quantizer", &plan.quality.unwrap_or(21).to_string()),
-                ("bitrate", &(preset::bitrate_bps(plan) / 1000).max(1).to_string()),
-                ("vbv-buf-capacity", &plan.vbv_ms.to_string()),
-                ("key-int-max", &key_int_max.to_string()),
-                ("threads", &threads.to_string()),
-                ("aud", "false"),
-                ("option-string", &x264.options),
-            ],
-        )?;
-        let filter = capsfilter(
-            &gst::Caps::builder("video/x-h264")
-                .field("stream-format", "avc")
-                .field("alignment", "au")
-                .field("profile", plan.profile.as_str())
-                .build(),
-        )?;
-        let sink = gst_app::AppSink::builder().sync(false).max_buffers(4).build();
+        let properties = [
+            ("speed-preset", x264.base.as_str()),
+            // Rate and buffer also bound constant quality.
+            ("pass", if plan.quality.is_some() { "qual" } else { "cbr" }),
+            ("quantizer", &plan.quality.unwrap_or(21).to_string()),
+            ("bitrate", &(preset::bitrate_bps(plan) / 1000).max(1).to_string()),
+            ("vbv-buf-capacity", &plan.vbv_ms.to_string()),
+            ("key-int-max", &key_int_max.to_string()),
+            ("threads", &threads.to_string()),
+            ("aud", "false"),
+            ("option-string", &x264.options),
+        ];
+        let size = (plan.width, plan.height);
+        let X264Pipeline { source, encoder, sink, pipeline } =
+            X264Pipeline::new(size, plan.frame_rate, &plan.profile, &properties)?;
+        sink.set_max_buffers(MAX_ENCODED_FRAMES);
         let shared = Arc::new(Shared {
             state: Mutex::new(State { writer: Some(writer), error: None }),
             moved: Condvar::new(),
@@ -125,13 +115,7 @@ impl Encoder {
         );
         let requests =
             encoder.static_pad("src").ok_or_else(|| Error::internal("the encoder has no source pad"))?;
-        let pipeline = gst::Pipeline::new();
-        let all = [source.clone().upcast(), encoder, filter, sink.upcast()];
-        let fault =
-            |e: gst::glib::BoolError| Error::internal("the encoder could not be linked").with_source(e);
-        pipeline.add_many(&all).map_err(fault)?;
-        gst::Element::link_many(&all).map_err(fault)?;
-        // Whoever waits for a place in the queue hears of each picture that leaves it.
+        // Wakes a producer that waits for room in the queue.
         if let Some(pad) = source.static_pad("src") {
             let left = shared.clone();
             pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
@@ -139,32 +123,17 @@ impl Encoder {
                 gst::PadProbeReturn::Ok
             });
         }
-        let stage = RunningPipeline::new(pipeline);
-        stage.start(gst::State::Playing)?;
-        Ok(Self { step, grid, stage, source, requests, shared, pushed: 0 })
+        pipeline.start(gst::State::Playing)?;
+        Ok(Self { step, grid, pipeline, source, requests, shared, pushed: 0 })
     }
 
-    /// Wraps a picture so that it can be pushed any number of times.
+    /// Wraps a frame so that it can be pushed any number of times without a copy.
     pub fn wrap_frame(frame: &Arc<Frame>) -> Result<gst::Buffer> {
-        let mut buffer = gst::Buffer::from_slice(SharedFrame(frame.clone()));
-        let (width, height) = frame.size();
-        let (luma, chroma) = (width * height, (width / 2) * (height / 2));
-        let half = (width / 2) as i32;
-        // The planes are tight; without this they are taken for rows of whole words.
-        gst_video::VideoMeta::add_full(
-            buffer.make_mut(),
-            gst_video::VideoFrameFlags::empty(),
-            gst_video::VideoFormat::I420,
-            width as u32,
-            height as u32,
-            &[0, luma, luma + chroma],
-            &[width as i32, half, half],
-        )
-        .map_err(|e| Error::internal("a picture could not be handed on").with_source(e))?;
-        Ok(buffer)
+        i420_buffer(SharedFrame(frame.clone()), frame.size())
     }
 
-    /// Encodes a wrapped picture as the full-rate frame `full`; waits while the encoder is behind.
+    /// Encodes a wrapped frame as number `full` of the full rate; waits while the encoder is
+    /// behind.
     pub fn push(&mut self, frame: &gst::Buffer, full: u64, ctx: &StepContext) -> Result<()> {
         let time = |full| gst::ClockTime::from_nseconds(FIRST_PTS_NS + self.grid.time_ns(full));
         let (pts, next) = (time(full), time(full + self.step));
@@ -183,8 +152,8 @@ impl Encoder {
         Ok(())
     }
 
-    /// Asks for the frame of this time to be a keyframe, before it is pushed. A request without a time would count for
-    /// the next frame to go in, and be lost while the keyframe of an earlier one has not come out yet.
+    /// Asks for a keyframe at this time, before that frame is pushed. A request without a time
+    /// would apply to the next frame to go in, and get lost until an earlier keyframe has come out.
     fn request_keyframe(&self, pts: gst::ClockTime) -> Result<()> {
         let request = gst_video::UpstreamForceKeyUnitEvent::builder().running_time(pts).build();
         if self.requests.send_event(request) { Ok(()) } else { Err(self.failure()) }
@@ -199,14 +168,14 @@ impl Encoder {
                 drop(state);
                 return Err(self.failure());
             }
-            if let Some(error) = self.stage.error() {
+            if let Some(error) = self.pipeline.error() {
                 return Err(error);
             }
-            // A picture may leave between the look and the wait: the wait is short and looks again.
+            // A frame may leave the queue between the check and the wait, so the wait is short.
             let waited = self.shared.moved.wait_timeout(state, Duration::from_millis(10));
             drop(waited.unwrap_or_else(PoisonError::into_inner));
             if started.elapsed() > STALL_DEADLINE {
-                return Err(self.stage.error().unwrap_or_else(|| Error::internal("an encoder froze")));
+                return Err(self.pipeline.error().unwrap_or_else(|| Error::internal("an encoder froze")));
             }
         }
         Ok(())
@@ -214,15 +183,16 @@ impl Encoder {
 
     fn failure(&self) -> Error {
         let found = self.shared.lock().error.take();
-        found.or_else(|| self.stage.error()).unwrap_or_else(|| Error::internal("an encoder stopped"))
+        found.or_else(|| self.pipeline.error()).unwrap_or_else(|| Error::internal("an encoder stopped"))
     }
 
-    /// Says that no picture follows.
+    /// Signals that no frame follows.
     pub fn end(&self) -> Result<()> {
         self.source.end_of_stream().map(|_| ()).map_err(|_| self.failure())
     }
 
-    /// Waits for the last segment, and writes the playlists. Also says where segments start, in full-rate frames.
+    /// Waits for the last segment and writes the playlists. Also returns the starts of the
+    /// segments, in full-rate frames.
     pub fn finish(
         self,
         ctx: &StepContext,
@@ -230,7 +200,8 @@ impl Encoder {
         self.finish_at(None, ctx)
     }
 
-    /// As [`Encoder::finish`]; the last keyframe of an I-frame playlist is shown until `end_ns`, where that is said.
+    /// As [`Encoder::finish`]. The last keyframe of an I-frame playlist lasts until `end_ns`, if
+    /// that is given.
     pub fn finish_at(
         self,
         end_ns: Option<u64>,
@@ -240,7 +211,7 @@ impl Encoder {
         let mut level = self.source.current_level_buffers();
         loop {
             ctx.check_cancelled()?;
-            match self.stage.ended(Duration::from_millis(100)) {
+            match self.pipeline.ended(Duration::from_millis(100)) {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(error) => return Err(self.shared.lock().error.take().unwrap_or(error)),
@@ -271,8 +242,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An encoded picture, on the encoder's thread.
-    fn write_sample(&self, sample: &gst::Sample, rate: crate::media::Rational) -> Result<(), ()> {
+    /// Writes an encoded frame, on the encoder's thread.
+    fn write_sample(&self, sample: &gst::Sample, rate: Rational) -> Result<(), ()> {
         let mut state = self.lock();
         let state = &mut *state;
         let Some(writer) = state.writer.as_mut() else { return Err(()) };
@@ -287,24 +258,27 @@ impl Shared {
     }
 }
 
-fn write(writer: &mut RenditionWriter, sample: &gst::Sample, rate: crate::media::Rational) -> Result<()> {
-    let odd = || Error::internal("the encoder gave something odd");
-    let buffer = sample.buffer().ok_or_else(odd)?;
-    let since_ns = buffer.pts().ok_or_else(odd)?.nseconds().checked_sub(FIRST_PTS_NS).ok_or_else(odd)?;
+fn write(writer: &mut RenditionWriter, sample: &gst::Sample, rate: Rational) -> Result<()> {
+    let unexpected = || Error::internal("the encoder gave something odd");
+    let buffer = sample.buffer().ok_or_else(unexpected)?;
+    let since_ns =
+        buffer.pts().ok_or_else(unexpected)?.nseconds().checked_sub(FIRST_PTS_NS).ok_or_else(unexpected)?;
     let frame = (since_ns as f64 * f64::from(rate.num) / (f64::from(rate.den) * 1e9)).round() as u64;
     if let Some(s) = sample.caps().and_then(|c| c.structure(0))
         && let Ok(config) = s.get::<gst::Buffer>("codec_data")
     {
-        let map = config.map_readable().map_err(|_| odd())?;
+        let map = config.map_readable().map_err(|_| unexpected())?;
         writer.configure(&map)?;
     }
-    let map = buffer.map_readable().map_err(|_| odd())?;
+    let map = buffer.map_readable().map_err(|_| unexpected())?;
     writer.push(map.to_vec(), frame, !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT))
 }
 
-/// Threads of one encoder. With one alone, the largest waits for its turn among all the others' on few cores, and they
-/// wait for it; the smallest is done in any case. Each more takes memory, which is to be the same on every machine: more
-/// cores make more lessons at once.
+/// Returns the number of threads for an encoder.
+///
+/// With one thread, the largest rendition waits for its turn among the others on few cores, and
+/// they wait for it; the smallest keeps up in any case. Every further thread takes memory. That
+/// must not depend on the machine: more cores make more lessons at once instead.
 pub fn threads(plan: &RenditionPlan) -> usize {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     if plan.width * plan.height < 200_000 { 1 } else { cores.min(2) }

@@ -1,4 +1,4 @@
-//! Pictures in I420: scaled by planes, turned upright, and their memory used again.
+//! I420 frames: scaled by planes, rotated upright, in memory that is used again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use super::transpose::transpose;
 use crate::error::{Error, Result};
 use crate::media::Orientation;
 
-/// One plane of a picture as it lies in memory.
+/// One plane of a frame in memory.
 #[derive(Clone, Copy)]
 pub struct Plane<'a> {
     /// Bytes, row by row.
@@ -23,17 +23,17 @@ pub struct Plane<'a> {
     pub height: usize,
 }
 
-/// Memory for pictures, given back when the last user is done.
+/// Memory for frames, returned when the last user is done.
 #[derive(Default)]
 pub struct Pool {
     free: Mutex<Vec<Vec<u8>>>,
 }
 
-/// Most pictures kept for later.
+/// Most frames whose memory is kept for later.
 const MAX_POOLED_FRAMES: usize = 12;
 
 impl Pool {
-    /// A picture to fill, of even size.
+    /// Returns a frame to fill, of even size.
     pub fn get(self: &Arc<Self>, width: usize, height: usize) -> Frame {
         let size = width * height + 2 * (width / 2) * (height / 2);
         let mut data = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
@@ -42,7 +42,7 @@ impl Pool {
     }
 }
 
-/// An I420 picture of even size, its planes tight and one after the other.
+/// An I420 frame of even size, with tight planes that follow one another.
 pub struct Frame {
     data: Vec<u8>,
     width: usize,
@@ -66,12 +66,12 @@ impl AsRef<[u8]> for Frame {
 }
 
 impl Frame {
-    /// Width and height, in pixels.
+    /// Returns width and height, in pixels.
     pub fn size(&self) -> (usize, usize) {
         (self.width, self.height)
     }
 
-    /// Its planes.
+    /// Returns the planes.
     pub fn planes(&self) -> [Plane<'_>; 3] {
         let luma = self.width * self.height;
         let (width, height) = (self.width / 2, self.height / 2);
@@ -85,7 +85,7 @@ impl Frame {
         [plane(0, self.width, self.height), plane(luma, width, height), plane(luma + chroma, width, height)]
     }
 
-    /// Its planes with their widths and heights, to be written.
+    /// Returns the planes with their widths and heights, for writing.
     pub fn planes_mut(&mut self) -> [(&mut [u8], usize, usize); 3] {
         let (width, height) = (self.width, self.height);
         let (luma, chroma) = self.data.split_at_mut(width * height);
@@ -94,17 +94,17 @@ impl Frame {
     }
 }
 
-/// Scales pictures to one size.
+/// Scales frames to one size.
 pub struct Scaler {
     width: usize,
     height: usize,
     resizer: Resizer,
-    /// A plane on its way.
+    /// Intermediate results of one plane.
     between: ScalingBuffers,
     pool: Arc<Pool>,
 }
 
-/// A plane at its new height and its old width, then with columns as rows, then at its new width.
+/// A plane at its new height and old width, then transposed, then at its new width.
 #[derive(Default)]
 struct ScalingBuffers {
     lowered: Vec<u8>,
@@ -113,7 +113,7 @@ struct ScalingBuffers {
 }
 
 impl Scaler {
-    /// To `width` × `height`, both even.
+    /// Scales to `width` × `height`, both even.
     pub fn new(width: u32, height: u32) -> Self {
         let (width, height) = (width as usize, height as usize);
         Self {
@@ -125,19 +125,20 @@ impl Scaler {
         }
     }
 
-    /// Width and height it scales to.
+    /// Returns the width and height that it scales to.
     pub fn size(&self) -> (usize, usize) {
         (self.width, self.height)
     }
 
-    /// A scaled copy. Catmull-Rom over the whole footprint: sharp, and without aliasing on the way down.
+    /// Returns a scaled copy. Catmull-Rom over the full footprint: sharp, and without aliasing when
+    /// shrinking.
     pub fn scale(&mut self, planes: &[Plane<'_>; 3]) -> Result<Frame> {
         let mut made = self.pool.get(self.width, self.height);
         for (plane, (out, width, height)) in planes.iter().zip(made.planes_mut()) {
             // The last row of a plane may be shorter than its stride.
             let rows = plane.height.min(plane.data.len() / plane.stride.max(1));
             if rows == 0 {
-                return Err(Error::internal("a picture could not be scaled").with_source("a plane is empty"));
+                return Err(Error::internal("a frame could not be scaled").with_source("a plane is empty"));
             }
             if (plane.width, rows) == (width, height) {
                 for (from, to) in plane.data.chunks(plane.stride).zip(out.chunks_exact_mut(width)) {
@@ -146,8 +147,8 @@ impl Scaler {
                 continue;
             }
             let ScalingBuffers { lowered, transposed, narrowed } = &mut self.between;
-            // Samples below one another are added up many at a time, those beside one another are not: so both
-            // passes go down columns, with the plane turned over between them.
+            // Summing samples of a column is vectorised, summing those of a row is not. So both
+            // passes go down columns, with the plane transposed between them.
             if plane.width == width {
                 columns(&mut self.resizer, *plane, rows, out, height)?;
                 continue;
@@ -165,7 +166,7 @@ impl Scaler {
     }
 }
 
-/// A plane's columns at another length: `height` samples for the first `rows`.
+/// Scales the columns of a plane's first `rows` rows to `height` samples.
 fn columns(
     resizer: &mut Resizer,
     plane: Plane<'_>,
@@ -173,9 +174,8 @@ fn columns(
     out: &mut [u8],
     height: usize,
 ) -> Result<()> {
-    let fault = |e: &dyn std::fmt::Display| {
-        Error::internal("a picture could not be scaled").with_source(e.to_string())
-    };
+    let fault =
+        |e: &dyn std::fmt::Display| Error::internal("a frame could not be scaled").with_source(e.to_string());
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
     let (stride, width) = (plane.stride as u32, plane.width as u32);
     let image = TypedImageRef::<U8>::from_buffer(stride, rows as u32, &plane.data[..plane.stride * rows])
@@ -185,14 +185,14 @@ fn columns(
     resizer.resize_typed(&from, &mut to, &options).map_err(|e| fault(&e))
 }
 
-/// Brings pictures upright.
+/// Rotates and mirrors frames.
 #[derive(Default)]
 pub struct Rotator {
     pool: Arc<Pool>,
 }
 
 impl Rotator {
-    /// A turned copy.
+    /// Returns a rotated copy.
     pub fn rotate(&self, frame: &Frame, turn: Orientation) -> Frame {
         let (width, height) = frame.size();
         let (to_width, to_height) = if turn.is_sideways() { (height, width) } else { (width, height) };
@@ -204,8 +204,8 @@ impl Rotator {
     }
 }
 
-/// Turns a plane whose rows lie close together: where it is turned sideways rows become columns, then rows are mirrored,
-/// and their order.
+/// Rotates a tight plane. A quarter turn transposes it first; then rows are reversed, or their
+/// order is.
 fn rotate_plane(plane: &Plane<'_>, out: &mut [u8], turn: Orientation) {
     let (across, down, row) = if turn.is_sideways() {
         transpose(plane.data, plane.width, out);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flat_picture_stays_flat_and_memory_is_used_again() {
+    fn a_flat_frame_stays_flat_and_memory_is_used_again() {
         let data = vec![77; 101 * 64];
         let chroma = vec![130; 51 * 32];
         let planes = [

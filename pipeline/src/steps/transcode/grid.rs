@@ -1,29 +1,30 @@
-//! Output frames in time: an even grid, and which source frame each of its points shows. Pure.
+//! The even grid of output frames, and which source frame each of them displays. Pure.
 
 use crate::media::Rational;
 
 const SECOND_NS: f64 = 1e9;
 
-/// The grid of the full-rate renditions. Renditions at half rate use every second frame of it.
+/// The grid of the full-rate renditions. Half-rate renditions use every second frame of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
     /// Frames per second of the full-rate renditions.
     pub rate: Rational,
-    /// How many full-rate frames one frame of the slowest rendition stands for. Keyframes are at multiples of it, so
-    /// that all renditions have them at the same times.
+    /// Full-rate frames to one frame of the slowest rendition. Keyframes are at multiples of it, so
+    /// all renditions have them at the same times.
     pub slowest_step: u64,
     /// Time between keyframes, in ms.
     pub interval_ms: u64,
 }
 
 impl Grid {
-    /// Presentation time of a full-rate frame, in ns.
+    /// Returns the presentation time of a full-rate frame, in ns.
     pub fn time_ns(&self, frame: u64) -> u64 {
         let ns = u128::from(frame) * u128::from(self.rate.den) * 1_000_000_000;
         (ns / u128::from(self.rate.num.max(1))) as u64
     }
 
-    /// Whether a frame is the first of the slowest rendition's at or after a multiple of the keyframe interval.
+    /// Whether a frame is the slowest rendition's first at or after a multiple of the keyframe
+    /// interval.
     pub fn is_keyframe(&self, frame: u64) -> bool {
         self.is_first_at_or_after(frame, self.interval_ms)
     }
@@ -45,22 +46,23 @@ impl Grid {
         frame == 0 || intervals(frame) > intervals(frame - slowest_step)
     }
 
-    /// The first grid frame that shows a source frame presented at `time_ns`: the nearest one. A tie goes to the later
-    /// grid frame, and near ties too, so 60 frames per second become 30 without every odd frame taking an even one's
-    /// place.
+    /// Returns the first grid frame that displays a source frame presented at `time_ns`: the
+    /// nearest. Ties and near ties go to the later grid frame. So 60 frames per second become 30
+    /// without an odd frame displacing an even one.
     pub fn first_frame_at(&self, time_ns: i64) -> u64 {
         let at = time_ns as f64 * f64::from(self.rate.num) / (f64::from(self.rate.den) * SECOND_NS);
         (at - 0.45).ceil().max(0.0) as u64
     }
 
-    /// How many full-rate frames reach nearest to `end_ns`; at least one.
+    /// Returns the number of full-rate frames that end nearest to `end_ns`; at least one.
     pub fn frames_until(&self, end_ns: i64) -> u64 {
         let at = end_ns as f64 * f64::from(self.rate.num) / (f64::from(self.rate.den) * SECOND_NS);
         at.round().max(1.0) as u64
     }
 }
 
-/// Ticks per second of a rendition's track, and ticks a frame: both whole, so no rounding ever adds up.
+/// Returns ticks per second of a rendition's track, and ticks of a frame. Both are whole numbers,
+/// so rounding errors never add up.
 pub fn timescale(rate: Rational) -> (u32, u32) {
     let (num, den) = (u64::from(rate.num.max(1)), u64::from(rate.den.max(1)));
     if (90_000 * den).is_multiple_of(num) && 90_000 * den / num < 1 << 31 {
@@ -83,7 +85,7 @@ mod tests {
         let keys = |g: Grid, n| (0..n).filter(|&f| g.is_keyframe(f)).collect::<Vec<_>>();
         assert_eq!(keys(grid(25, 1, 2), 130), [0, 40, 80, 120]);
         assert_eq!(keys(grid(30_000, 1001, 2), 150), [0, 48, 96, 144]);
-        // At 24 frames per second 1.6 s are 38.4 frames; the rendition at 12 has frames at even ones only.
+        // At 24 frames per second 1.6 s are 38.4 frames; the rendition at 12 has even frames only.
         assert_eq!(keys(grid(24, 1, 2), 130), [0, 40, 78, 116]);
         assert_eq!(keys(grid(1, 1, 1), 9), [0, 2, 4, 5, 7, 8]);
         let g = grid(24, 1, 2);
@@ -96,11 +98,11 @@ mod tests {
         let g = grid(30, 1, 2);
         let first: Vec<u64> = (0..8).map(|i| g.first_frame_at(i * 16_666_667)).collect();
         assert_eq!(first, [0, 1, 1, 2, 2, 3, 3, 4]);
-        // Two frames with one first grid frame: the later replaces the earlier before it is shown.
+        // Two source frames may have one first grid frame: the later one replaces the earlier.
     }
 
     #[test]
-    fn a_late_start_and_times_before_zero_show_from_the_first_frame() {
+    fn late_starts_and_times_before_zero_begin_with_the_first_frame() {
         assert_eq!(grid(25, 1, 1).first_frame_at(-5), 0);
         assert_eq!(grid(25, 1, 1).first_frame_at(852_019_000), 21);
     }

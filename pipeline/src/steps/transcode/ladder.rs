@@ -1,4 +1,5 @@
-//! The ladder being made: decoded pictures in, each scaled once for each rendition that shows it.
+//! Makes the ladder: takes decoded frames, and scales each once for every rendition that displays
+//! it.
 
 use std::sync::Arc;
 
@@ -19,30 +20,30 @@ use crate::ladder::{Ladder, MeasuredRendition, RenditionPlan};
 use crate::media::VideoTrack;
 use crate::report::VideoRenditionReport;
 
-/// All renditions at work.
+/// The encoders of all renditions.
 pub struct LadderEncoder {
     grid: Grid,
     rungs: Vec<RungEncoder>,
     trickplay: Option<Trickplay>,
     probe: QualityProbe,
-    upright: FrameNormalizer,
+    normalizer: FrameNormalizer,
     current: Option<DecodedBuffer>,
     next: u64,
 }
 
-/// What was made.
+/// The ladder as made.
 pub struct EncodedLadder {
     /// The renditions, largest first.
     pub renditions: Vec<VideoRenditionReport>,
     /// The keyframes of the smallest.
     pub iframes: Option<VideoRenditionReport>,
-    /// One picture a second.
+    /// One small frame a second.
     pub trickplay: Option<VideoRenditionReport>,
-    /// What is known of the renditions.
+    /// Measurements of the renditions.
     pub measured: Vec<MeasuredRendition>,
 }
 
-/// One rendition: its scaler, its encoder, and the held source picture at its size.
+/// One rendition: its scaler, its encoder, and the current source frame at its size.
 struct RungEncoder {
     scaler: Scaler,
     encoder: Encoder,
@@ -50,8 +51,8 @@ struct RungEncoder {
 }
 
 impl LadderEncoder {
-    /// Starts an encoder for each rendition, of so many `threads`. The smallest also gives the I-frame rendition, where
-    /// one is wanted.
+    /// Starts an encoder for each rendition, with as many threads as `threads` returns. The
+    /// smallest also gives the I-frame rendition, if that is wanted.
     pub fn start(
         ladder: &Ladder,
         video: &VideoTrack,
@@ -82,12 +83,13 @@ impl LadderEncoder {
             });
         }
         let sizes: Vec<_> = ladder.renditions.iter().map(|r| (r.width, r.height)).collect();
-        let (probe, upright) =
+        let (probe, normalizer) =
             (QualityProbe::new(&sizes), FrameNormalizer::new(video, (largest.width, largest.height)));
-        Ok(Self { grid, rungs, trickplay, probe, upright, current: None, next: 0 })
+        Ok(Self { grid, rungs, trickplay, probe, normalizer, current: None, next: 0 })
     }
 
-    /// The next source picture. The one held until now is shown up to the new one's first frame.
+    /// Takes the next source frame. The one before is displayed until the first grid frame of the
+    /// new one.
     pub fn push(&mut self, decoded: DecodedBuffer, ctx: &StepContext) -> Result<()> {
         self.encode_until(self.grid.first_frame_at(decoded.time_ns), ctx)?;
         if self.current.as_ref().is_some_and(|current| current.caps != decoded.caps) {
@@ -100,29 +102,29 @@ impl LadderEncoder {
             rung.scaled = None;
         }
         if is_large(pixels) {
-            // The decoder can use the memory of a large frame again before the next one.
+            // Frees the memory of a large frame for the decoder before the next one.
             self.ensure_scaled(0)?;
             self.current = None;
         }
         Ok(())
     }
 
-    /// Whether there is a frame to encode, at its own size or at the largest rendition's.
+    /// Whether there is a frame to encode, in its own size or the largest rendition's.
     fn has_frame(&self) -> bool {
         self.current.is_some() || self.rungs.first().is_some_and(|rung| rung.scaled.is_some())
     }
 
-    /// Encodes the held picture for all frames before `until`.
+    /// Encodes the current frame for all grid frames before `until`.
     fn encode_until(&mut self, until: u64, ctx: &StepContext) -> Result<()> {
         if !self.has_frame() {
             return Ok(());
         }
         while self.next < until {
             ctx.check_cancelled()?;
-            let wanted: Vec<bool> =
+            let is_due: Vec<bool> =
                 self.rungs.iter().map(|r| self.next.is_multiple_of(r.encoder.step)).collect();
-            for (index, wanted) in wanted.into_iter().enumerate() {
-                if wanted {
+            for (index, is_due) in is_due.into_iter().enumerate() {
+                if is_due {
                     self.ensure_scaled(index)?;
                     let rung = &mut self.rungs[index];
                     if let Some((_, buffer)) = &rung.scaled {
@@ -131,7 +133,7 @@ impl LadderEncoder {
                 }
             }
             if self.next.is_multiple_of(self.grid.slowest_step) {
-                // All renditions have the held picture now.
+                // All renditions have the current frame now.
                 let time_ns = self.grid.time_ns(self.next);
                 self.feed_trickplay(time_ns, ctx)?;
                 self.measure(time_ns)?;
@@ -141,7 +143,7 @@ impl LadderEncoder {
         Ok(())
     }
 
-    /// Measures now and then how much more each rendition shows than the next smaller one.
+    /// Compares neighbouring renditions, if that is due.
     fn measure(&mut self, time_ns: u64) -> Result<()> {
         if self.rungs.len() < 2 || !self.probe.is_due(time_ns) {
             return Ok(());
@@ -151,7 +153,7 @@ impl LadderEncoder {
         self.probe.measure(time_ns, &frames)
     }
 
-    /// Gives the held picture to the trick-play rendition for all its frames up to a time.
+    /// Passes the current frame to the trick-play rendition for all its frames up to a time.
     fn feed_trickplay(&mut self, time_ns: u64, ctx: &StepContext) -> Result<()> {
         let smallest = self.rungs.len() - 1;
         if !self.has_frame() || !self.trickplay.as_ref().is_some_and(|t| t.is_due(time_ns)) {
@@ -164,21 +166,22 @@ impl LadderEncoder {
         Ok(())
     }
 
-    /// Makes sure that a rendition has the held picture: scaled from the next larger one, so each step reads few
-    /// samples.
+    /// Ensures that a rendition has the current frame. It is scaled from the next larger one, so
+    /// each step reads few samples.
     fn ensure_scaled(&mut self, index: usize) -> Result<()> {
         if self.rungs[index].scaled.is_some() {
             return Ok(());
         }
         let frame = if index == 0 {
-            let current = self.current.as_ref().ok_or_else(|| Error::internal("no frame is held"))?;
-            self.upright.frame(current)?
+            let current =
+                self.current.as_ref().ok_or_else(|| Error::internal("there is no current frame"))?;
+            self.normalizer.frame(current)?
         } else {
             self.ensure_scaled(index - 1)?;
             let (larger, rest) = self.rungs.split_at_mut(index);
             match &larger[index - 1].scaled {
                 Some((frame, _)) => rest[0].scaler.scale(&frame.planes())?,
-                None => return Err(Error::internal("a picture was not scaled")),
+                None => return Err(Error::internal("a frame was not scaled")),
             }
         };
         let frame = Arc::new(frame);
@@ -187,9 +190,10 @@ impl LadderEncoder {
         Ok(())
     }
 
-    /// Shows the held picture until the end, closes every rendition, and checks that they agree.
+    /// Encodes the current frame until the end, closes every rendition, and checks that they agree.
     pub fn finish(mut self, end_ns: i64, ctx: &StepContext) -> Result<EncodedLadder> {
-        // The last picture is seen even where an edit leaves less than half a frame of it. Ends are known to the ms.
+        // The last frame is displayed even if an edit leaves less than half of its time. Ends are
+        // known to the ms.
         let last = self.next + u64::from((self.grid.time_ns(self.next) as i64) < end_ns - 1_000_000);
         let frames = self.grid.frames_until(end_ns).max(last);
         self.encode_until(frames, ctx)?;

@@ -1,4 +1,4 @@
-//! Decodes the picture once and makes the ladder.
+//! Decodes the video once and makes the ladder.
 
 mod encoder;
 pub(crate) mod frame;
@@ -25,22 +25,22 @@ use crate::media::{Warning, is_short, last_frame_ns, padded_end_ms};
 use crate::report::VideoRenditionReport;
 use crate::source::Source;
 
-/// What the step is asked.
+/// The request of the step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TranscodeRequest {
-    /// What the file is.
+    /// The file, as `inspect` found it.
     pub media: crate::media::MediaInfo,
-    /// What to make of it: the whole ladder, or a part of it on the whole's grid.
+    /// The renditions to make: the complete ladder, or a part of it on the complete ladder's grid.
     pub ladder: crate::ladder::Ladder,
     /// Whether the keyframes of the smallest rendition get a playlist of their own.
     pub iframes: bool,
-    /// Whether a rendition of one small picture a second is made, for scrubbing.
+    /// Whether to make a rendition of one small frame a second, for scrubbing.
     pub trickplay: bool,
-    /// Limits the picture is held to.
+    /// Limits that decoding is held to.
     pub limits: crate::limits::Limits,
 }
 
-/// Runs the step: one decode, every rendition at once.
+/// Runs the step: decodes once, and makes all renditions at the same time.
 pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Result<TranscodeReport> {
     let video = request.media.video.as_ref().ok_or_else(|| {
         Error::input("no_playable_track", "There is no picture in the file that can be played.")
@@ -51,7 +51,8 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     let mut plan = clamp_vbv(&request.ladder, video.end_ms);
     let is_large = crate::gst::is_large(u64::from(video.width) * u64::from(video.height));
     if is_large {
-        // Lookahead and threads of encoders keep frames too. There is no room for both these and large ones.
+        // Lookahead and threads of the encoders also keep frames. There is no memory for those next
+        // to large decoded frames.
         plan.renditions.iter_mut().for_each(|rendition| rendition.preset = WITHOUT_LOOKAHEAD.to_owned());
     }
     let threads = |plan: &RenditionPlan| if is_large { 1 } else { encoder::threads(plan) };
@@ -71,12 +72,12 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
                 "The recording is longer than is allowed.",
             ));
         }
-        // Damaged files jump back; a picture out of order cannot be shown any more.
+        // Times of damaged files jump back; a frame out of order can no longer be displayed.
         if decoded.time_ns < last_ns {
             continue;
         }
         last_ns = decoded.time_ns;
-        // ASF does not say how long a frame lasts, and decoders then guess a short time.
+        // ASF does not declare how long a frame lasts, and decoders guess too short a time.
         let min_ns = if video.variable_rate { 1 } else { nominal_ns };
         let duration_ns = decoded.duration_ns.filter(|&d| d > 0).map_or(nominal_ns, |d| d.max(min_ns));
         let until = decoded.time_ns.saturating_add(duration_ns as i64).min(max_ns);
@@ -87,7 +88,7 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     let Some(mut end_ns) = end_ns else {
         return Err(Error::input("decode_failed", "No picture in the file could be decoded."));
     };
-    // A decoder guesses how long the last picture lasts; the packets that inspect saw told it.
+    // A decoder guesses how long the last frame lasts; `inspect` read it from the packets.
     let declared_end_ns = video.end_ms as i64 * 1_000_000;
     if (last_ns..end_ns).contains(&declared_end_ns) {
         end_ns = declared_end_ns;
@@ -104,7 +105,7 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     drop(decoding);
     let audio_end_ms = request.media.audio.as_ref().map_or(0, |track| track.end_ms);
     let padded_end_ms = padded_end_ms(end_ms, audio_end_ms.min(request.limits.max_duration_ms));
-    // Of a file that is cut off nobody knows how long the sound is.
+    // In a truncated file the length of the audio is unknown.
     if padded_end_ms > end_ms && warnings.is_empty() {
         end_ns = padded_end_ms as i64 * 1_000_000;
     }
@@ -117,10 +118,11 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     Ok(TranscodeReport { renditions, iframes, trickplay, dropped, duration_ms, warnings })
 }
 
-/// The preset of x264 that keeps few frames.
+/// The preset of x264 that keeps the fewest frames.
 const WITHOUT_LOOKAHEAD: &str = "superfast";
 
-/// A clip shorter than the rate control's buffer could spend all of it at once: its buffer is no longer than itself.
+/// Shortens the rate control's buffers to the length of the clip, which could otherwise spend all
+/// of a buffer at once.
 fn clamp_vbv(ladder: &crate::ladder::Ladder, end_ms: u64) -> crate::ladder::Ladder {
     let mut ladder = ladder.clone();
     for rendition in &mut ladder.renditions {
@@ -129,20 +131,20 @@ fn clamp_vbv(ladder: &crate::ladder::Ladder, end_ms: u64) -> crate::ladder::Ladd
     ladder
 }
 
-/// What was made.
+/// The ladder as made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TranscodeReport {
     /// The renditions, largest first.
     pub renditions: Vec<VideoRenditionReport>,
     /// The I-frame rendition.
     pub iframes: Option<VideoRenditionReport>,
-    /// The rendition of one small picture a second, for scrubbing.
+    /// The rendition of one small frame a second, for scrubbing.
     pub trickplay: Option<VideoRenditionReport>,
-    /// Renditions that were made, measured, and found to add nothing: they are not offered.
+    /// Renditions that were made, measured and found redundant. They are not offered.
     #[serde(default)]
     pub dropped: Vec<DroppedRendition>,
-    /// Length of the picture, in ms.
+    /// Length of the video, in ms.
     pub duration_ms: u64,
-    /// What was odd.
+    /// Problems that did not stop the step.
     pub warnings: Vec<Warning>,
 }

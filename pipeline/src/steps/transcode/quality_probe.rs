@@ -1,31 +1,31 @@
-//! How much more each rendition shows than the next smaller one, looked at in a few pictures.
+//! Measures how much more each rendition shows than the next smaller one, in a sample of frames.
 
 use super::frame::{Frame, Plane, Scaler};
 use crate::error::Result;
 
 /// Longest time between the frames compared.
 const MAX_INTERVAL_NS: u64 = 10_000_000_000;
-/// Time between the first two, and after the source changes its size. It doubles from there: a short
-/// recording is not judged by one frame, which may be a flash or a black one. What recurs each second
-/// or two does not meet it.
+/// Time between the first two, and after the source changes its size. It doubles from there. A
+/// short recording is thus not judged by one frame, which may be a flash or black, and events that
+/// recur every second or two do not coincide with it.
 const MIN_INTERVAL_NS: u64 = 800_000_000;
-/// Side of the blocks compared, in pixels: a line of small writing fills some of them and none of the rest.
+/// Side of the blocks compared, in pixels: a line of small writing fills some of them completely.
 const BLOCK: usize = 16;
-/// Said of pictures that are the same, in dB.
+/// Reported for identical frames, in dB.
 const SAME_DB: f64 = 99.0;
 
-/// What was seen of neighbouring renditions.
+/// Measurements of neighbouring renditions.
 pub struct QualityProbe {
     next_ns: u64,
     last_ns: u64,
     interval_ns: u64,
-    /// For each rendition but the smallest, what enlarges the next smaller one.
+    /// Enlarges the next smaller rendition, for each but the smallest.
     enlargers: Vec<Scaler>,
     worst: Vec<f64>,
 }
 
 impl QualityProbe {
-    /// For renditions of these sizes, largest first.
+    /// A probe for renditions of these sizes, largest first.
     pub fn new(sizes: &[(u32, u32)]) -> Self {
         let pairs = sizes.len().saturating_sub(1);
         Self {
@@ -37,7 +37,7 @@ impl QualityProbe {
         }
     }
 
-    /// Frames change their size or format: they may show more than those before.
+    /// Notes that frames change their size or format: they may show more than those before.
     pub fn source_changed(&mut self) {
         if self.next_ns > 0 {
             self.interval_ns = MIN_INTERVAL_NS;
@@ -45,12 +45,12 @@ impl QualityProbe {
         }
     }
 
-    /// Whether a picture shown at this time is to be looked at.
+    /// Whether a frame at this time is to be measured.
     pub fn is_due(&self, time_ns: u64) -> bool {
         time_ns >= self.next_ns
     }
 
-    /// Looks at one picture in all sizes, largest first.
+    /// Compares one frame in all sizes, largest first.
     pub fn measure(&mut self, time_ns: u64, frames: &[&Frame]) -> Result<()> {
         (self.last_ns, self.next_ns) = (time_ns, time_ns.saturating_add(self.interval_ns));
         self.interval_ns = self.interval_ns.saturating_mul(2).min(MAX_INTERVAL_NS);
@@ -64,20 +64,20 @@ impl QualityProbe {
         Ok(())
     }
 
-    /// For each rendition but the smallest, how near the next smaller one comes to it where they differ most, in dB;
-    /// none where nothing was looked at.
+    /// Returns, for each rendition but the smallest, its similarity to the next smaller one where
+    /// they differ most, in dB; `None` if nothing was measured.
     pub fn decibels(&self) -> Vec<Option<f64>> {
         let detail_db = self.next_ns > 0;
         self.worst.iter().map(|&error| detail_db.then(|| decibel(error))).collect()
     }
 }
 
-/// The signal-to-noise ratio of a mean squared error of 8-bit samples.
+/// Signal-to-noise ratio of a mean squared error of 8-bit samples.
 fn decibel(error: f64) -> f64 {
     if error <= 0.0 { SAME_DB } else { (10.0 * (255.0 * 255.0 / error).log10()).min(SAME_DB) }
 }
 
-/// The largest mean squared error of any block of two planes of one size.
+/// Largest mean squared error of any block of two planes of one size.
 fn worst_block(one: &Plane<'_>, other: &Plane<'_>) -> f64 {
     let (width, height) = (one.width.min(other.width), one.height.min(other.height));
     let mut worst = 0.0_f64;
@@ -102,7 +102,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// A picture of a size whose luma is made from a function of its place.
+    /// A frame whose luma is a function of the position.
     fn frame(width: usize, height: usize, luma: impl Fn(usize, usize) -> u8) -> Frame {
         let data: Vec<u8> =
             (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| luma(x, y)).collect();
@@ -127,7 +127,8 @@ mod tests {
         probe.decibels()[0].unwrap()
     }
 
-    /// Times at which frames are compared until `end_ms`, for a source that changes at `changes_ms`.
+    /// Times at which frames are compared until `end_ms`, for a source that changes at
+    /// `changes_ms`.
     fn times_ms(changes_ms: &[u64], end_ms: u64) -> Vec<u64> {
         let frame = frame(32, 32, |_, _| 0);
         let mut probe = QualityProbe::new(&[(32, 32), (16, 16)]);
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn soft_pictures_have_nothing_more_and_a_line_of_writing_has() {
+    fn soft_frames_have_no_more_detail_and_a_line_of_writing_has() {
         assert!(detail_db(|x, y| (x / 4 + y / 4) as u8) > 45.0);
         let writing =
             |x: usize, y: usize| if (64..72).contains(&y) && x < 60 && x.is_multiple_of(2) { 0 } else { 220 };

@@ -1,14 +1,14 @@
-//! Frames as RGB.
+//! Converts frames to RGB.
 
 use image::RgbImage;
 
 use super::frame::Frame;
 
-/// Bits behind the point of the factors below.
+/// Fraction bits of the factors below.
 const SHIFT: i32 = 14;
 const HALF: i32 = 1 << (SHIFT - 1);
 
-/// A factor of BT.709 in video range: luma has 219 levels, chroma 224.
+/// A factor of BT.709 in limited range: luma has 219 levels, chroma 224.
 const fn factor(value: f64, levels: f64) -> i32 {
     (value * 255.0 / levels * (1 << SHIFT) as f64 + 0.5) as i32
 }
@@ -19,7 +19,7 @@ const GREEN_OF_CB: i32 = factor(0.187_324, 224.0);
 const GREEN_OF_CR: i32 = factor(0.468_124, 224.0);
 const BLUE_OF_CB: i32 = factor(1.8556, 224.0);
 
-/// A BT.709 frame of video range as RGB.
+/// Converts a BT.709 frame of limited range to RGB.
 pub fn rgb(frame: &Frame) -> RgbImage {
     let (width, height) = frame.size();
     let [luma, u, v] = frame.planes();

@@ -1,4 +1,5 @@
-//! Keyframes and times of whole ladders, for frame rates, sizes and numbers of threads that recordings and machines have.
+//! Checks keyframes and times of complete ladders, for the frame rates, sizes and thread counts of
+//! real recordings and machines.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,17 +16,17 @@ use crate::context::capturing_context;
 use crate::fmp4::read::{Read, samples};
 use crate::gst::DecodedBuffer;
 use crate::ladder::{KEYFRAME_INTERVAL_MS, Ladder, LadderSettings, RenditionPlan, Rung, plan};
-use crate::media::{Hdr, Orientation, Rational, VideoTrack};
+use crate::media::{Orientation, Rational, VideoTrack};
 use crate::steps::inspect::rate::pace;
 
-/// Brightness of the source's frames, in turn: far enough apart to know each one after encoding.
+/// Luma of the source's frames, in turn: far enough apart to identify each one after encoding.
 const LUMA: [u8; 8] = [40, 200, 64, 176, 88, 224, 112, 152];
 
-/// A recording and what is to become of it.
+/// A recording, and the settings of its ladder.
 #[derive(Clone, Debug)]
 struct Case {
     gap_us: i64,
-    /// Lengths of the source's frames, in parts of the gap; those of a constant rate are all 1.
+    /// Lengths of the source's frames, as multiples of the gap; all 1 at a constant rate.
     lengths: Vec<f64>,
     size: (u32, u32),
     threads: usize,
@@ -60,7 +61,8 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 impl Case {
-    /// Presentation times of the source's frames, in ns, and their end: as many as give about `output` frames.
+    /// Returns the presentation times of the source's frames in ns, enough for about `output`
+    /// frames, and their end.
     fn times_ns(&self, rate: Rational, output: f64) -> (Vec<i64>, i64) {
         let length_ns = (output / rate.as_f64() * 1e9) as i64;
         let (mut times, mut at) = (Vec::new(), 0);
@@ -76,14 +78,15 @@ impl Case {
     }
 
     fn video_and_ladder(&self) -> (VideoTrack, Ladder) {
-        // As inspect would find it in a longer recording of the same pace.
+        // As `inspect` would find it in a longer recording of the same pace.
         let found = pace(&self.times_ns(Rational::new(1_000_000, self.gap_us as u32), 40.0).0, None);
         let rung = |name: &str, width, height, max_frame_rate| Rung {
             name: name.into(),
             width,
             height,
             max_frame_rate,
-            // Flat frames of alternating brightness are all intra: the rate control is not what is tested.
+            // Flat frames of alternating brightness are all intra: the test is not about rate
+            // control.
             bitrate_bps: 20_000_000,
         };
         let rungs = vec![
@@ -93,22 +96,9 @@ impl Case {
         let settings =
             LadderSettings { preset: self.preset.into(), quality: Some(23), drop_redundant: false, rungs };
         let video = VideoTrack {
-            codec: "h264".into(),
-            stream_index: 0,
-            width: self.size.0,
-            height: self.size.1,
             frame_rate: found.rate,
             variable_rate: found.variable,
-            rotation_degrees: 0,
-            mirrored: false,
-            oriented_by_frame: false,
-            changes_size: false,
-            interlaced: false,
-            hdr: Hdr::None,
-            keyframes_apart_ms: 0,
-            chosen: None,
-            start_ms: 0,
-            end_ms: 1000,
+            ..VideoTrack::for_tests(self.size.0, self.size.1)
         };
         let ladder = plan(&video, &settings);
         (video, ladder)
@@ -150,10 +140,10 @@ fn flat((width, height): (u32, u32), luma: u8, time_ns: i64) -> DecodedBuffer {
     }
 }
 
-/// A rendition as it lies in its folder.
+/// A rendition as written.
 struct Rendition {
     segments: Vec<Vec<Read>>,
-    /// Luma of its frames as ffmpeg decodes them, in order of presentation.
+    /// Luma of its frames as ffmpeg decodes them, in presentation order.
     luma: Vec<u8>,
 }
 
@@ -186,7 +176,7 @@ impl Rendition {
         Self { segments, luma }
     }
 
-    /// Every planned keyframe is there, and no other.
+    /// Asserts that every planned keyframe is there, and no other.
     fn check_keyframes(&self, plan: &RenditionPlan, full_rate: Rational, slowest: u64) {
         let (_, ticks) = grid::timescale(plan.frame_rate);
         let all: Vec<&Read> = self.segments.iter().flatten().collect();
@@ -207,7 +197,8 @@ impl Rendition {
         assert!(self.segments.iter().all(|segment| segment[0].3), "a segment starts with a keyframe");
     }
 
-    /// Frames follow each other without a gap, and each shows what the source shows at its time.
+    /// Asserts that frames follow one another without gaps, and display the source's frames at
+    /// their times.
     fn check_times(&self, plan: &RenditionPlan, times_ns: &[i64], end_ns: i64) {
         let (_, ticks) = grid::timescale(plan.frame_rate);
         let mut presented: Vec<i64> = self.segments.iter().flatten().map(|read| read.1).collect();
@@ -218,7 +209,7 @@ impl Rendition {
         assert_eq!(self.luma.len() as i64, count, "frames of {} that decode", plan.name);
         let frame_ns = 1e9 / plan.frame_rate.as_f64();
         assert!((count as f64 * frame_ns - end_ns as f64).abs() < frame_ns * 1.01, "end of {}", plan.name);
-        // A frame of the source may be off by half a frame here, and a little more where two of the source tie.
+        // Source frames may be off by half a frame here, and a little more if two of them tie.
         let slack = (frame_ns * 0.56) as i64 + 1;
         for (frame, luma) in self.luma.iter().enumerate() {
             let at = (frame as f64 * frame_ns) as i64;
@@ -245,7 +236,8 @@ proptest! {
     }
 }
 
-/// At a frame a second, most frames are keyframes: each is asked for before the last one has come out.
+/// At one frame a second most frames are keyframes: each is requested before the last one has come
+/// out.
 #[test]
 fn keyframes_that_follow_each_other_are_all_made_by_any_number_of_threads() {
     for threads in 1..=4 {

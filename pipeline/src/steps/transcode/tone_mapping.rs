@@ -1,12 +1,14 @@
-//! High dynamic range to BT.709: HLG and PQ pictures of 10 bits, scaled by planes, then looked up in a table.
+//! Maps high dynamic range to BT.709: scales 10-bit HLG and PQ frames by planes, then looks them up
+//! in a table.
 //!
-//! The light is brought back (ITU-R BT.2100), its primaries changed to BT.709's, what is brighter than two thirds of
-//! white compressed, and the result encoded for the display BT.1886 describes. White is 100 cd/m², so that what a phone
-//! shows as white comes out just below it; the brightest is 1000 cd/m². It is the same computation as ffmpeg's
-//! `zscale` and `tonemap=mobius:desat=2:peak=10`, which the tests compare it with.
+//! Signals become linear light (ITU-R BT.2100) and get the primaries of BT.709. Light above a knee
+//! is compressed, and the result encoded for the display that BT.1886 describes. White is 100
+//! cd/m², so that white as phones record it comes out just below. The brightest light is 1000
+//! cd/m². It is the computation of ffmpeg's `zscale` and `tonemap=mobius:desat=2:peak=10`, with
+//! which the tests compare it.
 //!
-//! A pixel costs four reads of a table: luma for each of its 1024 values, chroma at a coarse grid, in between straight
-//! lines. The exact computation has eight powers a pixel.
+//! A pixel costs four table reads: luma for each of its 1024 values, chroma on a coarse grid with
+//! linear interpolation. The exact computation has eight powers a pixel.
 
 use std::sync::Arc;
 
@@ -20,38 +22,39 @@ use super::frame::{Frame, Pool};
 use crate::error::{Error, Result};
 use crate::media::Hdr;
 
-/// Values of a sample of 10 bits.
+/// Values of a 10-bit sample.
 const LEVELS: usize = 1024;
-/// Grid lines of a chroma axis, and the values from one to the next.
+/// Grid lines of a chroma axis.
 const NODES: usize = 33;
+/// Values from one grid line to the next.
 const SPACING: usize = LEVELS / (NODES - 1);
 /// Luma of a chroma sample is looked up in steps of four.
 const COARSE: usize = LEVELS / 4;
 
 /// White of the output, in cd/m².
 const WHITE_NITS: f32 = 100.0;
-/// Brightest light that is kept apart from brighter, in units of white.
+/// Brightest light that is distinguished from brighter light, in units of white.
 const PEAK: f32 = 10.0;
-/// From here the curve leaves the straight line, in units of white.
+/// Light above which the curve is no longer linear, in units of white.
 const KNEE: f32 = 0.3;
-/// Above this, colours fade, in units of white.
+/// Light above which colours fade, in units of white.
 const FADE_START: f32 = 2.0;
 
-/// What a tone mapping depends on.
+/// Colour properties that a tone mapping depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct HdrColour {
-    /// The transfer.
+    /// Transfer function.
     hdr: Hdr,
-    /// Whether samples use all values, and not only 64 to 940 (960 for chroma).
+    /// Whether samples use all values, not only 64 to 940 (960 for chroma).
     full_range: bool,
-    /// Whether the primaries are BT.2020's; else BT.709's.
+    /// Whether the primaries are BT.2020's, not BT.709's.
     wide: bool,
-    /// Whether luma is weighed as in BT.2020; else as in BT.709.
+    /// Whether the matrix is BT.2020's, not BT.709's.
     wide_matrix: bool,
 }
 
 impl HdrColour {
-    /// What a decoder says of its pictures.
+    /// Reads them from the caps of a decoder.
     fn from_info(info: &gst_video::VideoInfo) -> Self {
         let colorimetry = info.colorimetry();
         let pq = colorimetry.transfer() == gst_video::VideoTransferFunction::Smpte2084;
@@ -66,7 +69,7 @@ impl HdrColour {
         }
     }
 
-    /// The exact result for one pixel of 10 bits: luma and chroma of 8 bits, not rounded.
+    /// Computes one 10-bit pixel exactly: luma and chroma of 8 bits, not rounded.
     fn exact(self, luma: f32, chroma: [f32; 2]) -> [f32; 3] {
         let (luma, chroma) = if self.full_range {
             (luma / 1023.0, chroma.map(|c| (c - 512.0) / 1023.0))
@@ -82,7 +85,8 @@ impl HdrColour {
             _ => hlg_light(signal),
         });
         if self.wide {
-            // BT.2087: BT.2020's primaries seen as BT.709's; what those cannot show is cut below.
+            // BT.2087: from BT.2020's primaries to BT.709's; colours outside of those are clipped
+            // below.
             let [r, g, b] = light;
             light = [
                 1.6605 * r - 0.5876 * g - 0.0728 * b,
@@ -96,14 +100,15 @@ impl HdrColour {
     }
 }
 
-/// SMPTE ST 2084: light of a signal, in units of white.
+/// SMPTE ST 2084: signal to light, in units of white.
 fn pq_light(signal: f32) -> f32 {
     let root = signal.clamp(0.0, 1.0).powf(1.0 / 78.843_75);
     let light = ((root - 0.835_937_5).max(0.0) / (18.851_563 - 18.6875 * root)).powf(1.0 / 0.159_301_76);
     light * 10_000.0 / WHITE_NITS
 }
 
-/// ARIB STD-B67 with the display's gamma of 1.2 on each component, for a display of 1000 cd/m²; in units of white.
+/// ARIB STD-B67, with a display gamma of 1.2 on each component and a display of 1000 cd/m²; in
+/// units of white.
 fn hlg_light(signal: f32) -> f32 {
     let signal = signal.max(0.0);
     let scene = if signal <= 0.5 {
@@ -114,13 +119,13 @@ fn hlg_light(signal: f32) -> f32 {
     scene.powf(1.2) * 1000.0 / WHITE_NITS
 }
 
-/// Bright light faded towards grey, then brought below white: straight up to the knee, and from there on a hyperbola
-/// that ends at white for the peak (Möbius).
+/// Fades bright light towards grey, then brings it below white: linear up to the knee, and from
+/// there a hyperbola that reaches white at the peak (Möbius).
 fn compressed(light: [f32; 3]) -> [f32; 3] {
     let luma = 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2];
     let over = (luma - FADE_START).max(1e-6) / luma.max(1e-6);
     let faded = light.map(|part| part + (luma - part) * over.min(1.0));
-    let brightest = faded.iter().fold(1e-6_f32, |most, &part| most.max(part));
+    let brightest = faded.iter().fold(1e-6_f32, |max, &part| max.max(part));
     let kept = if brightest <= KNEE {
         brightest
     } else {
@@ -131,8 +136,8 @@ fn compressed(light: [f32; 3]) -> [f32; 3] {
     faded.map(|part| part * kept / brightest)
 }
 
-/// Pictures of 10 bits in, of 8 bits in BT.709 out. The tables are made for the first picture, and made anew only
-/// where a damaged file changes its colours on the way.
+/// Maps 10-bit frames to 8 bits in BT.709. It makes the tables for the first frame, and again only
+/// if a damaged file changes its colours.
 #[derive(Default)]
 pub struct ToneMapper {
     tone: Option<ToneLut>,
@@ -142,19 +147,19 @@ pub struct ToneMapper {
 }
 
 impl ToneMapper {
-    /// Whether pictures have high dynamic range: nothing else is kept in 10 bits up to here.
+    /// Whether frames have high dynamic range: all others have 8 bits by now.
     pub fn is_needed_for(info: &gst_video::VideoInfo) -> bool {
         info.format() == gst_video::VideoFormat::I42010le
     }
 
-    /// Scales a decoded picture to a `size`, both even, and maps it.
+    /// Scales a decoded frame to a size, both sides even, and maps it.
     pub fn map(
         &mut self,
         buffer: &gstreamer::BufferRef,
         info: &gst_video::VideoInfo,
         (width, height): (usize, usize),
     ) -> Result<Frame> {
-        let unreadable = || Error::internal("a decoded picture could not be read");
+        let unreadable = || Error::internal("a decoded frame could not be read");
         if !Self::is_needed_for(info) {
             return Err(unreadable());
         }
@@ -184,12 +189,12 @@ impl ToneMapper {
     }
 }
 
-/// The table of one kind of colour.
+/// The lookup table for one set of colour properties.
 struct ToneLut {
     colour: HdrColour,
-    /// Luma times 256, by both chromas' grid lines and then by luma.
+    /// Luma times 256, by the grid lines of both chromas, then by luma.
     luma: Vec<u16>,
-    /// Both chromas times 256, by both chromas' grid lines and then by luma in steps of four.
+    /// Both chromas times 256, by the grid lines of both chromas, then by luma in steps of four.
     chroma: Vec<[u16; 2]>,
 }
 
@@ -237,13 +242,13 @@ impl ToneLut {
     }
 }
 
-/// A chroma's place in the grid: the cell, and how near each of its corners is.
+/// The cell of the grid that a chroma falls into, and the weight of each of its corners.
 struct GridCell {
     cells: [usize; 4],
     weights: [u32; 4],
 }
 
-/// Sum of a corner's weights.
+/// Sum of the weights of a cell's corners.
 const WEIGHT_SUM: u32 = (SPACING * SPACING) as u32;
 
 impl GridCell {
@@ -276,7 +281,7 @@ fn rounded(sum: u32) -> u8 {
     ((sum + WEIGHT_SUM * 128) / (WEIGHT_SUM * 256)).min(255) as u8
 }
 
-/// A plane of 16-bit samples as it lies in memory.
+/// A plane of 16-bit samples in memory.
 struct HighBitDepthPlane<'a> {
     data: &'a [u8],
     stride: usize,
@@ -285,10 +290,10 @@ struct HighBitDepthPlane<'a> {
 }
 
 impl HighBitDepthPlane<'_> {
-    /// Scales into `out`, with the kernel that pictures of 8 bits get.
+    /// Scales into `out`, with the same kernel as 8-bit frames.
     fn scale(&self, width: usize, height: usize, resizer: &mut Resizer, out: &mut Vec<U16>) -> Result<()> {
         let fault = |e: &dyn std::fmt::Display| {
-            Error::internal("a picture could not be scaled").with_source(e.to_string())
+            Error::internal("a frame could not be scaled").with_source(e.to_string())
         };
         // The last row of a plane may be shorter than its stride.
         let rows = self.height.min((self.data.len() + self.stride - self.width * 2) / self.stride.max(1));
@@ -327,7 +332,7 @@ mod tests {
     const HLG: HdrColour = HdrColour { hdr: Hdr::Hlg, full_range: false, wide: true, wide_matrix: true };
     const PQ: HdrColour = HdrColour { hdr: Hdr::Pq, ..HLG };
 
-    /// What the table says of one colour.
+    /// Looks up one colour.
     fn mapped(tone: &ToneLut, luma: usize, cb: u16, cr: u16) -> [u8; 3] {
         let corner = GridCell::new(cb, cr);
         let [u, v] = corner.chroma(&tone.chroma, luma / 4);
@@ -365,8 +370,8 @@ mod tests {
                     }
                 }
             }
-            // Measured: 0.9 and 1.2, rounding included. Single colours at the edge of what BT.709 can show, where a
-            // part of the light is cut to nothing inside a cell of the grid, are up to 36 off.
+            // Measured: 0.9 and 1.2, rounding included. Single colours at the edge of BT.709, where
+            // light is clipped inside a cell of the grid, are up to 36 off.
             assert!(sum / count < 1.4, "mean {}", sum / count);
         }
     }

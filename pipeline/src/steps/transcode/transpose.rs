@@ -1,15 +1,15 @@
-//! Rows made columns: sixteen by sixteen samples at a time.
+//! Transposes planes, in blocks of sixteen by sixteen samples.
 
 use std::array;
 
 use wide::u8x16;
 
-/// Samples of a block's side: as many as a vector holds.
+/// Side of a block, in samples: the length of a vector.
 const BLOCK: usize = 16;
-/// Rows read together, so that what is written fills whole cache lines.
+/// Rows read together, so that writes fill complete cache lines.
 const BAND: usize = 64;
 
-/// Writes the columns of `from`, which has rows of `width` samples, as rows of `to`.
+/// Writes the columns of `from`, whose rows have `width` samples, as rows of `to`.
 pub fn transpose(from: &[u8], width: usize, to: &mut [u8]) {
     let height = from.len().checked_div(width).unwrap_or(0);
     let (block_width, block_height) = (width - width % BLOCK, height - height % BLOCK);
@@ -26,7 +26,7 @@ pub fn transpose(from: &[u8], width: usize, to: &mut [u8]) {
             }
         }
     }
-    // What is left at the right, and below.
+    // The rest at the right and at the bottom.
     for y in 0..height {
         let done = if y < block_height { block_width } else { 0 };
         for x in done..width {
@@ -39,12 +39,12 @@ fn vector(samples: &[u8]) -> u8x16 {
     samples.first_chunk().map_or(u8x16::ZERO, |samples| u8x16::new(*samples))
 }
 
-/// The block's halves shuffled into one another like cards, sample by sample. A sample's place moves up by a bit, its
-/// highest bit to the bottom: after four times its row and its column have changed places.
+/// Interleaves the block's halves sample by sample. That moves each bit of a sample's index up by
+/// one, and the highest to the bottom. After four times row and column are exchanged.
 #[inline(always)]
 fn interleave(block: [u8x16; BLOCK]) -> [u8x16; BLOCK] {
     let (low, high) = (u8x16::unpack_low, u8x16::unpack_high);
-    // Written out: in a loop the block would lie in memory where less is optimised.
+    // Unrolled: in a loop the block would be kept in memory at lower optimisation levels.
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = block;
     [
         low(a, i),

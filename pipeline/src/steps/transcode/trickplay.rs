@@ -1,4 +1,4 @@
-//! A rendition of one small picture a second, every one a keyframe: what a viewer sees while scrubbing.
+//! A rendition of one small frame a second, all keyframes: displayed while a viewer scrubs.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::ladder::RenditionPlan;
 use crate::media::Rational;
 use crate::report::VideoRenditionReport;
 
-/// Time between pictures.
+/// Time between frames.
 const INTERVAL_NS: u64 = 1_000_000_000;
-/// Longest side of a picture, in pixels.
+/// Longest side of a frame, in pixels.
 const MAX_SIDE_PIXELS: u32 = 320;
-/// Mean bits per second: about 8 kB a picture.
+/// Mean bits per second: about 8 kB a frame.
 const BITRATE_BPS: u64 = 64_000;
-/// Single keyframes of busy pictures may take this long to fetch at the mean rate.
+/// Time that a single keyframe of busy video may take to fetch at the mean rate.
 const VBV_MS: u32 = 3_000;
 
 /// The rendition being made.
@@ -29,7 +29,7 @@ pub struct Trickplay {
 }
 
 impl Trickplay {
-    /// Starts it; its pictures are made from those of the smallest rendition.
+    /// Starts the encoder; frames are scaled from those of the smallest rendition.
     pub fn start(smallest: &RenditionPlan, ctx: &StepContext) -> Result<Self> {
         let plan = plan(smallest);
         let grid = Grid { rate: plan.frame_rate, slowest_step: 1, interval_ms: INTERVAL_NS / 1_000_000 };
@@ -38,12 +38,12 @@ impl Trickplay {
         Ok(Self { scaler, encoder, next: 0 })
     }
 
-    /// Whether a picture shown at this time is needed.
+    /// Whether a frame at this time is needed.
     pub fn is_due(&self, time_ns: u64) -> bool {
         time_ns >= self.next * INTERVAL_NS
     }
 
-    /// Takes a picture of the smallest rendition for every second up to a time.
+    /// Encodes a frame of the smallest rendition for every second up to a time.
     pub fn push(&mut self, frame: &Frame, time_ns: u64, ctx: &StepContext) -> Result<()> {
         let small = Arc::new(self.scaler.scale(&frame.planes())?);
         let small = Encoder::wrap_frame(&small)?;
@@ -54,7 +54,7 @@ impl Trickplay {
         Ok(())
     }
 
-    /// Writes the rest; the last picture is shown until `end_ns`.
+    /// Writes the rest; the last frame lasts until `end_ns`.
     pub fn finish(self, end_ns: u64, ctx: &StepContext) -> Result<VideoRenditionReport> {
         self.encoder.end()?;
         let (report, ..) = self.encoder.finish_at(Some(end_ns), ctx)?;
@@ -62,10 +62,10 @@ impl Trickplay {
     }
 }
 
-/// The smallest rendition's shape, no longer than is allowed.
+/// Plans the trick-play rendition: the smallest one's shape, within the longest side.
 fn plan(smallest: &RenditionPlan) -> RenditionPlan {
-    let longest = smallest.width.max(smallest.height).max(1);
-    let scale = (f64::from(MAX_SIDE_PIXELS) / f64::from(longest)).min(1.0);
+    let longer_side = smallest.width.max(smallest.height).max(1);
+    let scale = (f64::from(MAX_SIDE_PIXELS) / f64::from(longer_side)).min(1.0);
     let even = |side: u32| ((f64::from(side) * scale / 2.0).round() as u32 * 2).max(2);
     RenditionPlan {
         name: "trickplay".into(),
@@ -81,34 +81,19 @@ fn plan(smallest: &RenditionPlan) -> RenditionPlan {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ladder::{LadderSettings, plan as ladder};
-    use crate::media::{Hdr, VideoTrack};
+    use crate::ladder::defaults::default_settings;
+    use crate::ladder::plan as ladder;
+    use crate::media::VideoTrack;
 
     #[test]
-    fn pictures_are_small_even_and_keep_their_shape() {
+    fn frames_are_small_even_and_keep_their_shape() {
         for (from, expected) in
             [((1920, 1080), (320, 180)), ((1080, 1920), (180, 320)), ((176, 144), (176, 144))]
         {
-            let video = VideoTrack {
-                codec: "h264".into(),
-                stream_index: 0,
-                width: from.0,
-                height: from.1,
-                frame_rate: Rational::new(30, 1),
-                variable_rate: false,
-                rotation_degrees: 0,
-                mirrored: false,
-                oriented_by_frame: false,
-                changes_size: false,
-                interlaced: false,
-                hdr: Hdr::None,
-                keyframes_apart_ms: 0,
-                chosen: None,
-                start_ms: 0,
-                end_ms: 1000,
-            };
-            let ladder = ladder(&video, &LadderSettings::default());
+            let video = VideoTrack::for_tests(from.0, from.1);
+            let ladder = ladder(&video, &default_settings().unwrap());
             let made = ladder.renditions.last().map(plan).map(|p| (p.width, p.height));
             assert_eq!(made, Some(expected));
         }

@@ -1,5 +1,5 @@
-//! Decoded frames brought to one size and shape: 8 bits in BT.709, scaled, upright, and with bars
-//! at the sides where a frame's own shape is another than the recording's.
+//! Brings decoded frames to one size and shape: 8 bits in BT.709, scaled and upright. A frame of
+//! another shape than the recording's gets bars.
 
 use std::sync::Arc;
 
@@ -14,13 +14,15 @@ use crate::error::{Error, Result};
 use crate::gst::{DecodedBuffer, capsfilter, displayed_frame, element, element_with, on_caps};
 use crate::media::{Orientation, VideoTrack};
 
-/// Shapes that differ less than this, as a ratio, are the same: sizes in macroblocks, rounded
-/// pixel shapes.
+/// Greatest ratio, less 1, of two shapes that count as equal: sizes come in macroblocks, and pixel
+/// shapes are rounded.
 const SAME_SHAPE: f64 = 0.02;
 
-/// The elements between a decoder and [`FrameNormalizer`]: progressive I420 in BT.709. High dynamic range
-/// stays as it is, in 10 bits. Each change of the decoder's caps is followed; progressive frames
-/// pass the deinterlacer untouched.
+/// Makes the elements between a decoder and [`FrameNormalizer`]: progressive I420 in BT.709. High
+/// dynamic range stays in 10 bits.
+///
+/// The elements follow each change of the decoder's caps. Progressive frames pass the deinterlacer
+/// untouched.
 pub fn frame_tail() -> Result<Vec<gst::Element>> {
     let mut tail =
         vec![element("videoconvert")?, element_with("deinterlace", &[("mode", "auto"), ("fields", "top")])?];
@@ -31,7 +33,7 @@ pub fn frame_tail() -> Result<Vec<gst::Element>> {
     Ok(tail)
 }
 
-/// As [`frame_tail`], for single frames: those made of fields keep them.
+/// As [`frame_tail`], for single frames: interlaced ones keep both fields.
 pub fn convert_tail() -> Result<Vec<gst::Element>> {
     let standard =
         gst::Caps::builder("video/x-raw").field("format", "I420").field("colorimetry", "bt709").build();
@@ -55,8 +57,8 @@ fn is_high_range(caps: &gst::CapsRef) -> bool {
     })
 }
 
-/// Makes a deinterlacer give what it holds before its frames change: it would read old frames at
-/// the new size. A segment does so.
+/// Makes a deinterlacer output its history before the caps change, because it would read old frames
+/// at the new size. A segment event does that.
 fn end_history(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |pad, info| {
         if let Some(gst::PadProbeData::Event(event)) = &info.data
@@ -70,9 +72,9 @@ fn end_history(pad: &gst::Pad) {
     });
 }
 
-/// Brings frames of one recording to one size.
+/// Brings the frames of one recording to one size.
 pub struct FrameNormalizer {
-    /// What the recording's frames measure upright and with square pixels.
+    /// The recording's size, upright and with square pixels.
     shape: (u32, u32),
     size: (usize, usize),
     scaler: Scaler,
@@ -82,17 +84,17 @@ pub struct FrameNormalizer {
     current: Option<Current>,
 }
 
-/// Frames that are alike.
+/// The format of the current frames.
 struct Current {
     caps: gst::Caps,
     info: gst_video::VideoInfo,
     turn: Orientation,
-    /// Size upright, without bars.
+    /// Upright size without bars.
     filled: (usize, usize),
 }
 
 impl FrameNormalizer {
-    /// To `width` × `height` upright, both even, which has the shape of `video`.
+    /// Brings frames to `width` × `height` upright, both even, in the shape of `video`.
     pub fn new(video: &VideoTrack, (width, height): (u32, u32)) -> Self {
         Self {
             shape: (video.width, video.height),
@@ -105,7 +107,7 @@ impl FrameNormalizer {
         }
     }
 
-    /// A frame that came through one of the tails above, at that size.
+    /// Normalizes a frame that came through one of the tails above.
     pub fn frame(&mut self, decoded: &DecodedBuffer) -> Result<Frame> {
         let unreadable = || Error::internal("a decoded frame could not be read");
         let is_current = |c: &Current| c.turn == decoded.turn && c.caps == decoded.caps;
@@ -129,7 +131,7 @@ impl FrameNormalizer {
         let info = gst_video::VideoInfo::from_caps(&decoded.caps)
             .map_err(|e| Error::internal("the decoder gave something odd").with_source(e))?;
         let filled = fitted(displayed_frame(&info, decoded.turn), self.shape, self.size);
-        // Turning comes after scaling, so that it moves as few samples as possible.
+        // Rotation follows scaling, so that it moves as few samples as possible.
         let (width, height) = if decoded.turn.is_sideways() { (filled.1, filled.0) } else { filled };
         if self.scaler.size() != (width, height) {
             self.scaler = Scaler::new(width as u32, height as u32);
@@ -138,12 +140,12 @@ impl FrameNormalizer {
         Ok(())
     }
 
-    /// The frame in the middle of a black one.
+    /// Centres the frame in a black one.
     fn with_bars(&self, frame: &Frame) -> Frame {
         let mut made = self.bars.get(self.size.0, self.size.1);
         for (index, (from, (out, width, height))) in frame.planes().iter().zip(made.planes_mut()).enumerate()
         {
-            // Black in video range.
+            // Black in limited range.
             out.fill(if index == 0 { 16 } else { 128 });
             let (left, top) = ((width - from.width) / 2, (height - from.height) / 2);
             let rows = out.chunks_exact_mut(width).skip(top);
@@ -155,7 +157,7 @@ impl FrameNormalizer {
     }
 }
 
-/// The planes of an I420 frame.
+/// Returns the planes of an I420 frame.
 fn planes<'a>(frame: &'a gst_video::VideoFrameRef<&gst::BufferRef>) -> Option<[Plane<'a>; 3]> {
     let plane = |index: usize| {
         let half = |length: u32| if index == 0 { length } else { length.div_ceil(2) } as usize;
@@ -170,9 +172,9 @@ fn planes<'a>(frame: &'a gst_video::VideoFrameRef<&gst::BufferRef>) -> Option<[P
     Some([plane(0)?, plane(1)?, plane(2)?])
 }
 
-/// The part of `size`, which has the shape of `shape`, that a frame displayed at `frame` fills: all
-/// of it where their shapes agree. A multiple of four less than it, so that bars of both sides are
-/// as wide, or even.
+/// Returns the part of `size` that a frame displayed at `frame` fills: all of it if the shapes
+/// agree. `size` has the shape of `shape`. Bars take a multiple of four, so that both are equally
+/// wide and even.
 fn fitted(frame: (f64, f64), shape: (u32, u32), size: (usize, usize)) -> (usize, usize) {
     let (wide, high) = (f64::from(shape.0.max(1)), f64::from(shape.1.max(1)));
     let ratio = (frame.0 * high) / (frame.1 * wide);

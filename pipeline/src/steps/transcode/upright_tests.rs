@@ -1,5 +1,4 @@
-//! Recordings whose frames change on the way, as ffmpeg makes them: from the file to upright
-//! frames.
+//! Recordings made by ffmpeg whose frames change in the middle, decoded to upright frames.
 
 #![allow(clippy::unwrap_used)]
 
@@ -37,7 +36,7 @@ fn scene(size: &str) -> String {
     )
 }
 
-/// What inspect says of a recording, and its first and last frame upright at its own size.
+/// The findings of `inspect`, and the first and last frame, upright and in the recording's size.
 struct Made {
     media: MediaInfo,
     first: RgbImage,
@@ -51,7 +50,7 @@ impl Made {
     }
 }
 
-/// A recording of these parts, one after the other, each made by ffmpeg's arguments.
+/// Makes a recording of these parts in sequence, each by ffmpeg's arguments.
 fn made(parts: &[String], part_extension: &str, extension: &str) -> Made {
     let folder = tempfile::tempdir().unwrap();
     let index = |name: String| folder.path().join(name);
@@ -74,10 +73,10 @@ fn made(parts: &[String], part_extension: &str, extension: &str) -> Made {
     let mut decoding =
         TrackDecoder::open(source, &media, TrackKind::Video, &limits, frame_tail().unwrap()).unwrap();
     decoding.start().unwrap();
-    let mut upright = FrameNormalizer::new(&video, (video.width, video.height));
+    let mut normalizer = FrameNormalizer::new(&video, (video.width, video.height));
     let (mut first, mut last) = (None, None);
     while let Some(decoded) = decoding.next(&ctx).unwrap() {
-        let frame = rgb(&upright.frame(&decoded).unwrap());
+        let frame = rgb(&normalizer.frame(&decoded).unwrap());
         first.get_or_insert_with(|| frame.clone());
         last = Some(frame);
     }
@@ -85,12 +84,12 @@ fn made(parts: &[String], part_extension: &str, extension: &str) -> Made {
     Made { media, first: first.unwrap(), last: last.unwrap() }
 }
 
-/// Width and height of what satisfies `wanted`.
+/// Width and height of the area that satisfies `wanted`.
 fn extent(frame: &RgbImage, wanted: impl Fn([u8; 3]) -> bool) -> (u32, u32) {
     let found: Vec<_> =
         frame.enumerate_pixels().filter(|(.., p)| wanted(p.0)).map(|(x, y, _)| (x, y)).collect();
     let span = |of: fn(&(u32, u32)) -> u32| {
-        found.iter().map(of).max().map_or(0, |most| most + 1 - found.iter().map(of).min().unwrap_or(0))
+        found.iter().map(of).max().map_or(0, |max| max + 1 - found.iter().map(of).min().unwrap_or(0))
     };
     (span(|at| at.0), span(|at| at.1))
 }
@@ -99,7 +98,7 @@ fn white(frame: &RgbImage) -> (u32, u32) {
     extent(frame, |[r, g, b]| r.min(g).min(b) > 190)
 }
 
-/// What is not black bars.
+/// Size of the area without bars.
 fn filled(frame: &RgbImage) -> (u32, u32) {
     extent(frame, |[r, g, b]| r.max(g).max(b) > 60)
 }
@@ -165,7 +164,7 @@ fn display_orientation_messages_turn_frames_while_they_last() {
     let turned = |codec: &str, filter: &str, rotate: &str| {
         format!("{} {codec} -bsf:v {filter}=display_orientation=insert:rotate={rotate}", scene("640x360"))
     };
-    // Anticlockwise: the red quarter comes to the bottom left.
+    // Anticlockwise: the red quarter is now at the bottom left.
     let all = made(&[turned(H264, "h264_metadata", "90")], "ts", "ts");
     assert_eq!(all.size(), (360, 640));
     assert!(is_red(&all.first, (90, 480)) && is_red(&all.last, (90, 480)));
@@ -176,7 +175,7 @@ fn display_orientation_messages_turn_frames_while_they_last() {
         let half = made(&parts, "ts", extension);
         assert_eq!(half.size(), (640, 360));
         assert!(is_red(&half.first, (160, 90)) && near(filled(&half.first), (640, 360)));
-        // Clockwise: the red quarter comes to the top right.
+        // Clockwise: the red quarter is now at the top right.
         assert!(is_red(&half.last, (400, 90)) && near(filled(&half.last), (204, 360)));
     }
 }
@@ -226,9 +225,9 @@ fn still_image_and_editing_codecs_are_video() {
     ] {
         let made = made(&[format!("{} -c:v {codec}", scene("320x180"))], extension, extension);
         assert_eq!(made.size(), (320, 180), "{codec} in {extension}");
-        let seen = (is_red(&made.last, (80, 45)), white(&made.last));
-        assert!(seen.0 && near(seen.1, (32, 32)), "{codec} in {extension}: {seen:?}");
-        // A decoder that adds frames up leaves red and white as they are.
+        let markers = (is_red(&made.last, (80, 45)), white(&made.last));
+        assert!(markers.0 && near(markers.1, (32, 32)), "{codec} in {extension}: {markers:?}");
+        // A decoder that adds frames up would leave red and white as they are.
         let grey = made.last.get_pixel(240, 45).0;
         assert!(grey.iter().all(|part| (110..150).contains(part)), "{codec} in {extension}: {grey:?}");
     }

@@ -1,4 +1,5 @@
-//! Encoded pictures to segments: files written and announced as they are complete, playlists at the end.
+//! Writes encoded frames as segments, announces each when it is complete, and writes the playlists
+//! at the end.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -11,10 +12,10 @@ use crate::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, media_playli
 use crate::ladder::RenditionPlan;
 use crate::report::VideoRenditionReport;
 
-/// One encoded picture.
+/// One encoded frame.
 struct EncodedFrame {
     data: Vec<u8>,
-    /// Which frame of the rendition it shows, in presentation order.
+    /// Number of the frame in the rendition, in presentation order.
     frame: u64,
     sync: bool,
 }
@@ -24,19 +25,19 @@ struct EncodedFrame {
 struct WrittenSegment {
     ticks: u64,
     bytes: u64,
-    /// Where it lies in its file, and which of an I-frame rendition's files that is.
+    /// Offset in its file, and the number of that file in an I-frame rendition.
     offset: u64,
     part: usize,
 }
 
-/// What a rendition becomes.
+/// The form in which a rendition is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputKind {
     /// Segments and their playlist.
     Segments,
     /// Segments, and the keyframes once more with a playlist of their own.
     SegmentsAndIframes,
-    /// An I-frame playlist only; every picture is a keyframe.
+    /// An I-frame playlist only; every frame is a keyframe.
     Iframes,
 }
 
@@ -52,7 +53,8 @@ pub struct RenditionWriter {
     frame_ticks: u32,
     track: Option<Track>,
     pending: Vec<EncodedFrame>,
-    /// How many of those belong to a segment that is complete, while it is not known whether enough follows for another.
+    /// Number of pending frames of a complete segment. It is written once enough follows for
+    /// another.
     complete: Option<usize>,
     coded: u64,
     segments: Vec<WrittenSegment>,
@@ -61,7 +63,7 @@ pub struct RenditionWriter {
 }
 
 impl RenditionWriter {
-    /// A writer for a rendition whose every frame stands for `step` frames of the grid.
+    /// A writer for a rendition of which each frame lasts `step` frames of the grid.
     pub fn new(
         plan: &RenditionPlan,
         grid: Grid,
@@ -92,7 +94,7 @@ impl RenditionWriter {
         })
     }
 
-    /// The decoder's configuration, once, before the first picture.
+    /// Sets the decoder configuration, once, before the first frame.
     pub fn configure(&mut self, config: &[u8]) -> Result<()> {
         if self.track.is_some() {
             return Ok(());
@@ -117,7 +119,7 @@ impl RenditionWriter {
         Ok(())
     }
 
-    /// The next picture in decode order.
+    /// Adds the next frame in decode order.
     pub fn push(&mut self, data: Vec<u8>, frame: u64, sync: bool) -> Result<()> {
         let full = frame * self.step;
         if sync != self.grid.is_keyframe(full) {
@@ -127,8 +129,8 @@ impl RenditionWriter {
             .with_source(format!("frame {frame} of {}, keyframe: {sync}", self.plan.name)));
         }
         if sync {
-            // Less than a keyframe interval at the end goes with the segment before: a keyframe alone is more than a weak
-            // line carries in its time.
+            // A rest shorter than a keyframe interval joins the segment before it: a keyframe alone
+            // takes longer than its duration on a weak line.
             if let Some(complete) = self.complete.take() {
                 self.segment(complete)?;
             }
@@ -147,7 +149,7 @@ impl RenditionWriter {
         Ok(())
     }
 
-    /// Writes what is left after the last picture: the last segment.
+    /// Writes the last segment, after the last frame.
     pub fn flush(&mut self) -> Result<()> {
         self.complete = None;
         match self.pending.len() {
@@ -156,17 +158,17 @@ impl RenditionWriter {
         }
     }
 
-    /// Writes the first `count` of what is pending as a segment.
+    /// Writes the first `count` pending frames as a segment.
     fn segment(&mut self, count: usize) -> Result<()> {
         let pending: Vec<EncodedFrame> = self.pending.drain(..count).collect();
         let first = self.coded;
         let ticks = u64::from(self.frame_ticks);
-        // Frames of a segment are exactly those between its keyframe and the next segment's.
+        // The frames of a segment are exactly those between its keyframe and the next segment's.
         let last = first + pending.len() as u64;
         let frames: Vec<u64> = pending.iter().map(|c| c.frame).collect();
-        let mut shown = frames.clone();
-        shown.sort_unstable();
-        if !shown.into_iter().eq(first..last) {
+        let mut presented = frames.clone();
+        presented.sort_unstable();
+        if !presented.into_iter().eq(first..last) {
             return Err(Error::internal("the encoder lost or doubled a frame"));
         }
         let times = decode_times(&frames.iter().map(|frame| frame * ticks).collect::<Vec<_>>());
@@ -200,8 +202,8 @@ impl RenditionWriter {
         Ok(())
     }
 
-    /// Writes the playlists, after [`RenditionWriter::flush`]; `frames` is how many the rendition must have. The report of an
-    /// I-frame rendition alone comes first.
+    /// Writes the playlists, after [`RenditionWriter::flush`]; `frames` is the expected number. The
+    /// report of an I-frame rendition without another comes first.
     pub fn finish(
         mut self,
         frames: u64,
@@ -284,7 +286,7 @@ impl RenditionWriter {
         })
     }
 
-    /// Where the segments start, in full-rate frames.
+    /// Returns the starts of the segments, in full-rate frames.
     pub fn starts(&self) -> Vec<u64> {
         let mut at = 0;
         let mut starts = Vec::with_capacity(self.segments.len());
@@ -296,14 +298,16 @@ impl RenditionWriter {
     }
 }
 
-/// Bytes after which an I-frame rendition goes on in another file, so that what is complete goes to storage.
+/// Bytes after which an I-frame rendition continues in another file, so that complete files can be
+/// stored.
 const PART_BYTES: u64 = 4 << 20;
 
-/// The I-frame rendition: the keyframes of another, one fragment each, some minutes of them a file.
+/// Writes an I-frame rendition: the keyframes of another, one fragment each, some minutes in a
+/// file.
 struct IframeWriter {
     folder: String,
     file: BufWriter<File>,
-    /// Number of the file, and what is in it.
+    /// Number of the current file, and bytes in it.
     part: usize,
     bytes: u64,
     pending: Option<(Vec<u8>, u64)>,
@@ -333,7 +337,7 @@ impl IframeWriter {
         Ok(())
     }
 
-    /// Writes the pending keyframe, shown until `until`, in ticks.
+    /// Writes the pending keyframe, which lasts until `until`, in ticks.
     fn close(&mut self, until: u64) -> Result<()> {
         let Some((data, at)) = self.pending.take() else { return Ok(()) };
         if self.bytes >= PART_BYTES {
@@ -350,7 +354,7 @@ impl IframeWriter {
         Ok(())
     }
 
-    /// Announces the file that is being written.
+    /// Announces the current file.
     fn complete(&mut self) -> Result<()> {
         self.file.flush()?;
         self.ctx.announce_output(&format!("{}/{}", self.folder, part_name(self.part)))
@@ -370,7 +374,7 @@ mod tests {
     use crate::context::capturing_context;
 
     #[test]
-    fn keyframes_go_on_in_another_file_and_are_where_they_are_said_to_be() {
+    fn keyframes_continue_in_another_file_and_lie_at_their_byte_ranges() {
         let folder = tempfile::tempdir().unwrap();
         let (ctx, announced) = capturing_context(folder.path());
         let mut iframes = IframeWriter::new("v240", &ctx).unwrap();
@@ -387,7 +391,7 @@ mod tests {
         for (number, w) in written.iter().enumerate() {
             let bytes = std::fs::read(folder.path().join("iframes/v240").join(part_name(w.part))).unwrap();
             let own = &bytes[w.offset as usize..][..w.bytes as usize];
-            assert!(&own[4..8] == b"moof" && own.ends_with(&frame(number as u8)), "picture {number}");
+            assert!(&own[4..8] == b"moof" && own.ends_with(&frame(number as u8)), "frame {number}");
         }
     }
 }

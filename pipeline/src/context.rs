@@ -1,4 +1,5 @@
-//! What every step works with: a folder for its outputs, a place for its events, and a flag that stops it.
+//! The context of every step: a folder for its outputs, a receiver of its events, and a flag that
+//! cancels it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,31 +10,31 @@ use serde_json::Value;
 
 use crate::error::{Error, Fault, Result};
 
-/// What a child writes, one JSON object a line, on its standard output.
+/// An event that a child process writes to its standard output, as one line of JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum StepEvent {
-    /// How much of the recording is done.
+    /// The step has made progress.
     Progress {
         /// Media time done, in ms.
         done_ms: u64,
-        /// Media time in all, in ms.
+        /// Total media time, in ms.
         total_ms: u64,
     },
-    /// A file is complete; it is not touched again by the step.
+    /// A file is complete. The step does not change it again.
     Output {
         /// Path relative to the step's folder, with `/`.
         path: String,
         /// Size, in bytes.
         size_bytes: u64,
     },
-    /// A segment of a growing media playlist was announced as an output.
+    /// An announced output is the next segment of a growing media playlist.
     Segment {
         /// Path of the media playlist it belongs to.
         playlist: String,
         /// Its name, relative to the playlist.
         uri: String,
-        /// How long it lasts, in ticks.
+        /// Duration, in ticks.
         duration_ticks: u64,
         /// Ticks per second.
         timescale: u32,
@@ -49,17 +50,17 @@ pub enum StepEvent {
         code: String,
         /// One plain sentence.
         message: String,
-        /// Whose fault.
+        /// Whose fault it is.
         fault: Fault,
     },
 }
 
-/// What a step works with.
+/// The context of a step.
 #[derive(Clone)]
 pub struct StepContext {
-    /// The folder outputs are written to.
+    /// Folder for outputs.
     pub out_dir: PathBuf,
-    /// Where events go.
+    /// Receiver of events.
     pub emit: Arc<dyn Fn(StepEvent) + Send + Sync>,
     /// Set when the work should stop.
     pub cancel: Arc<AtomicBool>,
@@ -84,7 +85,7 @@ impl StepContext {
         (self.emit)(StepEvent::Segment { playlist, uri, duration_ticks, timescale });
     }
 
-    /// The absolute path of an output, its folder made.
+    /// Returns the absolute path of an output, and creates its folder.
     pub fn create_path(&self, path: &str) -> Result<PathBuf> {
         let full = self.out_dir.join(path);
         if let Some(folder) = full.parent() {
@@ -93,32 +94,32 @@ impl StepContext {
         Ok(full)
     }
 
-    /// Writes a whole small file and announces it.
+    /// Writes a small file and announces it.
     pub fn write_output(&self, path: &str, bytes: &[u8]) -> Result<()> {
         std::fs::write(self.create_path(path)?, bytes)?;
         self.announce_output(path)
     }
 
-    /// Fails when the work should stop.
+    /// Returns an error if the work should stop.
     pub fn check_cancelled(&self) -> Result<()> {
         if self.cancel.load(Ordering::Relaxed) { Err(Error::cancelled()) } else { Ok(()) }
     }
 }
 
-/// What was announced in a test: paths and sizes.
+/// Outputs announced in a test: paths and sizes.
 #[cfg(test)]
 pub type AnnouncedOutputs = Arc<std::sync::Mutex<Vec<(String, u64)>>>;
 
-/// A context for tests, and what is announced in it.
+/// Makes a context for tests, with the list of outputs announced in it.
 #[cfg(test)]
 pub fn capturing_context(folder: &std::path::Path) -> (StepContext, AnnouncedOutputs) {
     let announced = AnnouncedOutputs::default();
     let sink = announced.clone();
     let emit = move |event| {
         if let StepEvent::Output { path, size_bytes } = event
-            && let Ok(mut heard) = sink.lock()
+            && let Ok(mut outputs) = sink.lock()
         {
-            heard.push((path, size_bytes));
+            outputs.push((path, size_bytes));
         }
     };
     let (out_dir, cancel) = (folder.to_owned(), Arc::default());

@@ -1,8 +1,8 @@
-//! Why a recording cannot be served as it was uploaded.
+//! The reason why a recording cannot be served as it was uploaded.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a source is not a rendition.
+/// Reason why a source is not offered as a rendition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeclineReason {
     /// Stable code.
@@ -11,10 +11,12 @@ pub struct DeclineReason {
     pub message: String,
 }
 
+/// Creates a reason.
 pub fn declined(code: &str, message: &str) -> DeclineReason {
     DeclineReason { code: code.into(), message: message.into() }
 }
 
+/// Frames of a keyframe's group refer to frames before it.
 pub fn open_gop() -> DeclineReason {
     declined(
         "open_gop",
@@ -22,6 +24,7 @@ pub fn open_gop() -> DeclineReason {
     )
 }
 
+/// The end of the recording is missing.
 pub fn cut_off() -> DeclineReason {
     declined("cut_off", "The recording is cut off: its end is missing.")
 }

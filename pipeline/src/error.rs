@@ -1,22 +1,22 @@
-//! One error type: what kind, whose fault, and a sentence that can be shown to a teacher.
+//! The pipeline's error: its kind, its fault, and a sentence for teachers.
 
 pub use chalkstream_formats::Fault;
 
 /// Result of a media operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong.
+/// Kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The file is not a recording, or is broken.
+    /// The file is not a recording, or is damaged.
     InvalidInput,
-    /// A recording in a form we cannot read.
+    /// The recording is in a form that cannot be read.
     Unsupported,
-    /// The file asks for more than is allowed.
+    /// The file exceeds a limit.
     LimitExceeded,
     /// A tool, plug-in or model is missing.
     Dependency,
-    /// Stopped on request.
+    /// The work was stopped on request.
     Cancelled,
     /// Anything else.
     Internal,
@@ -26,11 +26,11 @@ pub enum ErrorKind {
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    /// What kind of error.
+    /// Kind of the error.
     pub kind: ErrorKind,
     /// Stable code, visible in the API.
     pub code: &'static str,
-    /// One plain sentence for whoever sent the file.
+    /// One plain sentence for the person who sent the file.
     pub message: String,
     /// The cause, for the log only.
     #[source]
@@ -38,22 +38,27 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error with a stable code and a plain sentence.
+    /// Creates an error with a stable code and a plain sentence.
     pub fn new(kind: ErrorKind, code: &'static str, message: impl Into<String>) -> Self {
         Self { kind, code, message: message.into(), source: None }
     }
 
-    /// The file is not a recording, or is broken.
+    /// Creates an error of kind [`ErrorKind::InvalidInput`].
     pub fn input(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidInput, code, message)
     }
 
-    /// Our own fault; the text goes to the log, not to a user.
+    /// The file is damaged beyond use.
+    pub fn damaged_file() -> Self {
+        Self::input("decode_failed", "The file is damaged, so it can't be played.")
+    }
+
+    /// Creates an error that is our own fault; its text goes to the log, not to a user.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, "internal", message)
     }
 
-    /// Stopped on request.
+    /// The work was stopped on request.
     pub fn cancelled() -> Self {
         Self::new(ErrorKind::Cancelled, "cancelled", "The work was cancelled.")
     }
@@ -64,7 +69,7 @@ impl Error {
         self
     }
 
-    /// Whose fault it is.
+    /// Returns whose fault the error is.
     pub fn fault(&self) -> Fault {
         match self.kind {
             ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::LimitExceeded => Fault::Input,

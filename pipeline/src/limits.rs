@@ -1,18 +1,18 @@
-//! Limits a file is held to before and while it is decoded.
+//! Limits that a file must obey before and while it is decoded.
 
 use serde::{Deserialize, Serialize};
 
-/// Files up to this size are read whole, so that ends are exact.
+/// Files up to this size are read completely, so that the ends of tracks are exact.
 pub const MAX_FULL_SCAN_BYTES: u64 = 64 << 20;
 
-/// Limits a file is held to before and while it is decoded.
+/// Limits that a file must obey before and while it is decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Most pixels in one picture.
+    /// Maximum number of pixels in a frame.
     pub max_pixels: u64,
-    /// Longest recording, in ms.
+    /// Maximum duration of a recording, in ms.
     pub max_duration_ms: u64,
-    /// Most tracks in one file.
+    /// Maximum number of tracks in a file.
     pub max_tracks: u32,
 }
 

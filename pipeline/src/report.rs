@@ -1,13 +1,13 @@
-//! Renditions as they were made and measured: what several steps report, and playlists list.
+//! Measured renditions: several steps report them, and playlists list them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::media::Rational;
 
-/// One video rendition as made and measured.
+/// A finished video rendition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VideoRenditionReport {
-    /// Its name.
+    /// Name of the rendition.
     pub name: String,
     /// Width, in pixels.
     pub width: u32,
@@ -19,7 +19,7 @@ pub struct VideoRenditionReport {
     pub codecs: String,
     /// Measured peak over one segment, in bits per second.
     pub bandwidth_bps: u64,
-    /// Measured mean, in bits per second.
+    /// Measured average, in bits per second.
     pub average_bandwidth_bps: u64,
     /// Path of its media playlist, as announced.
     pub playlist: String,
@@ -29,18 +29,18 @@ pub struct VideoRenditionReport {
     pub duration_ms: u64,
 }
 
-/// One audio rendition as made and measured.
+/// A finished audio rendition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AudioRenditionReport {
-    /// Its name: `a32` or `a96`.
+    /// Name of the rendition: `a32` or `a96`.
     pub name: String,
-    /// Channels.
+    /// Number of channels.
     pub channels: u32,
     /// RFC 6381 codec string.
     pub codecs: String,
     /// Measured peak over one segment, in bits per second.
     pub bandwidth_bps: u64,
-    /// Measured mean, in bits per second.
+    /// Measured average, in bits per second.
     pub average_bandwidth_bps: u64,
     /// Path of its media playlist, as announced.
     pub playlist: String,

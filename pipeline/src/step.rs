@@ -1,4 +1,4 @@
-//! The one entry to media work: a step, run in a child process on one source, writing files to one folder.
+//! The entry point of media work: runs one step on one source, and writes files to one folder.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use crate::error::{Error, Result};
 use crate::source::Source;
 use crate::steps::{audio, inspect, source_rendition, speech, stills, transcode};
 
-/// What a child process reads as one JSON document on its standard input.
+/// The request that a child process reads from its standard input, as one JSON document.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StepRequest {
-    /// What to do.
+    /// The step to run.
     pub step: Step,
-    /// How the source is reached, through inherited descriptor 3.
+    /// Access to the source, through inherited descriptor 3.
     pub source: SourceHandle,
 }
 
-/// How a child reads the source through inherited descriptor 3.
+/// The way in which a child reads the source through inherited descriptor 3.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum SourceHandle {
     /// Descriptor 3 is the file itself.
     File,
-    /// Descriptor 3 is a unix stream socket on which the parent answers range reads.
+    /// Descriptor 3 is a unix stream socket on which the parent serves range reads.
     Ranges {
         /// Size of the source, in bytes.
         size_bytes: u64,
@@ -37,24 +37,24 @@ pub enum SourceHandle {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
-    /// Says what the file is, or refuses it.
+    /// Inspects the file, or refuses it.
     Inspect(inspect::InspectRequest),
-    /// Indexes the source, so that it can be played as it is.
+    /// Indexes the source, so that it can be played unchanged.
     #[serde(rename = "package_source")]
     SourceRendition(source_rendition::SourceRenditionRequest),
-    /// Decodes the sound: two renditions and 16 kHz mono for speech.
+    /// Decodes the audio, and makes two renditions and 16 kHz mono for speech.
     #[serde(rename = "sound")]
     Audio(audio::AudioRequest),
-    /// Decodes the picture once and makes the ladder.
+    /// Decodes the video once and makes the ladder.
     Transcode(transcode::TranscodeRequest),
-    /// Poster and storyboard.
+    /// Makes poster and storyboard.
     Stills(stills::StillsRequest),
-    /// Speech to cues. The source is the 16 kHz WAV that `sound` made.
+    /// Transcribes speech to cues. The source is the 16 kHz WAV of the audio step.
     Transcribe(speech::TranscribeRequest),
 }
 
 impl Step {
-    /// The step's name in plans, logs and metrics.
+    /// Returns the step's name in plans, logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Inspect(_) => "inspect",
@@ -73,7 +73,7 @@ pub fn run(step: &Step, source: Source, ctx: &StepContext) -> Result<Value> {
         serde_json::to_value(report)
             .map_err(|e| Error::internal("the report could not be written").with_source(e))
     }
-    // Speech and the index need no GStreamer; everything else does, from the first caps it names.
+    // Only transcription and the source index do without GStreamer.
     if !matches!(step, Step::Transcribe(_) | Step::SourceRendition(_)) {
         crate::gst::init()?;
     }
@@ -89,13 +89,13 @@ pub fn run(step: &Step, source: Source, ctx: &StepContext) -> Result<Value> {
     }
 }
 
-/// Opens the source a child inherited as descriptor 3.
+/// Opens the source that a child has inherited as descriptor 3.
 pub fn open_source(handle: &SourceHandle) -> Result<Source> {
     let descriptor = Path::new("/proc/self/fd/3");
     match handle {
         SourceHandle::File => Ok(Arc::new(crate::source::FileSource::open(descriptor)?)),
         SourceHandle::Ranges { size_bytes } => {
-            Ok(Arc::new(crate::source::RangeSource::inherited(3, *size_bytes)?))
+            Ok(Arc::new(crate::source::RangeSource::from_descriptor(3, *size_bytes)?))
         }
     }
 }

@@ -1,5 +1,4 @@
-//! What an H.264 stream says of itself before its first picture: the sequence and picture parameter sets (ITU-T H.264,
-//! 7.3.2), as far as a player's needs go.
+//! Sequence and picture parameter sets of H.264 (ITU-T H.264, 7.3.2), as far as a player needs them.
 
 use super::bits::Bits;
 use crate::fmp4::Colour;
@@ -15,17 +14,17 @@ pub struct SequenceParameterSet {
     pub chroma_format: u32,
     /// Bits of luma and chroma samples.
     pub bit_depths: (u32, u32),
-    /// Frames that a decoder keeps for reference, at most.
-    pub references: u32,
-    /// Whether every picture is a whole frame.
+    /// Maximum number of frames that a decoder keeps for reference.
+    pub max_reference_frames: u32,
+    /// Whether every coded picture is a complete frame, none a field (`frame_mbs_only_flag`).
     pub frames_only: bool,
-    /// Size after cropping.
+    /// Width after cropping, in pixels.
     pub width: u32,
-    /// Size after cropping.
+    /// Height after cropping, in pixels.
     pub height: u32,
-    /// Shape of a pixel, where it is told.
+    /// Pixel aspect ratio, if declared.
     pub pixel_shape: Option<(u32, u32)>,
-    /// Colour, where it is told.
+    /// Colour, if declared.
     pub colour: Option<Colour>,
 }
 
@@ -69,7 +68,7 @@ pub fn parse_sps(nal: &[u8]) -> Option<SequenceParameterSet> {
         }
         _ => {}
     }
-    let references = bits.ue()?;
+    let max_reference_frames = bits.ue()?;
     bits.bit()?;
     let (columns, rows) = (bits.ue()?.checked_add(1)?, bits.ue()?.checked_add(1)?);
     let frames_only = bits.bit()? == 1;
@@ -96,7 +95,7 @@ pub fn parse_sps(nal: &[u8]) -> Option<SequenceParameterSet> {
         level,
         chroma_format,
         bit_depths,
-        references,
+        max_reference_frames,
         frames_only,
         width,
         height,
@@ -115,10 +114,10 @@ fn scaling_list(bits: &mut Bits<'_>, length: u32) -> Option<()> {
     Some(())
 }
 
-/// Pixel shape and colour, where they are told.
+/// Pixel aspect ratio and colour, if declared.
 type Usability = (Option<(u32, u32)>, Option<Colour>);
 
-/// The beginning of the usability information (E.1.1).
+/// Reads the beginning of the video usability information (E.1.1).
 fn usability(bits: &mut Bits<'_>) -> Option<Usability> {
     // Table E-1.
     const SHAPES: [(u32, u32); 17] = [
@@ -142,12 +141,12 @@ fn usability(bits: &mut Bits<'_>) -> Option<Usability> {
     ];
     let mut shape = None;
     if bits.bit()? == 1 {
-        let told = match bits.bits(8)? {
+        let declared = match bits.bits(8)? {
             255 => (bits.bits(16)?, bits.bits(16)?),
             number => SHAPES.get(number as usize).copied().unwrap_or((0, 0)),
         };
-        // A zero means that nothing is told.
-        shape = (told.0 > 0 && told.1 > 0).then_some(told);
+        // A zero means that the ratio is not specified.
+        shape = (declared.0 > 0 && declared.1 > 0).then_some(declared);
     }
     if bits.bit()? == 1 {
         bits.bit()?;
@@ -156,19 +155,19 @@ fn usability(bits: &mut Bits<'_>) -> Option<Usability> {
     if bits.bit()? == 1 {
         bits.bits(3)?;
         let full_range = bits.bit()? == 1;
-        let mut told = Colour { primaries: 2, transfer: 2, matrix: 2, full_range };
+        let mut declared = Colour { primaries: 2, transfer: 2, matrix: 2, full_range };
         if bits.bit()? == 1 {
-            told.primaries = bits.bits(8)? as u16;
-            told.transfer = bits.bits(8)? as u16;
-            told.matrix = bits.bits(8)? as u16;
+            declared.primaries = bits.bits(8)? as u16;
+            declared.transfer = bits.bits(8)? as u16;
+            declared.matrix = bits.bits(8)? as u16;
         }
-        colour = Some(told);
+        colour = Some(declared);
     }
     Some((shape, colour))
 }
 
-/// Whether a picture parameter set, with its header byte, has slices in any order of macroblocks, which browsers cannot
-/// decode. None for one that cannot be read.
+/// Whether a picture parameter set, with its header byte, allows slices in any order of macroblocks,
+/// which browsers cannot decode. `None` if it cannot be read.
 pub fn has_slice_groups(nal: &[u8]) -> Option<bool> {
     let bits = &mut Bits::new(nal.get(1..)?);
     bits.ue()?;
@@ -187,12 +186,12 @@ mod tests {
     }
 
     /// x264: 1920x1080, High, square pixels, BT.709.
-    const PICTURE: &str = "67640028acd940780227e5c05a808080a0000003002000000781e30632c0";
+    const SPS: &str = "67640028acd940780227e5c05a808080a0000003002000000781e30632c0";
 
     #[test]
     fn a_sequence_says_size_shape_and_colour() {
-        let made = parse_sps(&hex(PICTURE)).unwrap();
-        assert_eq!((made.profile, made.level, made.references), (100, 40, 4));
+        let made = parse_sps(&hex(SPS)).unwrap();
+        assert_eq!((made.profile, made.level, made.max_reference_frames), (100, 40, 4));
         assert_eq!((made.width, made.height), (1920, 1080), "cropped from 1088");
         assert_eq!((made.chroma_format, made.bit_depths, made.frames_only), (1, (8, 8), true));
         assert_eq!(made.pixel_shape, Some((1, 1)));
@@ -205,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_or_something_else_is_not_read() {
-        assert_eq!(parse_sps(&hex(PICTURE)[..6]), None);
+        assert_eq!(parse_sps(&hex(SPS)[..6]), None);
         assert_eq!(parse_sps(&hex("68ebe3cb22c0")), None);
         assert_eq!(parse_sps(&[]), None);
         assert_eq!(has_slice_groups(&hex("68ebe3cb22c0")), Some(false));

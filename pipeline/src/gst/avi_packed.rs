@@ -5,15 +5,15 @@ use gstreamer as gst;
 
 use crate::container::avi_delay::FRAME_START;
 
-/// Most bytes of a frame that only stands where a packed one belongs.
+/// Maximum size of a placeholder: a frame that only stands in for one that was packed earlier.
 const MAX_PLACEHOLDER_BYTES: usize = 19;
-/// How the byte behind a start code marks a B-frame, in its first two bits.
+/// First two bits of the byte behind a B-frame's start code.
 const B_FRAME: u8 = 0b10;
 
-/// Brings packets to one frame each.
+/// Rearranges packets so that each has one frame.
 #[derive(Default)]
 pub(super) struct Unpacker {
-    /// A frame whose turn has not come.
+    /// A frame that belongs to a later packet.
     held: Option<gst::Buffer>,
 }
 
@@ -49,7 +49,7 @@ impl Unpacker {
         }
     }
 
-    /// Forgets what was held, where playback goes on elsewhere.
+    /// Discards the held frame, before decoding continues elsewhere.
     pub(super) fn clear(&mut self) {
         self.held = None;
     }

@@ -1,5 +1,6 @@
-//! When frames of an AVI are presented: the file has no presentation times, its frames are evenly spaced in the order they
-//! are presented, and stored in the order they are decoded.
+//! Presentation times of the frames of an AVI.
+//!
+//! The file has none. Its frames are stored in decode order, and presented at a constant rate.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,45 +10,48 @@ use gstreamer::prelude::*;
 
 use super::avi_packed::Unpacker;
 
-/// Most frames that any codec in use holds back to reorder them (H.264, A.3.1): one that is missing for longer is lost.
-const MAX_REORDERED: usize = 16;
-/// Packets remembered: those reordered, and those in a decoder's threads.
-const REMEMBERED: usize = 64;
-/// What the tag on a packet is.
+/// Maximum number of frames that a codec holds back to reorder them (H.264, A.3.1). A frame that is
+/// missing for longer is lost.
+const MAX_REORDERED_FRAMES: usize = 16;
+/// Maximum number of packets to remember: those being reordered, and those in a decoder's threads.
+const MAX_RECENT_PACKETS: usize = 64;
+/// Type of the tag that carries a packet's slot through the decoder.
 const TAG: &str = "timestamp/x-chalkstream-slot";
 
-/// The packets that went into a decoder lately, in decode order, each with the time of its place in the file and whether
-/// its frame came out.
+/// The packets that recently entered a decoder, in decode order. Each has the time of its slot in
+/// the file, and whether its frame has come out.
 #[derive(Default)]
 struct Slots {
     packets: VecDeque<(u64, bool)>,
 }
 
 impl Slots {
-    fn packet(&mut self, slot_ns: u64) {
-        if self.packets.len() == REMEMBERED {
+    fn add_packet(&mut self, slot_ns: u64) {
+        if self.packets.len() == MAX_RECENT_PACKETS {
             self.packets.pop_front();
         }
         self.packets.push_back((slot_ns, false));
     }
 
-    /// Presentation time of the frame of a packet: its place, less those that are still to come before it, and more those
-    /// that overtook it.
-    fn frame(&mut self, slot_ns: u64) -> u64 {
-        let Some(place) = self.packets.iter().rposition(|&(ns, _)| ns == slot_ns) else { return slot_ns };
-        let of = |from: usize, until: usize, out: bool| {
-            self.packets.range(from..until).filter(|packet| packet.1 == out).count()
+    /// Returns the presentation time of a packet's frame, and marks the frame as out.
+    ///
+    /// Its position in presentation order is the packet's, minus the earlier packets whose frames are
+    /// still missing, plus the later packets whose frames are out already.
+    fn presentation_ns(&mut self, slot_ns: u64) -> u64 {
+        let Some(index) = self.packets.iter().rposition(|&(ns, _)| ns == slot_ns) else { return slot_ns };
+        let count = |from: usize, until: usize, is_out: bool| {
+            self.packets.range(from..until).filter(|packet| packet.1 == is_out).count()
         };
-        let to_come = of(place.saturating_sub(MAX_REORDERED), place, false);
-        let overtaken = of(place + 1, self.packets.len(), true);
-        let presented = (place + overtaken).saturating_sub(to_come);
-        self.packets[place].1 = true;
+        let to_come = count(index.saturating_sub(MAX_REORDERED_FRAMES), index, false);
+        let overtaking = count(index + 1, self.packets.len(), true);
+        let presented = (index + overtaking).saturating_sub(to_come);
+        self.packets[index].1 = true;
         self.packets.get(presented).map_or(slot_ns, |packet| packet.0)
     }
 }
 
-/// Gives the packets of a demuxer's pad a time and a frame each; those without data only hold the
-/// frame before. All but the first are `delay_frames` early.
+/// Gives each packet of a demuxer's pad a time and one frame, and drops packets without data, which
+/// only repeat the frame before. The encoder's delay of `delay_frames` is subtracted.
 pub fn stamp(pad: &gst::Pad, caps: &gst::CapsRef, delay_frames: u64) {
     let is_mpeg_4 =
         caps.structure(0).is_some_and(|s| s.name() == "video/mpeg" && s.get("mpegversion") == Ok(4));
@@ -76,8 +80,10 @@ pub fn stamp(pad: &gst::Pad, caps: &gst::CapsRef, delay_frames: u64) {
     });
 }
 
-/// Gives the frames that leave a decoder their presentation time. The base class of decoders guesses it where frames are
-/// reordered, so the times of packets travel on them.
+/// Gives the frames that leave a decoder their presentation times.
+///
+/// GStreamer's base class of decoders guesses the times of reordered frames. Therefore each packet's
+/// time travels through the decoder in a tag.
 pub fn restamp(decoder: &gst::Element) {
     let (Some(sink), Some(src)) = (decoder.static_pad("sink"), decoder.static_pad("src")) else { return };
     let caps = gst::Caps::new_empty_simple(TAG);
@@ -88,7 +94,7 @@ pub fn restamp(decoder: &gst::Element) {
         match &mut info.data {
             Some(gst::PadProbeData::Buffer(buffer)) => {
                 let Some(pts) = buffer.pts() else { return gst::PadProbeReturn::Ok };
-                slots.packet(pts.nseconds());
+                slots.add_packet(pts.nseconds());
                 gst::ReferenceTimestampMeta::add(buffer.make_mut(), &tag, pts, gst::ClockTime::NONE);
             }
             _ => slots.packets.clear(),
@@ -102,7 +108,7 @@ pub fn restamp(decoder: &gst::Element) {
             .find(|meta| meta.reference() == caps.as_ref())
             .map(|meta| meta.timestamp().nseconds());
         if let Some(slot_ns) = tagged {
-            let ns = slots.lock().unwrap_or_else(PoisonError::into_inner).frame(slot_ns);
+            let ns = slots.lock().unwrap_or_else(PoisonError::into_inner).presentation_ns(slot_ns);
             buffer.make_mut().set_pts(gst::ClockTime::from_nseconds(ns));
         }
         gst::PadProbeReturn::Ok
@@ -113,11 +119,11 @@ pub fn restamp(decoder: &gst::Element) {
 mod tests {
     use super::*;
 
-    /// Times at which frames come out, `order` of decoded packets by the order their frames are presented.
+    /// Presentation times of frames that come out in `order`, a list of packet numbers.
     fn presented(packets: u64, order: &[u64]) -> Vec<u64> {
         let mut slots = Slots::default();
-        (0..packets).for_each(|slot| slots.packet(slot * 10));
-        order.iter().map(|&packet| slots.frame(packet * 10)).collect()
+        (0..packets).for_each(|slot| slots.add_packet(slot * 10));
+        order.iter().map(|&packet| slots.presentation_ns(packet * 10)).collect()
     }
 
     #[test]
@@ -133,7 +139,7 @@ mod tests {
     fn a_lost_frame_moves_others_for_a_moment_only() {
         let order: Vec<u64> = (0..60).filter(|&packet| packet != 20).collect();
         let times = presented(60, &order);
-        let off: Vec<usize> = (0..59).filter(|&place| times[place] != order[place] * 10).collect();
+        let off: Vec<usize> = (0..59).filter(|&index| times[index] != order[index] * 10).collect();
         assert_eq!((off.first(), off.last()), (Some(&20), Some(&35)));
     }
 }

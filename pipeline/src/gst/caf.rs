@@ -1,67 +1,69 @@
-//! A Core Audio file (Apple, "Core Audio Format Specification 1.0"), which no demuxer here reads: samples go to the parser
-//! of raw audio, packets to a source of our own.
+//! Core Audio files (Apple, "Core Audio Format Specification 1.0"), which no demuxer here reads. Raw
+//! samples go to the parser of raw audio, packets to a source element of our own.
 
 use std::ops::Range;
 
+use chalkstream_formats::boxes::{u32_at, u64_at};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::element;
+use super::errors::unsupported;
 use super::packet_source::{MAX_PACKETS, Packet, Packets};
 use crate::error::{Error, Result};
 use crate::source::{ByteRange, ReadAt, Source, read_full};
 
-/// Most chunks looked at.
+/// Maximum number of chunks to read.
 const MAX_CHUNKS: usize = 1_000;
-/// Largest table of packets, in bytes: one byte or two for each of them.
+/// Maximum size of the table of packets, which has one or two bytes for each.
 const MAX_TABLE_BYTES: u64 = 16 << 20;
-/// Largest description of a codec, in bytes.
+/// Maximum size of a codec's configuration.
 const MAX_COOKIE_BYTES: u64 = 64 << 10;
 
-/// What a file says of its audio.
+/// A file's description of its audio.
 #[derive(Debug, Default, PartialEq)]
 struct Description {
     rate_hz: u32,
     codec: [u8; 4],
     flags: u32,
-    /// 0 where each packet has a size of its own.
+    /// Size of each packet; 0 if they differ.
     packet_bytes: u32,
-    /// 0 where each packet has a number of its own.
+    /// Frames in each packet; 0 if they differ.
     packet_frames: u32,
     channels: u32,
     bits: u32,
 }
 
-/// A file taken apart.
+/// The parts of a file.
 #[derive(Debug, Default)]
 struct Caf {
     description: Description,
     data: Option<ByteRange>,
     cookie: Vec<u8>,
-    /// The packets, and which of their frames are presented: the others only serve the decoder.
+    /// The packets, and the frames that are presented: the others only serve the decoder.
     table: Option<(Vec<Packet>, Range<u64>)>,
 }
 
-/// How the samples of a file reach the pipeline.
-pub enum Opened {
-    /// Samples and the parser that cuts them.
+/// The form in which a file's samples reach the pipeline.
+pub enum CafStream {
+    /// Raw samples and their parser.
     Samples(Source, gst::Element),
     /// A source of packets.
     Packets(gst::Element),
 }
 
 /// Opens a file.
-pub fn open(source: Source) -> Result<Opened> {
+pub fn open(source: Source) -> Result<CafStream> {
     let caf = Caf::read(source.as_ref())?;
-    let data = caf.data.ok_or_else(damaged)?;
+    let data = caf.data.ok_or_else(Error::damaged_file)?;
     if let Some(parser) = caf.description.parser()? {
-        return Ok(Opened::Samples(data.view(source), parser));
+        return Ok(CafStream::Samples(data.view(source), parser));
     }
     let caps = caf.caps()?;
     let Description { rate_hz, packet_bytes, packet_frames, .. } = caf.description;
     let (packets, presented) = match caf.table {
         Some(table) => table,
-        // All packets are alike.
+        // All packets have the same size.
         None if packet_bytes > 0 => {
             let count = (data.size_bytes / u64::from(packet_bytes)).min(MAX_PACKETS);
             (vec![Packet { bytes: packet_bytes, frames: packet_frames }; count as usize], 0..u64::MAX)
@@ -73,11 +75,9 @@ pub fn open(source: Source) -> Result<Opened> {
             ));
         }
     };
-    Packets { source: data.view(source), caps, rate_hz, packets, presented }.element().map(Opened::Packets)
-}
-
-fn damaged() -> Error {
-    Error::input("decode_failed", "The file is damaged, so it can't be played.")
+    Packets { source: data.view(source), caps, rate_hz, packets, presented }
+        .into_element()
+        .map(CafStream::Packets)
 }
 
 impl Caf {
@@ -93,15 +93,17 @@ impl Caf {
             let size = u64::from_be_bytes([
                 head[4], head[5], head[6], head[7], head[8], head[9], head[10], head[11],
             ]);
-            let content = |most: u64| -> Result<Vec<u8>> {
-                let mut bytes = vec![0; size.min(left).min(most) as usize];
+            let content = |max_bytes: u64| -> Result<Vec<u8>> {
+                let mut bytes = vec![0; size.min(left).min(max_bytes) as usize];
                 let read = read_full(source, at, &mut bytes)?;
                 bytes.truncate(read);
                 Ok(bytes)
             };
             match &head[..4] {
-                b"desc" => caf.description = Description::read(&content(32)?).ok_or_else(damaged)?,
-                // A recorder that was stopped in the middle leaves -1, or a size beyond the end.
+                b"desc" => {
+                    caf.description = Description::read(&content(32)?).ok_or_else(Error::damaged_file)?
+                }
+                // An interrupted recorder leaves -1, or a size beyond the end.
                 b"data" => {
                     let size_bytes = size.min(left).saturating_sub(4);
                     caf.data = Some(ByteRange { begins_at: at + 4, size_bytes });
@@ -118,7 +120,7 @@ impl Caf {
         Ok(caf)
     }
 
-    /// What the packets are, for a decoder.
+    /// The format of the packets, for a decoder.
     fn caps(&self) -> Result<gst::Caps> {
         let Description { rate_hz, channels, packet_bytes, .. } = self.description;
         let buffer = |bytes: &[u8]| gst::Buffer::from_slice(bytes.to_vec());
@@ -130,7 +132,7 @@ impl Caf {
                 .field("mpegversion", 4)
                 .field("framed", true)
                 .field("stream-format", "raw")
-                .field("codec_data", buffer(aac_config(&self.cookie).ok_or_else(damaged)?)),
+                .field("codec_data", buffer(aac_config(&self.cookie).ok_or_else(Error::damaged_file)?)),
             b"ima4" => gst::Caps::builder("audio/x-adpcm")
                 .field("layout", "quicktime")
                 .field("block_align", packet_bytes as i32),
@@ -140,16 +142,16 @@ impl Caf {
                 .field("parsed", true),
             b"ac-3" => gst::Caps::builder("audio/x-ac3").field("framed", true),
             b"opus" => gst::Caps::builder("audio/x-opus").field("channel-mapping-family", 0),
-            _ => return Err(super::pipeline::unsupported()),
+            _ => return Err(unsupported()),
         };
         Ok(caps.field("rate", rate_hz as i32).field("channels", channels as i32).build())
     }
 }
 
 impl Description {
-    /// Reads a chunk; `None` where it is not of audio.
+    /// Reads a chunk; `None` if it is implausible.
     fn read(bytes: &[u8]) -> Option<Self> {
-        let word = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        let word = |offset: usize| u32_at(bytes, offset);
         let rate = f64::from_be_bytes(bytes.get(..8)?.try_into().ok()?);
         let description = Self {
             rate_hz: rate.round() as u32,
@@ -160,9 +162,9 @@ impl Description {
             channels: word(24)?,
             bits: word(28)?,
         };
-        let sane =
+        let is_plausible =
             (1000..=768_000).contains(&description.rate_hz) && (1..=64).contains(&description.channels);
-        sane.then_some(description)
+        is_plausible.then_some(description)
     }
 
     /// The parser of raw samples; `None` for packets.
@@ -171,7 +173,7 @@ impl Description {
         let (format, samples) = match &self.codec {
             b"lpcm" => {
                 let order = if little { "le" } else { "be" };
-                // 24 bits may lie in 32.
+                // 24 bits may be stored in 32.
                 let bytes = self.packet_bytes / self.channels;
                 let name = match (float, self.bits, bytes) {
                     (true, 32, 4) => format!("f32{order}"),
@@ -179,7 +181,7 @@ impl Description {
                     (false, 8, 1) => "s8".to_owned(),
                     (false, 24, 4) => format!("s24-32{order}"),
                     (false, 16, 2) | (false, 24, 3) | (false, 32, 4) => format!("s{}{order}", self.bits),
-                    _ => return Err(super::pipeline::unsupported()),
+                    _ => return Err(unsupported()),
                 };
                 ("pcm", name)
             }
@@ -199,11 +201,11 @@ impl Description {
     }
 }
 
-/// The table of packets: their sizes and lengths, where they have their own, in numbers of seven bits a byte.
+/// Reads the table of packets: sizes and numbers of frames, as far as they differ, with seven bits in
+/// each byte.
 fn table(bytes: &[u8], description: &Description) -> Option<(Vec<Packet>, Range<u64>)> {
-    let number = |at: usize| Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-    let (count, valid, around) = (number(0)?, number(8)?, number(16)?);
-    let priming = around >> 32;
+    let (count, valid) = (u64_at(bytes, 0)?, u64_at(bytes, 8)?);
+    let priming = u64_at(bytes, 16)? >> 32;
     let presented = priming..priming.saturating_add(if valid == 0 { u64::MAX } else { valid });
     let Description { packet_bytes, packet_frames, .. } = *description;
     let mut rest = bytes[24..].iter();
@@ -222,14 +224,15 @@ fn table(bytes: &[u8], description: &Description) -> Option<(Vec<Packet>, Range<
     };
     let mut packets = Vec::new();
     while (packets.len() as u64) < count.min(MAX_PACKETS) {
-        // A table that is cut off gives what is there.
+        // Of a truncated table, complete entries are used.
         let (Some(bytes), Some(frames)) = (number(packet_bytes), number(packet_frames)) else { break };
         packets.push(Packet { bytes, frames });
     }
     (!packets.is_empty()).then_some((packets, presented))
 }
 
-/// ALAC's configuration as the box that decoders want: it comes alone, or in boxes as QuickTime has it.
+/// Returns ALAC's configuration as the box that decoders need. Files have it alone, or in boxes as in
+/// QuickTime.
 fn alac_box(cookie: &[u8]) -> Vec<u8> {
     let cookie = match cookie.get(4..8) {
         Some(b"frma") => cookie.get(12..).unwrap_or_default(),
@@ -241,7 +244,8 @@ fn alac_box(cookie: &[u8]) -> Vec<u8> {
     [b"\0\0\0\x24alac\0\0\0\0", cookie.get(..24).unwrap_or(cookie)].concat()
 }
 
-/// AAC's AudioSpecificConfig from its descriptors (ISO/IEC 14496-1, 7.2.6), or where it comes alone.
+/// Returns AAC's AudioSpecificConfig. Files have it alone, or in descriptors (ISO/IEC 14496-1,
+/// 7.2.6).
 fn aac_config(cookie: &[u8]) -> Option<&[u8]> {
     if cookie.first()? >> 3 != 0 {
         return Some(cookie);

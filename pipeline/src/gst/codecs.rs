@@ -1,10 +1,11 @@
-//! Codecs that demuxers here do not know although decoders do, by what the container says of them; and what to call those
-//! that no decoder reads.
+//! Caps for codecs that decoders know but demuxers do not, and names for codecs that no decoder
+//! knows. Both follow from the container's own declarations.
 
 use std::io;
 
 use gstreamer as gst;
 
+use super::caps::is_video;
 use crate::container::track_codec::{self, Codec};
 use crate::source::ReadAt;
 
@@ -19,7 +20,7 @@ impl FromIterator<Codec> for TrackCodecs {
 }
 
 impl TrackCodecs {
-    /// Reads those of a container other than MP4, whose index has them.
+    /// Reads the codecs of a container other than MP4, which has them in its index.
     pub fn read(source: &dyn ReadAt, container: &str) -> io::Result<Self> {
         Ok(Self(match container {
             "avi" => track_codec::read_avi(source)?,
@@ -28,10 +29,10 @@ impl TrackCodecs {
         }))
     }
 
-    /// The caps for a decoder of the `nth` track of a kind, for which the demuxer has `caps`; `None` where those are right.
-    pub fn caps(&self, caps: &gst::CapsRef, nth: usize) -> Option<gst::Caps> {
+    /// Returns the caps of the `nth` track of a kind; `None` if the demuxer's `caps` are right.
+    pub fn corrected_caps(&self, caps: &gst::CapsRef, nth: usize) -> Option<gst::Caps> {
         let structure = caps.structure(0)?;
-        let is_video = super::is_video(caps);
+        let is_video = is_video(caps);
         let codec = self.0.iter().filter(|codec| codec.is_video == is_video).nth(nth);
         if !is_video {
             return audio(structure, codec?);
@@ -39,22 +40,23 @@ impl TrackCodecs {
         if is_unknown(structure) {
             return video(codec?, structure);
         }
-        if structure.name() == "video/x-raw" && codec.is_some_and(is_mistaken) {
-            return Some(gst::Caps::new_empty_simple(MISTAKEN));
+        if structure.name() == "video/x-raw" && codec.is_some_and(is_misread) {
+            return Some(gst::Caps::new_empty_simple(UNREADABLE));
         }
         let shape = structure.get::<gst::Fraction>("pixel-aspect-ratio").ok()?;
-        // A bitmap that is stored from top to bottom has a negative height, which the demuxer takes for a shape.
+        // A bitmap that is stored from top to bottom has a negative height, from which the demuxer
+        // derives a negative ratio.
         (shape.numer() < 0).then(|| {
-            let mut right = structure.to_owned();
-            right
+            let mut corrected = structure.to_owned();
+            corrected
                 .set("pixel-aspect-ratio", gst::Fraction::new(shape.numer().saturating_abs(), shape.denom()));
-            gst::Caps::builder_full().structure(right).build()
+            gst::Caps::builder_full().structure(corrected).build()
         })
     }
 
-    /// What people call the codec of the `nth` track of a kind, for which the demuxer has `caps`.
+    /// Common name of the codec of the `nth` track of a kind, whose caps are `caps`.
     pub fn label(&self, caps: &gst::CapsRef, nth: usize) -> Option<String> {
-        let is_video = super::is_video(caps);
+        let is_video = is_video(caps);
         if let Some(codec) = self.0.iter().filter(|codec| codec.is_video == is_video).nth(nth) {
             return codec.label();
         }
@@ -68,7 +70,7 @@ impl TrackCodecs {
 }
 
 impl Codec {
-    /// What people call it; `None` if its code is none that can be read.
+    /// Common name of the codec; `None` if its code is unreadable.
     pub fn label(&self) -> Option<String> {
         if let Some((_, name)) = NAMES.iter().find(|(code, _)| self.fourcc.starts_with(code)) {
             return Some((*name).to_owned());
@@ -83,49 +85,50 @@ impl Codec {
     }
 }
 
-/// Whether the demuxer says that it does not know the codec.
+/// Whether a demuxer's caps mean that it does not know the codec.
 fn is_unknown(structure: &gst::StructureRef) -> bool {
     let name = structure.name().as_str();
     name.starts_with("video/x-gst-fourcc-")
         || matches!(name, "video/x-unknown" | "video/x-avi-unknown" | "video/x-asf-unknown")
 }
 
-/// Caps of raw video that nothing here reads.
-const MISTAKEN: &str = "video/x-chalkstream-unread";
+/// Name of caps for raw video that nothing here reads.
+const UNREADABLE: &str = "video/x-chalkstream-unread";
 
-/// Whether the demuxer of QuickTime takes raw video for another format than it is: of the format `v308` it has the
-/// components in another order, and numbers of 16 bits have their most significant byte first.
-fn is_mistaken(codec: &Codec) -> bool {
+/// Whether the demuxer of QuickTime mistakes the format of raw video: it swaps components of `v308`,
+/// and the bytes of 16-bit pixels.
+fn is_misread(codec: &Codec) -> bool {
     codec.fourcc == *b"v308" || (codec.fourcc == *b"raw " && codec.depth == 16)
 }
 
-/// A codec as decoders know it: four-character codes in small letters, the name of the caps, and their fields.
-struct Known {
+/// A codec as decoders know it.
+struct KnownCodec {
+    /// Four-character codes in lower case.
     fourccs: &'static [&'static [u8; 4]],
+    /// Name and fields of the caps.
     name: &'static str,
-    /// A number or a text.
     fields: &'static [(&'static str, Field)],
 }
 
+/// Value of a field of caps.
 enum Field {
     Number(i32),
     Text(&'static str),
-    /// A statement that does not hold.
-    No,
-    /// Bits of a pixel.
+    False,
+    /// The track's own bits per pixel.
     Depth,
 }
 
-const fn known(fourccs: &'static [&'static [u8; 4]], name: &'static str) -> Known {
-    Known { fourccs, name, fields: &[] }
+const fn known(fourccs: &'static [&'static [u8; 4]], name: &'static str) -> KnownCodec {
+    KnownCodec { fourccs, name, fields: &[] }
 }
 
-const fn with(known: Known, fields: &'static [(&'static str, Field)]) -> Known {
-    Known { fields, ..known }
+const fn with(known: KnownCodec, fields: &'static [(&'static str, Field)]) -> KnownCodec {
+    KnownCodec { fields, ..known }
 }
 
-/// TrackCodecs that only some demuxers know.
-const CODECS: &[Known] = &[
+/// Codecs that only some demuxers know. some demuxers know.
+const CODECS: &[KnownCodec] = &[
     known(&[b"avdn", b"avdh"], "video/x-dnxhd"),
     with(known(&[b"hfyu"], "video/x-huffyuv"), &[("bpp", Field::Depth)]),
     with(known(&[b"ffvh"], "video/x-gst-av-ffvhuff"), &[("bpp", Field::Depth)]),
@@ -145,7 +148,7 @@ const CODECS: &[Known] = &[
     with(known(&[b"ap4x"], "video/x-prores"), &[("variant", Field::Text("4444xq"))]),
     mpeg(
         &[b"m1v ", b"mp1v", b"mpeg", b"m1vx"],
-        &[("mpegversion", Field::Number(1)), ("systemstream", Field::No)],
+        &[("mpegversion", Field::Number(1)), ("systemstream", Field::False)],
     ),
     mpeg(
         &[
@@ -155,14 +158,14 @@ const CODECS: &[Known] = &[
             b"xd59", b"xd5a", b"xd5b", b"xd5c", b"xd5d", b"xd5e", b"xd5f", b"mx5n", b"mx5p", b"mx4n",
             b"mx4p", b"mx3n", b"mx3p",
         ],
-        &[("mpegversion", Field::Number(2)), ("systemstream", Field::No)],
+        &[("mpegversion", Field::Number(2)), ("systemstream", Field::False)],
     ),
     with(
         known(
             &[b"dvc ", b"dvcp", b"dvpp", b"dvsd", b"dv5n", b"dv5p", b"avdv", b"avd1", b"ddvc"],
             "video/x-dv",
         ),
-        &[("systemstream", Field::No)],
+        &[("systemstream", Field::False)],
     ),
     known(&[b"cfhd"], "video/x-cineform"),
     known(&[b"icod"], "video/x-apple-intermediate-codec"),
@@ -203,15 +206,15 @@ const CODECS: &[Known] = &[
     raw(&[b"y800", b"y8  ", b"grey"], &[("format", Field::Text("GRAY8"))]),
 ];
 
-const fn mpeg(fourccs: &'static [&'static [u8; 4]], fields: &'static [(&'static str, Field)]) -> Known {
+const fn mpeg(fourccs: &'static [&'static [u8; 4]], fields: &'static [(&'static str, Field)]) -> KnownCodec {
     with(known(fourccs, "video/mpeg"), fields)
 }
 
-const fn raw(fourccs: &'static [&'static [u8; 4]], fields: &'static [(&'static str, Field)]) -> Known {
+const fn raw(fourccs: &'static [&'static [u8; 4]], fields: &'static [(&'static str, Field)]) -> KnownCodec {
     with(known(fourccs, "video/x-raw"), fields)
 }
 
-/// Names of codecs that no decoder here reads, by how their codes begin.
+/// Names of codecs that no decoder here knows, by the start of their codes.
 const NAMES: &[(&[u8], &str)] = &[
     (b"UL", "Ut Video"),
     (b"UQ", "Ut Video"),
@@ -239,7 +242,7 @@ const NAMES: &[(&[u8], &str)] = &[
     (b"aprh", "Apple ProRes RAW"),
 ];
 
-/// Caps of video as its decoder knows it; what the demuxer knows as well stays.
+/// Makes the caps of video as its decoder knows it. Keeps the demuxer's fields.
 fn video(codec: &Codec, unknown: &gst::StructureRef) -> Option<gst::Caps> {
     let mut fourcc = codec.fourcc;
     fourcc.make_ascii_lowercase();
@@ -266,7 +269,7 @@ fn video(codec: &Codec, unknown: &gst::StructureRef) -> Option<gst::Caps> {
         match field {
             Field::Number(number) => fields.set(*name, number),
             Field::Text(text) => fields.set(*name, text),
-            Field::No => fields.set(*name, false),
+            Field::False => fields.set(*name, false),
             Field::Depth => fields.set(*name, codec.depth as i32),
         }
     }
@@ -276,7 +279,7 @@ fn video(codec: &Codec, unknown: &gst::StructureRef) -> Option<gst::Caps> {
     Some(caps)
 }
 
-/// Caps of raw audio whose order of bytes the demuxer does not read: QuickTime keeps it in a box of its own.
+/// Corrects the byte order of raw audio, which QuickTime keeps in a box that the demuxer ignores.
 fn audio(structure: &gst::StructureRef, codec: &Codec) -> Option<gst::Caps> {
     let order = if codec.is_little_endian? { "LE" } else { "BE" };
     let samples = match &codec.fourcc {
@@ -290,7 +293,7 @@ fn audio(structure: &gst::StructureRef, codec: &Codec) -> Option<gst::Caps> {
     if structure.name() != "audio/x-raw" || structure.get::<String>("format").ok()? == format {
         return None;
     }
-    let mut right = structure.to_owned();
-    right.set("format", format);
-    Some(gst::Caps::builder_full().structure(right).build())
+    let mut corrected = structure.to_owned();
+    corrected.set("format", format);
+    Some(gst::Caps::builder_full().structure(corrected).build())
 }

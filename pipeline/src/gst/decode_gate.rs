@@ -1,4 +1,4 @@
-//! Large frames one at a time: a decoder takes a packet only while a frame is waited for.
+//! Large frames one at a time: a decoder gets a packet only while its next frame is awaited.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -12,13 +12,13 @@ pub struct Gate(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    moved: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     is_closed: bool,
-    is_released: bool,
+    is_disabled: bool,
 }
 
 impl Gate {
@@ -45,9 +45,9 @@ impl Gate {
         self.change(|state| state.is_closed = false);
     }
 
-    /// Runs `flush`, which needs the decoder's thread to move, with the gate out of use.
-    pub fn released<T>(&self, flush: impl FnOnce() -> T) -> T {
-        self.change(|state| state.is_released = true);
+    /// Runs `flush` with the gate disabled, because a flush waits for the decoder's thread.
+    pub fn with_gate_disabled<T>(&self, flush: impl FnOnce() -> T) -> T {
+        self.change(|state| state.is_disabled = true);
         let flushed = flush();
         self.change(|state| *state = State::default());
         flushed
@@ -55,22 +55,22 @@ impl Gate {
 
     fn wait(&self) {
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_shut = |state: &mut State| state.is_closed && !state.is_released;
-        drop(self.0.moved.wait_while(state, is_shut).unwrap_or_else(PoisonError::into_inner));
+        let is_shut = |state: &mut State| state.is_closed && !state.is_disabled;
+        drop(self.0.changed.wait_while(state, is_shut).unwrap_or_else(PoisonError::into_inner));
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner));
-        self.0.moved.notify_all();
+        self.0.changed.notify_all();
     }
 }
 
-/// The owner of a gate: without it nothing is held back, so that the pipeline can stop.
+/// Owner of a gate. Dropping it disables the gate, so that the pipeline can stop.
 #[derive(Default)]
 pub struct GateKeeper(pub Gate);
 
 impl Drop for GateKeeper {
     fn drop(&mut self) {
-        self.0.change(|state| state.is_released = true);
+        self.0.change(|state| state.is_disabled = true);
     }
 }

@@ -1,26 +1,16 @@
-//! Which parser and decoder a stream gets, by its caps.
+//! Chooses the parser and the decoder of a stream by its caps.
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 
+use super::caps::{is_video, on_caps};
+use super::errors::unsupported;
 use super::limited_range::FullToLimited;
-use super::pipeline::unsupported;
 use super::{element, element_with};
 use crate::error::Result;
 
-/// Whether a demuxer's pad carries a picture.
-pub fn is_video(caps: &gst::CapsRef) -> bool {
-    // Any still image format may also be the coding of video.
-    caps.structure(0).is_some_and(|s| s.name().starts_with("video/") || s.name().starts_with("image/"))
-}
-
-/// Whether a demuxer's pad carries sound.
-pub fn is_audio(caps: &gst::CapsRef) -> bool {
-    caps.structure(0).is_some_and(|s| s.name().starts_with("audio/"))
-}
-
-/// The parser that cuts a stream into whole frames and reads its headers.
+/// The parser that cuts a stream into complete frames and reads their headers.
 fn parser_name(caps: &gst::CapsRef) -> Option<&'static str> {
     let s = caps.structure(0)?;
     let version = s.get::<i32>("mpegversion").unwrap_or(0);
@@ -38,8 +28,8 @@ fn parser_name(caps: &gst::CapsRef) -> Option<&'static str> {
     })
 }
 
-/// Whether sound is xHE-AAC (object type 42 in its AudioSpecificConfig, ISO/IEC 14496-3), which no decoder here reads:
-/// the parser would call it damaged.
+/// Whether audio is xHE-AAC: object type 42 in its AudioSpecificConfig (ISO/IEC 14496-3). No decoder
+/// here reads it, and the parser would call it damaged.
 pub fn is_extended_aac(caps: &gst::CapsRef) -> bool {
     let Some(s) = caps.structure(0).filter(|s| s.name() == "audio/mpeg") else { return false };
     let Ok(config) = s.get::<gst::Buffer>("codec_data") else { return false };
@@ -47,13 +37,12 @@ pub fn is_extended_aac(caps: &gst::CapsRef) -> bool {
     matches!(map.as_slice(), [first, second, ..] if first >> 3 == 31 && 32 + ((first & 7) << 3 | second >> 5) == 42)
 }
 
-/// Whether caps are already decoded samples.
+/// Whether caps describe raw samples, which need no decoder.
 fn is_raw(caps: &gst::CapsRef) -> bool {
     caps.structure(0).is_some_and(|s| matches!(s.name().as_str(), "video/x-raw" | "audio/x-raw"))
 }
 
-/// The elements from a demuxer's pad to raw samples, in order, the decoder with so many threads; none for samples that
-/// are raw already.
+/// Makes the elements from a demuxer's pad to raw samples, in order; none if samples are raw already.
 pub fn decoder_for(
     caps: &gst::CapsRef,
     parsed: bool,
@@ -68,19 +57,19 @@ pub fn decoder_for(
         chain.push(element(name)?);
     }
     let factory = best_decoder(caps).ok_or_else(unsupported)?;
-    // Damaged frames are passed on as well as they can be shown, never an error until nothing at all decodes.
+    // Damaged frames are passed on as far as they decode. Errors never end the stream.
     let decoder = element_with(
         &factory,
         &[("max-threads", &threads.to_string()), ("max-errors", "-1"), ("qos", "false")],
     )?;
     if is_mpeg_1(caps) {
-        hide_shape(&decoder);
+        hide_pixel_aspect_ratio(&decoder);
     }
     if caps.structure(0).is_some_and(|s| s.name() == "image/jpeg") {
         mark_parsed(&decoder);
     }
     if is_video(caps) {
-        tell_colours(&decoder, full_range);
+        correct_colorimetry(&decoder, full_range);
     }
     chain.push(decoder);
     Ok(chain)
@@ -90,52 +79,54 @@ fn is_mpeg_1(caps: &gst::CapsRef) -> bool {
     caps.structure(0).is_some_and(|s| s.name() == "video/mpeg" && s.get("mpegversion") == Ok(1i32))
 }
 
-/// Corrects what a decoder says of its pictures' colours: their range where the file says it, and which way they were made
-/// of red, green and blue where nothing does. A converter that is not told takes them for something else.
-fn tell_colours(decoder: &gst::Element, full_range: Option<bool>) {
+/// Completes a decoder's colorimetry: the range if the file declares it, and a matrix if nothing does.
+/// Otherwise a converter assumes the wrong ones.
+fn correct_colorimetry(decoder: &gst::Element, full_range: Option<bool>) {
     let Some(src) = decoder.static_pad("src") else { return };
-    let narrowing = FullToLimited::install(&src);
+    let full_to_limited = FullToLimited::install(&src);
     on_caps(&src, move |caps| {
-        narrowing.set_input(None);
+        full_to_limited.set_input(None);
         let Ok(info) = gst_video::VideoInfo::from_caps(caps) else { return };
         if !info.is_yuv() {
             return;
         }
-        // Where no matrix is said, the range that is said is lost in reading the caps as a whole.
+        // `VideoInfo` loses the range if the caps have no matrix.
         let text = caps.structure(0).and_then(|s| s.get::<String>("colorimetry").ok());
-        let said = text.and_then(|text| text.parse().ok()).unwrap_or(info.colorimetry());
+        let declared = text.and_then(|text| text.parse().ok()).unwrap_or(info.colorimetry());
         let range = match full_range {
             Some(true) => gst_video::VideoColorRange::Range0_255,
-            // A converter that knows no range takes the full one, which video has only where something says so.
-            _ if said.range() == gst_video::VideoColorRange::Unknown => {
+            // Without a range, a converter assumes the full one, which video has only if it is declared.
+            _ if declared.range() == gst_video::VideoColorRange::Unknown => {
                 gst_video::VideoColorRange::Range16_235
             }
-            _ => said.range(),
+            _ => declared.range(),
         };
-        let matrix = match said.matrix() {
+        let matrix = match declared.matrix() {
             gst_video::VideoColorMatrix::Unknown if info.width().min(info.height()) > 576 => {
                 gst_video::VideoColorMatrix::Bt709
             }
             gst_video::VideoColorMatrix::Unknown => gst_video::VideoColorMatrix::Bt601,
             matrix => matrix,
         };
-        let alone =
+        // With this pair the converter would see no difference but the range, and ignore it.
+        let differs_in_range_only =
             (range, matrix) == (gst_video::VideoColorRange::Range0_255, gst_video::VideoColorMatrix::Bt709);
-        let range = if alone && narrowing.set_input(Some(&info)) {
+        let range = if differs_in_range_only && full_to_limited.set_input(Some(&info)) {
             gst_video::VideoColorRange::Range16_235
         } else {
             range
         };
-        if (range, matrix) != (said.range(), said.matrix()) {
-            let right = gst_video::VideoColorimetry::new(range, matrix, said.transfer(), said.primaries());
-            caps.make_mut().set("colorimetry", right.to_string());
+        if (range, matrix) != (declared.range(), declared.matrix()) {
+            let completed =
+                gst_video::VideoColorimetry::new(range, matrix, declared.transfer(), declared.primaries());
+            caps.make_mut().set("colorimetry", completed.to_string());
         }
     });
 }
 
-/// Keeps from a decoder of MPEG-1 what the parser says of its pixels' shape: it knows the table of MPEG-2 only, the decoder
-/// has the right one.
-fn hide_shape(decoder: &gst::Element) {
+/// Hides the parser's pixel aspect ratio from a decoder of MPEG-1. The parser only knows the table of
+/// MPEG-2; the decoder has the right one.
+fn hide_pixel_aspect_ratio(decoder: &gst::Element) {
     let Some(sink) = decoder.static_pad("sink") else { return };
     on_caps(&sink, |caps| {
         if let Some(structure) = caps.make_mut().structure_mut(0) {
@@ -144,43 +135,30 @@ fn hide_shape(decoder: &gst::Element) {
     });
 }
 
-/// Says to a decoder of JPEG that each packet is one frame, as it is in every container: not every demuxer does, and
-/// libav's decoder takes nothing else.
+/// Marks packets for a decoder of JPEG as one frame each, as they are in every container. Not every
+/// demuxer does that, and libav's decoder accepts nothing else.
 fn mark_parsed(decoder: &gst::Element) {
     let Some(sink) = decoder.static_pad("sink") else { return };
     on_caps(&sink, |caps| caps.make_mut().set("parsed", true));
 }
 
-/// Changes the caps that pass a pad.
-pub fn on_caps(pad: &gst::Pad, change: impl Fn(&mut gst::Caps) + Send + Sync + 'static) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if let Some(gst::PadProbeData::Event(event)) = &info.data
-            && let gst::EventView::Caps(told) = event.view()
-        {
-            let mut caps = told.caps_owned();
-            change(&mut caps);
-            let changed = gst::event::Caps::builder(&caps).seqnum(event.seqnum()).build();
-            info.data = Some(gst::PadProbeData::Event(changed));
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
-/// The best software decoder that takes `caps`.
+/// Name of the best software decoder that accepts `caps`.
 fn best_decoder(caps: &gst::CapsRef) -> Option<String> {
     let caps = caps.to_owned();
-    // The parser refines caps that a demuxer leaves open, so a decoder that takes some of them will do.
+    // The parser refines caps that a demuxer leaves open, so a decoder need only accept some of them.
     let mut candidates: Vec<_> =
         gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL)
             .into_iter()
             .filter(|f| f.can_sink_any_caps(&caps))
             .filter(|f| !f.metadata("klass").is_some_and(|k| k.contains("Hardware")))
             .collect();
-    // Only the parser will know which of three layers MPEG-1 audio is; this decoder takes them all. Of FLAC in Matroska
-    // libav's gives the first packet twice, and its decoder of IMA's ADPCM refuses what GStreamer hands it.
-    // Phones put several frames of AMR into a packet: libav's decoders decode the first one of each.
-    // libav's decoder of PNG adds each frame to the one before unless its packet is marked as a keyframe, which
-    // GStreamer never does.
+    // Decoders preferred to libav's:
+    // - mpg123audiodec decodes all three layers of MPEG-1 audio; only the parser knows which it is.
+    // - libav decodes the first packet of FLAC in Matroska twice.
+    // - libav refuses IMA ADPCM as GStreamer passes it on.
+    // - libav decodes only the first of several AMR frames in a packet, as phones write them.
+    // - libav adds each PNG frame to the one before, unless its packet is marked as a keyframe, which
+    //   GStreamer never does.
     let mpeg_1 =
         caps.structure(0).is_some_and(|s| s.name() == "audio/mpeg" && s.get("mpegversion") == Ok(1i32));
     let preferred = |f: &gst::ElementFactory| {
@@ -190,7 +168,7 @@ fn best_decoder(caps: &gst::CapsRef) -> Option<String> {
     candidates.sort_by(|a, b| {
         preferred(b)
             .cmp(&preferred(a))
-            .then(libav_first(b).cmp(&libav_first(a)))
+            .then(is_libav(b).cmp(&is_libav(a)))
             .then(b.can_sink_all_caps(&caps).cmp(&a.can_sink_all_caps(&caps)))
             .then(b.rank().cmp(&a.rank()))
             .then(a.name().cmp(&b.name()))
@@ -198,8 +176,9 @@ fn best_decoder(caps: &gst::CapsRef) -> Option<String> {
     candidates.first().map(|f| f.name().to_string())
 }
 
-/// libav's decoders are the most used on damaged and unusual files, and use all cores.
-fn libav_first(factory: &gst::ElementFactory) -> bool {
+/// Whether a decoder is libav's. Those are best tested on damaged and unusual files, and use all
+/// cores.
+fn is_libav(factory: &gst::ElementFactory) -> bool {
     factory.name().starts_with("avdec_")
 }
 

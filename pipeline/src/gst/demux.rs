@@ -1,4 +1,5 @@
-//! The demuxer of each container: pinned by name, so that nothing is type-found and no playlist is followed.
+//! The demuxer of each container, chosen by name: GStreamer never guesses a type or follows a
+//! playlist.
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -8,7 +9,7 @@ use super::{caf, element, element_with, mpegts_pcr, mpegts_times, prores, wav};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{self, ByteRange, ReadAt, Source};
 
-/// The element that takes a container (or a bare stream) apart.
+/// Name of the element that demuxes a container or parses a bare stream.
 pub fn demuxer_name(container: &str) -> Option<&'static str> {
     Some(match container {
         "mp4" => "qtdemux",
@@ -46,14 +47,17 @@ pub fn is_bare_video(container: &str) -> bool {
     matches!(container, "h264" | "h265" | "mpegvideo")
 }
 
-/// Whether frames of video are presented one after the other at one rate, and packets do not say so: MXF has an index of
-/// their order, which writers leave out or get wrong (SMPTE ST 377-1, 11.2).
+/// Whether frames of video have a constant rate that their packets do not state.
+///
+/// This includes MXF: it has an index of the frames' order, which writers leave out or get wrong
+/// (SMPTE ST 377-1, 11.2).
 pub fn has_regular_frames(container: &str) -> bool {
     is_bare_video(container) || container == "mxf"
 }
 
-/// Length of an ID3v2 tag in front of a bare sound stream: cover pictures in it look like sync words to a parser.
-fn id3_length(source: &dyn ReadAt) -> u64 {
+/// Size of an ID3v2 tag in front of a bare audio stream, in bytes; 0 if there is none. To a parser,
+/// cover images in it look like sync words.
+fn id3_size_bytes(source: &dyn ReadAt) -> u64 {
     let mut head = [0; 10];
     match source::read_full(source, 0, &mut head) {
         Ok(10) if &head[..3] == b"ID3" => {
@@ -64,48 +68,41 @@ fn id3_length(source: &dyn ReadAt) -> u64 {
     }
 }
 
-/// A pipeline of our source and the container's demuxer, linked, not started.
+/// Makes a pipeline of the source element and the container's demuxer, linked but not started.
 pub fn open_demuxer(source: Source, container: &str) -> Result<(gst::Pipeline, gst::Element)> {
     super::init()?;
-    if container == "gif" {
-        let pipeline = gst::Pipeline::new();
-        let pictures = super::gif::gif_source(source)?;
-        pipeline
-            .add(&pictures)
-            .map_err(|e| Error::internal("the demuxer could not be linked").with_source(e))?;
-        return Ok((pipeline, pictures));
-    }
     let pipeline = gst::Pipeline::new();
-    let fault = |e: gst::glib::BoolError| Error::internal("the demuxer could not be linked").with_source(e);
-    let alone = |packets: gst::Element| {
-        pipeline.add(&packets).map_err(fault)?;
+    let failed = |e: gst::glib::BoolError| Error::internal("the demuxer could not be linked").with_source(e);
+    let without_demuxer = |packets: gst::Element| {
+        pipeline.add(&packets).map_err(failed)?;
         Ok((pipeline.clone(), packets))
     };
     let (source, demux) = match container {
+        "gif" => return without_demuxer(super::gif::frame_source(source)?),
         "caf" => match caf::open(source)? {
-            caf::Opened::Samples(samples, parser) => (samples, parser),
-            caf::Opened::Packets(packets) => return alone(packets),
+            caf::CafStream::Samples(samples, parser) => (samples, parser),
+            caf::CafStream::Packets(packets) => return without_demuxer(packets),
         },
         _ => {
             if container == "wav"
-                && let Some(packets) = wav::adpcm(&source)?
+                && let Some(packets) = wav::adpcm_packets(&source)?
             {
-                return alone(packets.element()?);
+                return without_demuxer(packets.into_element()?);
             }
-            (readable(source, container)?, pinned(container)?)
+            (adapted(source, container)?, demuxer(container)?)
         }
     };
     let src = ChalkSrc::new(source.clone()).upcast::<gst::Element>();
-    pipeline.add_many([&src, &demux]).map_err(fault)?;
-    src.link(&demux).map_err(fault)?;
+    pipeline.add_many([&src, &demux]).map_err(failed)?;
+    src.link(&demux).map_err(failed)?;
     if container == "mpegts" {
         mpegts_times::restamp(&pipeline, &demux, source);
     }
     Ok((pipeline, demux))
 }
 
-/// The demuxer itself.
-fn pinned(container: &str) -> Result<gst::Element> {
+/// Makes the container's demuxer.
+fn demuxer(container: &str) -> Result<gst::Element> {
     let name = demuxer_name(container).ok_or_else(|| {
         Error::new(ErrorKind::Unsupported, "not_media", "This kind of file can't be played.")
     })?;
@@ -115,19 +112,19 @@ fn pinned(container: &str) -> Result<gst::Element> {
     }
 }
 
-/// The source as the demuxer can read it.
-fn readable(source: Source, container: &str) -> Result<Source> {
-    let skip = id3_length(source.as_ref());
+/// Changes the source into a form that the demuxer can read.
+fn adapted(source: Source, container: &str) -> Result<Source> {
+    let skip = id3_size_bytes(source.as_ref());
     let source = if skip > 0 {
         ByteRange { begins_at: skip, size_bytes: source.size_bytes().saturating_sub(skip) }.view(source)
     } else {
         source
     };
     match container {
-        "mpegts" => Ok(mpegts_pcr::clocked(source)),
-        "matroska" => Ok(prores::hidden(source)?),
-        "w64" => wav::w64(source),
-        "wav" => wav::rf64(source),
+        "mpegts" => Ok(mpegts_pcr::with_leading_pcr(source)),
+        "matroska" => Ok(prores::hide_codec(source)?),
+        "w64" => wav::w64_as_wav(source),
+        "wav" => wav::bw64_as_rf64(source),
         _ => Ok(source),
     }
 }

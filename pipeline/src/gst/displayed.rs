@@ -4,26 +4,26 @@ use gstreamer_video as gst_video;
 
 use crate::media::Orientation;
 
-/// Width and height of a frame after its turn, with square pixels, not rounded; `shape` is that of
-/// a pixel.
-pub fn displayed_size((width, height): (u32, u32), shape: (i32, i32), turn: Orientation) -> (f64, f64) {
-    let (width, height) = squared(width, height, shape.0, shape.1);
+/// Width and height of a frame after its turn, with square pixels, not rounded. `par` is the pixel
+/// aspect ratio.
+pub fn displayed_size((width, height): (u32, u32), par: (i32, i32), turn: Orientation) -> (f64, f64) {
+    let (width, height) = squared(width, height, par.0, par.1);
     if turn.is_sideways() { (height, width) } else { (width, height) }
 }
 
-/// As [`displayed_size`], of a decoded frame.
+/// Like [`displayed_size`], of a decoded frame.
 pub fn displayed_frame(info: &gst_video::VideoInfo, turn: Orientation) -> (f64, f64) {
     displayed_size((info.width(), info.height()), (info.par().numer(), info.par().denom()), turn)
 }
 
-/// A size in even lengths, as H.264 has them.
+/// Rounds a size to even lengths, as H.264 needs them.
 pub fn even_size((width, height): (f64, f64)) -> (u32, u32) {
     let even = |length: f64| (length.round() as u32 & !1).max(2);
     (even(width), even(height))
 }
 
-/// Size with square pixels: the longer way shrinks, so nothing is enlarged. Pixels of an odd shape
-/// are taken as square.
+/// Size with square pixels. The longer side shrinks, so that nothing is enlarged. Pixels of an
+/// implausible ratio count as square.
 fn squared(width: u32, height: u32, par_num: i32, par_den: i32) -> (f64, f64) {
     let (width, height) = (f64::from(width), f64::from(height));
     let par = f64::from(par_num) / f64::from(par_den);

@@ -1,4 +1,4 @@
-//! Copies of frames that libav's plug-in keeps but never reads: their memory is given back.
+//! Returns the memory of frame copies that libav's plug-in keeps but never reads.
 //!
 //! libav keeps a frame for reference in memory that is mapped for writing. GStreamer's base class
 //! of decoders cannot share such memory, so it hands on a deep copy. The plug-in holds this copy
@@ -10,17 +10,17 @@ use std::sync::LazyLock;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-/// Smaller frames are not worth it, in bytes. One of 8K takes 50 MB.
+/// Minimum size for which it is worthwhile. A frame of 8K takes 50 MB.
 const MIN_FRAME_BYTES: usize = 32 << 20;
 
-/// Has the memory of a `decoder`'s copies given back as soon as nothing behind it uses them.
+/// Returns the memory of a `decoder`'s copies to the system once no element behind it uses them.
 pub fn install(decoder: &gst::Element) {
     let is_libav = decoder.factory().is_some_and(|factory| factory.name().starts_with("avdec_"));
     let Some(pad) = decoder.static_pad("src").filter(|_| is_libav) else { return };
     pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data
             && buffer.size() >= MIN_FRAME_BYTES
-            // The plug-in has let go of the others already.
+            // Buffers with one owner are not held by the plug-in.
             && buffer.get_mut().is_none()
             && is_copy(buffer)
             && let Some(lent) = lent(buffer)
@@ -67,13 +67,13 @@ impl AsRef<[u8]> for Loan {
 impl Drop for Loan {
     fn drop(&mut self) {
         if let Some(mapped) = self.0.take() {
-            give_back(&mapped.into_buffer());
+            release_pages(&mapped.into_buffer());
         }
     }
 }
 
-/// Gives the pages of a copy back to the system, unless another buffer or a map uses them.
-fn give_back(copy: &gst::Buffer) {
+/// Returns the pages of a copy to the system, unless another buffer or a map uses them.
+fn release_pages(copy: &gst::Buffer) {
     if !is_copy(copy) {
         return;
     }
@@ -90,13 +90,13 @@ fn give_back(copy: &gst::Buffer) {
     let (start, end) = (start.next_multiple_of(*PAGE_BYTES), end - end % *PAGE_BYTES);
     if start < end {
         // SAFETY: the pages hold nothing but this memory's samples: they lie inside one block, which the
-        // map above has made ours to write. The block outlives the call and stays allocated; its
-        // samples read as zeros from now on, as if they had been written. The lock says that no
-        // element reads or writes them. The plug-in, the copy's other owner, only frees it: libav reads
-        // its own frame.
+        // map above allows us to write. The block outlives the call and stays allocated; its samples
+        // read as zeros from now on, as if they had been written. The lock guarantees that no element
+        // reads or writes them. The plug-in, the copy's other owner, only frees it: libav reads its own
+        // frame.
         unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
     }
-    // SAFETY: the map is that of this memory, and is used no more.
+    // SAFETY: the map is that of this memory, and is not used again.
     unsafe { gst::ffi::gst_memory_unmap(memory, &raw mut map) };
 }
 
@@ -114,7 +114,7 @@ mod tests {
 
     const OFFSET: usize = 4096 * 4096;
 
-    /// A buffer as the plug-in's base class copies it: of one block that is all 7.
+    /// A buffer as the plug-in's base class copies it: one block, filled with 7.
     fn copy() -> gst::Buffer {
         crate::gst::init().unwrap();
         let mut buffer = gst::Buffer::with_size(MIN_FRAME_BYTES).unwrap();
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!((lent.pts(), lent.size()), (kept.pts(), kept.size()));
         let meta = lent.meta::<gst_video::VideoMeta>().unwrap();
         assert_eq!((meta.offset()[1], meta.stride()[0]), (OFFSET, 4096), "planes lie where they did");
-        // An element that holds a part of it, such as a shared copy with another time.
+        // As if an element held a part of it, such as a shared copy with another time.
         let part = lent.copy_region(gst::BufferCopyFlags::MEMORY, MIN_FRAME_BYTES / 2..).unwrap();
         drop(lent);
         assert_eq!(bytes_of(&part, 7), part.size());
@@ -154,7 +154,7 @@ mod tests {
         // In two buffers.
         let kept = copy();
         let other = kept.copy();
-        give_back(&kept);
+        release_pages(&kept);
         assert_eq!(bytes_of(&other, 7), MIN_FRAME_BYTES);
         drop(other);
         // In two buffers after it was lent.

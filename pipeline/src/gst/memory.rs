@@ -1,32 +1,35 @@
-//! Memory that decoded frames take: how many there are at a time.
+//! Bounds on the memory of decoded frames: how many there are at a time.
 
-/// Frames of more pixels than this are large. One of 8K takes 50 MB or more, with motion vectors 70. A decoder keeps
-/// six for reference where the stream obeys its level.
+/// Frames of more pixels than this are large.
+///
+/// One of 8K takes 50 MB or more, with motion vectors 70 MB. A decoder keeps six for reference if the
+/// stream obeys its level.
 const LARGE_PIXELS: u64 = 4096 * 2304;
 
-/// Most memory that the frames of a decoder may take, in bytes. The levels of H.264 and H.265 stay
-/// below it at 8K with 4:2:0 samples, of 10 bits too.
+/// Maximum memory of a decoder's frames, in bytes. Streams of 8K that obey the levels of H.264 and
+/// H.265 stay below it with 4:2:0 samples of 8 or 10 bits.
 pub const MAX_DECODER_BYTES: u64 = 1_000_000_000;
 
-/// Most frames that H.264 and H.265 let a stream refer to.
-pub const MAX_REFERENCES: u32 = 16;
+/// Maximum number of reference frames of an H.264 or H.265 stream.
+pub const MAX_REFERENCE_FRAMES: u32 = 16;
 
-/// Whether frames of so many pixels are so large that few of them fit into a step's memory.
+/// Whether frames of this size are so large that only a few fit into a step's memory.
 pub fn is_large(pixels: u64) -> bool {
     pixels > LARGE_PIXELS
 }
 
-/// Threads of a decoder of frames of so many pixels, 0 if that is not known yet.
+/// Number of threads of a decoder, by the pixels of its frames; 0 pixels if the size is not known.
 ///
-/// One more than two, which keep all encoders busy: one of them usually waits for its turn to hand a
-/// frame on. Each keeps a frame more, and memory is to be the same on every machine.
+/// Two threads keep all encoders busy. The third makes up for the one that usually waits to hand on
+/// its frame. The number is bounded because each thread keeps another frame, and memory must not
+/// depend on the machine.
 pub fn decoder_threads(pixels: u64) -> usize {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     if pixels == 0 || is_large(pixels) { 1 } else { (cores + 1).min(3) }
 }
 
-/// DecodedBuffer frames that may wait for us, each of so many pixels.
-pub fn max_waiting(pixels: u64) -> u32 {
+/// Maximum number of decoded frames that wait to be pulled, by their pixels.
+pub fn max_queued_frames(pixels: u64) -> u32 {
     if is_large(pixels) { 1 } else { 4 }
 }
 

@@ -1,37 +1,40 @@
-//! The thin layer over GStreamer that every media step stands on.
+//! The thin layer over GStreamer on which every media step is built.
 //!
-//! Our own source element over [`crate::source::Source`], demuxers pinned by the container we sniffed (nothing is
-//! type-found, so no playlist or script is ever followed), decoders chosen by caps, and waits that have deadlines
-//! and hear a cancel.
+//! It has a source element over [`crate::source::Source`], and decoders chosen by caps. Demuxers
+//! are named by the container that was sniffed: GStreamer never guesses a type, so it never follows
+//! a playlist or a script. All waits have deadlines and can be cancelled.
 
 mod avi_packed;
 mod avi_times;
 mod caf;
+mod caps;
 mod codecs;
-mod decode;
 mod decode_gate;
+mod decoded;
 mod decoders;
 mod demux;
 mod displayed;
 mod downmix;
-mod even_times;
+mod errors;
 mod frame_copies;
+mod frame_times;
 mod gif;
 mod limited_range;
-mod link;
+mod linker;
 mod memory;
 mod mpegts_pcr;
 mod mpegts_times;
+mod multi_part_decoder;
 mod orientation;
 mod packet_source;
 mod pipeline;
 mod png;
-mod present;
+mod presenter;
 mod prores;
 mod raw_rows;
 mod references;
-mod sequence;
 mod source_element;
+mod track_decoder;
 mod wav;
 mod x264;
 
@@ -43,18 +46,21 @@ use gstreamer::prelude::*;
 
 use crate::error::{Error, ErrorKind, Result};
 
+pub(crate) use caps::on_caps;
+pub use caps::{is_audio, is_video};
 pub(crate) use codecs::TrackCodecs;
-pub use decode::{DecodedBuffer, TrackDecoder, TrackKind};
-pub(crate) use decoders::on_caps;
-pub use decoders::{decoder_for, is_audio, is_video};
+pub use decoded::{DecodedBuffer, TrackKind};
+pub use decoders::decoder_for;
 pub use demux::{demuxer_name, has_regular_frames, is_bare_video, open_demuxer};
 pub(crate) use displayed::{displayed_frame, displayed_size, even_size};
 pub use downmix::downmixer;
-pub(crate) use link::too_many_pixels;
+pub(crate) use errors::too_many_pixels;
+pub use errors::{encrypted, unsupported};
 pub use memory::is_large;
+pub use multi_part_decoder::MultiPartDecoder;
 pub(crate) use orientation::{OrientationState, Orientations};
-pub use pipeline::{RunningPipeline, encrypted, unsupported};
-pub use sequence::MultiPartDecoder;
+pub use pipeline::RunningPipeline;
+pub use track_decoder::TrackDecoder;
 pub(crate) use x264::{X264Pipeline, i420_buffer};
 
 /// Longest wait for a pipeline to change its state.
@@ -71,7 +77,7 @@ pub fn init() -> Result<()> {
     })
 }
 
-/// A time that may be before the start, in ns.
+/// Converts a time that may be before the start to ns.
 pub fn signed_ns(time: gst::Signed<gst::ClockTime>) -> i64 {
     match time {
         gst::Signed::Positive(time) => i64::try_from(time.nseconds()).unwrap_or(i64::MAX),
@@ -79,7 +85,7 @@ pub fn signed_ns(time: gst::Signed<gst::ClockTime>) -> i64 {
     }
 }
 
-/// Makes an element by its factory's name; a missing one is a missing dependency.
+/// Makes an element by its factory's name. If there is none, a dependency is missing.
 pub fn element(name: &str) -> Result<gst::Element> {
     gst::ElementFactory::make(name).build().map_err(|e| {
         Error::new(
@@ -91,7 +97,7 @@ pub fn element(name: &str) -> Result<gst::Element> {
     })
 }
 
-/// Makes an element and sets properties from their text form.
+/// Makes an element and sets those of the properties that it has, from their text form.
 pub fn element_with(name: &str, properties: &[(&str, &str)]) -> Result<gst::Element> {
     let made = element(name)?;
     for (property, value) in properties {
@@ -102,7 +108,7 @@ pub fn element_with(name: &str, properties: &[(&str, &str)]) -> Result<gst::Elem
     Ok(made)
 }
 
-/// A filter that lets only `caps` through.
+/// Makes a filter that lets only `caps` through.
 pub fn capsfilter(caps: &gst::Caps) -> Result<gst::Element> {
     let made = element("capsfilter")?;
     made.set_property("caps", caps);

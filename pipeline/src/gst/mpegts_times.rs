@@ -1,9 +1,10 @@
 //! Times of a transport stream's packets, as the stream itself states them.
 //!
-//! GStreamer's demuxer (1.22) takes more than 0.5 s between two clock references for a gap of 0.5 s. A video of one
-//! frame per second whose frames carry the clock loses half of its length, and so does a pause in audio. It also
-//! discards presentation times that are seconds after their decode times, as reordered frames at 1/4 frame/s have
-//! them. It reports the times it keeps; the others are read again, and all are put back behind it.
+//! GStreamer's demuxer (1.22) shortens any longer distance between two clock references to 0.5 s. A
+//! video of one frame per second whose frames carry the clock loses half of its duration, and so does
+//! a pause in audio. The demuxer also discards presentation times that are seconds after their decode
+//! times, as of reordered frames at 1/4 frame/s. It reports the times that it keeps. The others are
+//! read again, and packets get all of them back behind the demuxer.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,18 +16,20 @@ use super::mpegts_pcr;
 use crate::source::Source;
 
 /// Ticks per second of all times here.
-const SECOND: i64 = 90_000;
-/// Times have this many bits.
+const TICKS_PER_SECOND: i64 = 90_000;
+/// Bits of a time in the stream.
 const TIME_BITS: u32 = 33;
-/// A track that goes back by more begins again with another clock.
-const MAX_BACK: i64 = SECOND / 2;
-/// A time that follows another one without a gap is at most so much later.
-const MAX_STEP: i64 = 10 * SECOND;
-/// A longer gap in all tracks is a change of clock, after which the recording goes on at once.
-const MAX_GAP: i64 = 600 * SECOND;
-/// Most times of a track that wait for their packets. A packet waits for the first clock reference, which is seconds.
-const MAX_WAITING: usize = 4096;
-/// Where the first packet is put if the demuxer cannot say it, in ns: there is room for earlier ones.
+/// Maximum step back of a track; beyond it, another clock has started.
+const MAX_BACK_TICKS: i64 = TICKS_PER_SECOND / 2;
+/// Maximum distance of consecutive times without a gap.
+const MAX_STEP_TICKS: i64 = 10 * TICKS_PER_SECOND;
+/// Maximum gap in all tracks. A longer one is a change of clock, and the recording continues without
+/// a gap.
+const MAX_GAP_TICKS: i64 = 600 * TICKS_PER_SECOND;
+/// Maximum number of times of a track that wait for their packets. Packets wait some seconds for the
+/// first clock reference.
+const MAX_PENDING: usize = 4096;
+/// Time of the first packet if the demuxer does not know it, in ns: leaves room for earlier ones.
 const DEFAULT_START_NS: i64 = 10_000_000_000;
 
 /// Presentation and decode time, in ns.
@@ -34,13 +37,13 @@ type Stamp = (Option<u64>, Option<u64>);
 
 /// Times of all tracks of a stream on one timeline.
 #[derive(Default)]
-struct Times {
-    tracks: HashMap<u32, Track>,
-    /// What the newest clock's times are moved by; another one begins where parts are joined.
-    newest: i64,
+struct StreamTimes {
+    tracks: HashMap<u32, TrackState>,
+    /// Shift of the newest clock's times. A new clock starts where parts were joined.
+    newest_shift: i64,
     /// Latest decode time of any track.
     latest: i64,
-    /// A first time, and what it is in ns.
+    /// The first time in ticks, and the same in ns.
     anchor: Option<(i64, i64)>,
     /// The stream, for times that the demuxer does not report.
     source: Option<Source>,
@@ -48,32 +51,34 @@ struct Times {
 
 /// One elementary stream.
 #[derive(Default)]
-struct Track {
-    /// Times read that no packet was given yet.
-    read: VecDeque<Read>,
-    /// Whether packets that waited for the stream's start are out: from there on the last time read is theirs.
+struct TrackState {
+    /// Times that no packet has got yet.
+    pending: VecDeque<PesTimes>,
+    /// Whether the packets that waited for the first clock reference are out. From then on, a packet
+    /// gets the time that was read last.
     is_started: bool,
-    /// Decode time of the last packet as it stands in the stream, but for its wrapping around.
+    /// Decode time of the last packet in the stream, without wrap-around.
     raw: Option<i64>,
-    /// What its clock's times are moved by.
+    /// Shift of its clock's times.
     shift: i64,
+    /// Decode time of the last packet on the common timeline.
     last: Option<i64>,
-    /// Length of the last packet.
+    /// Distance of the last two packets.
     step: i64,
-    /// Shift and time before the last packet, if that jumped.
+    /// Shift and time before the last packet, if its time jumped.
     before_jump: Option<(i64, i64)>,
-    /// What the last packet was moved by, in ns, for packets that the demuxer splits from it.
+    /// Shift of the last packet in ns, for packets that the demuxer splits from it.
     moved_ns: Option<i64>,
 }
 
-/// Times of one packet of an elementary stream (PES), which begins at `offset`.
-struct Read {
+/// Times of one PES packet, which starts at `offset`.
+struct PesTimes {
     offset: u64,
     pts: Option<u64>,
     dts: Option<u64>,
 }
 
-/// The time nearest to another one that has these lowest bits.
+/// Returns the time nearest to `near` that has the lowest bits of `time`.
 fn unwrapped(time: u64, near: i64) -> i64 {
     let above = i64::BITS - TIME_BITS;
     near + ((time as i64 - near) << above >> above)
@@ -83,38 +88,40 @@ fn ns(ticks: i64) -> i64 {
     (i128::from(ticks) * 100_000 / 9) as i64
 }
 
-impl Times {
-    /// Takes a time that the demuxer read: presentation, decode, or both.
-    fn read(&mut self, pid: u32, offset: u64, (pts, dts): (Option<u64>, Option<u64>)) {
-        let read = &mut self.tracks.entry(pid).or_default().read;
-        match read.back_mut().filter(|read| read.offset == offset) {
+impl StreamTimes {
+    /// Records times that the demuxer reports: presentation, decode, or both.
+    fn record(&mut self, pid: u32, offset: u64, (pts, dts): (Option<u64>, Option<u64>)) {
+        let pending = &mut self.tracks.entry(pid).or_default().pending;
+        match pending.back_mut().filter(|read| read.offset == offset) {
             Some(last) => (last.pts, last.dts) = (pts.or(last.pts), dts.or(last.dts)),
             None => {
-                // Of a stream without a pad no packet ever takes them.
-                if read.len() == MAX_WAITING {
-                    read.pop_front();
+                // A stream without a pad has no packets to take them.
+                if pending.len() == MAX_PENDING {
+                    pending.pop_front();
                 }
-                read.push_back(Read { offset, pts, dts });
+                pending.push_back(PesTimes { offset, pts, dts });
             }
         }
     }
 
-    /// The time of the next packet of a track, to which the demuxer gave `own_ns`.
+    /// Returns the times of the next packet of a track. The demuxer's time for it is `own_ns`.
     fn next(&mut self, pid: u32, own_ns: Option<u64>) -> Stamp {
         let own_ns = own_ns.and_then(|ns| i64::try_from(ns).ok());
         let unsigned = |ns: i64| u64::try_from(ns).ok();
         let track = self.tracks.entry(pid).or_default();
-        while track.is_started && track.read.len() > 1 {
-            track.read.pop_front();
+        while track.is_started && track.pending.len() > 1 {
+            track.pending.pop_front();
         }
-        let Some(read) = track.read.pop_front() else {
+        let Some(read) = track.pending.pop_front() else {
             let moved = own_ns.zip(track.moved_ns).map_or(own_ns, |(own, moved)| own.checked_add(moved));
             return (moved.and_then(unsigned), None);
         };
-        track.is_started |= track.read.is_empty();
+        track.is_started |= track.pending.is_empty();
         let Some(decoded) = read.dts.or(read.pts) else { return (None, None) };
-        let (raw, shift) = self.placed(pid, decoded);
-        let pts = read.pts.or_else(|| mpegts_pcr::presented_at(self.source.as_ref()?.as_ref(), read.offset));
+        let (raw, shift) = self.shifted(pid, decoded);
+        let pts = read
+            .pts
+            .or_else(|| mpegts_pcr::presentation_time_at(self.source.as_ref()?.as_ref(), read.offset));
         let presented = pts.map_or(raw, |pts| unwrapped(pts, raw)) + shift;
         let (from, start_ns) = *self.anchor.get_or_insert((presented, own_ns.unwrap_or(DEFAULT_START_NS)));
         let time_ns = |ticks: i64| start_ns.saturating_add(ns(ticks - from));
@@ -124,17 +131,18 @@ impl Times {
         (unsigned(time_ns(presented)), read.dts.and_then(|_| unsigned(time_ns(raw + shift))))
     }
 
-    /// A decode time, and what it is moved by.
-    fn placed(&mut self, pid: u32, decoded: u64) -> (i64, i64) {
+    /// Returns a decode time without wrap-around, and its shift to the common timeline.
+    fn shifted(&mut self, pid: u32, decoded: u64) -> (i64, i64) {
         let near = self.tracks.values().find_map(|track| track.raw).unwrap_or(decoded as i64);
         let track = self.tracks.entry(pid).or_default();
         let raw = unwrapped(decoded, track.raw.unwrap_or(near));
-        let newest = self.newest;
+        let newest_shift = self.newest_shift;
         let at = |shift: i64| raw + shift;
-        let is_next = |shift: i64, last: i64| (last - MAX_BACK..=last + MAX_STEP).contains(&at(shift));
+        let is_next =
+            |shift: i64, last: i64| (last - MAX_BACK_TICKS..=last + MAX_STEP_TICKS).contains(&at(shift));
         let Some(last) = track.last else {
-            // A track that begins later, or goes on after a seek.
-            track.shift = if track.raw.is_none() { newest } else { track.shift };
+            // A track that starts later, or continues after a seek.
+            track.shift = if track.raw.is_none() { newest_shift } else { track.shift };
             (track.raw, track.last) = (Some(raw), Some(at(track.shift)));
             self.latest = self.latest.max(at(track.shift));
             return (raw, track.shift);
@@ -145,17 +153,21 @@ impl Times {
             .before_jump
             .filter(|&(shift, time)| is_next(shift, time) && away(shift, time) < away(track.shift, last));
         let shift = match returned {
-            // The last packet alone had a wrong time.
+            // Only the last packet had a wrong time.
             Some((shift, _)) => Some(shift),
-            _ if (last - MAX_BACK..=until + MAX_GAP).contains(&at(track.shift)) => Some(track.shift),
-            _ => Some(newest).filter(|&shift| (last - MAX_BACK..=until + MAX_STEP).contains(&at(shift))),
+            _ if (last - MAX_BACK_TICKS..=until + MAX_GAP_TICKS).contains(&at(track.shift)) => {
+                Some(track.shift)
+            }
+            _ => Some(newest_shift)
+                .filter(|&shift| (last - MAX_BACK_TICKS..=until + MAX_STEP_TICKS).contains(&at(shift))),
         };
         let shift = shift.unwrap_or_else(|| {
-            self.newest = self.latest.max(last + track.step) - raw;
-            self.newest
+            self.newest_shift = self.latest.max(last + track.step) - raw;
+            self.newest_shift
         });
         let time = at(shift);
-        let is_jump = shift != track.shift || !(last - MAX_BACK..=last + MAX_STEP).contains(&time);
+        let is_jump =
+            shift != track.shift || !(last - MAX_BACK_TICKS..=last + MAX_STEP_TICKS).contains(&time);
         track.before_jump = is_jump.then_some((track.shift, last));
         if !is_jump {
             track.step = (time - last).max(0);
@@ -165,20 +177,20 @@ impl Times {
         (raw, shift)
     }
 
-    /// The track goes on elsewhere.
-    fn flushed(&mut self, pid: u32) {
+    /// Prepares for a track that continues elsewhere.
+    fn flush(&mut self, pid: u32) {
         let track = self.tracks.entry(pid).or_default();
-        *track = Track { raw: track.raw, ..Track::default() };
+        *track = TrackState { raw: track.raw, ..TrackState::default() };
         self.latest = i64::MIN / 2;
     }
 }
 
-/// Gives the packets of a transport stream's demuxer the times that stand in the stream.
+/// Gives the packets of a transport stream's demuxer the times that the stream states.
 pub fn restamp(pipeline: &gst::Pipeline, demux: &gst::Element, source: Source) {
     let Some(bus) = pipeline.bus() else { return };
-    let times = Arc::new(Mutex::new(Times { source: Some(source), ..Times::default() }));
+    let times = Arc::new(Mutex::new(StreamTimes { source: Some(source), ..StreamTimes::default() }));
     demux.set_property("emit-stats", true);
-    let of_stream = times.clone();
+    let recorded = times.clone();
     bus.set_sync_handler(move |_, message| {
         let gst::MessageView::Element(element) = message.view() else { return gst::BusSyncReply::Pass };
         let Some(stats) = element.structure().filter(|stats| stats.name() == "tsdemux") else {
@@ -188,14 +200,14 @@ pub fn restamp(pipeline: &gst::Pipeline, demux: &gst::Element, source: Source) {
         let (pid, offset) = (stats.get::<u32>("pid").ok(), time("offset"));
         let read = (time("pts"), time("dts"));
         if let (Some(pid), Some(offset), true) = (pid, offset, read != (None, None)) {
-            of_stream.lock().unwrap_or_else(PoisonError::into_inner).read(pid, offset, read);
+            recorded.lock().unwrap_or_else(PoisonError::into_inner).record(pid, offset, read);
         }
         gst::BusSyncReply::Drop
     });
-    demux.connect_pad_added(move |_, pad| watch(pad, times.clone()));
+    demux.connect_pad_added(move |_, pad| restamp_pad(pad, times.clone()));
 }
 
-fn watch(pad: &gst::Pad, times: Arc<Mutex<Times>>) {
+fn restamp_pad(pad: &gst::Pad, times: Arc<Mutex<StreamTimes>>) {
     // Pads are named by their program and stream, such as `video_0_0100`.
     let name = pad.name();
     let Some(pid) = name.rsplit('_').next().and_then(|pid| u32::from_str_radix(pid, 16).ok()) else { return };
@@ -223,12 +235,12 @@ fn watch(pad: &gst::Pad, times: Arc<Mutex<Times>>) {
                     .collect();
             }
             Some(gst::PadProbeData::Event(event)) => match event.view() {
-                gst::EventView::FlushStop(_) => times.flushed(pid),
-                // Its times are the demuxer's, and a decoder that gets one forgets the frames it needs.
+                gst::EventView::FlushStop(_) => times.flush(pid),
+                // Its times are the demuxer's own, and it makes a decoder discard frames that it needs.
                 gst::EventView::Gap(_) => return gst::PadProbeReturn::Drop,
                 gst::EventView::Segment(segment) => {
                     let seqnum = event.seqnum();
-                    if let Some(open) = opened(segment.segment()) {
+                    if let Some(open) = unbounded(segment.segment()) {
                         let open = gst::event::Segment::builder(&open).seqnum(seqnum).build();
                         info.data = Some(gst::PadProbeData::Event(open));
                     }
@@ -241,8 +253,8 @@ fn watch(pad: &gst::Pad, times: Arc<Mutex<Times>>) {
     });
 }
 
-/// The segment in which the times of packets are those of the stream.
-fn opened(segment: &gst::Segment) -> Option<gst::Segment> {
+/// A segment without bounds, in which the times of packets are those of the stream.
+fn unbounded(segment: &gst::Segment) -> Option<gst::Segment> {
     let mut open = segment.downcast_ref::<gst::ClockTime>()?.clone();
     open.set_start(gst::ClockTime::ZERO);
     open.set_stop(gst::ClockTime::NONE);
@@ -261,15 +273,15 @@ mod tests {
     const VIDEO: u32 = 0x100;
     const AUDIO: u32 = 0x101;
 
-    /// Times in ms that packets get whose decode times are these, in ms; the first is put at 1 s.
+    /// Times that packets with these decode times get, all in ms; the first gets 1 s.
     fn times_ms(packets: &[(u32, u64)]) -> Vec<u64> {
-        let mut times = Times::default();
-        let mut place = |(offset, &(pid, ms)): (usize, &(u32, u64))| {
+        let mut times = StreamTimes::default();
+        let mut stamp = |(offset, &(pid, ms)): (usize, &(u32, u64))| {
             let time = (ms * MS) & ((1 << TIME_BITS) - 1);
-            times.read(pid, offset as u64, (Some(time), None));
+            times.record(pid, offset as u64, (Some(time), None));
             times.next(pid, Some(1_000_000_000)).0.map_or(0, |ns| (ns + 500_000) / 1_000_000)
         };
-        packets.iter().enumerate().map(&mut place).collect()
+        packets.iter().enumerate().map(&mut stamp).collect()
     }
 
     fn alone_ms(packets: &[u64]) -> Vec<u64> {
@@ -317,28 +329,28 @@ mod tests {
 
     #[test]
     fn times_that_no_packet_takes_are_bounded() {
-        let mut times = Times::default();
-        (0..2 * MAX_WAITING as u64).for_each(|offset| times.read(AUDIO, offset, (Some(offset), None)));
-        assert_eq!(times.tracks[&AUDIO].read.len(), MAX_WAITING);
+        let mut times = StreamTimes::default();
+        (0..2 * MAX_PENDING as u64).for_each(|offset| times.record(AUDIO, offset, (Some(offset), None)));
+        assert_eq!(times.tracks[&AUDIO].pending.len(), MAX_PENDING);
     }
 
     #[test]
     fn packets_that_waited_get_their_own_times() {
-        let mut times = Times::default();
+        let mut times = StreamTimes::default();
         // Reordered frames: presented later than decoded.
         for (offset, (pts, dts)) in [(4000, 0), (12_000, 4000), (8000, 8000)].into_iter().enumerate() {
-            times.read(VIDEO, offset as u64, (None, Some(dts * MS)));
-            times.read(VIDEO, offset as u64, (Some(pts * MS), None));
+            times.record(VIDEO, offset as u64, (None, Some(dts * MS)));
+            times.record(VIDEO, offset as u64, (Some(pts * MS), None));
         }
         let second = 1_000_000_000;
         let stamps: Vec<Stamp> = (0..3).map(|_| times.next(VIDEO, None)).collect();
         let expected = [(10, 6), (18, 10), (14, 14)];
         assert_eq!(stamps, expected.map(|(pts, dts)| (Some(pts * second), Some(dts * second))));
-        // A packet that came to nothing does not shift those after it.
-        times.read(VIDEO, 10, (Some(16_000 * MS), None));
-        times.read(VIDEO, 11, (Some(20_000 * MS), None));
+        // A lost packet does not shift those after it.
+        times.record(VIDEO, 10, (Some(16_000 * MS), None));
+        times.record(VIDEO, 11, (Some(20_000 * MS), None));
         assert_eq!(times.next(VIDEO, Some(7)).0, Some(26 * second));
-        // What the demuxer splits off a packet keeps its distance.
+        // A packet that the demuxer splits off keeps its distance.
         assert_eq!(times.next(VIDEO, Some(7 + 20_000_000)).0, Some(26 * second + 20_000_000));
     }
 }

@@ -1,4 +1,4 @@
-//! Which way up the frames of a track are, over time, where they say so themselves.
+//! The orientation of a track's frames over time, if frames carry it themselves.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +9,13 @@ use gstreamer::prelude::*;
 use crate::codec::orientation::{FrameOrientation, OrientationReader};
 use crate::media::Orientation;
 
-/// Most changes kept for frames that the decoder has not given yet.
+/// Maximum number of changes to remember for frames that are still in the decoder.
 const MAX_CHANGES: usize = 256;
 
 /// The orientation in force, in the order of coded frames.
 ///
-/// By the standards a message lasts until the next start of a sequence. Cameras that write it once
-/// mean all of the recording; an encoder that repeats it ends it by leaving it out.
+/// By the standards, a message lasts until the next start of a sequence. Cameras that write it once
+/// mean all of the recording. An encoder that repeats it ends it by leaving it out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OrientationState {
     turn: Orientation,
@@ -23,43 +23,43 @@ pub struct OrientationState {
 }
 
 impl OrientationState {
-    /// Takes one coded frame; returns the orientation from it on.
-    pub fn after(&mut self, said: FrameOrientation) -> Orientation {
-        match said.turn {
+    /// Updates the state with one coded frame, and returns the orientation from that frame on.
+    pub fn update(&mut self, frame: FrameOrientation) -> Orientation {
+        match frame.turn {
             Some(turn) => {
-                let was_said = !self.turn.is_none() && turn == self.turn;
-                *self = Self { turn, is_repeated: was_said && (self.is_repeated || said.is_start) };
+                let is_same = !self.turn.is_none() && turn == self.turn;
+                *self = Self { turn, is_repeated: is_same && (self.is_repeated || frame.is_start) };
             }
-            None if said.is_start && self.is_repeated => *self = Self::default(),
+            None if frame.is_start && self.is_repeated => *self = Self::default(),
             None => {}
         }
         self.turn
     }
 }
 
-/// Orientation by presentation time: a change counts from its own frame's time on.
+/// Orientation by presentation time. A change counts from the time of its own frame.
 #[derive(Debug, Default)]
 struct Changes {
-    in_force: OrientationState,
-    /// Time stamps of changes in order, in ns, and what holds from there.
+    state: OrientationState,
+    /// Time stamps of changes in order, in ns, and the orientation from there on.
     changes: VecDeque<(u64, Orientation)>,
 }
 
 impl Changes {
-    fn add(&mut self, pts_ns: u64, said: FrameOrientation) {
-        let turn = self.in_force.after(said);
+    fn add(&mut self, pts_ns: u64, frame: FrameOrientation) {
+        let turn = self.state.update(frame);
         if self.changes.back().map_or(Orientation::default(), |&(_, last)| last) == turn {
             return;
         }
-        let place = self.changes.partition_point(|&(at_ns, _)| at_ns <= pts_ns);
-        self.changes.insert(place, (pts_ns, turn));
+        let index = self.changes.partition_point(|&(at_ns, _)| at_ns <= pts_ns);
+        self.changes.insert(index, (pts_ns, turn));
         if self.changes.len() > MAX_CHANGES {
             self.changes.pop_front();
         }
     }
 
-    /// The orientation at a time. Frames come in the order of their times, so what is before it is
-    /// forgotten.
+    /// Returns the orientation at a time. Discards earlier changes, because frames come in the order of
+    /// their times.
     fn at(&mut self, pts_ns: u64) -> Orientation {
         while self.changes.get(1).is_some_and(|&(at_ns, _)| at_ns <= pts_ns) {
             self.changes.pop_front();
@@ -71,12 +71,12 @@ impl Changes {
     }
 }
 
-/// The orientations that a decoder's coded frames say.
+/// Orientations that a decoder's coded frames declare.
 #[derive(Clone, Debug, Default)]
 pub struct Orientations(Arc<Mutex<Changes>>);
 
 impl Orientations {
-    /// Reads them from what passes into a decoder.
+    /// Reads orientations from the packets that enter a decoder.
     pub fn watch(&self, decoder: &gst::Element) {
         let Some(pad) = decoder.static_pad("sink") else { return };
         let (seen, reader) = (self.clone(), Mutex::new(None::<OrientationReader>));
@@ -104,7 +104,7 @@ impl Orientations {
         });
     }
 
-    /// The orientation of a decoded frame, by its time stamp.
+    /// Returns the orientation of a decoded frame, by its time stamp.
     pub fn at(&self, pts: gst::ClockTime) -> Orientation {
         self.lock().at(pts.nseconds())
     }
@@ -130,8 +130,8 @@ mod tests {
         let (left, plain) = (frame(Some(LEFT), true), frame(None, false));
         let (start, cancel) = (frame(None, true), frame(Some(UP), false));
         let seen = |frames: &[FrameOrientation]| {
-            let mut in_force = OrientationState::default();
-            frames.iter().map(|&said| in_force.after(said).degrees).collect::<Vec<_>>()
+            let mut state = OrientationState::default();
+            frames.iter().map(|&frame| state.update(frame).degrees).collect::<Vec<_>>()
         };
         assert_eq!(seen(&[left, plain, start, plain, start]), [270; 5]);
         assert_eq!(seen(&[left, plain, left, plain, start, plain]), [270, 270, 270, 270, 0, 0]);
@@ -144,7 +144,7 @@ mod tests {
         let mut changes = Changes::default();
         changes.add(0, frame(None, true));
         changes.add(40, frame(Some(LEFT), false));
-        // Two frames that are coded later and presented earlier.
+        // Two frames that are coded later but presented earlier.
         changes.add(20, frame(None, false));
         changes.add(30, frame(None, false));
         changes.add(80, frame(Some(UP), false));

@@ -1,4 +1,4 @@
-//! Packets that lie one behind the other in a file, as a source of a pipeline.
+//! A pipeline's source of packets that follow one another in a file.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -10,37 +10,38 @@ use gstreamer_app as gst_app;
 use crate::error::Result;
 use crate::source::{Source, read_full};
 
-/// Most packets in a file.
+/// Maximum number of packets in a file.
 pub const MAX_PACKETS: u64 = 16 << 20;
-/// Largest packet, in bytes.
+/// Maximum size of a packet.
 const MAX_PACKET_BYTES: u32 = 1 << 20;
 
 /// One packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// Its length, in bytes.
+    /// Size, in bytes.
     pub bytes: u32,
-    /// Its length, in frames of audio.
+    /// Duration, in frames of audio.
     pub frames: u32,
 }
 
 /// Packets of audio.
 pub struct Packets {
-    /// The packets alone.
+    /// The bytes of all packets, and nothing else.
     pub source: Source,
-    /// What they are, for a decoder.
+    /// Their format, for a decoder.
     pub caps: gst::Caps,
     /// Frames per second.
     pub rate_hz: u32,
     /// The packets in order.
     pub packets: Vec<Packet>,
-    /// Which of the frames are presented, counted from the first packet's.
+    /// The frames that are presented, counted from the first packet.
     pub presented: Range<u64>,
 }
 
 impl Packets {
-    /// An element whose `src` pad gives the packets, in time. What is not presented is outside its segment.
-    pub fn element(self) -> Result<gst::Element> {
+    /// Makes an element that produces the packets with their times. Frames that are not presented are
+    /// outside its segment.
+    pub fn into_element(self) -> Result<gst::Element> {
         let Self { source, caps, rate_hz, packets, presented } = self;
         let time = move |frames: u64| {
             let ns = u128::from(frames) * 1_000_000_000 / u128::from(rate_hz.max(1));
@@ -58,7 +59,7 @@ impl Packets {
         segment.set_start(time(start));
         segment.set_stop(time(end.max(start)));
         segment.set_time(gst::ClockTime::ZERO);
-        // Which packet comes next, where it begins, and how many frames came before it.
+        // Index of the next packet, its offset, and the number of frames before it.
         let next = Mutex::new((0_usize, 0_u64, 0_u64));
         let read = move |packet: &Packet, at: u64| {
             let mut bytes = vec![0; packet.bytes.min(MAX_PACKET_BYTES) as usize];

@@ -1,4 +1,4 @@
-//! A running pipeline: started with a deadline, listened to, and always brought down.
+//! A running pipeline: its state changes have a deadline, and it is always stopped.
 
 use std::time::{Duration, Instant};
 
@@ -6,21 +6,22 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::STATE_DEADLINE;
-use crate::error::{Error, ErrorKind, Result};
+use super::errors::map_error;
+use crate::error::{Error, Result};
 
 /// A pipeline that is set to Null when dropped.
 pub struct RunningPipeline {
-    /// The pipeline.
+    /// The pipeline itself.
     pub pipeline: gst::Pipeline,
 }
 
 impl RunningPipeline {
-    /// Takes a pipeline over.
+    /// Takes ownership of a pipeline.
     pub fn new(pipeline: gst::Pipeline) -> Self {
         Self { pipeline }
     }
 
-    /// Asks for a state and returns at once; failures arrive on the bus or here.
+    /// Requests a state and returns at once. Failures arrive on the bus or here.
     pub fn start(&self, state: gst::State) -> Result<()> {
         match self.pipeline.set_state(state) {
             Ok(_) => Ok(()),
@@ -28,8 +29,8 @@ impl RunningPipeline {
         }
     }
 
-    /// Waits until the pipeline has reached the state it was asked for.
-    pub fn settle(&self) -> Result<()> {
+    /// Waits until the pipeline has reached the requested state.
+    pub fn wait_for_state(&self) -> Result<()> {
         let deadline = Instant::now() + STATE_DEADLINE;
         loop {
             match self.pipeline.state(gst::ClockTime::from_mseconds(100)).0 {
@@ -50,7 +51,7 @@ impl RunningPipeline {
         }
     }
 
-    /// The first error waiting on the bus; other messages are thrown away.
+    /// Returns the first error on the bus, and discards the messages before it.
     pub fn error(&self) -> Option<Error> {
         let bus = self.pipeline.bus()?;
         while let Some(message) = bus.pop() {
@@ -61,11 +62,11 @@ impl RunningPipeline {
         None
     }
 
-    /// Waits for an error or the end of the stream; `false` when `wait` passed first.
-    pub fn ended(&self, wait: Duration) -> Result<bool> {
+    /// Waits for an error or the end of the stream. Returns `false` after `timeout`.
+    pub fn wait_for_end(&self, timeout: Duration) -> Result<bool> {
         let Some(bus) = self.pipeline.bus() else { return Ok(true) };
-        let wait = gst::ClockTime::from_mseconds(wait.as_millis() as u64);
-        let message = bus.timed_pop_filtered(wait, &[gst::MessageType::Error, gst::MessageType::Eos]);
+        let timeout = gst::ClockTime::from_mseconds(timeout.as_millis() as u64);
+        let message = bus.timed_pop_filtered(timeout, &[gst::MessageType::Error, gst::MessageType::Eos]);
         match message.as_ref().map(|m| m.view()) {
             Some(gst::MessageView::Error(error)) => Err(map_error(&error.error(), error.debug().as_deref())),
             Some(_) => Ok(true),
@@ -78,32 +79,4 @@ impl Drop for RunningPipeline {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
     }
-}
-
-/// What a pipeline's error means to whoever sent the file.
-pub fn map_error(error: &gst::glib::Error, debug: Option<&str>) -> Error {
-    let cause = format!("{error}; {}", debug.unwrap_or("no detail"));
-    let made = match error.kind::<gst::StreamError>() {
-        Some(gst::StreamError::Decrypt | gst::StreamError::DecryptNokey) => encrypted(),
-        Some(gst::StreamError::CodecNotFound) => unsupported(),
-        Some(_) => Error::input("decode_failed", "The file is damaged, so it can't be played."),
-        None if error.matches(gst::ResourceError::Read) => Error::internal("the source could not be read"),
-        None if error.kind::<gst::CoreError>().is_some() => Error::internal("the media tools failed"),
-        None => Error::input("decode_failed", "The file is damaged, so it can't be played."),
-    };
-    made.with_source(cause)
-}
-
-/// A key is needed, which nothing here has.
-pub fn encrypted() -> Error {
-    Error::input("encrypted", "The recording is protected against copying, so it can't be played.")
-}
-
-/// No decoder for what the file holds.
-pub fn unsupported() -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        "unsupported_codec",
-        "The recording is in a format that can't be read here.",
-    )
 }

@@ -1,21 +1,21 @@
-//! PNG frames that a decoder cannot read, kept away from it: the first one would end the video.
+//! Drops PNG frames that the decoder cannot read: the first one would end the video.
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-/// What every PNG file starts with (PNG specification, 5.2).
+/// The first bytes of every PNG file (PNG specification, 5.2).
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
-/// Bytes of a chunk besides its data: its length, type and checksum.
+/// Size of a chunk's length, type and checksum.
 const CHUNK_OVERHEAD_BYTES: usize = 12;
 
-/// Drops packets with damaged frames before a decoder of PNG, and reports each.
+/// Drops packets with unreadable frames before a decoder of PNG, and calls `dropped` for each.
 pub fn drop_damaged(decoder: &gst::Element, dropped: impl Fn() + Send + Sync + 'static) {
     let Some(sink) = decoder.static_pad("sink") else { return };
     sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let is_good = |buffer: &gst::Buffer| {
+        let is_readable = |buffer: &gst::Buffer| {
             buffer.map_readable().is_ok_and(|data| is_intact(&data) && !is_deep(&data))
         };
-        if info.buffer().is_none_or(is_good) {
+        if info.buffer().is_none_or(is_readable) {
             return gst::PadProbeReturn::Ok;
         }
         dropped();
@@ -23,7 +23,7 @@ pub fn drop_damaged(decoder: &gst::Element, dropped: impl Fn() + Send + Sync + '
     });
 }
 
-/// Whether its samples have 16 bits: the decoder gives them with the colours in the wrong places.
+/// Whether samples have 16 bits: the decoder swaps their colours.
 fn is_deep(data: &[u8]) -> bool {
     // The bit depth follows the width and height in the header, the first chunk (PNG specification, 11.2.1).
     data.get(24) == Some(&16)
@@ -68,10 +68,10 @@ mod tests {
         for end in 0..png.len() {
             assert!(!is_intact(&png[..end]), "cut off after {end} bytes");
         }
-        for place in 0..png.len() {
+        for index in 0..png.len() {
             let mut damaged = png.clone();
-            damaged[place] ^= 0x10;
-            assert!(!is_intact(&damaged), "an error at byte {place}");
+            damaged[index] ^= 0x10;
+            assert!(!is_intact(&damaged), "an error at byte {index}");
         }
     }
 }

@@ -1,5 +1,8 @@
-//! ProRes in Matroska. Its frames are stored without the first eight bytes (Matroska codec mappings, "V_PRORES"), and the
-//! demuxer, which puts them back, loses the times of all packets. So it is kept from knowing the codec.
+//! ProRes in Matroska.
+//!
+//! Frames are stored without their first eight bytes (Matroska codec mappings, "V_PRORES"). The
+//! demuxer restores these, but loses the times of all packets. Therefore the codec is hidden from the
+//! demuxer, and the bytes are restored here.
 
 use std::io;
 
@@ -10,24 +13,24 @@ use crate::container::ebml::front;
 use crate::mp4::patch::patched;
 use crate::source::Source;
 
-/// The codec's name, with the identifier and size of the element that has it.
+/// The codec's name, after identifier and size of its element.
 const ELEMENT: &[u8] = b"\x86\x88V_PRORES";
-/// A name of the same length that no demuxer knows.
+/// A name of the same length that the demuxer does not know.
 const HIDDEN: &[u8] = b"\x86\x88X_PRORES";
-/// What each frame begins with, behind its size (SMPTE RDD 36, 5.1).
+/// First bytes of each frame, behind its size (SMPTE RDD 36, 5.1).
 const IDENTIFIER: &[u8] = b"icpf";
 
-/// The file as its demuxer keeps the times of ProRes.
-pub fn hidden(source: Source) -> io::Result<Source> {
+/// Renames the codec in a file, so that the demuxer keeps the times of its packets.
+pub fn hide_codec(source: Source) -> io::Result<Source> {
     let front = front(source.as_ref())?;
-    let places = front.tracks.windows(ELEMENT.len()).enumerate().filter(|(_, bytes)| *bytes == ELEMENT);
+    let offsets = front.tracks.windows(ELEMENT.len()).enumerate().filter(|(_, bytes)| *bytes == ELEMENT);
     let patches: Vec<_> =
-        places.map(|(place, _)| (front.tracks_at + place as u64, HIDDEN.to_vec())).collect();
+        offsets.map(|(offset, _)| (front.tracks_at + offset as u64, HIDDEN.to_vec())).collect();
     Ok(if patches.is_empty() { source } else { patched(source, patches) })
 }
 
-/// Puts back what frames begin with, where it is missing.
-pub fn complete(pad: &gst::Pad) {
+/// Restores the first bytes of frames that lack them.
+pub fn restore_headers(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
         let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else { return gst::PadProbeReturn::Ok };
         let is_complete =

@@ -1,21 +1,22 @@
-//! Rows of raw video as containers store them: GStreamer takes them for padded to four bytes, which few writers do.
+//! Row padding of raw video in containers. GStreamer assumes rows padded to four bytes, which few
+//! writers do.
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 
-/// To what writers pad the rows of a plane, in bytes.
+/// Alignments to which writers pad the rows of a plane, in bytes.
 const ALIGNMENTS: [usize; 5] = [1, 2, 8, 16, 32];
 
-/// Finds out from the size of each frame how its rows are padded, and says it to the elements behind `pad`. Those
-/// that are too small are dropped, and each is reported.
-pub fn measure(pad: &gst::Pad, caps: &gst::Caps, dropped: impl Fn() + Send + Sync + 'static) {
+/// Derives from the size of each frame how its rows are padded, and describes that to the elements
+/// behind `pad`. Drops frames that are too small, and calls `dropped` for each.
+pub fn describe_rows(pad: &gst::Pad, caps: &gst::Caps, dropped: impl Fn() + Send + Sync + 'static) {
     let Ok(info) = gst_video::VideoInfo::from_caps(caps) else { return };
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info_of_pad| {
         let Some(gst::PadProbeData::Buffer(buffer)) = &mut info_of_pad.data else {
             return gst::PadProbeReturn::Ok;
         };
-        // What the demuxer says of the rows is right.
+        // The demuxer's description of the rows is right.
         if buffer.size() == info.size() || buffer.meta::<gst_video::VideoMeta>().is_some() {
             return gst::PadProbeReturn::Ok;
         }
@@ -23,8 +24,8 @@ pub fn measure(pad: &gst::Pad, caps: &gst::Caps, dropped: impl Fn() + Send + Syn
             if buffer.size() > info.size() {
                 return gst::PadProbeReturn::Ok;
             }
-            // A part of a frame, or no raw video at all. Not `Drop`: GStreamer 1.22 then complains of a buffer that the
-            // binding has taken already.
+            // A part of a frame, or no raw video at all. Not `Drop`: GStreamer 1.22 then complains that
+            // the binding has taken the buffer already.
             dropped();
             return gst::PadProbeReturn::Handled;
         };
@@ -38,7 +39,7 @@ pub fn measure(pad: &gst::Pad, caps: &gst::Caps, dropped: impl Fn() + Send + Syn
     });
 }
 
-/// Offsets and strides of the planes of a frame of `size_bytes`.
+/// Offsets and strides of the planes of a frame of `size_bytes`; `None` if no padding fits.
 fn layout(info: &gst_video::VideoInfo, size_bytes: usize) -> Option<(Vec<usize>, Vec<i32>)> {
     let format = info.format_info();
     let planes = info.n_planes() as usize;
@@ -67,14 +68,14 @@ mod tests {
     #[test]
     fn the_size_of_a_frame_tells_how_its_rows_are_padded() {
         gst::init().unwrap();
-        let of =
+        let layout_of =
             |format, bytes| layout(&gst_video::VideoInfo::builder(format, 322, 182).build().unwrap(), bytes);
-        let planar = of(gst_video::VideoFormat::I420, 322 * 182 + 2 * 161 * 91);
+        let planar = layout_of(gst_video::VideoFormat::I420, 322 * 182 + 2 * 161 * 91);
         assert_eq!(planar, Some((vec![0, 58_604, 73_255], vec![322, 161, 161])));
-        let interleaved = of(gst_video::VideoFormat::Nv12, 322 * 182 + 322 * 91);
+        let interleaved = layout_of(gst_video::VideoFormat::Nv12, 322 * 182 + 322 * 91);
         assert_eq!(interleaved, Some((vec![0, 58_604], vec![322, 322])));
-        let packed = of(gst_video::VideoFormat::Rgb, 966 * 182);
+        let packed = layout_of(gst_video::VideoFormat::Rgb, 966 * 182);
         assert_eq!(packed, Some((vec![0], vec![966])));
-        assert_eq!(of(gst_video::VideoFormat::Rgb, 1000), None, "a part of a frame");
+        assert_eq!(layout_of(gst_video::VideoFormat::Rgb, 1000), None, "a part of a frame");
     }
 }

@@ -1,19 +1,20 @@
-//! What a stream's sequence parameter sets say of the memory that its decoder needs.
+//! The memory that a stream's decoder needs for reference frames, by its sequence parameter sets.
 
+use chalkstream_formats::Coding;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::link::pixels;
+use super::caps::pixels;
 use super::memory;
 use crate::codec::Bits;
-use crate::codec::hevc::parameter_sets;
+use crate::codec::hevc;
 use crate::codec::sps::parse_sps;
 
-/// Most bytes at a keyframe's start in which its parameter sets are looked for.
+/// Bytes at a keyframe's start that are searched for parameter sets.
 const MAX_HEAD_BYTES: usize = 4096;
 
-/// Calls `refuse` instead of giving a decoder a stream of large frames whose parameter sets declare
-/// more references than there is memory for: those in its caps, and those in its keyframes.
+/// Calls `refuse` instead of passing large frames on to a decoder, if the stream's parameter sets
+/// declare more reference frames than there is memory for. They are in caps or in keyframes.
 pub fn watch(decoder: &gst::Element, refuse: impl Fn() + Send + Sync + 'static) {
     let Some(pad) = decoder.static_pad("sink") else { return };
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
@@ -40,72 +41,63 @@ pub fn watch(decoder: &gst::Element, refuse: impl Fn() + Send + Sync + 'static) 
     });
 }
 
-/// Memory of a decoder of large frames, in bytes, as the parameter sets in its caps declare.
+/// Memory that a decoder of large frames needs, in bytes, by the parameter sets in its caps.
 fn bytes_by_caps(caps: &gst::CapsRef) -> Option<u64> {
-    let coding = Coding::of(caps).filter(|_| memory::is_large(pixels(caps)))?;
+    let coding = coding(caps).filter(|_| memory::is_large(pixels(caps)))?;
     let config = caps.structure(0)?.get::<gst::Buffer>("codec_data").ok()?;
-    coding.bytes_by_config(&config.map_readable().ok()?)
+    bytes_by_config(coding, &config.map_readable().ok()?)
 }
 
-/// Likewise for the parameter sets in a keyframe with start codes.
+/// Like [`bytes_by_caps`], by the parameter sets in a keyframe with start codes.
 fn bytes_by_packet(caps: &gst::CapsRef, packet: &gst::BufferRef) -> Option<u64> {
-    let coding = Coding::of(caps).filter(|_| memory::is_large(pixels(caps)))?;
+    let coding = coding(caps).filter(|_| memory::is_large(pixels(caps)))?;
     let has_start_codes = caps.structure(0)?.get::<&str>("stream-format") == Ok("byte-stream");
     if !has_start_codes || packet.flags().contains(gst::BufferFlags::DELTA_UNIT) {
         return None;
     }
-    coding.bytes_by_start_codes(&packet.map_readable().ok()?)
+    bytes_by_start_codes(coding, &packet.map_readable().ok()?)
 }
 
-/// The coding of a stream whose parameter sets are read here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Coding {
-    H264,
-    H265,
+/// The coding of a stream; `None` for one without parameter sets.
+fn coding(caps: &gst::CapsRef) -> Option<Coding> {
+    match caps.structure(0)?.name().as_str() {
+        "video/x-h264" => Some(Coding::Avc),
+        "video/x-h265" => Some(Coding::Hevc),
+        _ => None,
+    }
 }
 
-impl Coding {
-    /// `None` for other codings.
-    fn of(caps: &gst::CapsRef) -> Option<Self> {
-        match caps.structure(0)?.name().as_str() {
-            "video/x-h264" => Some(Self::H264),
-            "video/x-h265" => Some(Self::H265),
-            _ => None,
+/// Memory that a decoder needs, in bytes, by a configuration record (ISO/IEC 14496-15, 5.3.3.1 and
+/// 8.3.3.1).
+fn bytes_by_config(coding: Coding, config: &[u8]) -> Option<u64> {
+    let units = match coding {
+        Coding::Avc => avc_parameter_sets(config),
+        Coding::Hevc => hevc::parameter_sets(config),
+    };
+    units?.into_iter().filter_map(|unit| bytes_by_unit(coding, unit)).max()
+}
+
+/// Like [`bytes_by_config`], by the NAL units with start codes at the beginning of a packet.
+fn bytes_by_start_codes(coding: Coding, packet: &[u8]) -> Option<u64> {
+    let head = &packet[..packet.len().min(MAX_HEAD_BYTES)];
+    let starts = head.windows(3).enumerate().filter(|(_, bytes)| *bytes == [0, 0, 1]);
+    starts.filter_map(|(at, _)| bytes_by_unit(coding, &head[at + 3..])).max()
+}
+
+/// Like [`bytes_by_config`], by one NAL unit; `None` if it is not a sequence parameter set.
+fn bytes_by_unit(coding: Coding, unit: &[u8]) -> Option<u64> {
+    match coding {
+        Coding::Avc => {
+            let sps = parse_sps(unit)?;
+            let pixels = u64::from(sps.width) * u64::from(sps.height);
+            Some(decoder_bytes(sps.max_reference_frames, pixels, sps.chroma_format, sps.bit_depths.0))
         }
-    }
-
-    /// Memory of a decoder, in bytes, by a configuration record (ISO/IEC 14496-15, 5.3.3.1 and
-    /// 8.3.3.1).
-    fn bytes_by_config(self, config: &[u8]) -> Option<u64> {
-        let units = match self {
-            Self::H264 => h264_units(config),
-            Self::H265 => parameter_sets(config),
-        };
-        units?.into_iter().filter_map(|unit| self.bytes(unit)).max()
-    }
-
-    /// Likewise for units after start codes at the beginning of a packet.
-    fn bytes_by_start_codes(self, packet: &[u8]) -> Option<u64> {
-        let head = &packet[..packet.len().min(MAX_HEAD_BYTES)];
-        let starts = head.windows(3).enumerate().filter(|(_, bytes)| *bytes == [0, 0, 1]);
-        starts.filter_map(|(at, _)| self.bytes(&head[at + 3..])).max()
-    }
-
-    /// Likewise for one unit; `None` if it is no sequence parameter set.
-    fn bytes(self, unit: &[u8]) -> Option<u64> {
-        match self {
-            Self::H264 => {
-                let set = parse_sps(unit)?;
-                let pixels = u64::from(set.width) * u64::from(set.height);
-                Some(decoder_bytes(set.references, pixels, set.chroma_format, set.bit_depths.0))
-            }
-            Self::H265 => h265_bytes(unit),
-        }
+        Coding::Hevc => hevc_bytes(unit),
     }
 }
 
-/// The sequence parameter sets of an H.264 configuration.
-fn h264_units(config: &[u8]) -> Option<Vec<&[u8]>> {
+/// The sequence parameter sets of an H.264 configuration record.
+fn avc_parameter_sets(config: &[u8]) -> Option<Vec<&[u8]>> {
     let (mut units, mut rest) = (Vec::new(), config.get(6..)?);
     for _ in 0..config[5] & 31 {
         let (length, after) = rest.split_first_chunk::<2>()?;
@@ -116,8 +108,9 @@ fn h264_units(config: &[u8]) -> Option<Vec<&[u8]>> {
     Some(units)
 }
 
-/// Memory of a decoder by a sequence parameter set of H.265 (ITU-T H.265, 7.3.2.2).
-fn h265_bytes(unit: &[u8]) -> Option<u64> {
+/// Memory that a decoder needs, in bytes, by a sequence parameter set of H.265 (ITU-T H.265,
+/// 7.3.2.2).
+fn hevc_bytes(unit: &[u8]) -> Option<u64> {
     if unit.first()? >> 1 & 0x3f != 33 {
         return None;
     }
@@ -125,18 +118,18 @@ fn h265_bytes(unit: &[u8]) -> Option<u64> {
     bits.bits(4)?;
     let layers = bits.bits(3)?;
     bits.bit()?;
-    let skip = |bits: &mut Bits<'_>, count: u32| (0..count).try_for_each(|_| bits.bit().map(|_| ()));
+    let skip_bits = |bits: &mut Bits<'_>, count: u32| (0..count).try_for_each(|_| bits.bit().map(|_| ()));
     // Profile, tier and level: 88 bits and 8.
-    skip(bits, 96)?;
+    skip_bits(bits, 96)?;
     let mut present = Vec::new();
     for _ in 0..layers {
         present.push((bits.bit()? == 1, bits.bit()? == 1));
     }
     if layers > 0 {
-        skip(bits, 2 * (8 - layers))?;
+        skip_bits(bits, 2 * (8 - layers))?;
     }
     for (profile, level) in present {
-        skip(bits, if profile { 88 } else { 0 } + if level { 8 } else { 0 })?;
+        skip_bits(bits, if profile { 88 } else { 0 } + if level { 8 } else { 0 })?;
     }
     bits.ue()?;
     let chroma_format = bits.ue()?;
@@ -152,9 +145,9 @@ fn h265_bytes(unit: &[u8]) -> Option<u64> {
     let depth = bits.ue()?.saturating_add(8);
     bits.ue()?;
     bits.ue()?;
-    let described = if bits.bit()? == 1 { layers + 1 } else { 1 };
+    let described_layers = if bits.bit()? == 1 { layers + 1 } else { 1 };
     let mut frames = 0;
-    for _ in 0..described {
+    for _ in 0..described_layers {
         frames = frames.max(bits.ue()?.saturating_add(1));
         bits.ue()?;
         bits.ue()?;
@@ -162,8 +155,10 @@ fn h265_bytes(unit: &[u8]) -> Option<u64> {
     Some(decoder_bytes(frames, pixels, chroma_format, depth))
 }
 
-/// Memory of the frames that a decoder keeps, one more that it writes, and their motion vectors:
-/// 12 bytes for 4×4 pixels in libav's decoder of H.265, somewhat less in that of H.264.
+/// Memory of the frames that a decoder keeps, one more that it writes, and their motion vectors.
+///
+/// Motion vectors take 12 bytes for 4×4 pixels in libav's decoder of H.265, somewhat less in that of
+/// H.264.
 fn decoder_bytes(frames: u32, pixels: u64, chroma_format: u32, depth: u32) -> u64 {
     let quarters = match chroma_format {
         0 => 4,
@@ -173,7 +168,7 @@ fn decoder_bytes(frames: u32, pixels: u64, chroma_format: u32, depth: u32) -> u6
     };
     let sample_bytes = if depth > 8 { 2 } else { 1 };
     let bytes = (pixels / 4).saturating_mul(quarters * sample_bytes + 3);
-    bytes.saturating_mul(u64::from(frames.min(memory::MAX_REFERENCES)) + 1)
+    bytes.saturating_mul(u64::from(frames.min(memory::MAX_REFERENCE_FRAMES)) + 1)
 }
 
 #[cfg(test)]

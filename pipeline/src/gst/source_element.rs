@@ -1,4 +1,5 @@
-//! `ChalkSrc`: a seekable source element over [`Source`]. No file name and no address ever reaches GStreamer.
+//! `ChalkSrc`: a seekable source element over [`Source`]. GStreamer never gets a file name or an
+//! address.
 
 use std::sync::{Mutex, PoisonError};
 

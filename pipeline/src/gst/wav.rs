@@ -1,5 +1,7 @@
-//! WAV and its relatives where the WAV parser falls short. Those whose heads it does not know are read with one that it
-//! knows; ADPCM, whose times it takes from a number that many writers get wrong, is cut into blocks here.
+//! WAV and its relatives, where GStreamer's WAV parser falls short.
+//!
+//! Files whose header it does not know get one that it knows. ADPCM is cut into blocks here, because
+//! the parser derives its times from a number that many writers get wrong.
 
 use std::sync::Arc;
 
@@ -7,24 +9,25 @@ use gstreamer as gst;
 
 use super::packet_source::{MAX_PACKETS, Packet, Packets};
 use crate::error::{Error, Result};
-use crate::source::{ByteRange, Prefixed, Source, read_full};
+use crate::source::{ByteRange, PrefixedSource, Source, read_full};
 
-/// Most chunks looked at.
+/// Maximum number of chunks to read.
 const MAX_CHUNKS: usize = 1_000;
-/// Largest description of the samples, in bytes.
+/// Maximum size of the description of samples.
 const MAX_FORMAT_BYTES: u64 = 4096;
-/// What all identifiers of W64 but the first one end with (Sony, "Sony Pictures Digital Wave 64", 2004).
+/// The end of all identifiers of W64 but the first (Sony, "Sony Pictures Digital Wave 64", 2004).
 const W64_ID: &[u8; 12] = b"\xf3\xac\xd3\x11\x8c\xd1\0\xc0\x4f\x8e\xdb\x8a";
 
-/// A WAV with sizes of 64 bits (ITU-R BS.2088) under the name the parser knows: EBU's RF64 is the same.
-pub fn rf64(source: Source) -> Result<Source> {
+/// Renames a BW64 (ITU-R BS.2088) to RF64, the same format under the name that the parser knows.
+/// Leaves other files as they are.
+pub fn bw64_as_rf64(source: Source) -> Result<Source> {
     let mut magic = [0; 4];
     read_full(source.as_ref(), 0, &mut magic)?;
-    Ok(if &magic == b"BW64" { behind(b"RF64".to_vec(), source, 4, u64::MAX) } else { source })
+    Ok(if &magic == b"BW64" { with_header(b"RF64".to_vec(), source, 4, u64::MAX) } else { source })
 }
 
-/// A W64 as a WAV.
-pub fn w64(source: Source) -> Result<Source> {
+/// Replaces the header of a W64 with that of a WAV.
+pub fn w64_as_wav(source: Source) -> Result<Source> {
     let mut format = None;
     let mut at = 40;
     for _ in 0..MAX_CHUNKS {
@@ -42,21 +45,21 @@ pub fn w64(source: Source) -> Result<Source> {
         }
         if &head[..4] == b"data" && &head[4..16] == W64_ID {
             let Some(format) = format else { break };
-            // A recorder that was stopped in the middle leaves a size of 0 or one beyond the end.
+            // An interrupted recorder leaves a size of 0 or one beyond the end.
             let left = source.size_bytes().saturating_sub(at + 24);
             let size = if content == 0 { left } else { content.min(left) };
-            return Ok(behind(head_of_wav(&format, size), source, at + 24, size));
+            return Ok(with_header(wav_header(&format, size), source, at + 24, size));
         }
         let Some(next) = size.checked_next_multiple_of(8).and_then(|size| at.checked_add(size)) else {
             break;
         };
         at = next;
     }
-    Err(Error::input("decode_failed", "The file is damaged, so it can't be played."))
+    Err(Error::damaged_file())
 }
 
-/// The blocks of a WAV in ADPCM, as dictation machines make them; `None` for other WAVs.
-pub fn adpcm(source: &Source) -> Result<Option<Packets>> {
+/// The blocks of a WAV in ADPCM, as dictation machines write them; `None` for other WAVs.
+pub fn adpcm_packets(source: &Source) -> Result<Option<Packets>> {
     let (mut format, mut frames, mut at) = (Vec::new(), u64::MAX, 12_u64);
     for _ in 0..MAX_CHUNKS {
         let mut head = [0; 8];
@@ -86,12 +89,12 @@ pub fn adpcm(source: &Source) -> Result<Option<Packets>> {
     Ok(None)
 }
 
-/// Cuts ADPCM of Microsoft or of IMA into its blocks.
+/// Cuts Microsoft or IMA ADPCM into its blocks.
 fn blocks(format: &[u8], source: Source, size_bytes: u64, frames: u64) -> Option<Packets> {
     let number = |at: usize| Some(u32::from(u16::from_le_bytes(format.get(at..at + 2)?.try_into().ok()?)));
     let (channels, block) = (number(2)?, number(12)?);
     let rate_hz = u32::from_le_bytes(format.get(4..8)?.try_into().ok()?);
-    // Each block begins with a sample or two a channel, and then has one in each half of a byte.
+    // Each block starts with one or two samples per channel, followed by one in each half byte.
     let (layout, head, first) = match (number(0)?, number(14)?) {
         (2, 4) => ("microsoft", 7, 2),
         (0x11, 4) => ("dvi", 4, 1),
@@ -108,43 +111,43 @@ fn blocks(format: &[u8], source: Source, size_bytes: u64, frames: u64) -> Option
         caps = caps.field("codec_data", gst::Buffer::from_slice(more.to_vec()));
     }
     let packets = vec![Packet { bytes: block, frames: each }; count];
-    // What is said of the length counts only where it can be.
+    // The declared length counts only if it is plausible.
     let all = u64::from(each) * count as u64;
     let presented = 0..if frames > all / 2 { frames } else { all };
     Some(Packets { source, caps: caps.build(), rate_hz, packets, presented })
 }
 
-fn behind(front: Vec<u8>, source: Source, begins_at: u64, size_bytes: u64) -> Source {
+fn with_header(header: Vec<u8>, source: Source, begins_at: u64, size_bytes: u64) -> Source {
     let size_bytes = size_bytes.min(source.size_bytes().saturating_sub(begins_at));
-    Arc::new(Prefixed { front, inner: ByteRange { begins_at, size_bytes }.view(source) })
+    Arc::new(PrefixedSource { front: header, inner: ByteRange { begins_at, size_bytes }.view(source) })
 }
 
-/// Everything in front of the samples; their size needs 64 bits where a WAV has no room for it.
-fn head_of_wav(format: &[u8], size: u64) -> Vec<u8> {
+/// The header of a WAV, or of an RF64 if the size of the samples needs 64 bits.
+fn wav_header(format: &[u8], size: u64) -> Vec<u8> {
     let mut format = format.to_vec();
     format.resize(format.len().next_multiple_of(2), 0);
     let rest = size + format.len() as u64 + 20;
-    let mut head = Vec::new();
+    let mut header = Vec::new();
     match u32::try_from(rest) {
         Ok(rest) => {
-            head.extend(b"RIFF");
-            head.extend(rest.to_le_bytes());
-            head.extend(b"WAVE");
+            header.extend(b"RIFF");
+            header.extend(rest.to_le_bytes());
+            header.extend(b"WAVE");
         }
         Err(_) => {
-            head.extend(b"RF64\xff\xff\xff\xffWAVEds64\x1c\0\0\0");
-            head.extend((rest + 36).to_le_bytes());
-            head.extend(size.to_le_bytes());
+            header.extend(b"RF64\xff\xff\xff\xffWAVEds64\x1c\0\0\0");
+            header.extend((rest + 36).to_le_bytes());
+            header.extend(size.to_le_bytes());
             // The number of samples and of further sizes: not needed.
-            head.extend([0; 12]);
+            header.extend([0; 12]);
         }
     }
-    head.extend(b"fmt ");
-    head.extend((format.len() as u32).to_le_bytes());
-    head.extend(format);
-    head.extend(b"data");
-    head.extend(u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
-    head
+    header.extend(b"fmt ");
+    header.extend((format.len() as u32).to_le_bytes());
+    header.extend(format);
+    header.extend(b"data");
+    header.extend(u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
+    header
 }
 
 #[cfg(test)]
@@ -176,21 +179,21 @@ mod tests {
             chunk(b"data", b"samples!"),
             b"more".into(),
         ];
-        let read = w64(Arc::new(Bytes(parts.concat()))).unwrap();
+        let read = w64_as_wav(Arc::new(Bytes(parts.concat()))).unwrap();
         let wav =
             [b"RIFF\x2e\0\0\0WAVEfmt \x12\0\0\0".to_vec(), vec![1; 18], b"data\x08\0\0\0samples!".into()];
         assert_eq!(all(read.as_ref()), wav.concat());
         let cut = [&parts[..3], &[chunk(b"data", b"samples!")[..27].to_vec()]].concat().concat();
-        assert!(all(w64(Arc::new(Bytes(cut))).unwrap().as_ref()).ends_with(b"data\x03\0\0\0sam"));
-        assert!(w64(Arc::new(Bytes(parts[..3].concat()))).is_err());
-        assert!(w64(Arc::new(Bytes([&parts[0][..], &[0; 24]].concat()))).is_err());
+        assert!(all(w64_as_wav(Arc::new(Bytes(cut))).unwrap().as_ref()).ends_with(b"data\x03\0\0\0sam"));
+        assert!(w64_as_wav(Arc::new(Bytes(parts[..3].concat()))).is_err());
+        assert!(w64_as_wav(Arc::new(Bytes([&parts[0][..], &[0; 24]].concat()))).is_err());
     }
 
     #[test]
     fn a_size_beyond_32_bits_is_kept() {
-        let head = head_of_wav(&[1; 16], 5 << 32);
-        assert!(head.starts_with(b"RF64\xff\xff\xff\xffWAVEds64"));
-        assert_eq!(head[28..36], (5_u64 << 32).to_le_bytes());
+        let header = wav_header(&[1; 16], 5 << 32);
+        assert!(header.starts_with(b"RF64\xff\xff\xff\xffWAVEds64"));
+        assert_eq!(header[28..36], (5_u64 << 32).to_le_bytes());
     }
 
     #[test]
@@ -207,7 +210,7 @@ mod tests {
             ]
             .concat()
         };
-        let read = |tag, block| adpcm(&(Arc::new(Bytes(wav(tag, block))) as Source)).unwrap();
+        let read = |tag, block| adpcm_packets(&(Arc::new(Bytes(wav(tag, block))) as Source)).unwrap();
         let ima = read(0x11, 512).unwrap();
         assert_eq!(
             (ima.rate_hz, ima.packets.len(), ima.presented),
@@ -222,7 +225,7 @@ mod tests {
 
     #[test]
     fn bw64_is_read_as_rf64() {
-        let read = rf64(Arc::new(Bytes(b"BW64\xff\xff\xff\xffWAVE".to_vec()))).unwrap();
+        let read = bw64_as_rf64(Arc::new(Bytes(b"BW64\xff\xff\xff\xffWAVE".to_vec()))).unwrap();
         assert_eq!(all(read.as_ref()), b"RF64\xff\xff\xff\xffWAVE");
     }
 }

@@ -1,4 +1,4 @@
-//! Where bytes come from: a file, or range reads answered by the parent process over a unix socket.
+//! Sources of bytes: a file, or range reads that the parent process serves over a unix socket.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -21,7 +21,7 @@ pub trait ReadAt: Send + Sync {
 /// A shared source.
 pub type Source = Arc<dyn ReadAt>;
 
-/// Fills `buf` from `offset` as far as the source goes; returns the bytes read.
+/// Fills `buf` from `offset`, up to the end of the source. Returns the number of bytes read.
 pub fn read_full(source: &dyn ReadAt, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     let mut done = 0;
     while done < buf.len() {
@@ -58,24 +58,26 @@ impl ReadAt for FileSource {
     }
 }
 
-/// Range reads over a unix stream socket. A request is a little-endian `u64` offset and `u32` length; the answer
-/// is an `i32` count, -1 for a failed read, followed by that many bytes.
+/// Range reads over a unix stream socket.
+///
+/// A request is a little-endian `u64` offset and `u32` length. The response is an `i32` count, -1 for
+/// a failed read, followed by that many bytes.
 pub struct RangeSource {
     socket: Mutex<UnixStream>,
     size_bytes: u64,
 }
 
 impl RangeSource {
-    /// A source read over `socket`.
+    /// Creates a source that is read over `socket`.
     pub fn new(socket: UnixStream, size_bytes: u64) -> Self {
         Self { socket: Mutex::new(socket), size_bytes }
     }
 
-    /// Takes over an inherited descriptor.
+    /// Creates a source from an inherited descriptor, and takes ownership of it.
     #[allow(unsafe_code)]
-    pub fn inherited(descriptor: i32, size_bytes: u64) -> io::Result<Self> {
-        // SAFETY: the parent passes this descriptor for the child to own, and the child opens its source once,
-        // before anything else could have been given the number.
+    pub fn from_descriptor(descriptor: i32, size_bytes: u64) -> io::Result<Self> {
+        // SAFETY: the parent passes this descriptor for the child to own. The child opens its source
+        // once, before anything else could get the same number.
         let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
         Ok(Self::new(UnixStream::from(owned), size_bytes))
     }
@@ -108,47 +110,47 @@ impl ReadAt for RangeSource {
     }
 }
 
-/// The part of a file that is the recording.
+/// A range of bytes in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByteRange {
-    /// Its first byte.
+    /// Offset of its first byte.
     pub begins_at: u64,
     /// Its size, in bytes.
     pub size_bytes: u64,
 }
 
 impl ByteRange {
-    /// The part alone.
+    /// Returns a source of this range alone.
     pub fn view(self, file: Source) -> Source {
-        Arc::new(Part { file, within: self })
+        Arc::new(SourceView { file, range: self })
     }
 }
 
-struct Part {
+struct SourceView {
     file: Source,
-    within: ByteRange,
+    range: ByteRange,
 }
 
-impl ReadAt for Part {
+impl ReadAt for SourceView {
     fn size_bytes(&self) -> u64 {
-        self.within.size_bytes
+        self.range.size_bytes
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let left = self.within.size_bytes.saturating_sub(offset).min(buf.len() as u64) as usize;
-        self.file.read_at(self.within.begins_at.saturating_add(offset), &mut buf[..left])
+        let left = self.range.size_bytes.saturating_sub(offset).min(buf.len() as u64) as usize;
+        self.file.read_at(self.range.begins_at.saturating_add(offset), &mut buf[..left])
     }
 }
 
-/// A source with more in front.
-pub struct Prefixed {
-    /// What is in front.
+/// A source with other bytes in front of it.
+pub struct PrefixedSource {
+    /// The bytes in front.
     pub front: Vec<u8>,
-    /// What follows.
+    /// The source that follows.
     pub inner: Source,
 }
 
-impl ReadAt for Prefixed {
+impl ReadAt for PrefixedSource {
     fn size_bytes(&self) -> u64 {
         self.inner.size_bytes() + self.front.len() as u64
     }

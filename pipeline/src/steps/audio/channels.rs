@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use super::timeline::{RATE_HZ, ms_of_frames};
 use crate::error::Result;
-use crate::media::{self, Warning, clock};
+use crate::media::{self, Warning, clock_time};
 
 /// Frames judged together.
 const BLOCK_FRAMES: usize = RATE_HZ as usize / 8;
@@ -239,7 +239,7 @@ impl Repair {
         let mut notes = Vec::new();
         let mut note = |code: &str, frames: u64, what: &str| {
             if frames > 0 {
-                let time = clock(ms_of_frames(frames).max(1000));
+                let time = clock_time(ms_of_frames(frames).max(1000));
                 notes.push(Warning::new(code, format!("For {time} {what}")));
             }
         };

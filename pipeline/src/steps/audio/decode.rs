@@ -77,12 +77,12 @@ pub fn decode(
     let expected_ms = media.audio.as_ref().map_or(0, |track| track.end_ms);
     if media::is_short(end_ms, expected_ms) {
         warnings.push(Warning::cut_short("sound", end_ms, expected_ms));
-    } else if let Some((lost, packets)) = decoding.lost() {
+    } else if let Some((lost, packets)) = decoding.lost_packets() {
         warnings.push(Warning::damaged("sound", lost, packets));
-    } else if decoding.broken().is_some() {
+    } else if decoding.end_error().is_some() {
         warnings.push(Warning::new("damaged", "The sound is damaged near its end."));
     }
-    if let Some(error) = decoding.broken() {
+    if let Some(error) = decoding.end_error() {
         tracing::warn!(after_ms = end_ms, error = %error, "the sound ends early");
     }
     let picture_ms = media.video.as_ref().map_or(0, |track| track.end_ms);

@@ -124,7 +124,11 @@ pub fn why_audio(track: &Scanned, all: &[Scanned], ranking: &Ranking<'_>) -> Opt
 }
 
 fn choice(rivals: usize, (code, why): Reason) -> Option<TrackChoice> {
-    (rivals > 0).then(|| TrackChoice { of: rivals as u32 + 1, code: code.to_owned(), why: why.to_owned() })
+    (rivals > 0).then(|| TrackChoice {
+        tracks: rivals as u32 + 1,
+        code: code.to_owned(),
+        reason: why.to_owned(),
+    })
 }
 
 fn area(track: &Scanned) -> i64 {
@@ -167,13 +171,13 @@ mod tests {
         let why = |track: &Scanned| why_picture(track, &all, order.first().copied());
         assert_eq!(
             why(order[0]),
-            Some(TrackChoice { of: 3, code: "largest".into(), why: "It is the largest.".into() })
+            Some(TrackChoice { tracks: 3, code: "largest".into(), reason: "It is the largest.".into() })
         );
-        assert_eq!(why(order[1]).map(|c| c.why).as_deref(), Some("A larger picture can't be read here."));
+        assert_eq!(why(order[1]).map(|c| c.reason).as_deref(), Some("A larger picture can't be read here."));
         assert_eq!(why_picture(&all[0], &all[..1], Some(&all[0])), None, "there was no choice");
         let cover = [all[0].clone(), all[1].clone()];
         let why = why_picture(&cover[0], &cover, Some(&cover[0]));
-        assert_eq!(why.map(|c| c.why).as_deref(), Some("The others are still pictures."));
+        assert_eq!(why.map(|c| c.reason).as_deref(), Some("The others are still pictures."));
     }
 
     fn tracks(count: u32) -> Vec<Scanned> {

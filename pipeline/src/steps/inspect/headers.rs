@@ -142,7 +142,7 @@ impl Found {
             self.caps = caps;
         }
         let turn = match (self.reader, buffer.map_readable()) {
-            (Some(reader), Ok(data)) => self.in_force.after(reader.read(&data)),
+            (Some(reader), Ok(data)) => self.in_force.update(reader.read(&data)),
             _ => Orientation::default(),
         };
         if let (Some(time), Some(size)) = (buffer.pts().or(buffer.dts()), self.size) {

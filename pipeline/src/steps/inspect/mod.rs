@@ -64,7 +64,7 @@ const LONGEST_LOOK: Duration = Duration::from_millis(6500);
 /// Runs the step.
 pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Result<MediaInfo> {
     let clock = Arc::new(ContentionClock::for_this_process());
-    let source = clock.reading(source);
+    let source = clock.timed_source(source);
     let within = motion_photo::recording(source.as_ref())?;
     if let Some(within) = within {
         return one(request, within.view(source), Some(within), &clock, ctx);
@@ -139,7 +139,7 @@ fn one(
     for track in &mut tracks {
         let Some(caps) = &track.caps else { continue };
         track.codec_label = codecs.label(caps, track.index as usize);
-        track.caps = codecs.caps(caps, track.index as usize).or(track.caps.take());
+        track.caps = codecs.corrected_caps(caps, track.index as usize).or(track.caps.take());
     }
     if container == "matroska" {
         let turns = matroska_orientation::turns(source.as_ref())?;

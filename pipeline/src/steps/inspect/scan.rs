@@ -130,7 +130,7 @@ fn scan_as(
     let mut whole = false;
     while error.is_none() {
         ctx.check_cancelled()?;
-        match stage.ended(Duration::from_millis(20)) {
+        match stage.wait_for_end(Duration::from_millis(20)) {
             Ok(true) => {
                 whole = true;
                 break;

@@ -130,7 +130,7 @@ impl Scanned {
         self.times_ns.sort_unstable();
         let gap = outlier::claim(&self.times_ns, self.end_ns, audio_ns)?;
         for ns in self.times_ns.iter_mut().chain(&mut self.start_ns).chain(&mut self.keyframe_ns) {
-            *ns = gap.closed(*ns);
+            *ns = gap.close(*ns);
         }
         self.end_ns = self.end_ns.saturating_sub(gap.length_ns);
         self.keyframes_apart_ns = self.keyframes_apart_ns.saturating_sub(gap.length_ns).max(0);

@@ -251,7 +251,7 @@ mod tests {
             level: 40,
             chroma_format: 1,
             bit_depths: (8, 8),
-            references: 4,
+            max_reference_frames: 4,
             frames_only: true,
             width: 1920,
             height: 1080,

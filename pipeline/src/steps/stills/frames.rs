@@ -70,12 +70,13 @@ fn decode(
     let tail = [vec![gate], convert_tail()?].concat();
     let mut decoding = MultiPartDecoder::open(source, media, TrackKind::Video, &request.limits, tail)?;
     if keyframes_only {
-        decoding.current().stage().start(gst::State::Paused)?;
-        decoding.current().stage().settle()?;
+        decoding.current().running_pipeline().start(gst::State::Paused)?;
+        decoding.current().running_pipeline().wait_for_state()?;
         // Each keyframe decodes by itself, so unwanted ones can be skipped. Some demuxers (MPEG-TS)
         // accept the seek but still send every frame. A decoder that gets only some of those paints
         // over the wrong frame.
-        for element in decoding.current().stage().pipeline.iterate_elements().into_iter().flatten() {
+        for element in decoding.current().running_pipeline().pipeline.iterate_elements().into_iter().flatten()
+        {
             if element.factory().is_some_and(|f| f.has_type(gst::ElementFactoryType::DECODER)) {
                 IntervalGate { keyframes_only: true, ..first }.attach(&element)?;
             }

@@ -211,7 +211,7 @@ impl Encoder {
         let mut level = self.source.current_level_buffers();
         loop {
             ctx.check_cancelled()?;
-            match self.pipeline.ended(Duration::from_millis(100)) {
+            match self.pipeline.wait_for_end(Duration::from_millis(100)) {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(error) => return Err(self.shared.lock().error.take().unwrap_or(error)),

@@ -97,9 +97,9 @@ pub fn run(request: &TranscodeRequest, source: Source, ctx: &StepContext) -> Res
     let end_ms = (end_ns / 1_000_000).max(0) as u64;
     if is_short(end_ms, video.end_ms) {
         warnings.push(Warning::cut_short("picture", end_ms, video.end_ms));
-    } else if let Some((lost, packets)) = decoding.lost() {
+    } else if let Some((lost, packets)) = decoding.lost_packets() {
         warnings.push(Warning::damaged("picture", lost, packets));
-    } else if decoding.broken().is_some() {
+    } else if decoding.end_error().is_some() {
         warnings.push(Warning::new("damaged", "The picture is damaged near its end."));
     }
     drop(decoding);

@@ -80,7 +80,7 @@ fn made(parts: &[String], part_extension: &str, extension: &str) -> Made {
         first.get_or_insert_with(|| frame.clone());
         last = Some(frame);
     }
-    assert!(decoding.broken().is_none(), "{:?}", decoding.broken());
+    assert!(decoding.end_error().is_none(), "{:?}", decoding.end_error());
     Made { media, first: first.unwrap(), last: last.unwrap() }
 }
 

@@ -1,43 +1,43 @@
-//! Times of decoded frames where the container has none, or wrong ones.
+//! Times of decoded frames for containers that have none, or wrong ones.
 
 use std::sync::Arc;
 
 use gstreamer as gst;
 
-use super::TrackKind;
+use super::decoded::TrackKind;
 use crate::error::Result;
 use crate::media::{MediaInfo, Rational};
 use crate::source::Source;
 
-/// Times of decoded frames in order, where those of the packets are wrong or there are none.
+/// Source of the times of decoded frames.
 #[derive(Clone)]
 pub enum FrameTimes {
-    /// The decoder's are right.
-    Own,
-    /// All of them, with how long each frame lasts, in ns.
-    Listed(Arc<Vec<(u64, u64)>>),
-    /// One after the other, at the video's rate.
-    Even(Rational),
+    /// The decoder: its times are right.
+    Decoder,
+    /// A list of the times and durations of all frames, in ns.
+    List(Arc<Vec<(u64, u64)>>),
+    /// A constant frame rate.
+    Rate(Rational),
 }
 
 impl FrameTimes {
-    /// Those of a track of a recording.
+    /// The source of times for a track of a recording.
     pub fn for_track(media: &MediaInfo, kind: TrackKind, source: &Source) -> Result<Self> {
         Ok(match media.container.as_str() {
-            "gif" => Self::Listed(Arc::new(super::gif::gif_times(source)?)),
+            "gif" => Self::List(Arc::new(super::gif::frame_times(source)?)),
             container if kind == TrackKind::Video && super::has_regular_frames(container) => {
-                media.video.as_ref().map_or(Self::Own, |video| Self::Even(video.frame_rate))
+                media.video.as_ref().map_or(Self::Decoder, |video| Self::Rate(video.frame_rate))
             }
-            _ => Self::Own,
+            _ => Self::Decoder,
         })
     }
 
-    /// Time and duration of the `n`th frame.
+    /// Returns time and duration of the `n`th frame; `None` if those of the decoder are right.
     pub fn nth(&self, n: u64) -> Option<(gst::ClockTime, gst::ClockTime)> {
         let (time_ns, duration_ns) = match self {
-            Self::Own => return None,
-            Self::Listed(all) => *all.get(usize::try_from(n).ok()?)?,
-            Self::Even(rate) => {
+            Self::Decoder => return None,
+            Self::List(all) => *all.get(usize::try_from(n).ok()?)?,
+            Self::Rate(rate) => {
                 let at = |n: u64| {
                     let ns =
                         u128::from(n) * 1_000_000_000 * u128::from(rate.den) / u128::from(rate.num.max(1));

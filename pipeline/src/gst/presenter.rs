@@ -1,54 +1,54 @@
-//! DecodedBuffer buffers placed, cut and stretched as an edit list presents them.
+//! Applies an edit list to decoded buffers: moves, cuts and stretches them.
 
 use std::collections::VecDeque;
 
 use gstreamer as gst;
 
-use super::decode::DecodedBuffer;
+use super::decoded::DecodedBuffer;
 use crate::mp4::edit_list::{EditList, EditPart};
 
-/// A buffer so far behind the end of a run says that the run is over: damaged files jump by less.
-const BEYOND_NS: i64 = 1_000_000_000;
+/// A run is over when a buffer is this far behind its end, in ns: damaged files jump by less.
+const MAX_OVERRUN_NS: i64 = 1_000_000_000;
 
-/// The presentation of a track whose edit list the demuxer does not see.
+/// Presents a track whose edit list is hidden from the demuxer.
 pub struct Presenter {
-    /// The parts of the current pass over the media, then those of the passes to come.
+    /// The parts of the current pass over the media, then those of later passes.
     runs: VecDeque<Vec<EditPart>>,
-    /// Whether all is done in one pass.
+    /// Whether one pass over the media is enough.
     is_one_pass: bool,
     ready: VecDeque<DecodedBuffer>,
-    /// Media time of the frame given out last, and when its presentation ends.
+    /// Media time of the last frame, and the end of its presentation.
     last: Option<(i64, i64)>,
 }
 
 impl Presenter {
-    /// The presentation of an edit list.
+    /// Creates a presenter for an edit list.
     pub fn new(edits: &EditList) -> Self {
         let runs: VecDeque<_> = edits.runs().into();
         Self { is_one_pass: runs.len() == 1, runs, ready: VecDeque::new(), last: None }
     }
 
-    /// Whether the media is decoded once, from its start.
+    /// Whether the media is decoded in one pass, from its start.
     pub fn is_one_pass(&self) -> bool {
         self.is_one_pass
     }
 
-    /// Takes a buffer whose time is media time; `false` where nothing of this run follows.
+    /// Adds a buffer whose time is media time. Returns `false` if the current run is over.
     pub fn push(&mut self, decoded: DecodedBuffer) -> bool {
         let Some(run) = self.runs.front() else { return false };
         let end_ns = run.last().map_or(0, EditPart::media_until_ns);
-        if decoded.time_ns >= end_ns.saturating_add(BEYOND_NS) {
+        if decoded.time_ns >= end_ns.saturating_add(MAX_OVERRUN_NS) {
             return false;
         }
         for part in run {
             let Some(presented) = present(&decoded, part) else { continue };
             let end_ns = presented.time_ns.saturating_add(presented.duration_ns.unwrap_or(0) as i64);
-            // A frame that goes on over a seam is still on the screen.
-            let goes_on = decoded.time_ns < part.media_ns
+            // A frame that continues across a seam is still on the screen.
+            let continues = decoded.time_ns < part.media_ns
                 && self.last.is_some_and(|(media, end)| media == decoded.time_ns && end >= presented.time_ns);
             self.last = Some((decoded.time_ns, end_ns));
             match self.ready.back_mut() {
-                Some(last) if goes_on && !is_audio(&decoded.caps) => {
+                Some(last) if continues && !is_audio(&decoded.caps) => {
                     last.duration_ns = u64::try_from(end_ns.saturating_sub(last.time_ns)).ok();
                 }
                 _ => self.ready.push_back(presented),
@@ -57,19 +57,19 @@ impl Presenter {
         true
     }
 
-    /// The next presented buffer; its time is presentation time.
+    /// Returns the next presented buffer; its time is presentation time.
     pub fn pop(&mut self) -> Option<DecodedBuffer> {
         self.ready.pop_front()
     }
 
-    /// Goes on to the next pass; returns the media time it begins at, in ns.
+    /// Goes on to the next run and returns the media time at which it starts, in ns.
     pub fn next_run(&mut self) -> Option<i64> {
         self.runs.pop_front();
         self.last = None;
         self.runs.front()?.first().map(|part| part.media_ns)
     }
 
-    /// Whether there is nothing left to present after the media's end.
+    /// Whether nothing is left to present after the media's end.
     pub fn is_last_run(&self) -> bool {
         self.runs.len() <= 1 && self.ready.is_empty()
     }
@@ -79,8 +79,9 @@ fn is_audio(caps: &gst::Caps) -> bool {
     caps.structure(0).is_some_and(|s| s.name() == "audio/x-raw")
 }
 
-/// What a part presents of a buffer; `None` if nothing. Audio is cut to the sample; a frame that is on when the part
-/// begins begins there.
+/// Returns what a part presents of a buffer; `None` if nothing.
+///
+/// Audio is cut to the sample. A frame that is displayed when the part starts is moved to that start.
 fn present(decoded: &DecodedBuffer, part: &EditPart) -> Option<DecodedBuffer> {
     let length = decoded.duration_ns.unwrap_or(0) as i64;
     let (time, end) =
@@ -105,7 +106,7 @@ fn present(decoded: &DecodedBuffer, part: &EditPart) -> Option<DecodedBuffer> {
             return None;
         }
         if !part.is_at_normal_speed() {
-            return stretched(decoded, part, start, stop);
+            return resampled(decoded, part, start, stop);
         }
         if (start, stop) != (time, end) {
             made.buffer = samples(decoded, start - time, stop - time)?;
@@ -114,7 +115,7 @@ fn present(decoded: &DecodedBuffer, part: &EditPart) -> Option<DecodedBuffer> {
     Some(made)
 }
 
-/// The samples between two times of an interleaved buffer, in ns from its start.
+/// Cuts an interleaved buffer to the samples between two times, in ns from its start.
 fn samples(decoded: &DecodedBuffer, from_ns: i64, until_ns: i64) -> Option<gst::Buffer> {
     let rate = decoded.caps.structure(0)?.get::<i32>("rate").ok()?;
     let count = |ns: i64| (ns as f64 * f64::from(rate) / 1e9).round() as usize;
@@ -131,9 +132,11 @@ fn samples(decoded: &DecodedBuffer, from_ns: i64, until_ns: i64) -> Option<gst::
     decoded.buffer.copy_region(gst::BufferCopyFlags::all(), first * each..last * each).ok()
 }
 
-/// Interleaved floats at another speed, from `start` to `stop` of the presentation. The pitch follows the speed, as it
-/// does on a tape; interpolation is linear. Samples lie on a grid that begins with the part, so that buffers join.
-fn stretched(decoded: &DecodedBuffer, part: &EditPart, start: i64, stop: i64) -> Option<DecodedBuffer> {
+/// Resamples interleaved floats to the part's speed, from `start` to `stop` of the presentation.
+///
+/// The pitch follows the speed, as on a tape; interpolation is linear. Samples lie on a grid that
+/// starts with the part, so that buffers join without seams.
+fn resampled(decoded: &DecodedBuffer, part: &EditPart, start: i64, stop: i64) -> Option<DecodedBuffer> {
     let structure = decoded.caps.structure(0)?;
     let rate = f64::from(structure.get::<i32>("rate").ok()?);
     let channels = usize::try_from(structure.get::<i32>("channels").ok()?).ok().filter(|&n| n > 0)?;
@@ -154,16 +157,16 @@ fn stretched(decoded: &DecodedBuffer, part: &EditPart, start: i64, stop: i64) ->
     let speed = f64::from(part.speed) / 65_536.0;
     let offset = part.media_ns.saturating_sub(decoded.time_ns) as f64 * rate / 1e9;
     let mut out = Vec::with_capacity(usize::try_from(end - first).ok()? * 4 * channels);
-    for place in first..end {
-        let at = (place as f64 * speed + offset).clamp(0.0, last as f64);
+    for index in first..end {
+        let at = (index as f64 * speed + offset).clamp(0.0, last as f64);
         let (before, share) = (at as usize, at.fract() as f32);
-        let (here, next) = (frames[before], frames[(before + 1).min(last)]);
-        for (here, next) in here.chunks_exact(4).zip(next.chunks_exact(4)) {
+        let (current, next) = (frames[before], frames[(before + 1).min(last)]);
+        for (current, next) in current.chunks_exact(4).zip(next.chunks_exact(4)) {
             let value = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-            out.extend((value(here) * (1.0 - share) + value(next) * share).to_le_bytes());
+            out.extend((value(current) * (1.0 - share) + value(next) * share).to_le_bytes());
         }
     }
-    let ns = |place: i64| (place as f64 * 1e9 / rate).round() as i64;
+    let ns = |index: i64| (index as f64 * 1e9 / rate).round() as i64;
     Some(DecodedBuffer {
         buffer: gst::Buffer::from_mut_slice(out),
         caps: decoded.caps.clone(),
@@ -184,7 +187,7 @@ mod tests {
     const MS: i64 = 1_000_000;
     const NORMAL: u32 = 0x1_0000;
 
-    /// Of a movie of 1000 ticks a second: lengths and starts in milliseconds.
+    /// A presenter for a movie of 1000 ticks a second: lengths and starts in milliseconds.
     fn presenter(entries: &[(u32, i32, u32)]) -> Presenter {
         gst::init().unwrap();
         let mut list = vec![0, 0, 0, 0];
@@ -244,8 +247,8 @@ mod tests {
     fn frames_follow_the_speed_of_their_part_and_nothing_else_is_presented() {
         let mut presenter =
             presenter(&[(300, 0, NORMAL), (400, 300, NORMAL / 2), (100, 800, NORMAL), (200, 900, 0)]);
-        for place in 0..12 {
-            assert!(presenter.push(frame(place * 100)));
+        for index in 0..12 {
+            assert!(presenter.push(frame(index * 100)));
         }
         let expected = [(0, 100), (100, 100), (200, 100), (300, 200), (500, 200), (700, 100), (800, 200)];
         assert_eq!(taken(&mut presenter), expected);
@@ -254,10 +257,10 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_goes_on_over_a_seam_comes_once() {
+    fn a_frame_that_continues_across_a_seam_comes_once() {
         let mut presenter = presenter(&[(150, 0, NORMAL), (300, 150, NORMAL / 2)]);
-        for place in 0..3 {
-            presenter.push(frame(place * 100));
+        for index in 0..3 {
+            presenter.push(frame(index * 100));
         }
         assert_eq!(taken(&mut presenter), [(0, 100), (100, 150), (250, 200)]);
     }
@@ -266,13 +269,13 @@ mod tests {
     fn parts_that_go_back_are_presented_in_another_pass() {
         let mut presenter = presenter(&[(200, 500, NORMAL), (100, 100, NORMAL)]);
         assert!(!presenter.is_one_pass());
-        for place in 0..8 {
-            presenter.push(frame(place * 100));
+        for index in 0..8 {
+            presenter.push(frame(index * 100));
         }
         assert_eq!(taken(&mut presenter), [(0, 100), (100, 100)]);
         assert_eq!(presenter.next_run(), Some(100 * MS));
-        for place in 0..4 {
-            presenter.push(frame(place * 100));
+        for index in 0..4 {
+            presenter.push(frame(index * 100));
         }
         assert_eq!(taken(&mut presenter), [(200, 100)]);
         assert!(presenter.is_last_run());
@@ -287,13 +290,13 @@ mod tests {
             .field("channels", 1)
             .build();
         // A ramp of one a millisecond.
-        for place in 0..10 {
+        for block in 0..10 {
             let samples =
-                (0..100).flat_map(|i| ((place * 100 + i) as f32).to_le_bytes()).collect::<Vec<u8>>();
+                (0..100).flat_map(|i| ((block * 100 + i) as f32).to_le_bytes()).collect::<Vec<u8>>();
             presenter.push(DecodedBuffer {
                 buffer: gst::Buffer::from_mut_slice(samples),
                 caps: caps.clone(),
-                time_ns: place * 100 * MS,
+                time_ns: block * 100 * MS,
                 duration_ns: Some(100_000_000),
                 turn: Orientation::default(),
             });
@@ -305,10 +308,10 @@ mod tests {
             ramp.extend(map.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
         }
         assert_eq!(ramp.len(), 451);
-        for (place, value) in ramp.iter().enumerate().skip(1) {
-            let since = place as f32 - 1.0;
-            let exact = if place <= 400 { 50.0 + since / 2.0 } else { 500.0 + (since - 400.0) * 2.0 };
-            assert!((value - exact).abs() <= 0.5, "{place}: {value}, not {exact}");
+        for (index, value) in ramp.iter().enumerate().skip(1) {
+            let since = index as f32 - 1.0;
+            let exact = if index <= 400 { 50.0 + since / 2.0 } else { 500.0 + (since - 400.0) * 2.0 };
+            assert!((value - exact).abs() <= 0.5, "{index}: {value}, not {exact}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! One track of a recording, decoded: buffers with their time on the common timeline, pulled one by one.
+//! Decodes one track of a recording: buffers with their time on the common timeline, pulled one by
+//! one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,9 +11,11 @@ use gstreamer_app as gst_app;
 
 use super::codecs::TrackCodecs;
 use super::decode_gate::GateKeeper;
-use super::even_times::FrameTimes;
-use super::link::{DecodeCounts, Fault, LinkerState, TrackLinker, take};
-use super::present::Presenter;
+use super::decoded::{DecodedBuffer, TrackKind};
+use super::errors::FirstError;
+use super::frame_times::FrameTimes;
+use super::linker::{DecodeCounts, LinkerState, TrackLinker};
+use super::presenter::Presenter;
 use super::{Orientations, RunningPipeline, STALL_DEADLINE, open_demuxer, signed_ns};
 use crate::container::avi_delay::encoder_delay_frames;
 use crate::context::StepContext;
@@ -22,59 +25,40 @@ use crate::media::{Gap, MediaInfo, Orientation, VideoTrack};
 use crate::mp4::movie;
 use crate::source::Source;
 
-/// Which track.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrackKind {
-    /// The chosen picture.
-    Video,
-    /// The chosen sound.
-    Audio,
-}
-
-/// A decoded buffer.
-pub struct DecodedBuffer {
-    /// The samples.
-    pub buffer: gst::Buffer,
-    /// What they are.
-    pub caps: gst::Caps,
-    /// Presentation time on the common timeline, in ns; negative before the recording's start.
-    pub time_ns: i64,
-    /// How long it lasts, in ns, where known.
-    pub duration_ns: Option<u64>,
-    /// How a frame is brought upright.
-    pub turn: Orientation,
-}
-
-/// A track being decoded.
+/// Decoder of one track.
 pub struct TrackDecoder {
-    /// Before the pipeline, which cannot stop while a thread of it is held back.
+    /// Dropped before the pipeline, which cannot stop while one of its threads is held back.
     gate: GateKeeper,
-    stage: RunningPipeline,
+    running: RunningPipeline,
     sink: gst_app::AppSink,
     origin_ns: i64,
-    /// What of the media is presented, where that is not all of it.
+    /// Applies the edit list; `None` if all of the media is presented.
     presenter: Option<Presenter>,
-    /// Time that a frame wrongly claims.
+    /// Time that a frame claims wrongly.
     gap: Option<Gap>,
-    /// How the pipeline is sought to the start of another pass.
+    /// Flags of the seek to the start of another pass.
     seek_flags: gst::SeekFlags,
-    /// Whether all that is presented was given.
+    /// Whether the last presented buffer was returned.
     is_done: bool,
-    /// How frames are turned that do not say so themselves, or what they say.
+    /// Orientation of the track.
     turn: Orientation,
+    /// Orientation of each frame, if frames carry their own.
     orientations: Option<Orientations>,
-    fault: Fault,
-    tally: Arc<DecodeCounts>,
+    first_error: FirstError,
+    counts: Arc<DecodeCounts>,
     delivered: u64,
-    broken: Option<Error>,
-    /// Whether times are those of the media: an MP4's edits are applied here, not by the demuxer.
+    /// The error that ended the track early.
+    end_error: Option<Error>,
+    /// Whether times are media times: an MP4's edits are applied here, not by the demuxer.
     media_time: bool,
+    /// Time of the last progress, for the deadline of a frozen decoder.
     last: Instant,
 }
 
 impl TrackDecoder {
-    /// Opens the chosen track. `tail` are the elements between the decoder and us, in order: converters and a
-    /// caps filter. Nothing runs until [`TrackDecoder::start`].
+    /// Opens the chosen track; nothing runs until [`TrackDecoder::start`].
+    ///
+    /// `tail` are the elements behind the decoder, in order: converters and a caps filter.
     pub fn open(
         source: Source,
         media: &MediaInfo,
@@ -88,7 +72,7 @@ impl TrackDecoder {
         }
         .ok_or_else(|| Error::internal("the track was not found by inspect"))?;
         let handler = if kind == TrackKind::Video { b"vide" } else { b"soun" };
-        let stamps = FrameTimes::for_track(media, kind, &source)?;
+        let frame_times = FrameTimes::for_track(media, kind, &source)?;
         let (source, index, track) = if media.container == "mp4" {
             movie::open_track(source, handler, index)?
         } else {
@@ -104,15 +88,15 @@ impl TrackDecoder {
         let presenter = track.and_then(|track| track.edits).map(|edits| Presenter::new(&edits));
         let (pipeline, demux) = open_demuxer(source, &media.container)?;
         let sink = gst_app::AppSink::builder().sync(false).enable_last_sample(false).build();
-        // In the pipeline from the start: a sink that is not started calls itself at its end.
+        // In the pipeline from the start: a sink that is not started reports the end of the stream.
         pipeline.add(&sink).map_err(|e| Error::internal("the decoder could not be linked").with_source(e))?;
         let video = media.video.as_ref().filter(|_| kind == TrackKind::Video);
-        let turn = video.map(VideoTrack::turn).unwrap_or_default();
-        // What the container says counts for more, as in players.
+        let turn = video.map(VideoTrack::orientation).unwrap_or_default();
+        // The container's orientation takes precedence, as in players.
         let by_frame = video.is_some_and(|video| video.oriented_by_frame || turn.is_none());
         let orientations = by_frame.then(Orientations::default);
         let gate = GateKeeper::default();
-        let link = TrackLinker {
+        let linker = TrackLinker {
             kind,
             gate: gate.0.clone(),
             orientations: orientations.clone(),
@@ -122,25 +106,25 @@ impl TrackDecoder {
             full_range,
             codecs,
             limits: limits.clone(),
-            fault: Fault::default(),
-            tally: Arc::default(),
-            stamps,
+            first_error: FirstError::default(),
+            counts: Arc::default(),
+            frame_times,
             state: Mutex::new(LinkerState { seen: 0, tail: Some(tail) }),
             sink: sink.clone(),
             pipeline: pipeline.downgrade(),
         };
-        let (fault, tally) = (link.fault.clone(), link.tally.clone());
-        let link = Arc::new(link);
+        let (first_error, counts) = (linker.first_error.clone(), linker.counts.clone());
+        let linker = Arc::new(linker);
         if let Some(pad) = demux.static_pad("src") {
-            link.pad(&pad, true);
+            linker.link_pad(&pad, true);
         } else {
-            let added = link.clone();
-            demux.connect_pad_added(move |_, pad| added.pad(pad, false));
-            demux.connect_no_more_pads(move |_| link.no_more());
+            let added = linker.clone();
+            demux.connect_pad_added(move |_, pad| added.link_pad(pad, false));
+            demux.connect_no_more_pads(move |_| linker.check_linked());
         }
         Ok(Self {
             gate,
-            stage: RunningPipeline::new(pipeline),
+            running: RunningPipeline::new(pipeline),
             sink,
             origin_ns: media.origin_ns,
             presenter,
@@ -149,21 +133,22 @@ impl TrackDecoder {
             is_done: false,
             turn,
             orientations,
-            fault,
-            tally,
+            first_error,
+            counts,
             delivered: 0,
-            broken: None,
+            end_error: None,
             media_time,
             last: Instant::now(),
         })
     }
 
     /// The pipeline, for a step that seeks.
-    pub fn stage(&self) -> &RunningPipeline {
-        &self.stage
+    pub fn running_pipeline(&self) -> &RunningPipeline {
+        &self.running
     }
 
-    /// Has only keyframes decoded, where the demuxer or the decoder can leave the rest out. The pipeline is paused.
+    /// Decodes only keyframes from now on, if the demuxer or the decoder can leave the rest out. The
+    /// pipeline must be paused.
     pub fn seek_keyframes(&mut self) -> std::result::Result<(), gst::glib::BoolError> {
         self.seek_flags |= gst::SeekFlags::TRICKMODE | gst::SeekFlags::TRICKMODE_KEY_UNITS;
         self.seek_to(0)
@@ -172,11 +157,13 @@ impl TrackDecoder {
     fn seek_to(&self, media_ns: i64) -> std::result::Result<(), gst::glib::BoolError> {
         let start = gst::ClockTime::from_nseconds(media_ns.max(0) as u64);
         let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
-        let pipeline = &self.stage.pipeline;
-        self.gate.0.released(|| pipeline.seek(1.0, self.seek_flags, set, start, none, gst::ClockTime::NONE))
+        let pipeline = &self.running.pipeline;
+        self.gate.0.with_gate_disabled(|| {
+            pipeline.seek(1.0, self.seek_flags, set, start, none, gst::ClockTime::NONE)
+        })
     }
 
-    /// Goes back or on to the next part of an edit list; `false` after the last.
+    /// Seeks to the next run of an edit list. Returns `false` after the last.
     fn next_pass(&mut self) -> bool {
         let Some(media_ns) = self.presenter.as_mut().and_then(Presenter::next_run) else { return false };
         self.last = Instant::now();
@@ -189,34 +176,37 @@ impl TrackDecoder {
         }
     }
 
-    /// Starts the pipeline; asked again it does nothing.
+    /// Starts the pipeline. Does nothing if it runs already.
     pub fn start(&mut self) -> Result<()> {
         self.last = Instant::now();
-        self.stage.start(gst::State::Playing).map_err(|e| take(&self.fault).unwrap_or(e))
+        self.running.start(gst::State::Playing).map_err(|e| self.first_error.take().unwrap_or(e))
     }
 
-    /// The same track in media time, all of it, so that it can be sought: a seek starts running time again.
+    /// Returns all of the track in media time, so that it can be sought: a seek restarts running time.
     pub fn in_media_time(self) -> Self {
         Self { presenter: None, gap: None, origin_ns: 0, media_time: true, ..self }
     }
 
-    /// Goes on at about this media time. Returns whether the demuxer can; it needs to have given a buffer first.
+    /// Continues at about this media time. Returns whether the demuxer can seek; it must have
+    /// delivered a buffer first.
     pub fn seek(&mut self, media_ns: i64) -> bool {
         self.last = Instant::now();
         let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
         let start = gst::ClockTime::from_nseconds(media_ns.max(0) as u64);
-        self.gate.0.released(|| self.stage.pipeline.seek_simple(flags, start)).is_ok()
+        self.gate.0.with_gate_disabled(|| self.running.pipeline.seek_simple(flags, start)).is_ok()
     }
 
-    /// The next buffer; none at the end. An error after the first buffer ends the track early and is kept in
-    /// [`TrackDecoder::broken`]: a damaged recording gives what is there.
+    /// Returns the next buffer; `None` at the end.
+    ///
+    /// A damaged recording plays up to the damage: an error of the input after the first buffer ends
+    /// the track early, and [`TrackDecoder::end_error`] returns it.
     pub fn next(&mut self, ctx: &StepContext) -> Result<Option<DecodedBuffer>> {
         self.next_until(ctx, None)
     }
 
-    /// As [`TrackDecoder::next`], but none also when `within` has passed.
-    pub fn next_within(&mut self, ctx: &StepContext, within: Duration) -> Result<Option<DecodedBuffer>> {
-        self.next_until(ctx, Some(Instant::now() + within))
+    /// Like [`TrackDecoder::next`], but also returns `None` after `timeout`.
+    pub fn next_within(&mut self, ctx: &StepContext, timeout: Duration) -> Result<Option<DecodedBuffer>> {
+        self.next_until(ctx, Some(Instant::now() + timeout))
     }
 
     fn next_until(&mut self, ctx: &StepContext, deadline: Option<Instant>) -> Result<Option<DecodedBuffer>> {
@@ -227,30 +217,30 @@ impl TrackDecoder {
             }
             if let Some(decoded) = self.presenter.as_mut().and_then(Presenter::pop) {
                 self.delivered += 1;
-                return Ok(Some(self.placed(decoded)));
+                return Ok(Some(self.on_timeline(decoded)));
             }
             if self.is_done {
                 return Ok(None);
             }
             if let Some(sample) = self.pull() {
                 self.last = Instant::now();
-                let Some(decoded) = self.decoded(&sample) else { continue };
+                let Some(decoded) = self.decoded_buffer(&sample) else { continue };
                 if let Some(presenter) = &mut self.presenter {
                     self.is_done = !presenter.push(decoded) && !self.next_pass();
                     continue;
                 }
                 self.delivered += 1;
-                return Ok(Some(self.placed(decoded)));
+                return Ok(Some(self.on_timeline(decoded)));
             }
-            if let Some(error) = take(&self.fault) {
+            if let Some(error) = self.first_error.take() {
                 return Err(error);
             }
-            if let Some(error) = self.stage.error() {
+            if let Some(error) = self.running.error() {
                 let input = error.fault() == crate::error::Fault::Input;
                 if self.delivered == 0 || !input {
                     return Err(error);
                 }
-                self.broken = Some(error);
+                self.end_error = Some(error);
                 return Ok(None);
             }
             if self.sink.is_eos() {
@@ -263,7 +253,7 @@ impl TrackDecoder {
         }
     }
 
-    /// The next buffer, if one comes soon. The decoder goes on only when none waits already.
+    /// Returns the next buffer if one arrives soon. Lets the decoder continue only if none waits.
     fn pull(&self) -> Option<gst::Sample> {
         let waiting = self.sink.try_pull_sample(gst::ClockTime::ZERO);
         waiting.or_else(|| {
@@ -272,37 +262,38 @@ impl TrackDecoder {
         })
     }
 
-    /// Whether the last buffer was given.
+    /// Whether the last buffer was returned.
     pub fn is_over(&self) -> bool {
         let has_more = self.presenter.as_ref().is_some_and(|presenter| !presenter.is_last_run());
-        self.broken.is_some() || self.is_done || (self.sink.is_eos() && !has_more)
+        self.end_error.is_some() || self.is_done || (self.sink.is_eos() && !has_more)
     }
 
-    /// Takes why the track ended early, if it did.
-    pub fn take_broken(&mut self) -> Option<Error> {
-        self.broken.take()
+    /// Removes and returns the error that ended the track early.
+    pub fn take_end_error(&mut self) -> Option<Error> {
+        self.end_error.take()
     }
 
-    /// Why the track ended early, if it did.
-    pub fn broken(&self) -> Option<&Error> {
-        self.broken.as_ref()
+    /// The error that ended the track early.
+    pub fn end_error(&self) -> Option<&Error> {
+        self.end_error.as_ref()
     }
 
-    /// How many packets gave nothing, and of how many, where that is so because they are damaged: told after the last
-    /// buffer. Some packets give nothing in sound files too (headers, the halves of interlaced pictures); then nothing
-    /// is missing in what was decoded.
-    pub fn lost(&self) -> Option<(u64, u64)> {
-        // What a decoder held when it was sought elsewhere is not damaged.
+    /// Returns how many packets were lost to damage, and of how many; complete after the last buffer.
+    ///
+    /// `None` if there is no gap in the decoded buffers. Some packets of intact files decode to
+    /// nothing too: headers, and halves of interlaced frames.
+    pub fn lost_packets(&self) -> Option<(u64, u64)> {
+        // A seek discards what the decoder held, which is no damage.
         if self.presenter.as_ref().is_some_and(|presenter| !presenter.is_one_pass()) {
             return None;
         }
         let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
-        let packets = count(&self.tally.packets);
-        let lost = packets.saturating_sub(count(&self.tally.decoded));
-        (lost > 0 && count(&self.tally.gaps) > 0).then_some((lost, packets))
+        let packets = count(&self.counts.packets);
+        let lost = packets.saturating_sub(count(&self.counts.decoded));
+        (lost > 0 && count(&self.counts.gaps) > 0).then_some((lost, packets))
     }
 
-    fn decoded(&self, sample: &gst::Sample) -> Option<DecodedBuffer> {
+    fn decoded_buffer(&self, sample: &gst::Sample) -> Option<DecodedBuffer> {
         let buffer = sample.buffer_owned()?;
         let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
         let pts = buffer.pts()?;
@@ -322,12 +313,12 @@ impl TrackDecoder {
         })
     }
 
-    /// A buffer on the common timeline.
-    fn placed(&self, mut decoded: DecodedBuffer) -> DecodedBuffer {
+    /// Moves a buffer to the common timeline.
+    fn on_timeline(&self, mut decoded: DecodedBuffer) -> DecodedBuffer {
         decoded.time_ns = decoded.time_ns.saturating_sub(self.origin_ns);
         if let Some(gap) = self.gap {
-            decoded.time_ns = gap.closed(decoded.time_ns);
-            // The frame with the claim lasts what is left of it.
+            decoded.time_ns = gap.close(decoded.time_ns);
+            // The frame that claims the gap lasts for the rest of its claim.
             let longest = gap.length_ns.unsigned_abs();
             decoded.duration_ns = decoded.duration_ns.map(|ns| if ns >= longest { ns - longest } else { ns });
         }

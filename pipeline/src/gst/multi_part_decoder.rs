@@ -1,33 +1,36 @@
-//! One track of all recordings in a file, decoded one after the other: a [`Decoding`] for each.
+//! Decodes one track through all recordings that follow one another in a file, each with its own
+//! [`TrackDecoder`].
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::{DecodedBuffer, TrackDecoder, TrackKind};
+use super::decoded::{DecodedBuffer, TrackKind};
+use super::track_decoder::TrackDecoder;
 use crate::context::StepContext;
 use crate::error::{Error, Fault, Result};
 use crate::limits::Limits;
 use crate::media::MediaInfo;
 use crate::source::Source;
 
-/// A track being decoded, through all recordings that follow one another in a file.
+/// Decoder of one track of all recordings in a file.
 pub struct MultiPartDecoder {
     source: Source,
     kind: TrackKind,
     limits: Limits,
     tail: Vec<gst::Element>,
-    /// The recordings that have the track, the last one first: what they are, and when each begins on the common
-    /// timeline, in ms.
-    left: Vec<(MediaInfo, u64)>,
+    /// The recordings still to be decoded, the last one first, each with its start on the common
+    /// timeline, in ms. Those without the track are left out.
+    remaining: Vec<(MediaInfo, u64)>,
     current: TrackDecoder,
     start_ms: u64,
-    /// Of the recordings that are over.
-    lost: Option<(u64, u64)>,
-    broken: Option<Error>,
+    /// Packets lost in the finished recordings, and of how many.
+    lost_packets: Option<(u64, u64)>,
+    /// The first error that ended a recording early.
+    end_error: Option<Error>,
 }
 
 impl MultiPartDecoder {
-    /// Opens the chosen track. `tail` are the elements between the decoder and us, in order, as for [`TrackDecoder::open`].
+    /// Opens the chosen track. `tail` is as for [`TrackDecoder::open`].
     pub fn open(
         source: Source,
         media: &MediaInfo,
@@ -35,15 +38,26 @@ impl MultiPartDecoder {
         limits: &Limits,
         tail: Vec<gst::Element>,
     ) -> Result<Self> {
-        let mut left = recordings(media, kind);
-        left.reverse();
-        let (first, start_ms) = left.pop().ok_or_else(|| Error::internal("no recording has the track"))?;
+        let mut remaining = recordings(media, kind);
+        remaining.reverse();
+        let (first, start_ms) =
+            remaining.pop().ok_or_else(|| Error::internal("no recording has the track"))?;
         let current = TrackDecoder::open(first.source(source.clone()), &first, kind, limits, tail.clone())?;
         let limits = limits.clone();
-        Ok(Self { source, kind, limits, tail, left, current, start_ms, lost: None, broken: None })
+        Ok(Self {
+            source,
+            kind,
+            limits,
+            tail,
+            remaining,
+            current,
+            start_ms,
+            lost_packets: None,
+            end_error: None,
+        })
     }
 
-    /// The recording that is being decoded.
+    /// The decoder of the current recording.
     pub fn current(&mut self) -> &mut TrackDecoder {
         &mut self.current
     }
@@ -53,8 +67,9 @@ impl MultiPartDecoder {
         self.current.start()
     }
 
-    /// The next buffer, on the common timeline; `None` at the end of the last recording. A recording that cannot be
-    /// decoded any further gives way to the next one.
+    /// Returns the next buffer, on the common timeline; `None` at the end of the last recording.
+    ///
+    /// Goes on to the next recording if one cannot be decoded any further.
     pub fn next(&mut self, ctx: &StepContext) -> Result<Option<DecodedBuffer>> {
         loop {
             match self.current.next(ctx) {
@@ -64,7 +79,7 @@ impl MultiPartDecoder {
                 }
                 Ok(None) => {}
                 Err(error) if error.fault() == Fault::Input && self.start_ms > 0 => {
-                    self.broken.get_or_insert(error);
+                    self.end_error.get_or_insert(error);
                 }
                 Err(error) => return Err(error),
             }
@@ -74,15 +89,15 @@ impl MultiPartDecoder {
         }
     }
 
-    /// Goes on to the next recording; `false` after the last.
+    /// Goes on to the next recording. Returns `false` after the last.
     fn advance(&mut self) -> Result<bool> {
-        let Some((next, start_ms)) = self.left.pop() else { return Ok(false) };
-        self.lost = self.lost();
-        if let Some(error) = self.current.take_broken() {
-            self.broken.get_or_insert(error);
+        let Some((next, start_ms)) = self.remaining.pop() else { return Ok(false) };
+        self.lost_packets = self.lost_packets();
+        if let Some(error) = self.current.take_end_error() {
+            self.end_error.get_or_insert(error);
         }
-        // The same elements go on: what they are set to, and who watches them, stays.
-        let pipeline = self.current.stage().pipeline.clone();
+        // The same elements are used again, to keep their settings and probes.
+        let pipeline = self.current.running_pipeline().pipeline.clone();
         let stopped = pipeline.set_state(gst::State::Null).is_ok();
         if !stopped || self.tail.iter().any(|element| pipeline.remove(element).is_err()) {
             return Err(Error::internal("a recording's decoder could not be taken apart"));
@@ -94,24 +109,25 @@ impl MultiPartDecoder {
         Ok(true)
     }
 
-    /// Why a recording ended early, if one did.
-    pub fn broken(&self) -> Option<&Error> {
-        self.broken.as_ref().or_else(|| self.current.broken())
+    /// The first error that ended a recording early.
+    pub fn end_error(&self) -> Option<&Error> {
+        self.end_error.as_ref().or_else(|| self.current.end_error())
     }
 
-    /// As [`TrackDecoder::lost`], of all recordings.
-    pub fn lost(&self) -> Option<(u64, u64)> {
-        match (self.lost, self.current.lost()) {
+    /// Like [`TrackDecoder::lost_packets`], of all recordings.
+    pub fn lost_packets(&self) -> Option<(u64, u64)> {
+        match (self.lost_packets, self.current.lost_packets()) {
             (Some((lost, of)), Some((more, among))) => Some((lost + more, of + among)),
             (one, other) => one.or(other),
         }
     }
 }
 
-/// Each recording that has a track of the kind, as if it were alone in the file, and when it begins, in ms.
+/// The recordings that have a track of the kind, each as if it were alone in the file, with their
+/// starts, in ms.
 fn recordings(media: &MediaInfo, kind: TrackKind) -> Vec<(MediaInfo, u64)> {
     if media.parts.is_empty() {
-        // The source of a step is that of a recording inside a photo already.
+        // For a recording inside a photo the step's source is already limited to the recording.
         return vec![(MediaInfo { within: None, ..media.clone() }, 0)];
     }
     let mut found = Vec::new();

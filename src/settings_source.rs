@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chalkstream_config::{Settings, Store, load};
+use chalkstream_config::{Secret, Settings, load};
 
 use crate::args::GlobalArgs;
 use crate::exit::{CommandError, CommandResult};
@@ -50,28 +50,33 @@ pub fn load_given(global: &GlobalArgs) -> CommandResult<Settings> {
 /// Loads the settings of an `up` on `data`. Paths and addresses that are not given are in that
 /// folder.
 pub fn load_for_data_folder(global: &GlobalArgs, data: &Path) -> CommandResult<EffectiveSettings> {
-    let given = load_given(global)?;
+    let mut settings = load_given(global)?;
     let default = Settings::default();
+    let flags = flags(global)?;
     let mut supplied = Vec::new();
-    let mut supply = |name: &str, value: String| supplied.push((name.to_owned(), value));
-    let below = |name: &str| data.join(name).display().to_string();
-    if given.store == Store::default() {
-        supply("store.kind", "fs".into());
-        supply("store.path", below("objects"));
+    let mut supply = |name: &str, path: &mut PathBuf, folder: &str| {
+        // A flag wins, even one that repeats the default.
+        if flags.iter().all(|(given, _)| given != name) {
+            let text = data.join(folder).display().to_string();
+            *path = PathBuf::from(&text);
+            supplied.push((name.to_owned(), text));
+        }
+    };
+    if settings.store == default.store {
+        supply("store.path", &mut settings.store.path, "objects");
     }
-    let needs_private_redis = given.redis.url.expose().is_empty();
+    if settings.server.index_path == default.server.index_path {
+        supply("server.index_path", &mut settings.server.index_path, "index");
+    }
+    if settings.worker.scratch_path == default.worker.scratch_path {
+        supply("worker.scratch_path", &mut settings.worker.scratch_path, "scratch");
+    }
+    let needs_private_redis = settings.redis.url.is_empty();
     if needs_private_redis {
-        supply("redis.url", format!("redis+unix://{}", redis_socket(data).display()));
+        let url = format!("redis+unix://{}", redis_socket(data).display());
+        settings.redis.url = Secret::new(url.as_str());
+        supplied.push(("redis.url".to_owned(), url));
     }
-    if given.server.index_path == default.server.index_path {
-        supply("server.index_path", below("index"));
-    }
-    if given.worker.scratch_path == default.worker.scratch_path {
-        supply("worker.scratch_path", below("scratch"));
-    }
-    let mut all = supplied.clone();
-    all.extend(flags(global)?);
-    let settings = load(global.config.as_deref(), &all)?;
     Ok(EffectiveSettings { settings, supplied, needs_private_redis })
 }
 
@@ -123,6 +128,22 @@ fn flags(global: &GlobalArgs) -> CommandResult<Vec<(String, String)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_data_folder_supplies_what_is_not_given() {
+        let set = ["worker.scratch_path=/fast", "server.index_path=data/index"].map(str::to_owned);
+        let global = GlobalArgs { config: None, set: set.into(), data: None, json: false };
+        let data = Path::new("/srv/lessons");
+        let EffectiveSettings { settings, supplied, needs_private_redis } =
+            load_for_data_folder(&global, data).unwrap();
+        assert_eq!(settings.store.path, data.join("objects"));
+        assert_eq!(settings.redis.url.expose(), "redis+unix:///srv/lessons/redis/redis.sock");
+        assert!(needs_private_redis);
+        assert_eq!(settings.worker.scratch_path, Path::new("/fast"));
+        assert_eq!(settings.server.index_path, Path::new("data/index"), "given, though it is the default");
+        let names: Vec<&str> = supplied.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["store.path", "redis.url"]);
+    }
 
     #[test]
     fn a_socket_path_is_never_too_long() {

@@ -1,9 +1,11 @@
-//! Speech to cues with word times.
+//! Transcription: speech to cues with the time of every word.
 //!
-//! A small network says where somebody speaks ([`activity`]); speech is cut at pauses into chunks ([`chunks`]); the
-//! model hears each chunk ([`recognise`]); what nobody said is taken out ([`invented`]); words are laid over the
-//! speech ([`onset`], [`align`]) and put into readable cues ([`cues`]). Memory does not grow with the recording but
-//! for its words and four bytes for every 32 ms.
+//! A small network finds speech ([`activity`]), which is cut at pauses into chunks ([`chunks`]).
+//! The model transcribes each chunk ([`recognizer`]), and text that was not spoken is removed
+//! ([`hallucinations`]). The words are aligned to the speech ([`onset`], [`align`]) and joined to
+//! readable cues ([`cues`]).
+//!
+//! Memory does not grow with the recording, except for its words and four bytes for every 32 ms.
 
 mod activity;
 mod align;
@@ -11,10 +13,10 @@ mod chunks;
 mod cues;
 mod hallucinations;
 mod onset;
-mod publish;
 mod recognizer;
 #[cfg(test)]
 mod tests;
+mod transcript_files;
 mod wav;
 mod words;
 
@@ -23,16 +25,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use self::activity::Span;
+use self::activity::SpeechSpan;
 use self::chunks::Chunk;
-use self::recognizer::{Listener, Model};
-use self::wav::{RATE, Wav};
+use self::recognizer::{Recognizer, WhisperModel};
+use self::wav::{RATE_HZ, WavReader};
 use self::words::Word;
 use crate::context::StepContext;
 use crate::error::{Error, Result};
 use crate::source::Source;
 
-/// What the step is asked.
+/// Request of the step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TranscribeRequest {
     /// The Whisper model file.
@@ -41,26 +43,26 @@ pub struct TranscribeRequest {
     pub vad_model_path: Option<std::path::PathBuf>,
     /// The model's name, for the transcript.
     pub model_name: String,
-    /// Language spoken; none to find out.
+    /// Language spoken; `None` to detect it.
     pub language: Option<String>,
     /// Threads to use.
     pub threads: u32,
-    /// Length of the recording, in ms: captions cover it all.
+    /// Duration of the recording, in ms; the captions cover all of it.
     pub duration_ms: u64,
 }
 
-/// What was made.
+/// Report of the step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TranscriptReport {
     /// Language of the transcript.
     pub language: String,
-    /// Model used.
+    /// Name of the model used.
     pub model: String,
-    /// Number of cues; 0 where nobody speaks.
+    /// Number of cues; 0 without speech.
     pub cues: u32,
     /// Number of words.
     pub words: u32,
-    /// Time somebody speaks, in ms.
+    /// Duration of all speech, in ms.
     pub speech_ms: u64,
     /// Path of transcript.json.
     pub json: String,
@@ -70,19 +72,19 @@ pub struct TranscriptReport {
     pub srt: String,
     /// Path of the plain text.
     pub text: String,
-    /// Path of the subtitles media playlist, where there are cues.
+    /// Path of the subtitles media playlist; `None` without cues.
     pub subtitles: Option<String>,
 }
 
-/// Most states at once: each takes memory, and the machine has other work.
-const MOST_THREADS: u32 = 8;
-/// Chunks whose language is looked at.
-const LANGUAGE_CHUNKS: usize = 4;
+/// Maximum number of states at once: each takes memory, and the machine has other work.
+const MAX_THREADS: u32 = 8;
+/// Maximum number of chunks by which the language is detected.
+const MAX_LANGUAGE_CHUNKS: usize = 4;
 
 /// Runs the step. The source is a WAV file of 16 kHz, mono, 16 bits.
 ///
 /// # Errors
-/// `model_missing` where a model file is not there; that nobody speaks is no error.
+/// `model_missing` if a model file does not exist. A recording without speech is not an error.
 pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Result<TranscriptReport> {
     let vad = request
         .vad_model_path
@@ -91,32 +93,32 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
     let vad = vad.filter(|path| path.is_file()).filter(|_| request.model_path.is_file());
     let Some(vad) = vad else { return Err(crate::model::missing_model(&request.model_name)) };
 
-    let wav = Wav::open(source)?;
+    let wav = WavReader::open(source)?;
     let duration_ms = request.duration_ms.max(wav.duration_ms());
     whisper_rs::install_logging_hooks();
-    let probabilities = activity::probabilities(&vad, &wav, ctx)?;
-    let spans = activity::spans(&probabilities, activity::Rules::default());
-    let chunks = chunks::chunks(&spans, wav.duration_ms(), chunks::Rules::default());
-    let speech_ms = spans.iter().map(|span| span.length_ms()).sum();
+    let probabilities = activity::speech_probabilities(&vad, &wav, ctx)?;
+    let spans = activity::find_spans(&probabilities, activity::SpanRules::default());
+    let chunks = chunks::split_into_chunks(&spans, wav.duration_ms(), chunks::ChunkRules::default());
+    let speech_ms = spans.iter().map(|span| span.duration_ms()).sum();
 
     let (language, words) = if chunks.is_empty() {
         (request.language.clone().unwrap_or_else(|| "en".into()), Vec::new())
     } else {
-        let model = Model::load(&request.model_path)?;
-        let language = language(request, &model, &wav, &chunks, ctx)?;
-        let words = hear(request, &model, &language, &wav, &chunks, &probabilities, ctx)?;
+        let model = WhisperModel::load(&request.model_path)?;
+        let language = choose_language(request, &model, &wav, &chunks, ctx)?;
+        let words = transcribe_chunks(request, &model, &language, &wav, &chunks, &probabilities, ctx)?;
         (language, words)
     };
-    let spaced = words::spaced(&language);
-    let cues = cues::cues(&words, spaced, duration_ms);
-    let transcript = publish::Transcript {
+    let uses_spaces = words::uses_spaces(&language);
+    let cues = cues::make_cues(&words, uses_spaces, duration_ms);
+    let transcript = transcript_files::Transcript {
         version: 1,
         language: &language,
         model: &request.model_name,
         duration_ms,
         cues: &cues,
     };
-    let files = publish::publish(&transcript, spaced, ctx)?;
+    let files = transcript_files::write_files(&transcript, uses_spaces, ctx)?;
     ctx.report_progress(duration_ms, duration_ms);
     Ok(TranscriptReport {
         language,
@@ -132,66 +134,68 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
     })
 }
 
-/// The language: the one asked for, English for a model that knows no other, or what the longest chunks sound like.
-fn language(
+/// Chooses the language: the requested one, English for a model that supports no other, or the one
+/// detected in the longest chunks.
+fn choose_language(
     request: &TranscribeRequest,
-    model: &Model,
-    wav: &Wav,
+    model: &WhisperModel,
+    wav: &WavReader,
     chunks: &[Chunk],
     ctx: &StepContext,
 ) -> Result<String> {
-    if !model.multilingual() {
+    if !model.is_multilingual() {
         return Ok("en".into());
     }
     if let Some(asked) = request.language.as_deref().filter(|asked| *asked != "auto") {
-        // A tag may carry a region («pt-BR»): the model knows languages only.
+        // A tag may have a region ("pt-BR"); the model has languages only.
         let primary = asked.split(['-', '_']).next().unwrap_or(asked).to_lowercase();
         if whisper_rs::get_lang_id(&primary).is_some() {
             return Ok(primary);
         }
     }
     let mut longest: Vec<&Chunk> = chunks.iter().collect();
-    longest.sort_by_key(|chunk| std::cmp::Reverse(chunk.sound.length_ms()));
-    let mut listener = model.listener()?;
+    longest.sort_by_key(|chunk| std::cmp::Reverse(chunk.audio.duration_ms()));
+    let mut recognizer = model.recognizer()?;
     let mut votes: Vec<f32> = Vec::new();
-    for chunk in longest.into_iter().take(LANGUAGE_CHUNKS) {
+    for chunk in longest.into_iter().take(MAX_LANGUAGE_CHUNKS) {
         ctx.check_cancelled()?;
-        let heard = listener.languages(&samples(wav, chunk.sound)?)?;
-        votes.resize(heard.len(), 0.0);
-        votes.iter_mut().zip(&heard).for_each(|(sum, probability)| *sum += probability);
+        let probabilities = recognizer.language_probabilities(&read_samples(wav, chunk.audio)?)?;
+        votes.resize(probabilities.len(), 0.0);
+        votes.iter_mut().zip(&probabilities).for_each(|(sum, probability)| *sum += probability);
     }
     let best = votes.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(id, _)| id as i32);
     Ok(best.and_then(whisper_rs::get_lang_str).unwrap_or("en").to_owned())
 }
 
-/// Hears all chunks, on as many states as there are threads to use; words come back in order.
-fn hear(
+/// Transcribes all chunks, with as many recognizers as there are threads; returns the words in
+/// order.
+fn transcribe_chunks(
     request: &TranscribeRequest,
-    model: &Model,
+    model: &WhisperModel,
     language: &str,
-    wav: &Wav,
+    wav: &WavReader,
     chunks: &[Chunk],
     probabilities: &[f32],
     ctx: &StepContext,
 ) -> Result<Vec<Word>> {
-    let threads = (request.threads.clamp(1, MOST_THREADS) as usize).min(chunks.len());
+    let threads = (request.threads.clamp(1, MAX_THREADS) as usize).min(chunks.len());
     let (next, done_ms) = (AtomicUsize::new(0), AtomicU64::new(0));
-    let all_ms: u64 = chunks.iter().map(|chunk| chunk.sound.length_ms()).sum();
-    let heard: Mutex<Vec<Vec<Word>>> = Mutex::new(vec![Vec::new(); chunks.len()]);
+    let all_ms: u64 = chunks.iter().map(|chunk| chunk.audio.duration_ms()).sum();
+    let transcribed: Mutex<Vec<Vec<Word>>> = Mutex::new(vec![Vec::new(); chunks.len()]);
     let work = || -> Result<()> {
-        let mut listener = model.listener()?;
+        let mut recognizer = model.recognizer()?;
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(chunk) = chunks.get(index) else { return Ok(()) };
-            // Stopped between chunks; a child that must stop at once is killed.
+            // A cancelled step stops between chunks; a child that must stop at once is killed.
             ctx.check_cancelled()?;
-            let words = hear_chunk(&mut listener, language, wav, chunk, probabilities)?;
-            if let Ok(mut heard) = heard.lock() {
-                heard[index] = words;
+            let words = transcribe_chunk(&mut recognizer, language, wav, chunk, probabilities)?;
+            if let Ok(mut transcribed) = transcribed.lock() {
+                transcribed[index] = words;
             }
-            let length = chunk.sound.length_ms();
+            let length = chunk.audio.duration_ms();
             let done = done_ms.fetch_add(length, Ordering::Relaxed) + length;
-            // After listening for activity, which counted for a tenth.
+            // The detection of speech counted for the first tenth.
             let duration = wav.duration_ms();
             ctx.report_progress(duration / 10 + duration * 9 / 10 * done / all_ms.max(1), duration);
         }
@@ -202,27 +206,31 @@ fn hear(
         running.into_iter().map(|thread| thread.join().unwrap_or_else(crashed)).collect()
     });
     results.into_iter().collect::<Result<()>>()?;
-    Ok(heard.into_inner().unwrap_or_default().into_iter().flatten().collect())
+    Ok(transcribed.into_inner().unwrap_or_default().into_iter().flatten().collect())
 }
 
-fn hear_chunk(
-    listener: &mut Listener<'_>,
+fn transcribe_chunk(
+    recognizer: &mut Recognizer<'_>,
     language: &str,
-    wav: &Wav,
+    wav: &WavReader,
     chunk: &Chunk,
     probabilities: &[f32],
 ) -> Result<Vec<Word>> {
-    let samples = samples(wav, chunk.sound)?;
-    let heard = listener.hear(&samples, language)?;
-    let activity = chunk.spans.iter().map(|span| activity::mean(probabilities, *span)).fold(0.0, f32::max);
-    let mut words =
-        hallucinations::without(words::words(&heard.tokens, language), activity, heard.confidence);
-    let loudness = align::loudness(&samples);
-    let spans = onset::refine(&chunk.spans, chunk.sound, &loudness);
-    align::align(&mut words, &spans, chunk.sound.start_ms, &loudness);
+    let samples = read_samples(wav, chunk.audio)?;
+    let recognition = recognizer.transcribe(&samples, language)?;
+    let activity =
+        chunk.spans.iter().map(|span| activity::mean_probability(probabilities, *span)).fold(0.0, f32::max);
+    let mut words = hallucinations::remove(
+        words::join_tokens(&recognition.tokens, language),
+        activity,
+        recognition.confidence,
+    );
+    let loudness = align::relative_loudness(&samples);
+    let spans = onset::refine_starts(&chunk.spans, chunk.audio, &loudness);
+    align::align_words(&mut words, &spans, chunk.audio.start_ms, &loudness);
     Ok(words)
 }
 
-fn samples(wav: &Wav, span: Span) -> Result<Vec<f32>> {
-    wav.read(span.start_ms * RATE / 1000, span.length_ms() * RATE / 1000)
+fn read_samples(wav: &WavReader, span: SpeechSpan) -> Result<Vec<f32>> {
+    wav.read(span.start_ms * RATE_HZ / 1000, span.duration_ms() * RATE_HZ / 1000)
 }

@@ -1,32 +1,38 @@
-//! Where speech really starts: the network judges 32 ms at a time and needs a little to be sure, so the start of a
-//! span is moved to where the sound rises.
+//! Onsets of speech. The network judges 32 ms at a time and detects speech a little late or early.
+//! So the start of a span is moved to where the audio rises.
 
-use super::activity::Span;
-use super::align::STEP_MS;
+use super::activity::SpeechSpan;
+use super::align::GRID_STEP_MS;
 
-/// How far before the network's start the sound is looked at, in ms.
-const BEFORE_MS: u64 = 240;
-/// How far behind it a quiet start may be moved, in ms.
-const BEHIND_MS: u64 = 300;
-/// Loudness, from 0 to 1 in the chunk, from which sound counts as begun.
-const BEGUN: f32 = 0.35;
-/// Steps of the grid it must last.
-const LASTS: usize = 3;
+/// Maximum move of a start to an earlier time, in ms.
+const MAX_EARLIER_MS: u64 = 240;
+/// Maximum move of a quiet start to a later time, in ms.
+const MAX_LATER_MS: u64 = 300;
+/// Minimum length that a move leaves of a span, in ms.
+const MIN_LEFT_MS: u64 = 100;
+/// Minimum loudness after a rise, from 0 to 1 in the chunk.
+const MIN_ONSET_LOUDNESS: f32 = 0.35;
+/// Number of grid steps for which it must last.
+const MIN_ONSET_STEPS: usize = 3;
 
-/// Moves the starts of spans to the rise of the sound. A start is moved to the earliest rise near it, never into the
-/// span before, and never so far that the span vanishes.
-pub fn refine(spans: &[Span], sound: Span, loudness: &[f32]) -> Vec<Span> {
-    let mut out: Vec<Span> = Vec::with_capacity(spans.len());
+/// Moves the starts of spans to the rise of the audio. A start is moved to the earliest rise near
+/// it, but never into the span before, and a span never vanishes.
+pub fn refine_starts(spans: &[SpeechSpan], audio: SpeechSpan, loudness: &[f32]) -> Vec<SpeechSpan> {
+    let mut out: Vec<SpeechSpan> = Vec::with_capacity(spans.len());
     for span in spans {
-        let floor = out.last().map_or(sound.start_ms, |last| last.end_ms + STEP_MS);
-        let from = span.start_ms.saturating_sub(BEFORE_MS).max(floor);
-        let to = (span.start_ms + BEHIND_MS).min(span.end_ms.saturating_sub(100)).max(span.start_ms);
-        let index = |ms: u64| (ms.saturating_sub(sound.start_ms) / STEP_MS) as usize;
+        let floor = out.last().map_or(audio.start_ms, |last| last.end_ms + GRID_STEP_MS);
+        let from = span.start_ms.saturating_sub(MAX_EARLIER_MS).max(floor);
+        let to =
+            (span.start_ms + MAX_LATER_MS).min(span.end_ms.saturating_sub(MIN_LEFT_MS)).max(span.start_ms);
+        let index = |ms: u64| (ms.saturating_sub(audio.start_ms) / GRID_STEP_MS) as usize;
         let rise = (index(from)..=index(to)).find(|step| {
-            loudness.get(*step..step + LASTS).is_some_and(|run| run.iter().all(|level| *level >= BEGUN))
+            loudness
+                .get(*step..step + MIN_ONSET_STEPS)
+                .is_some_and(|run| run.iter().all(|level| *level >= MIN_ONSET_LOUDNESS))
         });
-        let start_ms = rise.map_or(span.start_ms, |step| (sound.start_ms + step as u64 * STEP_MS).max(from));
-        out.push(Span { start_ms, end_ms: span.end_ms });
+        let start_ms =
+            rise.map_or(span.start_ms, |step| (audio.start_ms + step as u64 * GRID_STEP_MS).max(from));
+        out.push(SpeechSpan { start_ms, end_ms: span.end_ms });
     }
     out
 }
@@ -35,18 +41,26 @@ pub fn refine(spans: &[Span], sound: Span, loudness: &[f32]) -> Vec<Span> {
 mod tests {
     use super::*;
 
-    fn span(start_ms: u64, end_ms: u64) -> Span {
-        Span { start_ms, end_ms }
+    fn span(start_ms: u64, end_ms: u64) -> SpeechSpan {
+        SpeechSpan { start_ms, end_ms }
     }
 
     #[test]
     fn a_start_moves_to_the_rise_near_it() {
         let mut loud = vec![0.0; 100];
         loud[40..90].fill(0.9);
-        let sound = span(1000, 3000);
-        assert_eq!(refine(&[span(1856, 2800)], sound, &loud)[0].start_ms, 1800, "the network was late");
-        assert_eq!(refine(&[span(1632, 2800)], sound, &loud)[0].start_ms, 1800, "the network was early");
-        assert_eq!(refine(&[span(1200, 2800)], sound, &loud)[0].start_ms, 1200, "no rise near it");
+        let audio = span(1000, 3000);
+        assert_eq!(
+            refine_starts(&[span(1856, 2800)], audio, &loud)[0].start_ms,
+            1800,
+            "the network was late"
+        );
+        assert_eq!(
+            refine_starts(&[span(1632, 2800)], audio, &loud)[0].start_ms,
+            1800,
+            "the network was early"
+        );
+        assert_eq!(refine_starts(&[span(1200, 2800)], audio, &loud)[0].start_ms, 1200, "no rise near it");
     }
 
     #[test]
@@ -54,9 +68,9 @@ mod tests {
         let mut loud = vec![0.0; 100];
         loud[10] = 1.0;
         loud[30..90].fill(0.9);
-        assert_eq!(refine(&[span(400, 1000)], span(0, 2000), &loud)[0].start_ms, 600);
+        assert_eq!(refine_starts(&[span(400, 1000)], span(0, 2000), &loud)[0].start_ms, 600);
         let loud = vec![1.0; 100];
-        let refined = refine(&[span(0, 500), span(600, 900)], span(0, 2000), &loud);
+        let refined = refine_starts(&[span(0, 500), span(600, 900)], span(0, 2000), &loud);
         assert_eq!(refined, [span(0, 500), span(520, 900)]);
     }
 }

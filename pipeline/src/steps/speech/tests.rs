@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use super::wav::tests::file;
 use super::*;
 use crate::context::StepEvent;
 use crate::source::Bytes;
@@ -38,6 +37,16 @@ fn request(duration_ms: u64, threads: u32) -> TranscribeRequest {
     }
 }
 
+/// A WAV file of these samples. Readers must skip the chunk before them.
+pub fn wav_file(samples: &[i16]) -> Vec<u8> {
+    let mut out = b"RIFF\0\0\0\0WAVELIST\x03\0\0\0abc\0fmt \x10\0\0\0".to_vec();
+    out.extend([1, 0, 1, 0, 0x80, 0x3e, 0, 0, 0, 0x7d, 0, 0, 2, 0, 16, 0]);
+    out.extend(b"data");
+    out.extend((samples.len() as u32 * 2).to_le_bytes());
+    out.extend(samples.iter().flat_map(|s| s.to_le_bytes()));
+    out
+}
+
 struct Run {
     folder: tempfile::TempDir,
     outputs: Mutex<Vec<String>>,
@@ -45,7 +54,7 @@ struct Run {
 }
 
 impl Run {
-    fn of(
+    fn new(
         request: &TranscribeRequest,
         source: Source,
         cancelled: bool,
@@ -53,11 +62,11 @@ impl Run {
         let folder = tempfile::tempdir().unwrap();
         let out_dir = folder.path().to_owned();
         let run = Arc::new(Self { folder, outputs: Mutex::default(), progress: AtomicU64::new(0) });
-        let seen = run.clone();
+        let sink = run.clone();
         let emit = move |event| match event {
-            StepEvent::Output { path, .. } => seen.outputs.lock().unwrap().push(path),
+            StepEvent::Output { path, .. } => sink.outputs.lock().unwrap().push(path),
             StepEvent::Progress { done_ms, .. } => {
-                seen.progress.fetch_max(done_ms, Ordering::Relaxed);
+                sink.progress.fetch_max(done_ms, Ordering::Relaxed);
             }
             _ => {}
         };
@@ -71,7 +80,7 @@ impl Run {
     }
 }
 
-/// The composed lesson: its sound as the sound step hands it on, and its utterances.
+/// The composed lesson: its audio as the audio step makes it, and its utterances.
 fn lesson(folder: &Path) -> (PathBuf, Vec<(u64, u64, String)>) {
     let from = std::env::var_os("CHALKSTREAM_LESSON").map(PathBuf::from).expect(
         "CHALKSTREAM_LESSON is not set: run the tests with scripts/test, which makes the composed lesson",
@@ -97,32 +106,32 @@ fn lesson(folder: &Path) -> (PathBuf, Vec<(u64, u64, String)>) {
     (wav, truth["utterances"].as_array().unwrap().iter().map(utterance).collect())
 }
 
-fn plain(text: &str) -> Vec<String> {
+fn plain_words(text: &str) -> Vec<String> {
     let words = text.to_lowercase().replace('-', " ");
     let plain = |word: &str| word.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
     words.split_whitespace().map(plain).filter(|word| !word.is_empty()).collect()
 }
 
 /// Word errors: the edit distance over words.
-fn errors(truth: &[String], heard: &[String]) -> usize {
-    let mut row: Vec<usize> = (0..=heard.len()).collect();
+fn word_errors(truth: &[String], found: &[String]) -> usize {
+    let mut row: Vec<usize> = (0..=found.len()).collect();
     for (i, said) in truth.iter().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, word) in heard.iter().enumerate() {
+        for (j, word) in found.iter().enumerate() {
             let here = (row[j + 1] + 1).min(row[j] + 1).min(diagonal + usize::from(said != word));
             diagonal = std::mem::replace(&mut row[j + 1], here);
         }
     }
-    row[heard.len()]
+    row[found.len()]
 }
 
 #[test]
-fn a_lesson_is_heard_and_its_first_words_are_where_they_are() {
+fn a_lesson_is_transcribed_and_its_first_words_are_where_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let (wav, utterances) = lesson(folder.path());
     let source: Source = Arc::new(FileSource::open(&wav).unwrap());
-    let duration_ms = Wav::open(source.clone()).unwrap().duration_ms();
-    let (run, report) = Run::of(&request(duration_ms, 2), source, false);
+    let duration_ms = WavReader::open(source.clone()).unwrap().duration_ms();
+    let (run, report) = Run::new(&request(duration_ms, 2), source, false);
     let report = report.unwrap();
     assert_eq!((report.language.as_str(), report.model.as_str()), ("en", "tiny.en"));
     assert_eq!(run.progress.load(Ordering::Relaxed), duration_ms);
@@ -132,15 +141,15 @@ fn a_lesson_is_heard_and_its_first_words_are_where_they_are() {
     let cues: Vec<cues::Cue> = serde_json::from_value(transcript["cues"].clone()).unwrap();
     let text: Vec<&str> = cues.iter().map(|cue| cue.text.as_str()).collect();
     let truth: Vec<&str> = utterances.iter().map(|u| u.2.as_str()).collect();
-    let (heard, truth) = (plain(&text.join(" ")), plain(&truth.join(" ")));
-    let wrong = errors(&truth, &heard);
+    let (found, truth) = (plain_words(&text.join(" ")), plain_words(&truth.join(" ")));
+    let wrong = word_errors(&truth, &found);
     assert!(wrong * 100 <= truth.len() * 12, "{wrong} of {} words are wrong", truth.len());
 
     // A player seeks to 0.4 s before a word, but not before its cue.
     let near = utterances.iter().filter(|(start_ms, _, text)| {
-        let first = &plain(text)[0];
+        let first = &plain_words(text)[0];
         let seeks = cues.iter().flat_map(|cue| {
-            let words = cue.words.iter().filter(|word| plain(&word.text).first() == Some(first));
+            let words = cue.words.iter().filter(|word| plain_words(&word.text).first() == Some(first));
             words.map(|word| word.start_ms.saturating_sub(400).max(cue.start_ms))
         });
         let window = start_ms.saturating_sub(1500)..=start_ms + 300;
@@ -153,7 +162,7 @@ fn a_lesson_is_heard_and_its_first_words_are_where_they_are() {
     let captions = crate::captions::parser::parse_vtt(&run.read(&report.vtt));
     assert_eq!(captions, crate::captions::parser::parse_srt(&run.read(&report.srt)));
     assert_eq!(captions.len(), report.cues as usize);
-    assert_eq!(plain(&run.read(&report.text)), heard);
+    assert_eq!(plain_words(&run.read(&report.text)), found);
     let playlist = run.read(report.subtitles.as_deref().unwrap());
     assert_eq!(playlist.matches("#EXTINF").count() as u64, duration_ms.div_ceil(60_000));
     assert!(playlist.contains("#EXT-X-ENDLIST"));
@@ -170,9 +179,9 @@ fn noise_and_silence_give_no_words_and_no_failure() {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (seed >> 16) as i16 / 8
     };
-    let noise: Vec<i16> = (0..RATE * 20).map(|_| noise()).collect();
-    for samples in [noise, vec![0; RATE as usize * 5], Vec::new()] {
-        let (run, report) = Run::of(&request(65_000, 1), Arc::new(Bytes(file(&samples))), false);
+    let noise: Vec<i16> = (0..RATE_HZ * 20).map(|_| noise()).collect();
+    for samples in [noise, vec![0; RATE_HZ as usize * 5], Vec::new()] {
+        let (run, report) = Run::new(&request(65_000, 1), Arc::new(Bytes(wav_file(&samples))), false);
         let report = report.unwrap();
         assert_eq!((report.cues, report.words, report.subtitles), (0, 0, None));
         assert_eq!(run.read(&report.vtt), "WEBVTT\n");
@@ -182,11 +191,11 @@ fn noise_and_silence_give_no_words_and_no_failure() {
 
 #[test]
 fn a_missing_model_and_a_cancelled_step_say_so() {
-    let source: Source = Arc::new(Bytes(file(&[0; 16_000])));
+    let source: Source = Arc::new(Bytes(wav_file(&[0; 16_000])));
     let mut missing = request(1000, 1);
     missing.model_path = "/nowhere/ggml-tiny.en.bin".into();
-    let error = Run::of(&missing, source.clone(), false).1.unwrap_err();
+    let error = Run::new(&missing, source.clone(), false).1.unwrap_err();
     assert_eq!((error.code, error.kind), ("model_missing", crate::ErrorKind::Dependency));
-    let error = Run::of(&request(1000, 1), source, true).1.unwrap_err();
+    let error = Run::new(&request(1000, 1), source, true).1.unwrap_err();
     assert_eq!(error.code, "cancelled");
 }

@@ -1,8 +1,15 @@
-//! Tokens to words.
+//! Words from the model's tokens.
 
 use serde::{Deserialize, Serialize};
 
-use super::recognizer::Token;
+/// A token of the model's output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// Its text in UTF-8; one character may be spread over several tokens.
+    pub bytes: Vec<u8>,
+    /// Its start by the model's coarse estimate, in ms from the chunk's start.
+    pub start_ms: u64,
+}
 
 /// A word with its time in the recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,27 +22,28 @@ pub struct Word {
     pub text: String,
 }
 
-/// Whether the language puts spaces between words.
-pub fn spaced(language: &str) -> bool {
+/// Whether the language is written with spaces between words.
+pub fn uses_spaces(language: &str) -> bool {
     !matches!(language, "zh" | "yue" | "ja" | "th" | "lo" | "my" | "km" | "bo")
 }
 
-/// Joins tokens to words. In languages written without spaces every character or token is one.
+/// Joins tokens to words. In languages written without spaces, every complete character or token is
+/// a word.
 ///
-/// A word's time is where the model thinks it starts, in ms from the chunk's start; the end is set by the alignment.
-pub fn words(tokens: &[Token], language: &str) -> Vec<Word> {
-    let spaced = spaced(language);
+/// A word's time is the model's estimate, in ms from the chunk's start. The alignment sets its end.
+pub fn join_tokens(tokens: &[Token], language: &str) -> Vec<Word> {
+    let has_spaces = uses_spaces(language);
     let mut words: Vec<(u64, Vec<u8>)> = Vec::new();
     for token in tokens {
-        let starts = match words.last() {
+        let is_start = match words.last() {
             None => true,
-            Some((_, bytes)) if spaced => {
+            Some((_, bytes)) if has_spaces => {
                 token.bytes.first().is_some_and(u8::is_ascii_whitespace) && std::str::from_utf8(bytes).is_ok()
             }
             Some((_, bytes)) => std::str::from_utf8(bytes).is_ok(),
         };
         match words.last_mut() {
-            Some((_, bytes)) if !starts => bytes.extend_from_slice(&token.bytes),
+            Some((_, bytes)) if !is_start => bytes.extend_from_slice(&token.bytes),
             _ => words.push((token.start_ms, token.bytes.clone())),
         }
     }
@@ -43,12 +51,12 @@ pub fn words(tokens: &[Token], language: &str) -> Vec<Word> {
     for (start_ms, bytes) in words {
         let text = String::from_utf8_lossy(&bytes).replace('\u{fffd}', "");
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let marks_only = !text.chars().any(char::is_alphanumeric);
+        let is_punctuation = !text.chars().any(char::is_alphanumeric);
         match out.last_mut() {
             _ if text.is_empty() => {}
-            // A dash or a quotation mark by itself belongs to the word before.
-            Some(last) if marks_only && !is_direction(&text) => {
-                if spaced && text.starts_with(['-', '–', '—']) {
+            // A dash or a quotation mark alone belongs to the word before.
+            Some(last) if is_punctuation && !is_stage_direction(&text) => {
+                if has_spaces && text.starts_with(['-', '–', '—']) {
                     last.text.push(' ');
                 }
                 last.text.push_str(&text);
@@ -59,8 +67,9 @@ pub fn words(tokens: &[Token], language: &str) -> Vec<Word> {
     out
 }
 
-/// Whether marks open or close what is not speech; those must stay apart to be taken out.
-fn is_direction(text: &str) -> bool {
+/// Whether marks open or close a stage direction. It stays a word of its own, so that it can be
+/// removed.
+fn is_stage_direction(text: &str) -> bool {
     text.contains(['[', ']', '(', ')', '*', '♪', '♫'])
 }
 
@@ -73,21 +82,21 @@ mod tests {
     }
 
     fn texts(tokens: &[Token], language: &str) -> Vec<String> {
-        words(tokens, language).into_iter().map(|w| w.text).collect()
+        join_tokens(tokens, language).into_iter().map(|w| w.text).collect()
     }
 
     #[test]
     fn a_space_starts_a_word() {
         let tokens =
             [token(" Don", 10), token("'t", 20), token(" stop", 30), token(",", 40), token(" -", 50)];
-        let words = words(&tokens, "en");
+        let words = join_tokens(&tokens, "en");
         assert_eq!(words.len(), 2);
         assert_eq!((words[0].text.as_str(), words[0].start_ms), ("Don't", 10));
         assert_eq!((words[1].text.as_str(), words[1].start_ms), ("stop, -", 30));
     }
 
     #[test]
-    fn a_character_spread_over_tokens_stays_whole() {
+    fn a_character_spread_over_tokens_stays_intact() {
         let bytes = "é".as_bytes();
         let split = [
             token(" caf", 0),

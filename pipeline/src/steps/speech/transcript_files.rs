@@ -1,4 +1,4 @@
-//! The transcript's files: for machines, for players and for people.
+//! The files of the transcript: for programs, for players and for readers.
 
 use std::fmt::Write;
 
@@ -12,43 +12,52 @@ use crate::hls::{MediaPlaylist, PlaylistSegment, media_playlist};
 
 /// Length of a subtitle segment, in ms.
 const SEGMENT_MS: u64 = 60_000;
-/// A pause from which the plain text starts a new paragraph, in ms.
-const PARAGRAPH_MS: u64 = 2_000;
-/// Says that caption time and media time are the same: our media starts at 0 (RFC 8216, section 3.5).
+/// Minimum pause at which the plain text starts a new paragraph, in ms.
+const MIN_PARAGRAPH_PAUSE_MS: u64 = 2_000;
+/// States that caption time equals media time: our media starts at 0 (RFC 8216, section 3.5).
 const TIME_MAP: &str = "X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000";
 
-/// A transcript as it is kept: the format of `transcript.json`.
+/// The format of `transcript.json`.
 #[derive(Debug, Serialize)]
 pub struct Transcript<'a> {
     /// Version of the format.
     pub version: u32,
     /// Language, as a tag.
     pub language: &'a str,
-    /// Model that heard it.
+    /// Name of the model that made it.
     pub model: &'a str,
     /// Length of the recording, in ms.
     pub duration_ms: u64,
-    /// What was said.
+    /// The cues.
     pub cues: &'a [Cue],
 }
 
 /// Paths of the files, relative to the step's folder.
 #[derive(Debug)]
-pub struct Files {
+pub struct TranscriptFiles {
+    /// Path of transcript.json.
     pub json: String,
+    /// Path of the WebVTT captions.
     pub vtt: String,
+    /// Path of the SRT captions.
     pub srt: String,
+    /// Path of the plain text.
     pub text: String,
+    /// Path of the subtitles media playlist; `None` without cues.
     pub subtitles: Option<String>,
 }
 
-/// Writes and announces all files. Without cues there is no subtitles rendition, but all the rest.
-pub fn publish(transcript: &Transcript<'_>, spaced: bool, ctx: &StepContext) -> Result<Files> {
+/// Writes and announces all files. Without cues it leaves out the subtitles rendition only.
+pub fn write_files(
+    transcript: &Transcript<'_>,
+    uses_spaces: bool,
+    ctx: &StepContext,
+) -> Result<TranscriptFiles> {
     let language = transcript.language;
-    let captions: Vec<_> = transcript.cues.iter().map(|cue| cues::caption(cue, spaced)).collect();
+    let captions: Vec<_> = transcript.cues.iter().map(|cue| cues::to_caption(cue, uses_spaces)).collect();
     let json = serde_json::to_vec(transcript)
         .map_err(|e| Error::internal("the transcript could not be written").with_source(e))?;
-    let mut files = Files {
+    let mut files = TranscriptFiles {
         json: "transcript/transcript.json".into(),
         vtt: format!("transcript/captions.{language}.vtt"),
         srt: format!("transcript/captions.{language}.srt"),
@@ -57,7 +66,7 @@ pub fn publish(transcript: &Transcript<'_>, spaced: bool, ctx: &StepContext) -> 
     };
     if !captions.is_empty() {
         let folder = format!("subtitles/{language}");
-        let segments = segments(&captions, transcript.duration_ms);
+        let segments = subtitle_segments(&captions, transcript.duration_ms);
         for (segment, text) in &segments {
             ctx.write_output(&format!("{folder}/{}", segment.uri), text.as_bytes())?;
         }
@@ -75,19 +84,21 @@ pub fn publish(transcript: &Transcript<'_>, spaced: bool, ctx: &StepContext) -> 
     }
     ctx.write_output(&files.vtt, vtt::write(None, &captions).as_bytes())?;
     ctx.write_output(&files.srt, srt::write(&captions).as_bytes())?;
-    ctx.write_output(&files.text, plain(transcript.cues, spaced).as_bytes())?;
+    ctx.write_output(&files.text, plain_text(transcript.cues, uses_spaces).as_bytes())?;
     ctx.write_output(&files.json, &json)?;
     Ok(files)
 }
 
-/// Subtitle segments over the whole duration, empty ones too. A cue that reaches over a boundary is in both
-/// segments, with its own times, as the HLS specification wants.
-fn segments(captions: &[captions::Caption], duration_ms: u64) -> Vec<(PlaylistSegment, String)> {
+/// Makes subtitle segments over the full duration, empty ones too.
+///
+/// A cue that crosses a boundary is in both segments with its own times, as the HLS specification
+/// requires.
+fn subtitle_segments(captions: &[captions::Caption], duration_ms: u64) -> Vec<(PlaylistSegment, String)> {
     let count = duration_ms.div_ceil(SEGMENT_MS).max(1);
     let mut out = Vec::new();
     for number in 0..count {
         let (from, to) = (number * SEGMENT_MS, ((number + 1) * SEGMENT_MS).min(duration_ms));
-        // Cues are in order and do not overlap, so both ends can be found by halving.
+        // Cues are in order and do not overlap, so a binary search finds both ends.
         let first = captions.partition_point(|cue| cue.end_ms <= from);
         let last = captions.partition_point(|cue| cue.start_ms < to).max(first);
         let text = vtt::write(Some(TIME_MAP), &captions[first..last]);
@@ -101,21 +112,21 @@ fn segments(captions: &[captions::Caption], duration_ms: u64) -> Vec<(PlaylistSe
     out
 }
 
-/// The text alone, a paragraph wherever there is a long pause.
-fn plain(cues: &[Cue], spaced: bool) -> String {
+/// Returns the text alone, with a new paragraph after each long pause.
+fn plain_text(cues: &[Cue], uses_spaces: bool) -> String {
     let mut out = String::new();
-    let mut said_ms = None;
+    let mut previous_end_ms = None;
     for cue in cues {
         let (first, last) = (&cue.words[0], &cue.words[cue.words.len() - 1]);
-        let between = match said_ms {
+        let between = match previous_end_ms {
             None => "",
-            Some(ms) if first.start_ms.saturating_sub(ms) >= PARAGRAPH_MS => "\n\n",
-            _ if spaced => " ",
+            Some(ms) if first.start_ms.saturating_sub(ms) >= MIN_PARAGRAPH_PAUSE_MS => "\n\n",
+            _ if uses_spaces => " ",
             _ => "",
         };
         // Writing to a string cannot fail.
         let _ = write!(out, "{between}{}", cue.text);
-        said_ms = Some(last.end_ms);
+        previous_end_ms = Some(last.end_ms);
     }
     if !out.is_empty() {
         out.push('\n');
@@ -135,7 +146,7 @@ mod tests {
     #[test]
     fn segments_cover_the_recording_and_a_cue_over_a_boundary_is_in_both() {
         let captions = [caption(0, 1000), caption(59_500, 60_500), caption(185_000, 185_500)];
-        let segments = segments(&captions, 185_600);
+        let segments = subtitle_segments(&captions, 185_600);
         let durations: Vec<_> = segments.iter().map(|(s, _)| s.duration_ticks).collect();
         assert_eq!(durations, [60_000, 60_000, 60_000, 5_600]);
         let cues: Vec<_> = segments.iter().map(|(_, text)| text.matches("-->").count()).collect();
@@ -152,7 +163,7 @@ mod tests {
             Cue { id, start_ms, end_ms: start_ms + 900, text: text.into(), words: vec![word] }
         };
         let cues = [cue(1, 0, "One."), cue(2, 1500, "Two."), cue(3, 9000, "Three.")];
-        assert_eq!(plain(&cues, true), "One. Two.\n\nThree.\n");
-        assert_eq!(plain(&[], true), "");
+        assert_eq!(plain_text(&cues, true), "One. Two.\n\nThree.\n");
+        assert_eq!(plain_text(&[], true), "");
     }
 }

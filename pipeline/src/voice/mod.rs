@@ -50,7 +50,9 @@ impl Detector {
     pub fn for_raw_audio(model: Option<&Path>) -> Self {
         let network = model.and_then(|path| {
             Network::load(path)
-                .inspect_err(|error| tracing::warn!(error = %error, "voice activity model is unusable, envelope is used"))
+                .inspect_err(|error| {
+                    tracing::warn!(error = %error, "voice activity model is unusable, envelope is used");
+                })
                 .ok()
         });
         let method = network.map_or_else(|| Method::Envelope(Envelope::default()), Method::Network);

@@ -34,30 +34,30 @@ fn seconds(s: f64) -> usize {
 }
 
 fn repaired(input: &[[f32; 2]]) -> (Vec<[f32; 2]>, Vec<String>) {
-    let (mut repair, mut out) = (Repair::new(), Vec::new());
-    let mut take = |frames: &[[f32; 2]]| {
+    let (mut repair, mut out) = (ChannelRepair::new(), Vec::new());
+    let mut write_frames = |frames: &[[f32; 2]]| {
         out.extend_from_slice(frames);
         Ok(())
     };
     for chunk in input.chunks(1021) {
-        repair.push(chunk, &mut take).expect("taken");
-        assert!(repair.blocks.len() <= AHEAD_BLOCKS + 1);
+        repair.push(chunk, &mut write_frames).expect("taken");
+        assert!(repair.blocks.len() <= LOOKAHEAD_BLOCKS + 1);
     }
-    repair.finish(&mut take).expect("taken");
+    repair.finish(&mut write_frames).expect("taken");
     assert_eq!(out.len(), input.len());
-    (out, repair.notes().into_iter().map(|note| note.message).collect())
+    (out, repair.warnings().into_iter().map(|note| note.message).collect())
 }
 
 fn assert_untouched(name: &str, input: &[[f32; 2]]) {
-    let (out, notes) = repaired(input);
-    assert!(out == input && notes.is_empty(), "{name}: {notes:?}");
+    let (out, warnings) = repaired(input);
+    assert!(out == input && warnings.is_empty(), "{name}: {warnings:?}");
 }
 
-fn power(frames: &[[f32; 2]], of: impl Fn(&[f32; 2]) -> f32) -> f32 {
-    frames.iter().map(|frame| of(frame).powi(2)).sum::<f32>() / frames.len() as f32
+fn power(frames: &[[f32; 2]], signal: impl Fn(&[f32; 2]) -> f32) -> f32 {
+    frames.iter().map(|frame| signal(frame).powi(2)).sum::<f32>() / frames.len() as f32
 }
 
-/// How much louder than the source's voice both sides and their sum are at the least, in dB.
+/// Returns by how many dB the weakest of both channels and their sum exceeds the source's voice.
 fn least_gain_db(source: impl Fn(usize) -> f32, out: &[[f32; 2]], from: usize) -> f32 {
     let wanted: f32 = (from..from + out.len()).map(|i| source(i).powi(2)).sum::<f32>() / out.len() as f32;
     let powers = [power(out, |f| f[0]), power(out, |f| f[1]), power(out, |f| (f[0] + f[1]) / 2.0)];
@@ -102,9 +102,9 @@ fn opposed_channels_are_put_right_for_as_long_as_they_are() {
                 }
             })
             .collect();
-        let (out, notes) = repaired(&input);
-        assert_eq!(notes.len(), 1, "{level}, {delay}: {notes:?}");
-        assert!(notes[0].starts_with("For 0:"), "{notes:?}");
+        let (out, warnings) = repaired(&input);
+        assert_eq!(warnings.len(), 1, "{level}, {delay}: {warnings:?}");
+        assert!(warnings[0].starts_with("For 0:"), "{warnings:?}");
         let case = format!("level {level}, delay {delay}");
         let (from, until) = (seconds(10.2), seconds(19.8));
         assert!(least_gain_db(voice, &out[from..until], from) > -6.5, "{case}");
@@ -125,8 +125,11 @@ fn a_voice_on_one_side_is_on_both() {
         })
         .collect();
     for (name, input) in [("lapel", lapel), ("silent", silent), ("turns", turns)] {
-        let (out, notes) = repaired(&input);
-        assert!(notes.len() == 1 && notes[0].contains("only one audio channel"), "{name}: {notes:?}");
+        let (out, warnings) = repaired(&input);
+        assert!(
+            warnings.len() == 1 && warnings[0].contains("only one audio channel"),
+            "{name}: {warnings:?}"
+        );
         for from in [0.0, 1.0, 4.0, 12.0, 20.0, 28.0].map(seconds) {
             let gain = least_gain_db(voice, &out[from..from + seconds(1.0)], from);
             assert!(gain > -0.5, "{name} from {from}: {gain} dB");
@@ -136,7 +139,7 @@ fn a_voice_on_one_side_is_on_both() {
 
 #[test]
 fn a_faint_answer_on_the_other_side_is_kept() {
-    // Longer than a lesson's pause: the teacher left, a pupil 30 dB below right.
+    // A passage longer than a lesson's pauses: the teacher is left, a pupil 30 dB lower is right.
     let input: Vec<_> = (0..seconds(60.0))
         .map(|i| if (i / seconds(3.0)).is_multiple_of(2) { [voice(i), 0.0] } else { [0.0, 0.03 * voice(i)] })
         .collect();
@@ -148,9 +151,9 @@ fn a_faint_answer_on_the_other_side_is_kept() {
 #[test]
 fn one_mode_fades_into_the_next_without_a_step() {
     let tone = |i: usize| (i as f32 * 0.01).sin() * 0.5;
-    for mode in [Mode::Opposed, Mode::OneSided] {
+    for mode in [ChannelMode::Inverted, ChannelMode::OneSided] {
         let mut frames: Vec<_> = (0..BLOCK_FRAMES).map(|i| [tone(i), 0.0]).collect();
-        apply(&mut frames, Mode::Stereo, mode);
+        apply_mode(&mut frames, ChannelMode::Stereo, mode);
         let steps = frames.windows(2).flat_map(|pair| [0, 1].map(|c| (pair[1][c] - pair[0][c]).abs()));
         assert!(steps.fold(0.0, f32::max) < 0.006);
     }

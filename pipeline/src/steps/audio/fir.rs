@@ -1,9 +1,12 @@
-//! Windowed-sinc filters: to find peaks between samples, and to go from 48 to 16 kHz.
+//! Windowed-sinc filters: for peaks between samples, and for the conversion from 48 to 16 kHz.
 
 use std::f64::consts::PI;
 
-/// Taps of a low-pass at `cutoff` (1.0 is half the sample rate), centred `delay` taps after the first, whose sum is 1.
-/// `beta` shapes the Kaiser window: 8 holds aliases under -80 dB, 3 bends a short filter's response less.
+/// Returns the taps of a low-pass at `cutoff` (1.0 is half the sample rate), centred `delay` taps
+/// after the first. Their sum is 1.
+///
+/// `beta` shapes the Kaiser window: 8 keeps aliases below -80 dB, 3 bends a short filter's response
+/// less.
 pub fn low_pass(taps: usize, cutoff: f64, delay: f64, beta: f64) -> Vec<f32> {
     let half = taps as f64 / 2.0;
     let raw: Vec<f64> = (0..taps)
@@ -29,42 +32,43 @@ fn bessel_i0(x: f64) -> f64 {
     sum
 }
 
-/// Goes from 48 kHz to 16 kHz: output `k` is the low-passed input at `3k`, with no delay.
+/// Converts 48 kHz to 16 kHz: output `k` is the low-passed input at `3k`, without delay.
 pub struct Decimator {
     taps: Vec<f32>,
-    /// Input from half a filter before the next output on.
-    held: Vec<f32>,
+    /// Input from half a filter before the next output.
+    buffered: Vec<f32>,
 }
 
 impl Decimator {
     const TAPS: usize = 241;
     const HALF: usize = Self::TAPS / 2;
 
-    /// A decimator at the start of a signal.
+    /// Creates a decimator at the start of a signal.
     pub fn new() -> Self {
         // Flat to 7.1 kHz, 80 dB down from 8.1 kHz.
         let taps = low_pass(Self::TAPS, 7600.0 / 24_000.0, Self::HALF as f64, 8.0);
-        Self { taps, held: vec![0.0; Self::HALF] }
+        Self { taps, buffered: vec![0.0; Self::HALF] }
     }
 
-    /// Takes input and appends what output it completes.
+    /// Adds input, and appends the output that it completes.
     pub fn push(&mut self, input: &[f32], out: &mut Vec<f32>) {
-        self.held.extend_from_slice(input);
-        let mut at = 0;
-        while at + Self::TAPS <= self.held.len() {
-            out.push(dot(&self.taps, &self.held[at..at + Self::TAPS]));
-            at += 3;
+        self.buffered.extend_from_slice(input);
+        let mut start = 0;
+        while start + Self::TAPS <= self.buffered.len() {
+            out.push(dot(&self.taps, &self.buffered[start..start + Self::TAPS]));
+            start += 3;
         }
-        self.held.drain(..at);
+        self.buffered.drain(..start);
     }
 
-    /// The outputs that reach past the end.
+    /// Appends the outputs that depend on audio after the end.
     pub fn finish(&mut self, out: &mut Vec<f32>) {
         self.push(&[0.0; Self::HALF], out);
     }
 }
 
-/// Sum of products; in lanes, so that the compiler can use vector instructions.
+/// Returns the sum of products; computed in lanes, so that the compiler can use vector
+/// instructions.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
@@ -93,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn length_and_place_are_kept() {
+    fn length_and_position_are_kept() {
         for frames in [1, 2, 3, 100, 48_000, 48_001, 48_002] {
             assert_eq!(decimated(&vec![0.1; frames], 977).len(), frames.div_ceil(3));
         }

@@ -1,92 +1,95 @@
-//! Which packets begin after a gap or overlap of the recording, as opposed to time stamps that merely jitter.
+//! Detection of the packets that begin after a gap or an overlap of the recording.
 //!
-//! A jump lasts; jitter, a late burst or a single wrong time stamp passes. So each packet is judged by the
-//! seconds that follow it.
+//! A jump of the timestamps lasts. Jitter, a late burst or a single wrong timestamp passes. So each
+//! packet is judged by the seconds after it.
 
 use std::collections::VecDeque;
 
-use super::timeline::RATE_HZ;
+use super::sample_rate::RATE_HZ;
 
-/// Smaller jumps than this are not gaps: containers round to milliseconds or worse, and a cut at each rounding
-/// would be audible. Less than one AAC frame (21 ms).
+/// Minimum jump that counts as a gap: less than one AAC frame (21 ms).
+///
+/// Containers round to milliseconds or worse, and a cut at each rounding would be audible.
 pub const MIN_JUMP_FRAMES: f64 = RATE_HZ as f64 * 0.02;
 
-/// How far ahead a jump must last.
-const AHEAD_FRAMES: u64 = RATE_HZ * 3;
-/// So many packets may stand for that time where they are far apart, as in discontinuous transmission.
-const MIN_AHEAD_PACKETS: usize = 8;
-/// Packets whose time stamps give the expected one of the next, and the time they may span.
-const RECENT_PACKETS: usize = 9;
-/// See `RECENT_PACKETS`.
-const RECENT_FRAMES: u64 = RATE_HZ * 3 / 10;
-/// Packets before and after one that show how much the time stamps jitter.
-const AROUND_PACKETS: usize = 48;
-/// Fastest drift that is expected from one packet to the next, as a part of the rate.
+/// Time for which a jump must last.
+const LOOKAHEAD_FRAMES: u64 = RATE_HZ * 3;
+/// Number of packets that replace that time if they are far apart, as in discontinuous
+/// transmission.
+const MIN_LOOKAHEAD_PACKETS: usize = 8;
+/// Maximum number of packets whose timestamps predict the next one.
+const MAX_RECENT_PACKETS: usize = 9;
+/// Maximum time that those packets span.
+const MAX_RECENT_FRAMES: u64 = RATE_HZ * 3 / 10;
+/// Number of packets before and after one that show how much the timestamps jitter.
+const NEIGHBOUR_PACKETS: usize = 48;
+/// Maximum drift expected from one packet to the next, as a share of the rate.
 const MAX_TREND: f64 = 0.03;
-/// A jump is this many times the lower quartile of the jitter: three deviations or more of any even spread.
+/// Minimum ratio of a jump to the lower quartile of the jitter: at least three deviations of any
+/// even distribution.
 const NOISE_FACTOR: f64 = 10.0;
 
 /// One decoded buffer.
 #[derive(Clone, Copy, Debug)]
-pub struct Packet {
-    /// Frames decoded before it.
-    pub at: u64,
-    /// Its own frames.
+pub struct TimedPacket {
+    /// Number of frames decoded before it.
+    pub position: u64,
+    /// Number of its own frames.
     pub frames: u64,
-    /// Its time stamp, in frames on the recording's timeline.
-    pub stamp: i64,
+    /// Its timestamp, in frames on the recording's timeline.
+    pub timestamp: i64,
 }
 
-impl Packet {
-    /// How much later than its count of frames the time stamp is.
+impl TimedPacket {
+    /// Returns the timestamp's offset from the count of frames.
     pub fn offset(&self) -> f64 {
-        self.stamp as f64 - self.at as f64
+        self.timestamp as f64 - self.position as f64
     }
 }
 
-/// A packet with what was found out about its time stamp.
+/// A packet and the judgement of its timestamp.
 #[derive(Clone, Copy, Debug)]
-pub struct Judged {
+pub struct JudgedPacket {
     /// The packet.
-    pub packet: Packet,
-    /// The offset that holds from this packet on, if it follows a gap or overlap.
+    pub packet: TimedPacket,
+    /// The offset from this packet on, if it follows a gap or an overlap.
     pub jump: Option<f64>,
-    /// Sum of all jumps up to here.
+    /// Sum of all jumps so far.
     pub level: f64,
-    /// Whether its own time stamp says nothing about those around it.
+    /// Whether its timestamp is an outlier, which says nothing about the packets around it.
     pub is_stray: bool,
 }
 
-/// How a packet differs from what its predecessors let expect, in frames.
+/// Deviation of a packet from the offset that its predecessors predict, in frames.
 #[derive(Clone, Copy, Debug)]
 struct Deviation {
-    /// The expected offset, and what it grows by per frame.
+    /// The expected offset, and its growth per frame.
     expected: f64,
     trend: f64,
     /// The smallest jump that jitter does not explain.
-    least: f64,
+    min_jump: f64,
 }
 
 /// Judges packets in order, some seconds behind the newest.
 #[derive(Debug, Default)]
-pub struct Jumps {
-    waiting: VecDeque<Packet>,
-    /// Packets since the last jump, strays left out.
-    recent: VecDeque<Packet>,
-    history: VecDeque<Packet>,
+pub struct JumpDetector {
+    waiting: VecDeque<TimedPacket>,
+    /// Packets since the last jump, without outliers.
+    recent: VecDeque<TimedPacket>,
+    history: VecDeque<TimedPacket>,
     level: f64,
 }
 
-impl Jumps {
-    /// Takes the next packet.
-    pub fn push(&mut self, packet: Packet) {
+impl JumpDetector {
+    /// Adds the next packet.
+    pub fn push(&mut self, packet: TimedPacket) {
         self.waiting.push_back(packet);
     }
 
-    /// The next packet that can be judged. `ended`: no more packets come.
-    pub fn next(&mut self, ended: bool) -> Option<Judged> {
+    /// Returns the next packet that can be judged. `is_ended`: no more packets follow.
+    pub fn next(&mut self, is_ended: bool) -> Option<JudgedPacket> {
         let packet = *self.waiting.front()?;
-        if !ended && !self.sees_far_enough(&packet) {
+        if !is_ended && !self.has_lookahead(&packet) {
             return None;
         }
         let deviation = self.deviation(&packet);
@@ -97,56 +100,62 @@ impl Jumps {
         }
         self.waiting.pop_front();
         self.history.push_back(packet);
-        if self.history.len() > AROUND_PACKETS {
+        if self.history.len() > NEIGHBOUR_PACKETS {
             self.history.pop_front();
         }
         let is_stray = deviation.is_some() && jump.is_none();
         if !is_stray {
             self.recent.push_back(packet);
-            while self.recent.len() > RECENT_PACKETS
-                || self.recent.front().is_some_and(|first| packet.at - first.at > RECENT_FRAMES)
+            while self.recent.len() > MAX_RECENT_PACKETS
+                || self
+                    .recent
+                    .front()
+                    .is_some_and(|first| packet.position - first.position > MAX_RECENT_FRAMES)
             {
                 self.recent.pop_front();
             }
         }
-        Some(Judged { packet, jump, level: self.level, is_stray })
+        Some(JudgedPacket { packet, jump, level: self.level, is_stray })
     }
 
-    fn sees_far_enough(&self, packet: &Packet) -> bool {
+    fn has_lookahead(&self, packet: &TimedPacket) -> bool {
         self.waiting.back().is_some_and(|last| {
-            last.at - packet.at >= AHEAD_FRAMES
-                || (self.waiting.len() > MIN_AHEAD_PACKETS
-                    && last.stamp.saturating_sub(packet.stamp) >= AHEAD_FRAMES as i64)
+            last.position - packet.position >= LOOKAHEAD_FRAMES
+                || (self.waiting.len() > MIN_LOOKAHEAD_PACKETS
+                    && last.timestamp.saturating_sub(packet.timestamp) >= LOOKAHEAD_FRAMES as i64)
         })
     }
 
-    /// What was expected, if the packet is further from it than jitter explains.
-    fn deviation(&self, packet: &Packet) -> Option<Deviation> {
-        let mut offsets: Vec<f64> = self.recent.iter().map(Packet::offset).collect();
+    /// Returns the deviation, if the packet is further from the expected offset than jitter
+    /// explains.
+    fn deviation(&self, packet: &TimedPacket) -> Option<Deviation> {
+        let mut offsets: Vec<f64> = self.recent.iter().map(TimedPacket::offset).collect();
         let middle = median(&mut offsets)?;
         if (packet.offset() - middle).abs() <= MIN_JUMP_FRAMES {
             return None;
         }
         let (trend, noise, unevenness) = self.trend_and_noise();
-        let centre = self.recent.iter().map(|p| p.at as f64).sum::<f64>() / self.recent.len() as f64;
-        let expected = middle + trend * (packet.at as f64 - centre);
-        let least = MIN_JUMP_FRAMES.max(NOISE_FACTOR * noise);
-        // With jitter or bursts, a trend from packet to packet says nothing about seconds.
+        let centre = self.recent.iter().map(|p| p.position as f64).sum::<f64>() / self.recent.len() as f64;
+        let expected = middle + trend * (packet.position as f64 - centre);
+        let min_jump = MIN_JUMP_FRAMES.max(NOISE_FACTOR * noise);
+        // With jitter or bursts, a trend from packet to packet does not predict seconds.
         let trend = if unevenness > MIN_JUMP_FRAMES / 10.0 { 0.0 } else { trend };
-        ((packet.offset() - expected).abs() > least).then_some(Deviation { expected, trend, least })
+        ((packet.offset() - expected).abs() > min_jump).then_some(Deviation { expected, trend, min_jump })
     }
 
-    /// How fast the offset grows from packet to packet, and the quartiles of how unevenly. All withstand jumps.
+    /// Returns the growth of the offset from packet to packet, and the quartiles of its unevenness.
+    /// All three are robust against jumps.
     fn trend_and_noise(&self) -> (f64, f64, f64) {
-        let around: Vec<&Packet> =
-            self.history.iter().chain(self.waiting.iter().take(AROUND_PACKETS)).collect();
-        let mut slopes: Vec<f64> = around
+        let neighbours: Vec<&TimedPacket> =
+            self.history.iter().chain(self.waiting.iter().take(NEIGHBOUR_PACKETS)).collect();
+        let mut slopes: Vec<f64> = neighbours
             .windows(2)
-            .filter(|pair| pair[1].at > pair[0].at)
-            .map(|pair| (pair[1].offset() - pair[0].offset()) / (pair[1].at - pair[0].at) as f64)
+            .filter(|pair| pair[1].position > pair[0].position)
+            .map(|pair| (pair[1].offset() - pair[0].offset()) / (pair[1].position - pair[0].position) as f64)
             .collect();
         let trend = median(&mut slopes).unwrap_or(0.0).clamp(-MAX_TREND, MAX_TREND);
-        let mut steps: Vec<f64> = around.windows(2).map(|pair| pair[1].offset() - pair[0].offset()).collect();
+        let mut steps: Vec<f64> =
+            neighbours.windows(2).map(|pair| pair[1].offset() - pair[0].offset()).collect();
         let typical = median(&mut steps).unwrap_or(0.0);
         let mut noise: Vec<f64> = steps.iter().map(|step| (step - typical).abs()).collect();
         noise.sort_unstable_by(f64::total_cmp);
@@ -154,23 +163,24 @@ impl Jumps {
         (trend, quartile(1), quartile(3))
     }
 
-    /// The offset from this packet on, if at least four fifths of the next seconds keep their distance to
-    /// what was expected.
-    fn jump(&self, packet: &Packet, Deviation { expected, trend, least }: Deviation) -> Option<f64> {
+    /// Returns the offset from this packet on, if at least four fifths of the next seconds keep
+    /// their distance to the expected offset.
+    fn jump(&self, packet: &TimedPacket, Deviation { expected, trend, min_jump }: Deviation) -> Option<f64> {
         let side = (packet.offset() - expected).signum();
-        let ahead = || self.waiting.iter().take_while(|p| p.at - packet.at <= AHEAD_FRAMES);
-        let distance = |p: &Packet| p.offset() - expected - trend * (p.at - packet.at) as f64;
-        let lasting = ahead().filter(|p| distance(p) * side > least / 2.0).count();
+        let ahead = || self.waiting.iter().take_while(|p| p.position - packet.position <= LOOKAHEAD_FRAMES);
+        let distance =
+            |p: &TimedPacket| p.offset() - expected - trend * (p.position - packet.position) as f64;
+        let lasting = ahead().filter(|p| distance(p) * side > min_jump / 2.0).count();
         if lasting * 5 < ahead().count() * 4 {
             return None;
         }
-        if least <= MIN_JUMP_FRAMES {
+        if min_jump <= MIN_JUMP_FRAMES {
             return Some(packet.offset());
         }
-        // With jitter one time stamp is not enough: those up to the next jump say it together.
-        let mut settled: Vec<f64> = Vec::with_capacity(RECENT_PACKETS);
-        for next in ahead().take(RECENT_PACKETS) {
-            if settled.last().is_some_and(|last| (next.offset() - last).abs() > least) {
+        // With jitter, one timestamp is not enough: take the median up to the next jump.
+        let mut settled: Vec<f64> = Vec::with_capacity(MAX_RECENT_PACKETS);
+        for next in ahead().take(MAX_RECENT_PACKETS) {
+            if settled.last().is_some_and(|last| (next.offset() - last).abs() > min_jump) {
                 break;
             }
             settled.push(next.offset());
@@ -179,7 +189,7 @@ impl Jumps {
     }
 }
 
-/// The middle value.
+/// Returns the middle value; reorders `values`.
 pub fn median(values: &mut [f64]) -> Option<f64> {
     let middle = values.len() / 2;
     (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
@@ -191,13 +201,18 @@ mod tests {
 
     const FRAMES: u64 = 960;
 
-    /// Judges packets of 20 ms whose offsets are given in ms, and returns the jumps in ms by packet.
+    /// Judges packets of 20 ms whose offsets are given in ms, and returns the jumps in ms by
+    /// packet.
     fn jumps(offsets_ms: &[f64]) -> Vec<(usize, f64)> {
-        let mut jumps = Jumps::default();
+        let mut jumps = JumpDetector::default();
         let mut found = Vec::new();
         for (i, offset) in offsets_ms.iter().enumerate() {
-            let at = i as u64 * FRAMES;
-            jumps.push(Packet { at, frames: FRAMES, stamp: at as i64 + (offset * 48.0) as i64 });
+            let position = i as u64 * FRAMES;
+            jumps.push(TimedPacket {
+                position,
+                frames: FRAMES,
+                timestamp: position as i64 + (offset * 48.0) as i64,
+            });
         }
         for i in 0..offsets_ms.len() {
             let judged = jumps.next(true).expect("a packet");

@@ -1,39 +1,39 @@
-//! How loud blocks of a signal are, as a histogram, and what loudness they add up to. Pure.
+//! Histogram of the loudness of blocks, and the loudness they add up to. Pure.
 
-/// Blocks below are silence (EBU R128, absolute gate), in LUFS.
+/// Loudness below which blocks are silence (EBU R128, absolute gate), in LUFS.
 const SILENCE_LUFS: f64 = -70.0;
-/// Blocks this far below the mean do not count (EBU R128, relative gate), in dB.
+/// Distance below the mean at which blocks do not count (EBU R128, relative gate), in dB.
 pub const GATE_DB: f64 = 10.0;
-/// Histogram bins per dB.
+/// Number of bins per dB.
 const BINS_PER_DB: f64 = 10.0;
-/// Bins: up to +30 LUFS, more than samples of four times full scale reach.
+/// Number of bins, up to +30 LUFS: more than samples of four times full scale reach.
 const BINS: usize = 1_000;
 
-/// Loudness of blocks, counted. Memory does not depend on their number.
+/// Histogram of blocks by loudness. Its memory does not depend on their number.
 #[derive(Clone, Debug)]
-pub struct Levels {
+pub struct LoudnessHistogram {
     counts: Vec<u64>,
 }
 
-impl Default for Levels {
+impl Default for LoudnessHistogram {
     fn default() -> Self {
         Self { counts: vec![0; BINS] }
     }
 }
 
-/// What is not to set the level: blocks louder than nearly all others.
+/// A cap for blocks that must not set the level, because they are louder than nearly all others.
 #[derive(Clone, Copy, Debug)]
-pub struct Cap {
-    /// Share of the blocks that set the cap.
+pub struct LevelCap {
+    /// Share of the blocks that sets the cap.
     pub share: f64,
-    /// How far above them a block still counts with its own level, in dB.
+    /// Distance above them up to which a block counts with its own level, in dB.
     pub margin_db: f64,
-    /// Blocks this far below the mean do not count, in dB.
+    /// Distance below the mean at which blocks do not count, in dB.
     pub gate_db: f64,
 }
 
-impl Levels {
-    /// Counts a block by its loudness, in LUFS; silence is not counted.
+impl LoudnessHistogram {
+    /// Adds a block by its loudness in LUFS, unless it is silent.
     pub fn add(&mut self, lufs: f64) {
         if lufs >= SILENCE_LUFS {
             let bin = ((lufs - SILENCE_LUFS) * BINS_PER_DB) as usize;
@@ -41,42 +41,44 @@ impl Levels {
         }
     }
 
-    /// Number of blocks that are not silent.
-    pub fn blocks(&self) -> u64 {
+    /// Returns the number of blocks that are not silent.
+    pub fn block_count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Integrated loudness by EBU R128, in LUFS; `None` for silence.
+    /// Returns the integrated loudness by EBU R128, in LUFS. `None` for silence.
     pub fn integrated_lufs(&self) -> Option<f64> {
         self.mean_lufs(BINS - 1, GATE_DB)
     }
 
-    /// As [`Levels::integrated_lufs`], but blocks above the cap count as if they were at it.
-    pub fn capped_lufs(&self, cap: Cap) -> Option<f64> {
+    /// Like [`LoudnessHistogram::integrated_lufs`], but blocks above the cap count as if they were
+    /// at it.
+    pub fn capped_lufs(&self, cap: LevelCap) -> Option<f64> {
         let margin = (cap.margin_db * BINS_PER_DB) as usize;
         self.mean_lufs((self.quantile(cap.share)? + margin).min(BINS - 1), cap.gate_db)
     }
 
-    /// The loudness that a share of the blocks does not exceed, in LUFS; `None` for silence.
+    /// Returns the loudness that a share of the blocks does not exceed, in LUFS. `None` for
+    /// silence.
     pub fn quantile_lufs(&self, share: f64) -> Option<f64> {
-        self.quantile(share).map(lufs)
+        self.quantile(share).map(bin_lufs)
     }
 
     fn quantile(&self, share: f64) -> Option<usize> {
-        let wanted = (self.blocks() as f64 * share).ceil().max(1.0) as u64;
+        let target = (self.block_count() as f64 * share).ceil().max(1.0) as u64;
         let mut seen = 0;
         self.counts.iter().position(|count| {
             seen += count;
-            seen >= wanted
+            seen >= target
         })
     }
 
-    /// Mean energy of the blocks within the relative gate, none counted above `cap`.
+    /// Returns the mean energy of the blocks within the relative gate, none counted above `cap`.
     fn mean_lufs(&self, cap: usize, gate_db: f64) -> Option<f64> {
         let mean = |from: usize| {
             let (mut sum, mut blocks) = (0.0, 0);
             for (bin, count) in self.counts.iter().enumerate().skip(from) {
-                sum += energy(lufs(bin.min(cap))) * *count as f64;
+                sum += energy(bin_lufs(bin.min(cap))) * *count as f64;
                 blocks += count;
             }
             (blocks > 0).then(|| 10.0 * (sum / blocks as f64).log10())
@@ -86,8 +88,8 @@ impl Levels {
     }
 }
 
-/// The middle of a bin.
-fn lufs(bin: usize) -> f64 {
+/// Returns the middle of a bin.
+fn bin_lufs(bin: usize) -> f64 {
     SILENCE_LUFS + (bin as f64 + 0.5) / BINS_PER_DB
 }
 
@@ -99,18 +101,18 @@ fn energy(lufs: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const CAP: Cap = Cap { share: 0.8, margin_db: 6.0, gate_db: GATE_DB };
+    const CAP: LevelCap = LevelCap { share: 0.8, margin_db: 6.0, gate_db: GATE_DB };
 
-    fn levels(of: &[(f64, u64)]) -> Levels {
-        let mut levels = Levels::default();
-        of.iter().for_each(|(lufs, blocks)| (0..*blocks).for_each(|_| levels.add(*lufs)));
+    fn levels(blocks: &[(f64, u64)]) -> LoudnessHistogram {
+        let mut levels = LoudnessHistogram::default();
+        blocks.iter().for_each(|(lufs, count)| (0..*count).for_each(|_| levels.add(*lufs)));
         levels
     }
 
     #[test]
     fn silence_and_what_is_far_below_the_rest_do_not_count() {
-        assert_eq!(Levels::default().integrated_lufs(), None);
-        assert_eq!(levels(&[(-80.0, 50), (f64::NEG_INFINITY, 50)]).blocks(), 0);
+        assert_eq!(LoudnessHistogram::default().integrated_lufs(), None);
+        assert_eq!(levels(&[(-80.0, 50), (f64::NEG_INFINITY, 50)]).block_count(), 0);
         let integrated = levels(&[(-23.0, 100), (-60.0, 300), (-90.0, 9000)]).integrated_lufs();
         assert!(integrated.is_some_and(|lufs| (lufs + 23.0).abs() < 0.1), "{integrated:?}");
     }
@@ -130,7 +132,7 @@ mod tests {
     fn a_wider_gate_counts_a_quieter_voice() {
         let voices = levels(&[(-13.0, 60), (-28.0, 40)]);
         let near = |gate_db: f64, lufs: f64| {
-            let level = voices.capped_lufs(Cap { gate_db, ..CAP });
+            let level = voices.capped_lufs(LevelCap { gate_db, ..CAP });
             assert!(level.is_some_and(|level| (level - lufs).abs() < 0.2), "{gate_db}: {level:?}");
         };
         near(GATE_DB, -13.0);
@@ -143,6 +145,6 @@ mod tests {
         let near =
             |share: f64, lufs: f64| levels.quantile_lufs(share).is_some_and(|q| (q - lufs).abs() < 0.1);
         assert!(near(0.5, -50.0) && near(0.6, -50.0) && near(0.61, -10.0));
-        assert_eq!(Levels::default().quantile_lufs(0.5), None);
+        assert_eq!(LoudnessHistogram::default().quantile_lufs(0.5), None);
     }
 }

@@ -1,50 +1,51 @@
-//! A look-ahead limiter that holds peaks, also those between samples, under a ceiling.
+//! A look-ahead limiter that keeps peaks under a ceiling, also those between samples.
 //!
-//! Each frame gets the gain its own peak needs; the least of the next 5 ms is taken, then averaged over as long: the
-//! gain is down in time, smoothly, and never above what any frame needs. It stays for 10 ms and comes up again slowly.
+//! Each frame gets the gain that its own peak needs. The minimum over the next 5 ms is taken, then
+//! averaged over the same time. So the gain falls in time, smoothly, and never exceeds what a frame
+//! needs. It stays for 10 ms, and rises again slowly.
 
 use std::collections::VecDeque;
 
 use super::fir::{dot, low_pass};
 
-/// Frames ahead that are looked at: 5 ms.
-const WINDOW: usize = 240;
-/// Taps to interpolate between two samples, half of them after.
+/// Frames that are looked ahead: 5 ms.
+const WINDOW_FRAMES: usize = 240;
+/// Taps to interpolate between two samples; half of them lie after.
 const TAPS: usize = 12;
-/// Frames for which the gain stays down after a peak, 10 ms: the next peak of a wave of 50 Hz comes within that, so
-/// the gain does not follow the wave itself.
-const HOLD: usize = 480;
-/// Share of the way back to full gain, in dB, made up in one frame: 26 dB become 1 dB in 330 ms.
-const RELEASE: f32 = 1.0 / 4800.0;
-/// From here the gain is full.
-const FULL: f32 = 0.9999;
-/// The interpolated value can exceed its largest sample by no more than this (sum of the taps' magnitudes).
-const OVERSHOOT: f32 = 2.2;
+/// Frames for which the gain stays down after a peak: 10 ms. The next peak of a 50 Hz wave comes
+/// within that time, so the gain does not follow the wave itself.
+const HOLD_FRAMES: usize = 480;
+/// Share of the way back to full gain, in dB, that one frame makes: 26 dB become 1 dB in 330 ms.
+const RELEASE_PER_FRAME: f32 = 1.0 / 4800.0;
+/// Gain that counts as full.
+const FULL_GAIN: f32 = 0.9999;
+/// Maximum ratio of an interpolated value to its largest sample (sum of the taps' magnitudes).
+const MAX_OVERSHOOT: f32 = 2.2;
 
 /// The limiter, for two channels.
 pub struct Limiter {
     ceiling: f32,
     phases: [Vec<f32>; 3],
-    /// The last frames in, channel by channel, oldest first.
+    /// The latest input frames, channel by channel, oldest first.
     recent: [[f32; TAPS]; 2],
     /// Peak just before the frame in the middle of `recent`.
     last_peak: f32,
-    /// Frames on their way to the output.
+    /// Frames that are not yet in the output.
     delayed: VecDeque<[f32; 2]>,
-    /// Candidates for the least gain in the window: (frame number, gain), rising.
+    /// Candidates for the minimum gain in the window: (frame number, gain), rising.
     minima: VecDeque<(u64, f32)>,
     /// Gains in the averaging window, and their sum.
     window: VecDeque<f32>,
     sum: f64,
     envelope: f32,
-    /// Steps made, those after the end included.
-    number: u64,
+    /// Number of frames processed, including those after the end.
+    frame_number: u64,
     frames_in: u64,
     frames_out: u64,
 }
 
 impl Limiter {
-    /// A limiter at the start of a signal; `ceiling` is 1.0 for full scale.
+    /// Creates a limiter at the start of a signal; `ceiling` is 1.0 for full scale.
     pub fn new(ceiling: f32) -> Self {
         let middle = (TAPS / 2 - 1) as f64;
         Self {
@@ -52,84 +53,88 @@ impl Limiter {
             phases: [0.25, 0.5, 0.75].map(|part| low_pass(TAPS, 1.0, middle + part, 3.0)),
             recent: [[0.0; TAPS]; 2],
             last_peak: 0.0,
-            delayed: VecDeque::with_capacity(WINDOW + TAPS),
+            delayed: VecDeque::with_capacity(WINDOW_FRAMES + TAPS),
             minima: VecDeque::new(),
-            window: VecDeque::from(vec![1.0; WINDOW]),
-            sum: WINDOW as f64,
+            window: VecDeque::from(vec![1.0; WINDOW_FRAMES]),
+            sum: WINDOW_FRAMES as f64,
             envelope: 1.0,
-            number: 0,
+            frame_number: 0,
             frames_in: 0,
             frames_out: 0,
         }
     }
 
-    /// Takes frames and appends those that are done.
+    /// Adds frames, and appends those that are complete.
     pub fn push(&mut self, input: &[[f32; 2]], out: &mut Vec<[f32; 2]>) {
         for &frame in input {
             self.delayed.push_back(frame);
-            self.frame(frame, out);
+            self.process_frame(frame, out);
             self.frames_in += 1;
         }
     }
 
-    /// The frames still on their way.
+    /// Appends the remaining frames.
     pub fn finish(&mut self, out: &mut Vec<[f32; 2]>) {
         while self.frames_out < self.frames_in {
-            self.frame([0.0; 2], out);
+            self.process_frame([0.0; 2], out);
         }
     }
 
-    fn frame(&mut self, frame: [f32; 2], out: &mut Vec<[f32; 2]>) {
+    fn process_frame(&mut self, frame: [f32; 2], out: &mut Vec<[f32; 2]>) {
         for (recent, sample) in self.recent.iter_mut().zip(frame) {
             recent.copy_within(1.., 0);
             recent[TAPS - 1] = sample;
         }
-        // The peak from the frame in the middle up to the next one belongs to both.
+        // The peak between the middle frame and the next one belongs to both.
         let peak = self.peak();
-        let needed = self.ceiling / self.last_peak.max(peak).max(self.ceiling);
+        let needed_gain = self.ceiling / self.last_peak.max(peak).max(self.ceiling);
         self.last_peak = peak;
 
-        let number = self.window_number();
-        while self.minima.back().is_some_and(|(_, gain)| *gain >= needed) {
+        let frame_number = self.next_frame_number();
+        while self.minima.back().is_some_and(|(_, gain)| *gain >= needed_gain) {
             self.minima.pop_back();
         }
-        self.minima.push_back((number, needed));
-        while self.minima.front().is_some_and(|(at, _)| at + ((WINDOW + HOLD) as u64) <= number) {
+        self.minima.push_back((frame_number, needed_gain));
+        while self
+            .minima
+            .front()
+            .is_some_and(|(start, _)| start + ((WINDOW_FRAMES + HOLD_FRAMES) as u64) <= frame_number)
+        {
             self.minima.pop_front();
         }
-        let least = self.minima.front().map_or(1.0, |(_, gain)| *gain);
+        let min_gain = self.minima.front().map_or(1.0, |(_, gain)| *gain);
         if self.envelope < 1.0 {
-            let released = self.envelope.powf(1.0 - RELEASE);
-            self.envelope = if released < FULL { released } else { 1.0 };
+            let released = self.envelope.powf(1.0 - RELEASE_PER_FRAME);
+            self.envelope = if released < FULL_GAIN { released } else { 1.0 };
         }
-        self.envelope = self.envelope.min(least);
+        self.envelope = self.envelope.min(min_gain);
         self.window.push_back(self.envelope);
         let leaving = self.window.pop_front().unwrap_or(1.0);
         self.sum += f64::from(self.envelope) - f64::from(leaving);
 
-        // Before this, the averages are of frames that lie before the signal.
-        if number >= (WINDOW + TAPS / 2 - 1) as u64
+        // Earlier averages belong to frames before the signal.
+        if frame_number >= (WINDOW_FRAMES + TAPS / 2 - 1) as u64
             && let Some(delayed) = self.delayed.pop_front()
         {
-            let gain = (self.sum / WINDOW as f64) as f32;
+            let gain = (self.sum / WINDOW_FRAMES as f64) as f32;
             out.push(delayed.map(|sample| sample * gain));
             self.frames_out += 1;
         }
     }
 
-    /// Number of the frame that came in last, those after the end included.
-    fn window_number(&mut self) -> u64 {
-        self.number += 1;
-        self.number - 1
+    /// Returns the number of the latest frame, including those after the end.
+    fn next_frame_number(&mut self) -> u64 {
+        self.frame_number += 1;
+        self.frame_number - 1
     }
 
-    /// The largest magnitude from the middle frame up to the next.
+    /// Returns the largest magnitude from the middle frame up to the next.
     fn peak(&self) -> f32 {
         let mut peak = 0.0f32;
         for recent in &self.recent {
             peak = peak.max(recent[TAPS / 2 - 1].abs());
             let largest = recent.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-            if largest * OVERSHOOT > self.ceiling {
+            if largest * MAX_OVERSHOOT > self.ceiling {
                 for phase in &self.phases {
                     peak = peak.max(dot(phase, recent).abs());
                 }
@@ -202,7 +207,8 @@ mod tests {
         let signal: Vec<_> = (0..72_000).map(|i| [tone(i, 100.0) * level(i); 2]).collect();
         let out = limited(&signal, 0.8);
         let gain = |from: usize, frames: usize| {
-            let energy = |of: &[[f32; 2]]| of[from..from + frames].iter().map(|f| f[0] * f[0]).sum::<f32>();
+            let energy =
+                |signal: &[[f32; 2]]| signal[from..from + frames].iter().map(|f| f[0] * f[0]).sum::<f32>();
             10.0 * (energy(&out) / energy(&signal)).log10()
         };
         assert!(gain(36_000 + 4800, 4800) > -20.0, "{}", gain(36_000 + 4800, 4800));

@@ -1,5 +1,7 @@
-//! The sound: loudness, two renditions, and 16 kHz mono for speech. It is decoded twice, once to measure it and once to
-//! make everything: decoding costs less than anything else here, and 90 minutes of decoded sound are a gigabyte.
+//! The audio step: loudness, two renditions, and 16 kHz mono audio for transcription.
+//!
+//! The audio is decoded twice, once to measure it and once to render everything. Decoding costs
+//! less than anything else here, and 90 minutes of decoded audio are a gigabyte.
 
 mod aac;
 mod channels;
@@ -10,11 +12,12 @@ mod jumps;
 mod levels;
 mod limiter;
 mod loudness;
-mod packet_times;
 mod render;
 mod rendition;
+mod sample_rate;
 mod stretch;
 mod timeline;
+mod timestamp_bypass;
 mod wav;
 
 #[cfg(test)]
@@ -22,8 +25,8 @@ mod tests;
 #[cfg(test)]
 mod timing_tests;
 
-use loudness::Meter;
-use render::Shaper;
+use loudness::LoudnessMeter;
+use render::AudioRenderer;
 use serde::{Deserialize, Serialize};
 
 use crate::context::StepContext;
@@ -32,51 +35,61 @@ use crate::media::Warning;
 use crate::report::AudioRenditionReport;
 use crate::source::Source;
 
-/// Measuring is one part in so many of the work.
-const MEASURING: u64 = 3;
+/// Measuring is one part in this many of the work.
+const MEASURING_DIVISOR: u64 = 3;
 
-/// What the step is asked.
+/// Request of the step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AudioRequest {
-    /// What the file is.
+    /// Description of the file.
     pub media: crate::media::MediaInfo,
-    /// Limits the sound is held to.
+    /// Limits that apply to the audio.
     pub limits: crate::limits::Limits,
-    /// The voice activity model file; without one, speech is found by the envelope of the signal.
+    /// The voice activity model file; without one, the envelope of the signal reveals speech.
     #[serde(default)]
     pub vad_model_path: Option<std::path::PathBuf>,
 }
 
-/// Runs the step: the first pass measures, the second makes everything.
+/// Runs the step: the first pass measures, the second renders everything.
 pub fn run(request: &AudioRequest, source: Source, ctx: &StepContext) -> Result<AudioReport> {
     let track = request
         .media
         .audio
         .as_ref()
-        .ok_or_else(|| Error::internal("a recording without sound was given to the sound step"))?;
+        .ok_or_else(|| Error::internal("the audio step got a recording without audio"))?;
     let total_ms = track.end_ms.max(1);
-    let (mut meter, mut measured) = (Meter::new(request.vad_model_path.as_deref())?, 0);
-    let pass = decode::decode(source.clone(), &request.media, &request.limits, ctx, |frames| {
+    let (mut meter, mut measured) = (LoudnessMeter::new(request.vad_model_path.as_deref())?, 0);
+    let first_pass = decode::decode_track(source.clone(), &request.media, &request.limits, ctx, |frames| {
         measured += frames.len() as u64;
-        ctx.report_progress(timeline::ms_of_frames(measured).min(total_ms) / MEASURING, total_ms);
+        ctx.report_progress(
+            sample_rate::ms_from_frames(measured).min(total_ms) / MEASURING_DIVISOR,
+            total_ms,
+        );
         meter.add(frames)
     })?;
     let loudness = meter.finish()?;
     let language = track.language.as_deref().and_then(language_code);
-    let (mut shaper, mut made) = (Shaper::new(ctx, pass.frames, &loudness, language)?, 0);
-    let again = decode::decode(source, &request.media, &request.limits, ctx, |frames| {
-        made += frames.len() as u64;
-        let begun_ms = total_ms / MEASURING;
-        ctx.report_progress(begun_ms + (total_ms - begun_ms) * made / pass.frames.max(1), total_ms);
-        shaper.push(frames)
+    let (mut renderer, mut rendered) = (AudioRenderer::new(ctx, first_pass.frames, &loudness, language)?, 0);
+    let second_pass = decode::decode_track(source, &request.media, &request.limits, ctx, |frames| {
+        rendered += frames.len() as u64;
+        let measured_ms = total_ms / MEASURING_DIVISOR;
+        ctx.report_progress(
+            measured_ms + (total_ms - measured_ms) * rendered / first_pass.frames.max(1),
+            total_ms,
+        );
+        renderer.push(frames)
     })?;
-    let mut warnings = pass.warnings;
-    if !warnings.iter().any(Warning::is_loss) && !shaper.is_whole() {
-        tracing::warn!(first = pass.frames, second = again.frames, "the sound was decoded to two lengths");
+    let mut warnings = first_pass.warnings;
+    if !warnings.iter().any(Warning::is_loss) && !renderer.is_complete() {
+        tracing::warn!(
+            first_frames = first_pass.frames,
+            second_frames = second_pass.frames,
+            "two passes decoded different lengths of audio"
+        );
         warnings
             .push(Warning::new("damaged", "The sound is damaged: it could not be read the same way twice."));
     }
-    let (renditions, speech) = shaper.finish()?;
+    let (renditions, speech) = renderer.finish()?;
     ctx.report_progress(total_ms, total_ms);
     Ok(AudioReport {
         loudness_lufs: loudness.integrated_lufs,
@@ -87,22 +100,23 @@ pub fn run(request: &AudioRequest, source: Source, ctx: &StepContext) -> Result<
         renditions,
         language: track.language.clone(),
         speech,
-        duration_ms: timeline::ms_of_frames(pass.frames),
+        duration_ms: sample_rate::ms_from_frames(first_pass.frames),
         warnings,
     })
 }
 
-/// The three letters MP4 wants, of a tag that has them already.
+/// Returns a tag as MP4's three letters, if it has this form already.
 fn language_code(tag: &str) -> Option<[u8; 3]> {
     tag.as_bytes().try_into().ok().filter(|code: &[u8; 3]| code.iter().all(u8::is_ascii_lowercase))
 }
 
-/// What was made.
+/// Report of the step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AudioReport {
-    /// Integrated loudness of the source, in LUFS; none for silence.
+    /// Integrated loudness of the source, in LUFS; `None` for silence.
     pub loudness_lufs: Option<f64>,
-    /// Loudness of the speech in the source, in LUFS; `None` if there is too little of it. The gain follows it.
+    /// Loudness of the speech in the source, in LUFS; `None` if there is too little of it. The gain
+    /// follows it.
     #[serde(default)]
     pub speech_lufs: Option<f64>,
     /// Share of the time in which there is speech, from 0 to 1.
@@ -114,13 +128,13 @@ pub struct AudioReport {
     pub gain_db: f64,
     /// The renditions.
     pub renditions: Vec<AudioRenditionReport>,
-    /// Language the track says it is in.
+    /// Language that the track declares.
     pub language: Option<String>,
-    /// Paths of the parts of the 16 kHz mono WAV for speech, in order.
+    /// Paths of the parts of the 16 kHz mono WAV file for transcription, in order.
     pub speech: Vec<String>,
-    /// Length of the sound, in ms.
+    /// Duration of the audio, in ms.
     pub duration_ms: u64,
-    /// What was odd.
+    /// Warnings about damage and repairs.
     #[serde(default)]
     pub warnings: Vec<Warning>,
 }

@@ -1,128 +1,134 @@
-//! What the second pass makes of the decoded sound: gain and limiter, then both renditions and the WAV for speech.
+//! The second pass over the decoded audio: gain and limiter, then both renditions and the WAV file
+//! for transcription.
 
 use super::aac::AacEncoder;
 use super::fir::Decimator;
 use super::limiter::Limiter;
-use super::loudness::{CEILING_DBTP, Loudness, amplitude};
-use super::rendition::{RENDITIONS, Rendition};
+use super::loudness::{CEILING_DBTP, Loudness, db_to_amplitude};
+use super::rendition::{AudioRenditionWriter, RENDITIONS};
 use super::wav::WavWriter;
 use crate::context::StepContext;
 use crate::error::Result;
 use crate::report::AudioRenditionReport;
 
-/// Frames handled at a time: half a second.
+/// Frames processed at a time: half a second.
 const BLOCK_FRAMES: usize = 24_000;
 
-/// Makes everything, frame by frame.
-pub struct Shaper<'a> {
+/// Renders all outputs of the step, block by block.
+pub struct AudioRenderer<'a> {
     gain: f32,
-    opposed: bool,
+    has_inverted_channel: bool,
     limiter: Limiter,
     decimator: Decimator,
-    speech: WavWriter<'a>,
-    lanes: Vec<(AacEncoder, Rendition<'a>)>,
-    /// What the first pass counted, and what has come.
+    speech_wav: WavWriter<'a>,
+    outputs: Vec<(AacEncoder, AudioRenditionWriter<'a>)>,
+    /// Frames that the first pass counted.
     expected: u64,
-    taken: u64,
+    /// Frames received so far.
+    received: u64,
     input: Vec<[f32; 2]>,
     limited: Vec<[f32; 2]>,
     mono: Vec<f32>,
-    low: Vec<f32>,
+    low_rate: Vec<f32>,
 }
 
-impl<'a> Shaper<'a> {
-    /// For a sound of `frames` frames that was measured.
+impl<'a> AudioRenderer<'a> {
+    /// Creates the outputs for measured audio of `frames` frames.
     pub fn new(
         ctx: &'a StepContext,
         frames: u64,
         loudness: &Loudness,
         language: Option<[u8; 3]>,
     ) -> Result<Self> {
-        let lanes = RENDITIONS
+        let outputs = RENDITIONS
             .iter()
             .map(|plan| {
                 let encoder = AacEncoder::start(plan.channels, plan.bitrate_bps)?;
-                Ok((encoder, Rendition::new(ctx, *plan, language, frames)))
+                Ok((encoder, AudioRenditionWriter::new(ctx, *plan, language, frames)))
             })
             .collect::<Result<_>>()?;
         Ok(Self {
-            gain: amplitude(loudness.gain_db()) as f32,
-            opposed: loudness.opposed,
-            limiter: Limiter::new(amplitude(CEILING_DBTP) as f32),
+            gain: db_to_amplitude(loudness.gain_db()) as f32,
+            has_inverted_channel: loudness.has_inverted_channel,
+            limiter: Limiter::new(db_to_amplitude(CEILING_DBTP) as f32),
             decimator: Decimator::new(),
-            speech: WavWriter::create(ctx, frames.div_ceil(3))?,
-            lanes,
+            speech_wav: WavWriter::create(ctx, frames.div_ceil(3))?,
+            outputs,
             expected: frames,
-            taken: 0,
+            received: 0,
             input: Vec::with_capacity(BLOCK_FRAMES),
             limited: Vec::new(),
             mono: Vec::new(),
-            low: Vec::new(),
+            low_rate: Vec::new(),
         })
     }
 
-    /// Takes the next frames; those beyond what was measured are left out.
+    /// Adds the next frames; ignores those beyond the measured length.
     pub fn push(&mut self, frames: &[[f32; 2]]) -> Result<()> {
-        let room = self.expected.saturating_sub(self.taken);
-        self.taken += frames.len() as u64;
+        let room = self.expected.saturating_sub(self.received);
+        self.received += frames.len() as u64;
         let mut frames = &frames[..room.min(frames.len() as u64) as usize];
         while !frames.is_empty() {
             let (now, rest) = frames.split_at(frames.len().min(BLOCK_FRAMES - self.input.len()));
             self.input.extend(now.iter().map(|frame| frame.map(|sample| sample * self.gain)));
             if self.input.len() == BLOCK_FRAMES {
-                self.block(false)?;
+                self.render_block(false)?;
             }
             frames = rest;
         }
         Ok(())
     }
 
-    fn block(&mut self, last: bool) -> Result<()> {
+    fn render_block(&mut self, is_last: bool) -> Result<()> {
         self.limited.clear();
         self.limiter.push(&self.input, &mut self.limited);
         self.input.clear();
-        if last {
+        if is_last {
             self.limiter.finish(&mut self.limited);
         }
         self.mono.clear();
-        // Channels that cancel each other would leave nothing.
-        let opposed = self.opposed;
-        self.mono.extend(self.limited.iter().map(|[l, r]| if opposed { *l } else { (l + r) / 2.0 }));
-        self.low.clear();
-        self.decimator.push(&self.mono, &mut self.low);
-        if last {
-            self.decimator.finish(&mut self.low);
+        // The sum of inverted channels would have no voice.
+        let has_inverted_channel = self.has_inverted_channel;
+        self.mono
+            .extend(self.limited.iter().map(|[l, r]| if has_inverted_channel { *l } else { (l + r) / 2.0 }));
+        self.low_rate.clear();
+        self.decimator.push(&self.mono, &mut self.low_rate);
+        if is_last {
+            self.decimator.finish(&mut self.low_rate);
         }
-        self.speech.write(&self.low)?;
-        for (encoder, rendition) in &mut self.lanes {
+        self.speech_wav.write(&self.low_rate)?;
+        for (encoder, rendition) in &mut self.outputs {
             let samples = if rendition.channels() == 1 { &self.mono } else { self.limited.as_flattened() };
             if !samples.is_empty() {
-                encoder.push(samples, |packet| rendition.packet(packet))?;
+                encoder.push(samples, |packet| rendition.push_packet(packet))?;
             }
         }
         Ok(())
     }
 
-    /// Whether as much has come as was measured: a decoder may not come equally far in a damaged sound twice.
-    pub fn is_whole(&self) -> bool {
-        self.taken == self.expected
+    /// Whether as many frames arrived as were measured. A decoder may not reach the same position
+    /// in damaged audio twice.
+    pub fn is_complete(&self) -> bool {
+        self.received == self.expected
     }
 
-    /// Completes everything: the renditions, and the parts of the WAV for speech. What is missing is silent.
+    /// Completes the renditions, and the parts of the WAV file for transcription. Missing frames
+    /// are silent.
     pub fn finish(mut self) -> Result<(Vec<AudioRenditionReport>, Vec<String>)> {
-        while self.taken < self.expected {
-            let missing = (self.expected - self.taken).min(BLOCK_FRAMES as u64);
+        while self.received < self.expected {
+            let missing = (self.expected - self.received).min(BLOCK_FRAMES as u64);
             self.push(&[[0.0; 2]; BLOCK_FRAMES][..missing as usize])?;
         }
-        self.block(true)?;
-        let speech = self.speech.finish()?;
-        let renditions = self.lanes.into_iter().map(|(mut encoder, mut rendition)| {
-            // The encoder holds back what does not fill a packet: it gets silence up to there, and one more.
+        self.render_block(true)?;
+        let speech_parts = self.speech_wav.finish()?;
+        let renditions = self.outputs.into_iter().map(|(mut encoder, mut rendition)| {
+            // The encoder keeps audio that does not fill a packet. Silence fills that packet, and
+            // one more.
             let tail = vec![0.0; (2048 - (self.expected % 1024) as usize) * rendition.channels()];
-            encoder.push(&tail, |packet| rendition.packet(packet))?;
-            encoder.finish(|packet| rendition.packet(packet))?;
+            encoder.push(&tail, |packet| rendition.push_packet(packet))?;
+            encoder.finish(|packet| rendition.push_packet(packet))?;
             rendition.finish()
         });
-        Ok((renditions.collect::<Result<_>>()?, speech))
+        Ok((renditions.collect::<Result<_>>()?, speech_parts))
     }
 }

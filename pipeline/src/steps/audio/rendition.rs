@@ -1,19 +1,19 @@
-//! One audio rendition: packets to segments, segments to a playlist.
+//! Writer of one audio rendition: packets to segments, segments to a playlist.
 
-use super::aac::{PACKET_FRAMES, Packet};
+use super::aac::{AacPacket, PACKET_FRAMES};
 use crate::context::StepContext;
 use crate::error::{Error, Result};
 use crate::fmp4::{Media, Sample, Track, fragment, init_segment};
 use crate::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, media_playlist, peak_and_mean_bps};
 use crate::report::AudioRenditionReport;
 
-/// Packets in a segment: exactly 3.2 s, as the picture's grid.
+/// Packets in a segment: exactly 3.2 s, as on the video's grid.
 const SEGMENT_PACKETS: usize = 150;
 
-/// What a rendition is to be.
+/// Plan of a rendition.
 #[derive(Clone, Copy, Debug)]
-pub struct RenditionPlan {
-    /// Its name, and its folder's.
+pub struct AudioRenditionPlan {
+    /// Name of the rendition and of its folder.
     pub name: &'static str,
     /// Channels.
     pub channels: u32,
@@ -21,33 +21,40 @@ pub struct RenditionPlan {
     pub bitrate_bps: u32,
 }
 
-/// For the weak line and for listening alone, and for all else. The small one is asked for 30 kbit/s: with its tables,
-/// and what the encoder goes over on telephone sound, a segment then stays near 32.
-pub const RENDITIONS: [RenditionPlan; 2] = [
-    RenditionPlan { name: "a32", channels: 1, bitrate_bps: 30_000 },
-    RenditionPlan { name: "a96", channels: 2, bitrate_bps: 96_000 },
+/// One rendition for the weak line and for listening only, one for all else.
+///
+/// The small one is encoded at 30 kbit/s. With its tables, and the encoder's excess on telephone
+/// audio, a segment then stays near 32.
+pub const RENDITIONS: [AudioRenditionPlan; 2] = [
+    AudioRenditionPlan { name: "a32", channels: 1, bitrate_bps: 30_000 },
+    AudioRenditionPlan { name: "a96", channels: 2, bitrate_bps: 96_000 },
 ];
 
-/// A rendition being written.
-pub struct Rendition<'a> {
+/// A rendition while it is written.
+pub struct AudioRenditionWriter<'a> {
     ctx: &'a StepContext,
-    plan: RenditionPlan,
+    plan: AudioRenditionPlan,
     language: Option<[u8; 3]>,
     track: Option<Track>,
     /// Length of the signal.
     frames: u64,
-    /// Packets the signal fills; those after it are the encoder's padding.
-    wanted: u64,
-    seen: u64,
+    /// Number of packets that the signal fills; the encoder's padding follows.
+    signal_packets: u64,
+    received_packets: u64,
     pending: Vec<Vec<u8>>,
     segments: Vec<PlaylistSegment>,
     sizes: Vec<u64>,
 }
 
-impl<'a> Rendition<'a> {
-    /// A rendition of a signal of `frames` frames.
-    pub fn new(ctx: &'a StepContext, plan: RenditionPlan, language: Option<[u8; 3]>, frames: u64) -> Self {
-        let wanted = frames.div_ceil(PACKET_FRAMES);
+impl<'a> AudioRenditionWriter<'a> {
+    /// Creates a rendition of a signal of `frames` frames.
+    pub fn new(
+        ctx: &'a StepContext,
+        plan: AudioRenditionPlan,
+        language: Option<[u8; 3]>,
+        frames: u64,
+    ) -> Self {
+        let signal_packets = frames.div_ceil(PACKET_FRAMES);
         let pending = Vec::with_capacity(SEGMENT_PACKETS);
         Self {
             ctx,
@@ -55,22 +62,22 @@ impl<'a> Rendition<'a> {
             language,
             track: None,
             frames,
-            wanted,
-            seen: 0,
+            signal_packets,
+            received_packets: 0,
             pending,
             segments: Vec::new(),
             sizes: Vec::new(),
         }
     }
 
-    /// Channels of the signal.
+    /// Returns the number of channels.
     pub fn channels(&self) -> usize {
         self.plan.channels as usize
     }
 
-    /// Takes the next packet.
-    pub fn packet(&mut self, packet: Packet) -> Result<()> {
-        self.seen += 1;
+    /// Adds the next packet.
+    pub fn push_packet(&mut self, packet: AacPacket) -> Result<()> {
+        self.received_packets += 1;
         if self.track.is_none() {
             let track = Track {
                 timescale: 48_000,
@@ -82,23 +89,24 @@ impl<'a> Rendition<'a> {
                     bitrate_bps: self.plan.bitrate_bps,
                 },
             };
-            self.ctx.write_output(&self.file("init.mp4"), &init_segment(&track))?;
+            self.ctx.write_output(&self.path("init.mp4"), &init_segment(&track))?;
             self.track = Some(track);
         }
-        // The first packet holds what the encoder made up before the signal. Without it, sample 0 is at time 0 for
-        // every player, with no edit list.
-        if self.seen == 1 || self.seen > self.wanted + 1 {
+        // The first packet holds what the encoder adds before the signal. Without it, sample 0 is
+        // at time 0 for every player, with no edit list.
+        if self.received_packets == 1 || self.received_packets > self.signal_packets + 1 {
             return Ok(());
         }
         self.pending.push(packet.data);
-        if self.pending.len() == SEGMENT_PACKETS { self.segment() } else { Ok(()) }
+        if self.pending.len() == SEGMENT_PACKETS { self.write_segment() } else { Ok(()) }
     }
 
-    fn segment(&mut self) -> Result<()> {
+    fn write_segment(&mut self) -> Result<()> {
         let number = self.segments.len() as u32 + 1;
         let start = self.segments.len() as u64 * SEGMENT_PACKETS as u64 * PACKET_FRAMES;
-        // The last packet lasts as long as there is signal in it.
-        let left = (start..self.frames).step_by(PACKET_FRAMES as usize).map(|at| self.frames - at);
+        // The last packet lasts as long as it has signal.
+        let left =
+            (start..self.frames).step_by(PACKET_FRAMES as usize).map(|position| self.frames - position);
         let samples: Vec<Sample<'_>> = self
             .pending
             .iter()
@@ -110,7 +118,7 @@ impl<'a> Rendition<'a> {
             .collect();
         let bytes = fragment(number, start, &samples);
         let uri = format!("{number:05}.m4s");
-        self.ctx.write_output(&self.file(&uri), &bytes)?;
+        self.ctx.write_output(&self.path(&uri), &bytes)?;
         self.sizes.push(bytes.len() as u64);
         self.segments.push(PlaylistSegment {
             uri,
@@ -121,15 +129,20 @@ impl<'a> Rendition<'a> {
         Ok(())
     }
 
-    /// Writes what is left and the playlist.
+    /// Writes the remaining packets and the playlist.
     pub fn finish(mut self) -> Result<AudioRenditionReport> {
         if !self.pending.is_empty() {
-            self.segment()?;
+            self.write_segment()?;
         }
-        let track = self.track.take().filter(|_| self.seen > self.wanted).ok_or_else(|| {
-            Error::internal(format!("the encoder made {} packets of {}", self.seen, self.wanted + 1))
-        })?;
-        let playlist = self.file("index.m3u8");
+        let track =
+            self.track.take().filter(|_| self.received_packets > self.signal_packets).ok_or_else(|| {
+                Error::internal(format!(
+                    "the encoder made {} packets of {}",
+                    self.received_packets,
+                    self.signal_packets + 1
+                ))
+            })?;
+        let playlist = self.path("index.m3u8");
         let text = media_playlist(&MediaPlaylist {
             timescale: 48_000,
             target_duration_s: TARGET_DURATION_S,
@@ -154,7 +167,7 @@ impl<'a> Rendition<'a> {
         })
     }
 
-    fn file(&self, name: &str) -> String {
+    fn path(&self, name: &str) -> String {
         format!("audio/{}/{name}", self.plan.name)
     }
 }

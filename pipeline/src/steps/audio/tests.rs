@@ -1,4 +1,4 @@
-//! The whole step on generated signals, its output decoded by ffmpeg.
+//! The complete step on generated signals; ffmpeg decodes its output.
 
 #![allow(clippy::unwrap_used)]
 
@@ -76,7 +76,7 @@ fn wav(rate_hz: u32, channels: u16, samples: &[i16]) -> Vec<u8> {
     bytes
 }
 
-/// The first channel as ffmpeg decodes it; it must have nothing to complain about.
+/// Returns the first channel as ffmpeg decodes it. It must report no problem.
 fn decoded(path: &Path, channels: usize) -> Vec<f32> {
     let output = Command::new("ffmpeg")
         .args(["-v", "warning", "-i"])
@@ -93,7 +93,7 @@ fn decoded(path: &Path, channels: usize) -> Vec<f32> {
         .collect()
 }
 
-/// Where the loudest sample is.
+/// Returns the position of the loudest sample.
 fn loudest(samples: &[f32]) -> usize {
     (0..samples.len()).max_by(|a, b| samples[*a].abs().total_cmp(&samples[*b].abs())).unwrap()
 }
@@ -110,7 +110,7 @@ fn tone_with_click(frames: usize, click: usize) -> Vec<i16> {
 
 #[test]
 fn a_click_stays_where_it_is_and_lengths_agree() {
-    // 10 s and 100 frames: three whole segments and a short one.
+    // 10 s and 100 frames: three complete segments and a short one.
     let (frames, click) = (480_100, 230_000);
     let made = made(48_000, 2, &tone_with_click(frames, click), 0, false);
     let report = made.report.unwrap();
@@ -168,7 +168,7 @@ fn what_is_too_quiet_and_what_is_too_loud_come_to_the_same_loudness() {
         let report = made.report.unwrap();
         assert_eq!(report.gain_db > 0.0, expected_gain);
         let wide = decoded(&made.folder.path().join("out/audio/a96/index.m3u8"), 2);
-        let mut meter = Meter::new(None).unwrap();
+        let mut meter = LoudnessMeter::new(None).unwrap();
         meter.add(&wide.iter().map(|s| [*s; 2]).collect::<Vec<_>>()).unwrap();
         let measured = meter.finish().unwrap();
         let lufs = measured.integrated_lufs.unwrap();
@@ -209,8 +209,8 @@ fn sound_that_starts_late_is_preceded_by_silence() {
 fn a_voice_on_one_of_sixteen_channels_is_heard() {
     let (frames, click) = (96_000, 48_000);
     let mut samples = vec![0; frames * 16];
-    for (frame, heard) in tone_with_click(frames, click).chunks_exact(2).enumerate() {
-        samples[frame * 16 + 10] = heard[0];
+    for (frame, audible) in tone_with_click(frames, click).chunks_exact(2).enumerate() {
+        samples[frame * 16 + 10] = audible[0];
     }
     let made = made(48_000, 16, &samples, 0, false);
     for rendition in &made.report.unwrap().renditions {
@@ -220,6 +220,22 @@ fn a_voice_on_one_of_sixteen_channels_is_heard() {
         assert!(found.abs_diff(click) <= 48, "{}: click at {found}", rendition.name);
         assert!(samples[found].abs() > 0.2, "{}: {}", rendition.name, samples[found]);
     }
+}
+
+#[test]
+fn inverted_channels_too_short_to_repair_reach_the_mono_outputs() {
+    // The repair needs 1.5 s; the second pass must not add channels that cancel each other.
+    let samples: Vec<i16> = (0..48_000)
+        .flat_map(|i| {
+            let sample = ((i as f32 * 0.05).sin() * 8000.0) as i16;
+            [sample, -sample]
+        })
+        .collect();
+    let made = made(48_000, 2, &samples, 0, false);
+    let report = made.report.unwrap();
+    assert_eq!(report.warnings, []);
+    let mono = decoded(&made.folder.path().join("out").join(&report.renditions[0].playlist), 1);
+    assert!(mono.iter().any(|sample| sample.abs() > 0.1));
 }
 
 #[test]
@@ -233,12 +249,12 @@ fn a_second_pass_of_another_length_is_held_to_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let (ctx, _) = crate::context::capturing_context(folder.path());
     crate::gst::init().unwrap();
-    let loudness = Meter::new(None).unwrap().finish().unwrap();
+    let loudness = LoudnessMeter::new(None).unwrap().finish().unwrap();
     for given in [90_000, 96_000, 99_000] {
-        let mut shaper = Shaper::new(&ctx, 96_000, &loudness, None).unwrap();
-        shaper.push(&vec![[0.25; 2]; given]).unwrap();
-        assert_eq!(shaper.is_whole(), given == 96_000);
-        let (renditions, speech) = shaper.finish().unwrap();
+        let mut renderer = AudioRenderer::new(&ctx, 96_000, &loudness, None).unwrap();
+        renderer.push(&vec![[0.25; 2]; given]).unwrap();
+        assert_eq!(renderer.is_complete(), given == 96_000);
+        let (renditions, speech) = renderer.finish().unwrap();
         assert!(renditions.iter().all(|made| made.duration_ms == 2000), "{given}: {renditions:?}");
         let speech = std::fs::read(folder.path().join(&speech[0])).unwrap();
         assert_eq!(speech.len(), 44 + 2 * 32_000, "{given}");

@@ -1,33 +1,34 @@
-//! Time stamps of many kinds on a steady tone, rendered, and the tone measured.
+//! Timestamps of many kinds on a steady tone, rendered, and the tone measured.
 
 use super::*;
-use crate::steps::audio::stretch::Stretcher;
+use crate::steps::audio::stretch::TimeStretcher;
 
 const MS: i64 = 1_000_000;
 const TONE_HZ: f64 = 440.0;
 
-/// A stretch of a tone as decoded, in packets with the time stamps given, brought to the timeline.
+/// Renders a tone, decoded in packets with the given timestamps, on the timeline.
 fn rendered(packets: &[(i64, u64)]) -> Vec<[f32; 2]> {
-    let (mut placer, mut stretcher, mut out) = (Placer::default(), Stretcher::default(), Vec::new());
+    let (mut aligner, mut stretcher, mut out) =
+        (TimelineAligner::default(), TimeStretcher::default(), Vec::new());
     let mut take = |frames: &[[f32; 2]]| {
         out.extend_from_slice(frames);
         Ok(())
     };
     let mut at = 0;
     for (time_ns, frames) in packets {
-        placer.push(*time_ns, *frames);
+        aligner.push(*time_ns, *frames);
         stretcher.push((at..at + frames).map(tone));
         at += frames;
-        while let Some(placed) = placer.next(false) {
-            stretcher.place(&placed, &mut take).expect("taken");
+        while let Some(placed) = aligner.next(false) {
+            stretcher.render(&placed, &mut take).expect("taken");
         }
-        let oldest = placer.judged.front().map_or(0, |judged| judged.packet.at);
-        assert!(placer.decoded - oldest < 12 * RATE_HZ, "{} held", placer.decoded - oldest);
+        let oldest = aligner.judged.front().map_or(0, |judged| judged.packet.position);
+        assert!(aligner.decoded - oldest < 12 * RATE_HZ, "{} held", aligner.decoded - oldest);
     }
-    while let Some(placed) = placer.next(true) {
-        stretcher.place(&placed, &mut take).expect("taken");
+    while let Some(placed) = aligner.next(true) {
+        stretcher.render(&placed, &mut take).expect("taken");
     }
-    stretcher.silence(placer.missing(stretcher.made()), &mut take).expect("taken");
+    stretcher.render_silence(aligner.missing_at_end(stretcher.rendered_frames()), &mut take).expect("taken");
     out
 }
 
@@ -35,7 +36,8 @@ fn tone(at: u64) -> [f32; 2] {
     [(at as f64 / RATE_HZ as f64 * TONE_HZ * std::f64::consts::TAU + 0.3).sin() as f32 * 0.5; 2]
 }
 
-/// Number of periods that differ from the median by more than 2%, and runs of silence of 2 ms and more.
+/// Counts the periods that differ from the median by more than 2%, and the runs of silence of 2 ms
+/// or more.
 pub(crate) fn flaws(frames: &[[f32; 2]]) -> (usize, usize) {
     let mut crossings = Vec::new();
     let (mut silent, mut holes) = (0, 0);
@@ -53,7 +55,8 @@ pub(crate) fn flaws(frames: &[[f32; 2]]) -> (usize, usize) {
     (periods.len(), holes)
 }
 
-/// Packets of `frames` for `seconds`; `stamp_ms` gives the time stamp of each by its exact time in ms.
+/// Makes packets of `frames` for `seconds`; `stamp_ms` gives the timestamp of each from its exact
+/// time in ms.
 fn packets(seconds: u64, frames: u64, mut stamp_ms: impl FnMut(f64) -> f64) -> Vec<(i64, u64)> {
     (0..seconds * RATE_HZ / frames)
         .map(|i| {
@@ -71,7 +74,7 @@ fn noise(mut seed: u32) -> impl FnMut() -> f64 {
     }
 }
 
-/// That the samples are those decoded, with nothing before, between or behind.
+/// Asserts that the samples are those decoded, with nothing before, between or after them.
 fn assert_unchanged(out: &[[f32; 2]], frames: u64) {
     assert_eq!(out.len() as u64, frames);
     assert!(out.iter().zip(0..).all(|(frame, at)| *frame == tone(at)));
@@ -165,13 +168,13 @@ fn every_drift_is_followed_evenly() {
 #[test]
 fn a_drift_that_sets_in_later_is_followed_within_forty_milliseconds() {
     let kink = |exact: f64| exact + (exact - 20_000.0).max(0.0) * 0.01 - (exact - 40_000.0).max(0.0) * 0.02;
-    let (mut placer, mut worst) = (Placer::default(), 0.0_f64);
+    let (mut aligner, mut worst) = (TimelineAligner::default(), 0.0_f64);
     for (time_ns, frames) in packets(60, 960, kink) {
-        placer.push(time_ns, frames);
+        aligner.push(time_ns, frames);
     }
-    while let Some(placed) = placer.next(true) {
-        let right = kink(placed.at as f64 / 48.0);
-        worst = worst.max((placed.from / 48.0 - right).abs());
+    while let Some(placed) = aligner.next(true) {
+        let right = kink(placed.position as f64 / 48.0);
+        worst = worst.max((placed.start / 48.0 - right).abs());
     }
     assert!(worst < 40.0, "{worst} ms");
 }
@@ -200,7 +203,8 @@ fn gaps_in_jitter_and_drift_are_kept() {
 #[test]
 fn stamps_of_bursts_and_glitches_change_no_sample() {
     let stamp = |exact: f64| match exact as u64 {
-        // Two packets each held back until a third comes; a stall of 600 ms; a wild one.
+        // Two packets are held until a third arrives; then a stall of 600 ms, and two wrong
+        // timestamps.
         5000..8000 => (exact / 60.0).ceil() * 60.0,
         12_000..12_600 => 12_600.0,
         20_000 => 3_600_000.0,
@@ -223,9 +227,9 @@ fn stamps_that_stand_still_or_run_backwards_end() {
 
 #[test]
 fn the_end_is_where_the_time_stamps_say() {
-    let mut placer = Placer::default();
-    placer.push(0, 480);
-    placer.push(25 * MS, 480);
-    let last = std::iter::from_fn(|| placer.next(true)).last().expect("placed");
-    assert_eq!((last.until, placer.missing(960)), (960.0, 720));
+    let mut aligner = TimelineAligner::default();
+    aligner.push(0, 480);
+    aligner.push(25 * MS, 480);
+    let last = std::iter::from_fn(|| aligner.next(true)).last().expect("placed");
+    assert_eq!((last.end, aligner.missing_at_end(960)), (960.0, 720));
 }

@@ -1,18 +1,18 @@
-//! Files of several containers, codecs and rates whose time stamps ffmpeg has changed, decoded, and their tone
-//! measured.
+//! Files of several containers, codecs and rates whose timestamps ffmpeg has changed: they are
+//! decoded, and their tone is measured.
 
 use std::process::Command;
 use std::sync::Arc;
 
 use super::decode;
-use super::timeline::RATE_HZ;
+use super::sample_rate::RATE_HZ;
 use crate::limits::Limits;
 use crate::media::MediaInfo;
 use crate::source::FileSource;
 use crate::steps::inspect::{self, InspectRequest};
 
-/// Makes a file of 20 s with a tone of 440 Hz whose time stamps, in ms, are changed by `stamps`, an expression
-/// of ffmpeg's filter `setts`, and decodes it.
+/// Makes a file of 20 s with a tone of 440 Hz, and decodes it. `stamps`, an expression of ffmpeg's
+/// filter `setts`, changes its timestamps in ms.
 fn decoded(file: &str, codec: &str, rate_hz: u32, stamps: &str) -> (MediaInfo, Vec<[f32; 2]>) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(file);
@@ -31,7 +31,7 @@ fn decoded(file: &str, codec: &str, rate_hz: u32, stamps: &str) -> (MediaInfo, V
         inspect::run(&InspectRequest { limits: limits.clone(), vad_model_path: None }, source.clone(), &ctx)
             .unwrap_or_else(|error| panic!("{file}: {error}"));
     let mut out = Vec::new();
-    let pass = decode::decode(source, &media, &limits, &ctx, |frames| {
+    let pass = decode::decode_track(source, &media, &limits, &ctx, |frames| {
         out.extend_from_slice(frames);
         Ok(())
     })
@@ -40,7 +40,7 @@ fn decoded(file: &str, codec: &str, rate_hz: u32, stamps: &str) -> (MediaInfo, V
     (media, out)
 }
 
-/// Files as `decoded` makes them: name, codec, rate.
+/// Files for `decoded`: name, codec, rate.
 const FILES: [(&str, &str, u32); 5] = [
     ("opus.mkv", "libopus", 48_000),
     ("aac.mkv", "aac", 44_100),
@@ -52,7 +52,7 @@ const FILES: [(&str, &str, u32); 5] = [
 #[test]
 fn jittering_time_stamps_leave_a_tone_steady() {
     for (file, codec, rate_hz) in FILES {
-        // Later by up to 80 ms, without a pattern: 40 ms to both sides.
+        // Later by up to 80 ms, without a pattern: 40 ms before and after the average.
         let (media, out) = decoded(file, codec, rate_hz, "pts=PTS+random(1)*80");
         let steady = &out[24_000..19 * 48_000];
         assert_eq!(super::timeline::tests::flaws(steady), (0, 0), "{file}");

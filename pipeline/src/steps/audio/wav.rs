@@ -1,5 +1,7 @@
-//! The 16 kHz mono WAV for speech, in parts: each goes to storage as it is complete, so that a long lesson needs no more
-//! room here than a short one. One after the other they are the file.
+//! Writer of the 16 kHz mono WAV file for transcription, in parts.
+//!
+//! Each part goes to storage when it is complete, so that a long lesson needs no more local space
+//! than a short one. In order, the parts are the file.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -7,7 +9,7 @@ use std::io::{BufWriter, Write};
 use crate::context::StepContext;
 use crate::error::Result;
 
-/// Samples per second.
+/// Sample rate of the file.
 const RATE_HZ: u32 = 16_000;
 
 /// Samples in a part: five minutes, 9.6 MB.
@@ -17,58 +19,58 @@ const PART_SAMPLES: usize = 300 * RATE_HZ as usize;
 pub struct WavWriter<'a> {
     ctx: &'a StepContext,
     part: BufWriter<File>,
-    /// Samples that still fit into it.
-    left: usize,
+    /// Samples that still fit into the part.
+    part_samples_left: usize,
     parts: Vec<String>,
 }
 
 impl<'a> WavWriter<'a> {
-    /// A file that will hold `samples` samples.
+    /// Creates a file that will hold `samples` samples.
     pub fn create(ctx: &'a StepContext, samples: u64) -> Result<Self> {
         let mut parts = Vec::new();
-        let mut part = next(ctx, &mut parts)?;
-        part.write_all(&header(samples))?;
-        Ok(Self { ctx, part, left: PART_SAMPLES, parts })
+        let mut part = create_part(ctx, &mut parts)?;
+        part.write_all(&wav_header(samples))?;
+        Ok(Self { ctx, part, part_samples_left: PART_SAMPLES, parts })
     }
 
     /// Appends samples, clipped at full scale.
     pub fn write(&mut self, mut samples: &[f32]) -> Result<()> {
         while !samples.is_empty() {
-            if self.left == 0 {
-                self.announce()?;
-                self.part = next(self.ctx, &mut self.parts)?;
-                self.left = PART_SAMPLES;
+            if self.part_samples_left == 0 {
+                self.announce_part()?;
+                self.part = create_part(self.ctx, &mut self.parts)?;
+                self.part_samples_left = PART_SAMPLES;
             }
-            let (now, rest) = samples.split_at(self.left.min(samples.len()));
+            let (now, rest) = samples.split_at(self.part_samples_left.min(samples.len()));
             for sample in now {
                 self.part.write_all(&((sample * 32_767.0).round() as i16).to_le_bytes())?;
             }
-            self.left -= now.len();
+            self.part_samples_left -= now.len();
             samples = rest;
         }
         Ok(())
     }
 
-    /// Completes the file; answers its parts in order.
+    /// Completes the file; returns its parts in order.
     pub fn finish(mut self) -> Result<Vec<String>> {
-        self.announce()?;
+        self.announce_part()?;
         Ok(self.parts)
     }
 
-    fn announce(&mut self) -> Result<()> {
+    fn announce_part(&mut self) -> Result<()> {
         self.part.flush()?;
         self.parts.last().map_or(Ok(()), |part| self.ctx.announce_output(part))
     }
 }
 
-fn next(ctx: &StepContext, parts: &mut Vec<String>) -> Result<BufWriter<File>> {
+fn create_part(ctx: &StepContext, parts: &mut Vec<String>) -> Result<BufWriter<File>> {
     let path = format!("work/speech.wav.{:03}", parts.len() + 1);
     let file = File::create(ctx.create_path(&path)?)?;
     parts.push(path);
     Ok(BufWriter::with_capacity(1 << 17, file))
 }
 
-fn header(samples: u64) -> [u8; 44] {
+fn wav_header(samples: u64) -> [u8; 44] {
     let data_bytes = u32::try_from(samples * 2).unwrap_or(u32::MAX - 36);
     let mut header = [0; 44];
     header[..4].copy_from_slice(b"RIFF");
@@ -93,7 +95,7 @@ mod tests {
     use crate::context::capturing_context;
 
     #[test]
-    fn the_parts_are_one_file_and_each_is_announced_when_it_is_whole() {
+    fn the_parts_are_one_file_and_each_is_announced_when_it_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         let (ctx, announced) = capturing_context(folder.path());
         let mut wav = WavWriter::create(&ctx, PART_SAMPLES as u64 + 3).unwrap();

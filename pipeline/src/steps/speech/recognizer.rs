@@ -24,7 +24,7 @@ const MIN_SECOND_POSITIONS: u64 = 768;
 /// Minimum mean log-probability of the tokens; below it a chunk is transcribed a second time.
 const MIN_CONFIDENCE: f32 = -1.0;
 
-/// Maximum number of tokens in a second of speech: nobody speaks faster.
+/// Maximum number of tokens in a second of speech: people do not speak faster.
 const MAX_TOKENS_PER_S: u64 = 8;
 
 /// Output of the model for a chunk.

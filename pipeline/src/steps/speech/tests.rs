@@ -18,7 +18,8 @@ fn models() -> PathBuf {
         std::env::var_os("CHALKSTREAM_TEST_MODELS").map_or_else(crate::model::default_dir, PathBuf::from);
     assert!(
         crate::model::locate("tiny.en", &dir).is_ok(),
-        "the speech model is not in {}: run the tests with scripts/test, or `chalkstream model fetch tiny.en`",
+        "the speech model is not in {}: run the tests with scripts/test, \
+         or `chalkstream model fetch tiny.en`",
         dir.display()
     );
     dir

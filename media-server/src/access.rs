@@ -86,9 +86,9 @@ impl Access {
             .map_err(|refused| self.refuse(refused))?;
         let (tenant, recording) = (&verified.owner, &verified.claims.recording);
         let mut manifest = unless_deleted(self.manifests.get(tenant, recording).await?)?;
-        // A growing revision disappears if its step fails. Read again, so that no viewer is sent to
+        // A live revision disappears if its step fails. Read again, so that no viewer is sent to
         // one that is gone.
-        if manifest.revision.as_ref().is_some_and(|revision| revision.growing) {
+        if manifest.revision.as_ref().is_some_and(|revision| revision.is_live) {
             manifest = unless_deleted(self.manifests.renewed(tenant, recording).await?)?;
         }
         Ok((verified, manifest))

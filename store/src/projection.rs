@@ -45,7 +45,7 @@ pub struct PublishedRevision {
 /// Note of a running step about a rendition that can already be watched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LiveRevisionNote {
-    /// The revision with the growing rendition.
+    /// The revision with the live rendition.
     #[serde(flatten)]
     pub published: PublishedRevision,
     /// Its multivariant playlist.
@@ -77,9 +77,9 @@ pub fn project(manifest: &mut Manifest, job: &JobView) -> Result<()> {
     manifest.objects.extend(notes.iter().flat_map(|note| note.objects.clone()));
 
     let current = manifest.revision.as_ref();
-    // A lost attempt takes the revision of its growing rendition with it.
+    // A lost attempt takes the revision of its live rendition with it.
     let is_lost = current.is_some_and(|current| {
-        current.growing
+        current.is_live
             && !results.values().any(has_live_playlist)
             && !notes.iter().any(|note| note.published.revision.id == current.id)
     });
@@ -121,7 +121,7 @@ pub fn last_revision_id(manifest: &Manifest) -> u32 {
     manifest.objects.keys().filter_map(|key| layout::revision_of(key)).max().unwrap_or(0)
 }
 
-/// Notes of running steps about growing renditions.
+/// Notes of running steps about live renditions.
 fn live_notes(job: &JobView) -> Vec<LiveRevisionNote> {
     let leased = job.steps.iter().filter(|step| step.state == StepState::Leased);
     leased.filter_map(|step| LiveRevisionNote::deserialize(step.note.as_ref()?).ok()).collect()

@@ -78,8 +78,8 @@ pub struct Revision {
     pub master: String,
     /// Whether its media playlists still grow: they are read again, and name segments no manifest
     /// knows yet.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub growing: bool,
+    #[serde(rename = "growing", default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_live: bool,
 }
 
 /// Revisions are counted in twos, so that one that grows, made next to the others, has a number of
@@ -91,7 +91,7 @@ impl Revision {
     }
 
     /// Number of the next revision after `id` whose playlists grow.
-    pub fn growing_after(id: u32) -> u32 {
+    pub fn live_after(id: u32) -> u32 {
         id.div_ceil(2) * 2 + 1
     }
 }

@@ -114,12 +114,12 @@ pub fn filter_media(text: &str, key: &str, window: Window) -> SessionPlaylist {
     plan
 }
 
-/// Cuts a complete media playlist to the length of a growing one. It ends only when that one has
+/// Cuts a complete media playlist to the length of a live one. It ends only when that one has
 /// ended.
-pub fn in_step(complete: &str, growing: &str) -> String {
+pub fn in_step(complete: &str, live: &str) -> String {
     let is_segment = |line: &str| !line.starts_with('#') && !line.trim().is_empty();
-    let mut left = growing.lines().filter(|line| is_segment(line)).count();
-    let ended = growing.lines().any(|line| line == "#EXT-X-ENDLIST");
+    let mut left = live.lines().filter(|line| is_segment(line)).count();
+    let ended = live.lines().any(|line| line == "#EXT-X-ENDLIST");
     let mut text = String::with_capacity(complete.len());
     for line in complete.lines() {
         let of_segment = line.starts_with("#EXTINF:") || is_segment(line);
@@ -331,10 +331,10 @@ mod tests {
     fn sound_keeps_step_with_a_picture_that_grows() {
         let complete = "#EXTM3U\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:3.2,\n00001.m4s\n\
             #EXTINF:3.2,\n00002.m4s\n#EXTINF:1.0,\n00003.m4s\n#EXT-X-ENDLIST\n";
-        let growing = "#EXTM3U\n#EXTINF:3.2,\n00001.m4s\n#EXTINF:3.2,\n00002.m4s\n";
-        let text = in_step(complete, growing);
+        let live = "#EXTM3U\n#EXTINF:3.2,\n00001.m4s\n#EXTINF:3.2,\n00002.m4s\n";
+        let text = in_step(complete, live);
         assert!(text.contains("TYPE:EVENT\n") && text.ends_with("00002.m4s\n"), "{text}");
-        let text = in_step(complete, &format!("{growing}#EXT-X-ENDLIST\n"));
+        let text = in_step(complete, &format!("{live}#EXT-X-ENDLIST\n"));
         assert!(
             text.ends_with("00003.m4s\n#EXT-X-ENDLIST\n"),
             "what is longer than the picture is not lost: {text}"

@@ -77,7 +77,7 @@ async fn named_by(world: &World, playlists: &[(String, &str)]) -> Lesson {
         lesson.manifest.objects.insert(key, facts);
     }
     lesson.manifest.fence = 10;
-    lesson.manifest.revision = Some(Revision { id: 3, master: layout::master_relative(3), growing: false });
+    lesson.manifest.revision = Some(Revision { id: 3, master: layout::master_relative(3), is_live: false });
     write_manifest(&world.store, &lesson.manifest).await.unwrap();
     lesson
 }

@@ -132,7 +132,7 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
     let mut manifest = one.manifest.clone();
     let facts = ObjectFacts { size_bytes: master.len() as u64, sha256: sha256_hex(master.as_bytes()) };
     manifest.objects.insert(layout::master_relative(3), facts);
-    manifest.revision = Some(Revision { id: 3, master: layout::master_relative(3), growing: true });
+    manifest.revision = Some(Revision { id: 3, master: layout::master_relative(3), is_live: true });
     manifest.fence = 12;
     put(&layout::master_relative(3), master).await;
     for name in ["init.mp4", "00001.m4s", "00002.m4s", "00003.m4s"] {

@@ -149,7 +149,7 @@ impl Lesson {
 async fn at_newest_revision(player: &Player, viewing: &Viewing) -> Result<Viewing, Problem> {
     let mut viewing = viewing.clone();
     if newest_revision(&viewing.manifest) < viewing.session.revision {
-        // A growing revision was taken back, or another server knew of this one first.
+        // A live revision was taken back, or another server knew of this one first.
         let renewed = player.manifests.renewed(&viewing.tenant, viewing.recording()).await?;
         viewing.manifest = renewed.unwrap_or(viewing.manifest);
     }

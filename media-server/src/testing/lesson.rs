@@ -60,7 +60,7 @@ pub async fn lesson(store: &Store, tenant: &str) -> Lesson {
     manifest.title = "Fractions".into();
     manifest.media =
         Some(MediaFacts { duration_ms: 16_000, width: 854, height: 480, has_video: true, has_audio: true });
-    manifest.revision = Some(Revision { id: 2, master: layout::master_relative(2), growing: false });
+    manifest.revision = Some(Revision { id: 2, master: layout::master_relative(2), is_live: false });
 
     let mut put = Vec::new();
     for revision in [1, 2] {

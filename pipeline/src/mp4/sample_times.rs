@@ -25,8 +25,8 @@ pub struct SampleTimes {
     pub keyframes_apart_ns: i64,
 }
 
-/// Reads that from the sample tables; `None` where they do not say it (a recording in pieces, times that are shifted
-/// once more), where they are not plausible, or where samples lie beyond the file's end.
+/// Reads sample times from the `stbl` tables. `None` if the tables are not authoritative (fragmented
+/// file, shifted composition times), implausible, or point past the end of the file.
 pub fn sample_times(
     index: &Index,
     movie: &Movie,

@@ -191,7 +191,7 @@ mod tests {
         let steps = vec![done(inspect::NAME, 1, media(), &[]), leased];
         project_job(&mut manifest, &job(JobState::Running, steps)).unwrap();
         assert_eq!(manifest.state, State::Playable);
-        assert!(manifest.revision.as_ref().unwrap().growing);
+        assert!(manifest.revision.as_ref().unwrap().is_live);
         assert_eq!(manifest.playable_with, ["v240"]);
         assert!(manifest.objects.contains_key("hls/1/master.m3u8"));
         let steps = vec![

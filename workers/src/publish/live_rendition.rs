@@ -156,12 +156,12 @@ impl<'a> LiveRendition<'a> {
         let job = self.context.job(self.lease).await?;
         let newest = projection::newest_revision(&job).map_err(StepFailure::storage)?;
         let newest_id = newest.map_or(0, |newest| newest.revision.id);
-        let id = Revision::growing_after(newest_id.max(self.last_revision_id));
+        let id = Revision::live_after(newest_id.max(self.last_revision_id));
         let master = layout::master_relative(id);
         let facts = ObjectFacts::from_bytes(text.as_bytes());
         let objects = BTreeMap::from([(master.clone(), facts)]);
         self.put(&master, text).await?;
-        let revision = Revision { id, master, growing: true };
+        let revision = Revision { id, master, is_live: true };
         let with = self.streams.names_beside(&plan.name);
         let published = PublishedRevision { revision, with };
         self.note(&LiveRevisionNote { published, objects }).await

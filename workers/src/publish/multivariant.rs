@@ -58,7 +58,7 @@ impl AvailableStreams {
         source.into_iter().chain(stills).chain(made).chain(audio).chain(captions).collect()
     }
 
-    /// Names of a growing rendition and of the streams next to it.
+    /// Names of a live rendition and of the streams next to it.
     pub fn names_beside(&self, rendition: &str) -> Vec<String> {
         let stills = self.stills.as_ref().map(|_| "stills");
         let audio = self.audio.as_ref().map(|_| "sound");
@@ -124,7 +124,7 @@ impl AvailableStreams {
         Some(multivariant(&parts))
     }
 
-    /// The text of the multivariant playlist of a growing `rendition`, with stills and the smallest
+    /// The text of the multivariant playlist of a live `rendition`, with stills and the smallest
     /// audio rendition next to it, which the server keeps in step.
     pub fn live_playlist(
         &self,

@@ -33,7 +33,7 @@ pub fn plan(job: &JobView, manifest: &Manifest, is_last: bool) -> Result<Publica
     let newest = projection::newest_revision(job).map_err(StepFailure::ours)?;
     let newest = newest.map(|newest| newest.revision);
     let newest_id = newest.as_ref().map_or(0, |newest| newest.id);
-    let current = newest.filter(|revision| !revision.growing);
+    let current = newest.filter(|revision| !revision.is_live);
     let unchanged = |with| Publication {
         report: PublishReport { revision: current.clone(), with },
         playlists: Vec::new(),
@@ -54,6 +54,6 @@ pub fn plan(job: &JobView, manifest: &Manifest, is_last: bool) -> Result<Publica
     let hevc = streams.hevc_playlist(media.audio.is_some(), keys::object_base);
     let hevc = hevc.map(|text| (layout::hevc_relative(id), text));
     let playlists = [(master.clone(), text)].into_iter().chain(hevc).collect();
-    let revision = Some(Revision { id, master, growing: false });
+    let revision = Some(Revision { id, master, is_live: false });
     Ok(Publication { report: PublishReport { revision, with: streams.names() }, playlists })
 }

@@ -77,14 +77,14 @@ impl Encoder {
         ctx: &StepContext,
     ) -> Result<Self> {
         let writer = RenditionWriter::new(plan, grid, step, output, ctx)?;
-        let x264 = preset::x264(plan, threads);
+        let settings = preset::x264_settings(plan, threads);
         // Far beyond the grid's interval: keyframes come on request only.
         let key_int_max = match output {
             OutputKind::Iframes => 1,
             _ => (plan.frame_rate.as_f64() * 10.0).ceil() as u32 + 10,
         };
         let properties = [
-            ("speed-preset", x264.base.as_str()),
+            ("speed-preset", settings.base.as_str()),
             // Rate and buffer also bound constant quality.
             ("pass", if plan.quality.is_some() { "qual" } else { "cbr" }),
             ("quantizer", &plan.quality.unwrap_or(21).to_string()),
@@ -93,7 +93,7 @@ impl Encoder {
             ("key-int-max", &key_int_max.to_string()),
             ("threads", &threads.to_string()),
             ("aud", "false"),
-            ("option-string", &x264.options),
+            ("option-string", &settings.options),
         ];
         let size = (plan.width, plan.height);
         let X264Pipeline { source, encoder, sink, pipeline } =

@@ -25,14 +25,14 @@ pub struct Plane<'a> {
 
 /// Memory for frames, returned when the last user is done.
 #[derive(Default)]
-pub struct Pool {
+pub struct FramePool {
     free: Mutex<Vec<Vec<u8>>>,
 }
 
 /// Most frames whose memory is kept for later.
 const MAX_POOLED_FRAMES: usize = 12;
 
-impl Pool {
+impl FramePool {
     /// Returns a frame to fill, of even size.
     pub fn get(self: &Arc<Self>, width: usize, height: usize) -> Frame {
         let size = width * height + 2 * (width / 2) * (height / 2);
@@ -47,7 +47,7 @@ pub struct Frame {
     data: Vec<u8>,
     width: usize,
     height: usize,
-    pool: Arc<Pool>,
+    pool: Arc<FramePool>,
 }
 
 impl Drop for Frame {
@@ -100,8 +100,8 @@ pub struct Scaler {
     height: usize,
     resizer: Resizer,
     /// Intermediate results of one plane.
-    between: ScalingBuffers,
-    pool: Arc<Pool>,
+    buffers: ScalingBuffers,
+    pool: Arc<FramePool>,
 }
 
 /// A plane at its new height and old width, then transposed, then at its new width.
@@ -120,7 +120,7 @@ impl Scaler {
             width,
             height,
             resizer: Resizer::new(),
-            between: ScalingBuffers::default(),
+            buffers: ScalingBuffers::default(),
             pool: Arc::default(),
         }
     }
@@ -146,20 +146,20 @@ impl Scaler {
                 }
                 continue;
             }
-            let ScalingBuffers { lowered, transposed, narrowed } = &mut self.between;
+            let ScalingBuffers { lowered, transposed, narrowed } = &mut self.buffers;
             // Summing samples of a column is vectorised, summing those of a row is not. So both
             // passes go down columns, with the plane transposed between them.
             if plane.width == width {
-                columns(&mut self.resizer, *plane, rows, out, height)?;
+                scale_columns(&mut self.resizer, *plane, rows, out, height)?;
                 continue;
             }
             lowered.resize(plane.width * height, 0);
             transposed.resize(plane.width * height, 0);
             narrowed.resize(width * height, 0);
-            columns(&mut self.resizer, *plane, rows, lowered, height)?;
+            scale_columns(&mut self.resizer, *plane, rows, lowered, height)?;
             transpose(lowered, plane.width, transposed);
             let across = Plane { data: transposed, stride: height, width: height, height: plane.width };
-            columns(&mut self.resizer, across, plane.width, narrowed, width)?;
+            scale_columns(&mut self.resizer, across, plane.width, narrowed, width)?;
             transpose(narrowed, height, out);
         }
         Ok(made)
@@ -167,7 +167,7 @@ impl Scaler {
 }
 
 /// Scales the columns of a plane's first `rows` rows to `height` samples.
-fn columns(
+fn scale_columns(
     resizer: &mut Resizer,
     plane: Plane<'_>,
     rows: usize,
@@ -188,17 +188,17 @@ fn columns(
 /// Rotates and mirrors frames.
 #[derive(Default)]
 pub struct Rotator {
-    pool: Arc<Pool>,
+    pool: Arc<FramePool>,
 }
 
 impl Rotator {
     /// Returns a rotated copy.
-    pub fn rotate(&self, frame: &Frame, turn: Orientation) -> Frame {
+    pub fn rotate(&self, frame: &Frame, orientation: Orientation) -> Frame {
         let (width, height) = frame.size();
-        let (to_width, to_height) = if turn.is_sideways() { (height, width) } else { (width, height) };
+        let (to_width, to_height) = if orientation.is_sideways() { (height, width) } else { (width, height) };
         let mut made = self.pool.get(to_width, to_height);
         for (plane, (out, ..)) in frame.planes().iter().zip(made.planes_mut()) {
-            rotate_plane(plane, out, turn);
+            rotate_plane(plane, out, orientation);
         }
         made
     }
@@ -206,13 +206,13 @@ impl Rotator {
 
 /// Rotates a tight plane. A quarter turn transposes it first; then rows are reversed, or their
 /// order is.
-fn rotate_plane(plane: &Plane<'_>, out: &mut [u8], turn: Orientation) {
-    let (across, down, row) = if turn.is_sideways() {
+fn rotate_plane(plane: &Plane<'_>, out: &mut [u8], orientation: Orientation) {
+    let (across, down, row) = if orientation.is_sideways() {
         transpose(plane.data, plane.width, out);
-        (turn.degrees == 90, (turn.degrees == 270) != turn.mirrored, plane.height)
+        (orientation.degrees == 90, (orientation.degrees == 270) != orientation.mirrored, plane.height)
     } else {
         out.copy_from_slice(plane.data);
-        ((turn.degrees == 180) != turn.mirrored, turn.degrees == 180, plane.width)
+        ((orientation.degrees == 180) != orientation.mirrored, orientation.degrees == 180, plane.width)
     };
     match (across, down) {
         (true, true) => out.reverse(),
@@ -235,12 +235,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn transposed(turn: Orientation) -> Vec<u8> {
+    fn transposed(orientation: Orientation) -> Vec<u8> {
         // 1 2 3
         // 4 5 6
         let plane = Plane { data: &[1, 2, 3, 4, 5, 6], stride: 3, width: 3, height: 2 };
         let mut out = vec![0; 6];
-        rotate_plane(&plane, &mut out, turn);
+        rotate_plane(&plane, &mut out, orientation);
         out
     }
 

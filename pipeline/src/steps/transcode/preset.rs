@@ -19,7 +19,7 @@ pub struct X264Settings {
 
 /// Returns the settings for a rendition and a number of threads. Keyframes come on request only,
 /// and begin closed groups.
-pub fn x264(plan: &RenditionPlan, threads: usize) -> X264Settings {
+pub fn x264_settings(plan: &RenditionPlan, threads: usize) -> X264Settings {
     let lookahead = lookahead(&plan.preset);
     // With several threads x264 looks ahead in one more. That thread keeps one frame more than
     // there are B-frames.
@@ -58,8 +58,9 @@ fn b_adapt(plan: &RenditionPlan) -> u8 {
     u8::from(is_small(plan))
 }
 
-/// Precision of motion search below whole samples. The cheapest is a third of the cost of large
-/// renditions, and they lose nothing visible by it. Small ones with few bits do, and cost little.
+/// Precision of motion search below whole samples. That search is a third of the cost of large
+/// renditions, and its cheapest form loses them nothing visible. Small renditions with few bits do
+/// lose by it, and cost little.
 fn subme(plan: &RenditionPlan) -> u8 {
     if is_small(plan) { 3 } else { 1 }
 }
@@ -97,10 +98,10 @@ mod tests {
 
     #[test]
     fn large_renditions_are_cheaper_than_small_ones() {
-        let made = x264(&plan(1920, 1080, LESSON), 1);
+        let made = x264_settings(&plan(1920, 1080, LESSON), 1);
         assert_eq!(made.base, "superfast");
         assert!(made.options.contains("rc-lookahead=10") && made.options.contains(":subme=1"), "{made:?}");
-        assert!(x264(&plan(640, 360, LESSON), 1).options.contains(":subme=3"));
+        assert!(x264_settings(&plan(640, 360, LESSON), 1).options.contains(":subme=3"));
     }
 
     #[test]
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn another_preset_is_x264s_own() {
-        let made = x264(&plan(640, 360, "veryfast"), 1);
+        let made = x264_settings(&plan(640, 360, "veryfast"), 1);
         assert_eq!(made.base, "veryfast");
         assert!(made.options.contains("rc-lookahead=10") && made.options.contains(":bframes=3"), "{made:?}");
         assert!(!made.options.contains("subme"));
@@ -122,12 +123,14 @@ mod tests {
     /// does depends on timing, so this checks the setting.
     #[test]
     fn x264_places_b_frames_around_short_flashes() {
-        assert!(x264(&plan(640, 360, LESSON), 2).options.contains(":b-adapt=1:"));
+        assert!(x264_settings(&plan(640, 360, LESSON), 2).options.contains(":b-adapt=1:"));
     }
 
     #[test]
     fn several_threads_look_ahead_next_to_the_encoder() {
-        assert!(x264(&plan(640, 360, LESSON), 2).options.contains("rc-lookahead=10:sync-lookahead=4"));
-        assert!(x264(&plan(640, 360, LESSON), 1).options.contains("sync-lookahead=0"));
+        assert!(
+            x264_settings(&plan(640, 360, LESSON), 2).options.contains("rc-lookahead=10:sync-lookahead=4")
+        );
+        assert!(x264_settings(&plan(640, 360, LESSON), 1).options.contains("sync-lookahead=0"));
     }
 }

@@ -55,9 +55,9 @@ impl QualityProbe {
         (self.last_ns, self.next_ns) = (time_ns, time_ns.saturating_add(self.interval_ns));
         self.interval_ns = self.interval_ns.saturating_mul(2).min(MAX_INTERVAL_NS);
         for (index, pair) in frames.windows(2).enumerate() {
-            if let (Some(enlargers), Some(worst)) = (self.enlargers.get_mut(index), self.worst.get_mut(index))
+            if let (Some(enlarger), Some(worst)) = (self.enlargers.get_mut(index), self.worst.get_mut(index))
             {
-                let enlarged = enlargers.scale(&pair[1].planes())?;
+                let enlarged = enlarger.scale(&pair[1].planes())?;
                 *worst = worst.max(worst_block(&pair[0].planes()[0], &enlarged.planes()[0]));
             }
         }
@@ -67,8 +67,8 @@ impl QualityProbe {
     /// Returns, for each rendition but the smallest, its similarity to the next smaller one where
     /// they differ most, in dB; `None` if nothing was measured.
     pub fn decibels(&self) -> Vec<Option<f64>> {
-        let detail_db = self.next_ns > 0;
-        self.worst.iter().map(|&error| detail_db.then(|| decibel(error))).collect()
+        let is_measured = self.next_ns > 0;
+        self.worst.iter().map(|&error| is_measured.then(|| decibel(error))).collect()
     }
 }
 

@@ -48,7 +48,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::steps::transcode::frame::Pool;
+    use crate::steps::transcode::frame::FramePool;
 
     #[test]
     fn colours_are_those_of_bt_709_in_video_range() {
@@ -61,7 +61,7 @@ mod tests {
             ([32, 240, 118], [1, 0, 255]),
             ([0, 128, 128], [0, 0, 0]),
         ] {
-            let mut frame = Arc::new(Pool::default()).get(4, 2);
+            let mut frame = Arc::new(FramePool::default()).get(4, 2);
             for ((plane, ..), value) in frame.planes_mut().into_iter().zip(yuv) {
                 plane.fill(value);
             }

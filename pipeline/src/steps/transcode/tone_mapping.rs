@@ -18,7 +18,7 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 
-use super::frame::{Frame, Pool};
+use super::frame::{Frame, FramePool};
 use crate::error::{Error, Result};
 use crate::media::Hdr;
 
@@ -140,10 +140,10 @@ fn compressed(light: [f32; 3]) -> [f32; 3] {
 /// if a damaged file changes its colours.
 #[derive(Default)]
 pub struct ToneMapper {
-    tone: Option<ToneLut>,
+    lut: Option<ToneLut>,
     resizer: Resizer,
     scaled: [Vec<U16>; 3],
-    pool: Arc<Pool>,
+    pool: Arc<FramePool>,
 }
 
 impl ToneMapper {
@@ -178,13 +178,13 @@ impl ToneMapper {
             plane.scale(half(width), half(height), &mut self.resizer, &mut self.scaled[index])?;
         }
         let colour = HdrColour::from_info(info);
-        let tone = match self.tone.take() {
-            Some(tone) if tone.colour == colour => tone,
+        let lut = match self.lut.take() {
+            Some(lut) if lut.colour == colour => lut,
             _ => ToneLut::new(colour),
         };
         let mut made = self.pool.get(width, height);
-        tone.map(&self.scaled, &mut made);
-        self.tone = Some(tone);
+        lut.map(&self.scaled, &mut made);
+        self.lut = Some(lut);
         Ok(made)
     }
 }
@@ -228,15 +228,15 @@ impl ToneLut {
             let (upper, lower) = rows.split_at(width);
             let (out_upper, out_lower) = out.split_at_mut(width);
             for x in 0..half {
-                let corner = GridCell::new(u[x].0, v[x].0);
+                let cell = GridCell::new(u[x].0, v[x].0);
                 let left = x * 2;
                 let levels = [upper[left], upper[left + 1], lower[left], lower[left + 1]]
                     .map(|sample| usize::from(sample.0).min(LEVELS - 1));
-                let mapped = corner.luma(&self.luma, levels);
+                let mapped = cell.luma(&self.luma, levels);
                 out_upper[left..left + 2].copy_from_slice(&mapped[..2]);
                 out_lower[left..left + 2].copy_from_slice(&mapped[2..]);
                 let mean = levels.iter().sum::<usize>() / (4 * (LEVELS / COARSE));
-                [out_u[x], out_v[x]] = corner.chroma(&self.chroma, mean);
+                [out_u[x], out_v[x]] = cell.chroma(&self.chroma, mean);
             }
         }
     }
@@ -244,7 +244,7 @@ impl ToneLut {
 
 /// The cell of the grid that a chroma falls into, and the weight of each of its corners.
 struct GridCell {
-    cells: [usize; 4],
+    corners: [usize; 4],
     weights: [u32; 4],
 }
 
@@ -258,13 +258,13 @@ impl GridCell {
         let (x, y) = ((cb % SPACING) as u32, (cr % SPACING) as u32);
         let (left, up) = (SPACING as u32 - x, SPACING as u32 - y);
         Self {
-            cells: [cell, cell + 1, cell + NODES, cell + NODES + 1],
+            corners: [cell, cell + 1, cell + NODES, cell + NODES + 1],
             weights: [left * up, left * y, x * up, x * y],
         }
     }
 
     fn luma(&self, table: &[u16], levels: [usize; 4]) -> [u8; 4] {
-        let curves = self.cells.map(|cell| &table[cell * LEVELS..][..LEVELS]);
+        let curves = self.corners.map(|cell| &table[cell * LEVELS..][..LEVELS]);
         levels.map(|level| {
             let sum = (0..4).map(|k| self.weights[k] * u32::from(curves[k][level])).sum();
             rounded(sum)
@@ -272,7 +272,7 @@ impl GridCell {
     }
 
     fn chroma(&self, table: &[[u16; 2]], level: usize) -> [u8; 2] {
-        let corners = self.cells.map(|cell| table[cell * COARSE + level]);
+        let corners = self.corners.map(|cell| table[cell * COARSE + level]);
         [0, 1].map(|part| rounded((0..4).map(|k| self.weights[k] * u32::from(corners[k][part])).sum()))
     }
 }
@@ -333,20 +333,20 @@ mod tests {
     const PQ: HdrColour = HdrColour { hdr: Hdr::Pq, ..HLG };
 
     /// Looks up one colour.
-    fn mapped(tone: &ToneLut, luma: usize, cb: u16, cr: u16) -> [u8; 3] {
-        let corner = GridCell::new(cb, cr);
-        let [u, v] = corner.chroma(&tone.chroma, luma / 4);
-        [corner.luma(&tone.luma, [luma; 4])[0], u, v]
+    fn mapped(lut: &ToneLut, luma: usize, cb: u16, cr: u16) -> [u8; 3] {
+        let cell = GridCell::new(cb, cr);
+        let [u, v] = cell.chroma(&lut.chroma, luma / 4);
+        [cell.luma(&lut.luma, [luma; 4])[0], u, v]
     }
 
     #[test]
     fn greys_stay_grey_and_rise_from_black_to_white() {
         for colour in [HLG, PQ] {
-            let tone = ToneLut::new(colour);
-            assert_eq!(mapped(&tone, 64, 512, 512), [16, 128, 128]);
+            let lut = ToneLut::new(colour);
+            assert_eq!(mapped(&lut, 64, 512, 512), [16, 128, 128]);
             let mut before = 0;
             for luma in 64..=940 {
-                let [y, u, v] = mapped(&tone, luma, 512, 512);
+                let [y, u, v] = mapped(&lut, luma, 512, 512);
                 assert!(y >= before && u.abs_diff(128) <= 1 && v.abs_diff(128) <= 1, "{luma}: {y} {u} {v}");
                 before = y;
             }
@@ -357,13 +357,13 @@ mod tests {
     #[test]
     fn the_table_stays_near_the_computation_for_what_cameras_record() {
         for colour in [HLG, PQ] {
-            let tone = ToneLut::new(colour);
+            let lut = ToneLut::new(colour);
             let (mut sum, mut count) = (0.0_f32, 0.0_f32);
             for luma in (100..800).step_by(7) {
                 for cb in (440..584).step_by(5) {
                     for cr in (440..584).step_by(5) {
                         let exact = colour.exact(luma as f32, [cb, cr].map(f32::from));
-                        for (made, exact) in mapped(&tone, luma, cb, cr).iter().zip(exact) {
+                        for (made, exact) in mapped(&lut, luma, cb, cr).iter().zip(exact) {
                             sum += (f32::from(*made) - exact).abs();
                             count += 1.0;
                         }

@@ -8,7 +8,7 @@ use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 use gstreamer_video::VideoFrameExt;
 
-use super::frame::{Frame, Plane, Pool, Rotator, Scaler};
+use super::frame::{Frame, FramePool, Plane, Rotator, Scaler};
 use super::tone_mapping::ToneMapper;
 use crate::error::{Error, Result};
 use crate::gst::{DecodedBuffer, capsfilter, displayed_frame, element, element_with, on_caps};
@@ -80,12 +80,12 @@ pub struct FrameNormalizer {
     scaler: Scaler,
     tone_mapper: ToneMapper,
     rotator: Rotator,
-    bars: Arc<Pool>,
-    current: Option<Current>,
+    bar_pool: Arc<FramePool>,
+    current: Option<FrameFormat>,
 }
 
-/// The format of the current frames.
-struct Current {
+/// The format of frames that are alike.
+struct FrameFormat {
     caps: gst::Caps,
     info: gst_video::VideoInfo,
     turn: Orientation,
@@ -102,7 +102,7 @@ impl FrameNormalizer {
             scaler: Scaler::new(width, height),
             tone_mapper: ToneMapper::default(),
             rotator: Rotator::default(),
-            bars: Arc::default(),
+            bar_pool: Arc::default(),
             current: None,
         }
     }
@@ -110,9 +110,9 @@ impl FrameNormalizer {
     /// Normalizes a frame that came through one of the tails above.
     pub fn frame(&mut self, decoded: &DecodedBuffer) -> Result<Frame> {
         let unreadable = || Error::internal("a decoded frame could not be read");
-        let is_current = |c: &Current| c.turn == decoded.turn && c.caps == decoded.caps;
+        let is_current = |format: &FrameFormat| format.turn == decoded.turn && format.caps == decoded.caps;
         if !self.current.as_ref().is_some_and(is_current) {
-            self.change(decoded)?;
+            self.change_format(decoded)?;
         }
         let current = self.current.as_ref().ok_or_else(unreadable)?;
         let (info, turn, filled) = (&current.info, current.turn, current.filled);
@@ -127,7 +127,7 @@ impl FrameNormalizer {
         Ok(if filled == self.size { upright } else { self.with_bars(&upright) })
     }
 
-    fn change(&mut self, decoded: &DecodedBuffer) -> Result<()> {
+    fn change_format(&mut self, decoded: &DecodedBuffer) -> Result<()> {
         let info = gst_video::VideoInfo::from_caps(&decoded.caps)
             .map_err(|e| Error::internal("the decoder gave something odd").with_source(e))?;
         let filled = fitted(displayed_frame(&info, decoded.turn), self.shape, self.size);
@@ -136,13 +136,13 @@ impl FrameNormalizer {
         if self.scaler.size() != (width, height) {
             self.scaler = Scaler::new(width as u32, height as u32);
         }
-        self.current = Some(Current { caps: decoded.caps.clone(), info, turn: decoded.turn, filled });
+        self.current = Some(FrameFormat { caps: decoded.caps.clone(), info, turn: decoded.turn, filled });
         Ok(())
     }
 
     /// Centres the frame in a black one.
     fn with_bars(&self, frame: &Frame) -> Frame {
-        let mut made = self.bars.get(self.size.0, self.size.1);
+        let mut made = self.bar_pool.get(self.size.0, self.size.1);
         for (index, (from, (out, width, height))) in frame.planes().iter().zip(made.planes_mut()).enumerate()
         {
             // Black in limited range.

@@ -25,8 +25,9 @@ struct EncodedFrame {
 struct WrittenSegment {
     ticks: u64,
     bytes: u64,
-    /// Offset in its file, and the number of that file in an I-frame rendition.
+    /// Offset in its file.
     offset: u64,
+    /// Number of that file in an I-frame rendition.
     part: usize,
 }
 
@@ -56,7 +57,7 @@ pub struct RenditionWriter {
     /// Number of pending frames of a complete segment. It is written once enough follows for
     /// another.
     complete: Option<usize>,
-    coded: u64,
+    frames_written: u64,
     segments: Vec<WrittenSegment>,
     iframes: Option<IframeWriter>,
     ctx: StepContext,
@@ -87,7 +88,7 @@ impl RenditionWriter {
             track: None,
             pending: Vec::new(),
             complete: None,
-            coded: 0,
+            frames_written: 0,
             segments: Vec::new(),
             iframes,
             ctx: ctx.clone(),
@@ -132,7 +133,7 @@ impl RenditionWriter {
             // A rest shorter than a keyframe interval joins the segment before it: a keyframe alone
             // takes longer than its duration on a weak line.
             if let Some(complete) = self.complete.take() {
-                self.segment(complete)?;
+                self.write_segment(complete)?;
             }
             if self.grid.is_segment_start(full) && !self.pending.is_empty() {
                 self.complete = Some(self.pending.len());
@@ -142,7 +143,7 @@ impl RenditionWriter {
             }
         }
         if self.output == OutputKind::Iframes {
-            self.coded += 1;
+            self.frames_written += 1;
         } else {
             self.pending.push(EncodedFrame { data, frame, sync });
         }
@@ -154,18 +155,18 @@ impl RenditionWriter {
         self.complete = None;
         match self.pending.len() {
             0 => Ok(()),
-            count => self.segment(count),
+            count => self.write_segment(count),
         }
     }
 
     /// Writes the first `count` pending frames as a segment.
-    fn segment(&mut self, count: usize) -> Result<()> {
+    fn write_segment(&mut self, count: usize) -> Result<()> {
         let pending: Vec<EncodedFrame> = self.pending.drain(..count).collect();
-        let first = self.coded;
+        let first = self.frames_written;
         let ticks = u64::from(self.frame_ticks);
         // The frames of a segment are exactly those between its keyframe and the next segment's.
         let last = first + pending.len() as u64;
-        let frames: Vec<u64> = pending.iter().map(|c| c.frame).collect();
+        let frames: Vec<u64> = pending.iter().map(|encoded| encoded.frame).collect();
         let mut presented = frames.clone();
         presented.sort_unstable();
         if !presented.into_iter().eq(first..last) {
@@ -173,13 +174,13 @@ impl RenditionWriter {
         }
         let times = decode_times(&frames.iter().map(|frame| frame * ticks).collect::<Vec<_>>());
         let mut samples = Vec::with_capacity(pending.len());
-        for (index, coded) in pending.iter().enumerate() {
+        for (index, encoded) in pending.iter().enumerate() {
             let next = times.get(index + 1).copied().unwrap_or(last * ticks);
             samples.push(Sample {
-                data: &coded.data,
+                data: &encoded.data,
                 duration: (next - times[index]) as u32,
-                composition_offset: (coded.frame * ticks - times[index]) as i32,
-                sync: coded.sync,
+                composition_offset: (encoded.frame * ticks - times[index]) as i32,
+                sync: encoded.sync,
             });
         }
         let number = self.segments.len() as u32 + 1;
@@ -198,7 +199,7 @@ impl RenditionWriter {
             self.timescale,
         );
         self.segments.push(written);
-        self.coded = last;
+        self.frames_written = last;
         Ok(())
     }
 
@@ -209,11 +210,11 @@ impl RenditionWriter {
         frames: u64,
         end_ns: Option<u64>,
     ) -> Result<(VideoRenditionReport, Option<VideoRenditionReport>)> {
-        if self.coded != frames {
+        if self.frames_written != frames {
             return Err(Error::internal("the encoder did not give back every frame")
-                .with_source(format!("{} of {frames} frames in {}", self.coded, self.plan.name)));
+                .with_source(format!("{} of {frames} frames in {}", self.frames_written, self.plan.name)));
         }
-        let all = self.coded * u64::from(self.frame_ticks);
+        let all = self.frames_written * u64::from(self.frame_ticks);
         let end = end_ns.map_or(all, |ns| {
             let ticks = u128::from(ns) * u128::from(self.timescale) / 1_000_000_000;
             (ticks as u64).clamp(all.saturating_sub(u64::from(self.frame_ticks)) + 1, all)

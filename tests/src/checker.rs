@@ -120,7 +120,7 @@ fn accepted(
     }
     let late = match video {
         Some((index, stream)) if trusts(FfmpegError::Frames) => {
-            compare_video(file, out, scratch, answer, (index, stream), row)
+            compare_video(file, out, scratch, answer, (index, stream, probed.late_s(stream)), row)
         }
         Some(_) => [None; 2],
         None if media["video"].is_null() && probed.stream("video", 0).is_none() => [None; 2],

@@ -35,6 +35,11 @@ impl ProbedSource {
         seconds(&self.json["format"]["start_time"]).unwrap_or(0.0)
     }
 
+    /// How much later than the file a stream starts, in s.
+    pub fn late_s(&self, stream: &Value) -> f64 {
+        seconds(&stream["start_time"]).map_or(0.0, |start_s| (start_s - self.start_s()).max(0.0))
+    }
+
     /// How the frame is turned, in degrees anticlockwise: by its display matrix, or by its name.
     pub fn rotation(stream: &Value) -> i64 {
         let list = stream["side_data_list"].as_array();

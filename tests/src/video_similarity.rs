@@ -12,14 +12,14 @@ use crate::source::ProbedSource;
 /// Longest time that a frame of the source is looked for before the time that is compared, in s.
 const LONGEST_FRAME_S: f64 = 61.0;
 
-/// Compares frames near the start, in the middle and near the end; returns how many ms late ours is
-/// at the start and at the end.
+/// Compares frames near the start of the source's video, which is at `start_s`, in the middle and
+/// near the end; returns how many ms late ours is at the start and at the end.
 pub fn compare_video(
     file: &Path,
     out: &Path,
     scratch: &Path,
     answer: &Value,
-    (index, stream): (u64, &Value),
+    (index, stream, start_s): (u64, &Value, f64),
     row: &mut Row,
 ) -> [Option<f64>; 2] {
     let report = &answer["steps"]["weak_line"]["report"];
@@ -55,7 +55,8 @@ pub fn compare_video(
     let source_rate = ProbedSource::rate(stream);
     let (mut worst, mut colour) = (None::<FrameSimilarity>, [0.0_f64; 3]);
     let mut late = [None; 2];
-    let positions = [0.1, 0.5, 0.9].map(|share| (frames * share).floor().min(frames - 1.0));
+    let first = (start_s * rate).ceil().min(frames - 1.0);
+    let positions = [0.1, 0.5, 0.9].map(|share| (first + (frames - first) * share).floor().min(frames - 1.0));
     for (position, frame) in positions.into_iter().enumerate() {
         let at_s = frame / rate;
         let ours_from = (at_s - 0.4 / rate).max(0.0);

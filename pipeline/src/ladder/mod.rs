@@ -132,7 +132,7 @@ pub struct Rung {
 
 /// Plans the ladder of a video. Each rung's box, turned for portrait video, is filled as far as the
 /// video goes. A rung that displays no more than the one below it is left out, so nothing is ever
-/// enlarged.
+/// enlarged. One of the same size with all frames displays more than the weak line's.
 pub fn plan(video: &VideoTrack, settings: &LadderSettings) -> Ladder {
     let mut rungs: Vec<&Rung> = settings.rungs.iter().collect();
     rungs.sort_by_key(|r| u64::from(r.width) * u64::from(r.height));
@@ -146,18 +146,27 @@ pub fn plan(video: &VideoTrack, settings: &LadderSettings) -> Ladder {
     let full = output_rate(video.frame_rate, full);
     for (index, rung) in rungs.iter().enumerate() {
         let (width, height) = fit(video, rung);
-        if renditions.iter().any(|r| r.width >= width && r.height >= height) {
+        let frame_rate = halved(full, rung.max_frame_rate);
+        let adds_nothing = |r: &RenditionPlan| {
+            r.width >= width && r.height >= height && r.frame_rate.as_f64() >= frame_rate.as_f64()
+        };
+        if renditions.iter().any(adds_nothing) {
             continue;
         }
         let weak = index == 0;
-        let frame_rate = halved(full, rung.max_frame_rate);
+        // Of the same size as the one below, it has more frames.
+        let min_bps = renditions.last().map_or(0, |below| below.bitrate_bps);
         renditions.push(RenditionPlan {
             name: rung.name.clone(),
             width,
             height,
             frame_rate,
             profile: if weak { "main" } else { "high" }.into(),
-            bitrate_bps: if weak { rung.bitrate_bps } else { bitrate(rung, width, height, frame_rate) },
+            bitrate_bps: if weak {
+                rung.bitrate_bps
+            } else {
+                bitrate(rung, width, height, frame_rate).max(min_bps)
+            },
             vbv_ms: if weak { WEAK_LINE_VBV_MS } else { VBV_MS },
             preset: settings.preset.clone(),
             quality: settings.quality.map(|q| if weak { (q + WEAK_LINE_EXTRA_FACTOR).min(50) } else { q }),

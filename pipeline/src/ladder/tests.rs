@@ -42,9 +42,18 @@ fn portrait_video_stands_in_turned_boxes() {
 }
 
 #[test]
-fn small_video_gets_its_own_size_only() {
-    assert_eq!(shape(176, 144, 15, 1), [("v240".to_owned(), 176, 144, Rational::new(15, 1))]);
-    assert_eq!(shape(2, 2, 25, 1), [("v240".to_owned(), 2, 2, Rational::new(25, 2))]);
+fn small_video_gets_its_own_size_only_and_all_of_its_frames() {
+    let at = |name: &str, width, height, num, den| (name.to_owned(), width, height, Rational::new(num, den));
+    assert_eq!(shape(176, 144, 15, 1), [at("v240", 176, 144, 15, 1)]);
+    for (width, height) in [(2, 2), (176, 144), (320, 240), (426, 240), (240, 320)] {
+        let full = at("v360", width, height, 25, 1);
+        assert_eq!(shape(width, height, 25, 1), [full, at("v240", width, height, 25, 2)]);
+    }
+    assert_eq!(shape(320, 240, 60, 1), [at("v360", 320, 240, 30, 1), at("v240", 320, 240, 15, 1)]);
+    assert_eq!(shape(480, 270, 30, 1), [at("v360", 480, 270, 30, 1), at("v240", 426, 240, 15, 1)]);
+    // Of one size, the one with more frames may take as many bits at least.
+    let ladder = plan(&video(176, 144, 30, 1), &default_settings().unwrap());
+    assert!(ladder.renditions[0].bitrate_bps >= ladder.renditions[1].bitrate_bps);
 }
 
 #[test]

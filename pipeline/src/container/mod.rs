@@ -10,5 +10,6 @@ pub mod integrity;
 pub mod matroska_orientation;
 pub mod motion_photo;
 mod refusal;
+pub mod scrambling;
 pub mod sniff;
 pub mod track_codec;

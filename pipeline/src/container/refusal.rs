@@ -244,6 +244,10 @@ pub fn refusal(front: &[u8]) -> Option<Error> {
     if super::motion_photo::is_still_image(front) {
         return Some(Kind::Image.refuse("a photo (HEIC or AVIF)"));
     }
+    // Audible's audiobooks before MP4.
+    if front.get(4..8) == Some(b"\x57\x90\x75\x36") {
+        return Some(crate::gst::encrypted());
+    }
     if front.starts_with(b"PK\x03\x04") {
         return Some(zipped(front));
     }

@@ -101,6 +101,7 @@ fn what_is_incomplete_is_named() {
 fn texts_and_captions_are_named() {
     check(b"1\r\n00:00:01,000 --> 00:00:02,000\r\nHello\r\n", "document_not_media", "SRT");
     check("Liebe Kollegen, hier der Plan f\u{fc}r die Stunde.".as_bytes(), "not_media", "a text");
+    assert_eq!(refusal(b"\0\x08\0\0\x57\x90\x75\x36").unwrap().code, "encrypted");
     assert!(refusal(b"\x12\x9a\x04\x80 nothing that is known").is_none());
     check(b"BM\x46\0\0\0\0\0\0\0\x36\0", "image_not_video", "BMP");
     check(b"<?xml version=\"1.0\"?>\n<MPD>", "playlist_not_media", "a playlist");

@@ -11,7 +11,7 @@ const fn named(names: &'static [&'static str]) -> Refusal {
 }
 
 /// The kinds, in order.
-const KINDS: [(&str, &str, Refusal); 18] = [
+const KINDS: [(&str, &str, Refusal); 20] = [
     ("zip", "lesson.zip", named(&["zip"])),
     ("html", "lesson.mp4", named(&["page", "html"])),
     ("form", "lesson.mp4", named(&["form"])),
@@ -30,6 +30,8 @@ const KINDS: [(&str, &str, Refusal); 18] = [
     ("html around", "lesson.webm", named(&["page", "html"])),
     ("applesingle", "lesson.mov", named(&["applesingle", "appledouble", "macos", "mac "])),
     ("realmedia", "lesson.rm", named(&["realmedia", "real media", "realvideo"])),
+    ("scrambled", "lesson.ts", named(&["drm", "protected", "encrypted"])),
+    ("aavd", "lesson.aax", named(&["drm", "protected", "encrypted"])),
 ];
 
 /// The files above in turn.
@@ -59,14 +61,24 @@ pub fn make(maker: &mut Maker, index: usize) -> Variant {
             );
             std::fs::read(file).unwrap()
         }
-        "drms" => {
+        "scrambled" => {
+            let file = maker.ffmpeg(&format!("-i {} -c copy", maker.path("good.mp4").display()), "good.ts");
+            let mut bytes = std::fs::read(file).unwrap();
+            // All but the tables: the flags, and what would be encrypted.
+            for packet in bytes.chunks_exact_mut(188).filter(|packet| packet[1] & 0x1f == 1) {
+                packet[3] |= 0x80;
+                packet[100..].iter_mut().for_each(|byte| *byte ^= 0x5a);
+            }
+            bytes
+        }
+        "drms" | "aavd" => {
             let file = maker.ffmpeg(&format!("-f lavfi -i {} -c:a aac", scene.audio()), "good.m4a");
             let mut bytes = std::fs::read(file).unwrap();
             let path: [&[u8; 4]; 6] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
             let at = mp4::find(&bytes, &path)[0].start;
             // The sample entry's name comes after the box's header, version, count and the entry's
             // size.
-            bytes[at + 20..at + 24].copy_from_slice(b"drms");
+            bytes[at + 20..at + 24].copy_from_slice(kind.as_bytes());
             bytes
         }
         "gzip" => [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &recording[..1000]].concat(),

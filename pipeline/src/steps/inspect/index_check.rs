@@ -70,7 +70,8 @@ fn walk(boxes: &[u8], depth: usize, found: &mut Found) -> Result<()> {
 fn descriptions(content: &[u8], found: &mut Found) {
     let mut rest = content.get(8..).unwrap_or_default();
     while let Some((kind, entry, next)) = split(rest) {
-        if &kind == b"encv" || &kind == b"enca" || &kind == b"drmi" || &kind == b"drms" {
+        // Common encryption, FairPlay, and Audible's audiobooks.
+        if matches!(&kind, b"encv" | b"enca" | b"drmi" | b"drms" | b"aavd") {
             found.encrypted = true;
         }
         // A visual sample entry has its width and height at bytes 24 and 26; a sound's bytes there are small.
@@ -156,7 +157,9 @@ mod tests {
     fn promises_are_held_against_the_limits() {
         assert_eq!(code(movie(b"avc1", 1920, 1080)), "fine");
         assert_eq!(code(movie(b"avc1", 65_535, 65_535)), "too_many_pixels");
-        assert_eq!(code(movie(b"encv", 320, 240)), "encrypted");
+        for kind in [b"encv", b"enca", b"drmi", b"drms", b"aavd"] {
+            assert_eq!(code(movie(kind, 320, 240)), "encrypted");
+        }
         let tracks: Vec<u8> = (0..40).flat_map(|_| boxed(b"trak", &[])).collect();
         assert_eq!(code(boxed(b"moov", &tracks)), "too_many_tracks");
         let deep = (0..500).fold(Vec::new(), |content, _| boxed(b"moov", &content));

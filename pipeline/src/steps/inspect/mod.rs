@@ -23,7 +23,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::container::ending::{self, Ending};
-use crate::container::{appended, fragment_tail, integrity, matroska_orientation, motion_photo, sniff};
+use crate::container::{
+    appended, fragment_tail, integrity, matroska_orientation, motion_photo, scrambling, sniff,
+};
 use crate::context::StepContext;
 use crate::cpu_clock::ContentionClock;
 use crate::error::{Error, ErrorKind, Result};
@@ -115,6 +117,9 @@ fn one(
             ));
         }
         index = Some(read);
+    }
+    if scrambling::is_scrambled(source.as_ref(), container)? {
+        return Err(encrypted());
     }
     if container == "wav" && !integrity::wav_has_samples(source.as_ref())? {
         return Err(nothing_playable(Some(Error::internal("a WAV has no samples"))));

@@ -1,0 +1,124 @@
+//! Whether a recording of a broadcast or a disc is scrambled: its packets say so each for itself.
+
+use std::collections::HashMap;
+use std::io;
+
+use crate::source::{ReadAt, read_full};
+
+/// Bytes of each part that is looked at: at the front, in the middle and at the end.
+const PART_BYTES: usize = 512 << 10;
+/// Fewest packets that count: those of one frame may be damaged.
+const MIN_PACKETS: usize = 8;
+
+/// Packets of one elementary stream.
+#[derive(Clone, Copy, Default)]
+struct Packets {
+    all: usize,
+    scrambled: usize,
+}
+
+/// Whether a stream of an MPEG container is scrambled in most of the packets that are looked at.
+pub fn is_scrambled(source: &dyn ReadAt, container: &str) -> io::Result<bool> {
+    let count = match container {
+        "mpegts" => transport_packets,
+        "mpegps" => program_packets,
+        _ => return Ok(false),
+    };
+    let size = source.size_bytes();
+    let mut streams = HashMap::new();
+    for offset in [0, size / 2, size.saturating_sub(PART_BYTES as u64)] {
+        let mut part = vec![0; PART_BYTES];
+        let read = read_full(source, offset, &mut part)?;
+        count(&part[..read], &mut streams);
+    }
+    let most = |packets: &Packets| packets.scrambled >= MIN_PACKETS && packets.scrambled * 2 > packets.all;
+    Ok(streams.values().any(most))
+}
+
+/// Counts packets of a transport stream (ISO/IEC 13818-1, 2.4.3.2).
+fn transport_packets(part: &[u8], streams: &mut HashMap<u16, Packets>) {
+    let starts = |size: usize| {
+        (0..size).find(|&first| (0..4).all(|n| part.get(first + n * size).is_some_and(|&byte| byte == 0x47)))
+    };
+    let Some((size, first)) = [188, 192, 204].into_iter().find_map(|size| Some((size, starts(size)?))) else {
+        return;
+    };
+    for packet in part[first..].chunks_exact(size).filter(|packet| packet[0] == 0x47) {
+        let pid = u16::from_be_bytes([packet[1] & 0x1f, packet[2]]);
+        let has_payload = packet[3] & 0x10 != 0;
+        // Tables of fixed numbers and padding are never scrambled.
+        if has_payload && (0x20..0x1fff).contains(&pid) {
+            let packets = streams.entry(pid).or_default();
+            packets.all += 1;
+            packets.scrambled += usize::from(packet[3] >> 7 == 1);
+        }
+    }
+}
+
+/// Counts packets of a program stream (2.4.3.6), as on a DVD.
+fn program_packets(part: &[u8], streams: &mut HashMap<u16, Packets>) {
+    let mut rest = part;
+    while let Some(next) = rest.windows(4).position(is_stream_start) {
+        rest = &rest[next..];
+        let &[_, _, _, id, high, low, flags, ..] = rest else { return };
+        // MPEG-1 has no such flags, and its packets no such marker.
+        if flags >> 6 == 0b10 {
+            let packets = streams.entry(id.into()).or_default();
+            packets.all += 1;
+            packets.scrambled += usize::from(flags & 0x30 != 0);
+        }
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        rest = rest.get(6 + length..).unwrap_or_default();
+    }
+}
+
+/// Whether a packet of video, audio or a private stream begins here.
+fn is_stream_start(bytes: &[u8]) -> bool {
+    matches!(bytes, [0, 0, 1, 0xbd | 0xc0..=0xef])
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::source::Bytes;
+
+    /// A transport stream of a table, video and audio; `flags` says how each video packet is
+    /// scrambled.
+    fn transport(size: usize, flags: impl Fn(usize) -> u8) -> Bytes {
+        let packet = |pid: u8, flags: u8| {
+            let mut packet = vec![0; size];
+            let at = size - 188;
+            packet[at..at + 4].copy_from_slice(&[0x47, 1, pid, 0x10 | flags << 6]);
+            packet
+        };
+        let packets = (0..200).flat_map(|n| [packet(0, 0), packet(0x10, flags(n)), packet(0x11, 0)].concat());
+        Bytes(packets.collect())
+    }
+
+    #[test]
+    fn a_transport_stream_is_scrambled_if_most_packets_of_a_stream_are() {
+        for size in [188, 192] {
+            assert!(!is_scrambled(&transport(size, |_| 0), "mpegts").unwrap());
+            assert!(is_scrambled(&transport(size, |n| 2 + (n / 50 % 2) as u8), "mpegts").unwrap());
+            // A few packets are damaged; one bit of the two is reserved.
+            assert!(!is_scrambled(&transport(size, |n| if n < 60 { 3 } else { 0 }), "mpegts").unwrap());
+            assert!(!is_scrambled(&transport(size, |_| 1), "mpegts").unwrap());
+        }
+        assert!(!is_scrambled(&transport(188, |_| 2), "avi").unwrap());
+    }
+
+    #[test]
+    fn a_program_stream_is_scrambled_if_its_packets_say_so() {
+        let sector = |flags: u8| {
+            let mut sector = vec![0xff; 2048];
+            sector[..14].copy_from_slice(b"\0\0\x01\xba\x44\0\x04\0\x04\x01\x01\x89\xc3\xf8");
+            sector[14..21].copy_from_slice(&[0, 0, 1, 0xe0, 7, 0xec, 0x80 | flags]);
+            sector
+        };
+        let file = |flags: u8| Bytes((0..40).flat_map(|_| sector(flags)).collect());
+        assert!(!is_scrambled(&file(0), "mpegps").unwrap());
+        assert!(is_scrambled(&file(0x10), "mpegps").unwrap());
+    }
+}

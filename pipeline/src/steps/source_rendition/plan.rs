@@ -199,10 +199,7 @@ pub fn plan_video(
     }
     let chosen =
         cuts(&times, end, clock.ticks(TARGET_SEGMENT_MS), clock.ticks(max_segment_ms)).ok_or_else(|| {
-            declined(
-                "keyframes_apart",
-                "The recording can be entered at too few places to be played in parts.",
-            )
+            declined("keyframes_apart", "The recording's keyframes are too far apart to play it in parts.")
         })?;
     let cuts =
         chosen.iter().map(|&index| SegmentStart { number: keys[index].number, start: times[index] as u64 });

@@ -15,7 +15,7 @@ use crate::source::FileSource;
 use crate::steps::inspect::{self, InspectRequest};
 
 /// Twelve seconds of moving video, and of a tone.
-const PICTURE: &[&str] = &["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30:duration=12"];
+const VIDEO: &[&str] = &["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30:duration=12"];
 const TONE: &[&str] = &["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=12"];
 /// Reordered frames, in groups of 1.6 s.
 const X264: &[&str] =
@@ -77,15 +77,15 @@ struct AssembledTrack {
 }
 
 /// Assembles a track by the layout in docs/ref/objects.md, without our own reader.
-fn join(source: &Path, index: &Path) -> AssembledTrack {
+fn assemble(source: &Path, index: &Path) -> AssembledTrack {
     let (source, index) = (std::fs::read(source).unwrap(), std::fs::read(index).unwrap());
     let number = |at: usize| u32::from_be_bytes(index[at..at + 4].try_into().unwrap()) as usize;
     let wide = |at: usize| number(at) << 32 | number(at + 4);
     assert_eq!((&index[..8], number(8), wide(24)), (&b"chalkidx"[..], 2, source.len()));
     let (timescale, count, init) = (number(12) as f64, number(16), number(20));
-    let entry = |workspace: usize| 40 + init + workspace * 48;
-    let segments = (0..count).map(|workspace| {
-        let at = entry(workspace);
+    let entry = |segment: usize| 40 + init + segment * 48;
+    let segments = (0..count).map(|segment| {
+        let at = entry(segment);
         let (runs, record, moof) = (number(at + 12), wide(at + 16), number(at + 24));
         let mut bytes = index[record + runs * 8..][..moof].to_vec();
         let from = wide(at + 32);
@@ -105,7 +105,7 @@ fn join(source: &Path, index: &Path) -> AssembledTrack {
 #[test]
 fn sample_tables_give_all_presentation_times() {
     let workspace = Workspace::new();
-    let file = workspace.make("timed.mp4", &[PICTURE, TONE, X264, AAC]);
+    let file = workspace.make("timed.mp4", &[VIDEO, TONE, X264, AAC]);
     let timing_of = |bytes: Vec<u8>, handler: &[u8; 4]| {
         std::fs::write(&file, &bytes).unwrap();
         let source = FileSource::open(&file).unwrap();
@@ -202,30 +202,30 @@ fn checked(workspace: &Workspace, file: &Path, segments: u32) -> SourceRendition
     assert_eq!(report.declined, None, "{name}");
     let video = report.video.clone().or(report.hevc.clone().map(|hevc| hevc.video)).unwrap();
     let out = workspace.path("out");
-    let joined = join(file, &out.join("index/video"));
-    assert_eq!((joined.segments.len() as u32, video.segments), (segments, segments), "{name}");
+    let track = assemble(file, &out.join("index/video"));
+    assert_eq!((track.segments.len() as u32, video.segments), (segments, segments), "{name}");
 
     // The recording begins with the earlier of video and audio; encoder priming lies before that.
     let (video_packets, audio_packets) = (packets(file, "v:0"), packets(file, "a:0"));
     let origin = earliest(&video_packets).min(earliest(&audio_packets).max(0.0));
-    let made = joined.all_packets();
+    let made = track.all_packets();
     assert_eq!(made[0].0, 0.0, "{name}");
     assert_same(&made, &video_packets, origin, &format!("packets of {name}"));
 
     // Decodes all segments together, and each by itself; each lies where its playlist says.
     let assembled = workspace.path("assembled.mp4");
-    let all: Vec<u8> = joined.segments.iter().flat_map(|(_, _, bytes)| bytes.clone()).collect();
-    std::fs::write(&assembled, [&joined.init[..], &all].concat()).unwrap();
+    let all: Vec<u8> = track.segments.iter().flat_map(|(_, _, bytes)| bytes.clone()).collect();
+    std::fs::write(&assembled, [&track.init[..], &all].concat()).unwrap();
     let source = frame_hashes(file);
     assert_eq!(frame_hashes(&assembled), source, "{name}");
     let (mut from, mut at) = (0, 0.0);
-    for (number, (start, duration, bytes)) in joined.segments.iter().enumerate() {
+    for (number, (start, duration, bytes)) in track.segments.iter().enumerate() {
         let what = format!("segment {number} of {name}");
-        std::fs::write(&assembled, [&joined.init[..], bytes].concat()).unwrap();
+        std::fs::write(&assembled, [&track.init[..], bytes].concat()).unwrap();
         let alone = frame_hashes(&assembled);
         assert_eq!(alone, source[from..from + alone.len()], "{what}");
         from += alone.len();
-        let times: Vec<f64> = joined.packets(bytes).iter().map(|(time, _)| *time).collect();
+        let times: Vec<f64> = track.packets(bytes).iter().map(|(time, _)| *time).collect();
         assert_eq!((*start, times.len()), (times[0], alone.len()), "{what}");
         assert!((start - at).abs() < 1e-9, "{what}: a gap before {start}");
         assert!(times.iter().all(|time| (*start..start + duration).contains(time)), "{what}");
@@ -240,7 +240,7 @@ fn checked(workspace: &Workspace, file: &Path, segments: u32) -> SourceRendition
         "{text}"
     );
     if report.audio.is_some() {
-        let made = join(file, &out.join("index/audio")).all_packets();
+        let made = assemble(file, &out.join("index/audio")).all_packets();
         let (left, expected) = audio_packets.split_at(audio_packets.len() - made.len());
         assert_same(&made, expected, origin, &format!("audio of {name}"));
         assert!((made[0].0 - (expected[0].0 - origin)).abs() < 0.011, "{name}: half a packet at most");
@@ -252,7 +252,7 @@ fn checked(workspace: &Workspace, file: &Path, segments: u32) -> SourceRendition
 #[test]
 fn reordered_frames_with_audio_between_them() {
     let workspace = Workspace::new();
-    let file = workspace.make("a.mp4", &[PICTURE, TONE, X264, AAC, &["-movflags", "+faststart"]]);
+    let file = workspace.make("a.mp4", &[VIDEO, TONE, X264, AAC, &["-movflags", "+faststart"]]);
     let report = checked(&workspace, &file, 4);
     let (video, audio) = (report.video.unwrap(), report.audio.unwrap());
     assert_eq!((video.width, video.height, video.segments, audio.segments), (320, 180, 4, 4));
@@ -289,11 +289,11 @@ fn odd_clocks_and_tracks_that_begin_apart() {
     let uneven = ["-vf", "select=mod(n\\,3)", "-fps_mode", "vfr", "-video_track_timescale", "25"];
     let slow = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=12"];
     checked(&workspace, &workspace.make("uneven.mp4", &[&slow, TONE, X264, AAC, &uneven]), 4);
-    let late = [PICTURE, &["-itsoffset", "0.3"], TONE, X264, AAC];
+    let late = [VIDEO, &["-itsoffset", "0.3"], TONE, X264, AAC];
     checked(&workspace, &workspace.make("late_sound.mp4", &late), 4);
-    let late = [TONE, &["-itsoffset", "0.25"], PICTURE, X264, AAC];
+    let late = [TONE, &["-itsoffset", "0.25"], VIDEO, X264, AAC];
     checked(&workspace, &workspace.make("late_picture.mp4", &late), 4);
-    let alone = checked(&workspace, &workspace.make("silent.mp4", &[PICTURE, X264]), 4);
+    let alone = checked(&workspace, &workspace.make("silent.mp4", &[VIDEO, X264]), 4);
     assert_eq!(alone.audio, None);
 }
 
@@ -303,7 +303,7 @@ fn h265_is_reported_separately() {
     let x265 = |more: &'static str| ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", more];
     let closed = x265("log-level=none:keyint=48:bframes=3:open-gop=0");
     let hvc1 = ["-tag:v", "hvc1", "-pix_fmt", "yuv420p10le", "-color_trc", "arib-std-b67"];
-    let file = workspace.make("hevc.mp4", &[PICTURE, TONE, &closed, AAC, &hvc1]);
+    let file = workspace.make("hevc.mp4", &[VIDEO, TONE, &closed, AAC, &hvc1]);
     let report = checked(&workspace, &file, 4);
     assert_eq!((report.video, report.audio), (None, None));
     let hevc = report.hevc.unwrap();
@@ -316,16 +316,13 @@ fn h265_is_reported_separately() {
     let named = checked(&workspace, &copied("hev1.mp4", &["-tag:v", "hev1"]), 4);
     assert_eq!(named.hevc.unwrap().video.codecs, hevc.video.codecs);
     let open = x265("log-level=none:keyint=48:bframes=3:open-gop=1");
-    assert_eq!(
-        workspace.code(&workspace.make("open.mp4", &[PICTURE, &open, &["-tag:v", "hvc1"]])),
-        "open_gop"
-    );
+    assert_eq!(workspace.code(&workspace.make("open.mp4", &[VIDEO, &open, &["-tag:v", "hvc1"]])), "open_gop");
 }
 
 #[test]
 fn sources_that_players_cannot_handle_are_declined() {
     let workspace = Workspace::new();
-    let good = workspace.make("good.mp4", &[PICTURE, TONE, X264, AAC, &["-movflags", "+faststart"]]);
+    let good = workspace.make("good.mp4", &[VIDEO, TONE, X264, AAC, &["-movflags", "+faststart"]]);
     let from_good = |name: &str, more: &[&str]| {
         workspace.make(name, &[&["-i", good.to_str().unwrap(), "-c", "copy"], more])
     };
@@ -340,7 +337,7 @@ fn sources_that_players_cannot_handle_are_declined() {
         "pixel_shape"
     );
 
-    let encoded = |name: &str, more: &[&str]| workspace.make(name, &[PICTURE, X264, more]);
+    let encoded = |name: &str, more: &[&str]| workspace.make(name, &[VIDEO, X264, more]);
     assert_eq!(workspace.code(&encoded("ten.mp4", &["-pix_fmt", "yuv420p10le"])), "profile");
     assert_eq!(workspace.code(&encoded("fields.mp4", &["-flags", "+ilme+ildct"])), "interlaced");
     assert_eq!(workspace.code(&encoded("open.mp4", &["-x264-params", "open-gop=1:scenecut=0"])), "open_gop");

@@ -12,9 +12,9 @@ const MIN_SHARE: f64 = 0.25;
 
 /// A clock that runs slower while a process's threads wait for a processor or a disk.
 ///
-/// On a busy machine a healthy decoder looks frozen to a plain clock. But a frozen one waits neither
-/// for a processor nor for a disk, from which a program also reads its own evicted pages. If the
-/// kernel keeps no such figures, this is a plain clock.
+/// On a busy machine a healthy decoder looks frozen to a plain clock. But a frozen one waits
+/// neither for a processor nor for a disk, from which a program also reads its own evicted pages.
+/// If the kernel keeps no such figures, this is a plain clock.
 #[derive(Debug)]
 pub struct ContentionClock {
     pid: u32,
@@ -110,8 +110,8 @@ impl ReadAt for TimedSource {
 /// Returns the share of a time that counts.
 ///
 /// Time does not count while the process is ready to run but another one has the processor. Its
-/// threads also wait for one another. Therefore the share of the machine that the process had always
-/// counts. If it waited for the `disk`, nothing else counts.
+/// threads also wait for one another. Therefore the share of the machine that the process had
+/// always counts. If it waited for the `disk`, nothing else counts.
 fn counted_share(passed: Duration, ran: Duration, waited: Duration, processors: f64, disk: bool) -> f64 {
     let wanted = (ran + waited).as_secs_f64();
     if passed.is_zero() || (wanted <= 0.0 && !disk) {
@@ -165,8 +165,8 @@ mod tests {
         assert_eq!(share(1000, 1000, 0), 1.0);
         assert_eq!(share(1000, 500, 500), 0.5);
         assert_eq!(share(1000, 10, 990), MIN_SHARE);
-        // Eight threads on all four processors, and on half of them. Then little work that waited for half
-        // of its time.
+        // Eight threads on all four processors, and on half of them. Then little work that waited
+        // for half of its time.
         assert_eq!(share(1000, 4000, 4000), 1.0);
         assert_eq!(share(1000, 2000, 6000), 0.5);
         assert_eq!(share(1000, 50, 50), 0.95);

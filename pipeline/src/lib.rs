@@ -1,8 +1,8 @@
 //! Media processing from files to files: inspects a recording, and makes streams, stills and a
 //! transcript of it.
 //!
-//! Nothing here uses Redis, object storage or HTTP. Every step that opens a user's file runs through
-//! [`step::run`], in a child process that may crash, hang or be killed.
+//! Nothing here uses Redis, object storage or HTTP. Every step that opens a user's file runs
+//! through [`step::run`], in a child process that may crash, hang or be killed.
 
 pub mod captions;
 mod codec;

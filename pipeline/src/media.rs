@@ -51,7 +51,8 @@ pub struct Warning {
 pub const INSIDE_PHOTO: &str = "inside_photo";
 /// Code of the warning that audio channels cancelled each other for some time, which was repaired.
 pub const CHANNELS_OPPOSED: &str = "channels_opposed";
-/// Code of the warning that one audio channel was silent for some time; now both carry the other one.
+/// Code of the warning that one audio channel was silent for some time; now both carry the other
+/// one.
 pub const ONE_SIDED: &str = "one_sided";
 /// Code of the warning that a file has several recordings, which play one after the other.
 pub const APPENDED: &str = "appended";
@@ -104,22 +105,22 @@ impl Warning {
     }
 }
 
-/// Whether a track that should end at `expected_ms` was cut short. Allows for rounding in indexes and
-/// for a missing last frame.
+/// Whether a track that should end at `expected_ms` was cut short. Allows for rounding in indexes
+/// and for a missing last frame.
 pub fn is_short(end_ms: u64, expected_ms: u64) -> bool {
     end_ms + (expected_ms / 100).clamp(500, 2000) < expected_ms
 }
 
 /// Maximum distance between the ends of video and audio, in ms.
 ///
-/// Players play only as long as both have data, and buffer some 30 s. If one track ends much earlier,
-/// they stop there and never notice that it is over.
+/// Players play only as long as both have data, and buffer some 30 s. If one track ends much
+/// earlier, they stop there and never notice that it is over.
 const MAX_END_DISTANCE_MS: u64 = 10_000;
 
 /// Returns the end of a track after padding with a still frame or silence, in ms.
 ///
-/// The track ends at `end_ms`. It is padded to `other_ms`, the end of the other track, if that is far
-/// later.
+/// The track ends at `end_ms`. It is padded to `other_ms`, the end of the other track, if that is
+/// far later.
 pub fn padded_end_ms(end_ms: u64, other_ms: u64) -> u64 {
     if end_ms + MAX_END_DISTANCE_MS < other_ms { other_ms } else { end_ms }
 }
@@ -182,7 +183,8 @@ impl Gap {
 /// The parts of a file that are used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediaInfo {
-    /// Container: `mp4`, `matroska`, `mpegts`, `avi`, `ogg`, `flv`, `mpegps`, `wav`, `mp3`, `flac`, `gif`, …
+    /// Container: `mp4`, `matroska`, `mpegts`, `avi`, `ogg`, `flv`, `mpegps`, `wav`, `mp3`, `flac`,
+    /// `gif`, …
     pub container: String,
     /// Size of the recording, in bytes.
     pub size_bytes: u64,
@@ -194,8 +196,8 @@ pub struct MediaInfo {
     pub parts: Vec<RecordingPart>,
     /// From the first presented sample to the end of the last one, in ms.
     pub duration_ms: u64,
-    /// The demuxer's running time of the earliest presented sample, in ns. It is subtracted from running
-    /// times to get times on the common timeline.
+    /// The demuxer's running time of the earliest presented sample, in ns. It is subtracted from
+    /// running times to get times on the common timeline.
     #[serde(default)]
     pub origin_ns: i64,
     /// Time that a video frame claims wrongly; decoding leaves it out.
@@ -269,14 +271,15 @@ const MAX_UNEVEN_LAST_FRAME_NS: u64 = 200_000_000;
 /// Maximum duration of the last frame of a track with even frames, if it declares none, in ns.
 const MAX_EVEN_LAST_FRAME_NS: u64 = 60_000_000_000;
 
-/// Returns the duration of a last frame that declares none, in ns: that of the other frames, up to a
-/// limit.
+/// Returns the duration of a last frame that declares none, in ns: that of the other frames, up to
+/// a limit.
 pub fn last_frame_ns(frame_rate: Rational, variable: bool) -> u64 {
     let frame_ns = (1e9 / frame_rate.as_f64()) as u64;
     frame_ns.min(if variable { MAX_UNEVEN_LAST_FRAME_NS } else { MAX_EVEN_LAST_FRAME_NS })
 }
 
-/// The way in which a frame is brought upright: mirrored left to right first, then turned clockwise.
+/// The way in which a frame is brought upright: mirrored left to right first, then turned
+/// clockwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Orientation {
     /// 0, 90, 180 or 270.
@@ -286,7 +289,8 @@ pub struct Orientation {
 }
 
 impl Orientation {
-    /// Returns the orientation nearest to `flips` (left to right, top to bottom) followed by a clockwise rotation.
+    /// Returns the orientation nearest to `flips` (left to right, top to bottom) followed by a
+    /// clockwise rotation.
     pub fn nearest((across, down): (bool, bool), clockwise_degrees: f64) -> Self {
         let quarters = (clockwise_degrees / 90.0).round().rem_euclid(4.0) as u16;
         // A flip top to bottom is one left to right and half a turn.

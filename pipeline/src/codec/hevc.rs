@@ -1,26 +1,27 @@
-//! What an H.265 picture's configuration says (ISO/IEC 14496-15, 8.3.3.1), and what its units are.
+//! H.265: decoder configurations (ISO/IEC 14496-15, 8.3.3.1) and kinds of NAL units.
 
 use crate::declined::{DeclineReason, declined};
 
-/// Bytes of an `HEVCDecoderConfigurationRecord` before its parameter sets.
-const HEAD: usize = 23;
-/// Highest level taken: 5.2, 4K at 60 frames a second.
-const HIGHEST_LEVEL: u8 = 156;
-const SEQUENCE: u8 = 33;
+/// Size of an `HEVCDecoderConfigurationRecord` before its parameter sets.
+const HEADER_BYTES: usize = 23;
+/// Maximum level: 5.2, which is 4K at 60 frames a second.
+const MAX_LEVEL: u8 = 156;
+/// Type of a sequence parameter set.
+const SPS_TYPE: u8 = 33;
 
-/// What a unit in a sample is.
+/// Kind of a NAL unit in a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitKind {
-    /// A part of a picture that decoding can start at. Whether pictures after it are shown before it, the times tell.
+    /// A part of a frame at which decoding can start. Later frames may be presented before it.
     Key,
-    /// A parameter set. Those of H.265 are in the configuration and nowhere else.
+    /// A parameter set. With `hvc1`, these are in the configuration and nowhere else.
     Parameters,
-    /// Nothing to look at: a part of another picture, a delimiter, or what the server writes over.
+    /// Any other: a part of another frame, a delimiter, or a unit that the server overwrites.
     Plain,
 }
 
 impl UnitKind {
-    /// The kind of a unit, by its first byte (ITU-T H.265, table 7-1).
+    /// Returns the kind of a unit by its first byte (ITU-T H.265, table 7-1).
     pub fn from_first_byte(first: u8) -> Self {
         match first >> 1 & 0x3f {
             16..=21 => Self::Key,
@@ -30,41 +31,43 @@ impl UnitKind {
     }
 }
 
-/// Checks that browsers which play H.265 at all play this; answers how many bytes tell a unit's length.
+/// Checks that browsers with H.265 support play this configuration. Returns the number of bytes of
+/// a unit's length.
 pub fn check_config(config: &[u8]) -> Result<usize, DeclineReason> {
     let unreadable = || declined("damaged_index", "The recording's index is damaged.");
     let [1, profile, ..] = *config else { return Err(unreadable()) };
-    let head = config.get(..HEAD).ok_or_else(unreadable)?;
-    let length_bytes = usize::from(head[21] & 3) + 1;
+    let header = config.get(..HEADER_BYTES).ok_or_else(unreadable)?;
+    let length_bytes = usize::from(header[21] & 3) + 1;
     if length_bytes == 3 {
         return Err(unreadable());
     }
     if !matches!(profile & 0x1f, 1 | 2) {
         return Err(declined("profile", "The picture uses a form of H.265 that browsers do not play."));
     }
-    let depth = (head[17] & 7).max(head[18] & 7);
-    if head[16] & 3 != 1 || depth > 2 {
+    let depth = (header[17] & 7).max(header[18] & 7);
+    if header[16] & 3 != 1 || depth > 2 {
         return Err(declined("colour_depth", "The picture has finer colours than browsers play."));
     }
-    if head[12] > HIGHEST_LEVEL {
+    if header[12] > MAX_LEVEL {
         return Err(declined(
             "level",
             "The picture is larger or faster than browsers can be relied on to play.",
         ));
     }
-    let units = parameter_sets(config).ok_or_else(unreadable)?;
-    let mut sequences = units.iter().filter(|unit| unit[0] >> 1 & 0x3f == SEQUENCE);
-    let (Some(_), None) = (sequences.next(), sequences.next()) else {
+    let sets = parameter_sets(config).ok_or_else(unreadable)?;
+    let mut sequence_sets = sets.iter().filter(|set| set[0] >> 1 & 0x3f == SPS_TYPE);
+    let (Some(_), None) = (sequence_sets.next(), sequence_sets.next()) else {
         return Err(declined("several_descriptions", "The recording changes its format on the way."));
     };
     Ok(length_bytes)
 }
 
-/// The units of a configuration, none of them empty.
+/// Returns the parameter sets of a configuration; `None` if it is damaged. None of the sets is
+/// empty.
 pub fn parameter_sets(config: &[u8]) -> Option<Vec<&[u8]>> {
     let mut units = Vec::new();
-    let mut rest = config.get(HEAD..)?;
-    for _ in 0..config[HEAD - 1] {
+    let mut rest = config.get(HEADER_BYTES..)?;
+    for _ in 0..config[HEADER_BYTES - 1] {
         let (&[_, high, low], after) = rest.split_first_chunk::<3>()?;
         rest = after;
         for _ in 0..u16::from_be_bytes([high, low]) {
@@ -74,14 +77,15 @@ pub fn parameter_sets(config: &[u8]) -> Option<Vec<&[u8]>> {
             rest = after.get(length..)?;
         }
     }
-    // What follows could be anything.
+    // Other bytes at the end could be anything.
     rest.is_empty().then_some(units)
 }
 
-/// A configuration of parameter sets alone, which says of them that there are no others, as `hvc1` has it.
+/// Converts a configuration for `hvc1`: keeps parameter sets alone, and declares that there are no
+/// others.
 pub fn hvc1_config(config: &[u8]) -> Vec<u8> {
-    let (mut made, mut arrays, mut at) = (config[..HEAD].to_vec(), 0, HEAD);
-    for _ in 0..config[HEAD - 1] {
+    let (mut made, mut arrays, mut at) = (config[..HEADER_BYTES].to_vec(), 0, HEADER_BYTES);
+    for _ in 0..config[HEADER_BYTES - 1] {
         let (start, count) = (at, u16::from_be_bytes([config[at + 1], config[at + 2]]));
         at += 3;
         for _ in 0..count {
@@ -94,7 +98,7 @@ pub fn hvc1_config(config: &[u8]) -> Vec<u8> {
             arrays += 1;
         }
     }
-    made[HEAD - 1] = arrays;
+    made[HEADER_BYTES - 1] = arrays;
     made
 }
 
@@ -122,13 +126,13 @@ mod tests {
         assert_eq!(hevc_codec(&made), "hvc1.2.4.L120.B0");
         let sets = |config: &[u8]| [23, 31, 39].map(|at| config[at]);
         assert_eq!((sets(&made), sets(&hvc1_config(&made))), ([32, 33, 34], [0xa0, 0xa1, 0xa2]));
-        let mut told = made.clone();
-        told[HEAD - 1] = 4;
-        told.extend(b"\x27\0\x01\0\x09\x4e\x01\x05\x04here\x80");
+        let mut with_sei = made.clone();
+        with_sei[HEADER_BYTES - 1] = 4;
+        with_sei.extend(b"\x27\0\x01\0\x09\x4e\x01\x05\x04here\x80");
         assert_eq!(
-            (check_config(&told).unwrap(), hvc1_config(&told)),
+            (check_config(&with_sei).unwrap(), hvc1_config(&with_sei)),
             (4, hvc1_config(&made)),
-            "what an encoder says of itself"
+            "an encoder's description of itself is left out"
         );
         assert!(check_config(&[made, vec![0]].concat()).is_err(), "something after the sets");
     }
@@ -153,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_told_apart() {
+    fn kinds_of_units_are_distinguished() {
         assert_eq!(UnitKind::from_first_byte(0x26), UnitKind::Key, "IDR");
         assert_eq!(UnitKind::from_first_byte(0x2a), UnitKind::Key, "CRA");
         assert_eq!(UnitKind::from_first_byte(0x02), UnitKind::Plain);

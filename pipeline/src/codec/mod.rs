@@ -1,4 +1,4 @@
-//! Coded video: what its parameter sets and messages say, read without decoding.
+//! Coded video: its parameter sets and messages, read without decoding.
 
 mod bits;
 pub mod hevc;

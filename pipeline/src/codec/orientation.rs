@@ -1,29 +1,28 @@
-//! How coded frames say which way up they are: display orientation messages in H.264 and H.265,
-//! EXIF in JPEG.
+//! Orientation in coded frames: display orientation messages in H.264 and H.265, EXIF in JPEG.
 
 use gstreamer as gst;
 
 use super::bits::Bits;
 use crate::media::Orientation;
 
-/// Most bytes of one message unit that are read.
+/// Bytes of a message unit that are read.
 const MAX_MESSAGE_BYTES: usize = 4096;
 /// Payload type of a display orientation message, in H.264 and in H.265.
 const DISPLAY_ORIENTATION: u32 = 47;
 
-/// What one coded frame says.
+/// Orientation that one coded frame declares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameOrientation {
-    /// Its orientation from here on; `None` if it says nothing.
+    /// Orientation from this frame on; `None` if the frame declares none.
     pub turn: Option<Orientation>,
     /// Whether decoding can start at it.
     pub is_start: bool,
 }
 
-/// Reads what frames of one coding say.
+/// Reads the orientation of frames of one coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrientationReader {
-    /// H.264, its units after start codes (`None`) or after lengths of so many bytes.
+    /// H.264, with start codes (`None`) or with unit lengths of this many bytes.
     H264(Option<usize>),
     /// H.265, likewise.
     H265(Option<usize>),
@@ -32,7 +31,7 @@ pub enum OrientationReader {
 }
 
 impl OrientationReader {
-    /// `None` for codings whose frames say nothing of their orientation.
+    /// Creates a reader for a stream; `None` if frames of its coding carry no orientation.
     pub fn new(caps: &gst::CapsRef) -> Option<Self> {
         let s = caps.structure(0)?;
         // ISO/IEC 14496-15: `lengthSizeMinusOne` of both configuration records.
@@ -51,86 +50,90 @@ impl OrientationReader {
         }
     }
 
-    /// What a frame says. `data` is all that belongs to it.
+    /// Reads the orientation of a frame, of which `data` is all.
     pub fn read(self, data: &[u8]) -> FrameOrientation {
         match self {
             Self::Jpeg => FrameOrientation { turn: Some(exif(data).unwrap_or_default()), is_start: true },
-            Self::H264(length_bytes) => said(data, length_bytes, h264),
-            Self::H265(length_bytes) => said(data, length_bytes, h265),
+            Self::H264(length_bytes) => declared(data, length_bytes, avc_unit),
+            Self::H265(length_bytes) => declared(data, length_bytes, hevc_unit),
         }
     }
 }
 
-/// What a unit of a coded frame holds, by its first bytes.
-enum UnitKind {
-    /// Messages, after a header of so many bytes.
+/// Content of a NAL unit of a coded frame, by its first bytes.
+enum UnitContent {
+    /// Messages, after a header of this many bytes.
     Messages(usize),
-    /// Coded samples; messages come before them. Says whether decoding can start here.
+    /// Coded samples, which come after messages; `true` if decoding can start here.
     Samples(bool),
     Other,
 }
 
-fn h264(unit: &[u8]) -> UnitKind {
+fn avc_unit(unit: &[u8]) -> UnitContent {
     match unit.first().map(|head| head & 0x1f) {
-        Some(6) => UnitKind::Messages(1),
-        Some(kind @ 1..=5) => UnitKind::Samples(kind == 5),
-        _ => UnitKind::Other,
+        Some(6) => UnitContent::Messages(1),
+        Some(kind @ 1..=5) => UnitContent::Samples(kind == 5),
+        _ => UnitContent::Other,
     }
 }
 
-fn h265(unit: &[u8]) -> UnitKind {
+fn hevc_unit(unit: &[u8]) -> UnitContent {
     match unit.first().map(|head| head >> 1 & 0x3f) {
-        Some(39) => UnitKind::Messages(2),
-        Some(kind @ 0..=31) => UnitKind::Samples((16..=21).contains(&kind)),
-        _ => UnitKind::Other,
+        Some(39) => UnitContent::Messages(2),
+        Some(kind @ 0..=31) => UnitContent::Samples((16..=21).contains(&kind)),
+        _ => UnitContent::Other,
     }
 }
 
-/// Goes through the units before a frame's first samples.
-fn said(data: &[u8], length_bytes: Option<usize>, kind: impl Fn(&[u8]) -> UnitKind) -> FrameOrientation {
-    let mut said = FrameOrientation::default();
+/// Reads the units before a frame's first samples.
+fn declared(
+    data: &[u8],
+    length_bytes: Option<usize>,
+    kind: impl Fn(&[u8]) -> UnitContent,
+) -> FrameOrientation {
+    let mut declared = FrameOrientation::default();
     let mut rest = data;
-    while let Some(unit) = unit_and_more(rest, length_bytes) {
+    while let Some(unit) = split_unit(rest, length_bytes) {
         match kind(unit) {
-            UnitKind::Samples(is_start) => return FrameOrientation { is_start, ..said },
-            UnitKind::Messages(head) => {
+            UnitContent::Samples(is_start) => return FrameOrientation { is_start, ..declared },
+            UnitContent::Messages(head) => {
                 let messages = &unit[..unit.len().min(MAX_MESSAGE_BYTES)];
-                said.turn = messages.get(head..).and_then(display_orientation).or(said.turn);
+                declared.turn = messages.get(head..).and_then(display_orientation).or(declared.turn);
             }
-            UnitKind::Other => {}
+            UnitContent::Other => {}
         }
         rest = match length_bytes {
-            // After start codes the end is where the next one begins.
+            // With start codes, a unit ends where the next start code begins.
             None => unit,
-            Some(bytes) => match rest.get(bytes + length(&rest[..bytes])..) {
+            Some(bytes) => match rest.get(bytes + number_of(&rest[..bytes])..) {
                 Some(after) => after,
                 None => break,
             },
         };
     }
-    said
+    declared
 }
 
-/// The first unit of `data`; where no length says where it ends, with all that follows it.
-fn unit_and_more(data: &[u8], length_bytes: Option<usize>) -> Option<&[u8]> {
+/// Returns the first unit of `data`. With start codes, it includes all bytes that follow.
+fn split_unit(data: &[u8], length_bytes: Option<usize>) -> Option<&[u8]> {
     let Some(bytes) = length_bytes else {
         let start = data.windows(3).position(|bytes| bytes == [0, 0, 1])?;
         return data.get(start + 3..).filter(|unit| !unit.is_empty());
     };
     let (head, rest) = data.split_at_checked(bytes)?;
-    Some(&rest[..length(head).min(rest.len())])
+    Some(&rest[..number_of(head).min(rest.len())])
 }
 
-fn length(bytes: &[u8]) -> usize {
+fn number_of(bytes: &[u8]) -> usize {
     bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
 }
 
-/// The orientation in a unit of messages (ITU-T H.264 and H.265, D.2). A cancelled one is upright.
-/// How long it is to last is not read: see [`crate::gst::orientation`].
+/// Reads the orientation from a unit of messages (ITU-T H.264 and H.265, D.2). A cancelled one is
+/// upright. The persistence is not read: see [`crate::gst::orientation`].
 fn display_orientation(messages: &[u8]) -> Option<Orientation> {
     let bits = &mut Bits::new(messages);
     loop {
-        let (kind, size) = (number(bits)?, number(bits)?);
+        let (kind, size) = (type_or_size(bits)?, type_or_size(bits)?);
         if kind != DISPLAY_ORIENTATION {
             (0..size).try_for_each(|_| bits.bits(8).map(|_| ()))?;
             continue;
@@ -144,8 +147,8 @@ fn display_orientation(messages: &[u8]) -> Option<Orientation> {
     }
 }
 
-/// A payload's type or size (7.3.2.3.1): bytes of 255 and one less than that, summed.
-fn number(bits: &mut Bits<'_>) -> Option<u32> {
+/// Reads a payload's type or size (7.3.2.3.1): the sum of bytes of 255 and a last one below that.
+fn type_or_size(bits: &mut Bits<'_>) -> Option<u32> {
     let mut sum = 0_u32;
     loop {
         let byte = bits.bits(8)?;
@@ -156,14 +159,14 @@ fn number(bits: &mut Bits<'_>) -> Option<u32> {
     }
 }
 
-/// The orientation in a JPEG's EXIF segment.
+/// Reads the orientation from a JPEG's EXIF segment.
 fn exif(data: &[u8]) -> Option<Orientation> {
     let mut rest = data.strip_prefix(&[0xff, 0xd8])?;
     loop {
         let (&[0xff, marker, high, low], _) = rest.split_first_chunk::<4>()? else { return None };
         let segment = rest.get(4..2 + usize::from(u16::from_be_bytes([high, low])))?;
         match marker {
-            0xe1 if segment.starts_with(b"Exif\0\0") => return directory(&segment[6..]),
+            0xe1 if segment.starts_with(b"Exif\0\0") => return tiff_orientation(&segment[6..]),
             // Samples follow.
             0xda => return None,
             _ => rest = &rest[4 + segment.len()..],
@@ -171,19 +174,19 @@ fn exif(data: &[u8]) -> Option<Orientation> {
     }
 }
 
-/// The orientation in the first directory of a TIFF (tag 0x112).
-fn directory(tiff: &[u8]) -> Option<Orientation> {
-    let little = match tiff.get(..4)? {
+/// Reads the orientation from the first directory of a TIFF (tag 0x112).
+fn tiff_orientation(tiff: &[u8]) -> Option<Orientation> {
+    let is_little_endian = match tiff.get(..4)? {
         b"II*\0" => true,
         b"MM\0*" => false,
         _ => return None,
     };
     let number = |at: usize, bytes: usize| {
         let mut found = tiff.get(at..at.checked_add(bytes)?)?.to_vec();
-        if little {
+        if is_little_endian {
             found.reverse();
         }
-        Some(length(&found))
+        Some(number_of(&found))
     };
     let first = number(4, 4)?;
     for entry in 0..number(first, 2)? {
@@ -226,7 +229,7 @@ mod tests {
         let payload: Vec<u8> =
             bits.chunks(8).map(|byte| byte.iter().fold(0, |sum, &bit| sum << 1 | u8::from(bit))).collect();
         let mut unit = [head, &[5, 2, 7, 7], &[47, payload.len() as u8]].concat();
-        // Bytes that keep start codes out.
+        // Emulation prevention bytes.
         for byte in payload.into_iter().chain([0x80]) {
             if unit.ends_with(&[0, 0]) && byte <= 3 {
                 unit.push(3);
@@ -256,7 +259,7 @@ mod tests {
             (true, (false, false), 0, turn(0, false)),
         ] {
             for bytes in [None, Some(2)] {
-                let said = |reader: OrientationReader, units: &[&[u8]]| {
+                let read = |reader: OrientationReader, units: &[&[u8]]| {
                     reader.read(&if bytes.is_none() {
                         after_start_codes(units)
                     } else {
@@ -264,21 +267,21 @@ mod tests {
                     })
                 };
                 let avc = message(&[0x06], cancel, flips, anticlockwise);
-                let first = said(
+                let first = read(
                     OrientationReader::H264(bytes),
                     &[b"\x09\xf0", b"\x67s", b"\x68p", &avc, b"\x65\0\0"],
                 );
                 assert_eq!(first, FrameOrientation { turn: expected, is_start: true });
-                assert!(!said(OrientationReader::H264(bytes), &[&avc, b"\x41\x9a"]).is_start);
+                assert!(!read(OrientationReader::H264(bytes), &[&avc, b"\x41\x9a"]).is_start);
                 let hevc = message(&[0x4e, 1], cancel, flips, anticlockwise);
-                let first = said(OrientationReader::H265(bytes), &[b"\x46\x01\x50", &hevc, b"\x26\x01\xaf"]);
+                let first = read(OrientationReader::H265(bytes), &[b"\x46\x01\x50", &hevc, b"\x26\x01\xaf"]);
                 assert_eq!(first, FrameOrientation { turn: expected, is_start: true });
             }
         }
     }
 
     #[test]
-    fn frames_without_a_message_or_cut_off_say_nothing() {
+    fn frames_without_a_message_or_truncated_declare_nothing() {
         let plain = after_start_codes(&[b"\x06\x05\x02\x07\x07\x80", b"\x41\x9a"]);
         assert_eq!(OrientationReader::H264(None).read(&plain), FrameOrientation::default());
         for bytes in [None, Some(4)] {

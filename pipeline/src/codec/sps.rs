@@ -1,4 +1,5 @@
-//! Sequence and picture parameter sets of H.264 (ITU-T H.264, 7.3.2), as far as a player needs them.
+//! Sequence and picture parameter sets of H.264 (ITU-T H.264, 7.3.2), as far as a player needs
+//! them.
 
 use super::bits::Bits;
 use crate::fmp4::Colour;
@@ -166,8 +167,8 @@ fn usability(bits: &mut Bits<'_>) -> Option<Usability> {
     Some((shape, colour))
 }
 
-/// Whether a picture parameter set, with its header byte, allows slices in any order of macroblocks,
-/// which browsers cannot decode. `None` if it cannot be read.
+/// Whether a picture parameter set, with its header byte, allows slices in any order of
+/// macroblocks, which browsers cannot decode. `None` if it cannot be read.
 pub fn has_slice_groups(nal: &[u8]) -> Option<bool> {
     let bits = &mut Bits::new(nal.get(1..)?);
     bits.ue()?;

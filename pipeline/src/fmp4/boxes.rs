@@ -1,6 +1,6 @@
-//! Boxes: a size, four letters, and what is inside (ISO/IEC 14496-12, 4.2).
+//! Writes boxes: size, type and content (ISO/IEC 14496-12, 4.2).
 
-/// Appends a box; `body` writes what is inside.
+/// Appends a box, whose content `body` writes.
 pub(super) fn boxed(out: &mut Vec<u8>, kind: &[u8; 4], body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend([0; 4]);

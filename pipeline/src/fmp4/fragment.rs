@@ -1,18 +1,18 @@
-//! A fragment: `moof` with one track run, and `mdat`. A segment is one fragment.
+//! Fragments: `moof` with one track run, and `mdat`. A segment is one fragment.
 
 use std::io::{self, Write};
 
 use super::boxes::{boxed, full, u32s};
 
-/// Sample flags of a picture or sound that needs no other.
-const SYNC: u32 = 0x0200_0000;
-/// Sample flags of a picture that needs others and cannot be started from.
-const NOT_SYNC: u32 = 0x0101_0000;
+/// Flags of a sample that depends on no other.
+const SYNC_FLAGS: u32 = 0x0200_0000;
+/// Flags of a sample that depends on others, so that decoding cannot start there.
+const NON_SYNC_FLAGS: u32 = 0x0101_0000;
 
 /// One sample, in decode order. Times are in ticks of the track's timescale.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample<'a> {
-    /// Its bytes, as the track's sample entry wants them.
+    /// Its bytes, in the form that the track's sample entry requires.
     pub data: &'a [u8],
     /// Decode time of the next sample less its own.
     pub duration: u32,
@@ -22,10 +22,10 @@ pub struct Sample<'a> {
     pub sync: bool,
 }
 
-/// One sample whose bytes are elsewhere; otherwise as [`Sample`].
+/// A [`Sample`] without its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SampleInfo {
-    /// How many bytes it has.
+    /// Size of the sample.
     pub size_bytes: u32,
     /// Decode time of the next sample less its own.
     pub duration: u32,
@@ -46,45 +46,49 @@ impl From<&Sample<'_>> for SampleInfo {
     }
 }
 
-/// The bytes of a fragment. `sequence` counts a track's fragments from 1; `base_decode_time` is the decode time of
-/// the first sample, in ticks.
+/// Returns the bytes of a fragment.
+///
+/// `sequence` counts a track's fragments from 1. `base_decode_time` is the decode time of the first
+/// sample, in ticks.
 pub fn fragment(sequence: u32, base_decode_time: u64, samples: &[Sample<'_>]) -> Vec<u8> {
-    let mut out = head(sequence, base_decode_time, samples);
-    out.reserve_exact(payload(samples));
+    let mut out = header(sequence, base_decode_time, samples);
+    out.reserve_exact(payload_bytes(samples));
     for sample in samples {
         out.extend(sample.data);
     }
     out
 }
 
-/// As [`fragment`], written without a second copy of the samples. Returns the bytes written.
+/// Writes a [`fragment`] without a second copy of the samples. Returns the number of bytes written.
 pub fn write_fragment(
     out: &mut impl Write,
     sequence: u32,
     base_decode_time: u64,
     samples: &[Sample<'_>],
 ) -> io::Result<u64> {
-    let head = head(sequence, base_decode_time, samples);
-    out.write_all(&head)?;
+    let header = header(sequence, base_decode_time, samples);
+    out.write_all(&header)?;
     for sample in samples {
         out.write_all(sample.data)?;
     }
-    Ok((head.len() + payload(samples)) as u64)
+    Ok((header.len() + payload_bytes(samples)) as u64)
 }
 
-fn payload(samples: &[Sample<'_>]) -> usize {
+fn payload_bytes(samples: &[Sample<'_>]) -> usize {
     samples.iter().map(|s| s.data.len()).sum()
 }
 
-fn head(sequence: u32, base_decode_time: u64, samples: &[Sample<'_>]) -> Vec<u8> {
+fn header(sequence: u32, base_decode_time: u64, samples: &[Sample<'_>]) -> Vec<u8> {
     fragment_header(sequence, base_decode_time, &samples.iter().map(SampleInfo::from).collect::<Vec<_>>())
 }
 
-/// Everything of a fragment before the first sample's bytes. Fields that are the same for all samples are said once:
-/// on the weakest line the tables of a segment count.
+/// Returns a fragment up to the first sample's bytes.
+///
+/// Fields that are equal for all samples are written once, because on a weak line every byte
+/// counts.
 pub fn fragment_header(sequence: u32, base_decode_time: u64, samples: &[SampleInfo]) -> Vec<u8> {
-    let duration = same(samples.iter().map(|s| s.duration));
-    let flags = same(samples.iter().map(flags_of));
+    let duration = common_value(samples.iter().map(|s| s.duration));
+    let flags = common_value(samples.iter().map(flags_of));
     let only_first_sync = samples.first().is_some_and(|s| s.sync) && !samples.iter().skip(1).any(|s| s.sync);
     let offsets = samples.iter().any(|s| s.composition_offset != 0);
 
@@ -93,8 +97,8 @@ pub fn fragment_header(sequence: u32, base_decode_time: u64, samples: &[SampleIn
     boxed(&mut out, b"moof", |out| {
         full(out, b"mfhd", 0, 0, |out| u32s(out, &[sequence]));
         boxed(out, b"traf", |out| {
-            let default_flags = flags.or(only_first_sync.then_some(NOT_SYNC));
-            // Offsets count from the start of this moof; then which defaults are present.
+            let default_flags = flags.or(only_first_sync.then_some(NON_SYNC_FLAGS));
+            // Offsets count from the start of this moof. The other flags are the defaults present.
             let present = 0x2_0000
                 | if duration.is_some() { 0x08 } else { 0 }
                 | if default_flags.is_some() { 0x20 } else { 0 };
@@ -103,7 +107,7 @@ pub fn fragment_header(sequence: u32, base_decode_time: u64, samples: &[SampleIn
                 u32s(out, &duration.into_iter().chain(default_flags).collect::<Vec<_>>());
             });
             full(out, b"tfdt", 1, 0, |out| out.extend(base_decode_time.to_be_bytes()));
-            // Data offset and sizes always; the rest as needed.
+            // Data offset and sizes are always present, the rest as needed.
             let present = 0x01
                 | 0x200
                 | if duration.is_none() { 0x100 } else { 0 }
@@ -115,7 +119,7 @@ pub fn fragment_header(sequence: u32, base_decode_time: u64, samples: &[SampleIn
                 data_offset_at = out.len();
                 u32s(out, &[0]);
                 if present & 0x04 != 0 {
-                    u32s(out, &[SYNC]);
+                    u32s(out, &[SYNC_FLAGS]);
                 }
                 for sample in samples {
                     if present & 0x100 != 0 {
@@ -141,11 +145,11 @@ pub fn fragment_header(sequence: u32, base_decode_time: u64, samples: &[SampleIn
 }
 
 fn flags_of(sample: &SampleInfo) -> u32 {
-    if sample.sync { SYNC } else { NOT_SYNC }
+    if sample.sync { SYNC_FLAGS } else { NON_SYNC_FLAGS }
 }
 
-/// The value all items share.
-fn same(mut values: impl Iterator<Item = u32>) -> Option<u32> {
+/// Returns the value that all items share.
+fn common_value(mut values: impl Iterator<Item = u32>) -> Option<u32> {
     let first = values.next()?;
     values.all(|v| v == first).then_some(first)
 }

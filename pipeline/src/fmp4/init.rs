@@ -3,14 +3,14 @@
 use super::boxes::{boxed, full, u16s, u32s};
 use super::{Colour, Media, Track};
 
-/// Scale and position of a picture or movie that is neither turned nor moved.
+/// Matrix of a track or movie that is neither turned nor moved.
 const IDENTITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 
-/// The bytes of a track's init segment (`ftyp` and `moov`).
+/// Returns the bytes of a track's init segment (`ftyp` and `moov`).
 pub fn init_segment(track: &Track) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     boxed(&mut out, b"ftyp", |out| {
-        // `cmf2` is CMAF's name for what the module's head describes: no edit list, offsets to the time of presentation.
+        // `cmf2` is CMAF's brand for files as `fmp4` describes them: without an edit list.
         out.extend(b"iso6");
         u32s(out, &[0]);
         for brand in [b"iso6", b"cmfc", b"cmf2"] {
@@ -19,7 +19,8 @@ pub fn init_segment(track: &Track) -> Vec<u8> {
     });
     boxed(&mut out, b"moov", |out| {
         full(out, b"mvhd", 0, 0, |out| {
-            // created, modified: not said. Timescale; duration unknown: it is in the fragments.
+            // No times of creation and modification. Timescale. No duration: it is in the
+            // fragments.
             u32s(out, &[0, 0, 1000, 0]);
             u32s(out, &[0x1_0000]);
             u16s(out, &[0x0100, 0]);
@@ -77,7 +78,7 @@ fn minf(out: &mut Vec<u8>, media: &Media) {
     boxed(out, b"dinf", |out| {
         full(out, b"dref", 0, 0, |out| {
             u32s(out, &[1]);
-            // Flag 1: the media is in this very file.
+            // Flag 1: the media is in the same file.
             full(out, b"url ", 0, 1, |_| {});
         });
     });
@@ -106,7 +107,7 @@ fn minf(out: &mut Vec<u8>, media: &Media) {
     });
 }
 
-/// A picture's sample entry: its type, and that of the box with the decoder's configuration.
+/// Writes a video sample entry. `entry` is its type, `configuration` that of the configuration box.
 fn visual(
     out: &mut Vec<u8>,
     [entry, configuration]: [&[u8; 4]; 2],
@@ -118,7 +119,7 @@ fn visual(
         u16s(out, &[0, 0, 0, 1]);
         u32s(out, &[0; 4]);
         u16s(out, &[width, height]);
-        // 72 dots an inch, one frame a sample, no compressor name, 24 bits deep.
+        // 72 dots per inch, one frame per sample, no compressor name, depth of 24 bits.
         u32s(out, &[0x48_0000, 0x48_0000, 0]);
         u16s(out, &[1]);
         out.extend([0; 32]);
@@ -147,7 +148,7 @@ fn mp4a(out: &mut Vec<u8>, config: &[u8], channels: u16, sample_rate_hz: u16, bi
                 u16s(out, &[1]);
                 out.push(0);
                 descriptor(out, 0x04, |out| {
-                    // MPEG-4 audio; an audio stream; buffer size not said.
+                    // MPEG-4 audio, an audio stream, no buffer size.
                     out.extend([0x40, 0x15, 0, 0, 0]);
                     u32s(out, &[bitrate_bps, bitrate_bps]);
                     descriptor(out, 0x05, |out| out.extend(config));
@@ -158,7 +159,7 @@ fn mp4a(out: &mut Vec<u8>, config: &[u8], channels: u16, sample_rate_hz: u16, bi
     });
 }
 
-/// A descriptor with its length in one byte; ours are far below 128 bytes.
+/// Writes a descriptor with its length in one byte. All are far below 128 bytes.
 fn descriptor(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
     out.extend([tag, 0]);
     let start = out.len();
@@ -168,7 +169,7 @@ fn descriptor(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
     out[start - 1] = size as u8;
 }
 
-/// Three letters of five bits each, counted from 0x60.
+/// Packs a language code: three letters of five bits each, counted from 0x60.
 fn packed_language(language: Option<[u8; 3]>) -> u16 {
     language
         .filter(|l| l.iter().all(u8::is_ascii_lowercase))

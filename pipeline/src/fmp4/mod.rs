@@ -1,9 +1,9 @@
 //! Fragmented MP4: init segments and fragments, written by hand.
 //!
-//! One track a file, no edit list: media source players ignore edit lists, so every shift (priming, edits, a late
-//! start) is already in the time stamps. The first decode time of a segment equals its first presentation time, and no
-//! picture is decoded after it is shown ([`decode_times`]), so that nothing starts below zero and nothing has to be shifted
-//! back.
+//! Each file has one track and no edit list, which players with Media Source Extensions ignore.
+//! Every shift (priming, edits, a late start) is in the time stamps instead. The first decode time
+//! of a segment equals its first presentation time, and no frame is decoded after its presentation
+//! ([`decode_times`]). So no time is negative, and none has to be shifted back.
 
 mod boxes;
 mod codec;
@@ -24,63 +24,63 @@ pub use times::decode_times;
 /// The only track of a file; its number is always 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Track {
-    /// Ticks per second of every time in the track: 90,000 (or a multiple of the frame rate) for pictures, the
-    /// sample rate for sound.
+    /// Ticks per second of every time in the track. For video, 90,000 or a multiple of the frame
+    /// rate; for audio, the sample rate.
     pub timescale: u32,
-    /// ISO 639-2/T code of three lower-case letters; none for undetermined.
+    /// ISO 639-2/T code of three lower-case letters; `None` if undetermined.
     pub language: Option<[u8; 3]>,
-    /// What the track holds.
+    /// Content of the track.
     pub media: Media,
 }
 
-/// What a track holds, with the decoder's configuration.
+/// Content of a track, with the decoder's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Media {
-    /// H.264, samples length-prefixed with square pixels in BT.709.
+    /// H.264 of square pixels in BT.709, in length-prefixed units.
     Avc {
-        /// The whole `AVCDecoderConfigurationRecord` (the encoder's `codec_data`).
+        /// The `AVCDecoderConfigurationRecord` (the encoder's `codec_data`).
         config: Vec<u8>,
         /// Width, in pixels.
         width: u16,
         /// Height, in pixels.
         height: u16,
     },
-    /// H.264 as a camera made it: its own colour, or none told here.
+    /// H.264 as a camera made it, in its own colour.
     CameraAvc {
-        /// The whole `AVCDecoderConfigurationRecord`.
+        /// The `AVCDecoderConfigurationRecord`.
         config: Vec<u8>,
         /// Width, in pixels.
         width: u16,
         /// Height, in pixels.
         height: u16,
-        /// Colour, where the camera told it.
+        /// Colour, if the camera declared it.
         colour: Option<Colour>,
     },
-    /// H.265 as a camera made it, its parameter sets in the configuration alone (`hvc1`).
+    /// H.265 as a camera made it, with parameter sets in the configuration alone (`hvc1`).
     CameraHevc {
-        /// The whole `HEVCDecoderConfigurationRecord`.
+        /// The `HEVCDecoderConfigurationRecord`.
         config: Vec<u8>,
         /// Width, in pixels.
         width: u16,
         /// Height, in pixels.
         height: u16,
-        /// Colour, where the camera told it.
+        /// Colour, if the camera declared it.
         colour: Option<Colour>,
     },
-    /// AAC, samples without ADTS headers.
+    /// AAC without ADTS headers.
     Aac {
         /// The `AudioSpecificConfig`.
         config: Vec<u8>,
-        /// Channels.
+        /// Number of channels.
         channels: u16,
         /// Samples per second.
         sample_rate_hz: u16,
-        /// Mean bits per second aimed at.
+        /// Target average, in bits per second.
         bitrate_bps: u32,
     },
 }
 
-/// Colour as ISO/IEC 23091-2 numbers it.
+/// Colour, in the numbers of ISO/IEC 23091-2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour {
     /// `ColourPrimaries`; 1 is BT.709.
@@ -89,17 +89,17 @@ pub struct Colour {
     pub transfer: u16,
     /// `MatrixCoefficients`.
     pub matrix: u16,
-    /// Whether luma uses all values.
+    /// Whether samples use the full range.
     pub full_range: bool,
 }
 
 impl Colour {
-    /// Standard definition's successor, limited range: what all our own renditions are.
+    /// BT.709 of limited range, as in all our own renditions.
     pub const BT709: Self = Self { primaries: 1, transfer: 1, matrix: 1, full_range: false };
 }
 
 impl Track {
-    /// RFC 6381 codec string, for `CODECS`.
+    /// Returns the RFC 6381 codec string, for `CODECS`.
     pub fn codecs(&self) -> String {
         match &self.media {
             Media::Avc { config, .. } | Media::CameraAvc { config, .. } => avc_codec(config),

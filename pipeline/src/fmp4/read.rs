@@ -1,6 +1,9 @@
-//! A reader of boxes for the tests: what was written is found again by other code than wrote it.
+//! A reader of boxes for tests.
+//!
+//! It checks the writer, so it shares no code with it or with `chalkstream_formats::boxes`, and it
+//! fails on any malformed box.
 
-/// The boxes of `bytes`, one level deep.
+/// Returns the boxes of `bytes`, one level deep.
 pub(crate) fn boxes(mut bytes: &[u8]) -> Vec<(String, &[u8])> {
     let mut found = Vec::new();
     while let Some((size, rest)) = bytes.split_first_chunk::<4>() {
@@ -12,7 +15,7 @@ pub(crate) fn boxes(mut bytes: &[u8]) -> Vec<(String, &[u8])> {
     found
 }
 
-/// What is inside the box at `path`, such as `moof/traf/trun`.
+/// Returns the content of the box at `path`, such as `moof/traf/trun`.
 pub(crate) fn find<'a>(bytes: &'a [u8], path: &str) -> Option<&'a [u8]> {
     let (kind, rest) = path.split_once('/').map_or((path, None), |(kind, rest)| (kind, Some(rest)));
     let (_, body) = boxes(bytes).into_iter().find(|(found, _)| found == kind)?;
@@ -20,10 +23,10 @@ pub(crate) fn find<'a>(bytes: &'a [u8], path: &str) -> Option<&'a [u8]> {
 }
 
 /// A sample as read back: (decode time, presentation time, duration, sync, bytes).
-pub(crate) type Read = (u64, i64, u32, bool, Vec<u8>);
+pub(crate) type ReadSample = (u64, i64, u32, bool, Vec<u8>);
 
-/// All samples of a fragment.
-pub(crate) fn samples(fragment: &[u8]) -> Vec<Read> {
+/// Returns all samples of a fragment.
+pub(crate) fn samples(fragment: &[u8]) -> Vec<ReadSample> {
     let u32_at = |b: &[u8], at: usize| u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
     let tfhd = find(fragment, "moof/traf/tfhd").expect("tfhd");
     let (flags, mut at) = (u32_at(tfhd, 0) & 0xff_ffff, 8);

@@ -1,7 +1,7 @@
 use super::read::{self, boxes, find, samples};
 use super::*;
 
-fn picture() -> Track {
+fn video() -> Track {
     // SPS and PPS of a 64x48 stream, enough for the record's head.
     Track {
         timescale: 90_000,
@@ -10,7 +10,7 @@ fn picture() -> Track {
     }
 }
 
-fn sound() -> Track {
+fn audio() -> Track {
     Track {
         timescale: 48_000,
         language: Some(*b"deu"),
@@ -24,8 +24,8 @@ fn sound() -> Track {
 }
 
 #[test]
-fn an_init_segment_says_what_the_track_is() {
-    let bytes = init_segment(&picture());
+fn an_init_segment_describes_the_track() {
+    let bytes = init_segment(&video());
     assert_eq!(boxes(&bytes).iter().map(|(k, _)| k.as_str()).collect::<Vec<_>>(), ["ftyp", "moov"]);
     assert_eq!(find(&bytes, "moov/trak/mdia/mdhd").map(|b| b[12..16].to_vec()), Some(vec![0, 1, 0x5f, 0x90]));
     let stsd = find(&bytes, "moov/trak/mdia/minf/stbl/stsd").expect("stsd");
@@ -39,8 +39,8 @@ fn an_init_segment_says_what_the_track_is() {
 }
 
 #[test]
-fn sound_carries_its_language_and_configuration() {
-    let bytes = init_segment(&sound());
+fn audio_carries_its_language_and_configuration() {
+    let bytes = init_segment(&audio());
     let mdhd = find(&bytes, "moov/trak/mdia/mdhd").expect("mdhd");
     let packed = u16::from_be_bytes([mdhd[20], mdhd[21]]);
     let letters: Vec<u8> = [10, 5, 0].iter().map(|s| (packed >> s & 31) as u8 + 0x60).collect();
@@ -49,13 +49,13 @@ fn sound_carries_its_language_and_configuration() {
     let entry = find(&stsd[8..], "mp4a").expect("mp4a");
     let esds = find(&entry[28..], "esds").expect("esds");
     assert!(esds.windows(4).any(|w| w == [0x05, 2, 0x11, 0x90]));
-    assert_eq!(sound().codecs(), "mp4a.40.2");
-    assert_eq!(picture().codecs(), "avc1.4d400b");
+    assert_eq!(audio().codecs(), "mp4a.40.2");
+    assert_eq!(video().codecs(), "avc1.4d400b");
 }
 
 #[test]
 fn samples_are_read_back_as_written() {
-    // Two groups of pictures, reordered: shown 0 3 1 2, decoded 0 1 2 3, with negative offsets.
+    // Two groups of frames: presented as 0 3 1 2, decoded as 0 1 2 3, with negative offsets.
     let data = [b"IDR".as_slice(), b"P", b"bb", b""];
     let written: Vec<Sample<'_>> = (0..8)
         .map(|i| Sample {
@@ -68,9 +68,9 @@ fn samples_are_read_back_as_written() {
     let bytes = fragment(7, 1 << 40, &written);
     let read = samples(&bytes);
     assert_eq!(read.len(), 8);
-    for (i, (decode, shown, duration, sync, bytes)) in read.iter().enumerate() {
+    for (i, (decode, presented, duration, sync, bytes)) in read.iter().enumerate() {
         assert_eq!(*decode, (1 << 40) + 3000 * i as u64);
-        assert_eq!(*shown, *decode as i64 + i64::from(written[i].composition_offset));
+        assert_eq!(*presented, *decode as i64 + i64::from(written[i].composition_offset));
         assert_eq!((*duration, *sync, bytes.as_slice()), (3000, i % 4 == 0, written[i].data));
     }
     assert_eq!(find(&bytes, "moof/mfhd").map(|b| b[7]), Some(7));
@@ -80,7 +80,7 @@ fn samples_are_read_back_as_written() {
 }
 
 #[test]
-fn what_all_samples_share_is_said_once() {
+fn fields_that_all_samples_share_are_written_once() {
     let frame = [0; 85];
     let samples = vec![Sample { data: &frame, duration: 1024, composition_offset: 0, sync: true }; 150];
     let bytes = fragment(1, 0, &samples);
@@ -89,7 +89,7 @@ fn what_all_samples_share_is_said_once() {
 }
 
 #[test]
-fn only_the_first_sync_and_uneven_durations() {
+fn only_the_first_is_sync_and_durations_differ() {
     let written: Vec<Sample<'_>> = (0..4u32)
         .map(|i| Sample { data: b"x", duration: 1000 + i, composition_offset: 0, sync: i == 0 })
         .collect();

@@ -35,8 +35,8 @@ impl Slots {
 
     /// Returns the presentation time of a packet's frame, and marks the frame as out.
     ///
-    /// Its position in presentation order is the packet's, minus the earlier packets whose frames are
-    /// still missing, plus the later packets whose frames are out already.
+    /// Its position in presentation order is the packet's, minus the earlier packets whose frames
+    /// are still missing, plus the later packets whose frames are out already.
     fn presentation_ns(&mut self, slot_ns: u64) -> u64 {
         let Some(index) = self.packets.iter().rposition(|&(ns, _)| ns == slot_ns) else { return slot_ns };
         let count = |from: usize, until: usize, is_out: bool| {
@@ -82,8 +82,8 @@ pub fn stamp(pad: &gst::Pad, caps: &gst::CapsRef, delay_frames: u64) {
 
 /// Gives the frames that leave a decoder their presentation times.
 ///
-/// GStreamer's base class of decoders guesses the times of reordered frames. Therefore each packet's
-/// time travels through the decoder in a tag.
+/// GStreamer's base class of decoders guesses the times of reordered frames. Therefore each
+/// packet's time travels through the decoder in a tag.
 pub fn restamp(decoder: &gst::Element) {
     let (Some(sink), Some(src)) = (decoder.static_pad("sink"), decoder.static_pad("src")) else { return };
     let caps = gst::Caps::new_empty_simple(TAG);

@@ -1,5 +1,5 @@
-//! Core Audio files (Apple, "Core Audio Format Specification 1.0"), which no demuxer here reads. Raw
-//! samples go to the parser of raw audio, packets to a source element of our own.
+//! Core Audio files (Apple, "Core Audio Format Specification 1.0"), which no demuxer here reads.
+//! Raw samples go to the parser of raw audio, packets to a source element of our own.
 
 use std::ops::Range;
 
@@ -201,8 +201,8 @@ impl Description {
     }
 }
 
-/// Reads the table of packets: sizes and numbers of frames, as far as they differ, with seven bits in
-/// each byte.
+/// Reads the table of packets: sizes and numbers of frames, as far as they differ, with seven bits
+/// in each byte.
 fn table(bytes: &[u8], description: &Description) -> Option<(Vec<Packet>, Range<u64>)> {
     let (count, valid) = (u64_at(bytes, 0)?, u64_at(bytes, 8)?);
     let priming = u64_at(bytes, 16)? >> 32;
@@ -231,8 +231,8 @@ fn table(bytes: &[u8], description: &Description) -> Option<(Vec<Packet>, Range<
     (!packets.is_empty()).then_some((packets, presented))
 }
 
-/// Returns ALAC's configuration as the box that decoders need. Files have it alone, or in boxes as in
-/// QuickTime.
+/// Returns ALAC's configuration as the box that decoders need. Files have it alone, or in boxes as
+/// in QuickTime.
 fn alac_box(cookie: &[u8]) -> Vec<u8> {
     let cookie = match cookie.get(4..8) {
         Some(b"frma") => cookie.get(12..).unwrap_or_default(),

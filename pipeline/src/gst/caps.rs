@@ -1,4 +1,4 @@
-//! What caps say of a stream, and caps changed on their way.
+//! Facts that caps state about a stream, and changes of caps on their way.
 
 use gstreamer as gst;
 use gstreamer::prelude::*;

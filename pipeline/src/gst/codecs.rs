@@ -95,8 +95,8 @@ fn is_unknown(structure: &gst::StructureRef) -> bool {
 /// Name of caps for raw video that nothing here reads.
 const UNREADABLE: &str = "video/x-chalkstream-unread";
 
-/// Whether the demuxer of QuickTime mistakes the format of raw video: it swaps components of `v308`,
-/// and the bytes of 16-bit pixels.
+/// Whether the demuxer of QuickTime mistakes the format of raw video: it swaps components of
+/// `v308`, and the bytes of 16-bit pixels.
 fn is_misread(codec: &Codec) -> bool {
     codec.fourcc == *b"v308" || (codec.fourcc == *b"raw " && codec.depth == 16)
 }

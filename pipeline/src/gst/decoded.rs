@@ -23,6 +23,6 @@ pub struct DecodedBuffer {
     pub time_ns: i64,
     /// Duration, in ns, if known.
     pub duration_ns: Option<u64>,
-    /// How a frame is brought upright.
+    /// Orientation of a frame.
     pub turn: Orientation,
 }

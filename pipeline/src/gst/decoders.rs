@@ -28,8 +28,8 @@ fn parser_name(caps: &gst::CapsRef) -> Option<&'static str> {
     })
 }
 
-/// Whether audio is xHE-AAC: object type 42 in its AudioSpecificConfig (ISO/IEC 14496-3). No decoder
-/// here reads it, and the parser would call it damaged.
+/// Whether audio is xHE-AAC: object type 42 in its AudioSpecificConfig (ISO/IEC 14496-3). No
+/// decoder here reads it, and the parser would call it damaged.
 pub fn is_extended_aac(caps: &gst::CapsRef) -> bool {
     let Some(s) = caps.structure(0).filter(|s| s.name() == "audio/mpeg") else { return false };
     let Ok(config) = s.get::<gst::Buffer>("codec_data") else { return false };
@@ -42,7 +42,8 @@ fn is_raw(caps: &gst::CapsRef) -> bool {
     caps.structure(0).is_some_and(|s| matches!(s.name().as_str(), "video/x-raw" | "audio/x-raw"))
 }
 
-/// Makes the elements from a demuxer's pad to raw samples, in order; none if samples are raw already.
+/// Makes the elements from a demuxer's pad to raw samples, in order; none if samples are raw
+/// already.
 pub fn decoder_for(
     caps: &gst::CapsRef,
     parsed: bool,
@@ -79,8 +80,8 @@ fn is_mpeg_1(caps: &gst::CapsRef) -> bool {
     caps.structure(0).is_some_and(|s| s.name() == "video/mpeg" && s.get("mpegversion") == Ok(1i32))
 }
 
-/// Completes a decoder's colorimetry: the range if the file declares it, and a matrix if nothing does.
-/// Otherwise a converter assumes the wrong ones.
+/// Completes a decoder's colorimetry: the range if the file declares it, and a matrix if nothing
+/// does. Otherwise a converter assumes the wrong ones.
 fn correct_colorimetry(decoder: &gst::Element, full_range: Option<bool>) {
     let Some(src) = decoder.static_pad("src") else { return };
     let full_to_limited = FullToLimited::install(&src);
@@ -95,7 +96,8 @@ fn correct_colorimetry(decoder: &gst::Element, full_range: Option<bool>) {
         let declared = text.and_then(|text| text.parse().ok()).unwrap_or(info.colorimetry());
         let range = match full_range {
             Some(true) => gst_video::VideoColorRange::Range0_255,
-            // Without a range, a converter assumes the full one, which video has only if it is declared.
+            // Without a range, a converter assumes the full one, which video has only if it is
+            // declared.
             _ if declared.range() == gst_video::VideoColorRange::Unknown => {
                 gst_video::VideoColorRange::Range16_235
             }
@@ -124,8 +126,8 @@ fn correct_colorimetry(decoder: &gst::Element, full_range: Option<bool>) {
     });
 }
 
-/// Hides the parser's pixel aspect ratio from a decoder of MPEG-1. The parser only knows the table of
-/// MPEG-2; the decoder has the right one.
+/// Hides the parser's pixel aspect ratio from a decoder of MPEG-1. The parser only knows the table
+/// of MPEG-2; the decoder has the right one.
 fn hide_pixel_aspect_ratio(decoder: &gst::Element) {
     let Some(sink) = decoder.static_pad("sink") else { return };
     on_caps(&sink, |caps| {
@@ -145,7 +147,8 @@ fn mark_parsed(decoder: &gst::Element) {
 /// Name of the best software decoder that accepts `caps`.
 fn best_decoder(caps: &gst::CapsRef) -> Option<String> {
     let caps = caps.to_owned();
-    // The parser refines caps that a demuxer leaves open, so a decoder need only accept some of them.
+    // The parser refines caps that a demuxer leaves open, so a decoder need only accept some of
+    // them.
     let mut candidates: Vec<_> =
         gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL)
             .into_iter()
@@ -157,8 +160,8 @@ fn best_decoder(caps: &gst::CapsRef) -> Option<String> {
     // - libav decodes the first packet of FLAC in Matroska twice.
     // - libav refuses IMA ADPCM as GStreamer passes it on.
     // - libav decodes only the first of several AMR frames in a packet, as phones write them.
-    // - libav adds each PNG frame to the one before, unless its packet is marked as a keyframe, which
-    //   GStreamer never does.
+    // - libav adds each PNG frame to the one before, unless its packet is marked as a keyframe.
+    //   GStreamer never marks it.
     let mpeg_1 =
         caps.structure(0).is_some_and(|s| s.name() == "audio/mpeg" && s.get("mpegversion") == Ok(1i32));
     let preferred = |f: &gst::ElementFactory| {

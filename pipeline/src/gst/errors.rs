@@ -1,4 +1,4 @@
-//! What GStreamer's errors mean to the person who sent the file.
+//! Errors of pipelines, for the person who sent the file.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -89,11 +89,11 @@ fn release_pages(copy: &gst::Buffer) {
     let (start, end) = (map.data as usize, map.data as usize + map.size);
     let (start, end) = (start.next_multiple_of(*PAGE_BYTES), end - end % *PAGE_BYTES);
     if start < end {
-        // SAFETY: the pages hold nothing but this memory's samples: they lie inside one block, which the
-        // map above allows us to write. The block outlives the call and stays allocated; its samples
-        // read as zeros from now on, as if they had been written. The lock guarantees that no element
-        // reads or writes them. The plug-in, the copy's other owner, only frees it: libav reads its own
-        // frame.
+        // SAFETY: the pages hold nothing but this memory's samples: they lie inside one block,
+        // which the map above allows us to write. The block outlives the call and stays allocated;
+        // its samples read as zeros from now on, as if they had been written. The lock guarantees
+        // that no element reads or writes them. The plug-in, the copy's other owner, only frees it:
+        // libav reads its own frame.
         unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
     }
     // SAFETY: the map is that of this memory, and is not used again.

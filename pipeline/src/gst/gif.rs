@@ -59,8 +59,8 @@ pub fn frame_source(source: Source) -> Result<gst::Element> {
     Ok(gst::glib::object::Cast::upcast(made))
 }
 
-/// Returns presentation time and duration of each frame, in ns. libav's decoder returns one frame for
-/// each packet, but all with the first one's time.
+/// Returns presentation time and duration of each frame, in ns. libav's decoder returns one frame
+/// for each packet, but all with the first one's time.
 pub fn frame_times(source: &Source) -> Result<Vec<(u64, u64)>> {
     let mut at = 0;
     Ok(frames(source)?

@@ -29,8 +29,8 @@ impl FullToLimited {
         converter
     }
 
-    /// Converts the following frames if `video` is their format. Returns `false` if that format cannot
-    /// be converted.
+    /// Converts the following frames if `video` is their format. Returns `false` if that format
+    /// cannot be converted.
     pub fn set_input(&self, video: Option<&gst_video::VideoInfo>) -> bool {
         use gst_video::VideoFormat::{Gray8, I420, Y42b, Y444};
         let supported = video.filter(|video| matches!(video.format(), Gray8 | I420 | Y42b | Y444));

@@ -37,8 +37,8 @@ pub(super) struct TrackLinker {
     pub(super) index: u32,
     /// Pixels of the video's frames, as `inspect` found; 0 if not known.
     pub(super) pixels: u64,
-    /// Encoder delay of an AVI, in frames; `None` for other containers. AVI has no presentation times:
-    /// frames follow one another in the order of the file.
+    /// Encoder delay of an AVI, in frames; `None` for other containers. AVI has no presentation
+    /// times: frames follow one another in the order of the file.
     pub(super) delay_frames: Option<u64>,
     pub(super) full_range: Option<bool>,
     /// Codecs as the container declares them, for those that the demuxer does not know.
@@ -164,7 +164,8 @@ impl TrackLinker {
                 counts.gaps.fetch_add(1, Ordering::Relaxed);
             });
         }
-        // The pad's own caps may be those of an unknown codec; the next element gets the right ones.
+        // The pad's own caps may be those of an unknown codec; the next element gets the right
+        // ones.
         pad.link_full(&first, gst::PadLinkCheck::HIERARCHY)
             .map_err(|e| Error::damaged_file().with_source(e))?;
         Ok(())
@@ -206,9 +207,9 @@ impl TrackLinker {
 
     /// Counts what enters and leaves a decoder, and corrects times.
     ///
-    /// libav's AAC decoder may return nothing for the first packet. GStreamer then gives every later
-    /// buffer the time of the packet before its own. This decoder has no delay, so the time of a
-    /// buffer is that of the packet that entered last.
+    /// libav's AAC decoder may return nothing for the first packet. GStreamer then gives every
+    /// later buffer the time of the packet before its own. This decoder has no delay, so the time
+    /// of a buffer is that of the packet that entered last.
     fn count_and_stamp(&self, decoder: &gst::Element) {
         let (into, out) = (self.counts.clone(), self.counts.clone());
         let frame_times = self.frame_times.clone();

@@ -2,8 +2,8 @@
 
 /// Frames of more pixels than this are large.
 ///
-/// One of 8K takes 50 MB or more, with motion vectors 70 MB. A decoder keeps six for reference if the
-/// stream obeys its level.
+/// One of 8K takes 50 MB or more, with motion vectors 70 MB. A decoder keeps six for reference if
+/// the stream obeys its level.
 const LARGE_PIXELS: u64 = 4096 * 2304;
 
 /// Maximum memory of a decoder's frames, in bytes. Streams of 8K that obey the levels of H.264 and

@@ -1,7 +1,7 @@
 //! Transport streams whose audio starts before their first clock reference (PCR).
 //!
-//! The demuxer gives no times to packets before the first PCR; if there are many, no packet gets any.
-//! Such a stream is read with another PCR in front of it.
+//! The demuxer gives no times to packets before the first PCR; if there are many, no packet gets
+//! any. Such a stream is read with another PCR in front of it.
 
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
 //! Times of a transport stream's packets, as the stream itself states them.
 //!
 //! GStreamer's demuxer (1.22) shortens any longer distance between two clock references to 0.5 s. A
-//! video of one frame per second whose frames carry the clock loses half of its duration, and so does
-//! a pause in audio. The demuxer also discards presentation times that are seconds after their decode
-//! times, as of reordered frames at 1/4 frame/s. It reports the times that it keeps. The others are
-//! read again, and packets get all of them back behind the demuxer.
+//! video of one frame per second whose frames carry the clock loses half of its duration, and so
+//! does a pause in audio. The demuxer also discards presentation times that are seconds after their
+//! decode times, as of reordered frames at 1/4 frame/s. It reports the times that it keeps. The
+//! others are read again, and packets get all of them back behind the demuxer.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,11 +23,11 @@ const TIME_BITS: u32 = 33;
 const MAX_BACK_TICKS: i64 = TICKS_PER_SECOND / 2;
 /// Maximum distance of consecutive times without a gap.
 const MAX_STEP_TICKS: i64 = 10 * TICKS_PER_SECOND;
-/// Maximum gap in all tracks. A longer one is a change of clock, and the recording continues without
-/// a gap.
+/// Maximum gap in all tracks. A longer one is a change of clock, and the recording continues
+/// without a gap.
 const MAX_GAP_TICKS: i64 = 600 * TICKS_PER_SECOND;
-/// Maximum number of times of a track that wait for their packets. Packets wait some seconds for the
-/// first clock reference.
+/// Maximum number of times of a track that wait for their packets. Packets wait some seconds for
+/// the first clock reference.
 const MAX_PENDING: usize = 4096;
 /// Time of the first packet if the demuxer does not know it, in ns: leaves room for earlier ones.
 const DEFAULT_START_NS: i64 = 10_000_000_000;
@@ -54,8 +54,8 @@ struct StreamTimes {
 struct TrackState {
     /// Times that no packet has got yet.
     pending: VecDeque<PesTimes>,
-    /// Whether the packets that waited for the first clock reference are out. From then on, a packet
-    /// gets the time that was read last.
+    /// Whether the packets that waited for the first clock reference are out. From then on, a
+    /// packet gets the time that was read last.
     is_started: bool,
     /// Decode time of the last packet in the stream, without wrap-around.
     raw: Option<i64>,
@@ -236,7 +236,8 @@ fn restamp_pad(pad: &gst::Pad, times: Arc<Mutex<StreamTimes>>) {
             }
             Some(gst::PadProbeData::Event(event)) => match event.view() {
                 gst::EventView::FlushStop(_) => times.flush(pid),
-                // Its times are the demuxer's own, and it makes a decoder discard frames that it needs.
+                // Its times are the demuxer's own, and it makes a decoder discard frames that it
+                // needs.
                 gst::EventView::Gap(_) => return gst::PadProbeReturn::Drop,
                 gst::EventView::Segment(segment) => {
                     let seqnum = event.seqnum();

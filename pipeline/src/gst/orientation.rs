@@ -58,8 +58,8 @@ impl Changes {
         }
     }
 
-    /// Returns the orientation at a time. Discards earlier changes, because frames come in the order of
-    /// their times.
+    /// Returns the orientation at a time. Discards earlier changes, because frames come in the
+    /// order of their times.
     fn at(&mut self, pts_ns: u64) -> Orientation {
         while self.changes.get(1).is_some_and(|&(at_ns, _)| at_ns <= pts_ns) {
             self.changes.pop_front();

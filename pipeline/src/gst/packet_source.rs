@@ -39,8 +39,8 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// Makes an element that produces the packets with their times. Frames that are not presented are
-    /// outside its segment.
+    /// Makes an element that produces the packets with their times. Frames that are not presented
+    /// are outside its segment.
     pub fn into_element(self) -> Result<gst::Element> {
         let Self { source, caps, rate_hz, packets, presented } = self;
         let time = move |frames: u64| {

@@ -25,7 +25,8 @@ pub fn drop_damaged(decoder: &gst::Element, dropped: impl Fn() + Send + Sync + '
 
 /// Whether samples have 16 bits: the decoder swaps their colours.
 fn is_deep(data: &[u8]) -> bool {
-    // The bit depth follows the width and height in the header, the first chunk (PNG specification, 11.2.1).
+    // The bit depth follows the width and height in the header, the first chunk (PNG specification,
+    // 11.2.1).
     data.get(24) == Some(&16)
 }
 

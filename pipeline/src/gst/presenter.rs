@@ -24,7 +24,7 @@ pub struct Presenter {
 impl Presenter {
     /// Creates a presenter for an edit list.
     pub fn new(edits: &EditList) -> Self {
-        let runs: VecDeque<_> = edits.runs().into();
+        let runs: VecDeque<_> = edits.forward_runs().into();
         Self { is_one_pass: runs.len() == 1, runs, ready: VecDeque::new(), last: None }
     }
 
@@ -81,7 +81,8 @@ fn is_audio(caps: &gst::Caps) -> bool {
 
 /// Returns what a part presents of a buffer; `None` if nothing.
 ///
-/// Audio is cut to the sample. A frame that is displayed when the part starts is moved to that start.
+/// Audio is cut to the sample. A frame that is displayed when the part starts is moved to that
+/// start.
 fn present(decoded: &DecodedBuffer, part: &EditPart) -> Option<DecodedBuffer> {
     let length = decoded.duration_ns.unwrap_or(0) as i64;
     let (time, end) =
@@ -195,8 +196,8 @@ mod tests {
         for (length, start, speed) in entries {
             list.extend([length.to_be_bytes(), start.to_be_bytes(), speed.to_be_bytes()].concat());
         }
-        let facts = TrackTiming { movie_timescale: 1000, media_timescale: 1000, ..TrackTiming::default() };
-        Presenter::new(&EditList::read(&list, facts).unwrap())
+        let timing = TrackTiming { movie_timescale: 1000, media_timescale: 1000, ..TrackTiming::default() };
+        Presenter::new(&EditList::parse(&list, timing).unwrap())
     }
 
     fn audio(time_ms: i64) -> DecodedBuffer {

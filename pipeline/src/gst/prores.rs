@@ -1,8 +1,8 @@
 //! ProRes in Matroska.
 //!
 //! Frames are stored without their first eight bytes (Matroska codec mappings, "V_PRORES"). The
-//! demuxer restores these, but loses the times of all packets. Therefore the codec is hidden from the
-//! demuxer, and the bytes are restored here.
+//! demuxer restores these, but loses the times of all packets. Therefore the codec is hidden from
+//! the demuxer, and the bytes are restored here.
 
 use std::io;
 

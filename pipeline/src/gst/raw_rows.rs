@@ -24,8 +24,8 @@ pub fn describe_rows(pad: &gst::Pad, caps: &gst::Caps, dropped: impl Fn() + Send
             if buffer.size() > info.size() {
                 return gst::PadProbeReturn::Ok;
             }
-            // A part of a frame, or no raw video at all. Not `Drop`: GStreamer 1.22 then complains that
-            // the binding has taken the buffer already.
+            // A part of a frame, or no raw video at all. Not `Drop`: GStreamer 1.22 then complains
+            // that the binding has taken the buffer already.
             dropped();
             return gst::PadProbeReturn::Handled;
         };

@@ -157,8 +157,8 @@ fn hevc_bytes(unit: &[u8]) -> Option<u64> {
 
 /// Memory of the frames that a decoder keeps, one more that it writes, and their motion vectors.
 ///
-/// Motion vectors take 12 bytes for 4×4 pixels in libav's decoder of H.265, somewhat less in that of
-/// H.264.
+/// Motion vectors take 12 bytes for 4×4 pixels in libav's decoder of H.265, somewhat less in that
+/// of H.264.
 fn decoder_bytes(frames: u32, pixels: u64, chroma_format: u32, depth: u32) -> u64 {
     let quarters = match chroma_format {
         0 => 4,

@@ -147,8 +147,8 @@ impl TrackDecoder {
         &self.running
     }
 
-    /// Decodes only keyframes from now on, if the demuxer or the decoder can leave the rest out. The
-    /// pipeline must be paused.
+    /// Decodes only keyframes from now on, if the demuxer or the decoder can leave the rest out.
+    /// The pipeline must be paused.
     pub fn seek_keyframes(&mut self) -> std::result::Result<(), gst::glib::BoolError> {
         self.seek_flags |= gst::SeekFlags::TRICKMODE | gst::SeekFlags::TRICKMODE_KEY_UNITS;
         self.seek_to(0)
@@ -182,7 +182,8 @@ impl TrackDecoder {
         self.running.start(gst::State::Playing).map_err(|e| self.first_error.take().unwrap_or(e))
     }
 
-    /// Returns all of the track in media time, so that it can be sought: a seek restarts running time.
+    /// Returns all of the track in media time, so that it can be sought: a seek restarts running
+    /// time.
     pub fn in_media_time(self) -> Self {
         Self { presenter: None, gap: None, origin_ns: 0, media_time: true, ..self }
     }
@@ -198,8 +199,8 @@ impl TrackDecoder {
 
     /// Returns the next buffer; `None` at the end.
     ///
-    /// A damaged recording plays up to the damage: an error of the input after the first buffer ends
-    /// the track early, and [`TrackDecoder::end_error`] returns it.
+    /// A damaged recording plays up to the damage: an error of the input after the first buffer
+    /// ends the track early, and [`TrackDecoder::end_error`] returns it.
     pub fn next(&mut self, ctx: &StepContext) -> Result<Option<DecodedBuffer>> {
         self.next_until(ctx, None)
     }
@@ -278,7 +279,8 @@ impl TrackDecoder {
         self.end_error.as_ref()
     }
 
-    /// Returns how many packets were lost to damage, and of how many; complete after the last buffer.
+    /// Returns how many packets were lost to damage, and of how many; complete after the last
+    /// buffer.
     ///
     /// `None` if there is no gap in the decoded buffers. Some packets of intact files decode to
     /// nothing too: headers, and halves of interlaced frames.

@@ -1,7 +1,7 @@
 //! WAV and its relatives, where GStreamer's WAV parser falls short.
 //!
-//! Files whose header it does not know get one that it knows. ADPCM is cut into blocks here, because
-//! the parser derives its times from a number that many writers get wrong.
+//! Files whose header it does not know get one that it knows. ADPCM is cut into blocks here,
+//! because the parser derives its times from a number that many writers get wrong.
 
 use std::sync::Arc;
 

@@ -1,32 +1,33 @@
-//! How an MP4 turns its pictures: by a matrix of the track's, and then by one of the movie's.
+//! Transformation matrices of an MP4: frames are transformed by the track's, then by the movie's.
 
 use chalkstream_formats::boxes::u32_at;
 
-/// The part of a matrix that turns: how far x and y go by a step in x, and by a step in y.
+/// The linear part of a matrix: the change of x and y by a step in x, then by a step in y.
 pub type Matrix = [f64; 4];
 
-/// Nothing is turned.
+/// The identity.
 pub const UPRIGHT: Matrix = [1.0, 0.0, 0.0, 1.0];
 
-/// A matrix whose nine words begin at a place.
-pub fn read_matrix(head: &[u8], at: usize) -> Option<Matrix> {
-    let part = |place: usize| u32_at(head, at + place * 4).map(|w| f64::from(w as i32));
-    Some([part(0)?, part(1)?, part(3)?, part(4)?])
+/// Reads a matrix whose nine words start at an offset of a header.
+pub fn read_matrix(header: &[u8], offset: usize) -> Option<Matrix> {
+    let word = |index: usize| u32_at(header, offset + index * 4).map(|w| f64::from(w as i32));
+    Some([word(0)?, word(1)?, word(3)?, word(4)?])
 }
 
-/// What a movie does with all its tracks, by its `mvhd`. One that would leave nothing of them does nothing.
-pub fn read_movie_matrix(head: &[u8]) -> Matrix {
-    let at = if head.first() == Some(&1) { 48 } else { 36 };
-    read_matrix(head, at).filter(|[a, b, c, d]| a * d - b * c != 0.0).unwrap_or(UPRIGHT)
+/// Reads the matrix of a movie from its `mvhd`. A singular one counts as the identity.
+pub fn read_movie_matrix(header: &[u8]) -> Matrix {
+    let offset = if header.first() == Some(&1) { 48 } else { 36 };
+    read_matrix(header, offset).filter(|[a, b, c, d]| a * d - b * c != 0.0).unwrap_or(UPRIGHT)
 }
 
-/// One after the other.
+/// Applies the first matrix, then the second.
 pub fn compose([a, b, c, d]: Matrix, [e, f, g, h]: Matrix) -> Matrix {
     [a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h]
 }
 
-/// The clockwise turn in a matrix, and whether there is a mirror before it; the matrix's scale does not matter. The demuxer's own reading takes the movie's scale for a
-/// half turn.
+/// Returns the clockwise turn in a matrix, and whether frames are mirrored before it.
+///
+/// The scale does not matter. The demuxer itself mistakes the movie's scale for a half turn.
 pub fn rotation([a, b, c, d]: Matrix) -> (u16, bool) {
     let mirrored = a * d - b * c < 0.0;
     // Mirrored first: (x, y) becomes (-x, y), so the first row's signs change.

@@ -1,25 +1,25 @@
-//! A file of which some bytes read differently.
+//! A source some of whose bytes are replaced.
 
 use std::io;
 use std::sync::Arc;
 
 use crate::source::{ReadAt, Source};
 
-/// Offset, and the bytes that stand there in place of the file's own.
+/// An offset, and the bytes that replace the file's own there.
 pub type Patch = (u64, Vec<u8>);
 
-/// The source with some bytes that read differently.
+/// Returns the source with patches applied.
 pub fn patched(inner: Source, patches: Vec<Patch>) -> Source {
-    Arc::new(Patched { inner, patches })
+    Arc::new(PatchedSource { inner, patches })
 }
 
-/// A source in which some bytes read differently.
-struct Patched {
+/// A source with patches applied.
+struct PatchedSource {
     inner: Source,
     patches: Vec<Patch>,
 }
 
-impl ReadAt for Patched {
+impl ReadAt for PatchedSource {
     fn size_bytes(&self) -> u64 {
         self.inner.size_bytes()
     }
@@ -27,8 +27,8 @@ impl ReadAt for Patched {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read_at(offset, buf)?;
         for (at, bytes) in &self.patches {
-            for (place, byte) in bytes.iter().enumerate() {
-                let at = at + place as u64;
+            for (index, byte) in bytes.iter().enumerate() {
+                let at = at + index as u64;
                 if at >= offset && at < offset + read as u64 {
                     buf[(at - offset) as usize] = *byte;
                 }

@@ -1,12 +1,14 @@
-//! A track's sample tables (ISO/IEC 14496-12, 8.6 and 8.7), walked sample by sample without unpacking them: the index of
-//! hours is read in the memory it has in the file. Every number is from the file and may lie.
+//! A track's sample tables (ISO/IEC 14496-12, 8.6 and 8.7), read sample by sample.
+//!
+//! The tables are not unpacked, so hours of samples take no more memory than in the file. Every
+//! number is from the file and may lie.
 
 use chalkstream_formats::boxes::{find, u32_at};
 
 use crate::declined::{DeclineReason, declined};
 
-/// Most samples of one track: six hours at more than 300 a second.
-const MOST_SAMPLES: u32 = 8_000_000;
+/// Maximum number of samples of a track: six hours at more than 300 a second.
+const MAX_SAMPLES: u32 = 8_000_000;
 
 /// A table of entries of one size, after a box's version and count.
 #[derive(Clone, Copy)]
@@ -16,7 +18,8 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// A table of `words` words an entry, whose count stands at `count_at`; none where it promises more than there is.
+    /// Reads a table of `words` words per entry, whose count is at `count_at`. `None` if it
+    /// declares more entries than it has.
     fn read(content: &'a [u8], count_at: usize, words: usize) -> Option<Self> {
         let length = (u32_at(content, count_at)? as usize).checked_mul(words * 4)?;
         let entries = content.get(count_at + 4..)?.get(..length)?;
@@ -27,19 +30,19 @@ impl<'a> Table<'a> {
         self.entries.len() / (self.words * 4)
     }
 
-    fn get(&self, entry: usize, place: usize) -> Option<u32> {
-        u32_at(self.entries, entry.checked_mul(self.words * 4)? + place * 4)
+    fn get(&self, entry: usize, word: usize) -> Option<u32> {
+        u32_at(self.entries, entry.checked_mul(self.words * 4)? + word * 4)
     }
 }
 
 /// One sample, in decode order. Times are in the track's own ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Counted from 0.
+    /// Index of the sample, counted from 0.
     pub number: u32,
-    /// Where its bytes are in the file.
+    /// Offset of its bytes in the file.
     pub offset: u64,
-    /// How many.
+    /// Size, in bytes.
     pub size: u32,
     /// Decode time.
     pub dts: i64,
@@ -47,7 +50,7 @@ pub struct Sample {
     pub pts: i64,
     /// Decode time of the next sample less its own.
     pub duration: u32,
-    /// Whether the file says decoding can start here.
+    /// Whether decoding can start here, as the file declares.
     pub sync: bool,
 }
 
@@ -56,7 +59,7 @@ pub struct Sample {
 pub struct SampleTables<'a> {
     durations: Table<'a>,
     offsets: Option<Table<'a>>,
-    /// One size for all, or 0.
+    /// Size of all samples; 0 if they differ.
     size: u32,
     sizes: Table<'a>,
     samples: u32,
@@ -75,7 +78,7 @@ impl<'a> SampleTables<'a> {
         let stsz = find(stbl, b"stsz").ok_or_else(damaged)?;
         let size = u32_at(stsz, 4).ok_or_else(damaged)?;
         let samples = u32_at(stsz, 8).ok_or_else(damaged)?;
-        if samples > MOST_SAMPLES {
+        if samples > MAX_SAMPLES {
             return Err(declined("too_many_samples", "The recording has more pictures than can be indexed."));
         }
         let none = Table { entries: &[], words: 1 };
@@ -101,32 +104,32 @@ impl<'a> SampleTables<'a> {
         (0..self.runs.len()).all(|run| self.runs.get(run, 2) == Some(1))
     }
 
-    /// All samples in decode order; ends early where the tables do.
+    /// Iterates over all samples in decode order. Ends early if a table does.
     pub fn samples(&self) -> Samples<'a> {
         Samples {
             tables: *self,
             number: 0,
             dts: 0,
-            durations: Run::default(),
-            offsets: Run::default(),
+            durations: RunCursor::default(),
+            offsets: RunCursor::default(),
             chunk: 0,
             chunk_left: 0,
             run: 0,
-            place: 0,
+            offset: 0,
             sync: 0,
         }
     }
 }
 
-/// How far a run-length table is read.
+/// Position in a run-length table.
 #[derive(Default)]
-struct Run {
+struct RunCursor {
     entry: usize,
     left: u32,
     value: u32,
 }
 
-impl Run {
+impl RunCursor {
     fn next(&mut self, table: &Table<'_>) -> Option<u32> {
         while self.left == 0 {
             self.left = table.get(self.entry, 0)?;
@@ -138,27 +141,27 @@ impl Run {
     }
 }
 
-/// The samples of a track, one after the other.
+/// Iterator over the samples of a track.
 pub struct Samples<'a> {
     tables: SampleTables<'a>,
     number: u32,
     dts: i64,
-    durations: Run,
-    offsets: Run,
-    /// Chunks begun.
+    durations: RunCursor,
+    offsets: RunCursor,
+    /// Number of chunks started.
     chunk: usize,
     chunk_left: u32,
-    /// The run of chunks that is in force, counted from 1.
+    /// Number of the current run of chunks, counted from 1.
     run: usize,
-    place: u64,
+    offset: u64,
     sync: usize,
 }
 
 impl Samples<'_> {
-    fn begin_chunk(&mut self) -> Option<()> {
+    fn start_chunk(&mut self) -> Option<()> {
         while self.chunk_left == 0 {
             let chunks = &self.tables.chunks;
-            self.place = match chunks.words {
+            self.offset = match chunks.words {
                 1 => u64::from(chunks.get(self.chunk, 0)?),
                 _ => u64::from(chunks.get(self.chunk, 0)?) << 32 | u64::from(chunks.get(self.chunk, 1)?),
             };
@@ -189,25 +192,26 @@ impl Iterator for Samples<'_> {
         if number >= self.tables.samples {
             return None;
         }
-        self.begin_chunk()?;
+        self.start_chunk()?;
         let size = if self.tables.size > 0 {
             self.tables.size
         } else {
             self.tables.sizes.get(number as usize, 0)?
         };
         let duration = self.durations.next(&self.tables.durations)?;
-        // A negative offset is one in both versions of the box: QuickTime writes them in version 0.
-        let shown = match &self.tables.offsets {
+        // Offsets are signed in both versions of the box: QuickTime writes negative ones in version
+        // 0.
+        let composition_offset = match &self.tables.offsets {
             Some(offsets) => self.offsets.next(offsets)? as i32,
             None => 0,
         };
         let sync = self.is_sync();
-        let (offset, dts) = (self.place, self.dts);
+        let (offset, dts) = (self.offset, self.dts);
         self.chunk_left -= 1;
-        self.place = self.place.checked_add(u64::from(size))?;
+        self.offset = self.offset.checked_add(u64::from(size))?;
         self.dts += i64::from(duration);
         self.number += 1;
-        Some(Sample { number, offset, size, dts, pts: dts + i64::from(shown), duration, sync })
+        Some(Sample { number, offset, size, dts, pts: dts + i64::from(composition_offset), duration, sync })
     }
 }
 
@@ -226,7 +230,7 @@ pub mod tests {
 
     #[test]
     fn samples_come_out_of_the_tables() {
-        // Five samples in chunks of two, two and one; a picture shown late and one shown early.
+        // Five samples in chunks of two, two and one; one frame is presented late, and one early.
         let stbl = [
             words(b"stts", &[0, 2, 3, 10, 2, 20]),
             words(b"ctts", &[0, 3, 1, 5, 1, -3_i32 as u32, 3, 0]),
@@ -253,7 +257,7 @@ pub mod tests {
     }
 
     #[test]
-    fn tables_that_promise_more_than_they_have_are_damaged() {
+    fn tables_that_declare_more_than_they_have_are_damaged() {
         let fine = |kind: &[u8; 4], content: &[u32]| {
             let mut parts = [
                 (b"stts", vec![0, 1, 2, 10]),
@@ -271,7 +275,7 @@ pub mod tests {
         assert_eq!(fine(b"stco", &[0, 0xffff_ffff, 100]), Err("damaged_index".into()));
         assert_eq!(fine(b"stsz", &[0, 7, 0xffff_ffff]), Err("too_many_samples".into()));
         assert_eq!(fine(b"stsz", &[0, 0, 3, 1, 1]), Err("damaged_index".into()));
-        // These run dry: fewer samples than promised are what is seen.
+        // These end early, and return fewer samples than declared.
         assert_eq!(fine(b"stts", &[0, 1, 1, 10]), Ok(1));
         assert_eq!(fine(b"stsc", &[0, 1, 2, 1, 1]), Ok(0));
         assert_eq!(fine(b"stsc", &[0, 1, 1, 0, 1]), Ok(0));

@@ -1,47 +1,49 @@
-//! The boxes of one track in an index.
+//! The boxes of one track, for serving its samples.
 
-use chalkstream_formats::boxes::{find, u32_at, walk};
+use chalkstream_formats::boxes::{find, find_path, u32_at, walk};
 
-use super::movie::{Edit, Index, Movie, nth_track};
+use super::edit_list::Edit;
+use super::movie::Movie;
+use super::movie_index::MovieIndex;
 
 /// The boxes of a track.
 pub struct TrackBoxes<'a> {
-    /// Content of its sample table, `stbl`.
+    /// Content of its sample tables, `stbl`.
     pub stbl: &'a [u8],
     /// Ticks per second.
     pub timescale: u32,
-    /// The only part its edit list presents, if it is one at its own speed.
+    /// The edit list, if it presents one part of the track at its own speed.
     pub edit: Option<Edit>,
-    /// Whether its edit list presents several parts of it, or at another speed.
+    /// Whether the edit list presents several parts of the track, or at another speed.
     pub is_edited: bool,
     /// Whether its samples are in this very file.
     pub is_self_contained: bool,
 }
 
 impl<'a> TrackBoxes<'a> {
-    /// Finds the boxes of the track of a handler with an index, counted from 0.
-    pub fn find(index: &'a Index, movie: &Movie, handler: &[u8; 4], track_index: u32) -> Option<Self> {
-        let track = nth_track(&movie.tracks, handler, track_index)?;
-        let (_, trak) =
-            walk(&index.bytes).find(|(kind, content)| kind == b"trak" && id(content) == Some(track.id))?;
+    /// Finds the boxes of a track by its index among those of a handler, counted from 0.
+    pub fn find(index: &'a MovieIndex, movie: &Movie, handler: &[u8; 4], track_index: u32) -> Option<Self> {
+        let track = movie.nth_track(handler, track_index)?;
+        let (_, trak) = walk(&index.bytes)
+            .find(|(kind, content)| kind == b"trak" && track_id(content) == Some(track.id))?;
         let media = find(trak, b"mdia")?;
         let header = find(media, b"mdhd")?;
         let timescale = u32_at(header, if *header.first()? == 1 { 20 } else { 12 })?;
         let minf = find(media, b"minf")?;
-        let list = find(trak, b"edts").and_then(|edits| find(edits, b"elst"));
+        let list = find_path(trak, &[b"edts", b"elst"]);
         let is_edited = list.is_some_and(|list| {
-            let some = u32_at(list, 4).is_some_and(|count| count > 0);
-            some && (track.edit.is_none() || !is_at_normal_speed(list))
+            let has_entries = u32_at(list, 4).is_some_and(|count| count > 0);
+            has_entries && (track.edit.is_none() || !is_at_normal_speed(list))
         });
-        let references = find(minf, b"dinf").and_then(|dinf| find(dinf, b"dref"));
-        // Flag 1 of the only entry; one that is missing can mean nothing else.
+        let references = find_path(minf, &[b"dinf", b"dref"]);
+        // Flag 1 of the only entry. A missing box means the same.
         let is_self_contained = references
             .is_none_or(|list| u32_at(list, 4) == Some(1) && u32_at(list, 16).is_some_and(|f| f & 1 == 1));
         Some(Self { stbl: find(minf, b"stbl")?, timescale, edit: track.edit, is_edited, is_self_contained })
     }
 }
 
-fn id(trak: &[u8]) -> Option<u32> {
+fn track_id(trak: &[u8]) -> Option<u32> {
     let head = find(trak, b"tkhd")?;
     u32_at(head, if *head.first()? == 1 { 20 } else { 12 })
 }

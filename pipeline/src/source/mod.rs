@@ -60,8 +60,8 @@ impl ReadAt for FileSource {
 
 /// Range reads over a unix stream socket.
 ///
-/// A request is a little-endian `u64` offset and `u32` length. The response is an `i32` count, -1 for
-/// a failed read, followed by that many bytes.
+/// A request is a little-endian `u64` offset and `u32` length. The response is an `i32` count, -1
+/// for a failed read, followed by that many bytes.
 pub struct RangeSource {
     socket: Mutex<UnixStream>,
     size_bytes: u64,
@@ -76,8 +76,8 @@ impl RangeSource {
     /// Creates a source from an inherited descriptor, and takes ownership of it.
     #[allow(unsafe_code)]
     pub fn from_descriptor(descriptor: i32, size_bytes: u64) -> io::Result<Self> {
-        // SAFETY: the parent passes this descriptor for the child to own. The child opens its source
-        // once, before anything else could get the same number.
+        // SAFETY: the parent passes this descriptor for the child to own. The child opens its
+        // source once, before anything else could get the same number.
         let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
         Ok(Self::new(UnixStream::from(owned), size_bytes))
     }

@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 use chalkstream_formats::boxes::split;
 
-use crate::mp4::movie::Index;
+use crate::mp4::movie_index::MovieIndex;
 
 /// Deepest nesting in the index; real ones stay below ten.
 const DEEPEST: usize = 16;
@@ -15,7 +15,7 @@ const NESTS: [&[u8; 4]; 12] = [
 ];
 
 /// Refuses an index that cannot be true.
-pub fn check(index: &Index, limits: &Limits) -> Result<()> {
+pub fn check(index: &MovieIndex, limits: &Limits) -> Result<()> {
     let mut found = Found::default();
     walk(&index.bytes, 0, &mut found)?;
     if found.tracks > limits.max_tracks {
@@ -116,7 +116,7 @@ fn is_visual(kind: &[u8; 4]) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::mp4::movie::read_index;
+    use crate::mp4::movie_index::MovieIndex;
     use crate::source::Bytes;
 
     fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     fn code(bytes: Vec<u8>) -> &'static str {
-        read_index(&Bytes(bytes))
+        MovieIndex::read(&Bytes(bytes))
             .and_then(|index| check(&index, &Limits::default()))
             .map_or_else(|e| e.code, |()| "fine")
     }

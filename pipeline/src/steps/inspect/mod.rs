@@ -34,7 +34,8 @@ use crate::media::{
     ASSUMED_RATE, AudioTrack, Gap, INSIDE_PHOTO, MediaInfo, Rational, VideoTrack, Warning, is_short,
     last_frame_ns,
 };
-use crate::mp4::movie::{self, Movie};
+use crate::mp4::movie::Movie;
+use crate::mp4::movie_index::MovieIndex;
 use crate::mp4::sample_times;
 use crate::source::{ByteRange, Source};
 use scan::{Look, Scan};
@@ -100,12 +101,12 @@ fn one(
     }
     let mut readable = source.clone();
     if container == "mp4" {
-        let read = movie::read_index(source.as_ref())?;
+        let read = MovieIndex::read(source.as_ref())?;
         index_check::check(&read, &request.limits)?;
-        movie = movie::read_movie(&read);
+        movie = Movie::parse(&read);
         let (repaired, differs) = movie.repaired(source.clone());
         readable = repaired;
-        if read.is_cut() {
+        if read.is_truncated() {
             warnings.push(Warning::new(
                 "cut_off",
                 "The file is cut off inside its index; the tracks that are whole are used.",
@@ -326,7 +327,7 @@ fn one(
 fn by_the_index(
     track: &mut Scanned,
     movie: &Movie,
-    index: Option<&movie::Index>,
+    index: Option<&MovieIndex>,
     source: &Source,
     clock: &ContentionClock,
     ctx: &StepContext,
@@ -345,7 +346,7 @@ fn by_the_index(
         Some(shown) => Scan::of_table(track.number, shown),
         None => {
             let of_track = |file: Source, budget| {
-                scan::scan_media(movie::isolate_track(file, movie, own.id), budget, clock, ctx)
+                scan::scan_media(movie.isolate_track(file, own.id), budget, clock, ctx)
             };
             let mut alone = of_track(source.clone(), scan::budget(size))?;
             if !alone.whole
@@ -369,9 +370,7 @@ fn expected_ms(movie: &Movie, scanned: &Scan, info: &MediaInfo, ending: Ending) 
     if !scanned.whole && scanned.error.is_none() {
         return None;
     }
-    let told_ns = |handler: &[u8; 4], index: Option<u32>| {
-        movie::nth_track(&movie.tracks, handler, index?)?.presented_ns()
-    };
+    let told_ns = |handler: &[u8; 4], index: Option<u32>| movie.nth_track(handler, index?)?.presented_ns();
     let tracks = [
         told_ns(b"vide", info.video.as_ref().map(|v| v.stream_index)),
         told_ns(b"soun", info.audio.as_ref().map(|a| a.stream_index)),

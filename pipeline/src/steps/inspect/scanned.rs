@@ -7,7 +7,7 @@ use gstreamer as gst;
 use super::outlier;
 use super::sizes::Sizes;
 use crate::media::{Gap, Orientation, Rational};
-use crate::mp4::movie::EditList;
+use crate::mp4::edit_list::EditList;
 
 /// Most time stamps kept of a track.
 pub const MOST_TIMES: usize = 20_000;
@@ -109,14 +109,14 @@ impl Scanned {
                 self.times_ns = times;
             }
             Some(edits) => {
-                self.times_ns = edits.presented(&times, MOST_TIMES);
+                self.times_ns = edits.presentation_times(&times, MOST_TIMES);
                 self.start_ns = self.times_ns.first().copied();
                 let seen_ns = edits.end_ns(track.end_ns);
                 self.end_ns = if is_complete { seen_ns } else { seen_ns.max(self.end_ns) };
                 // An end that a part cuts off has no keyframe after it.
                 self.keyframe_ns =
                     edits.single().and(track.keyframe_ns).map(|ns| edits.parts()[0].presented(ns));
-                self.keyframes_apart_ns = (track.keyframes_apart_ns as f64 / edits.slowest()) as i64;
+                self.keyframes_apart_ns = (track.keyframes_apart_ns as f64 / edits.min_speed()) as i64;
             }
         }
     }

@@ -18,7 +18,8 @@ use crate::error::Result;
 use crate::fmp4::{Media, Track};
 use crate::hls::TARGET_DURATION_S;
 use crate::media::{AudioTrack, Hdr, MediaInfo, VideoTrack, padded_end_ms};
-use crate::mp4::movie::{self, Index, Movie};
+use crate::mp4::movie::Movie;
+use crate::mp4::movie_index::MovieIndex;
 use crate::mp4::sample_entry;
 use crate::mp4::sample_tables::SampleTables;
 use crate::mp4::track_boxes::TrackBoxes;
@@ -96,13 +97,13 @@ fn package(
     compatibility::check_file(media)?;
     let no_video = || declined("no_picture", "The recording has no picture, only sound.");
     let video = media.video.as_ref().ok_or_else(no_video)?;
-    let index = movie::read_index(source)?;
+    let index = MovieIndex::read(source)?;
     if find(&index.bytes, b"mvex").is_some() {
         return Err(
             declined("fragmented", "The recording is stored in pieces that cannot be indexed.").into()
         );
     }
-    let movie = movie::read_movie(&index);
+    let movie = Movie::parse(&index);
     let track = TrackBoxes::find(&index, &movie, b"vide", video.stream_index).ok_or_else(no_video)?;
     let video_track = video_track(&track, request, source)?;
     let written = write::write_index(
@@ -194,7 +195,7 @@ fn video_track<'a>(
 }
 
 fn write_audio(
-    index: &Index,
+    index: &MovieIndex,
     movie: &Movie,
     audio: &AudioTrack,
     media: &MediaInfo,
@@ -232,7 +233,7 @@ fn write_audio(
 
 /// Returns the recording's own audio; `None` if browsers cannot play it.
 fn audio_track<'a>(
-    index: &'a Index,
+    index: &'a MovieIndex,
     movie: &Movie,
     audio: &AudioTrack,
     media: &MediaInfo,

@@ -3,7 +3,7 @@
 //! The common timeline begins at 0 with the earliest presented sample of the recording.
 
 use crate::declined::{DeclineReason, declined, open_gop};
-use crate::mp4::movie::Edit;
+use crate::mp4::edit_list::Edit;
 use crate::mp4::sample_tables::{Sample, SampleTables};
 
 /// Intended length of a segment, in ms: as in all other renditions.

@@ -109,9 +109,9 @@ fn sample_tables_give_all_presentation_times() {
     let timing_of = |bytes: Vec<u8>, handler: &[u8; 4]| {
         std::fs::write(&file, &bytes).unwrap();
         let source = FileSource::open(&file).unwrap();
-        let index = movie::read_index(&source).unwrap();
-        let movie = movie::read_movie(&index);
-        let track = movie::nth_track(&movie.tracks, handler, 0).unwrap().clone();
+        let index = MovieIndex::read(&source).unwrap();
+        let movie = Movie::parse(&index);
+        let track = movie.nth_track(handler, 0).unwrap().clone();
         let presented =
             crate::mp4::sample_times::sample_times(&index, &movie, &track, bytes.len() as u64, 100)?;
         Some((

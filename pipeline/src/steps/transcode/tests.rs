@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::{grid, ladder};
 use crate::context::capturing_context;
-use crate::fmp4::read::{Read, samples};
+use crate::fmp4::read::{ReadSample, samples};
 use crate::gst::DecodedBuffer;
 use crate::ladder::{KEYFRAME_INTERVAL_MS, Ladder, LadderSettings, RenditionPlan, Rung, plan};
 use crate::media::{Orientation, Rational, VideoTrack};
@@ -142,7 +142,7 @@ fn flat((width, height): (u32, u32), luma: u8, time_ns: i64) -> DecodedBuffer {
 
 /// A rendition as written.
 struct Rendition {
-    segments: Vec<Vec<Read>>,
+    segments: Vec<Vec<ReadSample>>,
     /// Luma of its frames as ffmpeg decodes them, in presentation order.
     luma: Vec<u8>,
 }
@@ -179,7 +179,7 @@ impl Rendition {
     /// Asserts that every planned keyframe is there, and no other.
     fn check_keyframes(&self, plan: &RenditionPlan, full_rate: Rational, slowest: u64) {
         let (_, ticks) = grid::timescale(plan.frame_rate);
-        let all: Vec<&Read> = self.segments.iter().flatten().collect();
+        let all: Vec<&ReadSample> = self.segments.iter().flatten().collect();
         let keyframes: BTreeSet<u64> =
             all.iter().filter(|read| read.3).map(|read| read.1 as u64 / u64::from(ticks)).collect();
         let step = plan.step_of(full_rate);

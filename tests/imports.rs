@@ -10,7 +10,7 @@ use std::path::Path;
 /// Crates that still have cycles. Take one off when its last is gone.
 const STILL_TO_DO: [&str; 1] = ["pipeline/src"];
 
-/// The path of a module, such as `gst::decode`, and its code.
+/// The path of a module, such as `gst::linker`, and its code.
 type Modules = BTreeMap<Vec<String>, String>;
 
 #[test]

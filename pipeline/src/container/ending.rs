@@ -13,6 +13,8 @@ use crate::source::{ReadAt, read_full};
 const MAX_PARTS: usize = 400_000;
 /// Bytes of the front that are searched for a header.
 const FRONT_BYTES: usize = 8 << 10;
+/// Bytes of the end that are searched for the footer of an MXF, which has an index in it.
+const MXF_TAIL_BYTES: usize = 1 << 20;
 /// Longest page of an Ogg: a header, 255 lengths, and as many bytes as they can say.
 const MAX_PAGE_BYTES: usize = 27 + 255 + 255 * 255;
 
@@ -38,6 +40,7 @@ pub fn of(source: &dyn ReadAt, container: &str) -> io::Result<Ending> {
         "ogg" => ogg(source),
         "mpegts" => mpegts(source),
         "mp4" => fragments(source),
+        "mxf" => mxf(source),
         _ => Ok(Ending::Unknown),
     }
 }
@@ -265,6 +268,35 @@ fn mpegts(source: &dyn ReadAt) -> io::Result<Ending> {
     };
     let length = [(188, 0), (192, 4), (204, 0)].into_iter().find(|&(length, lead)| is(length, lead));
     Ok(early_if(length.is_some_and(|(length, _)| !source.size_bytes().is_multiple_of(length as u64))))
+}
+
+/// The front of every partition's key (SMPTE ST 377-1, 7.1).
+const MXF_PARTITION: &[u8; 13] = b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01";
+/// Kinds of partitions, behind that: the footer, and the index of all partitions.
+const MXF_LAST: [u8; 2] = [0x04, 0x11];
+
+/// The header says where the footer is, or 0 if its writer did not know it yet.
+fn mxf(source: &dyn ReadAt) -> io::Result<Ending> {
+    let size = source.size_bytes();
+    let mut front = vec![0; FRONT_BYTES];
+    let read = read_full(source, 0, &mut front)?;
+    let find = |bytes: &[u8]| bytes.windows(MXF_PARTITION.len()).position(|window| window == MXF_PARTITION);
+    let Some(header) = find(&front[..read]).and_then(|place| front[..read].get(place..)) else {
+        return Ok(Ending::Unknown);
+    };
+    // Its length takes one byte, or says in the first how many follow.
+    let length_bytes =
+        header.get(16).map_or(1, |&first| if first < 0x80 { 1 } else { 1 + usize::from(first & 0x7f) });
+    let field = header.get(16 + length_bytes + 24..16 + length_bytes + 32);
+    let Some(field) = field else { return Ok(Ending::Unknown) };
+    let footer = field.iter().fold(0_u64, |value, &byte| value << 8 | u64::from(byte));
+    if footer > 0 {
+        return Ok(complete_if(footer < size));
+    }
+    let mut tail = vec![0; MXF_TAIL_BYTES.min(size as usize)];
+    let read = read_full(source, size - tail.len() as u64, &mut tail)?;
+    let is_last = |window: &[u8]| window.starts_with(MXF_PARTITION) && MXF_LAST.contains(&window[13]);
+    Ok(complete_if(tail[..read].windows(14).any(is_last)))
 }
 
 /// An MP4 in fragments. Of others the sample tables say what is missing.

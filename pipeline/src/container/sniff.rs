@@ -42,7 +42,8 @@ pub fn sniff(source: &dyn ReadAt) -> Result<&'static str> {
     bare::stream(&front).ok_or_else(|| Error::input("not_media", "This is not a recording."))
 }
 
-fn container(front: &[u8]) -> Option<&'static str> {
+/// The container that begins with these bytes.
+pub(super) fn container(front: &[u8]) -> Option<&'static str> {
     let at = |offset: usize, magic: &[u8]| front.get(offset..offset + magic.len()) == Some(magic);
     if at(0, b"RIFF") || at(0, b"RF64") || at(0, b"BW64") {
         return match front.get(8..12)? {

@@ -7,6 +7,9 @@ use super::Walk;
 /// Most boxes and chunks on the top level.
 const MAX_BOXES: usize = 400_000;
 
+/// Shortest RIFF or FORM that holds a recording, and not only its head.
+const MIN_FORM_BYTES: u64 = 1024;
+
 /// MP4 (ISO/IEC 14496-12): a further `ftyp` begins a further recording if it has an index of its own, as the one before.
 /// The index of fragments may be repeated in front of each: where times go on from there, the recording does.
 pub fn movies(walk: &mut Walk<'_>) -> io::Result<()> {
@@ -19,6 +22,11 @@ pub fn movies(walk: &mut Walk<'_>) -> io::Result<()> {
             (1, Some(long)) => long.iter().fold(0_u64, |size, byte| size << 8 | u64::from(*byte)),
             (size, _) => u64::from(size),
         };
+        // A type is text, in QuickTime also with the sign for copyright in front.
+        if !head[4..8].iter().all(|byte| matches!(byte, b' '..=b'~' | 0xa9)) {
+            walk.ends(at, true);
+            break;
+        }
         match &head[4..8] {
             b"ftyp" if at == 0 || has_index => (begun, has_index) = (Some(at), false),
             b"moov" => {
@@ -81,10 +89,15 @@ type ReadForm = fn(&[u8; 12], &[u8; 12]) -> Option<(u32, bool)>;
 
 /// Follows forms of one file.
 fn forms(walk: &mut Walk<'_>, read: ReadForm) -> io::Result<()> {
-    let (mut at, mut first) = (0, None);
+    let (mut at, mut first, mut is_filled) = (0, None, false);
     for _ in 0..MAX_BOXES {
         let Some(head) = walk.array::<12>(at)? else { break };
-        let Some((size, continues)) = read(&head, first.get_or_insert(head)) else { break };
+        let Some((size, continues)) = read(&head, first.get_or_insert(head)) else {
+            // What is named like a chunk was not counted by a recorder that was stopped.
+            let is_chunk = head[..4].iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b' ');
+            walk.ends(at, !is_chunk && is_filled);
+            break;
+        };
         if !continues {
             walk.begin(at);
         }
@@ -92,9 +105,25 @@ fn forms(walk: &mut Walk<'_>, read: ReadForm) -> io::Result<()> {
         if size < 4 {
             break;
         }
-        at += 8 + u64::from(size) + u64::from(size % 2);
+        let next = at + 8 + u64::from(size) + u64::from(size % 2);
+        is_filled = holds_its_chunks(walk, at, next)?;
+        at = next;
     }
     Ok(())
+}
+
+/// Whether the chunks of a form end with it: a recorder may have counted one and not the other, may
+/// have counted its head alone, and above 4 GB counts nothing right.
+fn holds_its_chunks(walk: &mut Walk<'_>, at: u64, end: u64) -> io::Result<bool> {
+    let is_iff = walk.array::<4>(at)? == Some(*b"FORM");
+    let mut inner = at + 12;
+    while inner + 8 <= end {
+        let Some([.., a, b, c, d]) = walk.array::<8>(inner)? else { return Ok(false) };
+        let size = if is_iff { u32::from_be_bytes([a, b, c, d]) } else { u32::from_le_bytes([a, b, c, d]) };
+        inner += 8 + u64::from(size) + u64::from(size % 2);
+    }
+    let is_head = end - at < MIN_FORM_BYTES;
+    Ok(inner <= end && !is_head && walk.source.size_bytes() <= u64::from(u32::MAX))
 }
 
 /// ASF: a further header object.
@@ -108,8 +137,46 @@ pub fn asf(walk: &mut Walk<'_>) -> io::Result<()> {
         }
         let size = head[16..].iter().rev().fold(0_u64, |size, byte| size << 8 | u64::from(*byte));
         match at.checked_add(size) {
-            Some(next) if size >= 24 => at = next,
-            _ => break,
+            Some(next) if size >= 24 && (at == 0 || next <= walk.source.size_bytes()) => at = next,
+            _ => {
+                walk.ends(at, false);
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// CAF: chunks up to the end; the last one may have no length.
+pub fn caf(walk: &mut Walk<'_>) -> io::Result<()> {
+    let mut at = 8_u64;
+    for _ in 0..MAX_BOXES {
+        let Some(head) = walk.array::<12>(at)? else { break };
+        let size = head[4..].iter().fold(0_u64, |size, byte| size << 8 | u64::from(*byte));
+        match at.checked_add(12).and_then(|content| content.checked_add(size)) {
+            Some(next) if head[..4].iter().all(|byte| matches!(byte, b' '..=b'~')) => {
+                // Another kind of file may have a name there too.
+                if next > walk.source.size_bytes() {
+                    walk.ends(at, false);
+                }
+                at = next;
+            }
+            Some(_) => {
+                walk.ends(at, true);
+                break;
+            }
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+/// W64: the length of all of it stands behind its name.
+pub fn w64(walk: &mut Walk<'_>) -> io::Result<()> {
+    if let Some(head) = walk.array::<24>(0)? {
+        let size = head[16..].iter().rev().fold(0_u64, |size, byte| size << 8 | u64::from(*byte));
+        if (40..walk.source.size_bytes()).contains(&size) {
+            walk.ends(size, true);
         }
     }
     Ok(())

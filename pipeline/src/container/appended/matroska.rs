@@ -13,6 +13,7 @@ const TIMESTAMP: u32 = 0xe7;
 const BLOCK_GROUP: u32 = 0xa0;
 const BLOCK: u32 = 0xa1;
 const SIMPLE_BLOCK: u32 = 0xa3;
+const VOID: u32 = 0xec;
 
 /// An element's head.
 #[derive(Clone, Copy)]
@@ -54,16 +55,29 @@ fn element(walk: &mut Walk<'_>, at: u64) -> io::Result<Option<Element>> {
 pub fn walk(walk: &mut Walk<'_>) -> io::Result<()> {
     let (mut at, mut clock) = (0, Clock { scale_ns: 1_000_000, cluster: 0 });
     // A cluster of known length is passed over; the last one of a recording is looked into.
-    let mut passed = None;
-    while let Some(found) = element(walk, at)? {
+    let (mut passed, mut segment_end) = (None, None);
+    loop {
+        let found = element(walk, at)?;
+        // Elements of the top levels have names of four bytes, but for what fills a gap.
+        let is_ours = found.is_some_and(|found| found.id == VOID || found.id >= 0x1000_0000);
+        let is_past_end = segment_end.is_some_and(|end| at >= end) && !is_ours;
+        let Some(found) = found.filter(|_| !is_past_end) else {
+            walk.ends(at, is_past_end);
+            break;
+        };
         match found.id {
             EBML => {
+                segment_end = None;
                 clock.last_cluster(walk, passed.take())?;
                 walk.begin(at);
                 clock = Clock { scale_ns: 1_000_000, cluster: 0 };
             }
             CLUSTER if found.length.is_some() => passed = Some(found),
             _ => clock.read(walk, found)?,
+        }
+        if found.id == SEGMENT {
+            let length = found.length.filter(|&length| length > 0);
+            segment_end = length.map(|length| found.content.saturating_add(length));
         }
         let inside = match found.id {
             // A length that reaches beyond the file's end is one of a recorder that was stopped.

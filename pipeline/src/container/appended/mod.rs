@@ -4,6 +4,7 @@
 mod boxed;
 mod matroska;
 mod tagged;
+mod trailing;
 
 use std::io;
 use std::time::Duration;
@@ -27,9 +28,18 @@ pub struct Found {
     pub last_ns: Option<i64>,
 }
 
-/// The recordings of a file, which together are all of it; empty where there is but one, or where following the structure
-/// takes too long.
-pub fn find(source: &dyn ReadAt, container: &str, clock: &ContentionClock) -> io::Result<Vec<Found>> {
+/// What the structure of a file says of its content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// The recordings, which together are all of the file; empty where there is but one, or where
+    /// following the structure takes too long.
+    pub recordings: Vec<Found>,
+    /// Bytes behind the last recording that are of no recording we can follow; 0 if they are few.
+    pub foreign_bytes: u64,
+}
+
+/// Follows the structure of a file.
+pub fn find(source: &dyn ReadAt, container: &str, clock: &ContentionClock) -> io::Result<Content> {
     let mut walk = Walk {
         source,
         until: clock.elapsed() + MAX_LOOK,
@@ -38,6 +48,7 @@ pub fn find(source: &dyn ReadAt, container: &str, clock: &ContentionClock) -> io
         from: 0,
         begins: Vec::new(),
         last_ns: None,
+        end: None,
     };
     match container {
         "matroska" => matroska::walk(&mut walk)?,
@@ -47,9 +58,16 @@ pub fn find(source: &dyn ReadAt, container: &str, clock: &ContentionClock) -> io
         "asf" => boxed::asf(&mut walk)?,
         "flv" => tagged::flv(&mut walk)?,
         "ogg" => tagged::ogg(&mut walk)?,
+        "flac" => tagged::flac(&mut walk)?,
+        "caf" => boxed::caf(&mut walk)?,
+        "w64" => boxed::w64(&mut walk)?,
         _ => {}
     }
-    Ok(walk.found())
+    let foreign_bytes = match walk.end {
+        Some(end) => trailing::foreign_bytes(source, end)?,
+        None => 0,
+    };
+    Ok(Content { recordings: walk.found(), foreign_bytes })
 }
 
 /// A walk along a file's structure.
@@ -63,6 +81,17 @@ struct Walk<'a> {
     /// Where recordings begin, and the last time of the one before each.
     begins: Vec<(u64, Option<i64>)>,
     last_ns: Option<i64>,
+    /// Where the structure ends before the file does.
+    end: Option<End>,
+}
+
+/// Where a structure ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct End {
+    offset: u64,
+    /// Whether all that is before has the length it states. Else it may be a damaged part, after
+    /// which demuxers find the next one.
+    is_certain: bool,
 }
 
 impl Walk<'_> {
@@ -95,6 +124,11 @@ impl Walk<'_> {
     fn holds(&mut self, at: u64, size: u64, name: &[u8; 4]) -> io::Result<Option<u64>> {
         let bytes = self.bytes(at, size.min(WINDOW_BYTES as u64) as usize)?.unwrap_or_default();
         Ok(bytes.windows(4).position(|window| window == name).map(|place| at + place as u64))
+    }
+
+    /// What is here belongs to no recording of this kind.
+    fn ends(&mut self, offset: u64, is_certain: bool) {
+        self.end = (offset > 0).then_some(End { offset, is_certain });
     }
 
     /// A recording begins here.

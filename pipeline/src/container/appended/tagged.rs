@@ -1,8 +1,8 @@
-//! Files of tags and pages: FLV and Ogg.
+//! Files of tags, pages and frames: FLV, Ogg and FLAC.
 
 use std::io;
 
-use super::Walk;
+use super::{WINDOW_BYTES, Walk};
 
 /// FLV: a further head between two tags.
 pub fn flv(walk: &mut Walk<'_>) -> io::Result<()> {
@@ -22,7 +22,10 @@ pub fn flv(walk: &mut Walk<'_>) -> io::Result<()> {
                 walk.time(i64::from(ms) * 1_000_000);
             }
             18 => {}
-            _ => return Ok(()),
+            _ => {
+                walk.ends(at, false);
+                return Ok(());
+            }
         }
         at += 11 + u64::from(size) + 4;
     }
@@ -35,6 +38,7 @@ pub fn ogg(walk: &mut Walk<'_>) -> io::Result<()> {
     loop {
         let Some(head) = walk.array::<27>(at)? else { return Ok(()) };
         if !head.starts_with(b"OggS\0") {
+            walk.ends(at, false);
             return Ok(());
         }
         let first = head[5] & 2 != 0;
@@ -46,5 +50,26 @@ pub fn ogg(walk: &mut Walk<'_>) -> io::Result<()> {
         let Some(table) = walk.bytes(at + 27, lengths)? else { return Ok(()) };
         let size: u64 = table.iter().map(|&length| u64::from(length)).sum();
         at += 27 + lengths as u64 + size;
+    }
+}
+
+/// FLAC (RFC 9639, 8): a further marker with a block about the stream. Frames state no length.
+pub fn flac(walk: &mut Walk<'_>) -> io::Result<()> {
+    const MARKER: &[u8; 8] = b"fLaC\0\0\0\x22";
+    let (mut at, mut is_first) = (0, true);
+    loop {
+        let Some(bytes) = walk.bytes(at, WINDOW_BYTES)? else { return Ok(()) };
+        if bytes.len() < MARKER.len() {
+            return Ok(());
+        }
+        let marker = bytes.windows(MARKER.len()).position(|window| window == MARKER);
+        let Some(found) = marker else {
+            at += (bytes.len() - MARKER.len() + 1) as u64;
+            continue;
+        };
+        // A tag may stand in front of the first.
+        walk.begin(if is_first { 0 } else { at + found as u64 });
+        is_first = false;
+        at += (found + MARKER.len()) as u64;
     }
 }

@@ -6,7 +6,7 @@ use crate::source::Bytes;
 fn places(container: &str, file: &[u8]) -> Vec<(u64, u64, Option<i64>)> {
     let found = find(&Bytes(file.to_vec()), container, &ContentionClock::for_this_process()).unwrap();
     let place = |f: &Found| (f.within.begins_at, f.within.size_bytes, f.last_ns.map(|ns| ns / 1_000_000));
-    found.iter().map(place).collect()
+    found.recordings.iter().map(place).collect()
 }
 
 /// Each of two and both of them, joined: what is found must be the two.

@@ -277,3 +277,73 @@ fn a_recording_that_cannot_be_read_is_left_out_with_a_warning() {
     assert_eq!(media.parts.len(), 1);
     assert_eq!(media.warnings.iter().map(|w| w.code.as_str()).collect::<Vec<_>>(), ["appended_not_read"]);
 }
+
+fn codes(media: &MediaInfo) -> Vec<&str> {
+    media.warnings.iter().map(|warning| warning.code.as_str()).collect()
+}
+
+#[test]
+fn what_follows_a_recording_and_is_none_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let junk: Vec<u8> = (0..40_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    let other = std::fs::read(ffmpeg(AUDIO, &folder.path().join("other.au"))).unwrap();
+    let h264 = format!("{} {AUDIO} -c:v libx264 -preset ultrafast -c:a aac", video("160x90", "25"));
+    let mpeg_4 = format!("{} {AUDIO} -c:v mpeg4 -c:a pcm_s16le", video("160x90", "25"));
+    // Pages and tags that are damaged are passed over: there only what is recognised is reported.
+    for (name, arguments, reports_junk) in [
+        ("a.mp4", h264.as_str(), true),
+        ("a.mkv", &h264, true),
+        ("a.flv", &format!("{h264} -ar 44100"), false),
+        ("a.avi", &mpeg_4, true),
+        ("a.wav", AUDIO, true),
+        ("a.aiff", AUDIO, true),
+        ("a.w64", AUDIO, true),
+        ("a.caf", AUDIO, true),
+        ("a.ogg", &format!("{AUDIO} -c:a libopus"), false),
+    ] {
+        let file = ffmpeg(arguments, &folder.path().join(name));
+        assert_eq!(codes(&inspected(&file).unwrap()), [""; 0], "{name}");
+        let plain = std::fs::read(&file).unwrap();
+        for (tail, is_reported) in [(&junk, reports_junk), (&vec![0; 200_000], true), (&other, true)] {
+            std::fs::write(&file, [&plain[..], tail].concat()).unwrap();
+            let media = inspected(&file).unwrap();
+            let has = codes(&media).contains(&"appended_not_read");
+            assert!(has || !is_reported, "{name} {:?} {:?}", &tail[..4], media.warnings);
+        }
+        // Notes that a program adds are few.
+        std::fs::write(&file, [&plain[..], &junk[..5000]].concat()).unwrap();
+        assert!(!codes(&inspected(&file).unwrap()).contains(&"appended_not_read"), "{name}");
+    }
+}
+
+#[test]
+fn joined_flac_plays_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = ffmpeg(AUDIO, &folder.path().join("a.flac"));
+    let plain = std::fs::read(&file).unwrap();
+    std::fs::write(&file, plain.repeat(3)).unwrap();
+    assert_eq!(codes(&check(&file, "flac", &[TrackKind::Audio], 6000)), ["appended"]);
+}
+
+#[test]
+fn a_flac_that_was_cut_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = ffmpeg("-f lavfi -i sine=f=440:r=48000:d=10", &folder.path().join("a.flac"));
+    assert_eq!(codes(&inspected(&file).unwrap()), [""; 0]);
+    let plain = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &plain[..plain.len() * 7 / 10]).unwrap();
+    assert_eq!(codes(&inspected(&file).unwrap()), ["cut_short"]);
+}
+
+#[test]
+fn an_mxf_that_was_cut_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = format!("{} {AUDIO} -c:v mpeg2video -c:a pcm_s16le", video("160x90", "25"));
+    let file = ffmpeg(&arguments, &folder.path().join("a.mxf"));
+    assert_eq!(codes(&inspected(&file).unwrap()), [""; 0]);
+    let plain = std::fs::read(&file).unwrap();
+    for part in [2, 4, 9] {
+        std::fs::write(&file, &plain[..plain.len() * part / 10]).unwrap();
+        assert_eq!(codes(&inspected(&file).unwrap()), ["not_closed"], "{part} tenths");
+    }
+}

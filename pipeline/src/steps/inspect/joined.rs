@@ -130,12 +130,21 @@ fn with_video(before: VideoTrack, next: &VideoTrack, lasts: bool) -> VideoTrack 
 
 /// The warning that recordings in the file are left out.
 fn not_read(count: usize, bytes: u64, of_bytes: u64) -> Warning {
-    let share = (bytes.saturating_mul(100) / of_bytes.max(1)).clamp(1, 100);
     let what = if count == 1 {
         "One more recording follows".to_owned()
     } else {
         format!("{count} more recordings follow")
     };
+    left_out(&what, bytes, of_bytes)
+}
+
+/// The warning that something else follows the recording in the file.
+pub fn foreign(bytes: u64, of_bytes: u64) -> Warning {
+    left_out("Something else follows the recording", bytes, of_bytes)
+}
+
+fn left_out(what: &str, bytes: u64, of_bytes: u64) -> Warning {
+    let share = (bytes.saturating_mul(100) / of_bytes.max(1)).clamp(1, 100);
     Warning::new(
         "appended_not_read",
         format!(

@@ -73,13 +73,26 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
         return one(request, within.view(source), Some(within), &clock, ctx);
     }
     let container = sniff::sniff(source.as_ref())?;
-    let found = appended::find(source.as_ref(), container, &clock)?;
-    if !found.is_empty()
-        && let Some(all) = joined::inspect(&found, request, &source, &clock, ctx)?
-    {
-        return Ok(all);
+    let content = appended::find(source.as_ref(), container, &clock)?;
+    let recordings = &content.recordings;
+    let joined = match recordings.is_empty() {
+        false => joined::inspect(recordings, request, &source, &clock, ctx)?,
+        true => None,
+    };
+    let mut all = match joined {
+        Some(all) => all,
+        None => one(request, source.clone(), None, &clock, ctx)?,
+    };
+    if content.foreign_bytes > 0 {
+        let size_bytes = source.size_bytes();
+        let own = ByteRange { begins_at: 0, size_bytes: size_bytes - content.foreign_bytes };
+        // Of a recording that was not closed, what follows its declared end may be the rest of it.
+        if ending::of(own.view(source).as_ref(), container)? != Ending::Early {
+            all.warnings.retain(|warning| *warning != Warning::not_closed());
+            all.warnings.push(joined::foreign(content.foreign_bytes, size_bytes));
+        }
     }
-    one(request, source, None, &clock, ctx)
+    Ok(all)
 }
 
 /// Inspects one recording, which was found `within` a file.
@@ -384,7 +397,7 @@ fn expected_ms(movie: &Movie, scanned: &Scan, info: &MediaInfo, ending: Ending) 
             let last = video.map(|ns| ns.saturating_sub(video_gap_ns)).max(audio);
             last.map(|ns| ns.saturating_sub(u64::try_from(info.origin_ns).unwrap_or(0)))
         }
-        "matroska" | "avi" | "flv" | "asf" | "wav" => {
+        "matroska" | "avi" | "flv" | "asf" | "wav" | "flac" => {
             scanned.claimed_ns.filter(|_| ending != Ending::Complete || scanned.error.is_some())
         }
         _ => None,

@@ -1,86 +1,89 @@
-//! Both ends of a large MP4 in fragments. Nothing in it says how long its tracks are where it was recorded by a browser, or where
-//! whoever recorded it was stopped: their last fragments do.
+//! Both ends of a large MP4 in fragments, without what lies between.
+//!
+//! Browsers, and recorders that were stopped, do not write the lengths of tracks into such a file.
+//! Only the last fragments tell them.
 
 use std::io;
 use std::sync::Arc;
 
+use super::box_header::{BoxHeader, MAX_HEADER_BYTES};
 use crate::source::{ReadAt, Source, read_full};
 
-/// Of the end, this much is read.
-const LAST_BYTES: u64 = 24 << 20;
-/// Most boxes before the first fragment's end.
-const MOST_BOXES: usize = 1000;
-/// How much is looked through at once.
-const BLOCK: usize = 1 << 20;
-/// Of a fragment's front: its size, its name, and those of the box it begins with.
-const FRONT: usize = 16;
+/// Bytes at the end of the file that the view keeps.
+const MAX_TAIL_BYTES: u64 = 24 << 20;
+/// Most boxes before the end of the first fragment.
+const MAX_BOXES: usize = 1000;
+/// Bytes that are searched at once.
+const SEARCH_BYTES: usize = 1 << 20;
+/// Bytes that identify a fragment: size and type of its box, and of the box it starts with.
+const FRAGMENT_START_BYTES: usize = 16;
 
-/// The file without what lies between its first fragment and the last ones; none where there is no such thing to leave out.
-pub fn of(source: &Source) -> io::Result<Option<Source>> {
-    let Some(from) = first_fragments_end(source.as_ref())? else { return Ok(None) };
-    let late = source.size_bytes().saturating_sub(LAST_BYTES).max(from + FRONT as u64);
-    let Some(until) = fragment_after(source.as_ref(), late)? else { return Ok(None) };
-    Ok(Some(Arc::new(Ends { file: source.clone(), from, until })))
+/// The file with an empty box in place of the fragments between the first and the last ones.
+/// `None` if there is nothing to leave out.
+pub fn sparse_view(source: &Source) -> io::Result<Option<Source>> {
+    let Some(from) = first_fragment_end(source.as_ref())? else { return Ok(None) };
+    let tail = source.size_bytes().saturating_sub(MAX_TAIL_BYTES);
+    let tail = tail.max(from + FRAGMENT_START_BYTES as u64);
+    let Some(until) = find_fragment(source.as_ref(), tail)? else { return Ok(None) };
+    Ok(Some(Arc::new(SparseView { file: source.clone(), from, until })))
 }
 
-/// Where the first fragment among the last bytes begins.
+/// Offset of the first fragment among the last bytes.
 pub fn last_fragment(source: &dyn ReadAt) -> io::Result<Option<u64>> {
-    fragment_after(source, source.size_bytes().saturating_sub(LAST_BYTES))
+    find_fragment(source, source.size_bytes().saturating_sub(MAX_TAIL_BYTES))
 }
 
-/// Where the first fragment ends with its samples.
-fn first_fragments_end(source: &dyn ReadAt) -> io::Result<Option<u64>> {
-    let (mut at, mut begun) = (0_u64, false);
-    for _ in 0..MOST_BOXES {
-        let mut head = [0; 16];
-        if read_full(source, at, &mut head)? < head.len() {
+/// Offset of the end of the first fragment and its samples.
+fn first_fragment_end(source: &dyn ReadAt) -> io::Result<Option<u64>> {
+    let (mut offset, mut has_fragment) = (0_u64, false);
+    for _ in 0..MAX_BOXES {
+        let mut bytes = [0; MAX_HEADER_BYTES];
+        if read_full(source, offset, &mut bytes)? < bytes.len() {
             return Ok(None);
         }
-        let kind = [head[4], head[5], head[6], head[7]];
-        if begun && &kind == b"moof" {
-            return Ok(Some(at));
+        let Some(header) = BoxHeader::parse(&bytes) else { return Ok(None) };
+        let is_fragment = &header.kind == b"moof";
+        if has_fragment && is_fragment {
+            return Ok(Some(offset));
         }
-        begun |= &kind == b"moof";
-        let size = match u32::from_be_bytes([head[0], head[1], head[2], head[3]]) {
-            1 => u64::from_be_bytes([
-                head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15],
-            ]),
-            size => u64::from(size),
-        };
-        if size < 8 {
+        has_fragment |= is_fragment;
+        if header.size_bytes < 8 {
             return Ok(None);
         }
-        at = at.saturating_add(size);
+        offset = offset.saturating_add(header.size_bytes);
     }
     Ok(None)
 }
 
-/// The first fragment that begins at `at` or after it.
-fn fragment_after(source: &dyn ReadAt, mut at: u64) -> io::Result<Option<u64>> {
-    let mut block = vec![0; BLOCK];
+/// Offset of the first fragment at `offset` or after it.
+fn find_fragment(source: &dyn ReadAt, mut offset: u64) -> io::Result<Option<u64>> {
+    let mut block = vec![0; SEARCH_BYTES];
     loop {
-        let read = read_full(source, at, &mut block)?;
-        let found = block[..read]
-            .windows(FRONT)
-            .position(|front| &front[4..8] == b"moof" && &front[12..16] == b"mfhd");
-        if let Some(place) = found {
-            return Ok(Some(at + place as u64));
+        let read = read_full(source, offset, &mut block)?;
+        let position = block[..read]
+            .windows(FRAGMENT_START_BYTES)
+            .position(|start| &start[4..8] == b"moof" && &start[12..16] == b"mfhd");
+        if let Some(position) = position {
+            return Ok(Some(offset + position as u64));
         }
         if read < block.len() {
             return Ok(None);
         }
-        at += (read - FRONT + 1) as u64;
+        // A fragment may start in the last bytes of the block.
+        offset += (read - FRAGMENT_START_BYTES + 1) as u64;
     }
 }
 
 /// A file whose middle is one empty box.
-struct Ends {
+struct SparseView {
     file: Source,
+    /// Offset of the empty box.
     from: u64,
+    /// Offset of its end.
     until: u64,
 }
 
-impl ReadAt for Ends {
+impl ReadAt for SparseView {
     fn size_bytes(&self) -> u64 {
         self.file.size_bytes()
     }
@@ -90,16 +93,16 @@ impl ReadAt for Ends {
             return self.file.read_at(offset, buf);
         }
         if offset < self.from {
-            let most = buf.len().min((self.from - offset) as usize);
-            return self.file.read_at(offset, &mut buf[..most]);
+            let length = buf.len().min((self.from - offset) as usize);
+            return self.file.read_at(offset, &mut buf[..length]);
         }
-        let most = buf.len().min((self.until - offset) as usize);
+        let length = buf.len().min((self.until - offset) as usize);
         let size = (self.until - self.from).to_be_bytes();
-        let head = [&1_u32.to_be_bytes()[..], b"free", &size].concat();
-        for (byte, at) in buf[..most].iter_mut().zip(offset - self.from..) {
-            *byte = head.get(at as usize).copied().unwrap_or(0);
+        let header = [&1_u32.to_be_bytes()[..], b"free", &size].concat();
+        for (byte, position) in buf[..length].iter_mut().zip(offset - self.from..) {
+            *byte = header.get(position as usize).copied().unwrap_or(0);
         }
-        Ok(most)
+        Ok(length)
     }
 }
 
@@ -123,9 +126,9 @@ mod tests {
         let middle = fragment(30 << 20);
         let file = [&front[..], &middle, &fragment(50), &fragment(60)].concat();
         let source: Source = Arc::new(Bytes(file.clone()));
-        let ends = of(&source).unwrap().unwrap();
+        let view = sparse_view(&source).unwrap().unwrap();
         let mut read = vec![0; file.len()];
-        assert_eq!(read_full(ends.as_ref(), 0, &mut read).unwrap(), file.len());
+        assert_eq!(read_full(view.as_ref(), 0, &mut read).unwrap(), file.len());
         let after = front.len() + middle.len();
         assert!(read[..front.len()] == front && read[after..] == file[after..]);
         assert_eq!(
@@ -136,10 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_fragments_has_no_such_ends() {
+    fn a_file_without_fragments_has_no_view() {
         let plain: Source = Arc::new(Bytes([boxed(b"ftyp", b"isom"), boxed(b"mdat", &[0; 100])].concat()));
-        assert!(of(&plain).unwrap().is_none());
+        assert!(sparse_view(&plain).unwrap().is_none());
         let one: Source = Arc::new(Bytes([boxed(b"moov", b""), fragment(100)].concat()));
-        assert!(of(&one).unwrap().is_none());
+        assert!(sparse_view(&one).unwrap().is_none());
     }
 }

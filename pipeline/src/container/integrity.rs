@@ -1,4 +1,4 @@
-//! What demuxers pass over in silence: a WAV without samples, an Ogg whose pages are damaged.
+//! Damage that demuxers do not report: a WAV without samples, an Ogg with damaged pages.
 
 use std::io::{self, BufReader, Read};
 
@@ -6,36 +6,36 @@ use crate::context::StepContext;
 use crate::error::Result;
 use crate::source::{ReadAt, read_full};
 
-/// Most chunks looked at in a WAV.
-const MOST_CHUNKS: usize = 1_000;
-/// How much of an Ogg is read at once.
-const BLOCK: usize = 1 << 18;
+/// Most chunks read of a WAV.
+const MAX_CHUNKS: usize = 1_000;
+/// Bytes of an Ogg that are read at once.
+const READ_BYTES: usize = 1 << 18;
 
 /// Whether a WAV has a chunk of samples.
 pub fn wav_has_samples(source: &dyn ReadAt) -> Result<bool> {
-    let mut at = 12;
-    for _ in 0..MOST_CHUNKS {
-        let mut head = [0; 8];
-        if read_full(source, at, &mut head)? < head.len() {
+    let mut offset = 12;
+    for _ in 0..MAX_CHUNKS {
+        let mut header = [0; 8];
+        if read_full(source, offset, &mut header)? < header.len() {
             break;
         }
-        if &head[..4] == b"data" || &head[..4] == b"ds64" {
+        if &header[..4] == b"data" || &header[..4] == b"ds64" {
             return Ok(true);
         }
-        let size = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
-        at += 8 + size + size % 2;
+        let size = u64::from(u32::from_le_bytes([header[4], header[5], header[6], header[7]]));
+        offset += 8 + size + size % 2;
     }
     Ok(false)
 }
 
-/// Whether a page of an Ogg differs from its checksum, or something else stands between pages, in the first `most` bytes.
-/// A last page that is cut off is not counted.
-pub fn ogg_is_damaged(source: &dyn ReadAt, most: u64, ctx: &StepContext) -> Result<bool> {
-    let table = checksums();
-    let mut file = BufReader::with_capacity(BLOCK, Sequential { source, at: 0 });
+/// Whether a page of an Ogg does not match its checksum, or something else lies between pages, in
+/// the first `max_bytes`. A last page that is cut off does not count.
+pub fn ogg_is_damaged(source: &dyn ReadAt, max_bytes: u64, ctx: &StepContext) -> Result<bool> {
+    let table = checksum_table();
+    let mut file = BufReader::with_capacity(READ_BYTES, SequentialReader { source, offset: 0 });
     let mut page = vec![0; 27 + 255 + 255 * 255];
-    let mut at = 0;
-    while at < most.min(source.size_bytes()) {
+    let mut offset = 0;
+    while offset < max_bytes.min(source.size_bytes()) {
         ctx.check_cancelled()?;
         if !fill(&mut file, &mut page[..27])? {
             return Ok(false);
@@ -43,42 +43,42 @@ pub fn ogg_is_damaged(source: &dyn ReadAt, most: u64, ctx: &StepContext) -> Resu
         if &page[..4] != b"OggS" {
             return Ok(true);
         }
-        let head = 27 + usize::from(page[26]);
-        if !fill(&mut file, &mut page[27..head])? {
+        let header = 27 + usize::from(page[26]);
+        if !fill(&mut file, &mut page[27..header])? {
             return Ok(false);
         }
-        let size = head + page[27..head].iter().map(|&length| usize::from(length)).sum::<usize>();
-        if !fill(&mut file, &mut page[head..size])? {
+        let size = header + page[27..header].iter().map(|&length| usize::from(length)).sum::<usize>();
+        if !fill(&mut file, &mut page[header..size])? {
             return Ok(false);
         }
-        let told = u32::from_le_bytes([page[22], page[23], page[24], page[25]]);
+        let declared = u32::from_le_bytes([page[22], page[23], page[24], page[25]]);
         page[22..26].fill(0);
-        let found = page[..size]
+        let computed = page[..size]
             .iter()
             .fold(0_u32, |sum, &byte| sum << 8 ^ table[usize::from((sum >> 24) as u8 ^ byte)]);
-        if found != told {
+        if computed != declared {
             return Ok(true);
         }
-        at += size as u64;
+        offset += size as u64;
     }
     Ok(false)
 }
 
 /// A source read from its start to its end.
-struct Sequential<'a> {
+struct SequentialReader<'a> {
     source: &'a dyn ReadAt,
-    at: u64,
+    offset: u64,
 }
 
-impl Read for Sequential<'_> {
+impl Read for SequentialReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = self.source.read_at(self.at, buf)?;
-        self.at += read as u64;
+        let read = self.source.read_at(self.offset, buf)?;
+        self.offset += read as u64;
         Ok(read)
     }
 }
 
-/// Fills a buffer; no where the file ends before.
+/// Fills a buffer; `false` if the file ends before that.
 fn fill(file: &mut impl Read, buf: &mut [u8]) -> io::Result<bool> {
     match file.read_exact(buf) {
         Ok(()) => Ok(true),
@@ -87,8 +87,8 @@ fn fill(file: &mut impl Read, buf: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// The table of Ogg's checksum (RFC 3533): a CRC of 32 bits, 0x04c11db7, most significant bit first.
-fn checksums() -> [u32; 256] {
+/// The table of Ogg's checksum (RFC 3533): CRC-32 with 0x04c11db7, most significant bit first.
+fn checksum_table() -> [u32; 256] {
     std::array::from_fn(|byte| {
         (0..8).fold(
             (byte as u32) << 24,
@@ -108,7 +108,7 @@ mod tests {
     use crate::source::Bytes;
 
     #[test]
-    fn a_wav_without_samples_is_known() {
+    fn a_wav_without_samples_is_recognised() {
         let wav = |chunk: &[u8]| Bytes([b"RIFF\x24\0\0\0WAVEfmt \x03\0\0\0abc\0", chunk].concat());
         assert!(wav_has_samples(&wav(b"data\x02\0\0\0xx")).unwrap());
         assert!(!wav_has_samples(&wav(b"HURF9999xx")).unwrap());
@@ -116,8 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_page_is_known() {
-        // A page as libogg writes it: its checksum was worked out by another program.
+    fn a_damaged_page_is_recognised() {
+        // A page as libogg writes it, with a checksum from another program.
         let mut page = b"OggS\0\x02\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x01\x03abc".to_vec();
         page[22..26].copy_from_slice(&PAGE_SUM.to_le_bytes());
         let ctx = StepContext { out_dir: "out".into(), emit: Arc::new(|_| ()), cancel: Arc::default() };

@@ -1,9 +1,9 @@
-//! How a Matroska or WebM file turns its video: by a track's projection, its name, or a tag.
+//! The turn of video in a Matroska or WebM file: by a track's projection, its name, or a tag.
 //! GStreamer's demuxer reads none of them.
 
 use std::io;
 
-use super::ebml::{TRACK_ENTRY, TRACK_TYPE, VIDEO, child, children, float, front, text, unsigned};
+use super::ebml::{MatroskaHeader, TRACK_ENTRY, TRACK_TYPE, VIDEO, child, children, float, text, unsigned};
 use crate::media::Orientation;
 use crate::source::ReadAt;
 
@@ -23,26 +23,26 @@ const TAG_STRING: u32 = 0x4487;
 
 /// The turn of each video track, in the file's order.
 pub fn turns(source: &dyn ReadAt) -> io::Result<Vec<Orientation>> {
-    let front = front(source)?;
-    Ok(of_tracks(&front.tracks, &front.tags))
+    let header = MatroskaHeader::read(source)?;
+    Ok(track_turns(&header.tracks, &header.tags))
 }
 
-fn of_tracks(tracks: &[u8], tags: &[u8]) -> Vec<Orientation> {
+fn track_turns(tracks: &[u8], tags: &[u8]) -> Vec<Orientation> {
     let entries = children(tracks).filter(|(id, _)| *id == TRACK_ENTRY).map(|(_, data)| data);
     let videos = entries.filter(|entry| child(entry, TRACK_TYPE).map(unsigned) == Some(1));
     let turn = |entry: &[u8]| {
         child(entry, VIDEO)
-            .and_then(|video| projected(child(video, PROJECTION)?))
-            .or_else(|| named(text(child(entry, TRACK_NAME)?)))
-            .or_else(|| tagged(tags, child(entry, TRACK_UID).map(unsigned)))
+            .and_then(|video| projection_turn(child(video, PROJECTION)?))
+            .or_else(|| name_turn(text(child(entry, TRACK_NAME)?)))
+            .or_else(|| tag_turn(tags, child(entry, TRACK_UID).map(unsigned)))
             .unwrap_or_default()
     };
     videos.map(turn).collect()
 }
 
-/// The turn of a flat projection. Its roll is anticlockwise; half a turn of yaw or pitch shows it
+/// The turn of a flat projection. Its roll is anticlockwise. Half a turn of yaw or pitch displays it
 /// from behind.
-fn projected(projection: &[u8]) -> Option<Orientation> {
+fn projection_turn(projection: &[u8]) -> Option<Orientation> {
     if child(projection, PROJECTION_TYPE).map_or(0, unsigned) != 0 {
         return None;
     }
@@ -52,13 +52,14 @@ fn projected(projection: &[u8]) -> Option<Orientation> {
     Some(Orientation::nearest(flips, -pose(POSE_ROLL))).filter(|turn| !turn.is_none())
 }
 
-/// Older phones of one maker write the clockwise angle in the track's name.
-fn named(name: &str) -> Option<Orientation> {
-    clockwise(name.strip_prefix("htc_video_rotA-")?)
+/// The turn in a track's name: older phones of one maker write the clockwise angle there.
+fn name_turn(name: &str) -> Option<Orientation> {
+    parse_clockwise(name.strip_prefix("htc_video_rotA-")?)
 }
 
-/// Tools that know no projection write the clockwise angle in a tag, of the track or of the file.
-fn tagged(tags: &[u8], track: Option<u64>) -> Option<Orientation> {
+/// The turn in a tag of the track or of the file. Tools that know no projection write the clockwise
+/// angle there.
+fn tag_turn(tags: &[u8], track: Option<u64>) -> Option<Orientation> {
     children(tags).filter(|(id, _)| *id == TAG).find_map(|(_, tag)| {
         let target =
             child(tag, TARGETS).and_then(|targets| child(targets, TAG_TRACK_UID)).map_or(0, unsigned);
@@ -70,11 +71,11 @@ fn tagged(tags: &[u8], track: Option<u64>) -> Option<Orientation> {
             let name = child(simple, TAG_NAME).map(text).unwrap_or_default();
             name.eq_ignore_ascii_case("rotate") || name.eq_ignore_ascii_case("rotation")
         });
-        clockwise(text(child(rotation?, TAG_STRING)?))
+        parse_clockwise(text(child(rotation?, TAG_STRING)?))
     })
 }
 
-fn clockwise(degrees: &str) -> Option<Orientation> {
+fn parse_clockwise(degrees: &str) -> Option<Orientation> {
     let degrees: f64 = degrees.trim().parse().ok()?;
     Some(Orientation::nearest((false, false), degrees)).filter(|turn| !turn.is_none())
 }
@@ -119,22 +120,22 @@ mod tests {
 
     #[test]
     fn projections_turn_and_mirror() {
-        let of = |poses: &[Vec<u8>]| read(&[element(TRACKS, &projection(poses))])[0];
-        assert_eq!(of(&[]), (0, false));
-        assert_eq!(of(&[pose(POSE_ROLL, -90.0)]), (90, false));
-        assert_eq!(of(&[pose(POSE_ROLL, 90.0)]), (270, false));
-        assert_eq!(of(&[pose(POSE_ROLL, -180.0)]), (180, false));
-        assert_eq!(of(&[pose(POSE_YAW, 180.0)]), (0, true));
-        assert_eq!(of(&[pose(POSE_YAW, -180.0), pose(POSE_ROLL, 90.0)]), (270, true));
-        assert_eq!(of(&[pose(POSE_PITCH, 180.0)]), (180, true));
-        assert_eq!(of(&[pose(POSE_YAW, 180.0), pose(POSE_PITCH, 180.0)]), (180, false));
+        let turn = |poses: &[Vec<u8>]| read(&[element(TRACKS, &projection(poses))])[0];
+        assert_eq!(turn(&[]), (0, false));
+        assert_eq!(turn(&[pose(POSE_ROLL, -90.0)]), (90, false));
+        assert_eq!(turn(&[pose(POSE_ROLL, 90.0)]), (270, false));
+        assert_eq!(turn(&[pose(POSE_ROLL, -180.0)]), (180, false));
+        assert_eq!(turn(&[pose(POSE_YAW, 180.0)]), (0, true));
+        assert_eq!(turn(&[pose(POSE_YAW, -180.0), pose(POSE_ROLL, 90.0)]), (270, true));
+        assert_eq!(turn(&[pose(POSE_PITCH, 180.0)]), (180, true));
+        assert_eq!(turn(&[pose(POSE_YAW, 180.0), pose(POSE_PITCH, 180.0)]), (180, false));
         let wide = element(POSE_ROLL, &(-90.0_f64).to_be_bytes());
-        assert_eq!(of(std::slice::from_ref(&wide)), (90, false), "eight bytes");
-        assert_eq!(of(&[element(PROJECTION_TYPE, &[1]), wide]), (0, false), "all around");
+        assert_eq!(turn(std::slice::from_ref(&wide)), (90, false), "eight bytes");
+        assert_eq!(turn(&[element(PROJECTION_TYPE, &[1]), wide]), (0, false), "all around");
     }
 
     #[test]
-    fn names_and_tags_turn_what_no_projection_turns() {
+    fn names_and_tags_turn_video_without_a_projection() {
         let named = entry(&[element(TRACK_NAME, b"htc_video_rotA-090")]);
         assert_eq!(read(&[element(TRACKS, &named)]), [(90, false)]);
         let audio = element(TRACK_ENTRY, &element(TRACK_TYPE, &[2]));
@@ -150,12 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn tags_behind_the_clusters_are_found_by_the_seek_head() {
+    fn tags_after_the_clusters_are_found_by_the_seek_head() {
         let tracks = element(TRACKS, &entry(&[]));
         let tags = element(TAGS, &element(TAG, &simple_tag("ROTATE", "270")));
         let cluster = element(CLUSTER, &[0; 3000]);
-        let seek = |place: u64| {
-            let parts = [element(SEEK_ID, &TAGS.to_be_bytes()), element(SEEK_POSITION, &place.to_be_bytes())];
+        let seek = |position: u64| {
+            let parts =
+                [element(SEEK_ID, &TAGS.to_be_bytes()), element(SEEK_POSITION, &position.to_be_bytes())];
             element(SEEK_HEAD, &element(SEEK, &parts.concat()))
         };
         let before = seek(0).len() + tracks.len() + cluster.len();
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_files_turn_nothing() {
+    fn damaged_files_have_no_turn() {
         let file = [element(EBML, b""), element(SEGMENT, &element(TRACKS, &projection(&[])))].concat();
         for end in 0..file.len() {
             assert!(turns(&Bytes(file[..end].to_vec())).is_ok());

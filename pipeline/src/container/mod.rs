@@ -1,8 +1,9 @@
-//! Files before a media tool sees them: which container, is it intact, and what it says of itself.
+//! Files before a media tool sees them: their container, whether it is intact, and what it declares.
 
 pub mod appended;
 pub mod avi_delay;
-mod bare;
+mod bare_stream;
+mod box_header;
 pub mod ebml;
 pub mod ending;
 pub mod fragment_tail;

@@ -1,16 +1,17 @@
-//! What a file is by its first bytes: our own look, before any media tool sees it.
+//! The container of a file by its first bytes, before any media tool sees it.
 
 use super::motion_photo::is_still_image;
-use super::{bare, refusal};
+use super::{bare_stream, refusal};
 use crate::error::{Error, Result};
 use crate::source::{ReadAt, read_full};
 
-/// How much of a file's front is looked at.
-const FRONT: usize = 8 * 1024;
+/// Bytes of a file's front that are examined.
+const FRONT_BYTES: usize = 8 * 1024;
 
-/// The container's name, as in [`crate::media::MediaInfo::container`], or why the file is refused.
+/// Name of the container, as in [`crate::media::MediaInfo::container`]; an error if the file is
+/// refused.
 pub fn sniff(source: &dyn ReadAt) -> Result<&'static str> {
-    let mut front = vec![0; FRONT];
+    let mut front = vec![0; FRONT_BYTES];
     let read = read_full(source, 0, &mut front)?;
     front.truncate(read);
     if front.is_empty() {
@@ -20,9 +21,9 @@ pub fn sniff(source: &dyn ReadAt) -> Result<&'static str> {
         return Ok(kind);
     }
     if front.starts_with(b"ID3") && front.len() > 10 {
-        // A tag in front of a bare sound stream; what follows it says which.
+        // A tag before a bare audio stream. The bytes after it tell which.
         let size = front[6..10].iter().fold(0, |size, byte| size << 7 | u64::from(byte & 0x7f));
-        let mut after = vec![0; FRONT];
+        let mut after = vec![0; FRONT_BYTES];
         let read = read_full(source, 10 + size, &mut after)?;
         return Ok(match container(&after[..read]) {
             Some(kind @ ("flac" | "aac")) => kind,
@@ -39,20 +40,20 @@ pub fn sniff(source: &dyn ReadAt) -> Result<&'static str> {
     if let Some(refused) = refusal::refusal(&front) {
         return Err(refused);
     }
-    bare::stream(&front).ok_or_else(|| Error::input("not_media", "This is not a recording."))
+    bare_stream::detect(&front).ok_or_else(|| Error::input("not_media", "This is not a recording."))
 }
 
-/// The container that begins with these bytes.
+/// Name of the container that starts with these bytes.
 pub(super) fn container(front: &[u8]) -> Option<&'static str> {
-    let at = |offset: usize, magic: &[u8]| front.get(offset..offset + magic.len()) == Some(magic);
-    if at(0, b"RIFF") || at(0, b"RF64") || at(0, b"BW64") {
+    let has = |offset: usize, magic: &[u8]| front.get(offset..offset + magic.len()) == Some(magic);
+    if has(0, b"RIFF") || has(0, b"RF64") || has(0, b"BW64") {
         return match front.get(8..12)? {
             b"AVI " | b"AVIX" => Some("avi"),
             b"WAVE" => Some("wav"),
             _ => None,
         };
     }
-    if at(0, b"FORM") && (at(8, b"AIFF") || at(8, b"AIFC")) {
+    if has(0, b"FORM") && (has(8, b"AIFF") || has(8, b"AIFC")) {
         return Some("aiff");
     }
     for (magic, kind) in [
@@ -76,18 +77,18 @@ pub(super) fn container(front: &[u8]) -> Option<&'static str> {
         (b"wvpk", "wavpack"),
         (b"\x7f\xfe\x80\x01", "dts"),
     ] {
-        if at(0, magic) {
+        if has(0, magic) {
             return Some(kind);
         }
     }
     // The first two blocks of a frame of DV (IEC 61834-2): its header and its first subcode.
-    if at(0, b"\x1f\x07\0") && at(80, b"\x3f\x07") {
+    if has(0, b"\x1f\x07\0") && has(80, b"\x3f\x07") {
         return Some("dv");
     }
-    if iso_boxes(front) {
-        return (!is_still_image(front) && !at(4, b"ftypcrx ")).then_some("mp4");
+    if is_iso_media(front) {
+        return (!is_still_image(front) && !has(4, b"ftypcrx ")).then_some("mp4");
     }
-    if transport_packets(front) {
+    if is_transport_stream(front) {
         return Some("mpegts");
     }
     match front {
@@ -104,8 +105,8 @@ pub(super) fn container(front: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// An ISO base media or QuickTime file: its first box is one of those that may come first.
-fn iso_boxes(front: &[u8]) -> bool {
+/// Whether this is an ISO base media or QuickTime file, by the type of the first box.
+fn is_iso_media(front: &[u8]) -> bool {
     matches!(
         front.get(4..8),
         Some(
@@ -114,8 +115,9 @@ fn iso_boxes(front: &[u8]) -> bool {
     )
 }
 
-/// MPEG transport stream: sync bytes at each packet, of 188 bytes, or 192 with a time code in front (cameras).
-fn transport_packets(front: &[u8]) -> bool {
+/// Whether this is an MPEG transport stream: each packet starts with a sync byte. Packets have 188
+/// bytes, 192 with a time code before each (cameras), or 204 with error correction.
+fn is_transport_stream(front: &[u8]) -> bool {
     [(188, 0), (192, 4), (204, 0)].iter().any(|&(size, first)| {
         let packets = front.iter().skip(first).step_by(size).take(5);
         packets.clone().count() >= 2 && packets.into_iter().all(|&byte| byte == 0x47)
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn recordings_are_known_by_their_first_bytes() {
+    fn recordings_are_recognised_by_their_first_bytes() {
         assert_eq!(code(b"\0\0\0\x18ftypqt  \0\0\0\0"), "mp4");
         assert_eq!(code(b"RIFF\0\0\0\0WAVEfmt "), "wav");
         assert_eq!(code(b"\x1a\x45\xdf\xa3"), "matroska");

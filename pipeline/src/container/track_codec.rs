@@ -1,15 +1,14 @@
-//! What a container itself says of its tracks' codecs, read beside the demuxer. Everything here is from the file and may
-//! be wrong.
+//! The codecs of tracks by their container, for what demuxers do not read. Everything here comes
+//! from the file and may be wrong.
 
 use std::io;
 
 use chalkstream_formats::boxes::{find, split, u32_at};
 
-use super::ebml::{self, TRACK_ENTRY, TRACK_TYPE, VIDEO, child, children, text, unsigned};
-
+use super::ebml::{MatroskaHeader, TRACK_ENTRY, TRACK_TYPE, VIDEO, child, children, text, unsigned};
 use crate::source::{ReadAt, read_full};
 
-/// Most bytes read of the list of an AVI's streams: an index may follow each of them there.
+/// Most bytes read of the list of an AVI's streams, in which an index may follow each.
 const MAX_LIST_BYTES: u64 = 1 << 20;
 
 const CODEC_ID: u32 = 0x86;
@@ -25,38 +24,39 @@ const UNCOMPRESSED_FOURCC: u32 = 0x2e_b524;
 /// The codec of one track.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Codec {
-    /// Whether it is of video.
+    /// Whether it is a video codec.
     pub is_video: bool,
-    /// Its four-character code; for Matroska's own names the start of the name.
+    /// Four-character code; for Matroska's own names the start of the name.
     pub fourcc: [u8; 4],
-    /// Matroska's name of it.
+    /// Name in Matroska; empty elsewhere.
     pub name: String,
     /// Size of the stored frames, in pixels.
     pub size: (u32, u32),
-    /// Shape of a pixel, width to height; 0 if not known.
+    /// Aspect ratio of a pixel, width to height; 0 if not known.
     pub pixel: (u32, u32),
     /// Bits of a pixel or sample; 0 if not known.
     pub depth: u32,
-    /// How long a frame lasts, in ns, if that is declared.
+    /// Declared duration of a frame, in ns.
     pub frame_ns: Option<u64>,
-    /// Whether samples of audio are stored with the least significant byte first, if that is declared.
+    /// Whether audio samples are stored least significant byte first, if that is declared.
     pub is_little_endian: Option<bool>,
-    /// What a decoder has to know.
+    /// Private data for the decoder.
     pub private: Vec<u8>,
 }
 
-/// A number of two bytes, the least significant first.
-fn short(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?).into())
+/// Little-endian 16-bit number at an offset.
+fn u16_le(bytes: &[u8], offset: usize) -> Option<u32> {
+    Some(u16::from_le_bytes(bytes.get(offset..offset + 2)?.try_into().ok()?).into())
 }
 
-/// A number of four bytes, the least significant first.
-fn long(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+/// Little-endian 32-bit number at an offset.
+fn u32_le(bytes: &[u8], offset: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?))
 }
 
 impl Codec {
-    /// From the first entry of an MP4's sample descriptions (QuickTime File Format, "Sample Description Atoms").
+    /// The codec of the first entry of an MP4's sample descriptions (QuickTime File Format, "Sample
+    /// Description Atoms").
     pub fn from_sample_entry(list: &[u8], handler: [u8; 4]) -> Option<Self> {
         let (fourcc, entry, _) = split(list)?;
         match &handler {
@@ -67,40 +67,40 @@ impl Codec {
                     is_video: true,
                     fourcc,
                     size: (size >> 16, size & 0xffff),
-                    // Above 32 it says grey as well.
+                    // Grayscale depths are stored with 32 added.
                     depth: if depth > 32 { depth - 32 } else { depth },
                     private: private.to_vec(),
                     ..Self::default()
                 })
             }
             b"soun" => {
-                // Version 1 has 16 bytes more, version 2 has 36.
-                let head = match u32_at(entry, 8)? >> 16 {
+                // Version 1 has 16 bytes more, version 2 has 36 more.
+                let header = match u32_at(entry, 8)? >> 16 {
                     0 => 28,
                     1 => 44,
                     _ => 64,
                 };
-                let boxes = entry.get(head..).unwrap_or_default();
+                let boxes = entry.get(header..).unwrap_or_default();
                 let wave = find(boxes, b"wave").unwrap_or(boxes);
-                let order = find(wave, b"enda").and_then(|order| order.get(..2));
-                let is_little_endian = order.map(|order| order[1] == 1);
+                let byte_order = find(wave, b"enda").and_then(|order| order.get(..2));
+                let is_little_endian = byte_order.map(|order| order[1] == 1);
                 Some(Self { fourcc, is_little_endian, ..Self::default() })
             }
             _ => None,
         }
     }
 
-    /// From a BITMAPINFOHEADER and what follows it.
-    fn of_bitmap(header: &[u8]) -> Option<Self> {
-        let size_bytes = long(header, 0)?.max(40) as usize;
-        // Negative where rows are stored from top to bottom.
-        let height = (long(header, 8)? as i32).unsigned_abs();
+    /// The codec of a BITMAPINFOHEADER and what follows it.
+    fn from_bitmap_header(header: &[u8]) -> Option<Self> {
+        let size_bytes = u32_le(header, 0)?.max(40) as usize;
+        // Negative if rows are stored from top to bottom.
+        let height = (u32_le(header, 8)? as i32).unsigned_abs();
         Some(Self {
             is_video: true,
             fourcc: header.get(16..20)?.try_into().ok()?,
-            size: (long(header, 4)?, height),
-            depth: short(header, 14)?,
-            // Some writers count it in the header's size, others do not.
+            size: (u32_le(header, 4)?, height),
+            depth: u16_le(header, 14)?,
+            // Some writers include it in the header's size, others do not.
             private: header.get(40.min(size_bytes)..).unwrap_or_default().to_vec(),
             ..Self::default()
         })
@@ -113,10 +113,10 @@ pub fn read_avi(source: &dyn ReadAt) -> io::Result<Vec<Codec>> {
     let read = read_full(source, 0, &mut list)?;
     list.truncate(read);
     let mut found = Vec::new();
-    // RIFF, its size and kind come first; then lists, of which those of the header are opened.
+    // After the header of the RIFF come lists. Those of the AVI's header are entered.
     let mut rest = list.get(12..).unwrap_or_default();
-    let mut head: Option<&[u8]> = None;
-    while let Some((name, size)) = rest.get(..4).zip(long(rest, 4)) {
+    let mut stream_header: Option<&[u8]> = None;
+    while let Some((name, size)) = rest.get(..4).zip(u32_le(rest, 4)) {
         let kind = rest.get(8..12).unwrap_or_default();
         if name == b"LIST" && (kind == b"hdrl" || kind == b"strl") {
             rest = &rest[12..];
@@ -127,13 +127,13 @@ pub fn read_avi(source: &dyn ReadAt) -> io::Result<Vec<Codec>> {
         }
         let after = rest.get(8..).unwrap_or_default();
         let content = &after[..after.len().min(size as usize)];
-        match (name, head) {
-            (b"strh", _) => head = Some(content),
+        match (name, stream_header) {
+            (b"strh", _) => stream_header = Some(content),
             (b"strf", Some(stream)) if stream.starts_with(b"vids") => {
-                let frame_ns = long(stream, 20).zip(long(stream, 24)).and_then(|(scale, rate)| {
+                let frame_ns = u32_le(stream, 20).zip(u32_le(stream, 24)).and_then(|(scale, rate)| {
                     (u64::from(scale) * 1_000_000_000).checked_div(u64::from(rate))
                 });
-                found.extend(Codec::of_bitmap(content).map(|codec| Codec { frame_ns, ..codec }));
+                found.extend(Codec::from_bitmap_header(content).map(|codec| Codec { frame_ns, ..codec }));
             }
             _ => {}
         }
@@ -144,12 +144,13 @@ pub fn read_avi(source: &dyn ReadAt) -> io::Result<Vec<Codec>> {
 
 /// The codecs of a Matroska's video and audio tracks, in the order of the file.
 pub fn read_matroska(source: &dyn ReadAt) -> io::Result<Vec<Codec>> {
-    let front = ebml::front(source)?;
-    let entries = children(&front.tracks).filter(|(id, _)| *id == TRACK_ENTRY);
-    Ok(entries.filter_map(|(_, entry)| of_track(entry)).collect())
+    let header = MatroskaHeader::read(source)?;
+    let entries = children(&header.tracks).filter(|(id, _)| *id == TRACK_ENTRY);
+    Ok(entries.filter_map(|(_, entry)| from_track_entry(entry)).collect())
 }
 
-fn of_track(entry: &[u8]) -> Option<Codec> {
+/// The codec of a Matroska's track.
+fn from_track_entry(entry: &[u8]) -> Option<Codec> {
     let is_video = match child(entry, TRACK_TYPE).map(unsigned)? {
         1 => true,
         2 => false,
@@ -159,22 +160,22 @@ fn of_track(entry: &[u8]) -> Option<Codec> {
     let private = child(entry, CODEC_PRIVATE).unwrap_or_default();
     let video = child(entry, VIDEO).unwrap_or_default();
     let number = |id| child(video, id).map_or(0, unsigned).try_into().unwrap_or(0);
-    let of_private = match name.as_str() {
-        "V_MS/VFW/FOURCC" => Codec::of_bitmap(private),
+    let private_codec = match name.as_str() {
+        "V_MS/VFW/FOURCC" => Codec::from_bitmap_header(private),
         "V_QUICKTIME" => Codec::from_sample_entry(private, *b"vide"),
         _ => None,
     };
-    let own = |name: &str| {
+    let start_of_name = |name: &str| {
         let mut fourcc = [b' '; 4];
         let bytes = name.get(2..).unwrap_or_default().bytes();
-        fourcc.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+        fourcc.iter_mut().zip(bytes).for_each(|(char, byte)| *char = byte);
         fourcc
     };
-    let codec = of_private.unwrap_or_else(|| Codec {
+    let codec = private_codec.unwrap_or_else(|| Codec {
         fourcc: match child(video, UNCOMPRESSED_FOURCC).and_then(|fourcc| fourcc.try_into().ok()) {
             Some(fourcc) if name == "V_UNCOMPRESSED" => fourcc,
             _ if name == "V_PRORES" => private.first_chunk().copied().unwrap_or_default(),
-            _ => own(&name),
+            _ => start_of_name(&name),
         },
         private: private.to_vec(),
         ..Codec::default()

@@ -9,7 +9,7 @@ use std::io;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use crate::container::ebml::front;
+use crate::container::ebml::MatroskaHeader;
 use crate::mp4::patch::patched;
 use crate::source::Source;
 
@@ -22,10 +22,10 @@ const IDENTIFIER: &[u8] = b"icpf";
 
 /// Renames the codec in a file, so that the demuxer keeps the times of its packets.
 pub fn hide_codec(source: Source) -> io::Result<Source> {
-    let front = front(source.as_ref())?;
-    let offsets = front.tracks.windows(ELEMENT.len()).enumerate().filter(|(_, bytes)| *bytes == ELEMENT);
+    let header = MatroskaHeader::read(source.as_ref())?;
+    let offsets = header.tracks.windows(ELEMENT.len()).enumerate().filter(|(_, bytes)| *bytes == ELEMENT);
     let patches: Vec<_> =
-        offsets.map(|(offset, _)| (front.tracks_at + offset as u64, HIDDEN.to_vec())).collect();
+        offsets.map(|(offset, _)| (header.tracks_offset + offset as u64, HIDDEN.to_vec())).collect();
     Ok(if patches.is_empty() { source } else { patched(source, patches) })
 }
 

@@ -1,29 +1,31 @@
 #![allow(clippy::unwrap_used)]
+use super::walk::MAX_RECORDINGS;
 use super::*;
 use crate::source::Bytes;
 
-/// Where recordings begin, how long they are in bytes, and their last times in ms.
-fn places(container: &str, file: &[u8]) -> Vec<(u64, u64, Option<i64>)> {
+/// Offsets of recordings, their sizes in bytes, and their last times in ms.
+fn positions(container: &str, file: &[u8]) -> Vec<(u64, u64, Option<i64>)> {
     let found = find(&Bytes(file.to_vec()), container, &ContentionClock::for_this_process()).unwrap();
-    let place = |f: &Found| (f.within.begins_at, f.within.size_bytes, f.last_ns.map(|ns| ns / 1_000_000));
-    found.recordings.iter().map(place).collect()
+    let position =
+        |f: &AppendedRecording| (f.within.begins_at, f.within.size_bytes, f.last_ns.map(|ns| ns / 1_000_000));
+    found.recordings.iter().map(position).collect()
 }
 
-/// Each of two and both of them, joined: what is found must be the two.
+/// Checks that two recordings are found if one follows the other, and none in the first alone.
 fn check(container: &str, one: &[u8], other: &[u8], last_ms: [Option<i64>; 2]) {
-    assert_eq!(places(container, one), [], "one recording is none that follows");
+    assert_eq!(positions(container, one), [], "one recording");
     let (first, second) = (one.len() as u64, other.len() as u64);
     let wanted = [(0, first, last_ms[0]), (first, second, last_ms[1])];
-    assert_eq!(places(container, &[one, other].concat()), wanted);
+    assert_eq!(positions(container, &[one, other].concat()), wanted);
     let cut = &[one, other].concat()[..one.len() + 5];
-    assert!(places(container, cut).len() < 3, "cut off");
+    assert!(positions(container, cut).len() < 3, "cut off");
 }
 
 fn element(id: &[u8], content: &[u8]) -> Vec<u8> {
     [id, &[0x40 | (content.len() >> 8) as u8, content.len() as u8], content].concat()
 }
 
-/// A recording as browsers make it, or as one that was closed.
+/// A recording as browsers make it, or one that was closed.
 fn webm(last: u8, open: bool) -> Vec<u8> {
     let info = element(&[0x15, 0x49, 0xa9, 0x66], &element(&[0x2a, 0xd7, 0xb1], &[0x0f, 0x42, 0x40]));
     let cluster = |time: u8| {
@@ -61,9 +63,9 @@ fn a_further_movie_is_found() {
     check("mp4", &front, &back, [None; 2]);
     check("mp4", &back, &front, [None; 2]);
     let without = [boxed(b"ftyp", b"isom"), boxed(b"mdat", b"12")].concat();
-    assert_eq!(places("mp4", &[&front[..], &without].concat()), [], "the second has no index");
+    assert_eq!(positions("mp4", &[&front[..], &without].concat()), [], "the second has no index");
     let many: Vec<u8> = (0..MAX_RECORDINGS + 1).flat_map(|_| front.clone()).collect();
-    assert_eq!(places("mp4", &many), [], "as many are heads of fragments");
+    assert_eq!(positions("mp4", &many), [], "as many are headers of fragments");
 }
 
 #[test]

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use super::*;
+use super::run;
+use crate::context::StepContext;
+use crate::error::Result;
 use crate::gst::{MultiPartDecoder, TrackKind};
 use crate::limits::Limits;
-use crate::source::FileSource;
+use crate::media::{MediaInfo, Rational};
+use crate::source::{FileSource, Source};
 
 const AUDIO: &str = "-f lavfi -i sine=f=440:r=48000:d=2";
 

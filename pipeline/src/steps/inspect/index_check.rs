@@ -1,23 +1,23 @@
-//! A look at an MP4's index before any media tool sees it: is it there, is it sane, does it promise the possible.
+//! Checks the index of an MP4 before any media tool sees it: its limits, its nesting, and encryption.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
-use chalkstream_formats::boxes::split;
+use chalkstream_formats::boxes::{u16_at, walk};
 
 use crate::mp4::movie_index::MovieIndex;
 
 /// Deepest nesting in the index; real ones stay below ten.
-const DEEPEST: usize = 16;
-/// Boxes whose content is boxes.
-const NESTS: [&[u8; 4]; 12] = [
+const MAX_DEPTH: usize = 16;
+/// Boxes that contain boxes.
+const CONTAINER_BOXES: [&[u8; 4]; 12] = [
     b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"udta", b"dinf", b"mvex", b"moof", b"traf",
     b"gmhd",
 ];
 
-/// Refuses an index that cannot be true.
+/// Refuses an index that breaks a limit, cannot be true, or is encrypted.
 pub fn check(index: &MovieIndex, limits: &Limits) -> Result<()> {
-    let mut found = Found::default();
-    walk(&index.bytes, 0, &mut found)?;
+    let mut found = IndexFacts::default();
+    found.add_boxes(&index.bytes, 0)?;
     if found.tracks > limits.max_tracks {
         return Err(Error::new(
             ErrorKind::LimitExceeded,
@@ -28,60 +28,56 @@ pub fn check(index: &MovieIndex, limits: &Limits) -> Result<()> {
     if found.pixels > limits.max_pixels {
         return Err(crate::gst::too_many_pixels());
     }
-    if found.encrypted {
+    if found.is_encrypted {
         return Err(crate::gst::encrypted());
     }
     Ok(())
 }
 
-/// What the index says.
+/// What the index declares.
 #[derive(Default)]
-struct Found {
+struct IndexFacts {
     tracks: u32,
+    /// Pixels of the largest frame.
     pixels: u64,
-    encrypted: bool,
+    is_encrypted: bool,
 }
 
 fn damaged() -> Error {
     Error::input("decode_failed", "The file is damaged, so it can't be played.")
 }
 
-/// Walks boxes without recursion deeper than real files have.
-fn walk(boxes: &[u8], depth: usize, found: &mut Found) -> Result<()> {
-    if depth > DEEPEST {
-        return Err(damaged());
-    }
-    let mut rest = boxes;
-    while let Some((kind, content, next)) = split(rest) {
-        match &kind {
-            b"trak" => found.tracks += 1,
-            b"stsd" => descriptions(content, found),
-            _ => {}
+impl IndexFacts {
+    /// Adds what boxes declare. Recursion is no deeper than in real files.
+    fn add_boxes(&mut self, boxes: &[u8], depth: usize) -> Result<()> {
+        if depth > MAX_DEPTH {
+            return Err(damaged());
         }
-        if NESTS.contains(&&kind) {
-            walk(content, depth + 1, found)?;
+        for (kind, content) in walk(boxes) {
+            match &kind {
+                b"trak" => self.tracks += 1,
+                b"stsd" => self.add_sample_entries(content),
+                _ => {}
+            }
+            if CONTAINER_BOXES.contains(&&kind) {
+                self.add_boxes(content, depth + 1)?;
+            }
         }
-        rest = next;
+        Ok(())
     }
-    Ok(())
-}
 
-/// Sample descriptions: the promised picture size, and protection.
-fn descriptions(content: &[u8], found: &mut Found) {
-    let mut rest = content.get(8..).unwrap_or_default();
-    while let Some((kind, entry, next)) = split(rest) {
-        // Common encryption, FairPlay, and Audible's audiobooks.
-        if matches!(&kind, b"encv" | b"enca" | b"drmi" | b"drms" | b"aavd") {
-            found.encrypted = true;
+    /// Adds what sample entries declare: frame size and encryption.
+    fn add_sample_entries(&mut self, content: &[u8]) {
+        for (kind, entry) in walk(content.get(8..).unwrap_or_default()) {
+            // Common encryption, FairPlay, and Audible's audiobooks.
+            self.is_encrypted |= matches!(&kind, b"encv" | b"enca" | b"drmi" | b"drms" | b"aavd");
+            // A visual sample entry has its width and height at bytes 24 and 26.
+            if let (Some(width), Some(height)) = (u16_at(entry, 24), u16_at(entry, 26))
+                && is_visual(&kind)
+            {
+                self.pixels = self.pixels.max(u64::from(width) * u64::from(height));
+            }
         }
-        // A visual sample entry has its width and height at bytes 24 and 26; a sound's bytes there are small.
-        if let Some(&[w1, w0, h1, h0]) = entry.get(24..28)
-            && is_visual(&kind)
-        {
-            let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
-            found.pixels = found.pixels.max(u64::from(width) * u64::from(height));
-        }
-        rest = next;
     }
 }
 
@@ -120,10 +116,7 @@ mod tests {
     use crate::source::Bytes;
 
     fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
-        let mut made = (content.len() as u32 + 8).to_be_bytes().to_vec();
-        made.extend(kind);
-        made.extend(content);
-        made
+        [&(content.len() as u32 + 8).to_be_bytes()[..], kind, content].concat()
     }
 
     fn code(bytes: Vec<u8>) -> &'static str {
@@ -154,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn promises_are_held_against_the_limits() {
+    fn what_an_index_declares_is_checked_against_the_limits() {
         assert_eq!(code(movie(b"avc1", 1920, 1080)), "fine");
         assert_eq!(code(movie(b"avc1", 65_535, 65_535)), "too_many_pixels");
         for kind in [b"encv", b"enca", b"drmi", b"drms", b"aavd"] {

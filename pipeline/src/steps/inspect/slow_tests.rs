@@ -4,10 +4,11 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use super::*;
-use crate::context::capturing_context;
+use super::{InspectRequest, run};
+use crate::context::{StepContext, capturing_context};
 use crate::gst::{TrackDecoder, TrackKind};
 use crate::ladder::{LadderSettings, Rung, plan};
+use crate::media::MediaInfo;
 use crate::source::Bytes;
 use crate::steps::transcode::TranscodeRequest;
 

@@ -4,8 +4,10 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use super::*;
+use super::{InspectRequest, run};
+use crate::context::StepContext;
 use crate::gst::{TrackDecoder, TrackKind};
+use crate::media::MediaInfo;
 use crate::source::Bytes;
 
 const SECOND: i64 = 1_000_000_000;

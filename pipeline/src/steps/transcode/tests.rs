@@ -17,7 +17,7 @@ use crate::fmp4::read::{ReadSample, samples};
 use crate::gst::DecodedBuffer;
 use crate::ladder::{KEYFRAME_INTERVAL_MS, Ladder, LadderSettings, RenditionPlan, Rung, plan};
 use crate::media::{Orientation, Rational, VideoTrack};
-use crate::steps::inspect::rate::pace;
+use crate::steps::inspect::frame_rate;
 
 /// Luma of the source's frames, in turn: far enough apart to identify each one after encoding.
 const LUMA: [u8; 8] = [40, 200, 64, 176, 88, 224, 112, 152];
@@ -79,7 +79,8 @@ impl Case {
 
     fn video_and_ladder(&self) -> (VideoTrack, Ladder) {
         // As `inspect` would find it in a longer recording of the same pace.
-        let found = pace(&self.times_ns(Rational::new(1_000_000, self.gap_us as u32), 40.0).0, None);
+        let found =
+            frame_rate::measure(&self.times_ns(Rational::new(1_000_000, self.gap_us as u32), 40.0).0, None);
         let rung = |name: &str, width, height, max_frame_rate| Rung {
             name: name.into(),
             width,
@@ -97,7 +98,7 @@ impl Case {
             LadderSettings { preset: self.preset.into(), quality: Some(23), drop_redundant: false, rungs };
         let video = VideoTrack {
             frame_rate: found.rate,
-            variable_rate: found.variable,
+            variable_rate: found.is_variable,
             ..VideoTrack::for_tests(self.size.0, self.size.1)
         };
         let ladder = plan(&video, &settings);

@@ -1,30 +1,30 @@
-//! The sizes and orientations that coded frames say, read from packets without decoding them.
+//! The sizes and orientations in the headers of coded frames, read without decoding them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::sizes::FrameSize;
+use super::frame_sizes::FrameSize;
 use crate::codec::orientation::OrientationReader;
 use crate::gst::{OrientationState, displayed_size, element};
 use crate::media::Orientation;
 
 /// Reads the headers of one track's frames.
-pub struct Headers {
-    way: Way,
+pub struct HeaderReader {
+    method: Method,
 }
 
-/// How sizes are found.
-enum Way {
-    /// In keyframes of VP8.
-    Vp8 { shape: gst::Caps },
+/// How sizes are read.
+enum Method {
+    /// From keyframes of VP8.
+    Vp8 { caps: gst::Caps },
     /// By GStreamer's parser.
     Parsed(Parser),
 }
 
-impl Headers {
-    /// `None` for codings whose frames do not say their size in a way that is read here.
+impl HeaderReader {
+    /// A reader for a track with these caps; `None` if it cannot read their codec.
     pub fn new(caps: &gst::CapsRef) -> Option<Self> {
         let s = caps.structure(0)?;
         let version = s.get::<i32>("mpegversion").unwrap_or(0);
@@ -40,39 +40,40 @@ impl Headers {
             ("image/png", _) => Some("pngparse"),
             _ => return None,
         };
-        let way = match parser {
-            None => Way::Vp8 { shape: caps.to_owned() },
-            Some(name) => Way::Parsed(Parser::new(name, caps)?),
+        let method = match parser {
+            None => Method::Vp8 { caps: caps.to_owned() },
+            Some(name) => Method::Parsed(Parser::new(name, caps)?),
         };
-        Some(Self { way })
+        Some(Self { method })
     }
 
-    /// Takes new caps of the demuxer's.
-    pub fn caps(&mut self, caps: &gst::CapsRef) {
-        match &mut self.way {
-            Way::Vp8 { shape } => *shape = caps.to_owned(),
-            Way::Parsed(parser) => _ = parser.src.push_event(gst::event::Caps::new(&sizeless(caps))),
+    /// Sets new caps of the demuxer.
+    pub fn set_caps(&mut self, new: &gst::CapsRef) {
+        match &mut self.method {
+            Method::Vp8 { caps } => *caps = new.to_owned(),
+            Method::Parsed(parser) => _ = parser.src.push_event(gst::event::Caps::new(&without_size(new))),
         }
     }
 
-    /// Takes a packet, and hands on the sizes of frames that it completes, with their time stamps.
-    pub fn packet(&mut self, buffer: &gst::Buffer, mut take: impl FnMut(gst::ClockTime, FrameSize)) {
-        match &mut self.way {
-            Way::Vp8 { shape } => {
+    /// Reads a packet. Calls `on_size` for each frame that it completes, with its time stamp.
+    pub fn read(&mut self, buffer: &gst::Buffer, mut on_size: impl FnMut(gst::ClockTime, FrameSize)) {
+        match &mut self.method {
+            Method::Vp8 { caps } => {
                 let Some(time) = buffer.pts().or(buffer.dts()) else { return };
                 let Ok(data) = buffer.map_readable() else { return };
-                if let Some(size) = vp8_keyframe(&data).and_then(|size| vp8_size(shape, size)) {
-                    take(time, size);
+                if let Some(size) = vp8_keyframe(&data).and_then(|size| vp8_size(caps, size)) {
+                    on_size(time, size);
                 }
             }
-            Way::Parsed(parser) => parser.packet(buffer, take),
+            Method::Parsed(parser) => parser.read(buffer, on_size),
         }
     }
 }
 
-/// Caps without the size that the container says: parsers would believe it more than the frames. Without
-/// alpha too, which makes GStreamer 1.22's parser of VP9 loop forever; the decoder ignores it.
-fn sizeless(caps: &gst::CapsRef) -> gst::Caps {
+/// Caps without the size that the container declares: parsers would prefer it to that of the
+/// frames. Without alpha too, which makes GStreamer 1.22's parser of VP9 loop forever; the decoder
+/// ignores it.
+fn without_size(caps: &gst::CapsRef) -> gst::Caps {
     let mut caps = caps.to_owned();
     for structure in caps.make_mut().iter_mut() {
         structure.remove_fields(["width", "height", "codec-alpha"]);
@@ -91,62 +92,68 @@ fn vp8_keyframe(data: &[u8]) -> Option<(i32, i32)> {
 }
 
 fn vp8_size(caps: &gst::CapsRef, (width, height): (i32, i32)) -> Option<FrameSize> {
-    let shape = caps.structure(0)?.get::<gst::Fraction>("pixel-aspect-ratio").ok();
-    frame_size(width, height, shape, Orientation::default())
+    let pixel_aspect = caps.structure(0)?.get::<gst::Fraction>("pixel-aspect-ratio").ok();
+    frame_size(width, height, pixel_aspect, Orientation::default())
 }
 
-fn frame_size(width: i32, height: i32, shape: Option<gst::Fraction>, turn: Orientation) -> Option<FrameSize> {
+fn frame_size(
+    width: i32,
+    height: i32,
+    pixel_aspect: Option<gst::Fraction>,
+    turn: Orientation,
+) -> Option<FrameSize> {
     let (width, height) = (u32::try_from(width).ok()?, u32::try_from(height).ok()?);
     if width == 0 || height == 0 {
         return None;
     }
-    let shape = shape.unwrap_or(gst::Fraction::new(1, 1));
-    let stored = displayed_size((width, height), (shape.numer(), shape.denom()), Orientation::default());
+    let aspect = pixel_aspect.unwrap_or(gst::Fraction::new(1, 1));
+    let stored = displayed_size((width, height), (aspect.numer(), aspect.denom()), Orientation::default());
     Some(FrameSize { pixels: u64::from(width) * u64::from(height), stored, turn })
 }
 
-/// A parser of GStreamer's by itself. It has no bus, so a damaged track ends its work and nothing
-/// else.
+/// A parser of GStreamer outside of any pipeline. It has no bus, so a damaged track ends its work
+/// and nothing else.
 struct Parser {
     element: gst::Element,
     src: gst::Pad,
-    /// Where its frames end.
+    /// Receives its frames.
     _sink: gst::Pad,
-    found: Arc<Mutex<Found>>,
+    output: Arc<Mutex<ParserOutput>>,
     is_broken: bool,
 }
 
-/// A parsed frame's time, size, pixel shape and turn.
+/// Time, size, pixel aspect ratio and turn of a parsed frame.
 type ParsedFrame = (gst::ClockTime, (i32, i32), Option<gst::Fraction>, Orientation);
 
+/// The frames of a parser that were not read yet.
 #[derive(Default)]
-struct Found {
+struct ParserOutput {
     caps: Option<gst::Caps>,
     size: Option<(i32, i32)>,
-    shape: Option<gst::Fraction>,
-    reader: Option<OrientationReader>,
+    pixel_aspect: Option<gst::Fraction>,
+    orientation_reader: Option<OrientationReader>,
     in_force: OrientationState,
     frames: Vec<ParsedFrame>,
 }
 
-impl Found {
-    /// A parsed frame.
-    fn frame(&mut self, pad: &gst::Pad, buffer: &gst::BufferRef) {
+impl ParserOutput {
+    /// Adds a parsed frame.
+    fn add(&mut self, pad: &gst::Pad, buffer: &gst::BufferRef) {
         let caps = pad.current_caps();
         if caps != self.caps {
             let s = caps.as_ref().and_then(|caps| caps.structure(0));
             let side = |name| s.and_then(|s| s.get::<i32>(name).ok());
             self.size = side("width").zip(side("height"));
-            self.shape = s.and_then(|s| s.get("pixel-aspect-ratio").ok());
-            self.reader = caps.as_deref().and_then(OrientationReader::new);
+            self.pixel_aspect = s.and_then(|s| s.get("pixel-aspect-ratio").ok());
+            self.orientation_reader = caps.as_deref().and_then(OrientationReader::new);
             self.caps = caps;
         }
-        let turn = match (self.reader, buffer.map_readable()) {
+        let turn = match (self.orientation_reader, buffer.map_readable()) {
             (Some(reader), Ok(data)) => self.in_force.update(reader.read(&data)),
             _ => Orientation::default(),
         };
         if let (Some(time), Some(size)) = (buffer.pts().or(buffer.dts()), self.size) {
-            self.frames.push((time, size, self.shape, turn));
+            self.frames.push((time, size, self.pixel_aspect, turn));
         }
     }
 }
@@ -161,25 +168,25 @@ impl Parser {
         };
         let always = gst::PadPresence::Always;
         let template = gst::PadTemplate::new("sink", gst::PadDirection::Sink, always, &wanted).ok()?;
-        let found = Arc::new(Mutex::new(Found::default()));
-        let seen = found.clone();
+        let output = Arc::new(Mutex::new(ParserOutput::default()));
+        let shared = output.clone();
         let sink = gst::Pad::builder_from_template(&template)
             .chain_function(move |pad, _, buffer| {
-                seen.lock().unwrap_or_else(PoisonError::into_inner).frame(pad, &buffer);
+                shared.lock().unwrap_or_else(PoisonError::into_inner).add(pad, &buffer);
                 Ok(gst::FlowSuccess::Ok)
             })
             .build();
         let src = gst::Pad::builder(gst::PadDirection::Src).build();
         src.link(&element.static_pad("sink")?).ok()?;
         element.static_pad("src")?.link(&sink).ok()?;
-        let parser = Self { element, src, _sink: sink, found, is_broken: false };
+        let parser = Self { element, src, _sink: sink, output, is_broken: false };
         parser._sink.set_active(true).ok()?;
         parser.element.set_state(gst::State::Playing).ok()?;
         parser.src.set_active(true).ok()?;
         let segment = gst::FormattedSegment::<gst::ClockTime>::new();
         for event in [
             gst::event::StreamStart::new("headers"),
-            gst::event::Caps::new(&sizeless(caps)),
+            gst::event::Caps::new(&without_size(caps)),
             gst::event::Segment::new(&segment),
         ] {
             parser.src.push_event(event);
@@ -187,15 +194,15 @@ impl Parser {
         Some(parser)
     }
 
-    fn packet(&mut self, buffer: &gst::Buffer, mut take: impl FnMut(gst::ClockTime, FrameSize)) {
+    fn read(&mut self, buffer: &gst::Buffer, mut on_size: impl FnMut(gst::ClockTime, FrameSize)) {
         if self.is_broken {
             return;
         }
         self.is_broken = self.src.push(buffer.clone()).is_err();
-        let frames = std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner).frames);
-        for (time, (width, height), shape, turn) in frames {
-            if let Some(size) = frame_size(width, height, shape, turn) {
-                take(time, size);
+        let frames = std::mem::take(&mut self.output.lock().unwrap_or_else(PoisonError::into_inner).frames);
+        for (time, (width, height), pixel_aspect, turn) in frames {
+            if let Some(size) = frame_size(width, height, pixel_aspect, turn) {
+                on_size(time, size);
             }
         }
     }
@@ -214,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keyframes_of_vp8_say_their_size() {
+    fn keyframes_of_vp8_have_their_size() {
         let key = [0x10, 2, 0, 0x9d, 1, 0x2a, 0x80, 0x42, 0x68, 0x01, 0];
         assert_eq!(vp8_keyframe(&key), Some((640, 360)), "without the bits that ask for scaling");
         assert_eq!(vp8_keyframe(&[&[0x11], &key[1..]].concat()), None, "not a keyframe");

@@ -1,20 +1,21 @@
-//! Bare streams, which have no container: known by headers that follow one another as their lengths say.
+//! Bare streams, which have no container. They are recognised by several headers in a row, at the
+//! distances given by the frames' lengths.
 
-/// Frames that must follow one another.
-const FRAMES: usize = 4;
-/// Packets of a transport stream that must follow one another.
-const PACKETS: usize = 5;
+/// Frames in a row that are required.
+const MIN_FRAMES: usize = 4;
+/// Packets of a transport stream in a row that are required.
+const MIN_PACKETS: usize = 5;
 
-/// The stream's name, wherever in the front its first complete frame begins.
-pub fn stream(front: &[u8]) -> Option<&'static str> {
-    video(front).or_else(|| {
+/// Name of the stream, wherever in the front its first complete frame starts.
+pub fn detect(front: &[u8]) -> Option<&'static str> {
+    detect_video(front).or_else(|| {
         (0..front.len()).find_map(|at| {
             let rest = &front[at..];
             match rest {
-                [0xff, second, ..] if second & 0xf6 == 0xf0 => chain(rest, adts).then_some("aac"),
-                [0xff, second, ..] if second & 0xe0 == 0xe0 => chain(rest, mpeg_audio).then_some("mp3"),
-                [0x0b, 0x77, ..] => chain(rest, ac3).then_some("ac3"),
-                [0x47, ..] => [188, 192, 204].iter().any(|&size| packets(rest, size)).then_some("mpegts"),
+                [0xff, second, ..] if second & 0xf6 == 0xf0 => has_frames(rest, adts).then_some("aac"),
+                [0xff, second, ..] if second & 0xe0 == 0xe0 => has_frames(rest, mpeg_audio).then_some("mp3"),
+                [0x0b, 0x77, ..] => has_frames(rest, ac3).then_some("ac3"),
+                [0x47, ..] => [188, 192, 204].iter().any(|&size| has_packets(rest, size)).then_some("mpegts"),
                 // MXF with a run-in (SMPTE ST 377-1, 6.5).
                 [6, 0x0e, 0x2b, 0x34, 2, 5, 1, 1, 0x0d, 1, 2, ..] => Some("mxf"),
                 // A pack of MPEG-2, with its marker bits.
@@ -25,9 +26,9 @@ pub fn stream(front: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// H.264 or H.265 in Annex B: units with start codes, the first of them one that may stand first, and a sequence's
-/// parameters among them.
-fn video(front: &[u8]) -> Option<&'static str> {
+/// Detects H.264 or H.265 in Annex B: NAL units with start codes, the first of a type that may come
+/// first, and a sequence parameter set among them.
+fn detect_video(front: &[u8]) -> Option<&'static str> {
     if !front.starts_with(&[0, 0, 1]) && !front.starts_with(&[0, 0, 0, 1]) {
         return None;
     }
@@ -36,37 +37,38 @@ fn video(front: &[u8]) -> Option<&'static str> {
         .filter(|window| window.starts_with(&[0, 0, 1]))
         .map(|window| [window[3], window[4]])
         .collect();
-    // ITU-T H.264, 7.4.1: what has no samples of a reference picture has an importance of 0.
-    let avc = |unit: &[u8; 2]| {
-        let (kind, importance) = (unit[0] & 0x1f, unit[0] >> 5);
+    // ITU-T H.264, 7.4.1: nal_ref_idc is 0 for units without samples of a reference frame.
+    let is_avc = |unit: &[u8; 2]| {
+        let (kind, ref_idc) = (unit[0] & 0x1f, unit[0] >> 5);
         match kind {
-            6 | 9..=12 => importance == 0,
-            5 | 7 | 8 | 13 | 15 => (1..4).contains(&importance),
-            1..=4 | 14 | 19 | 20 => importance < 4,
+            6 | 9..=12 => ref_idc == 0,
+            5 | 7 | 8 | 13 | 15 => (1..4).contains(&ref_idc),
+            1..=4 | 14 | 19 | 20 => ref_idc < 4,
             _ => false,
         }
     };
-    // ITU-T H.265, 7.4.2: the layer is 0 in all but scalable streams, the temporal layer is never 0.
-    let hevc = |unit: &[u8; 2]| unit[0] & 0x81 == 0 && unit[1] >> 3 == 0 && unit[1] & 7 > 0;
+    // ITU-T H.265, 7.4.2: nuh_layer_id is 0 except in scalable streams, and
+    // nuh_temporal_id_plus1 is never 0.
+    let is_hevc = |unit: &[u8; 2]| unit[0] & 0x81 == 0 && unit[1] >> 3 == 0 && unit[1] & 7 > 0;
     let kinds = |shift: u32, mask: u8| units.iter().map(move |unit| unit[0] >> shift & mask);
-    if units.iter().all(avc) && matches!(units[0][0] & 0x1f, 6 | 7 | 9) && kinds(0, 0x1f).any(|k| k == 7) {
+    if units.iter().all(is_avc) && matches!(units[0][0] & 0x1f, 6 | 7 | 9) && kinds(0, 0x1f).any(|k| k == 7) {
         return Some("h264");
     }
     let first = units.first()?[0] >> 1;
-    (units.iter().all(hevc) && matches!(first, 32 | 33 | 35 | 39) && kinds(1, 0x3f).any(|k| k == 33))
+    (units.iter().all(is_hevc) && matches!(first, 32 | 33 | 35 | 39) && kinds(1, 0x3f).any(|k| k == 33))
         .then_some("h265")
 }
 
-/// Whether frames follow one another; the front may end before the last one does.
-fn chain(front: &[u8], length: fn(&[u8]) -> Option<usize>) -> bool {
+/// Whether frames follow one another. The front may end before the last one does.
+fn has_frames(front: &[u8], length: fn(&[u8]) -> Option<usize>) -> bool {
     let mut at = 0;
-    for frame in 0..FRAMES {
+    for frame in 0..MIN_FRAMES {
         match front.get(at..) {
             Some(rest) if rest.len() >= 8 => match length(rest) {
                 Some(length) => at += length,
                 None => return false,
             },
-            // Two headers at the right distance may be chance.
+            // Two headers at the right distance may be coincidence.
             _ => return frame > 2,
         }
     }
@@ -130,8 +132,9 @@ fn ac3(frame: &[u8]) -> Option<usize> {
     }
 }
 
-fn packets(front: &[u8], size: usize) -> bool {
-    (0..PACKETS).all(|packet| front.get(packet * size) == Some(&0x47))
+/// Whether packets of a transport stream follow one another.
+fn has_packets(front: &[u8], size: usize) -> bool {
+    (0..MIN_PACKETS).all(|packet| front.get(packet * size) == Some(&0x47))
 }
 
 #[cfg(test)]
@@ -149,34 +152,34 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_begins_inside_a_frame_is_known() {
+    fn a_stream_that_starts_inside_a_frame_is_recognised() {
         let frames = adts_frames(&[200, 310, 150, 280, 90]);
         for cut in [0, 1, 50, 199, 230] {
-            assert_eq!(stream(&frames[cut..]), Some("aac"), "{cut}");
+            assert_eq!(detect(&frames[cut..]), Some("aac"), "{cut}");
         }
-        assert_eq!(stream(&frames[..480]), None, "two frames may be chance");
-        assert_eq!(stream(&[0xff, 0xf1, 0x4c, 0x80, 0, 0x1f, 0xfc]), None);
+        assert_eq!(detect(&frames[..480]), None, "two frames may be coincidence");
+        assert_eq!(detect(&[0xff, 0xf1, 0x4c, 0x80, 0, 0x1f, 0xfc]), None);
         let mp3: Vec<u8> =
             (0..6).flat_map(|_| [&[0xff, 0xfb, 0x90, 0x64][..], &[0x55; 413]].concat()).collect();
-        assert_eq!(stream(&mp3[30..]), Some("mp3"));
+        assert_eq!(detect(&mp3[30..]), Some("mp3"));
         let ac3: Vec<u8> =
             (0..6).flat_map(|_| [&[0x0b, 0x77, 1, 2, 0x08, 0x40][..], &[0x55; 250]].concat()).collect();
-        assert_eq!(stream(&ac3[9..]), Some("ac3"));
+        assert_eq!(detect(&ac3[9..]), Some("ac3"));
         let mut ts = vec![0x55; 188 * 7];
         ts.iter_mut().skip(61).step_by(188).for_each(|byte| *byte = 0x47);
-        assert_eq!(stream(&ts), Some("mpegts"));
+        assert_eq!(detect(&ts), Some("mpegts"));
     }
 
     #[test]
-    fn annex_b_is_known_by_its_units() {
+    fn annex_b_is_recognised_by_its_units() {
         let avc =
             [&[0, 0, 0, 1, 0x67, 0x42][..], &[9; 9], &[0, 0, 1, 0x68, 0xce], &[0, 0, 1, 0x65, 0x88]].concat();
-        assert_eq!(stream(&avc), Some("h264"));
-        assert_eq!(stream(&[&[0, 0, 0, 1, 9, 0x10][..], &avc].concat()), Some("h264"), "with a delimiter");
-        assert_eq!(stream(&avc[15..]), None, "without a sequence's parameters");
+        assert_eq!(detect(&avc), Some("h264"));
+        assert_eq!(detect(&[&[0, 0, 0, 1, 9, 0x10][..], &avc].concat()), Some("h264"), "with a delimiter");
+        assert_eq!(detect(&avc[15..]), None, "without a sequence parameter set");
         let hevc = [&[0, 0, 0, 1, 0x40, 1, 12][..], &[0, 0, 1, 0x42, 1], &[0, 0, 1, 0x26, 1]].concat();
-        assert_eq!(stream(&hevc), Some("h265"));
-        assert_eq!(stream(&[0, 0, 1, 0xb5, 1, 0, 0, 1, 0x67, 1]), None);
+        assert_eq!(detect(&hevc), Some("h265"));
+        assert_eq!(detect(&[0, 0, 1, 0xb5, 1, 0, 0, 1, 0x67, 1]), None);
     }
 
     #[test]
@@ -188,7 +191,7 @@ mod tests {
         };
         for _ in 0..200 {
             let front: Vec<u8> = (0..8192).map(|_| noise()).collect();
-            assert_eq!(stream(&front), None);
+            assert_eq!(detect(&front), None);
         }
     }
 }

@@ -1,26 +1,26 @@
-//! Which size a recording is planned for when its frames change theirs. Pure.
+//! The frame size that a recording is planned for if its frames change theirs. Pure.
 
 use crate::media::Orientation;
 
-/// Most changes kept of one track: of more, the rest counts as the last one.
+/// Most changes kept of one track. What follows counts as the last one.
 const MAX_CHANGES: usize = 4096;
-/// A size lasts when it, or larger ones, are there for this share of the recording …
-const LASTING_SHARE: i64 = 10;
-/// … or for this long, in ns.
-const LASTING_NS: i64 = 30_000_000_000;
-/// Sizes with at least this share of another's area are about as large.
-const ABOUT_AS_LARGE: f64 = 0.9;
-/// Of sizes about as large, one that comes later has to last longer by this factor.
-const CLEARLY_LONGER: f64 = 1.25;
+/// A size is dominant if it, or larger ones, last for one part in this many of the recording.
+const DOMINANT_PARTS: i64 = 10;
+/// A size is also dominant if it, or larger ones, last this long, in ns.
+const DOMINANT_NS: i64 = 30_000_000_000;
+/// Sizes with at least this share of another's area are similar to it.
+const SIMILAR_SHARE: f64 = 0.9;
+/// Among similar sizes, a later one must last longer by this factor to win.
+const MIN_LATER_FACTOR: f64 = 1.25;
 
-/// What the headers of a frame say.
+/// Size and orientation in the headers of a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FrameSize {
-    /// Pixels of a coded frame: how much it shows, whatever their shape.
+    /// Pixels of a coded frame, whatever their shape: how much detail it has.
     pub pixels: u64,
     /// Width and height as stored, with square pixels.
     pub stored: (f64, f64),
-    /// What makes it upright.
+    /// Orientation that makes it upright.
     pub turn: Orientation,
 }
 
@@ -34,27 +34,27 @@ impl FrameSize {
 
 /// The sizes of a track's frames over time.
 #[derive(Clone, Debug, Default)]
-pub struct Sizes {
-    /// From when each is, in ns, in any order.
+pub struct FrameSizes {
+    /// Start of each size, in ns, in any order.
     changes: Vec<(i64, FrameSize)>,
     until_ns: i64,
 }
 
-/// The sizes of a recording, summed up.
+/// A summary of the sizes of a recording.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Summary {
+pub struct SizeSummary {
     /// The first one.
     pub first: FrameSize,
     /// The largest one that lasts.
-    pub lasting: FrameSize,
+    pub dominant: FrameSize,
     /// Whether there are several.
-    pub changes: bool,
-    /// Whether frames have several orientations, or one that is not upright.
-    pub turns: bool,
+    pub has_changes: bool,
+    /// Whether any frame is not upright.
+    pub has_turns: bool,
 }
 
-impl Sizes {
-    /// Takes a frame at a time. Frames of one size in a row are one entry.
+impl FrameSizes {
+    /// Adds the size of a frame. Frames of one size in a row are one entry.
     pub fn add(&mut self, at_ns: i64, size: FrameSize) {
         self.until_ns = self.until_ns.max(at_ns);
         let is_change = self.changes.last().is_none_or(|(_, last)| *last != size);
@@ -63,7 +63,7 @@ impl Sizes {
         }
     }
 
-    /// Takes a frame that was read out of turn: what lies before it in the file was not read.
+    /// Adds the size of a frame before which the file was not read.
     pub fn add_sample(&mut self, at_ns: i64, size: FrameSize) {
         self.until_ns = self.until_ns.max(at_ns);
         if self.changes.len() < MAX_CHANGES {
@@ -71,8 +71,8 @@ impl Sizes {
         }
     }
 
-    /// The recording goes on until this time.
-    pub fn lasts_until(&mut self, ns: i64) {
+    /// Extends the last size up to this time.
+    pub fn extend_until(&mut self, ns: i64) {
         self.until_ns = self.until_ns.max(ns);
     }
 
@@ -81,16 +81,15 @@ impl Sizes {
         self.changes.len()
     }
 
-    /// Sums up; `None` where no frame said its size. A turn of the container's counts for all
-    /// frames.
-    pub fn summary(&self, container: Orientation) -> Option<Summary> {
+    /// Sums up; `None` if no size is known. A turn by the container overrides those of frames.
+    pub fn summary(&self, container: Orientation) -> Option<SizeSummary> {
         let mut changes = self.changes.clone();
         if !container.is_none() {
             changes.iter_mut().for_each(|(_, size)| size.turn = container);
         }
         changes.sort_by_key(|&(at_ns, _)| at_ns);
         let &(from_ns, first) = changes.first()?;
-        // How long each size lasts in all, in the order of their first frames.
+        // Total duration of each size, in the order of first frames.
         let mut totals: Vec<(FrameSize, i64)> = Vec::new();
         let ends = changes.iter().skip(1).map(|&(at_ns, _)| at_ns).chain([self.until_ns]);
         for (&(at_ns, size), end_ns) in changes.iter().zip(ends) {
@@ -100,13 +99,13 @@ impl Sizes {
                 None => totals.push((size, lasts_ns)),
             }
         }
-        let enough_ns = (self.until_ns.saturating_sub(from_ns) / LASTING_SHARE).min(LASTING_NS);
-        let lasting = lasting(&totals, enough_ns).unwrap_or(first);
-        Some(Summary {
+        let enough_ns = (self.until_ns.saturating_sub(from_ns) / DOMINANT_PARTS).min(DOMINANT_NS);
+        let dominant = dominant(&totals, enough_ns).unwrap_or(first);
+        Some(SizeSummary {
             first,
-            lasting,
-            changes: totals.iter().any(|(size, _)| size.displayed() != first.displayed()),
-            turns: totals.iter().any(|(size, _)| !size.turn.is_none()),
+            dominant,
+            has_changes: totals.iter().any(|(size, _)| size.displayed() != first.displayed()),
+            has_turns: totals.iter().any(|(size, _)| !size.turn.is_none()),
         })
     }
 }
@@ -115,9 +114,9 @@ fn area(size: &FrameSize) -> f64 {
     size.pixels as f64
 }
 
-/// The largest size at which, or above which, a recording is for long enough; of those about as
-/// large the first, unless a later one lasts clearly longer.
-fn lasting(totals: &[(FrameSize, i64)], enough_ns: i64) -> Option<FrameSize> {
+/// The largest size that a recording has, or exceeds, for long enough. Among similar ones the first,
+/// unless a later one lasts clearly longer.
+fn dominant(totals: &[(FrameSize, i64)], enough_ns: i64) -> Option<FrameSize> {
     let mut by_area: Vec<_> = totals.iter().collect();
     by_area.sort_by(|a, b| area(&b.0).total_cmp(&area(&a.0)));
     let mut above_ns = 0;
@@ -125,12 +124,12 @@ fn lasting(totals: &[(FrameSize, i64)], enough_ns: i64) -> Option<FrameSize> {
         above_ns += lasts_ns;
         above_ns >= enough_ns
     })?;
-    let alike = totals.iter().filter(|(size, _)| {
+    let similar = totals.iter().filter(|(size, _)| {
         let share = area(size) / area(largest);
-        (ABOUT_AS_LARGE..=1.0 / ABOUT_AS_LARGE).contains(&share)
+        (SIMILAR_SHARE..=1.0 / SIMILAR_SHARE).contains(&share)
     });
-    let longest =
-        alike.reduce(|best, next| if next.1 as f64 > best.1 as f64 * CLEARLY_LONGER { next } else { best });
+    let wins = |next: i64, best: i64| next as f64 > best as f64 * MIN_LATER_FACTOR;
+    let longest = similar.reduce(|best, next| if wins(next.1, best.1) { next } else { best });
     longest.map(|(size, _)| *size)
 }
 
@@ -148,13 +147,13 @@ mod tests {
         }
     }
 
-    /// What a recording is planned for that has these sizes from these seconds on.
+    /// The size planned for a recording that has these sizes from these seconds on.
     fn planned(changes: &[(i64, (u32, u32))], until: i64) -> (u32, u32) {
-        let mut sizes = Sizes::default();
+        let mut sizes = FrameSizes::default();
         changes.iter().for_each(|&(at, (width, height))| sizes.add(at * SECOND, size(width, height)));
-        sizes.lasts_until(until * SECOND);
+        sizes.extend_until(until * SECOND);
         let (width, height) =
-            sizes.summary(Orientation::default()).map(|s| s.lasting.displayed()).unwrap_or_default();
+            sizes.summary(Orientation::default()).map(|s| s.dominant.displayed()).unwrap_or_default();
         (width as u32, height as u32)
     }
 
@@ -184,45 +183,48 @@ mod tests {
     #[test]
     fn frames_of_other_pixels_are_as_large() {
         let of_pixels = |height| FrameSize { pixels: 720 * 576, stored: (720.0, height), ..size(1, 1) };
-        let mut sizes = Sizes::default();
+        let mut sizes = FrameSizes::default();
         sizes.add(0, of_pixels(540.0));
         sizes.add(15 * SECOND, of_pixels(405.0));
-        sizes.lasts_until(100 * SECOND);
-        assert_eq!(sizes.summary(Orientation::default()).map(|s| s.lasting), Some(of_pixels(405.0)));
+        sizes.extend_until(100 * SECOND);
+        assert_eq!(sizes.summary(Orientation::default()).map(|s| s.dominant), Some(of_pixels(405.0)));
     }
 
     #[test]
     fn samples_count_in_the_order_of_their_times() {
-        let mut sizes = Sizes::default();
+        let mut sizes = FrameSizes::default();
         for (at, (width, height)) in [(0, (160, 90)), (90, (640, 360)), (50, (640, 360)), (10, (160, 90))] {
             sizes.add_sample(at * SECOND, size(width, height));
         }
-        sizes.lasts_until(100 * SECOND);
-        let made = sizes.summary(Orientation::default());
-        assert_eq!(made.map(|s| s.lasting), Some(size(640, 360)));
-        assert_eq!(made.map(|s| (s.first, s.changes, s.turns)), Some((size(160, 90), true, false)));
-        assert_eq!(Sizes::default().summary(Orientation::default()), None);
+        sizes.extend_until(100 * SECOND);
+        let summary = sizes.summary(Orientation::default());
+        assert_eq!(summary.map(|s| s.dominant), Some(size(640, 360)));
+        assert_eq!(
+            summary.map(|s| (s.first, s.has_changes, s.has_turns)),
+            Some((size(160, 90), true, false))
+        );
+        assert_eq!(FrameSizes::default().summary(Orientation::default()), None);
     }
 
     #[test]
-    fn a_turn_of_the_containers_counts_for_more_than_that_of_frames() {
+    fn a_turn_by_the_container_overrides_those_of_frames() {
         let turned = |degrees| Orientation { degrees, mirrored: false };
-        let mut sizes = Sizes::default();
+        let mut sizes = FrameSizes::default();
         sizes.add(0, size(640, 360));
         sizes.add(2 * SECOND, FrameSize { turn: turned(90), ..size(640, 360) });
-        sizes.lasts_until(10 * SECOND);
+        sizes.extend_until(10 * SECOND);
         let own = sizes.summary(Orientation::default());
         assert_eq!(
-            own.map(|s| (s.lasting.displayed(), s.changes, s.turns)),
+            own.map(|s| (s.dominant.displayed(), s.has_changes, s.has_turns)),
             Some(((360.0, 640.0), true, true))
         );
         let container = sizes.summary(turned(270));
-        assert_eq!(container.map(|s| (s.lasting.turn, s.changes)), Some((turned(270), false)));
+        assert_eq!(container.map(|s| (s.dominant.turn, s.has_changes)), Some((turned(270), false)));
     }
 
     #[test]
-    fn what_never_ends_to_change_is_bounded() {
-        let mut sizes = Sizes::default();
+    fn endless_changes_are_bounded() {
+        let mut sizes = FrameSizes::default();
         (0..100_000).for_each(|n| sizes.add(n, size(100 + n as u32 % 2, 100)));
         assert_eq!(sizes.len(), MAX_CHANGES);
     }

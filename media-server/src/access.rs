@@ -1,6 +1,7 @@
 //! Access control: a platform with an API key, or a viewer with a session. Both are extractors, so
 //! that a handler that names one cannot be reached without it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
@@ -15,6 +16,7 @@ use crate::clock::now_s;
 use crate::manifests::Manifests;
 use crate::metrics::ReasonLabels;
 use crate::problem::Problem;
+use crate::reason::Reason;
 use crate::token::{self, Keys, Link, RefusalReason, Session, VerifiedToken, Window};
 use crate::url::PublicUrl;
 
@@ -46,19 +48,21 @@ impl Access {
     /// 403 if the session is not valid, 503 while keys cannot be trusted.
     pub async fn open_session(&self, text: &str) -> Result<Viewing, Problem> {
         self.check_age()?;
-        let verified = token::verify_session(text, &SigningKeys(&self.authority), now_s())
+        let keys = SigningKeys::new(&self.authority);
+        let verified = token::verify_session(text, &keys, now_s())
             .and_then(|verified| {
                 self.check_revoked(&verified.owner, &targets(&verified.claims, &verified.kid))?;
                 Ok(verified)
             })
-            .map_err(|refused| self.refuse(refused))?;
-        let manifest = self.manifests.get(&verified.owner, &verified.claims.recording).await?;
+            .map_err(|refused| self.refuse(refused, &keys))?;
+        let recording = &verified.claims.recording;
+        let manifest = unless_deleted(self.manifests.get(&verified.owner, recording).await?, recording)?;
         Ok(Viewing {
             tenant: verified.owner,
             kid: verified.kid,
             session: verified.claims,
             token: text.into(),
-            manifest: unless_deleted(manifest)?,
+            manifest,
         })
     }
 
@@ -72,7 +76,8 @@ impl Access {
         text: &str,
     ) -> Result<(VerifiedToken<Link, String>, Arc<Manifest>), Problem> {
         self.check_age()?;
-        let verified = token::verify_link(text, &SigningKeys(&self.authority), now_s())
+        let keys = SigningKeys::new(&self.authority);
+        let verified = token::verify_link(text, &keys, now_s())
             .and_then(|verified| {
                 let targets = [
                     Target::Link(verified.claims.id.clone()),
@@ -83,13 +88,13 @@ impl Access {
                 self.check_revoked(&verified.owner, &targets)?;
                 Ok(verified)
             })
-            .map_err(|refused| self.refuse(refused))?;
+            .map_err(|refused| self.refuse(refused, &keys))?;
         let (tenant, recording) = (&verified.owner, &verified.claims.recording);
-        let mut manifest = unless_deleted(self.manifests.get(tenant, recording).await?)?;
+        let mut manifest = unless_deleted(self.manifests.get(tenant, recording).await?, recording)?;
         // A live revision disappears if its step fails. Read again, so that no viewer is sent to
         // one that is gone.
         if manifest.revision.as_ref().is_some_and(|revision| revision.is_live) {
-            manifest = unless_deleted(self.manifests.renewed(tenant, recording).await?)?;
+            manifest = unless_deleted(self.manifests.renewed(tenant, recording).await?, recording)?;
         }
         Ok((verified, manifest))
     }
@@ -107,8 +112,11 @@ impl Access {
         if self.authority.any_revoked(tenant, targets) { Err(RefusalReason::Revoked) } else { Ok(()) }
     }
 
-    fn refuse(&self, refused: RefusalReason) -> Problem {
-        let problem = Problem::from(refused);
+    fn refuse(&self, refused: RefusalReason, keys: &SigningKeys<'_>) -> Problem {
+        let mut problem = Problem::from(refused);
+        if keys.missed.get() {
+            problem = problem.because(Reason::TokenKeyUnknown);
+        }
         self.tokens_refused.get_or_create(&ReasonLabels { reason: problem.code() }).inc();
         problem
     }
@@ -177,7 +185,7 @@ where
         let viewing = Access::from_ref(state).open_session(text).await?;
         // Compared as a whole segment: a session opens no other recording.
         if param("recording").is_some_and(|asked| asked != viewing.session.recording) {
-            return Err(Problem::forbidden());
+            return Err(Problem::forbidden(Reason::OtherRecording));
         }
         Ok(viewing)
     }
@@ -223,19 +231,38 @@ fn targets(session: &Session, kid: &str) -> [Target; 5] {
 }
 
 /// The tenants' signing keys, as tokens need them.
-struct SigningKeys<'a>(&'a Authority);
+struct SigningKeys<'a> {
+    authority: &'a Authority,
+    /// Whether a token named a key that is unknown or revoked. A response does not say that, the
+    /// log does.
+    missed: Cell<bool>,
+}
+
+impl<'a> SigningKeys<'a> {
+    fn new(authority: &'a Authority) -> Self {
+        Self { authority, missed: Cell::new(false) }
+    }
+}
 
 impl Keys for SigningKeys<'_> {
     type Owner = String;
 
     fn find(&self, kid: &str) -> Option<(String, Zeroizing<Vec<u8>>)> {
-        let key = self.0.signing_key(kid)?;
-        let secret = key.secret_bytes().ok().filter(|secret| secret.len() >= 32)?;
-        Some((key.tenant, secret))
+        let found = self.authority.signing_key(kid).and_then(|key| {
+            let secret = key.secret_bytes().ok().filter(|secret| secret.len() >= 32)?;
+            Some((key.tenant, secret))
+        });
+        self.missed.set(found.is_none());
+        found
     }
 }
 
 /// The response for a missing or deleted recording does not say whether it ever existed.
-fn unless_deleted(manifest: Option<Arc<Manifest>>) -> Result<Arc<Manifest>, Problem> {
-    manifest.filter(|manifest| manifest.state != State::Deleted).ok_or_else(Problem::forbidden)
+fn unless_deleted(manifest: Option<Arc<Manifest>>, recording: &str) -> Result<Arc<Manifest>, Problem> {
+    let reason = match manifest {
+        Some(manifest) if manifest.state != State::Deleted => return Ok(manifest),
+        Some(_) => Reason::RecordingDeleted,
+        None => Reason::NoRecording,
+    };
+    Err(Problem::forbidden(reason).with_recording(recording))
 }

@@ -17,6 +17,7 @@ mod openapi;
 mod playback;
 mod player;
 mod problem;
+mod reason;
 mod recordings;
 pub mod search;
 mod serve;

@@ -8,6 +8,7 @@ use chalkstream_store as store;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use crate::reason::Reason;
 use crate::token::RefusalReason;
 
 /// A refusal or failure as the client sees it.
@@ -18,7 +19,36 @@ pub struct Problem {
     detail: Cow<'static, str>,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Only for the log.
+    reason: Reason,
+    /// Only for the log.
     cause: Option<String>,
+    /// Only for the log, where the address does not have it.
+    recording: Option<String>,
+}
+
+/// The part of a problem that is logged. Its response carries it to the layer that logs requests.
+#[derive(Clone, Debug)]
+pub struct ProblemRecord {
+    code: &'static str,
+    reason: Reason,
+    cause: Option<String>,
+    recording: Option<String>,
+}
+
+impl ProblemRecord {
+    /// Logs the failure or refusal of a request with the response's `status`. `recording` is the
+    /// one that the address names.
+    pub fn log(&self, status: StatusCode, route: &str, recording: Option<&str>) {
+        let Self { code, reason, cause, .. } = self;
+        let recording_id = self.recording.as_deref().or(recording);
+        let (status, error) = (status.as_u16(), cause.as_deref());
+        if status >= 500 && cause.is_some() {
+            tracing::error!(code, recording_id, route, status, error, "request failed");
+        } else {
+            let reason = reason.as_str();
+            tracing::debug!(code, reason, recording_id, route, status, error, "request refused");
+        }
+    }
 }
 
 /// The body of a problem.
@@ -41,7 +71,15 @@ pub struct ProblemBody {
 impl Problem {
     /// A problem with a stable `code` and one plain sentence.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), headers: Vec::new(), cause: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            headers: Vec::new(),
+            reason: Reason::SeeCode,
+            cause: None,
+            recording: None,
+        }
     }
 
     /// 400.
@@ -59,15 +97,17 @@ impl Problem {
         .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    /// 404.
+    /// 404. Its reason is an unknown id, unless [`Problem::because`] gives another.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.")
+            .because(Reason::UnknownId)
     }
 
     /// 403 for a session that asks for something that is not its own. The response does not say
-    /// whether it exists.
-    pub fn forbidden() -> Self {
+    /// whether it exists; the log has the reason.
+    pub fn forbidden(reason: Reason) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "This link or session does not give access to this.")
+            .because(reason)
     }
 
     /// 503: try again in some seconds.
@@ -85,6 +125,18 @@ impl Problem {
                 "Something went wrong on our side; it has been logged.",
             )
         }
+    }
+
+    /// Sets the reason that is logged.
+    #[must_use]
+    pub fn because(self, reason: Reason) -> Self {
+        Self { reason, ..self }
+    }
+
+    /// Sets the recording that is logged, for an address that does not have it.
+    #[must_use]
+    pub fn with_recording(self, recording: &str) -> Self {
+        Self { recording: Some(recording.to_owned()), ..self }
     }
 
     /// Adds a header to the response.
@@ -114,13 +166,26 @@ impl Problem {
     pub fn code(&self) -> &'static str {
         self.code
     }
+
+    /// The part that is logged, for the extensions of a response.
+    pub fn record(&self) -> ProblemRecord {
+        ProblemRecord {
+            code: self.code,
+            reason: self.reason,
+            cause: self.cause.clone(),
+            recording: self.recording.clone(),
+        }
+    }
 }
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         use store::Kind;
         let (status, code, detail) = match error.kind {
-            Kind::NotFound => return Self::not_found(),
+            Kind::NotFound => {
+                let problem = Self::not_found().because(Reason::NotInStorage);
+                return Self { cause: Some(error.to_string()), ..problem };
+            }
             Kind::InvalidInput => (StatusCode::BAD_REQUEST, "invalid_input", "The request is not valid."),
             Kind::Conflict | Kind::Lost => {
                 (StatusCode::CONFLICT, "conflict", "The recording's current state does not allow this.")
@@ -144,19 +209,13 @@ impl From<RefusalReason> for Problem {
             RefusalReason::Expired => ("token_expired", "This link has expired; ask for a new one."),
             RefusalReason::Revoked => ("token_revoked", "This link has been withdrawn."),
         };
-        Self::new(StatusCode::FORBIDDEN, code, detail)
+        Self::new(StatusCode::FORBIDDEN, code, detail).because(refused.into())
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        if let Some(cause) = &self.cause {
-            if self.status.is_server_error() {
-                tracing::error!(code = self.code, error = cause, "request failed");
-            } else {
-                tracing::debug!(code = self.code, error = cause, "request refused");
-            }
-        }
+        let record = self.record();
         let body = ProblemBody {
             kind: format!("urn:chalkstream:problem:{}", self.code),
             title: self.status.canonical_reason().unwrap_or("Error"),
@@ -165,6 +224,7 @@ impl IntoResponse for Problem {
             code: self.code,
         };
         let mut response = (self.status, axum::Json(body)).into_response();
+        response.extensions_mut().insert(record);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,6 +1,6 @@
 //! The part of a playlist that a session may see, computed from its text: its variants under a cap,
-//! its segments inside a window, and the objects that these name. Nothing else of a recording's HLS
-//! is reachable.
+//! its segments inside a window, and the objects that these name. A session reaches nothing else of
+//! a recording's HLS.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -19,13 +19,13 @@ pub struct SessionPlaylist {
     /// The text, with relative URIs.
     pub text: String,
     /// Keys, relative to the recording, of everything that the text names.
-    pub reachable: BTreeSet<String>,
+    pub named_keys: BTreeSet<String>,
 }
 
 impl SessionPlaylist {
     /// The media playlist that is still being written, if a multivariant playlist names one.
     pub fn live_playlist(&self) -> Option<&String> {
-        self.reachable.iter().find(|key| key.rsplit('/').next() == Some(layout::LIVE_PLAYLIST))
+        self.named_keys.iter().find(|key| key.rsplit('/').next() == Some(layout::LIVE_PLAYLIST))
     }
 }
 
@@ -50,7 +50,7 @@ pub fn filter_multivariant(text: &str, key: &str, max_bps: Option<u64>, window: 
         })
         .collect();
 
-    let mut plan = SessionPlaylist { text: String::with_capacity(text.len()), reachable: BTreeSet::new() };
+    let mut plan = SessionPlaylist { text: String::with_capacity(text.len()), named_keys: BTreeSet::new() };
     let mut variant_dropped = false;
     for line in text.lines() {
         let keep = if line.starts_with(STREAM_INF) {
@@ -75,7 +75,7 @@ pub fn filter_multivariant(text: &str, key: &str, max_bps: Option<u64>, window: 
 
 /// The media playlist of `key` for a session with this window: the segments that overlap it.
 pub fn filter_media(text: &str, key: &str, window: Window) -> SessionPlaylist {
-    let mut plan = SessionPlaylist { text: String::with_capacity(text.len()), reachable: BTreeSet::new() };
+    let mut plan = SessionPlaylist { text: String::with_capacity(text.len()), named_keys: BTreeSet::new() };
     let mut at_us = 0_u64;
     let mut duration_us = 0_u64;
     let mut pending: Vec<&str> = Vec::new();
@@ -194,7 +194,7 @@ impl SessionPlaylist {
         self.text.push_str(line);
         self.text.push('\n');
         if let Some(target) = uri_of(line).and_then(|uri| resolve(key, uri)) {
-            self.reachable.insert(target);
+            self.named_keys.insert(target);
         }
     }
 }
@@ -291,8 +291,8 @@ mod tests {
     fn without_a_cap_everything_stays() {
         let plan = filter_multivariant(MASTER, KEY, None, Window::default());
         assert_eq!(plan.text, MASTER);
-        assert_eq!(plan.reachable.len(), 5);
-        assert!(plan.reachable.contains("hls/audio/7/a32/index.m3u8"));
+        assert_eq!(plan.named_keys.len(), 5);
+        assert!(plan.named_keys.contains("hls/audio/7/a32/index.m3u8"));
     }
 
     #[test]
@@ -302,7 +302,7 @@ mod tests {
             assert!(plan.text.contains("v240/index.m3u8"), "{}", plan.text);
             assert!(!plan.text.contains("v480"), "{}", plan.text);
             assert!(!plan.text.contains("a96"), "{}", plan.text);
-            assert!(!plan.reachable.contains("hls/video/7/v480/index.m3u8"));
+            assert!(!plan.named_keys.contains("hls/video/7/v480/index.m3u8"));
         }
     }
 
@@ -320,7 +320,7 @@ mod tests {
             #EXT-X-ENDLIST\n";
         let window = Window { start_ms: Some(3_200), end_ms: Some(6_500) };
         let plan = filter_media(text, "hls/video/7/v240/index.m3u8", window);
-        let names: Vec<_> = plan.reachable.iter().map(|key| key.rsplit('/').next().unwrap_or("")).collect();
+        let names: Vec<_> = plan.named_keys.iter().map(|key| key.rsplit('/').next().unwrap_or("")).collect();
         assert_eq!(names, ["00002.m4s", "00003.m4s", "init.mp4"]);
         assert!(plan.text.contains("#EXT-X-MEDIA-SEQUENCE:2\n"), "{}", plan.text);
         assert!(plan.text.ends_with("#EXT-X-ENDLIST\n"));

@@ -15,6 +15,8 @@ mod session_playlists;
 mod source_segment;
 
 #[cfg(test)]
+mod refusal_tests;
+#[cfg(test)]
 mod source_segment_tests;
 #[cfg(test)]
 mod tests;

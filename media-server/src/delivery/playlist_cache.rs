@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use chalkstream_store::{ObjectFacts, Store};
+use chalkstream_store::{ObjectFacts, Store, layout};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::hls_filter::{SessionPlaylist, filter_media, filter_multivariant};
 use super::index::{TrackIndex, head_bytes};
-use super::object_ref::{ObjectRef, read_exact};
+use super::object_ref::{ObjectRef, missing_object, read_exact};
 use crate::clock::now_s;
 use crate::problem::Problem;
 use crate::token::Window;
@@ -36,8 +36,8 @@ struct ByTextSize;
 
 impl Weighter<PlaylistKey, Arc<SessionPlaylist>> for ByTextSize {
     fn weight(&self, key: &PlaylistKey, plan: &Arc<SessionPlaylist>) -> u64 {
-        let reachable: usize = plan.reachable.iter().map(|key| key.len() + 48).sum();
-        (key.object.len() + plan.text.len() + reachable + 256) as u64
+        let named_keys: usize = plan.named_keys.iter().map(|key| key.len() + 48).sum();
+        (key.object.len() + plan.text.len() + named_keys + 256) as u64
     }
 }
 
@@ -146,7 +146,12 @@ impl PlaylistCache {
                 if object.facts.size_bytes > MAX_PLAYLIST_BYTES {
                     return Err(Problem::internal("playlist exceeds its size limit"));
                 }
-                let body = self.store.get(&key.object).await?;
+                // A live playlist goes with the attempt that wrote it if its step fails: a 404.
+                let is_live = object.key.ends_with(layout::LIVE_PLAYLIST);
+                let body = self.store.get(&key.object).await.map_err(|error| match is_live {
+                    true => error.into(),
+                    false => missing_object(error),
+                })?;
                 let text = std::str::from_utf8(&body).map_err(Problem::internal)?;
                 let plan = match master {
                     true => filter_multivariant(text, object.key, max_bps, window),

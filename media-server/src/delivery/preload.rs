@@ -8,6 +8,7 @@ use super::service::Delivery;
 use super::session_playlists::{master, media};
 use crate::access::Viewing;
 use crate::problem::Problem;
+use crate::reason::Reason;
 
 /// The first requests of a stream, for its lowest moving video.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,7 +41,8 @@ pub struct PreloadTrack {
 pub async fn preload(delivery: &Delivery, viewing: &Viewing) -> Result<Preload, Problem> {
     let key = chalkstream_store::layout::master_relative(viewing.session.revision);
     let text = master(delivery, viewing).await?.text.clone();
-    let lowest = lowest_moving(&text, &key).ok_or_else(Problem::not_found)?;
+    let lowest =
+        lowest_moving(&text, &key).ok_or_else(|| Problem::not_found().because(Reason::NoMovingVideo))?;
     let mut parts = Vec::with_capacity(2);
     for (kind, playlist) in [("video", Some(lowest.video)), ("audio", lowest.audio)] {
         let Some(playlist) = playlist else { continue };

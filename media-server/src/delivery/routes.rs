@@ -11,11 +11,13 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use super::hls_filter::{self, SessionPlaylist};
 use super::object::{CachePolicy, object_response};
 use super::object_ref::ObjectRef;
+use super::object_ref::missing_object;
 use super::service::Delivery;
-use super::session_playlists::{hevc, master, media, object_ref};
+use super::session_playlists::{hevc, master, media, object_ref, playlist_of_segment, reason_for};
 use super::source_segment::segment_response;
 use crate::access::{Access, Viewing};
 use crate::problem::Problem;
+use crate::reason::Reason;
 use crate::token::Window;
 
 /// `/s/{session}/{recording}/hls/…`.
@@ -41,26 +43,28 @@ async fn serve(
         return Ok(playlist_response(master.text.clone()).into_response());
     }
     if key == layout::hevc_relative(viewing.session.revision) {
-        let plan = hevc(&delivery, &viewing).await?.ok_or_else(Problem::forbidden)?;
+        let reason = object_ref(&viewing, &key).map_or(Reason::NotInManifest, |_| Reason::AboveCap);
+        let plan = hevc(&delivery, &viewing).await?.ok_or_else(|| Problem::forbidden(reason))?;
         return Ok(playlist_response(plan.text.clone()).into_response());
     }
     if let Some(live) = master.live_playlist() {
         return live_revision(&delivery, &viewing, &master, live, &key, (&method, &headers)).await;
     }
     // A session reaches only what its own playlists name and the manifest knows.
-    let playlist = if master.reachable.contains(&key) { Some(key.clone()) } else { playlist_beside(&key) };
-    let playlist = playlist.ok_or_else(Problem::forbidden)?;
-    let named = master.reachable.contains(&playlist)
-        || hevc(&delivery, &viewing).await?.is_some_and(|plan| plan.reachable.contains(&playlist));
+    let playlist =
+        if master.named_keys.contains(&key) { Some(key.clone()) } else { playlist_of_segment(&key) };
+    let playlist = playlist.ok_or_else(|| Problem::forbidden(Reason::NotInPlaylists))?;
+    let named = master.named_keys.contains(&playlist)
+        || hevc(&delivery, &viewing).await?.is_some_and(|plan| plan.named_keys.contains(&playlist));
     if !named {
-        return Err(Problem::forbidden());
+        return Err(Problem::forbidden(reason_for(&delivery, &viewing, &key).await));
     }
     let plan = media(&delivery, &viewing, &playlist).await?;
     if playlist == key {
         return Ok(playlist_response(plan.text.clone()).into_response());
     }
-    if !plan.reachable.contains(&key) {
-        return Err(Problem::forbidden());
+    if !plan.named_keys.contains(&key) {
+        return Err(Problem::forbidden(reason_for(&delivery, &viewing, &key).await));
     }
     let Ok(object) = object_ref(&viewing, &key) else {
         // The segments of the source rendition are named, but are not objects.
@@ -93,14 +97,18 @@ async fn live_revision(
         return Ok(playlist_response(plan.text).into_response());
     }
     if let Some(name) = key.strip_prefix(folder) {
-        let reachable = hls_filter::filter_media(&video.text, live, viewing.window()).reachable;
-        if name.contains('/') || !reachable.contains(key) {
-            return Err(Problem::forbidden());
+        let named_keys = hls_filter::filter_media(&video.text, live, viewing.window()).named_keys;
+        if name.contains('/') || !named_keys.contains(key) {
+            let complete = hls_filter::filter_media(&video.text, live, Window::default());
+            let is_named = complete.named_keys.contains(key);
+            let reason = if is_named { Reason::OutsideWindow } else { Reason::NotInPlaylists };
+            return Err(Problem::forbidden(reason));
         }
         let storage_key = layout::object_key(tenant, recording, key);
         let facts = match viewing.manifest.objects.get(key) {
             Some(facts) => facts.clone(),
-            // A key is written once, so its hash can stand for that of the content.
+            // A key is written once, so its hash can stand for that of the content. If the object
+            // is missing, its step has failed and was taken back: a 404, and not our fault.
             None => ObjectFacts {
                 size_bytes: delivery.store.head(&storage_key).await?,
                 sha256: sha256_hex(storage_key.as_bytes()),
@@ -109,13 +117,13 @@ async fn live_revision(
         let object = ObjectRef { tenant, recording, key, facts: &facts };
         return object_response(delivery, object, method, headers, CachePolicy::Immutable).await;
     }
-    let playlist = if master.reachable.contains(key) {
+    let playlist = if master.named_keys.contains(key) {
         key.to_owned()
     } else {
-        playlist_beside(key).unwrap_or_default()
+        playlist_of_segment(key).unwrap_or_default()
     };
-    if !master.reachable.contains(&playlist) {
-        return Err(Problem::forbidden());
+    if !master.named_keys.contains(&playlist) {
+        return Err(Problem::forbidden(reason_for(delivery, viewing, key).await));
     }
     let complete = media(delivery, viewing, &playlist).await?;
     if playlist == key {
@@ -128,8 +136,8 @@ async fn live_revision(
         );
         return Ok(playlist_response(plan.text).into_response());
     }
-    if !complete.reachable.contains(key) {
-        return Err(Problem::forbidden());
+    if !complete.named_keys.contains(key) {
+        return Err(Problem::forbidden(reason_for(delivery, viewing, key).await));
     }
     object_response(delivery, object_ref(viewing, key)?, method, headers, CachePolicy::Immutable).await
 }
@@ -137,7 +145,7 @@ async fn live_revision(
 /// A segment of captions for a session with a window. It holds a minute of words; only those inside
 /// the window are sent.
 async fn captions(delivery: &Delivery, object: ObjectRef<'_>, window: Window) -> Result<Response, Problem> {
-    let body = delivery.store.get(&object.storage_key()).await?;
+    let body = delivery.store.get(&object.storage_key()).await.map_err(missing_object)?;
     let text = hls_filter::captions_within(&String::from_utf8_lossy(&body), window);
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/vtt; charset=utf-8")),
@@ -155,9 +163,4 @@ pub fn playlist_response(text: String) -> impl IntoResponse {
         (header::CONTENT_LENGTH, length),
     ];
     (headers, text)
-}
-
-/// Returns the media playlist in the folder of this segment, the only one that may name it.
-fn playlist_beside(key: &str) -> Option<String> {
-    Some(format!("{}/index.m3u8", key.rsplit_once('/')?.0))
 }

@@ -9,11 +9,13 @@ use super::object_ref::ObjectRef;
 use super::service::Delivery;
 use crate::access::Viewing;
 use crate::problem::Problem;
+use crate::reason::Reason;
+use crate::token::Window;
 
 /// The multivariant playlist of the session's revision.
 pub(super) async fn master(delivery: &Delivery, viewing: &Viewing) -> Result<Arc<SessionPlaylist>, Problem> {
     let key = layout::master_relative(viewing.session.revision);
-    let object = object_ref(viewing, &key)?;
+    let object = object_ref(viewing, &key).map_err(|problem| problem.because(Reason::RevisionGone))?;
     delivery.playlists.master(&object, viewing.session.max_bps, viewing.window()).await
 }
 
@@ -52,11 +54,50 @@ pub async fn master_with_absolute_uris(delivery: &Delivery, viewing: &Viewing) -
     Ok(hls_filter::with_absolute_uris(&plan.text, &key, &viewing.base_path(&delivery.public_url)))
 }
 
+/// Returns the media playlist in the folder of this segment, the only one that may name it.
+pub(super) fn playlist_of_segment(key: &str) -> Option<String> {
+    Some(format!("{}/index.m3u8", key.rsplit_once('/')?.0))
+}
+
+/// Returns the reason why a session does not reach `key`, for the log: it would without its
+/// bandwidth cap, it would without its window too, or no session does.
+pub(super) async fn reason_for(delivery: &Delivery, viewing: &Viewing, key: &str) -> Reason {
+    if is_named(delivery, viewing, key, viewing.window()).await {
+        Reason::AboveCap
+    } else if is_named(delivery, viewing, key, Window::default()).await {
+        Reason::OutsideWindow
+    } else {
+        Reason::NotInPlaylists
+    }
+}
+
+/// Whether the playlists of a session with `window` and without a bandwidth cap name `key`.
+async fn is_named(delivery: &Delivery, viewing: &Viewing, key: &str, window: Window) -> bool {
+    let revision = viewing.session.revision;
+    for master in [layout::master_relative(revision), layout::hevc_relative(revision)] {
+        let Ok(object) = object_ref(viewing, &master) else { continue };
+        let Ok(plan) = delivery.playlists.master(&object, None, window).await else { continue };
+        if plan.named_keys.contains(key) {
+            return true;
+        }
+        let playlist = playlist_of_segment(key).filter(|playlist| plan.named_keys.contains(playlist));
+        let Some(object) = playlist.as_deref().and_then(|key| object_ref(viewing, key).ok()) else {
+            continue;
+        };
+        let plan = delivery.playlists.media(&object, window).await;
+        if plan.is_ok_and(|plan| plan.named_keys.contains(key)) {
+            return true;
+        }
+    }
+    false
+}
+
 /// An object of the session's recording.
 ///
 /// # Errors
 /// 403 if the manifest does not name it.
 pub(super) fn object_ref<'a>(viewing: &'a Viewing, key: &'a str) -> Result<ObjectRef<'a>, Problem> {
-    let facts = viewing.manifest.objects.get(key).ok_or_else(Problem::forbidden)?;
+    let facts = viewing.manifest.objects.get(key);
+    let facts = facts.ok_or_else(|| Problem::forbidden(Reason::NotInManifest))?;
     Ok(ObjectRef { tenant: &viewing.tenant, recording: viewing.recording(), key, facts })
 }

@@ -21,6 +21,7 @@ use super::service::Delivery;
 use super::session_playlists::object_ref;
 use crate::access::Viewing;
 use crate::problem::Problem;
+use crate::reason::Reason;
 
 /// The parts of a segment's key: `hls/source/{fence}/{track}/{file}`.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,9 +59,10 @@ pub async fn segment_response(
     method: &Method,
     request: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let segment_key = SegmentKey::parse(key).ok_or_else(Problem::forbidden)?;
+    let segment_key = SegmentKey::parse(key).ok_or_else(|| Problem::forbidden(Reason::NotInManifest))?;
     let index_object = object_ref(viewing, &segment_key.index)?;
-    let source = viewing.manifest.source.as_ref().ok_or_else(Problem::forbidden)?;
+    let source = viewing.manifest.source.as_ref();
+    let source = source.ok_or_else(|| Problem::forbidden(Reason::NotInManifest))?;
     let index = delivery.playlists.index(&index_object).await?;
     if index.source_bytes != source.size_bytes {
         return Err(Problem::internal("index belongs to another source"));
@@ -82,7 +84,7 @@ pub async fn segment_response(
         })
         .await;
     };
-    let segment = index.segment(number).ok_or_else(Problem::forbidden)?;
+    let segment = index.segment(number).ok_or_else(|| Problem::forbidden(Reason::NotInIndex))?;
     let source_key = layout::object_key(&viewing.tenant, viewing.recording(), &source.key);
     let keys = (index_object.storage_key(), source_key);
     let representation = representation(&number.to_string(), segment.size_bytes());

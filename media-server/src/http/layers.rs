@@ -4,21 +4,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use chalkstream_store::layout;
 use http::{HeaderName, HeaderValue, header};
 use tower_http::compression::CompressionLayer;
 
 use super::compress::TextOnly;
 use super::cors::cors;
 use crate::metrics::Metrics;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemRecord};
+use crate::reason::Reason;
 
 /// Puts the layers around the routes. `origins` are the sites that may use the server.
 pub fn apply(routes: Router, metrics: Arc<Metrics>, origins: Arc<[String]>) -> Router {
     routes
-        .fallback(|| async { Problem::not_found() })
+        .fallback(|| async { Problem::not_found().because(Reason::NoRoute) })
         .method_not_allowed_fallback(|| async {
             Problem::new(
                 http::StatusCode::METHOD_NOT_ALLOWED,
@@ -32,9 +34,11 @@ pub fn apply(routes: Router, metrics: Arc<Metrics>, origins: Arc<[String]>) -> R
         .layer(middleware::from_fn_with_state(metrics, observe))
 }
 
-/// Logs the matched route, never the path: a path may hold a token.
+/// Logs each request, and each refusal with its reason. Logs the matched route, never the path: a
+/// path may hold a token.
 async fn observe(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let (request, recording) = recording_of(request).await;
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -45,6 +49,9 @@ async fn observe(State(metrics): State<Arc<Metrics>>, request: Request, next: Ne
     }
     .to_owned();
     let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions().get::<ProblemRecord>() {
+        problem.log(response.status(), &route, recording.as_deref());
+    }
 
     let headers = response.headers_mut();
     // A session's address is a token: it must not be sent to any other site.
@@ -62,4 +69,17 @@ async fn observe(State(metrics): State<Arc<Metrics>>, request: Request, next: Ne
     let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     tracing::debug!(route, method, status, elapsed_ms, "request finished");
     response
+}
+
+/// Returns the recording or upload that the address names, if its id is one: any other text in an
+/// address may be a token.
+async fn recording_of(request: Request) -> (Request, Option<String>) {
+    let (mut parts, body) = request.into_parts();
+    let params = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
+    let id = params.as_ref().and_then(|params| {
+        let named =
+            |(name, id): &(&str, &str)| matches!(*name, "recording" | "id") && layout::valid_recording(id);
+        params.iter().find(named).map(|(_, id)| id.to_owned())
+    });
+    (Request::from_parts(parts, body), id)
 }

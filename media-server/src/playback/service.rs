@@ -9,6 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use crate::access::Viewing;
 use crate::clock::now_s;
 use crate::problem::Problem;
+use crate::reason::Reason;
 use crate::token::{Link, Session, VerifiedToken, Window};
 use crate::url::PublicUrl;
 
@@ -37,7 +38,7 @@ impl Links {
         link: &VerifiedToken<Link, String>,
         manifest: Arc<Manifest>,
     ) -> Result<Viewing, Problem> {
-        let key = self.authority.signing_key(&link.kid).ok_or_else(Problem::forbidden)?;
+        let key = self.authority.signing_key(&link.kid).ok_or_else(no_signing_key)?;
         let claims = &link.claims;
         let session = Session {
             id: new_id(),
@@ -61,7 +62,7 @@ impl Links {
     pub fn at_newest_revision(&self, mut viewing: Viewing) -> Result<Viewing, Problem> {
         let revision = newest_revision(&viewing.manifest);
         if revision != viewing.session.revision {
-            let key = self.authority.signing_key(&viewing.kid).ok_or_else(Problem::forbidden)?;
+            let key = self.authority.signing_key(&viewing.kid).ok_or_else(no_signing_key)?;
             viewing.session.revision = revision;
             viewing.token = viewing.session.seal(&viewing.kid, &key.secret_bytes()?).into();
         }
@@ -74,7 +75,7 @@ impl Links {
     /// # Errors
     /// If the tenant has no signing key.
     pub fn still_base(&self, link_id: &str, viewer: &str, manifest: &Manifest) -> Result<String, Problem> {
-        let key = self.newest_key(&manifest.tenant).ok_or_else(Problem::forbidden)?;
+        let key = self.newest_key(&manifest.tenant).ok_or_else(no_signing_key)?;
         let session = Session {
             id: new_id(),
             link: link_id.into(),
@@ -103,6 +104,10 @@ pub(super) fn new_id() -> String {
 /// The newest published revision; 0 before there is one.
 pub fn newest_revision(manifest: &Manifest) -> u32 {
     manifest.revision.as_ref().map_or(0, |revision| revision.id)
+}
+
+fn no_signing_key() -> Problem {
+    Problem::forbidden(Reason::NoSigningKey)
 }
 
 fn length_s(manifest: &Manifest) -> u64 {

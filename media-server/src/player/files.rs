@@ -14,6 +14,7 @@ use crate::access::Viewing;
 use crate::delivery::{CachePolicy, Delivery, ObjectRef, object_response};
 use crate::events::{Audience, Streams, last_event_id};
 use crate::problem::Problem;
+use crate::reason::Reason;
 use crate::token::Window;
 
 /// `/s/{session}/{recording}/events`: the recording's events.
@@ -63,10 +64,11 @@ pub(super) async fn serve(
         return transcript(&delivery, &viewing, part).await;
     }
     if !window.is_open() {
-        return Err(Problem::forbidden());
+        return Err(Problem::forbidden(Reason::OutsideWindow));
     }
     let key = key(&viewing, &file).ok_or_else(Problem::not_found)?;
-    let facts = viewing.manifest.objects.get(&key).ok_or_else(Problem::not_found)?;
+    let facts = viewing.manifest.objects.get(&key);
+    let facts = facts.ok_or_else(|| Problem::not_found().because(Reason::NotInManifest))?;
     let object = ObjectRef { tenant: &viewing.tenant, recording: viewing.recording(), key: &key, facts };
     object_response(&delivery, object, &method, &headers, CachePolicy::Private).await
 }

@@ -73,6 +73,7 @@ pub(super) fn refusal(player: &Player, problem: Problem) -> Response {
     match response(&page, &policy(&[])) {
         Ok(mut response) => {
             *response.status_mut() = problem.status();
+            response.extensions_mut().insert(problem.record());
             response
         }
         Err(_) => problem.into_response(),

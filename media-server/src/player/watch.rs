@@ -36,7 +36,10 @@ pub(super) async fn watch_session(
 
 async fn respond(player: &Player, viewing: Result<Viewing, Problem>) -> Response {
     let page = match viewing {
-        Ok(viewing) => page::page(player, &viewing).await,
+        Ok(viewing) => {
+            let page = page::page(player, &viewing).await;
+            page.map_err(|problem| problem.with_recording(viewing.recording()))
+        }
         Err(problem) => Err(problem),
     };
     let mut response = page.unwrap_or_else(|problem| page::refusal(player, problem));

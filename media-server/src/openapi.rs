@@ -40,7 +40,8 @@ fn head() -> OpenApi {
         .version("1")
         .description(Some(
             "Lesson recordings in, adaptive streams and searchable transcripts out. Errors are RFC 9457 \
-             problem details with a stable `code`.",
+             problem details with a stable `code`. \
+             The addresses of viewers (`/watch/…`, `/p/…`, `/s/…`) are not listed here: they follow from links.",
         ))
         .build();
     let key = SecurityScheme::Http(

@@ -6,7 +6,7 @@ import shutil
 import sys
 
 import playable
-import referee
+import quality
 import source
 from measure import median, run, table
 
@@ -84,8 +84,8 @@ def judged(path, report, out, playlist, segments):
         (out / playlist.format(r["name"]), r["width"], r["height"], (r["frame_rate"]["num"], r["frame_rate"]["den"]))
         for r in made
     ]
-    values = referee.ssim(path, shapes)
-    rates = [referee.rate(out, segments.format(r["name"]), r["duration_ms"] / 1000) for r in made]
+    values = quality.ssim(path, shapes)
+    rates = [quality.rate(out, segments.format(r["name"]), r["duration_ms"] / 1000) for r in made]
     return {r["name"]: {"bps": rate, "ssim": value} for r, rate, value in zip(made, rates, values)}
 
 

@@ -1,4 +1,4 @@
-"""One referee for every side: bitrate and SSIM of each rendition against the source scaled to its size."""
+"""Quality of every side, measured in one way: bitrate and SSIM of each rendition against the source scaled to its size."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ def ssim(source, made):
     text = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=7200).stderr
     found = {int(nth): float(value) for nth, value in re.findall(r"Parsed_ssim_(\d+) @ .*All:([\d.]+)", text)}
     if len(found) != len(made):
-        sys.exit(f"bench: the referee failed:\n{text[-1500:]}")
+        sys.exit(f"bench: measuring the quality failed:\n{text[-1500:]}")
     return [found[nth] for nth in sorted(found)]
 
 

@@ -1,7 +1,7 @@
 //! Whether a file was closed.
 //!
-//! Recorders write sizes and an index when they are stopped. Anything a file declares beyond its end
-//! is missing. Browsers never write sizes into their recordings: that alone means nothing.
+//! Recorders write sizes and an index when they are stopped. Data that a file declares beyond its
+//! end is missing. Browsers never write sizes into their recordings: that alone means nothing.
 
 use std::io;
 
@@ -233,8 +233,7 @@ fn flv(source: &dyn ReadAt) -> io::Result<Ending> {
         }
         _ => false,
     };
-    // A duration of 0 was to be filled in when the file was closed. It is a number (type 0) of eight
-    // bytes.
+    // Closing the file would have replaced a duration of 0. It is a number (type 0) of eight bytes.
     let key = b"\0\x08duration\0";
     let front = read_front(source)?;
     let position = front.windows(key.len()).position(|window| window == key);
@@ -319,7 +318,7 @@ fn mxf(source: &dyn ReadAt) -> io::Result<Ending> {
     Ok(Ending::complete_if(tail[..read].windows(14).any(is_last)))
 }
 
-/// An MP4 in fragments. For other MP4s the sample tables tell what is missing.
+/// An MP4 in fragments. The sample tables of other MP4s show what is missing.
 fn fragments(source: &dyn ReadAt) -> io::Result<Ending> {
     let size = source.size_bytes();
     let (mut offset, mut is_fragmented) = (0, false);

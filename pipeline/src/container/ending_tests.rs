@@ -89,7 +89,7 @@ fn fragments_are_cut_off_where_a_box_goes_beyond_the_end() {
     for missing in [1, 90, 104, 120] {
         assert_eq!(ending("mp4", &file[..file.len() - missing]), Ending::Incomplete, "{missing}");
     }
-    // A file without fragments: its sample tables tell what is missing.
+    // A file without fragments: its sample tables show what is missing.
     let plain = [&front[..], &boxed(b"mdat", &[0; 100])].concat();
     assert_eq!(ending("mp4", &plain[..plain.len() - 10]), Ending::Unknown);
 }

@@ -1,7 +1,7 @@
 //! Both ends of a large MP4 in fragments, without what lies between.
 //!
 //! Browsers, and recorders that were stopped, do not write the lengths of tracks into such a file.
-//! Only the last fragments tell them.
+//! Only the last fragments have them.
 
 use std::io;
 use std::sync::Arc;

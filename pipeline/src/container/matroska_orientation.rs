@@ -40,8 +40,8 @@ fn track_turns(tracks: &[u8], tags: &[u8]) -> Vec<Orientation> {
     videos.map(turn).collect()
 }
 
-/// The turn of a flat projection. Its roll is anticlockwise. Half a turn of yaw or pitch displays it
-/// from behind.
+/// The turn of a flat projection, whose roll is anticlockwise. Half a turn of yaw or pitch displays
+/// it from behind.
 fn projection_turn(projection: &[u8]) -> Option<Orientation> {
     if child(projection, PROJECTION_TYPE).map_or(0, unsigned) != 0 {
         return None;

@@ -1,4 +1,5 @@
-//! Files before a media tool sees them: their container, whether it is intact, and what it declares.
+//! Files before a media tool sees them: their container, whether it is intact, and what it
+//! declares.
 
 pub mod appended;
 pub mod avi_delay;
@@ -11,6 +12,7 @@ pub mod integrity;
 pub mod matroska_orientation;
 pub mod motion_photo;
 mod refusal;
+mod refusal_kinds;
 pub mod scrambling;
 pub mod sniff;
 pub mod track_codec;

@@ -1,5 +1,4 @@
-//! The recording that phones keep inside a photo, called a motion photo: an MP4 after a JPEG, or in a
-//! box of a HEIC.
+//! The recording in a motion photo, which phones make: an MP4 after a JPEG, or in a box of a HEIC.
 
 use std::io;
 use std::ops::Range;

@@ -1,14 +1,14 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 
-fn said(front: &[u8]) -> (&'static str, String) {
-    let error = refusal(front).unwrap();
+fn refused(front: &[u8]) -> (&'static str, String) {
+    let error = for_front(front).unwrap();
     assert_eq!(error.fault(), crate::error::Fault::Input);
     (error.code, error.message)
 }
 
 fn check(front: &[u8], code: &str, name: &str) {
-    let (found, message) = said(front);
+    let (found, message) = refused(front);
     assert_eq!(found, code, "{message}");
     assert!(message.contains(name), "{message}");
     assert!(message.ends_with('.'), "{message}");
@@ -27,16 +27,17 @@ fn zip(name: &str, content: &str) -> Vec<u8> {
 
 #[test]
 fn every_known_kind_has_a_code_a_name_and_a_remedy() {
-    for known in KNOWN {
-        let mut front = vec![b' '; known.offset];
-        front.extend(known.magic);
-        // What the others of the table say about the same front does not matter here, only that there is a refusal.
+    for signature in SIGNATURES {
+        let mut front = vec![b' '; signature.offset];
+        front.extend(signature.magic);
+        // An earlier entry of the table may match the same front. There must be a refusal all the
+        // same.
         front.resize(600, 1);
-        let (_, message) = said(&front);
-        assert!(message.contains("Please "), "{}: {message}", known.name);
+        let (_, message) = refused(&front);
+        assert!(message.contains("Please "), "{}: {message}", signature.name);
         check(
             &front,
-            KNOWN.iter().find(|k| front[k.offset..].starts_with(k.magic)).map_or("", |k| k.kind.code()),
+            SIGNATURES.iter().find(|k| front[k.offset..].starts_with(k.magic)).map_or("", |k| k.kind.code()),
             "This is ",
         );
     }
@@ -101,8 +102,8 @@ fn what_is_incomplete_is_named() {
 fn texts_and_captions_are_named() {
     check(b"1\r\n00:00:01,000 --> 00:00:02,000\r\nHello\r\n", "document_not_media", "SRT");
     check("Liebe Kollegen, hier der Plan f\u{fc}r die Stunde.".as_bytes(), "not_media", "a text");
-    assert_eq!(refusal(b"\0\x08\0\0\x57\x90\x75\x36").unwrap().code, "encrypted");
-    assert!(refusal(b"\x12\x9a\x04\x80 nothing that is known").is_none());
+    assert_eq!(for_front(b"\0\x08\0\0\x57\x90\x75\x36").unwrap().code, "encrypted");
+    assert!(for_front(b"\x12\x9a\x04\x80 nothing that is known").is_none());
     check(b"BM\x46\0\0\0\0\0\0\0\x36\0", "image_not_video", "BMP");
     check(b"<?xml version=\"1.0\"?>\n<MPD>", "playlist_not_media", "a playlist");
 }

@@ -1,13 +1,13 @@
-//! Whether a recording of a broadcast or a disc is scrambled: its packets say so each for itself.
+//! Whether a recording of a broadcast or a disc is scrambled, by a flag in each of its packets.
 
 use std::collections::HashMap;
 use std::io;
 
 use crate::source::{ReadAt, read_full};
 
-/// Bytes of each part that is looked at: at the front, in the middle and at the end.
+/// Bytes read at the front, in the middle and at the end.
 const PART_BYTES: usize = 512 << 10;
-/// Fewest packets that count: those of one frame may be damaged.
+/// Fewest scrambled packets that count: those of one frame may be damaged.
 const MIN_PACKETS: usize = 8;
 
 /// Packets of one elementary stream.
@@ -17,7 +17,7 @@ struct Packets {
     scrambled: usize,
 }
 
-/// Whether a stream of an MPEG container is scrambled in most of the packets that are looked at.
+/// Whether a stream of an MPEG container is scrambled in most of the packets that are read.
 pub fn is_scrambled(source: &dyn ReadAt, container: &str) -> io::Result<bool> {
     let count = match container {
         "mpegts" => transport_packets,
@@ -46,7 +46,7 @@ fn transport_packets(part: &[u8], streams: &mut HashMap<u16, Packets>) {
     for packet in part[first..].chunks_exact(size).filter(|packet| packet[0] == 0x47) {
         let pid = u16::from_be_bytes([packet[1] & 0x1f, packet[2]]);
         let has_payload = packet[3] & 0x10 != 0;
-        // Tables of fixed numbers and padding are never scrambled.
+        // Tables with fixed PIDs and padding are never scrambled.
         if has_payload && (0x20..0x1fff).contains(&pid) {
             let packets = streams.entry(pid).or_default();
             packets.all += 1;
@@ -61,7 +61,7 @@ fn program_packets(part: &[u8], streams: &mut HashMap<u16, Packets>) {
     while let Some(next) = rest.windows(4).position(is_stream_start) {
         rest = &rest[next..];
         let &[_, _, _, id, high, low, flags, ..] = rest else { return };
-        // MPEG-1 has no such flags, and its packets no such marker.
+        // MPEG-1 has neither these flags nor this marker.
         if flags >> 6 == 0b10 {
             let packets = streams.entry(id.into()).or_default();
             packets.all += 1;

@@ -21,7 +21,7 @@ pub fn sniff(source: &dyn ReadAt) -> Result<&'static str> {
         return Ok(kind);
     }
     if front.starts_with(b"ID3") && front.len() > 10 {
-        // A tag before a bare audio stream. The bytes after it tell which.
+        // A tag before a bare audio stream. The bytes after it decide which.
         let size = front[6..10].iter().fold(0, |size, byte| size << 7 | u64::from(byte & 0x7f));
         let mut after = vec![0; FRONT_BYTES];
         let read = read_full(source, 10 + size, &mut after)?;
@@ -32,16 +32,39 @@ pub fn sniff(source: &dyn ReadAt) -> Result<&'static str> {
     }
     let mut identifier = [0; 5];
     if front.iter().all(|&byte| byte == 0)
-        && read_full(source, refusal::DISC_IDENTIFIER_AT, &mut identifier)? == identifier.len()
-        && let Some(refused) = refusal::disc_image(&identifier)
+        && read_full(source, refusal::DISC_IDENTIFIER_OFFSET, &mut identifier)? == identifier.len()
+        && let Some(refused) = refusal::for_disc_image(&identifier)
     {
         return Err(refused);
     }
-    if let Some(refused) = refusal::refusal(&front) {
+    if let Some(refused) = refusal::for_front(&front) {
         return Err(refused);
     }
     bare_stream::detect(&front).ok_or_else(|| Error::input("not_media", "This is not a recording."))
 }
+
+/// Containers by their first bytes.
+const MAGIC: &[(&[u8], &str)] = &[
+    (b"\x1a\x45\xdf\xa3", "matroska"),
+    (b"OggS", "ogg"),
+    (b"FLV\x01", "flv"),
+    (b"fLaC", "flac"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
+    (b"#!AMR", "amr"),
+    (b"\0\0\x01\xba", "mpegps"),
+    (b"\0\0\x01\xb3", "mpegvideo"),
+    (b"\x0b\x77", "ac3"),
+    (b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02", "mxf"),
+    (b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0", "w64"),
+    (b"caff\0\x01", "caf"),
+    (b".snd", "au"),
+    (b"DKIF", "ivf"),
+    (b"YUV4MPEG2 ", "y4m"),
+    (b"wvpk", "wavpack"),
+    (b"\x7f\xfe\x80\x01", "dts"),
+];
 
 /// Name of the container that starts with these bytes.
 pub(super) fn container(front: &[u8]) -> Option<&'static str> {
@@ -56,27 +79,7 @@ pub(super) fn container(front: &[u8]) -> Option<&'static str> {
     if has(0, b"FORM") && (has(8, b"AIFF") || has(8, b"AIFC")) {
         return Some("aiff");
     }
-    for (magic, kind) in [
-        (&b"\x1a\x45\xdf\xa3"[..], "matroska"),
-        (b"OggS", "ogg"),
-        (b"FLV\x01", "flv"),
-        (b"fLaC", "flac"),
-        (b"GIF87a", "gif"),
-        (b"GIF89a", "gif"),
-        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
-        (b"#!AMR", "amr"),
-        (b"\0\0\x01\xba", "mpegps"),
-        (b"\0\0\x01\xb3", "mpegvideo"),
-        (b"\x0b\x77", "ac3"),
-        (b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02", "mxf"),
-        (b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0", "w64"),
-        (b"caff\0\x01", "caf"),
-        (b".snd", "au"),
-        (b"DKIF", "ivf"),
-        (b"YUV4MPEG2 ", "y4m"),
-        (b"wvpk", "wavpack"),
-        (b"\x7f\xfe\x80\x01", "dts"),
-    ] {
+    for &(magic, kind) in MAGIC {
         if has(0, magic) {
             return Some(kind);
         }

@@ -114,8 +114,8 @@ fn walk_forms(walk: &mut Walk<'_>, read: ReadForm) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the chunks of a form end with it. A recorder may have counted only one of the two, or only
-/// the header. Above 4 GB no size is right.
+/// Whether the chunks of a form end with it. A recorder may have counted only one of the two, or
+/// only the header. Above 4 GB no size is right.
 fn ends_with_its_chunks(walk: &mut Walk<'_>, offset: u64, end: u64) -> io::Result<bool> {
     let is_iff = walk.read_array::<4>(offset)? == Some(*b"FORM");
     let mut inner = offset + 12;

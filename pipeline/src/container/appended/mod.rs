@@ -19,8 +19,8 @@ use walk::Walk;
 /// The content of a file by its structure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
-    /// The recordings, which together are all of the file. None if there is but one, or if following
-    /// the structure takes too long.
+    /// The recordings, which together are all of the file. Empty if there is only one, or if
+    /// following the structure takes too long.
     pub recordings: Vec<AppendedRecording>,
     /// Bytes after the last recording that are no recording we can follow; 0 if they are few.
     pub foreign_bytes: u64,

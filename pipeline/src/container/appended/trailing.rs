@@ -15,8 +15,8 @@ const FRONT_BYTES: usize = 8 << 10;
 /// Last bytes of the motion data that cameras by Insta360 append to an MP4.
 const INSTA360: &[u8; 32] = b"8db42d694ccc418790edff439fe026bf";
 
-/// Returns the number of bytes after the end of a file's structure that are something else; 0 if they
-/// are few, or may be a damaged part of the recording.
+/// Returns the number of bytes after the end of a file's structure that are something else; 0 if
+/// they are few, or may be a damaged part of the recording.
 pub fn foreign_bytes(source: &dyn ReadAt, end: StructureEnd) -> io::Result<u64> {
     let size = source.size_bytes();
     let bytes = size.saturating_sub(end.offset);

@@ -12,7 +12,7 @@ use crate::error::{ErrorKind, Result};
 use crate::gst::{TrackDecoder, TrackKind, capsfilter, downmixer, element_with};
 use crate::voice::{self, Detector};
 
-/// Level under which a track is silent, in dBFS: a muted microphone may still have noise of its own.
+/// Level below which a track is silent, in dBFS: a muted microphone may still have noise.
 pub const SILENCE_DBFS: f32 = -70.0;
 
 /// Most spans of a track.
@@ -200,7 +200,7 @@ fn span_starts_ns(total_ns: i64) -> Vec<i64> {
     (0..spans).map(|index| room_ns * index / (spans - 1).max(1)).collect()
 }
 
-/// Appends a buffer of interleaved stereo. If the channels cancel each other, the left one is taken.
+/// Appends a buffer of interleaved stereo: the left channel if the two cancel each other.
 fn append_mono(buffer: &gst::Buffer, samples: &mut Vec<f32>) {
     let Ok(bytes) = buffer.map_readable() else { return };
     let sample = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).clamp(-4.0, 4.0);

@@ -1,4 +1,4 @@
-//! The choice among audio tracks, on files made by ffmpeg of the composed lesson and of synthetic audio.
+//! The choice among audio tracks, in files that ffmpeg makes of the lesson and of synthetic audio.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! Codecs that only some demuxers know, made by ffmpeg and held against its own decoding.
+//! Codecs that only some demuxers know: made by ffmpeg, compared with its own decoding.
 
 #![allow(clippy::unwrap_used)]
 
@@ -120,8 +120,8 @@ fn a_codec_without_a_decoder_is_named_with_what_to_do() {
         // The demuxer makes no track of it.
         ("rawvideo -pix_fmt gray", "grey.mov", "\"raw\""),
     ] {
-        let sound = "-f lavfi -i sine=d=0.5 -c:a pcm_s16le";
-        let file = ffmpeg(&format!("{made} {sound} -c:v {codec}"), &folder.path().join(name));
+        let audio = "-f lavfi -i sine=d=0.5 -c:a pcm_s16le";
+        let file = ffmpeg(&format!("{made} {audio} -c:v {codec}"), &folder.path().join(name));
         let media = inspected(&file).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(media.video.is_none() && media.audio.is_some(), "{name}");
         let [warning] = &media.warnings[..] else { panic!("{name}: {:?}", media.warnings) };

@@ -1,4 +1,4 @@
-//! Containers and files of several recordings, made by ffmpeg and read by the entire step and by the decoder.
+//! Containers, and files of several recordings: made by ffmpeg, read by the step and the decoder.
 
 #![allow(clippy::unwrap_used)]
 
@@ -55,21 +55,21 @@ fn decoded(file: &Path, media: &MediaInfo, kind: TrackKind) -> (Vec<i64>, i64) {
     (times, end_ns / 1_000_000)
 }
 
-/// What is inspected and what is decoded, with both ends within a frame or a packet of `end_ms`.
+/// Checks that inspected and decoded tracks end within a frame or a packet of `end_ms`.
 fn check(file: &Path, container: &str, kinds: &[TrackKind], end_ms: i64) -> MediaInfo {
     let name = file.file_name().unwrap().to_string_lossy().into_owned();
     let media = inspected(file).unwrap_or_else(|e| panic!("{name}: {}: {e}", e.code));
     assert_eq!(media.container, container, "{name}");
     for kind in kinds {
-        let said_ms = match kind {
+        let inspected_ms = match kind {
             TrackKind::Video => media.video.as_ref().map(|track| track.end_ms),
             TrackKind::Audio => media.audio.as_ref().map(|track| track.end_ms),
         };
-        let said_ms = said_ms.unwrap_or_else(|| panic!("{name}: {kind:?} is missing")) as i64;
-        assert!((said_ms - end_ms).abs() < 70, "{name}: {kind:?} ends at {said_ms} ms by inspect");
+        let inspected_ms = inspected_ms.unwrap_or_else(|| panic!("{name}: {kind:?} is missing")) as i64;
+        assert!((inspected_ms - end_ms).abs() < 70, "{name}: {kind:?} ends at {inspected_ms} ms by inspect");
         let (times, last_ms) = decoded(file, &media, *kind);
         assert!((last_ms - end_ms).abs() < 70, "{name}: {kind:?} ends at {last_ms} ms decoded");
-        // What is cut off a first packet may leave less than a millisecond.
+        // Clipping may leave less than a millisecond of a first packet.
         let forward = |pair: &[i64]| pair[0] < pair[1] || (*kind == TrackKind::Audio && pair[0] == pair[1]);
         assert!(times.windows(2).all(forward), "{name}: {kind:?} jumps back: {times:?}");
     }
@@ -150,7 +150,7 @@ fn bare_streams_have_times_by_their_number() {
         let media = check(&file, container, &[TrackKind::Video], 2000);
         assert_eq!(media.warnings, [], "{container} says its rate");
     }
-    // The time of each frame is not in the stream, and neither is its rate once this is taken out.
+    // The stream has no time of a frame. These parameters also remove its rate.
     let file = folder.path().join("no-rate.h264");
     let parameters = "-x264-params vfr-input=1:force-cfr=0 -bsf:v h264_metadata=tick_rate=0";
     ffmpeg(&format!("{} -c:v libx264 {parameters} -f h264", video("320x180", "25")), &file);
@@ -203,7 +203,7 @@ fn a_stream_cut_out_of_another_is_read() {
     }
 }
 
-/// Files put one behind the other.
+/// Writes files one after the other into one.
 fn appended(folder: &Path, parts: &[&Path]) -> PathBuf {
     let file = folder.join("appended");
     std::fs::write(&file, parts.iter().flat_map(|part| std::fs::read(part).unwrap()).collect::<Vec<_>>())
@@ -292,7 +292,7 @@ fn what_follows_a_recording_and_is_none_is_reported() {
     let other = std::fs::read(ffmpeg(AUDIO, &folder.path().join("other.au"))).unwrap();
     let h264 = format!("{} {AUDIO} -c:v libx264 -preset ultrafast -c:a aac", video("160x90", "25"));
     let mpeg_4 = format!("{} {AUDIO} -c:v mpeg4 -c:a pcm_s16le", video("160x90", "25"));
-    // Pages and tags that are damaged are passed over: there only what is recognised is reported.
+    // Damaged pages and tags are skipped, so after them only recognised content is reported.
     for (name, arguments, reports_junk) in [
         ("a.mp4", h264.as_str(), true),
         ("a.mkv", &h264, true),
@@ -313,7 +313,7 @@ fn what_follows_a_recording_and_is_none_is_reported() {
             let has = codes(&media).contains(&"appended_not_read");
             assert!(has || !is_reported, "{name} {:?} {:?}", &tail[..4], media.warnings);
         }
-        // Notes that a program adds are few.
+        // A program adds only few bytes of notes.
         std::fs::write(&file, [&plain[..], &junk[..5000]].concat()).unwrap();
         assert!(!codes(&inspected(&file).unwrap()).contains(&"appended_not_read"), "{name}");
     }

@@ -20,9 +20,10 @@ const COMMON_RATES: [Rational; 14] = [
     Rational::new(120, 1),
 ];
 
-/// Lowest frame rate of a track without a regular one. Screen recorders write a frame when something
-/// changes, sometimes 0.1 s after the last one, sometimes 20 s. At this rate each frame is displayed
-/// within 34 ms of its time.
+/// Lowest frame rate of a track without a regular one.
+///
+/// Screen recorders write a frame when something changes, sometimes 0.1 s after the last one,
+/// sometimes 20 s. At this rate each frame is displayed within 34 ms of its time.
 const MIN_IRREGULAR_RATE: Rational = Rational::new(15, 1);
 
 /// The frame rate of a track.

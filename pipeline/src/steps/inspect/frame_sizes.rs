@@ -114,8 +114,8 @@ fn area(size: &FrameSize) -> f64 {
     size.pixels as f64
 }
 
-/// The largest size that a recording has, or exceeds, for long enough. Among similar ones the first,
-/// unless a later one lasts clearly longer.
+/// The largest size that a recording has, or exceeds, for long enough. Among similar sizes it is
+/// the first, unless a later one lasts clearly longer.
 fn dominant(totals: &[(FrameSize, i64)], enough_ns: i64) -> Option<FrameSize> {
     let mut by_area: Vec<_> = totals.iter().collect();
     by_area.sort_by(|a, b| area(&b.0).total_cmp(&area(&a.0)));

@@ -1,4 +1,4 @@
-//! Checks the index of an MP4 before any media tool sees it: its limits, its nesting, and encryption.
+//! Checks the index of an MP4 before any media tool sees it: limits, nesting and encryption.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;

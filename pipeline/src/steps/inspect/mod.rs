@@ -63,7 +63,7 @@ pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Resul
     };
     if content.foreign_bytes > 0 {
         let own = ByteRange { begins_at: 0, size_bytes: size_bytes - content.foreign_bytes };
-        // The bytes after the declared end of a recording that was not closed may be the rest of it.
+        // If a recording was not closed, the bytes after its declared end may be the rest of it.
         if Ending::read(own.view(source).as_ref(), container)? != Ending::Incomplete {
             media.warnings.retain(|warning| *warning != Warning::not_closed());
             media.warnings.push(joined::foreign_content(content.foreign_bytes, size_bytes));

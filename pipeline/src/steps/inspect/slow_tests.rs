@@ -1,4 +1,4 @@
-//! Video of few frames, and pauses: what is presented, and when, by container.
+//! Video of few frames, and pauses: when samples are presented, by container.
 #![allow(clippy::unwrap_used)]
 
 use std::process::Command;
@@ -64,11 +64,14 @@ fn slow_video_in_a_transport_stream_keeps_its_times() {
                 format!("{} {} {H264} -bf {bframes} -c:a aac", video(rate, length_s), audio(length_s));
             let file = made("slow.ts", &options);
             let info = inspected(&file);
-            let (found, sound) = (info.video.as_ref().unwrap(), info.audio.as_ref().unwrap());
+            let (video_track, audio_track) = (info.video.as_ref().unwrap(), info.audio.as_ref().unwrap());
             let name = format!("{rate} {bframes}");
-            assert!(found.end_ms.abs_diff(u64::from(length_s) * 1000) < 100, "{name}: {found:?}");
-            assert!(sound.end_ms.abs_diff(u64::from(length_s) * 1000) < 100, "{name}: {sound:?}");
-            assert!(found.start_ms < 50 && sound.start_ms < 50, "{name}: {found:?} {sound:?}");
+            assert!(video_track.end_ms.abs_diff(u64::from(length_s) * 1000) < 100, "{name}: {video_track:?}");
+            assert!(audio_track.end_ms.abs_diff(u64::from(length_s) * 1000) < 100, "{name}: {audio_track:?}");
+            assert!(
+                video_track.start_ms < 50 && audio_track.start_ms < 50,
+                "{name}: {video_track:?} {audio_track:?}"
+            );
             let times = times_ms(&file, &info, TrackKind::Video);
             let count = (i64::from(length_s) * 1000 + frame_ms / 2) / frame_ms;
             assert_eq!(times.len() as i64, count, "{name}: {times:?}");
@@ -81,7 +84,7 @@ fn slow_video_in_a_transport_stream_keeps_its_times() {
 
 #[test]
 fn a_pause_in_audio_stays_where_the_recording_has_it() {
-    // Each with what 5 s are in the container's time.
+    // Each with 5 s in units of the container.
     for (name, codec, ticks) in [
         ("pause.ts", "aac", 450_000),
         ("pause.ts", "mp2", 450_000),
@@ -93,8 +96,8 @@ fn a_pause_in_audio_stays_where_the_recording_has_it() {
         let pause = format!("{} -c:a {codec} -bsf:a setts=ts=PTS+gte(N\\,100)*{ticks}", audio(6));
         let file = made(name, &pause);
         let info = inspected(&file);
-        let sound = info.audio.as_ref().unwrap();
-        assert!((10_950..11_200).contains(&sound.end_ms), "{name} {codec}: {sound:?}");
+        let audio_track = info.audio.as_ref().unwrap();
+        assert!((10_950..11_200).contains(&audio_track.end_ms), "{name} {codec}: {audio_track:?}");
         let times = times_ms(&file, &info, TrackKind::Audio);
         let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max();
         assert!((4900..5150).contains(&longest.unwrap()), "{name} {codec}: {longest:?}");
@@ -107,8 +110,11 @@ fn parts_of_a_transport_stream_with_clocks_of_their_own_follow_in_sync() {
         |length_s| made("part.ts", &format!("{} {} {H264} -c:a aac", video("25", length_s), audio(length_s)));
     let file = [part(3), part(2)].concat();
     let info = inspected(&file);
-    let (found, sound) = (info.video.as_ref().unwrap(), info.audio.as_ref().unwrap());
-    assert!(found.end_ms.abs_diff(5000) < 100 && sound.end_ms.abs_diff(5000) < 100, "{found:?} {sound:?}");
+    let (video_track, audio_track) = (info.video.as_ref().unwrap(), info.audio.as_ref().unwrap());
+    assert!(
+        video_track.end_ms.abs_diff(5000) < 100 && audio_track.end_ms.abs_diff(5000) < 100,
+        "{video_track:?} {audio_track:?}"
+    );
     let times = times_ms(&file, &info, TrackKind::Video);
     assert!(times.len() >= 124 && times.is_sorted(), "{times:?}");
 }
@@ -128,7 +134,7 @@ fn a_frame_of_10_ms_under_audio_is_a_video() {
         assert!(times.len() == 1 && times[0] < 10, "{name}: {times:?}");
         assert_eq!(info.duration_ms / 100, 100, "{name}: {info:?}");
     }
-    // A cover is none, in a track or as metadata.
+    // A cover is not a video, in a track or as metadata.
     let cover = made("cover.mp4", &format!("{} {} -c:v mjpeg -c:a aac", video("100", 0.01), audio(10)));
     assert!(inspected(&cover).video.is_none());
     let cover = made(

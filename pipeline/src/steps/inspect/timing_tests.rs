@@ -1,4 +1,5 @@
-//! Files whose headers and times are wrong in the ways of real recorders: what is presented, and when.
+//! Files whose headers and times are wrong as those of real recorders are: when their samples are
+//! presented.
 #![allow(clippy::unwrap_used)]
 
 use std::process::Command;
@@ -14,8 +15,8 @@ const SECOND: i64 = 1_000_000_000;
 
 /// Four seconds of 25 frames a second and a tone, made by ffmpeg.
 fn made(name: &str, options: &[&str]) -> Vec<u8> {
-    let place = tempfile::tempdir().unwrap();
-    let to = place.path().join(name);
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join(name);
     let video = ["-f", "lavfi", "-i", "testsrc2=size=160x90:rate=25:duration=4"];
     let audio = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=4"];
     let mut ffmpeg = Command::new("ffmpeg");
@@ -55,12 +56,12 @@ fn frames(file: &[u8], info: &MediaInfo) -> Vec<i64> {
     std::iter::from_fn(|| decoding.next(&ctx()).unwrap()).map(|decoded| decoded.time_ns).collect()
 }
 
-/// Where the fields of all boxes of a type begin.
-fn places(file: &[u8], kind: &[u8; 4]) -> Vec<usize> {
+/// Offsets of the fields of all boxes of a type.
+fn field_offsets(file: &[u8], kind: &[u8; 4]) -> Vec<usize> {
     file.windows(4).enumerate().filter(|(_, window)| window == kind).map(|(at, _)| at + 4).collect()
 }
 
-fn put(file: &mut [u8], at: usize, word: u32) {
+fn write_u32(file: &mut [u8], at: usize, word: u32) {
     file[at..at + 4].copy_from_slice(&word.to_be_bytes());
 }
 
@@ -72,9 +73,9 @@ fn headers_do_not_say_how_long_an_mp4_is() {
     let lie = |change: &dyn Fn(u32) -> u32, which: &[&[u8; 4]]| {
         let mut file = plain.clone();
         for (kind, at) in fields.iter().filter(|(kind, _)| which.contains(kind)) {
-            for place in places(&plain, kind) {
-                let ticks = u32::from_be_bytes(plain[place + at..place + at + 4].try_into().unwrap());
-                put(&mut file, place + at, change(ticks));
+            for field in field_offsets(&plain, kind) {
+                let ticks = u32::from_be_bytes(plain[field + at..field + at + 4].try_into().unwrap());
+                write_u32(&mut file, field + at, change(ticks));
             }
         }
         file
@@ -100,11 +101,11 @@ fn tracks_in_fragments_keep_their_own_start() {
     let plain = made("fragments.mp4", &[&H264[..], &flags].concat());
     for late_ms in [0_u32, 320, 2500, 3_600_000] {
         let mut file = plain.clone();
-        for place in places(&plain, b"tfdt") {
-            // The track's number stands in the box before; its time has eight bytes.
-            let track = places(&plain[..place], b"tfhd").pop().map(|at| plain[at + 7]).unwrap();
+        for field in field_offsets(&plain, b"tfdt") {
+            // The track ID is in the box before; the time has eight bytes.
+            let track = field_offsets(&plain[..field], b"tfhd").pop().map(|at| plain[at + 7]).unwrap();
             let (ticks, late) = if track == 2 { (48, late_ms) } else { (0, 0) };
-            let at = place + 4;
+            let at = field + 4;
             let before = u64::from_be_bytes(plain[at..at + 8].try_into().unwrap());
             file[at..at + 8].copy_from_slice(&(before + u64::from(late) * ticks).to_be_bytes());
         }
@@ -157,7 +158,7 @@ fn a_file_that_was_not_closed_says_so() {
     assert_eq!(codes(&info), ["not_closed"]);
     assert!((2000..3000).contains(&info.duration_ms), "{}", info.duration_ms);
     assert_eq!(codes(&inspected(&avi)), [""; 0]);
-    // A browser closes nothing.
+    // A browser closes no file.
     let webm = made("live.webm", &["-c:v", "libvpx", "-c:a", "libopus", "-live", "1"]);
     assert_eq!(codes(&inspected(&webm)), [""; 0]);
 }

@@ -14,7 +14,9 @@ use super::decode_gate::Gate;
 use super::decoded::TrackKind;
 use super::errors::{FirstError, too_many_pixels, too_many_references, unsupported};
 use super::frame_times::FrameTimes;
-use super::{Orientations, avi_times, decoders, frame_copies, memory, png, prores, raw_rows, references};
+use super::{
+    Orientations, avi_times, bluray_lpcm, decoders, frame_copies, memory, png, prores, raw_rows, references,
+};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 
@@ -130,9 +132,12 @@ impl TrackLinker {
             self.count_and_stamp(decoder);
             if decoder.factory().is_some_and(|factory| factory.name() == "pngdec") {
                 let counts = self.counts.clone();
-                png::drop_damaged(decoder, move || {
+                png::prepare_frames(decoder, move || {
                     counts.gaps.fetch_add(1, Ordering::Relaxed);
                 });
+            }
+            if bluray_lpcm::is_bluray_lpcm(caps) {
+                bluray_lpcm::regroup_samples(decoder);
             }
             if let Some(orientations) = &self.orientations {
                 orientations.watch(decoder);

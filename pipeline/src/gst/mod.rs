@@ -6,6 +6,7 @@
 
 mod avi_packed;
 mod avi_times;
+mod bluray_lpcm;
 mod caf;
 mod caps;
 mod codecs;

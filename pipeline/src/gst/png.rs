@@ -1,21 +1,35 @@
-//! Drops PNG frames that the decoder cannot read: the first one would end the video.
+//! Brings frames of PNG to what the decoder can read: it stops at a first one that is damaged, and
+//! misplaces samples of 16 bits.
+
+use std::io::Cursor;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use image::codecs::png::{CompressionType, FilterType, PngDecoder, PngEncoder};
+use image::{DynamicImage, ImageDecoder, Limits};
 
 /// The first bytes of every PNG file (PNG specification, 5.2).
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// Size of a chunk's length, type and checksum.
 const CHUNK_OVERHEAD_BYTES: usize = 12;
+/// Most memory that a frame of 16 bits takes, in bytes.
+const MAX_DEEP_FRAME_BYTES: u64 = 256 << 20;
 
 /// Drops packets with unreadable frames before a decoder of PNG, and calls `dropped` for each.
-pub fn drop_damaged(decoder: &gst::Element, dropped: impl Fn() + Send + Sync + 'static) {
+/// Samples of 16 bits become samples of eight.
+pub fn prepare_frames(decoder: &gst::Element, dropped: impl Fn() + Send + Sync + 'static) {
     let Some(sink) = decoder.static_pad("sink") else { return };
     sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let is_readable = |buffer: &gst::Buffer| {
-            buffer.map_readable().is_ok_and(|data| is_intact(&data) && !is_deep(&data))
+        let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else { return gst::PadProbeReturn::Ok };
+        let (is_readable, is_deep) = match buffer.map_readable() {
+            Ok(data) => (is_intact(&data), is_deep(&data)),
+            Err(_) => (false, false),
         };
-        if info.buffer().is_none_or(is_readable) {
+        let prepared = match (is_readable, is_deep) {
+            (true, true) => narrowed(buffer).map(|narrow| *buffer = narrow),
+            (is_readable, _) => is_readable.then_some(()),
+        };
+        if prepared.is_some() {
             return gst::PadProbeReturn::Ok;
         }
         dropped();
@@ -23,11 +37,33 @@ pub fn drop_damaged(decoder: &gst::Element, dropped: impl Fn() + Send + Sync + '
     });
 }
 
-/// Whether samples have 16 bits: the decoder swaps their colours.
+/// Whether samples have 16 bits.
 fn is_deep(data: &[u8]) -> bool {
     // The bit depth follows the width and height in the header, the first chunk (PNG specification,
     // 11.2.1).
     data.get(24) == Some(&16)
+}
+
+/// A packet with the same frame in samples of eight bits.
+fn narrowed(packet: &gst::Buffer) -> Option<gst::Buffer> {
+    let data = packet.map_readable().ok()?;
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_DEEP_FRAME_BYTES);
+    let mut decoder = PngDecoder::with_limits(Cursor::new(&data[..]), limits.clone()).ok()?;
+    decoder.set_limits(limits).ok()?;
+    let deep = DynamicImage::from_decoder(decoder).ok()?;
+    let narrow = match deep {
+        DynamicImage::ImageLuma16(_) => DynamicImage::ImageLuma8(deep.to_luma8()),
+        DynamicImage::ImageLumaA16(_) | DynamicImage::ImageRgba16(_) => deep.to_rgba8().into(),
+        _ => deep.to_rgb8().into(),
+    };
+    let mut file = Vec::new();
+    let encoder = PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::NoFilter);
+    narrow.write_with_encoder(encoder).ok()?;
+    let mut replaced = gst::Buffer::from_mut_slice(file);
+    let copied = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
+    packet.copy_into(replaced.make_mut(), copied, ..).ok()?;
+    Some(replaced)
 }
 
 /// Whether an image is complete and the chunks needed to decode it have the right checksums.
@@ -61,7 +97,7 @@ mod tests {
 
     #[test]
     fn frames_with_errors_or_without_an_end_are_damaged() {
-        let mut file = std::io::Cursor::new(Vec::new());
+        let mut file = Cursor::new(Vec::new());
         image::RgbImage::new(16, 16).write_to(&mut file, image::ImageFormat::Png).unwrap();
         let png = file.into_inner();
         assert!(is_intact(&png));

@@ -84,6 +84,10 @@ fn video_that_a_demuxer_does_not_know_is_decoded() {
         ("jpeg2000 -pix_fmt yuv420p", "jpeg2000.mkv"),
         ("tiff -pix_fmt rgb24", "tiff.mkv"),
         ("targa -strict -2", "targa.mov"),
+        ("png -pix_fmt rgb48be", "png16.mov"),
+        ("png -pix_fmt rgba64be", "png16a.mkv"),
+        ("png -pix_fmt gray16be", "png16g.mov"),
+        ("png -pix_fmt ya16be", "png16ga.avi"),
         ("mpeg1video -r 25", "mpeg1.mov"),
         ("wmv1", "wmv1.avi"),
         ("libvpx-vp9 -pix_fmt yuv420p -deadline realtime", "vp9.avi"),
@@ -171,5 +175,27 @@ fn raw_audio_of_either_order_of_bytes_is_heard() {
         let power = samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32;
         // ffmpeg's tone has an amplitude of an eighth.
         assert!((power.sqrt() - 0.0884).abs() < 0.003, "{codec}: {}", power.sqrt());
+    }
+}
+
+#[test]
+fn audio_of_a_blu_ray_is_heard() {
+    crate::gst::init().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let caps = gst::Caps::builder("audio/x-raw").field("format", "F32LE").field("channels", 2).build();
+    for depth in ["s16", "s32"] {
+        let made = format!(
+            "-f lavfi -i sine=f=440:r=48000:d=0.5 -c:a pcm_bluray -sample_fmt {depth} -ac 2 -mpegts_m2ts_mode 1"
+        );
+        let file = ffmpeg(&made, &folder.path().join("audio.m2ts"));
+        let media = inspected(&file).unwrap();
+        let tail = vec![element_with("audioconvert", &[]).unwrap()];
+        let decoded = bytes(&file, &media, TrackKind::Audio, tail, &caps);
+        let samples: Vec<f32> =
+            decoded.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect();
+        let theirs = by_ffmpeg(&file, "-f f32le");
+        let theirs = theirs.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+        let off = samples.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(samples.len() >= 46_000 && off < 0.001, "{depth}: {} samples, {off}", samples.len());
     }
 }

@@ -47,6 +47,7 @@ kept_by_both! {
     hostile_keys_are_refused
     writers_at_once_leave_one_whole_object
     a_folder_is_removed_with_all_in_it
+    many_objects_are_removed_at_once
     large_objects_are_not_read_into_memory
 }
 
@@ -273,6 +274,22 @@ async fn a_folder_is_removed_with_all_in_it(store: Store) {
     assert_eq!(left, ["t/r2/x", "t/rest"]);
 }
 
+async fn many_objects_are_removed_at_once(store: Store) {
+    let keys: Vec<String> = (0..30).map(|n| format!("t/r/{}/{n}_a.b", n % 3)).collect();
+    for key in keys.iter().filter(|key| !key.ends_with("7_a.b")) {
+        store.put(key, Bytes::from_static(b"x")).await.unwrap();
+    }
+    store.put("t/rest", Bytes::from_static(b"x")).await.unwrap();
+    store.delete_many(&keys).await.unwrap();
+    store.delete_many(&keys).await.unwrap();
+    store.delete_many(&[]).await.unwrap();
+    let left = store.list("", None, 10).await.unwrap();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let bad = ["t/rest".to_owned(), "../x".to_owned()];
+    assert_eq!(store.delete_many(&bad).await.unwrap_err().kind, Kind::InvalidInput);
+    store.head("t/rest").await.unwrap();
+}
+
 async fn large_objects_are_not_read_into_memory(store: Store) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large");
@@ -306,6 +323,38 @@ async fn a_failing_server_is_asked_again() {
     let seen = trouble.seen.load(Ordering::SeqCst);
     assert_eq!(store.get("t/absent").await.unwrap_err().kind, Kind::NotFound);
     assert_eq!(trouble.seen.load(Ordering::SeqCst), seen + 1);
+}
+
+/// A server with 2,100 objects below `t/r/`.
+async fn s3_with_many_objects() -> (S3Server, Store) {
+    let (server, store) = s3().await;
+    let keys: Vec<String> = (0..2_100).map(|n| format!("t/r/{n:05}")).collect();
+    let puts = keys.iter().map(|key| store.put(key, Bytes::from_static(b"x")));
+    futures_util::stream::iter(puts.collect::<Vec<_>>())
+        .buffer_unordered(8)
+        .try_collect::<()>()
+        .await
+        .unwrap();
+    server.trouble.seen.store(0, Ordering::SeqCst);
+    (server, store)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_objects_are_one_request() {
+    let (server, store) = s3_with_many_objects().await;
+    server.trouble.refuse.store(1, Ordering::SeqCst);
+    assert_eq!(delete_prefix(&store, "t/r/").await.unwrap(), 2_100);
+    // Three pages and three batches, one of which was refused once, and a last look.
+    assert_eq!(server.trouble.seen.load(Ordering::SeqCst), 3 + 3 + 1 + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_batches_is_asked_for_single_objects() {
+    let (server, store) = s3_with_many_objects().await;
+    server.trouble.no_batches.store(true, Ordering::SeqCst);
+    assert_eq!(delete_prefix(&store, "t/r/").await.unwrap(), 2_100);
+    assert!(store.list("t/", None, 1).await.unwrap().is_empty());
+    assert_eq!(server.trouble.seen.load(Ordering::SeqCst), 3 + 3 + 2_100 + 1 + 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -210,26 +210,12 @@ impl Objects for FsObjects {
 
     async fn delete(&self, key: &str) -> Result<()> {
         let path = self.path(key)?;
-        self.blocking(move |store| {
-            match std::fs::remove_file(&path) {
-                Ok(()) => {}
-                Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                    return Ok(());
-                }
-                Err(_) if path.is_dir() => return Ok(()),
-                Err(e) => return Err(Error::io("cannot remove an object", e)),
-            }
-            // Folders are not objects: those left empty go too.
-            let mut folder = path.parent();
-            while let Some(empty) = folder.filter(|f| *f != store.files.root) {
-                if std::fs::remove_dir(empty).is_err() {
-                    break;
-                }
-                folder = empty.parent();
-            }
-            Ok(())
-        })
-        .await
+        self.blocking(move |store| store.files.remove(&path)).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> Result<()> {
+        let paths = keys.iter().map(|key| self.path(key)).collect::<Result<Vec<_>>>()?;
+        self.blocking(move |store| paths.iter().try_for_each(|path| store.files.remove(path))).await
     }
 
     async fn create_multipart(&self, key: &str) -> Result<String> {

@@ -34,6 +34,26 @@ impl Files {
         self.publish(file, &tmp, target)
     }
 
+    /// Removes an object's file, and the folders that this leaves empty: folders are not objects.
+    pub(super) fn remove(&self, path: &Path) -> Result<()> {
+        match std::fs::remove_file(path) {
+            Ok(()) => {}
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(());
+            }
+            Err(_) if path.is_dir() => return Ok(()),
+            Err(e) => return Err(Error::io("cannot remove an object", e)),
+        }
+        let mut folder = path.parent();
+        while let Some(empty) = folder.filter(|f| *f != self.root) {
+            if std::fs::remove_dir(empty).is_err() {
+                break;
+            }
+            folder = empty.parent();
+        }
+        Ok(())
+    }
+
     /// Flushes a temporary file and gives it its name; where that fails it is removed.
     pub(super) fn publish(&self, file: File, tmp: &Path, target: &Path) -> Result<()> {
         self.name(&file, tmp, target).map_err(|e| {

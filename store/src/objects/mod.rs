@@ -9,6 +9,7 @@ mod key;
 mod pager;
 mod s3;
 mod s3_client;
+mod s3_delete;
 mod s3_read;
 
 #[cfg(test)]
@@ -117,6 +118,10 @@ pub trait Objects: Send + Sync {
 
     /// Removes an object; one that is not there is fine.
     async fn delete(&self, key: &str) -> Result<()>;
+
+    /// Removes any number of objects with as few requests as the storage allows; those that are not
+    /// there are fine. After an error some may be left.
+    async fn delete_many(&self, keys: &[String]) -> Result<()>;
 
     /// Starts an upload in parts; returns its id.
     async fn create_multipart(&self, key: &str) -> Result<String>;

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, TryStreamExt, stream};
 
 use super::{Listed, Store};
 use crate::{Error, Result};
@@ -46,14 +46,13 @@ fn pages<'a>(
 /// # Errors
 /// If storage does not answer.
 pub async fn delete_where(store: &Store, prefix: &str, is_wanted: impl Fn(&str) -> bool) -> Result<u64> {
-    let mut objects = pin!(list_all(store, prefix));
+    let mut pages = pin!(pages(store, prefix, Duration::MAX));
     let mut deleted = 0;
-    while let Some(object) = objects.next().await {
-        let key = object?.key;
-        if is_wanted(&key) {
-            store.delete(&key).await?;
-            deleted += 1;
-        }
+    while let Some(page) = pages.try_next().await? {
+        let keys: Vec<String> =
+            page.into_iter().map(|object| object.key).filter(|key| is_wanted(key)).collect();
+        store.delete_many(&keys).await?;
+        deleted += keys.len() as u64;
     }
     Ok(deleted)
 }

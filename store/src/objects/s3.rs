@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::key::check_prefix;
 use super::s3_client::{self, from_sdk, retry};
+use super::s3_delete::{Remover, fine_if_absent};
 use super::s3_read::Reader;
 use super::{Listed, MAX_GET_BYTES, ObjectBody, ObjectFacts, Objects, Part, check_key};
 use crate::{Error, Kind, Result};
@@ -63,6 +64,10 @@ impl S3Objects {
     fn full(&self, key: &str) -> Result<String> {
         check_key(key)?;
         Ok(format!("{}{key}", self.prefix))
+    }
+
+    fn remover(&self) -> Remover<'_> {
+        Remover { client: &self.client, bucket: &self.bucket, retry_for: self.retry_for }
     }
 
     fn reader(&self, key: &str) -> Result<Reader> {
@@ -256,13 +261,12 @@ impl Objects for S3Objects {
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
-        let full = self.full(key)?;
-        let deleted = retry(self.retry_for, || async {
-            let delete = self.client.delete_object().bucket(&self.bucket).key(&full);
-            delete.send().await.map(drop).map_err(from_sdk)
-        })
-        .await;
-        fine_if_absent(deleted)
+        self.remover().one(&self.full(key)?).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> Result<()> {
+        let keys = keys.iter().map(|key| self.full(key)).collect::<Result<Vec<_>>>()?;
+        self.remover().many(&keys).await
     }
 
     async fn create_multipart(&self, key: &str) -> Result<String> {
@@ -340,12 +344,5 @@ impl Objects for S3Objects {
         // One try: the caller wants to know how it is now.
         let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(&self.prefix).max_keys(1);
         list.send().await.map(drop).map_err(from_sdk)
-    }
-}
-
-fn fine_if_absent(done: Result<()>) -> Result<()> {
-    match done {
-        Err(error) if error.kind == Kind::NotFound => Ok(()),
-        done => done,
     }
 }

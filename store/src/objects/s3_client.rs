@@ -114,7 +114,8 @@ where
     Error::new(kind, message).with_source(ShortError(short(&error, status, &code)))
 }
 
-fn classify(status: u16, code: &str) -> (Kind, &'static str) {
+/// Kind of a failure by its HTTP status and the server's code.
+pub(super) fn classify(status: u16, code: &str) -> (Kind, &'static str) {
     match (status, code) {
         (_, "NoSuchBucket") => (Kind::Internal, "the bucket does not exist"),
         (_, "NoSuchKey" | "NoSuchUpload" | "NotFound") => (Kind::NotFound, "no such object"),
@@ -125,6 +126,7 @@ fn classify(status: u16, code: &str) -> (Kind, &'static str) {
             (Kind::InvalidInput, "the parts do not make an object")
         }
         (_, "InvalidRange") => (Kind::InvalidInput, "the range lies outside the object"),
+        (501, _) | (_, "NotImplemented") => (Kind::Internal, "object storage has no such request"),
         (404, _) => (Kind::NotFound, "no such object"),
         (416, _) => (Kind::InvalidInput, "the range lies outside the object"),
         (409 | 412, _) => (Kind::Conflict, "the object changed meanwhile"),
@@ -174,6 +176,7 @@ mod tests {
         // A missing bucket is a setting's mistake: read as "no such object" it would look like an
         // empty store.
         assert_eq!(classify(404, "NoSuchBucket").0, Kind::Internal);
+        assert_eq!(classify(501, "NotImplemented").0, Kind::Internal);
         assert_eq!(classify(403, "AccessDenied").0, Kind::Internal);
         assert_eq!(classify(416, "InvalidRange").0, Kind::InvalidInput);
     }

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use bytes::Bytes;
 use chalkstream_config as config;
@@ -31,6 +31,8 @@ pub(crate) struct Trouble {
     pub(crate) hang_up: AtomicU32,
     /// So many bodies that have bytes break off after half of them.
     pub(crate) break_off: AtomicU32,
+    /// `DeleteObjects` is answered with 501, as by Google.
+    pub(crate) no_batches: AtomicBool,
     /// Requests seen.
     pub(crate) seen: AtomicU32,
 }
@@ -101,9 +103,12 @@ async fn answer(
         return Err("hung up".into());
     }
     if take(&trouble.refuse) {
-        let body = Full::new(Bytes::from_static(b"<Error><Code>SlowDown</Code></Error>"));
-        let body = body.map_err(|never: Infallible| match never {}).boxed_unsync();
-        return Ok(Response::builder().status(StatusCode::SERVICE_UNAVAILABLE).body(body)?);
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown");
+    }
+    let is_batch =
+        request.uri().query().is_some_and(|query| query.split('&').any(|q| q.starts_with("delete")));
+    if is_batch && trouble.no_batches.load(Ordering::SeqCst) {
+        return refusal(StatusCode::NOT_IMPLEMENTED, "NotImplemented");
     }
     let answer = service.call(request.map(s3s::Body::from)).await.map_err(|e| format!("{e:?}"))?;
     let length: u64 = answer
@@ -115,6 +120,12 @@ async fn answer(
         return Ok(answer.map(|body| body.map_err(|e| -> Failure { e.to_string().into() }).boxed_unsync()));
     }
     Ok(answer.map(|body| half(body, length / 2)))
+}
+
+fn refusal(status: StatusCode, code: &str) -> Result<Response<Body>, Failure> {
+    let body = Full::new(Bytes::from(format!("<Error><Code>{code}</Code></Error>")));
+    let body = body.map_err(|never: Infallible| match never {}).boxed_unsync();
+    Ok(Response::builder().status(status).body(body)?)
 }
 
 /// The first bytes of a body, and then the end of its connection.

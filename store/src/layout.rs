@@ -135,15 +135,19 @@ pub fn upload_done_key(tenant: &str, upload: &str) -> String {
     format!("{tenant}/_uploads/{upload}.done")
 }
 
-/// All notes of a tenant that a recording was deleted.
+/// All deletions of a tenant that are under way.
 pub fn deleted_prefix(tenant: &str) -> String {
     format!("{tenant}/_deleted/")
 }
 
-/// The note that a recording was deleted, for as long as something late may still be written under
-/// it.
+/// The marker of a deletion that is under way.
 pub fn deleted_key(tenant: &str, recording: &str) -> String {
     format!("{tenant}/_deleted/{recording}")
+}
+
+/// The receipt of a deletion that is finished. Not below [`deleted_prefix`], which is listed often.
+pub fn receipt_key(tenant: &str, recording: &str) -> String {
+    format!("{tenant}/_receipts/{recording}.json")
 }
 
 /// Which recording a deduplication value belongs to; the value is hashed, since it may name a

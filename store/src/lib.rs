@@ -6,6 +6,7 @@
 
 pub mod authority;
 pub mod clock;
+pub mod deletion;
 mod error;
 mod events;
 mod jitter;

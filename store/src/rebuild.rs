@@ -12,7 +12,7 @@ use crate::objects::list_all;
 use crate::queue::{JobSpec, JobView, Queue};
 use crate::step::{StepRecord, StepState};
 use crate::submit::{self, Pending};
-use crate::{Error, Kind, Manifest, Result, Store, layout, read_manifest};
+use crate::{Error, Kind, Manifest, Result, State, Store, layout, read_manifest};
 
 /// A job that is over keeps its marker this long before it counts as forgotten by the process that
 /// ended it, in ms.
@@ -104,6 +104,10 @@ pub async fn resubmit(
         return Ok(Some(job));
     }
     let manifest = read_manifest(store, tenant, recording).await?;
+    // Deleted while its retry was on the way.
+    if manifest.as_ref().is_some_and(|manifest| manifest.state == State::Deleted) {
+        return Ok(None);
+    }
     let marker = match (submit::read(store, tenant, recording).await?, &manifest) {
         (Some(marker), _) => marker,
         (None, Some(manifest)) if !manifest.steps.is_empty() => {

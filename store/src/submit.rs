@@ -73,23 +73,41 @@ pub async fn read(store: &Store, tenant: &str, recording: &str) -> Result<Option
 ///
 /// Each part can be done again after a crash, by any process. A caller looks for an earlier
 /// recording with [`find_duplicate`] first; two that submit at the same time are told apart by the
-/// queue.
+/// queue. The queue may still know a job of a recording that is deleted; that one stands for
+/// nothing, so its job is forgotten.
 ///
 /// # Errors
 /// If storage does not answer. Failures of the queue are [`Submission::Deferred`].
 pub async fn submit(store: &Store, queue: &Queue, job: &JobSpec) -> Result<Submission> {
     mark(store, job).await?;
     remember(store, job, &job.recording).await?;
-    let recording = match queue.submit(job).await {
-        Ok(submitted) => submitted.recording,
-        Err(error) => return Ok(Submission::Deferred(error)),
+    let recording = loop {
+        let recording = match queue.submit(job).await {
+            Ok(submitted) => submitted.recording,
+            Err(error) => return Ok(Submission::Deferred(error)),
+        };
+        if recording == job.recording {
+            return Ok(Submission::Queued);
+        }
+        if !is_gone(store, &job.tenant, &recording).await? {
+            break recording;
+        }
+        if let Err(error) = queue.forget(&job.tenant, &recording).await {
+            return Ok(Submission::Deferred(error));
+        }
     };
-    if recording == job.recording {
-        return Ok(Submission::Queued);
-    }
     remember(store, job, &recording).await?;
     clear(store, &job.tenant, &job.recording).await?;
     Ok(Submission::Duplicate { recording })
+}
+
+/// True if a recording was deleted, or never existed.
+///
+/// # Errors
+/// If storage does not answer, or the manifest is corrupt.
+pub async fn is_gone(store: &Store, tenant: &str, recording: &str) -> Result<bool> {
+    let manifest = read_manifest(store, tenant, recording).await?;
+    Ok(manifest.is_none_or(|manifest| manifest.state == State::Deleted))
 }
 
 async fn remember(store: &Store, job: &JobSpec, recording: &str) -> Result<()> {

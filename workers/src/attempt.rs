@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chalkstream_pipeline::step::Step;
 use chalkstream_pipeline::steps::source_rendition::SourceRenditionReport;
-use chalkstream_store::{Lease, Manifest, ObjectFacts, StepSpec, layout, projection, read_manifest};
+use chalkstream_store::{Lease, Manifest, ObjectFacts, State, StepSpec, layout, projection, read_manifest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -55,6 +55,7 @@ impl Attempt<'_> {
         let manifest = read_manifest(store, &self.lease.tenant, &self.lease.recording)
             .await
             .map_err(StepFailure::storage)?
+            .filter(|manifest| manifest.state != State::Deleted)
             .ok_or_else(|| StepFailure::new(Cause::Cancelled, "the recording is gone"))?;
         match &kind.definition().execution {
             Execution::Publish => self.publish(kind, &manifest).await,

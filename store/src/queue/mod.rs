@@ -344,6 +344,13 @@ impl Queue {
         Ok(before.unwrap_or_else(|| recording.to_string()))
     }
 
+    /// Releases a value that was bound to this recording; one of another recording stays bound.
+    pub async fn unclaim(&self, tenant: &str, value: &str, recording: &str) -> Result<()> {
+        let args = [tenant.to_string(), hashed(value), recording.to_string()];
+        let _: i64 = self.run(&scripts::UNCLAIM, &args, RetryOnDisconnect::Once).await?;
+        Ok(())
+    }
+
     /// How full the queue is.
     pub async fn stats(&self) -> Result<QueueStats> {
         let (open, dead, ready, leased, delayed) =

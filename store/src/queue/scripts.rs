@@ -26,4 +26,5 @@ scripts! {
     JOBS = "lua/jobs.lua";
     FORGET = "lua/forget.lua";
     STATS = "lua/stats.lua";
+    UNCLAIM = "lua/unclaim.lua";
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::queue::{FailureReport, JobState, Lease, Retry};
 use crate::testing::{RedisServer, folder};
 use crate::{Fault, StepSpec};
-use crate::{Heartbeat, State, write_manifest};
+use crate::{Heartbeat, write_manifest};
 
 const LEASE_MS: u64 = 60_000;
 
@@ -207,4 +207,18 @@ async fn what_went_on_without_a_failed_step_is_done_again_after_redis_forgot_it(
     queue.complete(&transcribe, json!("words"), &[]).await.unwrap();
     let finish = next(&queue).await;
     assert_eq!((finish.step.as_str(), &finish.needs["transcribe"]), ("finish", &Some(json!("words"))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_that_crosses_a_deletion_makes_no_job() {
+    let (store, _folder) = folder().await;
+    let redis = RedisServer::start().await;
+    let queue = Queue::connect(&redis.settings()).await.unwrap();
+    let spec = job();
+    submit::mark(&store, &spec).await.unwrap();
+    crate::deletion::bury(&store, "t", &spec.recording).await.unwrap();
+    assert!(resubmit(&store, &queue, "t", &spec.recording).await.unwrap().is_none());
+    assert!(pending(&store, &queue).await.unwrap().enqueued.is_empty());
+    assert!(submit::read(&store, "t", &spec.recording).await.unwrap().is_none());
+    assert!(queue.lease("w", LEASE_MS).await.unwrap().is_none());
 }

@@ -92,3 +92,22 @@ async fn a_crash_between_marker_and_queue_is_made_good_by_either_side() {
     assert!(crate::rebuild::pending(&store, &queue).await.unwrap().enqueued.is_empty());
     assert_eq!(queue.jobs(None, crate::JobFilter::Open, 10).await.unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn a_deleted_recording_stands_for_nothing_although_the_queue_knows_it() {
+    let (store, _folder) = folder().await;
+    let redis = RedisServer::start().await;
+    let queue = Queue::connect(&redis.settings()).await.unwrap();
+    let ((deleted, first), (_, second)) =
+        (uploaded(&store, "u:hash").await, uploaded(&store, "u:hash").await);
+    assert!(matches!(submit(&store, &queue, &first).await.unwrap(), Submission::Queued));
+    // Its deletion was cut off right after the tombstone.
+    crate::deletion::bury(&store, "t", &deleted.recording).await.unwrap();
+    assert!(matches!(submit(&store, &queue, &second).await.unwrap(), Submission::Queued));
+    assert!(queue.job("t", &first.recording).await.unwrap().is_none());
+    let (_, third) = uploaded(&store, "u:hash").await;
+    let Submission::Duplicate { recording } = submit(&store, &queue, &third).await.unwrap() else {
+        panic!("queued twice");
+    };
+    assert_eq!(recording, second.recording);
+}

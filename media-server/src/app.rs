@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use chalkstream_config::Settings;
-use chalkstream_store::{Authority, Events, Queue, Store, open};
+use chalkstream_store::{Authority, Events, Leases, Queue, Store, open};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
-use crate::deletion::Deletion;
+use crate::deletion::{Deletions, Eraser, LocalCopies};
 use crate::delivery::Delivery;
 use crate::error::Error;
 use crate::events::{Hub, Streams};
@@ -40,7 +40,7 @@ pub struct Parts {
     pub links: Links,
     pub uploads: Uploads,
     pub recordings: Recordings,
-    pub deletion: Deletion,
+    pub deletions: Deletions,
     pub player: Player,
     pub manifests: Manifests,
     pub health: Health,
@@ -76,7 +76,7 @@ from_ref! {
     links: Links,
     uploads: Uploads,
     recordings: Recordings,
-    deletion: Deletion,
+    deletions: Deletions,
     player: Player,
     manifests: Manifests,
     health: Health,
@@ -123,9 +123,20 @@ impl App {
             },
             (tasks.clone(), shutdown.clone()),
         )?;
-        let deletion = Deletion::new(store.clone(), queue.clone(), events.clone(), uploads.clone());
+        let deletions = Deletions::new(
+            Eraser {
+                store: store.clone(),
+                queue: queue.clone(),
+                events: events.clone(),
+                uploads: uploads.clone(),
+                leases: Arc::new(Leases::connect(&settings.redis)?),
+            },
+            LocalCopies { manifests: manifests.clone(), delivery: delivery.clone(), search: search.clone() },
+            public_url.clone(),
+            (tasks.clone(), shutdown.clone()),
+        );
         let origins: Arc<[String]> = settings.server.cors_origins.into();
-        maintenance::start(uploads.clone(), deletion.clone(), authority.clone(), &tasks, shutdown.clone());
+        maintenance::start(uploads.clone(), deletions.clone(), authority.clone(), &tasks, shutdown.clone());
         Ok(Self(Arc::new(Parts {
             access: Access::new(authority.clone(), manifests.clone(), metrics.tokens_refused.clone()),
             streams: Streams::new(
@@ -149,7 +160,7 @@ impl App {
             search,
             links,
             uploads,
-            deletion,
+            deletions,
             manifests,
             origins,
             tasks,

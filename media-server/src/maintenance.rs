@@ -7,7 +7,7 @@ use chalkstream_store::Authority;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::deletion::Deletion;
+use crate::deletion::Deletions;
 use crate::uploads::{Uploads, clean_up, log_and_continue};
 
 /// Time between two passes.
@@ -16,7 +16,7 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// Cleans up in the background, until `shutdown`.
 pub fn start(
     uploads: Uploads,
-    deletion: Deletion,
+    deletions: Deletions,
     authority: Authority,
     tasks: &TaskTracker,
     shutdown: CancellationToken,
@@ -31,17 +31,17 @@ pub fn start(
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = pass(&uploads, &deletion, &authority) => {}
+                () = pass(&uploads, &deletions, &authority) => {}
             }
         }
     });
 }
 
-async fn pass(uploads: &Uploads, deletion: &Deletion, authority: &Authority) {
+async fn pass(uploads: &Uploads, deletions: &Deletions, authority: &Authority) {
     for tenant in authority.tenants() {
         let results = [
             ("uploads", clean_up(uploads, &tenant.id).await),
-            ("deleted recordings", deletion.sweep(&tenant.id).await),
+            ("deleted recordings", deletions.sweep(&tenant.id).await),
         ];
         for (area, result) in results {
             if let Err(problem) = log_and_continue(result, &tenant.id) {

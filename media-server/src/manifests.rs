@@ -4,31 +4,63 @@
 use std::sync::Arc;
 
 use chalkstream_store::{Error, Manifest, Store, read_manifest};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::clock::{now_ms, now_s};
+use crate::clock::now_ms;
 
 /// Age limit of a manifest. Deleting a recording ends its sessions within this time.
-const MAX_AGE_S: u64 = 2;
+pub const MAX_AGE_S: u64 = 2;
 /// Age limit of a manifest that [`Manifests::renewed`] reads. It bounds how often storage is asked.
 const MAX_RENEWED_AGE_MS: u64 = 100;
-/// Manifests in the cache. One of a long lesson, with 10,000 objects, is about 2 MB.
-const MAX_ENTRIES: usize = 256;
+/// Approximate limit of all manifests in the cache.
+const MAX_BYTES: u64 = 64 << 20;
+/// Approximate number of manifests in a full cache.
+const EXPECTED_ENTRIES: usize = 1_000;
+/// Approximate bytes of a manifest without its objects.
+const MANIFEST_BYTES: usize = 10_000;
+/// Approximate bytes of an object: in the list of all, and again in its step's result.
+const OBJECT_BYTES: usize = 600;
 
-/// Tenant, recording and time slice.
-type ManifestKey = (String, String, u64);
+/// Tenant and recording.
+type ManifestKey = (String, String);
 
-/// The cache. Clones share it. An entry belongs to one time slice, so it is never older than that.
+/// A manifest, or that there is none, at a time.
+#[derive(Clone)]
+struct ManifestEntry {
+    /// When it began to be read: it is no newer than that.
+    read_at_ms: u64,
+    manifest: Option<Arc<Manifest>>,
+}
+
+impl ManifestEntry {
+    fn is_older_than(&self, age_ms: u64) -> bool {
+        // A clock that was set back makes no entry last.
+        now_ms().abs_diff(self.read_at_ms) > age_ms
+    }
+}
+
+#[derive(Clone)]
+struct BySize;
+
+impl Weighter<ManifestKey, ManifestEntry> for BySize {
+    fn weight(&self, _: &ManifestKey, entry: &ManifestEntry) -> u64 {
+        let manifest = entry.manifest.as_ref();
+        (200 + manifest.map_or(0, |m| MANIFEST_BYTES + m.objects.len() * OBJECT_BYTES)) as u64
+    }
+}
+
+/// The cache. Clones share it.
 #[derive(Clone)]
 pub struct Manifests {
     store: Store,
-    entries: Arc<Cache<ManifestKey, Option<Arc<Manifest>>>>,
+    entries: Arc<Cache<ManifestKey, ManifestEntry, BySize>>,
 }
 
 impl Manifests {
     /// An empty cache over `store`.
     pub fn new(store: Store) -> Self {
-        Self { store, entries: Arc::new(Cache::new(MAX_ENTRIES)) }
+        Self { store, entries: Arc::new(Cache::with_weighter(EXPECTED_ENTRIES, MAX_BYTES, BySize)) }
     }
 
     /// Returns the recording as it was at most two seconds ago; `None` if there is none.
@@ -36,27 +68,36 @@ impl Manifests {
     /// # Errors
     /// If storage cannot be read.
     pub async fn get(&self, tenant: &str, recording: &str) -> Result<Option<Arc<Manifest>>, Error> {
-        self.entries.get_or_insert_async(&key_now(tenant, recording), self.read(tenant, recording)).await
+        self.read(tenant, recording, MAX_AGE_S * 1000).await
     }
 
-    /// Returns the recording as it was at most a tenth of a second ago. Later calls of
-    /// [`Manifests::get`] in this time slice return the same.
+    /// Returns the recording as it was at most a tenth of a second ago.
     ///
     /// # Errors
     /// If storage cannot be read.
     pub async fn renewed(&self, tenant: &str, recording: &str) -> Result<Option<Arc<Manifest>>, Error> {
-        // Milliseconds are so many more than seconds that the two kinds of slices never meet.
-        let slice = (tenant.to_owned(), recording.to_owned(), now_ms() / MAX_RENEWED_AGE_MS);
-        let manifest = self.entries.get_or_insert_async(&slice, self.read(tenant, recording)).await?;
-        self.entries.insert(key_now(tenant, recording), manifest.clone());
-        Ok(manifest)
+        self.read(tenant, recording, MAX_RENEWED_AGE_MS).await
     }
 
-    async fn read(&self, tenant: &str, recording: &str) -> Result<Option<Arc<Manifest>>, Error> {
-        Ok(read_manifest(&self.store, tenant, recording).await?.map(Arc::new))
+    /// Drops a recording from memory.
+    pub fn forget(&self, tenant: &str, recording: &str) {
+        self.entries.remove(&(tenant.to_owned(), recording.to_owned()));
     }
-}
 
-fn key_now(tenant: &str, recording: &str) -> ManifestKey {
-    (tenant.to_owned(), recording.to_owned(), now_s() / MAX_AGE_S)
+    async fn read(
+        &self,
+        tenant: &str,
+        recording: &str,
+        max_age_ms: u64,
+    ) -> Result<Option<Arc<Manifest>>, Error> {
+        let key = (tenant.to_owned(), recording.to_owned());
+        // Of all requests that find it too old one reads it, and the others wait for that one.
+        self.entries.remove_if(&key, |entry| entry.is_older_than(max_age_ms));
+        let entry = self.entries.get_or_insert_async(&key, async {
+            let read_at_ms = now_ms();
+            let manifest = read_manifest(&self.store, tenant, recording).await?.map(Arc::new);
+            Ok(ManifestEntry { read_at_ms, manifest })
+        });
+        Ok(entry.await?.manifest)
+    }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::server_args::ServerArgs;
 use crate::args::GlobalArgs;
@@ -60,9 +60,18 @@ pub async fn cancel(global: &GlobalArgs, command: RecordingArgs) -> CommandResul
     act(global, command, Method::POST, "/cancel", "cancelled").await
 }
 
-/// Deletes a recording.
+/// Deletes a recording. The server goes on by itself; its answer is the receipt.
 pub async fn delete(global: &GlobalArgs, command: RecordingArgs) -> CommandResult {
-    act(global, command, Method::DELETE, "", "deleted").await
+    let api = command.server.api(global)?;
+    let path = format!("/v1/recordings/{}", command.id);
+    let receipt = api.json(api.request(Method::DELETE, &path)).await?;
+    if global.json {
+        output::json(&receipt);
+    } else {
+        let erased_by = receipt["erased_by"].as_str().unwrap_or_default();
+        output::line(&format!("{} is deleted, and erased by {erased_by}", command.id));
+    }
+    Ok(())
 }
 
 async fn act(
@@ -75,7 +84,7 @@ async fn act(
     let api = command.server.api(global)?;
     let response = api.json(api.request(method, &format!("/v1/recordings/{}{action}", command.id))).await?;
     if global.json {
-        output::json(&if response.is_null() { json!({ "id": command.id, "done": done }) } else { response });
+        output::json(&response);
     } else {
         output::line(&format!("{} is {done}", command.id));
     }

@@ -77,6 +77,13 @@ impl PlaylistCache {
         }
     }
 
+    /// Drops everything of a recording.
+    pub fn forget(&self, tenant: &str, recording: &str) {
+        let prefix = layout::recording_prefix(tenant, recording);
+        self.plans.retain(|key, _| !key.object.starts_with(&prefix));
+        self.indexes.retain(|key, _| !key.0.starts_with(&prefix));
+    }
+
     /// The index of one track of a source, without its records.
     pub async fn index(&self, object: &ObjectRef<'_>) -> Result<Arc<TrackIndex>, Problem> {
         let key = (object.storage_key(), object.facts.sha256.clone());

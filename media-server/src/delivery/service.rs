@@ -25,4 +25,9 @@ impl Delivery {
         let playlists = Arc::new(PlaylistCache::new(store.clone()));
         Self { store, public_url, playlists, delivered_bytes }
     }
+
+    /// Drops everything of a recording from memory.
+    pub fn forget(&self, tenant: &str, recording: &str) {
+        self.playlists.forget(tenant, recording);
+    }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tantivy::schema::{IndexRecordOption, Value};
 use tantivy::tokenizer::{PreTokenizedString, Token};
 use tantivy::{IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term};
+use tokio::sync::Notify;
 
 use super::schema::{self, Fields};
 use super::transcript::{self, Moment, Transcript};
@@ -59,6 +60,8 @@ pub struct Index {
     reader: IndexReader,
     writer: Mutex<IndexWriter>,
     ready: AtomicBool,
+    /// Notified when a commit may have removed words.
+    removed: Notify,
 }
 
 impl Index {
@@ -92,7 +95,14 @@ impl Index {
         let index = tantivy::Index::open_or_create(directory, schema)?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let writer = index.writer_with_num_threads(1, WRITER_BYTES)?;
-        Ok(Self { fields, index, reader, writer: Mutex::new(writer), ready: AtomicBool::new(false) })
+        Ok(Self {
+            fields,
+            index,
+            reader,
+            writer: Mutex::new(writer),
+            ready: AtomicBool::new(false),
+            removed: Notify::new(),
+        })
     }
 
     /// True once the index contains everything that was in storage when the server started.
@@ -153,7 +163,66 @@ impl Index {
         prepared.set_payload(position);
         prepared.commit()?;
         self.reader.reload()?;
+        self.removed.notify_one();
         Ok(())
+    }
+
+    /// Removes a recording at once, if it is there. The position in the event stream stays.
+    pub fn remove_now(&self, tenant: &str, recording: &str) -> Result<(), Error> {
+        if self.version(tenant, recording)?.is_none() {
+            return Ok(());
+        }
+        self.remove(tenant, recording);
+        let position = self.position()?.unwrap_or_default();
+        self.commit(&position)
+    }
+
+    /// Waits until a commit may have removed words.
+    pub async fn removed(&self) {
+        self.removed.notified().await;
+    }
+
+    /// True if any file of the index has words of a recording: also removed ones, until
+    /// [`Index::purge`] has written their segments anew.
+    pub fn has_words(&self, tenant: &str, recording: &str) -> Result<bool, Error> {
+        let term = Term::from_field_text(self.fields.scope, &scope(tenant, recording));
+        for segment in self.reader.searcher().segment_readers() {
+            if segment.inverted_index(self.fields.scope)?.get_term_info(&term)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes every segment anew that has removed documents, without them, and deletes the old
+    /// files. Returns the number of segments.
+    ///
+    /// The engine itself only marks documents as removed. Their words would stay on disk until it
+    /// happens to merge their segment.
+    pub fn purge(&self) -> Result<usize, Error> {
+        let mut purged = 0;
+        for segment in self.index.searchable_segment_metas()? {
+            if !segment.has_deletes() {
+                continue;
+            }
+            let merge = {
+                let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+                writer.merge(&[segment.id()])
+            };
+            match merge.wait() {
+                Ok(_) => purged += 1,
+                // The engine is merging it on its own account, which purges it too.
+                Err(error) => tracing::debug!(%error, "segment not purged"),
+            }
+        }
+        // The reader keeps files open, and the engine deletes no open ones.
+        self.reader.reload()?;
+        let collect = {
+            let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.garbage_collect_files()
+        };
+        collect.wait()?;
+        Ok(purged)
     }
 
     /// The position of the last commit; `None` for a new index.

@@ -8,6 +8,7 @@ mod find;
 mod http;
 mod index;
 mod locate;
+mod purge;
 mod query;
 mod schema;
 mod service;

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::feed::Feed;
 use super::find::{Area, Hit};
 use super::index::{Error, Index};
+use super::purge;
 use super::still::Storyboards;
 use crate::problem::Problem;
 
@@ -44,10 +45,12 @@ impl Search {
         let index = Arc::new(index);
         let storyboards = Arc::new(Storyboards::new(store.clone()));
         let feed = Feed::new(index.clone(), store, events);
+        let purged = index.clone();
         tasks.spawn(async move {
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = feed.run() => {}
+                () = purge::run(purged) => {}
             }
         });
         Ok(Self { index, permits: Arc::new(Semaphore::new(MAX_QUERIES)), storyboards })
@@ -82,6 +85,34 @@ impl Search {
 }
 
 impl Search {
+    /// Drops a recording from memory and from the index.
+    ///
+    /// # Errors
+    /// 500 if the index cannot be written.
+    pub async fn forget(&self, tenant: &str, recording: &str) -> Result<(), Problem> {
+        self.storyboards.forget(tenant, recording);
+        let (tenant, recording) = (tenant.to_owned(), recording.to_owned());
+        self.blocking(move |index| index.remove_now(&tenant, &recording)).await
+    }
+
+    /// True if a file of the index has words of a recording, removed ones included.
+    ///
+    /// # Errors
+    /// 500 if the index cannot be read.
+    pub async fn has_words(&self, tenant: &str, recording: &str) -> Result<bool, Problem> {
+        let (tenant, recording) = (tenant.to_owned(), recording.to_owned());
+        self.blocking(move |index| index.has_words(&tenant, &recording)).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Index) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let index = self.index.clone();
+        let done = tokio::task::spawn_blocking(move || work(&index));
+        done.await.map_err(Problem::internal)?.map_err(Problem::internal)
+    }
+
     /// The still of a moment, relative to `/s/{session}/{recording}/`; `None` if there are no
     /// images (yet).
     pub async fn still(&self, manifest: &Manifest, at_ms: u64) -> Option<String> {

@@ -32,6 +32,12 @@ impl Storyboards {
         Self { store, read: Cache::new(KEPT) }
     }
 
+    /// Drops everything of a recording.
+    pub(super) fn forget(&self, tenant: &str, recording: &str) {
+        let prefix = layout::recording_prefix(tenant, recording);
+        self.read.retain(|key, _| !key.starts_with(&prefix));
+    }
+
     /// The still of a moment, relative to `/s/{session}/{recording}/`; `None` if the recording has
     /// no images (yet).
     pub(super) async fn still(&self, manifest: &Manifest, at_ms: u64) -> Option<String> {

@@ -3,11 +3,12 @@
 
 mod lesson;
 mod redis;
+mod s3;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chalkstream_config::{Secret, Settings};
+use chalkstream_config::{Secret, Settings, StoreKind};
 use chalkstream_store::{Authority, Store, open};
 use reqwest::{Client, Method, RequestBuilder};
 use tempfile::TempDir;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use lesson::{Lesson, lesson};
 pub use redis::Redis;
+pub use s3::S3;
 
 /// Storage, Redis and two tenants, without a server yet.
 pub struct World {
@@ -36,9 +38,23 @@ pub const OTHER: &str = "elsewhere";
 impl World {
     pub async fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let redis = Redis::start(folder.path()).await;
         let mut settings = Settings::default();
         settings.store.path = folder.path().join("objects");
+        Self::with(folder, settings).await
+    }
+
+    /// The same with its objects behind an S3 API.
+    pub async fn on_s3() -> (Self, S3) {
+        let folder = TempDir::new().unwrap();
+        let s3 = S3::start(&folder.path().join("s3")).await;
+        let mut settings = Settings::default();
+        settings.store.kind = StoreKind::S3;
+        settings.store.s3 = s3.settings();
+        (Self::with(folder, settings).await, s3)
+    }
+
+    async fn with(folder: TempDir, mut settings: Settings) -> Self {
+        let redis = Redis::start(folder.path()).await;
         settings.redis.url = Secret::new(redis.url());
         let store = open(&settings.store).await.unwrap();
         let authority = Authority::load(store.clone(), Some(&settings.redis)).await.unwrap();

@@ -1,6 +1,6 @@
 //! Removing uploads that never finished, and the records of finished ones.
 
-use chalkstream_store::{Kind, State, delete_prefix, layout, read_manifest};
+use chalkstream_store::{Kind, State, Store, delete_prefix, layout, read_manifest};
 
 use super::service::Uploads;
 use super::state::{self, Upload};
@@ -27,13 +27,16 @@ pub async fn discard(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> 
 /// stays.
 ///
 /// # Errors
-/// If storage is away.
+/// If storage or Redis is away.
 pub async fn forget(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Problem> {
     match state::read(&uploads.store, tenant, id).await {
         Ok(Some(upload)) => {
             if upload.finished.is_none() {
                 abort_parts(uploads, &upload).await?;
                 remove_partial(uploads, &upload).await?;
+            }
+            for value in upload.bound_values() {
+                uploads.queue.unclaim(tenant, &value, id).await?;
             }
             unbind_keys(uploads, &upload).await?;
         }
@@ -47,14 +50,13 @@ pub async fn forget(uploads: &Uploads, tenant: &str, id: &str) -> Result<(), Pro
     Ok(uploads.store.delete(&layout::upload_done_key(tenant, id)).await?)
 }
 
-/// Removes a deduplication value, unless it stands for a newer upload by now.
+/// Removes the object of a deduplication value, unless it stands for a newer recording by now.
 ///
 /// # Errors
 /// If storage is away.
-pub async fn unbind(uploads: &Uploads, tenant: &str, value: &str, id: &str) -> Result<(), Problem> {
-    let key = layout::dedupe_key(tenant, value);
-    match uploads.store.get(&key).await {
-        Ok(bound) if bound == id.as_bytes() => Ok(uploads.store.delete(&key).await?),
+pub async fn unbind_object(store: &Store, key: &str, id: &str) -> Result<(), Problem> {
+    match store.get(key).await {
+        Ok(bound) if bound == id.as_bytes() => Ok(store.delete(key).await?),
         Err(error) if error.kind != Kind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
@@ -62,7 +64,7 @@ pub async fn unbind(uploads: &Uploads, tenant: &str, value: &str, id: &str) -> R
 
 async fn unbind_keys(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
     for value in upload.bound_values() {
-        unbind(uploads, &upload.tenant, &value, &upload.id).await?;
+        unbind_object(&uploads.store, &layout::dedupe_key(&upload.tenant, &value), &upload.id).await?;
     }
     Ok(())
 }

@@ -114,10 +114,15 @@ async fn settle_own(uploads: &Uploads, upload: &mut Upload) -> Result<(), Proble
 }
 
 /// Acknowledges an upload whose file was here already as `recording`, and removes its own objects.
+///
+/// # Errors
+/// 410 if that recording was deleted meanwhile: the client must not take it for its own.
 async fn settle_as(uploads: &Uploads, upload: &mut Upload, recording: String) -> Result<(), Problem> {
     delete_prefix(&uploads.store, &layout::recording_prefix(&upload.tenant, &upload.id)).await?;
     submit::clear(&uploads.store, &upload.tenant, &upload.id).await?;
-    settle(uploads, upload, UploadOutcome { recording, existing: true }).await
+    let outcome = UploadOutcome { recording: recording.clone(), existing: true };
+    settle(uploads, upload, outcome).await?;
+    if submit::is_gone(&uploads.store, &upload.tenant, &recording).await? { Err(gone()) } else { Ok(()) }
 }
 
 async fn settle(uploads: &Uploads, upload: &mut Upload, finished: UploadOutcome) -> Result<(), Problem> {

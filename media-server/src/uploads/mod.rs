@@ -25,7 +25,7 @@ mod takeover;
 #[cfg(test)]
 mod tests;
 
-pub use discard::{forget, unbind};
+pub use discard::{forget, unbind_object};
 pub use housekeeping::{clean_up, log_and_continue};
 pub use responses::add_version;
 pub use service::{Counters, Uploads};

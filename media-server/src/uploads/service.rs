@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chalkstream_config as config;
-use chalkstream_store::{Events, Queue, Store};
+use chalkstream_store::{Events, Queue, Store, submit};
 use http::StatusCode;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::Semaphore;
@@ -89,13 +89,19 @@ impl Uploads {
         self.locks.take(tenant, id).await
     }
 
-    /// Returns an upload that has not expired.
+    /// Returns an upload that has not expired, and whose recording was not deleted.
     ///
     /// # Errors
-    /// 404 if there is none, 410 if it expired.
+    /// 404 if there is none; 410 if it expired, or if its recording or the one that it was taken
+    /// for was deleted: the file has to be sent again.
     pub(super) async fn read_open(&self, tenant: &str, id: &str) -> Result<Upload, Problem> {
         let upload = state::read(&self.store, tenant, id).await?.ok_or_else(Problem::not_found)?;
         if !upload.is_complete() && upload.expires_at_ms < now_ms() {
+            return Err(gone());
+        }
+        if let Some(finished) = &upload.finished
+            && submit::is_gone(&self.store, tenant, &finished.recording).await?
+        {
             return Err(gone());
         }
         Ok(upload)

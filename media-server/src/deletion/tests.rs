@@ -1,0 +1,308 @@
+//! Deletions as platforms see them, on real storage and a real Redis.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chalkstream_store::deletion::{self, Deletion};
+use chalkstream_store::objects::sha256_hex;
+use chalkstream_store::{
+    EventKind, Events, JobSpec, Kind, Manifest, ObjectFacts, Queue, State, layout, read_manifest, submit,
+    write_manifest,
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+use super::erase::LINGER_MS;
+use crate::app::App;
+use crate::clock::now_ms;
+use crate::testing::{Server, TENANT, World, lesson, until};
+
+async fn delete(server: &Server, id: &str) -> Value {
+    let response = server.request(Method::DELETE, &format!("/v1/recordings/{id}")).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    assert_eq!(response.headers()["location"], format!("/v1/deletions/{id}"));
+    response.json().await.unwrap()
+}
+
+async fn receipt(server: &Server, id: &str) -> Value {
+    let response = server.request(Method::GET, &format!("/v1/deletions/{id}")).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    response.json().await.unwrap()
+}
+
+/// Waits until objects, job and upload are gone.
+async fn emptied(server: &Server, id: &str) -> Value {
+    until("the recording is emptied", || async {
+        let receipt = receipt(server, id).await;
+        receipt.get("emptied_at").is_some().then_some(receipt)
+    })
+    .await
+}
+
+/// Everything of a recording in storage: keys relative to it, and sizes.
+async fn objects(world: &World, id: &str) -> Vec<(String, u64)> {
+    let prefix = layout::recording_prefix(TENANT, id);
+    let listed = world.store.list(&prefix, None, 10_000).await.unwrap();
+    listed.into_iter().map(|object| (object.key[prefix.len()..].to_owned(), object.size_bytes)).collect()
+}
+
+/// Keys in Redis that name a recording, without the short-lived names of rights.
+async fn redis_keys(world: &World, id: &str) -> Vec<String> {
+    let url = world.settings.redis.url.expose().to_owned();
+    let mut line = UnixStream::connect(url.strip_prefix("redis+unix://").unwrap()).await.unwrap();
+    line.write_all(format!("KEYS *{id}*\r\nQUIT\r\n").as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    line.read_to_string(&mut reply).await.unwrap();
+    reply.lines().filter(|line| line.contains(id) && !line.contains(":held:")).map(str::to_owned).collect()
+}
+
+/// The parts of a server, for what no request does. Its index lies in the folder `inside`.
+async fn inside(world: &World) -> App {
+    let mut settings = world.settings.clone();
+    settings.server.index_path = world.folder.path().join("inside");
+    App::start(settings, "127.0.0.1:1".parse().unwrap(), CancellationToken::new()).await.unwrap()
+}
+
+/// True if any file below a folder contains words of a lesson. Each has its id in its words; the
+/// first half is that of every id of this moment, which the index compresses away.
+fn has_words(folder: &Path, id: &str) -> bool {
+    has_bytes(folder, &id.as_bytes()[24..])
+}
+
+fn has_bytes(folder: &Path, wanted: &[u8]) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    entries.flatten().map(|entry| entry.path()).any(|path| match path.is_dir() {
+        true => has_bytes(&path, wanted),
+        // A file may be gone by now.
+        false => {
+            std::fs::read(&path).is_ok_and(|bytes| bytes.windows(wanted.len()).any(|window| window == wanted))
+        }
+    })
+}
+
+/// Uploads a file as uploader t-1; returns the recording, and whether it was there already.
+async fn upload(server: &Server, file: &[u8]) -> (String, bool) {
+    let created = server
+        .tus(Method::POST, "/v1/uploads")
+        .header("upload-length", file.len())
+        .header("upload-metadata", "filename bGVzc29uLk1PVg==,uploader dC0x")
+        .send()
+        .await
+        .unwrap();
+    let location = created.headers()["location"].to_str().unwrap().to_owned();
+    let sent = server
+        .tus(Method::PATCH, &location)
+        .header("upload-offset", 0)
+        .header("content-type", "application/offset+octet-stream")
+        .body(file.to_vec())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(sent.status(), StatusCode::NO_CONTENT);
+    let recording = sent.headers()["chalkstream-recording"].to_str().unwrap().to_owned();
+    (recording, sent.headers().contains_key("chalkstream-existing"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_says_what_was_removed() {
+    let world = World::new().await;
+    let lesson = lesson(&world.store, TENANT).await;
+    let before = objects(&world, &lesson.id).await;
+    let server = world.server("a").await;
+    let first = delete(&server, &lesson.id).await;
+    assert_eq!((&first["state"], &first["recording"]), (&json!("erasing"), &json!(lesson.id)));
+    let view = server.request(Method::GET, &format!("/v1/recordings/{}", lesson.id));
+    assert_eq!(view.send().await.unwrap().status(), StatusCode::GONE, "at once");
+
+    let emptied = emptied(&server, &lesson.id).await;
+    assert_eq!(emptied["removed"]["objects"], before.len());
+    assert_eq!(emptied["removed"]["folders"]["stills"]["objects"], 1);
+    assert_eq!(emptied["removed"]["source_sha256"], json!(lesson.manifest.source.as_ref().unwrap().sha256));
+    // The marker's tombstone is not counted; everything that was there before is.
+    let listing: String = before.iter().map(|(key, size)| format!("{key} {size}\n")).collect();
+    assert_eq!(emptied["removed"]["listing_sha256"], sha256_hex(listing.as_bytes()));
+    let left = objects(&world, &lesson.id).await;
+    assert_eq!(left.len(), 1, "the tombstone alone: {left:?}");
+    assert_eq!(delete(&server, &lesson.id).await["requested_at"], first["requested_at"], "twice is fine");
+
+    // An hour later a last pass ends it.
+    let app = inside(&world).await;
+    app.deletions.pass(TENANT, &lesson.id, now_ms() + LINGER_MS).await.unwrap();
+    let last = receipt(&server, &lesson.id).await;
+    assert_eq!(last["state"], "erased");
+    assert_eq!(last["removed"], emptied["removed"]);
+    assert_eq!(deletion::read_marker(&world.store, TENANT, &lesson.id).await.unwrap(), None);
+    assert_eq!(delete(&server, &lesson.id).await, last, "the receipt stays");
+
+    for (path, status) in [
+        (format!("/v1/deletions/{}", layout::new_recording_id()), StatusCode::NOT_FOUND),
+        ("/v1/deletions/x".to_owned(), StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(server.request(Method::GET, &path).send().await.unwrap().status(), status);
+    }
+    let other = server.client.get(server.url(&format!("/v1/deletions/{}", lesson.id)));
+    let other = other.bearer_auth(&world.other_key).send().await.unwrap();
+    assert_eq!(other.status(), StatusCode::NOT_FOUND, "another tenant's");
+    let unknown = server.request(Method::DELETE, &format!("/v1/recordings/{}", layout::new_recording_id()));
+    assert_eq!(unknown.send().await.unwrap().status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_finishes_what_another_one_began() {
+    let world = World::new().await;
+    let queue = Queue::connect(&world.settings.redis).await.unwrap();
+    let lesson = lesson(&world.store, TENANT).await;
+    let mut manifest = lesson.manifest;
+    manifest.fence += 1;
+    manifest.state = State::Queued;
+    write_manifest(&world.store, &manifest).await.unwrap();
+    submit::submit(&world.store, &queue, &JobSpec::for_recording(&manifest)).await.unwrap();
+    let held = queue.lease("w", 60_000).await.unwrap().unwrap();
+    let events = Events::connect(&world.settings.redis).unwrap();
+    let position = events.latest_id().await.unwrap();
+    // The other server wrote the marker, and died.
+    let order = Deletion::new(TENANT, &lesson.id, Some(&manifest), now_ms());
+    deletion::mark(&world.store, TENANT, &order).await.unwrap();
+
+    let server = world.server("a").await;
+    emptied(&server, &lesson.id).await;
+    assert_eq!(objects(&world, &lesson.id).await.len(), 1);
+    assert_eq!(redis_keys(&world, &lesson.id).await, [""; 0]);
+    assert!(submit::read(&world.store, TENANT, &lesson.id).await.unwrap().is_none());
+    let result = queue.complete(&held, json!({}), &[]).await.unwrap_err();
+    assert_eq!(result.kind, Kind::Lost, "the worker's result is worth nothing");
+    let published = events.read_after(&position, Duration::ZERO).await.unwrap();
+    assert!(published.iter().any(|event| event.recording == lesson.id && event.kind.as_str() == "deleted"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removed_words_leave_the_index_files() {
+    let world = World::new().await;
+    let (one, two) = (lesson(&world.store, TENANT).await, lesson(&world.store, TENANT).await);
+    let server = world.server("a").await;
+    let folder = world.folder.path().join("a");
+    until("both lessons are indexed", || async {
+        let ready = server.open(Method::GET, "/readyz").send().await.ok()?.status() == 200;
+        (ready && [&one, &two].iter().all(|lesson| has_words(&folder, &lesson.id))).then_some(())
+    })
+    .await;
+    delete(&server, &one.id).await;
+    let started = Instant::now();
+    until("its words are off the disk", || async { (!has_words(&folder, &one.id)).then_some(()) }).await;
+    println!("words off the disk after {:?}", started.elapsed());
+    assert!(has_words(&folder, &two.id), "the other lesson's words stay");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_are_removed_without_an_event_too() {
+    let world = World::new().await;
+    let lesson = lesson(&world.store, TENANT).await;
+    let app = inside(&world).await;
+    let folder = world.folder.path().join("inside");
+    until("it is indexed", || async {
+        (app.search.caught_up() && has_words(&folder, &lesson.id)).then_some(())
+    })
+    .await;
+    app.search.forget(TENANT, &lesson.id).await.unwrap();
+    until("its words are off the disk", || async {
+        (!app.search.has_words(TENANT, &lesson.id).await.unwrap()).then_some(())
+    })
+    .await;
+    assert!(!has_words(&folder, &lesson.id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_waits_for_every_index() {
+    let world = World::new().await;
+    let lesson = lesson(&world.store, TENANT).await;
+    let server = world.server("a").await;
+    delete(&server, &lesson.id).await;
+    emptied(&server, &lesson.id).await;
+    let app = inside(&world).await;
+    // Another server says that it still has words.
+    app.deletions.eraser().pass(TENANT, &lesson.id, false, now_ms()).await.unwrap();
+    app.deletions.pass(TENANT, &lesson.id, now_ms() + LINGER_MS).await.unwrap();
+    assert_eq!(receipt(&server, &lesson.id).await["state"], "erasing");
+}
+
+/// Writes what a worker makes of a lesson of 45 minutes, and its manifest.
+async fn long_lesson(world: &World, id: &str) -> Manifest {
+    const OBJECTS: usize = 6_768;
+    let mut manifest = read_manifest(&world.store, TENANT, id).await.unwrap().unwrap();
+    let words = json!({ "version": 1, "language": "en", "cues": [
+        { "start_ms": 0, "end_ms": 900, "text": format!("Fractions {id}"), "words": [] }] });
+    let transcript = "transcript/9/transcript.json".to_owned();
+    let mut puts = vec![(transcript.clone(), words.to_string()), ("stills/9/poster.jpg".into(), "x".into())];
+    let more = OBJECTS - manifest.objects.len() - puts.len();
+    puts.extend((1..=more).map(|n| (format!("hls/video/9/v{}/{n:05}.m4s", n % 5), n.to_string())));
+    for (key, body) in &puts {
+        manifest.objects.insert(key.clone(), ObjectFacts::from_bytes(body.as_bytes()));
+    }
+    let puts = puts.into_iter().map(|(key, body)| {
+        let at = layout::object_key(TENANT, id, &key);
+        async move { world.store.put(&at, Bytes::from(body)).await }
+    });
+    stream::iter(puts).buffer_unordered(16).try_collect::<()>().await.unwrap();
+    manifest.files.insert("transcript.json".into(), transcript);
+    manifest.state = State::Ready;
+    manifest.fence += 1;
+    write_manifest(&world.store, &manifest).await.unwrap();
+    let events = Events::connect(&world.settings.redis).unwrap();
+    events.publish(TENANT, id, EventKind::TranscriptReady, json!({})).await.unwrap();
+    manifest
+}
+
+/// Sends a request, and hangs up 10 ms later.
+async fn hang_up(server: &Server, method: &str, path: &str) {
+    let mut line = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {}\r\n\r\n", server.key);
+    line.write_all(head.as_bytes()).await.unwrap();
+    let _ = tokio::time::timeout(Duration::from_millis(10), line.read_u8()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_lesson_on_s3_is_erased_without_its_client() {
+    let (world, s3) = World::on_s3().await;
+    let server = world.server("a").await;
+    let (first, existing) = upload(&server, b"the same file").await;
+    assert!(!existing);
+    let manifest = long_lesson(&world, &first).await;
+    let count = objects(&world, &first).await.len();
+    assert!(count > 6_768, "{count}");
+    let folder = world.folder.path().join("a");
+    until("its words are indexed", || async { has_words(&folder, &first).then_some(()) }).await;
+
+    s3.hold_deletes(true);
+    let started = Instant::now();
+    hang_up(&server, "DELETE", &format!("/v1/recordings/{first}")).await;
+    until("it is ordered", || async {
+        let read = read_manifest(&world.store, TENANT, &first).await.unwrap().unwrap();
+        (read.state == State::Deleted).then_some(())
+    })
+    .await;
+    // Its objects are still there. The same file is a recording of its own all the same.
+    let (second, existing) = upload(&server, b"the same file").await;
+    assert!(second != first && !existing);
+    let view = read_manifest(&world.store, TENANT, &second).await.unwrap().unwrap();
+    assert_eq!(view.state, State::Queued);
+    assert!(objects(&world, &first).await.len() >= count, "nothing was removed yet");
+
+    s3.hold_deletes(false);
+    let emptied = emptied(&server, &first).await;
+    println!("{} objects gone {:?} after the request", emptied["removed"]["objects"], started.elapsed());
+    assert_eq!(emptied["removed"]["objects"], count);
+    assert_eq!(emptied["removed"]["folders"]["hls"]["objects"], manifest.objects.len() - 3);
+    assert_eq!(objects(&world, &first).await.len(), 1);
+    until("its words are off the disk", || async { (!has_words(&folder, &first)).then_some(()) }).await;
+    assert_eq!(redis_keys(&world, &first).await, [""; 0]);
+    println!("everything gone {:?} after the request", started.elapsed());
+    let queue = Queue::connect(&world.settings.redis).await.unwrap();
+    assert!(queue.job(TENANT, &second).await.unwrap().is_some(), "the new one's job stays");
+    assert_eq!(queue.stats().await.unwrap().open, 1);
+}

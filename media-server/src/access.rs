@@ -17,7 +17,9 @@ use crate::manifests::Manifests;
 use crate::metrics::ReasonLabels;
 use crate::problem::Problem;
 use crate::reason::Reason;
-use crate::token::{self, Keys, Link, RefusalReason, Session, VerifiedToken, Window};
+use crate::token::{
+    self, Keys, Lifetimes, Link, RefusalReason, Session, Validity, VerifiedToken, Window,
+};
 use crate::url::PublicUrl;
 
 /// Age limit of the authority's copy of keys and revocations, which it renews every few seconds.
@@ -29,6 +31,7 @@ const MAX_AUTHORITY_AGE_S: u64 = 10;
 pub struct Access {
     authority: Authority,
     manifests: Manifests,
+    lifetimes: Lifetimes,
     tokens_refused: Family<ReasonLabels, Counter>,
 }
 
@@ -37,9 +40,10 @@ impl Access {
     pub fn new(
         authority: Authority,
         manifests: Manifests,
+        lifetimes: Lifetimes,
         tokens_refused: Family<ReasonLabels, Counter>,
     ) -> Self {
-        Self { authority, manifests, tokens_refused }
+        Self { authority, manifests, lifetimes, tokens_refused }
     }
 
     /// Verifies a session's text and reads its recording.
@@ -49,7 +53,7 @@ impl Access {
     pub async fn open_session(&self, text: &str) -> Result<Viewing, Problem> {
         self.check_age()?;
         let keys = SigningKeys::new(&self.authority);
-        let verified = token::verify_session(text, &keys, now_s())
+        let verified = token::verify_session(text, &keys, &self.validity())
             .and_then(|verified| {
                 self.check_revoked(&verified.owner, &targets(&verified.claims, &verified.kid))?;
                 Ok(verified)
@@ -77,7 +81,7 @@ impl Access {
     ) -> Result<(VerifiedToken<Link, String>, Arc<Manifest>), Problem> {
         self.check_age()?;
         let keys = SigningKeys::new(&self.authority);
-        let verified = token::verify_link(text, &keys, now_s())
+        let verified = token::verify_link(text, &keys, &self.validity())
             .and_then(|verified| {
                 let targets = [
                     Target::Link(verified.claims.id.clone()),
@@ -97,6 +101,10 @@ impl Access {
             manifest = unless_deleted(self.manifests.renewed(tenant, recording).await?, recording)?;
         }
         Ok((verified, manifest))
+    }
+
+    fn validity(&self) -> Validity {
+        Validity { now_s: now_s(), lifetimes: self.lifetimes }
     }
 
     fn check_age(&self) -> Result<(), Problem> {

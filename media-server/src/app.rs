@@ -24,6 +24,7 @@ use crate::playback::Links;
 use crate::player::Player;
 use crate::recordings::Recordings;
 use crate::search::Search;
+use crate::token::Lifetimes;
 use crate::uploads::{Counters, Uploads};
 use crate::url::PublicUrl;
 
@@ -107,9 +108,14 @@ impl App {
         let public_url = PublicUrl::new(&settings.server, bound);
         let manifests = Manifests::new(store.clone());
         let delivery = Delivery::new(store.clone(), public_url.clone(), metrics.delivered_bytes.clone());
+        let lifetimes = Lifetimes {
+            link_s: settings.playback.link_ttl_max_s,
+            session_s: settings.media.max_duration_ms.div_ceil(1000) + settings.playback.session_extra_s,
+        };
         let links = Links::new(
             authority.clone(),
             settings.playback.clone(),
+            lifetimes,
             public_url.clone(),
             metrics.sessions.clone(),
         );
@@ -138,7 +144,12 @@ impl App {
         let origins: Arc<[String]> = settings.server.cors_origins.into();
         maintenance::start(uploads.clone(), deletions.clone(), authority.clone(), &tasks, shutdown.clone());
         Ok(Self(Arc::new(Parts {
-            access: Access::new(authority.clone(), manifests.clone(), metrics.tokens_refused.clone()),
+            access: Access::new(
+                authority.clone(),
+                manifests.clone(),
+                lifetimes,
+                metrics.tokens_refused.clone(),
+            ),
             streams: Streams::new(
                 hub,
                 events.clone(),

@@ -208,6 +208,18 @@ impl From<RefusalReason> for Problem {
             RefusalReason::Invalid => ("token_invalid", "This link is not valid."),
             RefusalReason::Expired => ("token_expired", "This link has expired; ask for a new one."),
             RefusalReason::Revoked => ("token_revoked", "This link has been withdrawn."),
+            RefusalReason::LivesTooLong => (
+                "token_lives_too_long",
+                "This link is made to live longer than this server allows (playback.link_ttl_max_s).",
+            ),
+            RefusalReason::IssuedInFuture => (
+                "token_issued_in_future",
+                "This link states that it was issued in the future; the clock of its maker is ahead.",
+            ),
+            RefusalReason::TimeInMs => (
+                "token_time_in_ms",
+                "A time in this link is in milliseconds; issued_at and expires_at are in seconds.",
+            ),
         };
         Self::new(StatusCode::FORBIDDEN, code, detail).because(refused.into())
     }

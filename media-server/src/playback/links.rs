@@ -91,11 +91,13 @@ impl Links {
             .newest_key(tenant)
             .ok_or_else(|| Problem::invalid("no_signing_key", "This tenant has no signing key yet."))?;
         let secret = key.secret_bytes()?;
-        let expires_at_s = now_s() + self.check(request)?;
+        let now_s = now_s();
+        let expires_at_s = now_s + self.check(request)?;
         let link = Link {
             id: new_id(),
             recording: request.recording.clone(),
             viewer: request.viewer.clone(),
+            issued_at_s: Some(now_s),
             expires_at_s,
             window: Window { start_ms: request.start_ms, end_ms: request.end_ms },
             max_bps: request.max_bps,

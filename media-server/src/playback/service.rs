@@ -10,7 +10,7 @@ use crate::access::Viewing;
 use crate::clock::now_s;
 use crate::problem::Problem;
 use crate::reason::Reason;
-use crate::token::{Link, Session, VerifiedToken, Window};
+use crate::token::{Lifetimes, Link, Session, VerifiedToken, Window};
 use crate::url::PublicUrl;
 
 /// Mints links and makes sessions of them.
@@ -19,13 +19,20 @@ pub struct Links {
     pub(super) authority: Authority,
     pub(super) limits: Playback,
     pub(super) public_url: PublicUrl,
+    lifetimes: Lifetimes,
     sessions: Counter,
 }
 
 impl Links {
     /// Signs with the keys of `authority`, and counts the sessions.
-    pub fn new(authority: Authority, limits: Playback, public_url: PublicUrl, sessions: Counter) -> Self {
-        Self { authority, limits, public_url, sessions }
+    pub fn new(
+        authority: Authority,
+        limits: Playback,
+        lifetimes: Lifetimes,
+        public_url: PublicUrl,
+        sessions: Counter,
+    ) -> Self {
+        Self { authority, limits, public_url, lifetimes, sessions }
     }
 
     /// Makes a session of a valid link, for the newest revision. It lives for the length of the
@@ -40,12 +47,15 @@ impl Links {
     ) -> Result<Viewing, Problem> {
         let key = self.authority.signing_key(&link.kid).ok_or_else(no_signing_key)?;
         let claims = &link.claims;
+        let now_s = now_s();
+        let lifetime_s = length_s(&manifest) + self.limits.session_extra_s;
         let session = Session {
             id: new_id(),
             link: claims.id.clone(),
             recording: claims.recording.clone(),
             viewer: claims.viewer.clone(),
-            expires_at_s: now_s() + length_s(&manifest) + self.limits.session_extra_s,
+            issued_at_s: Some(now_s),
+            expires_at_s: now_s + lifetime_s.min(self.lifetimes.session_s),
             window: claims.window,
             max_bps: claims.max_bps,
             revision: newest_revision(&manifest),
@@ -76,12 +86,14 @@ impl Links {
     /// If the tenant has no signing key.
     pub fn still_base(&self, link_id: &str, viewer: &str, manifest: &Manifest) -> Result<String, Problem> {
         let key = self.newest_key(&manifest.tenant).ok_or_else(no_signing_key)?;
+        let now_s = now_s();
         let session = Session {
             id: new_id(),
             link: link_id.into(),
             recording: manifest.recording.clone(),
             viewer: viewer.into(),
-            expires_at_s: now_s() + self.limits.link_ttl_s,
+            issued_at_s: Some(now_s),
+            expires_at_s: now_s + self.limits.link_ttl_s.min(self.lifetimes.session_s),
             window: Window::default(),
             max_bps: None,
             revision: newest_revision(manifest),

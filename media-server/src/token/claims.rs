@@ -1,6 +1,6 @@
 //! The claims of links and sessions, in the order in which they are written.
 
-use super::wire::{Reader, Writer};
+use super::wire::{Reader, TokenKind, Version, Writer};
 
 /// Size limit of a viewer's name.
 pub const MAX_VIEWER_BYTES: usize = 128;
@@ -42,6 +42,9 @@ pub struct Link {
     pub recording: String,
     /// The viewer that it was made for; an opaque name, at most 128 bytes.
     pub viewer: String,
+    /// Time of issue, in seconds since 1970. `None` in version 1: then it counts as issued before
+    /// every revocation.
+    pub issued_at_s: Option<u64>,
     /// Time of expiry, in seconds since 1970.
     pub expires_at_s: u64,
     /// The part of the lesson that may be seen.
@@ -51,23 +54,25 @@ pub struct Link {
 }
 
 impl Link {
-    pub(super) const KIND: u8 = b'L';
-    pub(super) const DOMAIN: &str = "chalkstream.link.v1";
+    pub(super) const KIND: TokenKind =
+        TokenKind { letter: b'L', domain_v1: "chalkstream.link.v1", domain_v2: "chalkstream.link.v2" };
 
     /// The token's text.
     pub fn seal(&self, kid: &str, secret: &[u8]) -> String {
-        let mut writer = Writer::new(Self::KIND, kid);
+        let version = version(self.issued_at_s);
+        let mut writer = Writer::new(version, &Self::KIND, kid);
         writer.bytes(self.id.as_bytes()).bytes(self.recording.as_bytes()).bytes(self.viewer.as_bytes());
-        writer.number(self.expires_at_s);
+        write_times(&mut writer, self.issued_at_s, self.expires_at_s);
         writer.optional(self.window.start_ms).optional(self.window.end_ms).optional(self.max_bps);
-        writer.seal(Self::DOMAIN, secret)
+        writer.seal(version, &Self::KIND, secret)
     }
 
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub(super) fn read(version: Version, reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             id: id(reader)?,
             recording: recording(reader)?,
             viewer: viewer(reader)?,
+            issued_at_s: issued_at(version, reader)?,
             expires_at_s: reader.number()?,
             window: window(reader)?,
             max_bps: reader.optional()?,
@@ -87,6 +92,8 @@ pub struct Session {
     pub recording: String,
     /// The viewer that the link was made for.
     pub viewer: String,
+    /// Time of issue, as for a link.
+    pub issued_at_s: Option<u64>,
     /// Seconds since 1970 from which on it is refused.
     pub expires_at_s: u64,
     /// The part of the lesson that may be seen.
@@ -98,26 +105,28 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) const KIND: u8 = b'S';
-    pub(super) const DOMAIN: &str = "chalkstream.session.v1";
+    pub(super) const KIND: TokenKind =
+        TokenKind { letter: b'S', domain_v1: "chalkstream.session.v1", domain_v2: "chalkstream.session.v2" };
 
     /// The token's text.
     pub fn seal(&self, kid: &str, secret: &[u8]) -> String {
-        let mut writer = Writer::new(Self::KIND, kid);
+        let version = version(self.issued_at_s);
+        let mut writer = Writer::new(version, &Self::KIND, kid);
         writer.bytes(self.id.as_bytes()).bytes(self.link.as_bytes());
         writer.bytes(self.recording.as_bytes()).bytes(self.viewer.as_bytes());
-        writer.number(self.expires_at_s);
+        write_times(&mut writer, self.issued_at_s, self.expires_at_s);
         writer.optional(self.window.start_ms).optional(self.window.end_ms).optional(self.max_bps);
         writer.number(self.revision.into());
-        writer.seal(Self::DOMAIN, secret)
+        writer.seal(version, &Self::KIND, secret)
     }
 
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub(super) fn read(version: Version, reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             id: id(reader)?,
             link: id(reader)?,
             recording: recording(reader)?,
             viewer: viewer(reader)?,
+            issued_at_s: issued_at(version, reader)?,
             expires_at_s: reader.number()?,
             window: window(reader)?,
             max_bps: reader.optional()?,
@@ -135,6 +144,24 @@ pub fn is_id(text: &str) -> bool {
 /// True for a valid viewer's name.
 pub fn is_viewer(text: &str) -> bool {
     (1..=MAX_VIEWER_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+fn version(issued_at_s: Option<u64>) -> Version {
+    if issued_at_s.is_some() { Version::V2 } else { Version::V1 }
+}
+
+fn write_times(writer: &mut Writer, issued_at_s: Option<u64>, expires_at_s: u64) {
+    if let Some(issued_at_s) = issued_at_s {
+        writer.number(issued_at_s);
+    }
+    writer.number(expires_at_s);
+}
+
+fn issued_at(version: Version, reader: &mut Reader<'_>) -> Option<Option<u64>> {
+    match version {
+        Version::V1 => Some(None),
+        Version::V2 => reader.number().map(Some),
+    }
 }
 
 fn id(reader: &mut Reader<'_>) -> Option<String> {

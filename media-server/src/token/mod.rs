@@ -5,14 +5,16 @@
 //! a key of the tenant. The key decides for which tenant a token speaks, never the token.
 
 mod claims;
+mod validity;
 mod wire;
 
 pub use claims::{Link, Session, Window, is_id, is_viewer};
+pub use validity::{Lifetimes, Validity};
 
 #[cfg(test)]
 mod tests;
 
-use wire::UnverifiedToken;
+use wire::{TokenKind, UnverifiedToken, Version};
 
 /// Finds signing keys by their id.
 pub trait Keys {
@@ -31,6 +33,12 @@ pub enum RefusalReason {
     Expired,
     /// Revoked.
     Revoked,
+    /// Good for longer than a token may be.
+    LivesTooLong,
+    /// Its issue time lies in the future.
+    IssuedInFuture,
+    /// A time is in milliseconds instead of seconds.
+    TimeInMs,
 }
 
 /// A verified token.
@@ -47,64 +55,49 @@ pub struct VerifiedToken<T, O> {
 /// Verifies a link.
 ///
 /// # Errors
-/// [`RefusalReason`] if it is not valid at `now_s` (seconds since 1970).
+/// [`RefusalReason`] if it is not valid.
 pub fn verify_link<K: Keys>(
     text: &str,
     keys: &K,
-    now_s: u64,
+    validity: &Validity,
 ) -> Result<VerifiedToken<Link, K::Owner>, RefusalReason> {
-    let (verified, expires_at_s) = open(text, Link::KIND, Link::DOMAIN, keys, |reader| {
-        let claims = Link::read(reader)?;
-        let expiry = claims.expires_at_s;
-        Some((claims, expiry))
-    })?;
-    check_expiry(verified, expires_at_s, now_s)
+    let verified = open(text, &Link::KIND, keys, Link::read)?;
+    let link: &Link = &verified.claims;
+    validity.check(link.issued_at_s, link.expires_at_s, validity.lifetimes.link_s)?;
+    Ok(verified)
 }
 
 /// Verifies a session.
 ///
 /// # Errors
-/// [`RefusalReason`] if it is not valid at `now_s` (seconds since 1970).
+/// [`RefusalReason`] if it is not valid.
 pub fn verify_session<K: Keys>(
     text: &str,
     keys: &K,
-    now_s: u64,
+    validity: &Validity,
 ) -> Result<VerifiedToken<Session, K::Owner>, RefusalReason> {
-    let (verified, expires_at_s) = open(text, Session::KIND, Session::DOMAIN, keys, |reader| {
-        let claims = Session::read(reader)?;
-        let expiry = claims.expires_at_s;
-        Some((claims, expiry))
-    })?;
-    check_expiry(verified, expires_at_s, now_s)
+    let verified = open(text, &Session::KIND, keys, Session::read)?;
+    let session: &Session = &verified.claims;
+    validity.check(session.issued_at_s, session.expires_at_s, validity.lifetimes.session_s)?;
+    Ok(verified)
 }
-
-fn check_expiry<T, O>(
-    verified: VerifiedToken<T, O>,
-    expires_at_s: u64,
-    now_s: u64,
-) -> Result<VerifiedToken<T, O>, RefusalReason> {
-    if now_s < expires_at_s { Ok(verified) } else { Err(RefusalReason::Expired) }
-}
-
-type OpenToken<T, O> = (VerifiedToken<T, O>, u64);
 
 fn open<K: Keys, T>(
     text: &str,
-    kind: u8,
-    domain: &str,
+    kind: &TokenKind,
     keys: &K,
-    read: impl FnOnce(&mut wire::Reader<'_>) -> Option<(T, u64)>,
-) -> Result<OpenToken<T, K::Owner>, RefusalReason> {
+    read: impl FnOnce(Version, &mut wire::Reader<'_>) -> Option<T>,
+) -> Result<VerifiedToken<T, K::Owner>, RefusalReason> {
     let token = UnverifiedToken::decode(text, kind).ok_or(RefusalReason::Invalid)?;
     let Some((owner, secret)) = keys.find(token.kid()) else {
         // The same work as for a known key, so that the time taken does not reveal which ids exist.
-        let _ = token.verify(domain, &[0; 32]);
+        let _ = token.verify(kind, &[0; 32]);
         return Err(RefusalReason::Invalid);
     };
-    let mut reader = token.verify(domain, &secret).ok_or(RefusalReason::Invalid)?;
-    let (claims, expires_at_s) = read(&mut reader).ok_or(RefusalReason::Invalid)?;
+    let mut reader = token.verify(kind, &secret).ok_or(RefusalReason::Invalid)?;
+    let claims = read(token.version(), &mut reader).ok_or(RefusalReason::Invalid)?;
     if !reader.is_at_end() {
         return Err(RefusalReason::Invalid);
     }
-    Ok((VerifiedToken { claims, owner, kid: token.kid().to_owned() }, expires_at_s))
+    Ok(VerifiedToken { claims, owner, kid: token.kid().to_owned() })
 }

@@ -29,11 +29,18 @@ fn secret() -> Vec<u8> {
     (0..32).collect()
 }
 
+const NOW_S: u64 = 1_794_999_300;
+
+fn valid_at(now_s: u64) -> Validity {
+    Validity { now_s, lifetimes: Lifetimes { link_s: 604_800, session_s: 36_000 } }
+}
+
 fn link() -> Link {
     Link {
         id: "Zq3v0aJx".into(),
         recording: A.into(),
         viewer: "coach-17".into(),
+        issued_at_s: Some(1_794_999_100),
         expires_at_s: 1_795_000_000,
         window: Window::default(),
         max_bps: None,
@@ -46,6 +53,7 @@ fn session() -> Session {
         link: "Zq3v0aJx".into(),
         recording: A.into(),
         viewer: "coach-17".into(),
+        issued_at_s: Some(1_794_999_200),
         expires_at_s: 1_795_014_400,
         window: Window { start_ms: Some(60_000), end_ms: Some(120_000) },
         max_bps: Some(500_000),
@@ -61,10 +69,14 @@ fn the_published_vectors_hold() {
         max_bps: Some(500_000),
         ..link()
     };
+    let (old_link, old_session) =
+        (Link { issued_at_s: None, ..link() }, Session { issued_at_s: None, ..session() });
     for (name, token) in [
         ("link without options", link().seal("k1", &secret())),
         ("link with every option", full.seal("k1", &secret())),
         ("session", session().seal("k1", &secret())),
+        ("link of version 1", old_link.seal("k1", &secret())),
+        ("session of version 1", old_session.seal("k1", &secret())),
     ] {
         assert!(page.contains(&token), "docs/ref/tokens.md lacks the vector «{name}»: {token}");
     }
@@ -72,35 +84,84 @@ fn the_published_vectors_hold() {
 
 #[test]
 fn what_was_sealed_is_read_back() {
-    let read = verify_link(&link().seal("k1", &secret()), &ring(), 1_794_999_999).unwrap();
+    let read = verify_link(&link().seal("k1", &secret()), &ring(), &valid_at(1_794_999_999)).unwrap();
     assert_eq!((read.claims, read.owner, read.kid.as_str()), (link(), "district-1", "k1"));
-    let read = verify_session(&session().seal("k1", &secret()), &ring(), 0).unwrap();
+    let read = verify_session(&session().seal("k1", &secret()), &ring(), &valid_at(NOW_S)).unwrap();
     assert_eq!((read.claims, read.owner), (session(), "district-1"));
+}
+
+#[test]
+fn tokens_of_version_1_are_still_read() {
+    let old = Link { issued_at_s: None, ..link() };
+    let token = old.seal("k1", &secret());
+    assert!(token.starts_with("AUw"), "version 1, byte for byte");
+    assert_eq!(verify_link(&token, &ring(), &valid_at(NOW_S)).unwrap().claims, old);
+    let old = Session { issued_at_s: None, ..session() };
+    assert_eq!(verify_session(&old.seal("k1", &secret()), &ring(), &valid_at(NOW_S)).unwrap().claims, old);
+}
+
+#[test]
+fn the_version_of_a_token_cannot_be_changed() {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    for token in [link().seal("k1", &secret()), Link { issued_at_s: None, ..link() }.seal("k1", &secret())] {
+        let mut bytes = URL_SAFE_NO_PAD.decode(token).unwrap();
+        for version in 0..=255 {
+            if bytes[0] != version {
+                let genuine = std::mem::replace(&mut bytes[0], version);
+                let token = URL_SAFE_NO_PAD.encode(&bytes);
+                assert_eq!(
+                    verify_link(&token, &ring(), &valid_at(NOW_S)).unwrap_err(),
+                    RefusalReason::Invalid
+                );
+                bytes[0] = genuine;
+            }
+        }
+    }
+}
+
+#[test]
+fn offline_links_live_no_longer_than_minted_ones() {
+    let verify = |link: Link| verify_link(&link.seal("k1", &secret()), &ring(), &valid_at(NOW_S)).err();
+    assert_eq!(verify(Link { expires_at_s: NOW_S + 700_000, ..link() }), Some(RefusalReason::LivesTooLong));
+    assert_eq!(verify(Link { expires_at_s: NOW_S * 1000, ..link() }), Some(RefusalReason::TimeInMs));
+    let long = Session { expires_at_s: NOW_S + 40_000, ..session() };
+    let refused = verify_session(&long.seal("k1", &secret()), &ring(), &valid_at(NOW_S)).err();
+    assert_eq!(refused, Some(RefusalReason::LivesTooLong));
 }
 
 #[test]
 fn expiry_counts_from_its_very_second() {
     let token = link().seal("k1", &secret());
-    assert_eq!(verify_link(&token, &ring(), 1_795_000_000).unwrap_err(), RefusalReason::Expired);
+    assert_eq!(verify_link(&token, &ring(), &valid_at(1_795_000_000)).unwrap_err(), RefusalReason::Expired);
     // An altered one is invalid, not expired: nothing is revealed about a token that was never
     // valid.
     let other = link().seal("k1", &[9; 32]);
-    assert_eq!(verify_link(&other, &ring(), 1_795_000_000).unwrap_err(), RefusalReason::Invalid);
+    assert_eq!(verify_link(&other, &ring(), &valid_at(1_795_000_000)).unwrap_err(), RefusalReason::Invalid);
 }
 
 #[test]
 fn a_link_is_no_session_and_a_key_speaks_for_its_own_tenant() {
     assert_eq!(
-        verify_session(&link().seal("k1", &secret()), &ring(), 0).unwrap_err(),
+        verify_session(&link().seal("k1", &secret()), &ring(), &valid_at(NOW_S)).unwrap_err(),
         RefusalReason::Invalid
     );
     assert_eq!(
-        verify_link(&session().seal("k1", &secret()), &ring(), 0).unwrap_err(),
+        verify_link(&session().seal("k1", &secret()), &ring(), &valid_at(NOW_S)).unwrap_err(),
         RefusalReason::Invalid
     );
-    assert_eq!(verify_link(&link().seal("k2", &secret()), &ring(), 0).unwrap_err(), RefusalReason::Invalid);
-    assert_eq!(verify_link(&link().seal("k3", &secret()), &ring(), 0).unwrap_err(), RefusalReason::Invalid);
-    assert_eq!(verify_link(&link().seal("k2", &[7; 32]), &ring(), 0).unwrap().owner, "district-2");
+    assert_eq!(
+        verify_link(&link().seal("k2", &secret()), &ring(), &valid_at(NOW_S)).unwrap_err(),
+        RefusalReason::Invalid
+    );
+    assert_eq!(
+        verify_link(&link().seal("k3", &secret()), &ring(), &valid_at(NOW_S)).unwrap_err(),
+        RefusalReason::Invalid
+    );
+    assert_eq!(
+        verify_link(&link().seal("k2", &[7; 32]), &ring(), &valid_at(NOW_S)).unwrap().owner,
+        "district-2"
+    );
 }
 
 #[test]
@@ -117,7 +178,11 @@ fn fields_that_are_not_canonical_are_refused_even_when_signed() {
     ];
     for link in spoiled {
         let token = link.seal("k1", &secret());
-        assert_eq!(verify_link(&token, &ring(), 0).unwrap_err(), RefusalReason::Invalid, "{link:?}");
+        assert_eq!(
+            verify_link(&token, &ring(), &valid_at(NOW_S)).unwrap_err(),
+            RefusalReason::Invalid,
+            "{link:?}"
+        );
     }
 }
 
@@ -127,10 +192,10 @@ fn other_spellings_of_the_same_bytes_are_refused() {
     let padded = format!("{token}=");
     let standard = token.replace('-', "+").replace('_', "/");
     for other in [padded, format!(" {token}"), format!("{token}\n"), token[..token.len() - 1].to_owned()] {
-        assert_eq!(verify_session(&other, &ring(), 0).unwrap_err(), RefusalReason::Invalid);
+        assert_eq!(verify_session(&other, &ring(), &valid_at(NOW_S)).unwrap_err(), RefusalReason::Invalid);
     }
     if standard != token {
-        assert_eq!(verify_session(&standard, &ring(), 0).unwrap_err(), RefusalReason::Invalid);
+        assert_eq!(verify_session(&standard, &ring(), &valid_at(NOW_S)).unwrap_err(), RefusalReason::Invalid);
     }
 }
 
@@ -142,21 +207,21 @@ proptest! {
             let mut altered = token.clone();
             altered.replace_range(at..=at, &with);
             prop_assume!(altered != token);
-            prop_assert_eq!(verify_session(&altered, &ring(), 0).err(), Some(RefusalReason::Invalid));
-            prop_assert_eq!(verify_link(&altered, &ring(), 0).err(), Some(RefusalReason::Invalid));
+            prop_assert_eq!(verify_session(&altered, &ring(), &valid_at(NOW_S)).err(), Some(RefusalReason::Invalid));
+            prop_assert_eq!(verify_link(&altered, &ring(), &valid_at(NOW_S)).err(), Some(RefusalReason::Invalid));
         }
     }
 
     #[test]
     fn no_text_makes_the_reader_panic(text in "\\PC{0,300}") {
-        prop_assert!(verify_session(&text, &ring(), 0).is_err());
+        prop_assert!(verify_session(&text, &ring(), &valid_at(NOW_S)).is_err());
     }
 
     #[test]
     fn every_claim_survives_the_round(viewer in "[ -~]{1,128}", start in any::<Option<u32>>(), max in any::<Option<u64>>()) {
         let window = Window { start_ms: start.map(u64::from), end_ms: None };
         let link = Link { viewer, window, max_bps: max, ..link() };
-        let read = verify_link(&link.seal("k1", &secret()), &ring(), 0).unwrap();
+        let read = verify_link(&link.seal("k1", &secret()), &ring(), &valid_at(NOW_S)).unwrap();
         prop_assert_eq!(read.claims, link);
     }
 }

@@ -6,9 +6,40 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The only version. A new one gets a new number here and a new domain; nothing in a token selects
-/// an algorithm.
-pub const VERSION: u8 = 1;
+/// Layout of the fields. Each version has domains of its own, and all use the same algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// Without an issue time. Read, but no longer written.
+    V1 = 1,
+    /// With an issue time.
+    V2 = 2,
+}
+
+impl Version {
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Version::V1, Version::V2].into_iter().find(|version| *version as u8 == byte)
+    }
+}
+
+/// A kind of token.
+pub struct TokenKind {
+    /// The byte after the version.
+    pub letter: u8,
+    /// What is signed along with version 1, so that no other signature by the key is a token.
+    pub domain_v1: &'static str,
+    /// The same for version 2.
+    pub domain_v2: &'static str,
+}
+
+impl TokenKind {
+    fn domain(&self, version: Version) -> &'static str {
+        match version {
+            Version::V1 => self.domain_v1,
+            Version::V2 => self.domain_v2,
+        }
+    }
+}
+
 /// Length of the MAC, in bytes.
 pub const TAG_BYTES: usize = 32;
 /// Size limit of a token's text; a longer one is refused before it is decoded.
@@ -20,8 +51,8 @@ pub struct Writer(Vec<u8>);
 
 impl Writer {
     /// Starts a payload: version, kind, and the key's id.
-    pub fn new(kind: u8, kid: &str) -> Self {
-        let mut writer = Self(vec![VERSION, kind]);
+    pub fn new(version: Version, kind: &TokenKind, kid: &str) -> Self {
+        let mut writer = Self(vec![version as u8, kind.letter]);
         writer.bytes(kid.as_bytes());
         writer
     }
@@ -48,9 +79,9 @@ impl Writer {
     }
 
     /// Signs the payload and returns the token's text.
-    pub fn seal(&self, domain: &str, secret: &[u8]) -> String {
+    pub fn seal(&self, version: Version, kind: &TokenKind, secret: &[u8]) -> String {
         let mut token = self.0.clone();
-        token.extend_from_slice(&mac(domain, &self.0, secret).finalize().into_bytes());
+        token.extend_from_slice(&mac(kind.domain(version), &self.0, secret).finalize().into_bytes());
         URL_SAFE_NO_PAD.encode(token)
     }
 }
@@ -97,12 +128,13 @@ pub struct UnverifiedToken {
     payload: Vec<u8>,
     tag: [u8; TAG_BYTES],
     fields_at: usize,
+    version: Version,
     kid: String,
 }
 
 impl UnverifiedToken {
     /// Decodes a token of this kind. `None` for anything but the canonical spelling.
-    pub fn decode(text: &str, kind: u8) -> Option<Self> {
+    pub fn decode(text: &str, kind: &TokenKind) -> Option<Self> {
         if text.len() > MAX_TOKEN_CHARS {
             return None;
         }
@@ -113,13 +145,15 @@ impl UnverifiedToken {
             return None;
         }
         let (payload, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG_BYTES)?)?;
-        let rest = payload.strip_prefix(&[VERSION, kind])?;
+        let (&[version, letter], rest) = payload.split_first_chunk::<2>()?;
+        let version = Version::from_byte(version).filter(|_| letter == kind.letter)?;
         let mut reader = Reader(rest);
         let kid = reader.text()?.to_owned();
         Some(Self {
             fields_at: payload.len() - reader.0.len(),
             payload: payload.to_vec(),
             tag: tag.try_into().ok()?,
+            version,
             kid,
         })
     }
@@ -129,9 +163,14 @@ impl UnverifiedToken {
         &self.kid
     }
 
+    /// The version that the token claims.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
     /// Compares the MAC in constant time; only then are the fields readable.
-    pub fn verify(&self, domain: &str, secret: &[u8]) -> Option<Reader<'_>> {
-        mac(domain, &self.payload, secret).verify_slice(&self.tag).ok()?;
+    pub fn verify(&self, kind: &TokenKind, secret: &[u8]) -> Option<Reader<'_>> {
+        mac(kind.domain(self.version), &self.payload, secret).verify_slice(&self.tag).ok()?;
         Some(Reader(&self.payload[self.fields_at..]))
     }
 }

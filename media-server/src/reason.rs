@@ -43,6 +43,12 @@ pub enum Reason {
     TokenExpired,
     /// The token, its viewer, its recording or its key is revoked.
     TokenRevoked,
+    /// The token is good for longer than a token may be.
+    TokenLivesTooLong,
+    /// The issue time of the token lies in the future.
+    TokenIssuedInFuture,
+    /// A time of the token is in milliseconds instead of seconds.
+    TokenTimeInMs,
 }
 
 impl Reason {
@@ -68,6 +74,9 @@ impl Reason {
             Self::TokenKeyUnknown => "token's key unknown or revoked",
             Self::TokenExpired => "token expired",
             Self::TokenRevoked => "token revoked",
+            Self::TokenLivesTooLong => "token lives too long",
+            Self::TokenIssuedInFuture => "token issued in the future",
+            Self::TokenTimeInMs => "token time in milliseconds",
         }
     }
 }
@@ -78,6 +87,9 @@ impl From<RefusalReason> for Reason {
             RefusalReason::Invalid => Self::TokenAltered,
             RefusalReason::Expired => Self::TokenExpired,
             RefusalReason::Revoked => Self::TokenRevoked,
+            RefusalReason::LivesTooLong => Self::TokenLivesTooLong,
+            RefusalReason::IssuedInFuture => Self::TokenIssuedInFuture,
+            RefusalReason::TimeInMs => Self::TokenTimeInMs,
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use chalkstream_store::Fault;
+use chalkstream_store::Blame;
+use chalkstream_store::failure::{self, Tries};
 use chalkstream_workers::StepFailure;
 use chalkstream_workers::process::{ProcessError, ProcessEvent, process};
 use clap::Args;
@@ -56,8 +57,10 @@ pub async fn run(global: &GlobalArgs, command: &ProcessArgs) -> CommandResult {
     }
     // The video is complete, but the exit code still says that a dependency was missing for the
     // rest.
-    let missing =
-        recording["failed_optional"].as_array().into_iter().flatten().find(|f| f["fault"] == "dependency");
+    let missing = recording["failed_optional"].as_array().into_iter().flatten().find(|f| {
+        let code = f["code"].as_str().unwrap_or_default();
+        failure::find(code).is_some_and(|rule| rule.tries == Tries::Elsewhere)
+    });
     match missing {
         Some(failed) if !global.json => Err(CommandError::dependency(
             failed["code"].as_str().unwrap_or_default(),
@@ -76,12 +79,12 @@ fn to_command_error(error: ProcessError) -> CommandError {
 }
 
 fn from_step(step: &str, failure: &StepFailure) -> CommandError {
-    match failure.fault {
-        Fault::Input => CommandError::input(&failure.code, &failure.message),
-        Fault::Dependency => CommandError::dependency(&failure.code, &failure.message),
-        Fault::Ours => {
-            output::note(&format!("{step}: {}", failure.detail));
-            CommandError::failed(&failure.code, &failure.message)
-        }
+    if failure.blame(step) == Blame::Input {
+        return CommandError::input(&failure.code, &failure.message);
     }
+    if failure.is_missing_here(step) {
+        return CommandError::dependency(&failure.code, &failure.message);
+    }
+    output::note(&format!("{step}: {}", failure.detail));
+    CommandError::failed(&failure.code, &failure.message)
 }

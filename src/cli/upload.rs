@@ -104,9 +104,9 @@ async fn follow(api: &Api, id: &str, display: &ProgressDisplay) -> CommandResult
             "ready" => return Ok(recording),
             "failed" => {
                 let text = |name: &str| failure[name].as_str().unwrap_or("failed").to_owned();
-                return Err(match failure["fault"].as_str() {
+                return Err(match failure["blame"].as_str() {
                     Some("input") => CommandError::input(text("code"), text("message")),
-                    Some("dependency") => CommandError::dependency(text("code"), text("message")),
+                    Some("machine") => CommandError::dependency(text("code"), text("message")),
                     _ => CommandError::failed(text("code"), text("message")),
                 });
             }

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod deletion;
 mod error;
 mod events;
+pub mod failure;
 mod jitter;
 mod job;
 mod keys;
@@ -29,9 +30,9 @@ mod tenants;
 mod testing;
 
 pub use authority::Authority;
-pub use chalkstream_formats::Fault;
 pub use error::{Error, Kind, Result};
 pub use events::{Event, EventKind, Events, Position};
+pub use failure::{Blame, Failure};
 pub use keys::{ApiKey, NewApiKey, SigningKey};
 pub use leases::{Leases, Renewed};
 pub use objects::{
@@ -39,13 +40,14 @@ pub use objects::{
 };
 pub use projection::{LiveRevisionNote, PublishedRevision, StepResult};
 pub use queue::{
-    CODE_WORKER_LOST, FailOutcome, FailureReport, Heartbeat, JobFilter, JobSpec, JobState, JobView, Lease,
-    Outcome, Progress, Queue, QueueStats, Retry, RetryPolicy, StepView, Submitted,
+    FailOutcome, FailureReport, Heartbeat, JobFilter, JobSpec, JobState, JobView, Lease, LeaseOffer,
+    LeaseRequest, MachineCheck, Outcome, Pause, Progress, Queue, QueueStats, RetryPolicy, StepView,
+    Submitted, WorkerView,
 };
 pub use recording::{
     Manifest, MediaFacts, Notice, Revision, SourceFacts, State, read_manifest, write_manifest,
 };
 pub use revocations::{Revocation, Target, forget_old_revocations};
-pub use step::{Failure, StepRecord, StepSpec, StepState};
+pub use step::{StepRecord, StepSpec, StepState};
 pub use submit::{Pending, Submission};
 pub use tenants::Tenant;

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::failure::Failure;
 use crate::queue::JobView;
-use crate::step::{Failure, StepRecord, StepState};
+use crate::step::{StepRecord, StepState};
 use crate::{Error, Kind, ObjectFacts, Result, Store, layout};
 
 /// State of a recording.

@@ -144,6 +144,14 @@ impl LuaScript {
     pub(crate) fn new(text: &'static str) -> Self {
         Self { text, hash: Script::new(text) }
     }
+
+    /// Its text with the time as last two arguments, in seconds and µs, instead of Redis's own.
+    #[cfg(test)]
+    pub(crate) fn with_clock(&self) -> String {
+        const CLOCK: &str = "redis.call('TIME')";
+        assert!(self.text.contains(CLOCK));
+        self.text.replace(CLOCK, "{ ARGV[#ARGV - 1], ARGV[#ARGV] }")
+    }
 }
 
 const NO_SCRIPT: &str = "redis does not know the script";

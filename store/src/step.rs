@@ -1,8 +1,9 @@
 //! A step of a job: what it is asked for, where it is, and why it failed.
 
-use chalkstream_formats::Fault;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::failure::Failure;
 
 /// One step of a job, as it is asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,19 +65,6 @@ impl StepState {
     pub fn is_terminal(self) -> bool {
         matches!(self, StepState::Done | StepState::Failed | StepState::Cancelled)
     }
-}
-
-/// Why a recording, or one step of it, failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Failure {
-    /// Stable, API-visible code.
-    pub code: String,
-    /// One plain sentence.
-    pub message: String,
-    /// The step it happened in.
-    pub step: String,
-    /// Whose fault.
-    pub fault: Fault,
 }
 
 /// One step, with all that is needed to put its job together again.

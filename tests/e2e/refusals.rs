@@ -91,7 +91,7 @@ fn process_refuses_bad_files_with_the_inputs_fault_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_api_refuses_bad_files_and_keeps_only_their_entry() {
+async fn the_api_refuses_bad_files_and_keeps_their_source() {
     let mut stack = Stack::fs().await;
     let server = stack.server().await;
     let _worker = stack.worker();
@@ -103,12 +103,14 @@ async fn the_api_refuses_bad_files_and_keeps_only_their_entry() {
         assert!(started.elapsed() < Duration::from_secs(10), "{}: {:?}", file.display(), started.elapsed());
         assert_eq!(recording_view["failure"]["code"], code, "{recording_view}");
         assert!(recording_view["failure"]["message"].as_str().unwrap().ends_with('.'), "{recording_view}");
+        assert_eq!(recording_view["failure"]["blame"], "input", "{recording_view}");
         let folder = stack.objects().join("district").join(&recording);
-        // The refusal is told first, then its objects go.
-        for part in ["source", "hls", "stills", "transcript", "work"] {
+        let files = |part: &str| folder.join(part).read_dir().map_or(0, Iterator::count);
+        let has_source = code != "empty_file";
+        assert_eq!(files("source"), usize::from(has_source), "{code}: the teacher's only file is kept");
+        for part in ["hls", "stills", "transcript", "work"] {
             wait::until(&format!("{code}: {part} is gone"), Duration::from_secs(10), || async {
-                let left = folder.join(part).read_dir().is_ok_and(|mut d| d.next().is_some());
-                (!left).then_some(())
+                (files(part) == 0).then_some(())
             })
             .await;
         }

@@ -52,7 +52,7 @@ impl SourceDelivery {
             let failure = &ended["failure"];
             let sentence = failure["message"].as_str().unwrap_or_default();
             let mut wrong = Vec::new();
-            if ended["state"] == "failed" && !(failure["fault"] == "input" && sentence.ends_with('.')) {
+            if ended["state"] == "failed" && !(failure["blame"] == "input" && sentence.ends_with('.')) {
                 wrong.push(format!("uploaded, it failed otherwise than by its own fault: {failure}"));
             }
             if !client.open("/readyz").await.status().is_success() {

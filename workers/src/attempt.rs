@@ -49,7 +49,7 @@ impl Attempt<'_> {
     /// Makes the attempt.
     pub async fn run(self) -> Result<StepOutcome, StepFailure> {
         let kind = StepKind::from_name(&self.lease.step)
-            .ok_or_else(|| StepFailure::ours("no such step is known"))?;
+            .ok_or_else(|| StepFailure::new(Cause::UnknownStep, "no such step is known"))?;
         let results = Results::from_needs(&self.lease.needs)?;
         let store = &self.context.store;
         let manifest = read_manifest(store, &self.lease.tenant, &self.lease.recording)

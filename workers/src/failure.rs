@@ -1,11 +1,13 @@
-//! Why a step did not succeed: what happened, whose fault it is, and whether trying again may help.
+//! Why a step did not succeed: what happened, as a code of the [failure table].
+//!
+//! [failure table]: chalkstream_store::failure
 
 use std::fmt;
 use std::io;
 
-use chalkstream_formats::Fault;
-use chalkstream_pipeline::Fault as PipelineFault;
-use chalkstream_store::{FailureReport, Kind, Retry};
+use chalkstream_pipeline::Fault;
+use chalkstream_store::failure::{self, Blame, Tries};
+use chalkstream_store::{FailureReport, Kind};
 use serde::{Deserialize, Serialize};
 
 /// Cause of a step's end.
@@ -16,6 +18,8 @@ pub enum Cause {
     Reported,
     /// The child ended without a result.
     Crashed,
+    /// Something outside killed the child: the kernel, where memory is short.
+    Killed,
     /// It worked longer than it may.
     Deadline,
     /// It made no progress.
@@ -32,9 +36,15 @@ pub enum Cause {
     Unverified,
     /// Storage did not give or take bytes.
     Storage,
+    /// The scratch disk is full.
+    DiskFull,
+    /// A folder that could not be made, a child that could not be started.
+    Machine,
+    /// This program does not know such a step: another release does.
+    UnknownStep,
     /// It was cancelled.
     Cancelled,
-    /// Something of ours: a child that could not be started, a folder that could not be made.
+    /// Something of ours.
     Ours,
 }
 
@@ -45,8 +55,6 @@ pub struct StepFailure {
     pub code: String,
     /// One plain sentence for the uploader.
     pub message: String,
-    /// Whose fault.
-    pub fault: Fault,
     /// Cause of the step's end.
     pub cause: Cause,
     /// For the log alone: exit status, system error, the end of what the child complained about.
@@ -57,8 +65,10 @@ impl StepFailure {
     /// A failure that the step itself did not report.
     pub fn new(cause: Cause, detail: impl fmt::Display) -> Self {
         let (code, message) = match cause {
-            Cause::Reported | Cause::Ours => ("internal", "Something went wrong on our side."),
+            Cause::Reported => (failure::STEP_FAILED, "Something went wrong on our side."),
+            Cause::Ours => (failure::INTERNAL, "Something went wrong on our side."),
             Cause::Crashed => ("step_crashed", "Reading the recording ended in an error."),
+            Cause::Killed => ("step_killed", "The machine that worked on this recording ran out of memory."),
             Cause::Deadline => ("step_too_slow", "Reading the recording took too long."),
             Cause::Stalled => ("step_stalled", "Reading the recording came to a halt."),
             Cause::Memory => ("step_memory", "Reading the recording takes more memory than is allowed."),
@@ -72,15 +82,16 @@ impl StepFailure {
             ),
             Cause::Unverified => ("step_unverified", "What was made of the recording is not complete."),
             Cause::Storage => ("storage_unavailable", "The storage did not answer."),
+            Cause::DiskFull => {
+                ("disk_full", "The machine that worked on this recording has no disk space left.")
+            }
+            Cause::Machine => ("machine_failed", "The machine that worked on this recording has a problem."),
+            Cause::UnknownStep => {
+                ("step_unknown", "The machine that worked on this recording is out of date.")
+            }
             Cause::Cancelled => ("cancelled", "The work was cancelled."),
         };
-        Self {
-            code: code.into(),
-            message: message.into(),
-            fault: if cause == Cause::Output { Fault::Input } else { Fault::Ours },
-            cause,
-            detail: detail.to_string(),
-        }
+        Self { code: code.into(), message: message.into(), cause, detail: detail.to_string() }
     }
 
     /// Something of ours went wrong.
@@ -88,14 +99,15 @@ impl StepFailure {
         Self::new(Cause::Ours, detail)
     }
 
-    /// The pipeline said what was wrong.
-    pub fn reported(code: String, message: String, fault: PipelineFault) -> Self {
-        let fault = match fault {
-            PipelineFault::Input => Fault::Input,
-            PipelineFault::Dependency => Fault::Dependency,
-            PipelineFault::Ours => Fault::Ours,
-        };
-        Self { code, message, fault, ..Self::new(Cause::Reported, "") }
+    /// The child said what was wrong. A code that no child may report is not believed.
+    pub fn reported(code: String, message: String, fault: Fault) -> Self {
+        let other = |code: &str| Self { code: code.into(), ..Self::new(Cause::Reported, "") };
+        match fault {
+            _ if failure::is_reportable_by_child(&code) => Self { message, ..other(&code) },
+            Fault::Dependency => Self { message, ..other("tool_missing") },
+            _ if code == failure::INTERNAL => other(failure::STEP_FAILED),
+            _ => Self { detail: format!("the child reported {code}"), ..other(failure::STEP_FAILED) },
+        }
     }
 
     /// Storage or the queue failed. A refusal (a wrong key, a folder that we may not write to)
@@ -109,35 +121,31 @@ impl StepFailure {
         Self::new(cause, error)
     }
 
-    /// A file operation of ours failed: a full disk passes when someone makes room.
-    pub fn file(error: io::Error) -> Self {
+    /// The machine did not do what every machine can: a full disk, one that can only be read, too
+    /// many open files or processes.
+    pub fn machine(error: io::Error) -> Self {
         let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        Self::new(if full { Cause::Storage } else { Cause::Ours }, error)
+        Self::new(if full { Cause::DiskFull } else { Cause::Machine }, error)
     }
 
-    /// Whether trying again may help.
-    ///
-    /// An input's fault never passes. A crash, a hang or an error of the step's own is tried once
-    /// more: it may have been the machine. What we did may pass, so it is tried until attempts run
-    /// out; an outage of storage does, and may take days without costing a lesson.
-    pub fn retry(&self) -> Retry {
-        match (self.fault, self.cause) {
-            (Fault::Input | Fault::Dependency, _) | (_, Cause::Cancelled | Cause::Sandbox) => Retry::Never,
-            (_, Cause::Storage) => Retry::Uncounted,
-            (_, Cause::Ours) => Retry::Backoff,
-            _ => Retry::Once,
-        }
+    /// Whose fault it is, in a step of this name.
+    pub fn blame(&self, step: &str) -> Blame {
+        failure::judge(&self.code, is_inspection(step)).0
+    }
+
+    /// Whether something is missing here that another machine may have.
+    pub fn is_missing_here(&self, step: &str) -> bool {
+        failure::judge(&self.code, is_inspection(step)).1 == Tries::Elsewhere
     }
 
     /// The failure as it is reported to the queue.
     pub fn to_report(&self) -> FailureReport {
-        FailureReport {
-            code: self.code.clone(),
-            message: self.message.clone(),
-            fault: self.fault,
-            retry: self.retry(),
-        }
+        FailureReport { code: self.code.clone(), message: self.message.clone() }
     }
+}
+
+fn is_inspection(step: &str) -> bool {
+    step == chalkstream_store::StepSpec::FIRST
 }
 
 impl fmt::Display for StepFailure {
@@ -152,21 +160,47 @@ impl std::error::Error for StepFailure {}
 mod tests {
     use super::*;
 
+    const CAUSES: [Cause; 16] = [
+        Cause::Reported,
+        Cause::Crashed,
+        Cause::Killed,
+        Cause::Deadline,
+        Cause::Stalled,
+        Cause::Memory,
+        Cause::Disk,
+        Cause::Output,
+        Cause::Sandbox,
+        Cause::Unverified,
+        Cause::Storage,
+        Cause::DiskFull,
+        Cause::Machine,
+        Cause::UnknownStep,
+        Cause::Cancelled,
+        Cause::Ours,
+    ];
+
     #[test]
-    fn only_what_may_pass_is_tried_again() {
-        let mut bad_file = StepFailure::new(Cause::Reported, "");
-        bad_file.fault = Fault::Input;
-        assert_eq!(bad_file.retry(), Retry::Never);
-        for (cause, retry) in [
-            (Cause::Crashed, Retry::Once),
-            (Cause::Stalled, Retry::Once),
-            (Cause::Ours, Retry::Backoff),
-            (Cause::Storage, Retry::Uncounted),
-            (Cause::Sandbox, Retry::Never),
-            (Cause::Output, Retry::Never),
-        ] {
-            assert_eq!(StepFailure::new(cause, "").retry(), retry, "{cause:?}");
+    fn every_cause_has_a_code_of_the_table_and_none_blames_the_recording() {
+        for cause in CAUSES {
+            let failure = StepFailure::new(cause, "");
+            assert!(failure::find(&failure.code).is_some(), "{cause:?}");
+            assert_ne!(failure.blame("inspect"), Blame::Input, "{cause:?}");
         }
+    }
+
+    #[test]
+    fn a_child_is_believed_only_what_a_child_may_report() {
+        let reported = |code: &str, fault| StepFailure::reported(code.into(), "It broke.".into(), fault);
+        assert_eq!(reported("not_media", Fault::Input).blame("inspect"), Blame::Input);
+        assert_eq!(reported("decode_failed", Fault::Input).blame("ladder"), Blame::Internal);
+        // A decoder that was taken over must not pause its worker, or wait for days.
+        for code in ["disk_full", "storage_unavailable", "worker_lost", "made_up"] {
+            let failure = reported(code, Fault::Input);
+            assert_eq!((failure.code.as_str(), failure.blame("inspect")), ("step_failed", Blame::Internal));
+        }
+        assert_eq!(reported("internal", Fault::Ours).code, "step_failed");
+        assert_eq!(reported("internal", Fault::Dependency).code, "tool_missing");
+        assert!(reported("model_missing", Fault::Dependency).is_missing_here("transcribe"));
     }
 
     #[test]

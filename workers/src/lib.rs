@@ -4,6 +4,7 @@ mod attempt;
 mod context;
 mod error;
 mod failure;
+mod health;
 mod lease;
 mod manifest;
 mod outputs;

@@ -323,7 +323,7 @@ impl Finished {
 }
 
 fn failure_record((step, failure): &(String, StepFailure)) -> Value {
-    json!({ "step": step, "code": failure.code, "message": failure.message, "fault": failure.fault })
+    json!({ "step": step, "code": failure.code, "message": failure.message, "blame": failure.blame(step) })
 }
 
 /// The files that a person looks for, by logical name.

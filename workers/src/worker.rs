@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chalkstream_config::Settings;
-use chalkstream_store::{EventKind, Events, Kind, Lease, Outcome, Queue, RetryPolicy, open};
+use chalkstream_store::{
+    EventKind, Events, Kind, Lease, LeaseOffer, LeaseRequest, MachineCheck, Outcome, Queue, RetryPolicy, open,
+};
 use serde_json::json;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::attempt::{Attempt, StepOutcome};
 use crate::context::WorkerContext;
 use crate::failure::{Cause, StepFailure};
+use crate::health::{Health, Machine};
 use crate::lease::{LeaseHandle, LeaseRenewer, LeaseStatus};
 use crate::manifest::writer::ManifestWriter;
 use crate::runner::protocol::Probe;
@@ -33,6 +36,11 @@ struct Worker {
     context: WorkerContext,
     renewer: Arc<LeaseRenewer>,
     name: String,
+    health: Health,
+    /// Steps that run.
+    steps: TaskTracker,
+    /// Held by every step; by one that must run alone, for itself.
+    together: Arc<RwLock<()>>,
 }
 
 /// Works until `shutdown`. Running steps are then stopped and given back, so another worker can
@@ -51,8 +59,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     check_sandbox(&runner, &settings).await?;
     let renewer = LeaseRenewer::start(&settings)?;
 
-    let tasks = TaskTracker::new();
-    tasks.spawn(sweeper::run(
+    let background = TaskTracker::new();
+    background.spawn(sweeper::run(
         queue.clone(),
         manifests.clone(),
         settings.worker.lease_ms / 2,
@@ -62,15 +70,29 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = format!("{}-{}", host.trim(), std::process::id());
     tracing::info!(slots, worker = name, "worker started");
-    let context = WorkerContext { settings, store, queue, runner, manifests };
-    let worker = Arc::new(Worker { context, renewer, name });
+    let machine =
+        Machine { name: name.clone(), queue: queue.clone(), store: store.clone(), runner: runner.clone() };
+    let worker = Arc::new(Worker {
+        context: WorkerContext { settings, store, queue, runner, manifests },
+        renewer,
+        name,
+        health: Health::new(),
+        steps: TaskTracker::new(),
+        together: Arc::default(),
+    });
+    // Others learn of this worker before it takes a step from them.
+    machine.announce(MachineCheck::NotMade).await;
+    let (watched, stop) = (Arc::clone(&worker), shutdown.clone());
+    background.spawn(async move { watched.health.watch(&machine, stop).await });
     // One more slot for what makes a lesson watchable: it never waits behind hours of the rest.
     tokio::join!(
-        worker.take_steps(slots, None, &tasks, &shutdown),
-        worker.take_steps(1, Some(Class::Watchable.priority()), &tasks, &shutdown),
+        worker.take_steps(slots, None, &shutdown),
+        worker.take_steps(1, Some(Class::Watchable.priority()), &shutdown),
     );
-    tasks.close();
-    if tokio::time::timeout(MAX_STOP, tasks.wait()).await.is_err() {
+    background.close();
+    worker.steps.close();
+    let stopped = async { tokio::join!(worker.steps.wait(), background.wait()) };
+    if tokio::time::timeout(MAX_STOP, stopped).await.is_err() {
         tracing::warn!("steps were not released in time, their leases will end");
     }
     drop(scratch);
@@ -97,32 +119,47 @@ impl Worker {
         self: &Arc<Self>,
         slots: usize,
         max_priority: Option<i64>,
-        tasks: &TaskTracker,
         shutdown: &CancellationToken,
     ) {
         let free = Arc::new(Semaphore::new(slots));
         let poll = Duration::from_millis(self.context.settings.worker.poll_ms);
         let mut away = false;
         while !shutdown.is_cancelled() {
-            let slot = tokio::select! {
+            let (slot, together) = tokio::select! {
                 () = shutdown.cancelled() => return,
-                slot = Arc::clone(&free).acquire_owned() => slot,
+                ready = async {
+                    let slot = Arc::clone(&free).acquire_owned().await;
+                    self.health.working().await;
+                    (slot, Arc::clone(&self.together).read_owned().await)
+                } => ready,
             };
             let given = Instant::now();
             // Not cancelled half-way: the queue may have given a step to a caller that is gone.
-            let lease_ms = self.context.settings.worker.lease_ms;
-            let leased = self.context.queue.lease_up_to(&self.name, lease_ms, max_priority).await;
-            let idle = match leased {
-                Ok(Some(lease)) => {
+            let request = LeaseRequest {
+                worker: &self.name,
+                lease_ms: self.context.settings.worker.lease_ms,
+                max_priority,
+                running: self.steps.len(),
+            };
+            let offered = self.context.queue.offer(&request).await;
+            let idle = match offered {
+                Ok(LeaseOffer::Step(lease)) => {
                     let (worker, shutdown) = (Arc::clone(self), shutdown.clone());
-                    tasks.spawn(async move {
-                        worker.step(lease, given, shutdown).await;
-                        drop(slot);
+                    // One that must run alone waits for all others, and none begins meanwhile.
+                    let together = Some(together).filter(|_| !lease.alone);
+                    self.steps.spawn(async move {
+                        worker.step(*lease, given, shutdown).await;
+                        drop((slot, together));
                     });
                     away = false;
                     continue;
                 }
-                Ok(None) => {
+                Ok(LeaseOffer::Paused(pause)) => {
+                    away = false;
+                    self.health.pause(&pause);
+                    continue;
+                }
+                Ok(LeaseOffer::Nothing) => {
                     away = false;
                     poll
                 }
@@ -134,6 +171,7 @@ impl Worker {
                     poll.max(Duration::from_millis(500))
                 }
             };
+            drop(together);
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(idle) => {}
@@ -146,14 +184,14 @@ impl Worker {
         let (progress, seen) = watch::channel(Progress::default());
         let handle = self.renewer.keep_alive(&lease, given, seen.clone()).await;
         let cancel = CancellationToken::new();
-        let attempt = Attempt {
-            context: &self.context,
-            lease: &lease,
-            handle: &handle,
-            cancel: cancel.clone(),
-            progress,
-        }
-        .run();
+        let attempt = async {
+            let _alone = match lease.alone {
+                true => Some(self.alone(&cancel).await?),
+                false => None,
+            };
+            let (context, cancel) = (&self.context, cancel.clone());
+            Attempt { context, lease: &lease, handle: &handle, cancel, progress }.run().await
+        };
         tokio::pin!(attempt);
         let reporting = self.publish_progress(&lease, seen);
         tokio::pin!(reporting);
@@ -179,6 +217,14 @@ impl Worker {
                 self.give_up(&lease, &handle, &shutdown).await;
             }
             Err(failure) => self.report(&lease, &handle, &failure).await,
+        }
+    }
+
+    /// Waits until nothing else runs, and keeps it so.
+    async fn alone(&self, cancel: &CancellationToken) -> Result<OwnedRwLockWriteGuard<()>, StepFailure> {
+        tokio::select! {
+            alone = Arc::clone(&self.together).write_owned() => Ok(alone),
+            () = cancel.cancelled() => Err(StepFailure::new(Cause::Cancelled, "the lease is over")),
         }
     }
 
@@ -298,6 +344,9 @@ impl Worker {
         loop {
             match self.context.queue.fail(lease, &report).await {
                 Ok(outcome) => {
+                    if let Some(pause) = &outcome.pause {
+                        self.health.pause(pause);
+                    }
                     if let Outcome::Retry { after_ms } = outcome.outcome {
                         tracing::info!(
                             recording_id = lease.recording,

@@ -1,6 +1,6 @@
 //! A recording as the API returns it.
 
-use chalkstream_store::{Failure, JobState, JobView, Manifest, Notice, State, StepState};
+use chalkstream_store::{Blame, Failure, JobState, JobView, Manifest, Notice, State, StepState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -71,9 +71,9 @@ pub struct FailureView {
     message: String,
     /// The step.
     step: String,
-    /// `input`, `dependency` or `ours`.
+    /// Whose fault: `input`, `machine`, `internal` or `outage`.
     #[schema(value_type = String)]
-    fault: serde_json::Value,
+    blame: Blame,
 }
 
 /// A notice that is no failure.
@@ -120,7 +120,7 @@ impl From<&Failure> for FailureView {
             code: failure.code.clone(),
             message: failure.message.clone(),
             step: failure.step.clone(),
-            fault: serde_json::to_value(failure.fault).unwrap_or_default(),
+            blame: failure.blame,
         }
     }
 }

@@ -6,7 +6,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::State;
 use axum::response::Response;
 use chalkstream_store::objects::list_all;
-use chalkstream_store::{Fault, Kind, State as RecordingState, layout, read_manifest, write_manifest};
+use chalkstream_store::{Blame, Kind, State as RecordingState, layout, read_manifest, write_manifest};
 use futures_util::{StreamExt, TryStreamExt};
 use http::{HeaderMap, StatusCode};
 
@@ -209,7 +209,7 @@ async fn stands(uploads: &Uploads, upload: &Upload) -> Result<bool, Problem> {
     let manifest = read_manifest(&uploads.store, &upload.tenant, &finished.recording).await?;
     Ok(manifest.is_some_and(|manifest| match manifest.state {
         RecordingState::Deleted | RecordingState::Cancelled => false,
-        RecordingState::Failed => manifest.failure.is_some_and(|failure| failure.fault == Fault::Input),
+        RecordingState::Failed => manifest.failure.is_some_and(|failure| failure.blame == Blame::Input),
         _ => true,
     }))
 }

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use chalkstream_formats::hex;
 use chalkstream_store::{
-    EventKind, Failure, Fault, JobSpec, Kind, Manifest, ObjectFacts, SourceFacts, State, Store, Submission,
+    Blame, EventKind, Failure, JobSpec, Kind, Manifest, ObjectFacts, SourceFacts, State, Store, Submission,
     delete_prefix, layout, read_manifest, submit, write_manifest,
 };
 use futures_util::StreamExt;
@@ -223,7 +223,7 @@ async fn refuse_empty(uploads: &Uploads, upload: &Upload) -> Result<(), Problem>
         code: "empty_file".into(),
         message: "The file is empty.".into(),
         step: "upload".into(),
-        fault: Fault::Input,
+        blame: Blame::Input,
     });
     write_manifest(&uploads.store, &manifest).await?;
     announce(

@@ -5,7 +5,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use chalkstream_store::objects::sha256_hex;
 use chalkstream_store::{
-    Failure, Fault, JobSpec, Kind, Manifest, Queue, State, layout, read_manifest, rebuild, submit,
+    Blame, Failure, JobSpec, Kind, Manifest, Queue, State, layout, read_manifest, rebuild, submit,
     write_manifest,
 };
 use reqwest::{Method, StatusCode};
@@ -204,9 +204,9 @@ async fn a_key_whose_recording_is_gone_or_failed_by_our_fault_makes_a_new_one() 
             _ => manifest.state = State::Failed,
         }
         if round > 0 {
-            let fault = if round == 2 { Fault::Ours } else { Fault::Input };
+            let blame = if round == 2 { Blame::Internal } else { Blame::Input };
             let (code, message, step) = ("x".into(), "X.".into(), "inspect".into());
-            manifest.failure = Some(Failure { code, message, step, fault });
+            manifest.failure = Some(Failure { code, message, step, blame });
             write_manifest(&world.store, &manifest).await.unwrap();
             queue.cancel(TENANT, &id).await.unwrap();
         }

@@ -7,6 +7,7 @@
 mod scripts;
 mod types;
 mod wire;
+mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -20,9 +21,10 @@ use serde_json::Value;
 pub use types::*;
 use wire::{Fields, job_id};
 
+use crate::failure::{self, Failure, Tries};
 use crate::redis_connection::{self, ANSWER, LuaScript, RedisConnection, RetryOnDisconnect};
-use crate::step::{Failure, StepRecord, StepSpec};
-use crate::{Error, Fault, Kind, Result, layout};
+use crate::step::{StepRecord, StepSpec};
+use crate::{Error, Kind, Result, layout};
 
 /// Jobs that are done or cancelled stay known this long, in ms.
 const FINISHED_KEPT_MS: u64 = 24 * 3_600_000;
@@ -30,8 +32,10 @@ const FINISHED_KEPT_MS: u64 = 24 * 3_600_000;
 const DEAD_KEPT_MS: u64 = 30 * 24 * 3_600_000;
 /// Deduplication values do at most, in ms; one goes with its job, and storage knows it for longer.
 const DEDUPE_KEPT_MS: u64 = 7 * 24 * 3_600_000;
-/// Code of a step whose worker stopped answering once too often.
-pub const CODE_WORKER_LOST: &str = "worker_lost";
+/// For how long other workers go first after one refused a file, in ms: someone waits.
+const CONFIRM_ELSEWHERE_MS: u64 = 10_000;
+/// For how long they do after any other failure, in ms.
+const RETRY_ELSEWHERE_MS: u64 = 600_000;
 
 /// The job queue. Clones share connections.
 ///
@@ -40,6 +44,9 @@ pub const CODE_WORKER_LOST: &str = "worker_lost";
 pub struct Queue {
     inner: Arc<Inner>,
     policy: RetryPolicy,
+    /// Time of the scripts, in ms since the epoch, where a test moves it.
+    #[cfg(test)]
+    clock: Option<Arc<std::sync::atomic::AtomicU64>>,
 }
 
 struct Inner {
@@ -80,7 +87,12 @@ impl Queue {
             main: RedisConnection::new(client.clone(), ANSWER),
             heartbeats: RedisConnection::new(client, ANSWER),
         };
-        Ok(Self { inner: Arc::new(inner), policy: RetryPolicy::default() })
+        Ok(Self {
+            inner: Arc::new(inner),
+            policy: RetryPolicy::default(),
+            #[cfg(test)]
+            clock: None,
+        })
     }
 
     /// With another retry policy.
@@ -143,29 +155,9 @@ impl Queue {
         Ok(Submitted { recording, created: created == "1" })
     }
 
-    /// Gives the next ready step to a worker for `lease_ms`; `None` if there is none.
-    ///
-    /// Steps of a lower `priority` go first, across tenants; tenants take turns; within a tenant
-    /// the job due first, then the one submitted first.
-    pub async fn lease(&self, worker: &str, lease_ms: u64) -> Result<Option<Lease>> {
-        self.lease_up_to(worker, lease_ms, None).await
-    }
-
-    /// As [`Queue::lease`], but no step whose `priority` is above `highest`.
-    pub async fn lease_up_to(
-        &self,
-        worker: &str,
-        lease_ms: u64,
-        highest: Option<i64>,
-    ) -> Result<Option<Lease>> {
-        let args = [
-            worker.to_string(),
-            lease_ms.to_string(),
-            self.policy.attempts.to_string(),
-            highest.map(|priority| priority.to_string()).unwrap_or_default(),
-        ];
-        let reply: Vec<String> = self.run(&scripts::LEASE, &args, RetryOnDisconnect::Never).await?;
-        wire::lease(&reply)
+    /// First and longest pause of a worker, as scripts take them.
+    fn pauses(&self) -> [String; 2] {
+        [self.policy.pause_ms.to_string(), self.policy.max_pause_ms.to_string()]
     }
 
     /// Renews a lease for `lease_ms` from now, on a connection of its own.
@@ -205,6 +197,8 @@ impl Queue {
     pub async fn complete(&self, lease: &Lease, result: Value, add_steps: &[StepSpec]) -> Result<JobView> {
         let mut args = held(lease).to_vec();
         args.push(wire::json(&result)?);
+        args.push(failure::REFUSAL_REFUTED.into());
+        args.extend(self.pauses());
         wire::push_steps(&mut args, add_steps, None)?;
         let (status, fields): (String, Fields) =
             self.run(&scripts::COMPLETE, &args, RetryOnDisconnect::Once).await?;
@@ -215,30 +209,34 @@ impl Queue {
         }
     }
 
-    /// Reports a failed step. [`Kind::Lost`] where the lease was given away.
-    pub async fn fail(&self, lease: &Lease, failure: &FailureReport) -> Result<FailOutcome> {
+    /// Reports a failed step; the [table](failure) says what follows. [`Kind::Lost`] where the
+    /// lease was given away.
+    pub async fn fail(&self, lease: &Lease, report: &FailureReport) -> Result<FailOutcome> {
+        let (blame, tries) = failure::judge(&report.code, lease.step == StepSpec::FIRST);
         let record = Failure {
-            code: failure.code.clone(),
-            message: failure.message.clone(),
+            code: report.code.clone(),
+            message: report.message.clone(),
             step: lease.step.clone(),
-            fault: failure.fault,
+            blame,
         };
         let record = serde_json::to_string(&record)
             .map_err(|e| Error::internal("a failure cannot be written as json").with_source(e))?;
-        let again = failure.fault != Fault::Input && failure.retry != Retry::Never;
         let random = (crate::jitter::random_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        let elsewhere_ms = if tries == Tries::Confirm { CONFIRM_ELSEWHERE_MS } else { RETRY_ELSEWHERE_MS };
         let mut args = held(lease).to_vec();
         args.extend([
             record,
-            u8::from(again).to_string(),
-            u8::from(failure.retry == Retry::Once).to_string(),
+            report.code.clone(),
+            tries.as_str().to_string(),
             self.policy.attempts.to_string(),
+            self.policy.losses.to_string(),
             self.policy.base_ms.to_string(),
             self.policy.cap_ms.to_string(),
             format!("{random:.15}"),
-            u8::from(failure.retry == Retry::Uncounted).to_string(),
+            elsewhere_ms.to_string(),
         ]);
-        let (status, after_ms, fields): (String, u64, Fields) =
+        args.extend(self.pauses());
+        let (status, after_ms, pause_ms, fields): (String, u64, String, Fields) =
             self.run(&scripts::FAIL, &args, RetryOnDisconnect::Never).await?;
         let outcome = match status.as_str() {
             "retry" => Outcome::Retry { after_ms },
@@ -246,7 +244,7 @@ impl Queue {
             "job" => Outcome::JobFailed,
             _ => return Err(lost()),
         };
-        Ok(FailOutcome { job: view(&fields)?, outcome })
+        Ok(FailOutcome { job: view(&fields)?, outcome, pause: wire::pause(&pause_ms, &report.code)? })
     }
 
     /// Gives a step back untouched (the worker stops); the try is not counted. Nothing happens
@@ -301,8 +299,8 @@ impl Queue {
     pub async fn sweep(&self, grace_ms: u64) -> Result<Vec<JobView>> {
         let args = [
             grace_ms.to_string(),
-            self.policy.attempts.to_string(),
-            CODE_WORKER_LOST.to_string(),
+            self.policy.losses.to_string(),
+            failure::WORKER_LOST.to_string(),
             "The machine that worked on this recording stopped answering.".to_string(),
             FINISHED_KEPT_MS.to_string(),
             DEAD_KEPT_MS.to_string(),
@@ -364,6 +362,14 @@ impl Queue {
         args: &[String],
         again: RetryOnDisconnect,
     ) -> Result<T> {
+        #[cfg(test)]
+        if let Some(now_ms) = &self.clock {
+            let now_ms = now_ms.load(std::sync::atomic::Ordering::Relaxed);
+            let mut command = redis::cmd("EVAL");
+            command.arg(script.with_clock()).arg(1).arg(&self.inner.base).arg(args);
+            command.arg(now_ms / 1000).arg(now_ms % 1000 * 1000);
+            return self.inner.main.query(&command, again).await;
+        }
         self.inner.main.script(script, &self.inner.base, args, again).await
     }
 }

@@ -24,6 +24,9 @@ scripts! {
     RETRY = "lua/retry.lua";
     SWEEP = "lua/sweep.lua";
     JOBS = "lua/jobs.lua";
+    ANNOUNCE = "lua/announce.lua";
+    LEAVE = "lua/leave.lua";
+    WORKERS = "lua/workers.lua";
     FORGET = "lua/forget.lua";
     STATS = "lua/stats.lua";
     UNCLAIM = "lua/unclaim.lua";

@@ -6,11 +6,22 @@ use futures_util::StreamExt;
 use serde_json::json;
 
 use super::*;
-use crate::{StepState, layout::new_recording_id, testing::RedisServer};
+use crate::failure::Blame;
+use crate::testing::RedisServer;
+use crate::{StepState, layout::new_recording_id};
 
 pub(crate) const LEASE_MS: u64 = 60_000;
 /// A lease that has ended when it is given.
 const ENDED_MS: u64 = 0;
+
+/// No waits and no pauses.
+const AT_ONCE: RetryPolicy =
+    RetryPolicy { attempts: 3, losses: 4, base_ms: 0, cap_ms: 0, pause_ms: 0, max_pause_ms: 0 };
+/// A code whose step is never tried again, one for a second try, one for all, one of an outage.
+const NEVER: &str = "output_too_large";
+const TWICE: &str = "step_crashed";
+const COUNTED: &str = "internal";
+const OUTAGE: &str = "storage_unavailable";
 
 pub(crate) fn step(name: &str, needs: &[&str]) -> StepSpec {
     StepSpec {
@@ -40,7 +51,7 @@ pub(crate) fn job(tenant: &str, steps: Vec<StepSpec>) -> JobSpec {
 async fn queue() -> (RedisServer, Queue) {
     let redis = RedisServer::start().await;
     let queue = Queue::connect(&redis.settings()).await.unwrap();
-    (redis, queue.with_policy(RetryPolicy { attempts: 3, base_ms: 0, cap_ms: 0 }))
+    (redis, queue.with_policy(AT_ONCE))
 }
 
 async fn next(queue: &Queue) -> Lease {
@@ -51,8 +62,8 @@ async fn none(queue: &Queue) {
     assert_eq!(queue.lease("w", LEASE_MS).await.unwrap(), None);
 }
 
-fn failure(retry: Retry) -> FailureReport {
-    FailureReport { code: "decode_failed".into(), message: "It broke.".into(), fault: Fault::Ours, retry }
+fn failure(code: &str) -> FailureReport {
+    FailureReport { code: code.into(), message: "It broke.".into() }
 }
 
 fn state(view: &JobView, step: &str) -> StepState {
@@ -125,10 +136,10 @@ async fn a_stale_fence_changes_nothing() {
         }
     };
     assert!(taken.fence > slept.fence);
-    assert_eq!(taken.attempt, 2);
+    assert_eq!(taken.attempt, 1, "a loss is no try");
     assert_eq!(queue.heartbeat(&slept, LEASE_MS, None).await.unwrap(), Heartbeat::Lost);
     assert_eq!(queue.complete(&slept, json!("stale"), &[]).await.unwrap_err().kind, Kind::Lost);
-    assert_eq!(queue.fail(&slept, &failure(Retry::Never)).await.unwrap_err().kind, Kind::Lost);
+    assert_eq!(queue.fail(&slept, &failure(NEVER)).await.unwrap_err().kind, Kind::Lost);
     queue.release(&slept).await.unwrap();
     assert_eq!(queue.heartbeat(&taken, LEASE_MS, None).await.unwrap(), Heartbeat::Continue);
     let view = queue.complete(&taken, json!("good"), &[]).await.unwrap();
@@ -147,19 +158,19 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_a_dead_letter() {
     for attempt in 1..=2 {
         let lease = next(&queue).await;
         assert_eq!(lease.attempt, attempt);
-        let failed = queue.fail(&lease, &failure(Retry::Backoff)).await.unwrap();
+        let failed = queue.fail(&lease, &failure(COUNTED)).await.unwrap();
         assert_eq!(failed.outcome, Outcome::Retry { after_ms: 0 });
         assert_eq!(failed.job.state, JobState::Running);
     }
     let lease = next(&queue).await;
-    let failed = queue.fail(&lease, &failure(Retry::Backoff)).await.unwrap();
+    let failed = queue.fail(&lease, &failure(COUNTED)).await.unwrap();
     assert_eq!(failed.outcome, Outcome::JobFailed);
     assert_eq!(failed.job.state, JobState::Failed);
     assert_eq!(failed.job.failure.as_ref().unwrap().step, "a");
     assert_eq!(state(&failed.job, "b"), StepState::Cancelled);
     none(&queue).await;
     let dead = queue.jobs(None, JobFilter::Failed, 10).await.unwrap();
-    assert_eq!(dead[0].failure.as_ref().unwrap().code, "decode_failed");
+    assert_eq!(dead[0].failure.as_ref().unwrap().code, COUNTED);
     assert!(dead[0].step("a").unwrap().result.is_none());
     // By hand it starts anew.
     let view = queue.retry("t", &spec.recording).await.unwrap().unwrap();
@@ -174,22 +185,6 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_a_dead_letter() {
 }
 
 #[tokio::test]
-async fn the_inputs_fault_is_never_tried_again_and_a_crash_once() {
-    let (_redis, queue) = queue().await;
-    let spec = job("t", vec![step("a", &[])]);
-    queue.submit(&spec).await.unwrap();
-    let input = FailureReport { fault: Fault::Input, ..failure(Retry::Backoff) };
-    let failed = queue.fail(&next(&queue).await, &input).await.unwrap();
-    assert_eq!(failed.outcome, Outcome::JobFailed);
-    let spec = job("t", vec![step("a", &[])]);
-    queue.submit(&spec).await.unwrap();
-    let crashed = queue.fail(&next(&queue).await, &failure(Retry::Once)).await.unwrap();
-    assert!(matches!(crashed.outcome, Outcome::Retry { .. }));
-    let crashed = queue.fail(&next(&queue).await, &failure(Retry::Once)).await.unwrap();
-    assert_eq!(crashed.outcome, Outcome::JobFailed);
-}
-
-#[tokio::test]
 async fn an_outage_costs_no_attempt() {
     let (_redis, queue) = queue().await;
     let spec = job("t", vec![step("a", &[])]);
@@ -197,14 +192,14 @@ async fn an_outage_costs_no_attempt() {
     for _ in 0..60 {
         let lease = next(&queue).await;
         assert_eq!(lease.attempt, 1);
-        let failed = queue.fail(&lease, &failure(Retry::Uncounted)).await.unwrap();
+        let failed = queue.fail(&lease, &failure(OUTAGE)).await.unwrap();
         assert_eq!(failed.outcome, Outcome::Retry { after_ms: 0 });
     }
     // What else goes wrong has all its tries.
     for attempt in 1..=3 {
         let lease = next(&queue).await;
         assert_eq!(lease.attempt, attempt);
-        queue.fail(&lease, &failure(Retry::Backoff)).await.unwrap();
+        queue.fail(&lease, &failure(COUNTED)).await.unwrap();
     }
     assert_eq!(queue.job("t", &spec.recording).await.unwrap().unwrap().state, JobState::Failed);
 }
@@ -212,11 +207,12 @@ async fn an_outage_costs_no_attempt() {
 #[tokio::test]
 async fn waits_are_drawn_under_a_doubling_ceiling() {
     let (_redis, queue) = queue().await;
-    let queue = queue.with_policy(RetryPolicy { attempts: 9, base_ms: 3_600_000, cap_ms: 7_200_000 });
+    let queue =
+        queue.with_policy(RetryPolicy { attempts: 9, base_ms: 3_600_000, cap_ms: 7_200_000, ..AT_ONCE });
     let mut waits = Vec::new();
     for _ in 0..20 {
         queue.submit(&job("t", vec![step("a", &[])])).await.unwrap();
-        match queue.fail(&next(&queue).await, &failure(Retry::Backoff)).await.unwrap().outcome {
+        match queue.fail(&next(&queue).await, &failure(COUNTED)).await.unwrap().outcome {
             Outcome::Retry { after_ms } => waits.push(after_ms),
             other => panic!("{other:?}"),
         }
@@ -238,7 +234,7 @@ async fn an_optional_step_never_costs_the_job() {
     queue.complete(&next(&queue).await, json!(1), &[]).await.unwrap();
     let lease = next(&queue).await;
     assert!(lease.optional);
-    let failed = queue.fail(&lease, &failure(Retry::Never)).await.unwrap();
+    let failed = queue.fail(&lease, &failure(NEVER)).await.unwrap();
     assert_eq!(failed.outcome, Outcome::OptionalFailed);
     let finish = next(&queue).await;
     assert_eq!(finish.needs["transcribe"], None);
@@ -307,7 +303,7 @@ async fn a_worker_that_dies_each_time_ends_in_a_dead_letter() {
     let failed = loop {
         if let Some(lease) = queue.lease("dying", ENDED_MS).await.unwrap() {
             attempts += 1;
-            assert_eq!(lease.attempt, attempts);
+            assert_eq!(lease.attempt, 1, "a loss is no try");
         }
         let failed = queue.sweep(0).await.unwrap();
         if let Some(failed) = failed.into_iter().next() {
@@ -315,10 +311,12 @@ async fn a_worker_that_dies_each_time_ends_in_a_dead_letter() {
         }
         assert!(Instant::now() < limit);
     };
-    assert_eq!(attempts, 3);
+    assert_eq!(attempts, 4);
+    assert_eq!(failed.steps[0].losses, 4);
     assert_eq!(failed.state, JobState::Failed);
     let cause = failed.failure.unwrap();
-    assert_eq!((cause.code.as_str(), cause.step.as_str(), cause.fault), (CODE_WORKER_LOST, "a", Fault::Ours));
+    assert_eq!((cause.code.as_str(), cause.step.as_str()), (failure::WORKER_LOST, "a"));
+    assert_eq!(cause.blame, Blame::Machine);
     // A grace keeps the sweeper off leases that just ended; nothing runs, nothing is left.
     assert!(queue.sweep(0).await.unwrap().is_empty());
     none(&queue).await;
@@ -497,3 +495,4 @@ async fn a_redis_that_hangs_is_away() {
 
 mod counts;
 mod interleaved;
+mod workers;

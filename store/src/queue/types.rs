@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chalkstream_formats::Fault;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::step::{Failure, StepRecord, StepSpec, StepState};
+use crate::failure::Failure;
+use crate::step::{StepRecord, StepSpec, StepState};
 
 /// A recording to process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,63 @@ pub struct Submitted {
     pub created: bool,
 }
 
+/// A worker that asks for a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseRequest<'a> {
+    /// Name of the worker.
+    pub worker: &'a str,
+    /// How long it has the step before it must renew the lease, in ms.
+    pub lease_ms: u64,
+    /// No step whose `priority` is above this; `None` for any.
+    pub max_priority: Option<i64>,
+    /// Steps that it runs now.
+    pub running: usize,
+}
+
+/// The queue's answer to a worker that asks for a step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LeaseOffer {
+    /// This step.
+    Step(Box<Lease>),
+    /// There is none for it.
+    Nothing,
+    /// It failed too often.
+    Paused(Pause),
+}
+
+/// How long a worker gets no step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// From now on, in ms.
+    pub for_ms: u64,
+    /// Code of its last failure.
+    pub code: String,
+}
+
+/// Outcome of a worker's check of its own machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MachineCheck<'a> {
+    /// It was not made, or says nothing new.
+    NotMade,
+    /// It passed after it had failed: a pause ends.
+    Passed,
+    /// It failed with this code: a pause begins, or goes on.
+    Failed(&'a str),
+}
+
+/// A worker, as the queue knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerView {
+    /// Its name.
+    pub name: String,
+    /// Failures in a row.
+    pub failures: u64,
+    /// Steps it did, within a day of the last one.
+    pub done: u64,
+    /// Its pause, if it has one.
+    pub pause: Option<Pause>,
+}
+
 /// A step, given to one worker until its lease ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lease {
@@ -60,6 +117,8 @@ pub struct Lease {
     pub needs: BTreeMap<String, Option<Value>>,
     /// W3C trace context of the request that created the job.
     pub traceparent: Option<String>,
+    /// Whether it must run alone: two workers were lost with it.
+    pub alone: bool,
 }
 
 /// How far a step is, in media time.
@@ -82,31 +141,13 @@ pub enum Heartbeat {
     Lost,
 }
 
-/// Whether a failed step may be tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Retry {
-    /// It would fail the same way.
-    Never,
-    /// One more time only: the child crashed or hung, which the same input mostly does again.
-    Once,
-    /// With growing waits, up to the policy's attempts.
-    Backoff,
-    /// With growing waits, for days: storage was away, the disk was full. The try does not count.
-    Uncounted,
-}
-
-/// A failed step, as it is reported to the queue.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A failed step, as it is reported to the queue. The [table](crate::failure) says what follows.
+#[derive(Clone, Debug, PartialEq)]
 pub struct FailureReport {
     /// Stable, API-visible code.
     pub code: String,
     /// One plain sentence.
     pub message: String,
-    /// Whose fault. The input's is never tried again, whatever `retry` says.
-    pub fault: Fault,
-    /// Whether it may be tried again.
-    pub retry: Retry,
 }
 
 /// Consequence of a failed step.
@@ -130,6 +171,8 @@ pub struct FailOutcome {
     pub job: JobView,
     /// Consequence for the step.
     pub outcome: Outcome,
+    /// Consequence for the worker.
+    pub pause: Option<Pause>,
 }
 
 /// State of a job.
@@ -187,8 +230,10 @@ pub struct StepView {
     pub name: String,
     /// Its state.
     pub state: StepState,
-    /// Times it was started since it was last asked for by hand.
+    /// Counted attempts since it was last asked for by hand.
     pub attempts: u32,
+    /// Workers that were lost with it since then.
+    pub losses: u32,
     /// Whether the recording is complete without it.
     pub optional: bool,
     /// Lower goes first.
@@ -251,14 +296,27 @@ pub enum JobFilter {
 pub struct RetryPolicy {
     /// Times a step is started at most.
     pub attempts: u32,
+    /// Workers that may be lost with a step.
+    pub losses: u32,
     /// Ceiling of the first wait, in ms; it doubles with each try.
     pub base_ms: u64,
     /// Ceiling of every wait, in ms.
     pub cap_ms: u64,
+    /// First pause of a worker that failed, in ms; it doubles with each failure in a row.
+    pub pause_ms: u64,
+    /// Longest pause of a worker, in ms.
+    pub max_pause_ms: u64,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { attempts: 5, base_ms: 1_000, cap_ms: 60_000 }
+        Self {
+            attempts: 5,
+            losses: 10,
+            base_ms: 1_000,
+            cap_ms: 60_000,
+            pause_ms: 5_000,
+            max_pause_ms: 300_000,
+        }
     }
 }

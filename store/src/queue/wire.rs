@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::types::*;
-use crate::step::{Failure, StepRecord, StepSpec, StepState};
+use crate::failure::Failure;
+use crate::step::{StepRecord, StepSpec, StepState};
 use crate::{Error, Result};
 
 /// Most bytes of a step's input or result: they live in Redis until the job is over.
@@ -68,10 +69,21 @@ pub(super) fn push_steps(
     Ok(())
 }
 
-/// The reply of the lease script; empty where there is no work.
-pub(super) fn lease(reply: &[String]) -> Result<Option<Lease>> {
-    let [tenant, recording, step, fence, attempt, optional, input, traceparent, needs @ ..] = reply else {
-        return if reply.is_empty() { Ok(None) } else { Err(unreadable()) };
+/// The reply of the lease script.
+pub(super) fn offer(reply: &[String]) -> Result<LeaseOffer> {
+    let (kind, rest) = reply.split_first().ok_or_else(unreadable)?;
+    match (kind.as_str(), rest) {
+        ("none", _) => Ok(LeaseOffer::Nothing),
+        ("paused", [for_ms, code]) => pause(for_ms, code)?.map(LeaseOffer::Paused).ok_or_else(unreadable),
+        ("step", rest) => lease(rest).map(Box::new).map(LeaseOffer::Step),
+        _ => Err(unreadable()),
+    }
+}
+
+fn lease(reply: &[String]) -> Result<Lease> {
+    let [tenant, recording, step, fence, attempt, optional, input, traceparent, alone, needs @ ..] = reply
+    else {
+        return Err(unreadable());
     };
     let mut results = BTreeMap::new();
     for need in needs.chunks(3) {
@@ -79,7 +91,7 @@ pub(super) fn lease(reply: &[String]) -> Result<Option<Lease>> {
         let result = if has == "1" { Some(value(result)?) } else { None };
         results.insert(name.clone(), result);
     }
-    Ok(Some(Lease {
+    Ok(Lease {
         tenant: tenant.clone(),
         recording: recording.clone(),
         step: step.clone(),
@@ -89,7 +101,25 @@ pub(super) fn lease(reply: &[String]) -> Result<Option<Lease>> {
         input: value(input)?,
         needs: results,
         traceparent: Some(traceparent.clone()).filter(|t| !t.is_empty()),
-    }))
+        alone: alone == "1",
+    })
+}
+
+/// A pause; `None` if it is over.
+pub(super) fn pause(for_ms: &str, code: &str) -> Result<Option<Pause>> {
+    let for_ms: u64 = number(for_ms)?;
+    Ok((for_ms > 0).then(|| Pause { for_ms, code: code.to_owned() }))
+}
+
+/// A row of the reply of the script that lists workers.
+pub(super) fn worker(row: &[String]) -> Result<WorkerView> {
+    let [name, failures, done, for_ms, code] = row else { return Err(unreadable()) };
+    Ok(WorkerView {
+        name: name.clone(),
+        failures: number(failures)?,
+        done: number(done)?,
+        pause: pause(for_ms, code)?,
+    })
 }
 
 /// A job of its hash; `None` of an empty one.
@@ -125,6 +155,7 @@ fn step(fields: &Fields, name: &str) -> Result<StepView> {
         name: name.into(),
         state: state(fields, &key("state"))?,
         attempts: text("attempts").map_or(Ok(0), |t| number(t))?,
+        losses: text("losses").map_or(Ok(0), |t| number(t))?,
         optional: text("optional").is_some_and(|t| t == "1"),
         priority: text("priority").map_or(Ok(0), |t| number(t))?,
         needs: text("needs")

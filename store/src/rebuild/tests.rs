@@ -4,9 +4,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::queue::{FailureReport, JobState, Lease, Retry};
+use crate::StepSpec;
+use crate::queue::{FailureReport, JobState, Lease};
 use crate::testing::{RedisServer, folder};
-use crate::{Fault, StepSpec};
 use crate::{Heartbeat, write_manifest};
 
 const LEASE_MS: u64 = 60_000;
@@ -58,12 +58,7 @@ async fn a_flush_in_mid_job_keeps_what_is_finished() {
     record(&store, &view, State::Processing).await;
     let (one, two) = (next(&queue).await, next(&queue).await);
     let (sound, stills) = if one.step == "sound" { (one, two) } else { (two, one) };
-    let never = FailureReport {
-        code: "x".into(),
-        message: "It broke.".into(),
-        fault: Fault::Ours,
-        retry: Retry::Never,
-    };
+    let never = FailureReport { code: "output_too_large".into(), message: "It broke.".into() };
     let failed = queue.fail(&stills, &never).await.unwrap();
     let manifest = record(&store, &failed.job, State::Processing).await;
     assert_eq!(manifest.failed_optional.len(), 1);
@@ -146,12 +141,7 @@ async fn a_dead_letter_can_be_retried_after_redis_forgot_it() {
     let view =
         queue.complete(&next(&queue).await, json!(1), &[step("sound", &["inspect"], false)]).await.unwrap();
     record(&store, &view, State::Processing).await;
-    let never = FailureReport {
-        code: "x".into(),
-        message: "It broke.".into(),
-        fault: Fault::Ours,
-        retry: Retry::Never,
-    };
+    let never = FailureReport { code: "output_too_large".into(), message: "It broke.".into() };
     let failed = queue.fail(&next(&queue).await, &never).await.unwrap();
     record(&store, &failed.job, State::Failed).await;
     submit::clear(&store, "t", &spec.recording).await.unwrap();
@@ -179,12 +169,7 @@ async fn what_went_on_without_a_failed_step_is_done_again_after_redis_forgot_it(
         step("finish", &["transcribe", "publish"], false),
     ];
     queue.complete(&next(&queue).await, json!(1), &more).await.unwrap();
-    let never = FailureReport {
-        code: "x".into(),
-        message: "It broke.".into(),
-        fault: Fault::Ours,
-        retry: Retry::Never,
-    };
+    let never = FailureReport { code: "output_too_large".into(), message: "It broke.".into() };
     let mut over = None;
     for _ in 0..3 {
         let lease = next(&queue).await;

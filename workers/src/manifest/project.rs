@@ -3,9 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use chalkstream_store::{
-    Error, Fault, JobState, JobView, Kind, Manifest, Notice, Result, StepState, projection,
-};
+use chalkstream_store::{Blame, Error, JobView, Kind, Manifest, Notice, Result, StepState, projection};
 use serde::Deserialize;
 
 use crate::failure::StepFailure;
@@ -20,14 +18,6 @@ use crate::steps::{Contribution, StepKind, finish, transcribe};
 pub fn project_job(manifest: &mut Manifest, job: &JobView) -> Result<()> {
     projection::project(manifest, job)?;
     contribute(manifest, job).map_err(|failure| Error::new(Kind::Corrupt, failure.detail))?;
-    if is_lost_to_its_input(job) {
-        // The entry is all that stays: what the recording was, and why it was refused.
-        manifest.objects.clear();
-        manifest.files.clear();
-        manifest.revision = None;
-        manifest.playable_with.clear();
-        manifest.warnings.clear();
-    }
     Ok(())
 }
 
@@ -63,13 +53,8 @@ fn contribute(manifest: &mut Manifest, job: &JobView) -> std::result::Result<(),
 fn needs_work_files(job: &JobView) -> bool {
     job.step(transcribe::NAME).is_some_and(|step| {
         step.state == StepState::Failed
-            && step.failure.as_ref().is_some_and(|failure| failure.fault != Fault::Input)
+            && step.failure.as_ref().is_some_and(|failure| failure.blame != Blame::Input)
     })
-}
-
-/// Whether the recording failed by its own fault: nothing of it but the entry is kept.
-pub fn is_lost_to_its_input(job: &JobView) -> bool {
-    job.state == JobState::Failed && job.failure.as_ref().is_some_and(|failure| failure.fault == Fault::Input)
 }
 
 /// The fences of all attempts whose objects a manifest names.
@@ -82,7 +67,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::BTreeMap;
 
-    use chalkstream_store::{Failure, ObjectFacts, State, StepResult, StepView};
+    use chalkstream_store::{Failure, JobState, ObjectFacts, State, StepResult, StepView};
     use serde_json::{Value, json};
 
     use super::*;
@@ -113,6 +98,7 @@ mod tests {
             name: name.into(),
             state: StepState::Waiting,
             attempts: 1,
+            losses: 0,
             optional: name == stills::NAME || name == transcribe::NAME,
             priority: 0,
             needs: Vec::new(),
@@ -125,8 +111,8 @@ mod tests {
         }
     }
 
-    fn failed(name: &str, fault: Fault) -> StepView {
-        let failure = Failure { code: "x".into(), message: "X.".into(), step: name.into(), fault };
+    fn failed(name: &str, blame: Blame) -> StepView {
+        let failure = Failure { code: "x".into(), message: "X.".into(), step: name.into(), blame };
         StepView { state: StepState::Failed, failure: Some(failure), ..waiting(name) }
     }
 
@@ -256,8 +242,8 @@ mod tests {
             ]
         };
         for (transcribe, kept) in [
-            (failed(transcribe::NAME, Fault::Input), false),
-            (failed(transcribe::NAME, Fault::Dependency), true),
+            (failed(transcribe::NAME, Blame::Input), false),
+            (failed(transcribe::NAME, Blame::Machine), true),
         ] {
             let mut manifest = manifest();
             project_job(&mut manifest, &job(JobState::Done, steps(transcribe))).unwrap();
@@ -286,19 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_file_leaves_its_entry_alone() {
-        let mut manifest = manifest();
-        project_job(&mut manifest, &job(JobState::Failed, vec![failed(inspect::NAME, Fault::Input)]))
-            .unwrap();
-        assert_eq!(manifest.state, State::Failed);
-        assert_eq!(manifest.failure.as_ref().unwrap().code, "x");
-        assert!(manifest.objects.is_empty());
-    }
-
-    #[test]
-    fn our_fault_keeps_what_another_try_needs() {
-        let mut manifest = manifest();
-        project_job(&mut manifest, &job(JobState::Failed, vec![failed(inspect::NAME, Fault::Ours)])).unwrap();
-        assert!(manifest.objects.contains_key("source/original.wav"));
+    fn no_failure_costs_the_source() {
+        for blame in [Blame::Input, Blame::Machine, Blame::Internal, Blame::Outage] {
+            let mut manifest = manifest();
+            project_job(&mut manifest, &job(JobState::Failed, vec![failed(inspect::NAME, blame)])).unwrap();
+            assert_eq!(manifest.state, State::Failed);
+            assert_eq!(manifest.failure.as_ref().unwrap().code, "x");
+            let names: Vec<_> = manifest.objects.keys().map(String::as_str).collect();
+            assert_eq!(names, ["source/original.wav"], "{blame:?}");
+        }
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use chalkstream_store::{
-    EventKind, Events, JobView, Manifest, Result, State, StepState, Store, delete_prefix, delete_where,
-    layout, read_manifest, submit, write_manifest,
+    EventKind, Events, JobView, Manifest, Result, State, StepState, Store, delete_where, layout,
+    read_manifest, submit, write_manifest,
 };
 use serde_json::{Value, json};
 
@@ -86,12 +86,7 @@ impl ManifestWriter {
     /// dies in between leaves the marker to the sweeper.
     async fn finalize(&self, manifest: &Manifest, job: &JobView) -> Result<()> {
         let (tenant, recording) = (&manifest.tenant, &manifest.recording);
-        if project::is_lost_to_its_input(job) {
-            for folder in ["source", "index", "hls", "stills", "transcript", "work"] {
-                let prefix = layout::object_key(tenant, recording, &format!("{folder}/"));
-                delete_prefix(&self.store, &prefix).await?;
-            }
-        } else if job.steps.iter().all(|step| step.state != StepState::Leased) {
+        if job.steps.iter().all(|step| step.state != StepState::Leased) {
             // Objects of attempts that lost, and those that the manifest no longer names.
             self.delete(tenant, recording, |key| {
                 keys::fence_of(key).is_some() && !manifest.objects.contains_key(key)

@@ -41,7 +41,7 @@ impl OutputSink for FolderSink {
             let sha256 = tokio::task::spawn_blocking(move || move_hashed(&from, &to))
                 .await
                 .map_err(StepFailure::ours)?
-                .map_err(StepFailure::ours)?;
+                .map_err(StepFailure::machine)?;
             let facts = ObjectFacts { size_bytes: output.size_bytes, sha256 };
             self.collected.add(output.path, facts, text)
         })

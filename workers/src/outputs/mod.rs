@@ -67,7 +67,7 @@ async fn playlist(path: &str, file: &Path, size_bytes: u64) -> Result<Option<Str
     if !path.ends_with(".m3u8") || size_bytes > MAX_PLAYLIST_BYTES {
         return Ok(None);
     }
-    tokio::fs::read_to_string(file).await.map(Some).map_err(StepFailure::ours)
+    tokio::fs::read_to_string(file).await.map(Some).map_err(StepFailure::machine)
 }
 
 #[cfg(test)]

@@ -193,7 +193,7 @@ impl OutputSink for LiveSink<'_> {
         Box::pin(async move {
             let path = output.path.clone();
             if path == format!("video/{}/init.mp4", self.live.plan.name) {
-                let init = tokio::fs::read(&output.file).await.map_err(StepFailure::ours)?;
+                let init = tokio::fs::read(&output.file).await.map_err(StepFailure::machine)?;
                 self.live.progress().codecs = codec_of_init(&init);
             }
             self.objects.take(output).await?;

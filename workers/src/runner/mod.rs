@@ -26,7 +26,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chalkstream_formats::Fault;
 use chalkstream_pipeline::context::StepEvent;
 use chalkstream_pipeline::step::{SourceHandle, Step, StepRequest};
 pub use chalkstream_store::Progress;
@@ -135,7 +134,7 @@ impl Runner {
             return Ok(());
         }
         if let Some(folder) = self.registry.parent() {
-            std::fs::create_dir_all(folder).map_err(StepFailure::ours)?;
+            std::fs::create_dir_all(folder).map_err(StepFailure::machine)?;
         }
         self.run(Work::quiet("registry", WorkTask::Registry), &outputs::NoOutputs).await.map(drop)
     }
@@ -150,8 +149,8 @@ impl Runner {
     pub async fn run(&self, work: Work, sink: &dyn OutputSink) -> Result<Value, StepFailure> {
         let folder = self.scratch.join(&work.name);
         // A folder left by a worker that was killed at the same point.
-        remove_dir_if_exists(&folder).map_err(StepFailure::ours)?;
-        std::fs::create_dir_all(folder.join("tmp/graphs")).map_err(StepFailure::file)?;
+        remove_dir_if_exists(&folder).map_err(StepFailure::machine)?;
+        std::fs::create_dir_all(folder.join("tmp/graphs")).map_err(StepFailure::machine)?;
         let name = work.name.clone();
         let guard = Folder(folder);
         let result = self.in_folder(work, &guard.0, sink).await;
@@ -176,7 +175,7 @@ impl Runner {
         let activity = Arc::new(Activity::default());
         let storage_failed = Arc::new(AtomicBool::new(false));
         let (descriptor, handle, server) =
-            open(work.source, &activity, &storage_failed).map_err(StepFailure::ours)?;
+            open(work.source, &activity, &storage_failed).map_err(StepFailure::machine)?;
         let _server = server.map(AbortOnDropHandle::new);
 
         let registry_task = matches!(work.task, WorkTask::Registry);
@@ -196,21 +195,21 @@ impl Runner {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         let mut running = spawn::spawn(&self.program, &arguments, &environment, folder, descriptor)
             .await
-            .map_err(StepFailure::ours)?;
+            .map_err(StepFailure::machine)?;
         let pipes = (running.stdin.take(), running.stdout.take(), running.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(StepFailure::ours("a child without pipes"));
         };
-        let stderr = tokio::process::ChildStderr::from_std(stderr).map_err(StepFailure::ours)?;
+        let stderr = tokio::process::ChildStderr::from_std(stderr).map_err(StepFailure::machine)?;
         let complaints = AbortOnDropHandle::new(tokio::spawn(pipes::tail(stderr)));
 
-        let mut stdin = tokio::process::ChildStdin::from_std(stdin).map_err(StepFailure::ours)?;
+        let mut stdin = tokio::process::ChildStdin::from_std(stdin).map_err(StepFailure::machine)?;
         let text = serde_json::to_vec(&request).map_err(StepFailure::ours)?;
         // A child that has died already shows in its exit status.
         let _ = stdin.write_all(&text).await;
         drop(stdin);
 
-        let stdout = tokio::process::ChildStdout::from_std(stdout).map_err(StepFailure::ours)?;
+        let stdout = tokio::process::ChildStdout::from_std(stdout).map_err(StepFailure::machine)?;
         let bounds = Bounds {
             deadline: work.deadline,
             stall: self.stall,
@@ -239,13 +238,18 @@ impl Runner {
         };
         let result = conclude(end, storage_failed.load(Ordering::Acquire), complaints.trim_end());
         if let Err(failure) = &result
-            && may_be_for_room(failure)
-            && no_room(&folder.join("tmp/room")).await
+            && matches!(failure.cause, Cause::Reported | Cause::Crashed)
+            && let Err(machine) = check_disk(&folder.join("tmp/room")).await
         {
-            let detail = format!("the scratch disk is full; {}", failure.detail);
-            return Err(StepFailure::new(Cause::Storage, detail));
+            return Err(StepFailure { detail: format!("{}; {}", machine.detail, failure.detail), ..machine });
         }
         result
+    }
+
+    /// Checks that the machine can do what every step needs: write files and start a child.
+    pub async fn check(&self) -> Result<(), StepFailure> {
+        check_disk(&self.scratch.join("room")).await?;
+        self.probe(Probe::Nothing).await.map(drop)
     }
 }
 
@@ -396,7 +400,7 @@ async fn take(sink: &dyn OutputSink, output: outputs::Output) -> Result<(), Step
     let file = output.file.clone();
     sink.take(output).await?;
     match tokio::fs::remove_file(&file).await {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StepFailure::ours(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StepFailure::machine(error)),
         _ => Ok(()),
     }
 }
@@ -440,6 +444,7 @@ fn conclude(end: End, storage_failed: bool, complaints: &str) -> Result<Value, S
             let cause = match status.as_ref().ok().and_then(ExitStatusExt::signal) {
                 Some(libc::SIGSYS) => Cause::Sandbox,
                 Some(libc::SIGXFSZ) => Cause::Disk,
+                Some(libc::SIGKILL) => Cause::Killed,
                 // What Rust's allocator writes before it gives up, and x264 and GLib in their
                 // words.
                 _ if complaints.contains("memory allocation of")
@@ -454,18 +459,14 @@ fn conclude(end: End, storage_failed: bool, complaints: &str) -> Result<Value, S
     }
 }
 
-/// Whether a child that ended like this may have found its disk full.
-fn may_be_for_room(failure: &StepFailure) -> bool {
-    failure.fault != Fault::Input && matches!(failure.cause, Cause::Reported | Cause::Crashed)
-}
-
-/// Whether a disk is full, as this process sees it: what a child says of it need not be true.
-async fn no_room(file: &Path) -> bool {
+/// Checks that a disk takes bytes, as this process sees it: what a child says of it need not be
+/// true.
+async fn check_disk(file: &Path) -> Result<(), StepFailure> {
     const ROOM_BYTES: usize = 16 << 20;
     let written = tokio::fs::write(file, vec![0; ROOM_BYTES]).await;
     // Its folder goes anyway.
     let _ = tokio::fs::remove_file(file).await;
-    written.is_err_and(|error| StepFailure::file(error).cause == Cause::Storage)
+    written.map_err(StepFailure::machine)
 }
 
 fn describe(status: &io::Result<ExitStatus>) -> String {

@@ -1,6 +1,7 @@
 //! Protocol between a worker and its child: one JSON document on the child's standard input,
-//! then one JSON object a line ([`chalkstream_pipeline::context::StepEvent`]) on its standard
-//! output.
+//! then one JSON object a line on its standard output.
+//!
+//! The lines are [`chalkstream_pipeline::context::StepEvent`].
 
 use std::path::PathBuf;
 

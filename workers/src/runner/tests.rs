@@ -103,12 +103,12 @@ async fn a_child_that_closes_its_events_and_stays_is_stopped() {
 #[tokio::test]
 async fn a_full_disk_is_told_from_one_with_room() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(!no_room(&folder.path().join("room")).await);
+    check_disk(&folder.path().join("room")).await.unwrap();
     assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
     // A link, so that only the link is removed.
     let full = folder.path().join("full");
     std::os::unix::fs::symlink("/dev/full", &full).unwrap();
-    assert!(no_room(&full).await);
+    assert_eq!(check_disk(&full).await.unwrap_err().cause, Cause::DiskFull);
 }
 
 #[tokio::test]
@@ -227,11 +227,11 @@ async fn a_child_reads_the_file_it_is_given() {
 }
 
 #[tokio::test]
-async fn a_missing_program_is_our_fault() {
+async fn a_missing_program_is_the_machines_fault() {
     let scratch = tempfile::tempdir().unwrap();
     let mut runner = runner(scratch.path());
     runner.program = "/nowhere/chalkstream".into();
-    assert_eq!(runner.probe(Probe::Nothing).await.unwrap_err().cause, Cause::Ours);
+    assert_eq!(runner.probe(Probe::Nothing).await.unwrap_err().cause, Cause::Machine);
 }
 
 /// A worker that dies takes its children with it: this process starts one that starts a child, and

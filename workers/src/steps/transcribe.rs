@@ -128,6 +128,6 @@ mod tests {
         let failure = request(&ctx).unwrap_err();
         assert_eq!(failure.code, "model_missing");
         assert!(failure.message.contains("chalkstream model fetch"), "{}", failure.message);
-        assert_eq!(failure.retry(), chalkstream_store::Retry::Never);
+        assert!(failure.is_missing_here(NAME));
     }
 }

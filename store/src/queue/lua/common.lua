@@ -4,13 +4,18 @@
 --
 -- job:{id}      hash; id = tenant/recording. tenant, recording, state, fence, created, due, finished, dedupe,
 --               traceparent, failure, names (step names, by spaces), and per step `{name}.{field}`: state, needs,
---               optional, priority, input, attempts, crashes, outages, fence, worker, result, failure, done, total, note
+--               optional, priority, input, attempts, crashes, outages, losses, fence, worker, result, failure, done,
+--               total, note; failed_on (workers that failed it, `name=count` with the steps they had done by then),
+--               others_until (others go first till then), refused_by (the worker that refused the file)
 -- ready:{priority}:{tenant}  what waits for a worker, by due time, then age     member = id|step
 -- turns:{priority}           tenants that have such, the one served longest ago first
 -- priorities                 priorities that have such
 -- leases, delayed            member = id|step, by the time they end
 -- all|open|dead[:{tenant}]   job ids by time: every one known, not over, failed
 -- finished                   ids of jobs over, by time: those to forget one day
+-- workers                    names by when each was last seen
+-- worker:{name}              hash: failures (in a row), done (steps since the first), struck (when it failed last), paused
+--                            (until when), code (of its last failure)
 
 local base = KEYS[1]
 
@@ -61,7 +66,7 @@ local function push_ready(id, job, name)
   local tenant, priority = get(job, 'tenant'), get(job, name .. '.priority')
   local due = get(job, 'due')
   local score = due and tonumber(due) or no_due + tonumber(get(job, 'created'))
-  set(job, name .. '.state', 'ready')
+  redis.call('HSET', job, name .. '.state', 'ready', name .. '.ready_at', digits(now))
   redis.call('ZADD', base .. ':ready:' .. priority .. ':' .. tenant, digits(score), id .. '|' .. name)
   redis.call('ZADD', base .. ':priorities', priority, priority)
   -- A tenant that comes back waits behind nobody it was served before.
@@ -181,6 +186,72 @@ local function add_steps(job, at)
   end
   set(job, 'names', table.concat(names, ' '))
   return true
+end
+
+-- A worker that was not seen for this long counts as gone, in ms.
+local seen_for = 35000
+-- What is known of a worker is forgotten after this long, in ms.
+local worker_kept = 86400000
+
+local function worker_key(name) return base .. ':worker:' .. name end
+
+local function worker_field(name, field) return tonumber(redis.call('HGET', worker_key(name), field) or '0') end
+
+local function live_workers() return redis.call('ZRANGEBYSCORE', base .. ':workers', digits(now - seen_for), '+inf') end
+
+-- A worker failed. It takes no step for a while, longer with each failure in a row. Answers the pause in ms.
+local function strike(name, code, first, longest)
+  local key = worker_key(name)
+  local failures = redis.call('HINCRBY', key, 'failures', 1)
+  local pause = math.min(longest, first * 2 ^ math.min(failures - 1, 20))
+  redis.call('HSET', key, 'paused', digits(now + pause), 'struck', digits(now), 'code', code)
+  redis.call('PEXPIRE', key, worker_kept)
+  return pause
+end
+
+-- A worker did a step that it was given after its last failure: it is well again.
+local function prove(name, fence)
+  local key = worker_key(name)
+  if tonumber(fence) <= worker_field(name, 'struck') then return end
+  redis.call('HINCRBY', key, 'done', 1)
+  redis.call('HDEL', key, 'failures', 'paused', 'code')
+  redis.call('PEXPIRE', key, worker_kept)
+end
+
+-- The workers that failed a step, with the number of steps each had done by then.
+local function failed_on(job, name)
+  local out = {}
+  for _, entry in ipairs(words(get(job, name .. '.failed_on'))) do
+    local worker, done = string.match(entry, '^(.*)=(%d+)$')
+    if worker then out[worker] = tonumber(done) end
+  end
+  return out
+end
+
+-- Remembers that a worker failed a step; others go first for a while.
+local function note_failed_on(job, name, worker, others_ms)
+  local failed = failed_on(job, name)
+  failed[worker] = worker_field(worker, 'done')
+  local entries = {}
+  for other, done in pairs(failed) do entries[#entries + 1] = other .. '=' .. digits(done) end
+  table.sort(entries)
+  redis.call('HSET', job, name .. '.failed_on', table.concat(entries, ' '), name .. '.others_until',
+    digits(now + others_ms))
+end
+
+-- Whether a worker is there that did not fail the step and may take it now.
+local function has_others(job, name)
+  local failed = failed_on(job, name)
+  for _, worker in ipairs(live_workers()) do
+    if not failed[worker] and worker_field(worker, 'paused') <= now then return true end
+  end
+  return false
+end
+
+-- A lease ended without a word: the worker is lost. That is no try of the step. Answers whether it may go on.
+local function lose(job, name, losses_max)
+  redis.call('HINCRBY', job, name .. '.attempts', -1)
+  return redis.call('HINCRBY', job, name .. '.losses', 1) < losses_max
 end
 
 -- Everything known of a job, as its fields and values in turn.

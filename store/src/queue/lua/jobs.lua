@@ -5,8 +5,8 @@ for _, id in ipairs(redis.call('ZREVRANGE', base .. ':' .. ARGV[1], 0, tonumber(
   local fields = { 'tenant', 'recording', 'state', 'fence', 'created', 'due', 'finished', 'traceparent', 'failure',
     'names' }
   for _, name in ipairs(words(get(job, 'names'))) do
-    for _, field in ipairs({ 'state', 'needs', 'optional', 'priority', 'attempts', 'worker', 'failure', 'done',
-      'total' }) do
+    for _, field in ipairs({ 'state', 'needs', 'optional', 'priority', 'attempts', 'losses', 'worker', 'failure',
+      'done', 'total' }) do
       fields[#fields + 1] = name .. '.' .. field
     end
   end

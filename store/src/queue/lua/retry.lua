@@ -25,8 +25,9 @@ while grew do
 end
 for name in pairs(again) do
   redis.call('HSET', job, name .. '.state', 'waiting', name .. '.attempts', '0', name .. '.crashes', '0')
-  redis.call('HDEL', job, name .. '.outages', name .. '.failure', name .. '.result', name .. '.fence',
-    name .. '.done', name .. '.total')
+  redis.call('HDEL', job, name .. '.outages', name .. '.losses', name .. '.failure', name .. '.failed_on',
+    name .. '.others_until', name .. '.refused_by', name .. '.result', name .. '.fence', name .. '.done',
+    name .. '.total')
 end
 
 local tenant = get(job, 'tenant')

@@ -1,9 +1,9 @@
--- grace in ms, most attempts, code and sentence of a step whose worker was lost, ms for which jobs that are done
+-- grace in ms, most losses, code and sentence of a step whose worker was lost, ms for which jobs that are done
 -- or cancelled stay known, ms for which dead letters do.
 -- Takes back leases that ended, and forgets old jobs. Answers '1' where more is left to do, and the jobs in which
 -- a step failed for good.
 local page = 100
-local grace, attempts_max = tonumber(ARGV[1]), tonumber(ARGV[2])
+local grace, losses_max = tonumber(ARGV[1]), tonumber(ARGV[2])
 local reply = { '0' }
 
 wake_delayed()
@@ -15,7 +15,7 @@ for _, member in ipairs(ended) do
   local job = job_key(id)
   if get(job, name .. '.state') ~= 'leased' then
     redis.call('ZREM', base .. ':leases', member)
-  elseif tonumber(get(job, name .. '.attempts')) < attempts_max then
+  elseif lose(job, name, losses_max) then
     redis.call('ZREM', base .. ':leases', member)
     next_fence(job)
     push_ready(id, job, name)
@@ -23,7 +23,7 @@ for _, member in ipairs(ended) do
     next_fence(job)
     -- A step's name needs no escaping; the code and the sentence are ours.
     fail_for_good(id, job, name, '{"code":"' .. ARGV[3] .. '","message":"' .. ARGV[4] .. '","step":"' .. name
-      .. '","fault":"ours"}')
+      .. '","blame":"machine"}')
     reply[#reply + 1] = view(job)
   end
 end

@@ -13,7 +13,7 @@ use super::*;
 enum Act {
     Lease { ends: bool },
     Complete { which: usize, adds: bool },
-    Fail { which: usize, retry: Retry, input: bool },
+    Fail { which: usize, code: &'static str },
     Heartbeat { which: usize, ends: bool },
     Release { which: usize },
     Sweep,
@@ -23,12 +23,20 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     let which = 0usize..1_000;
-    let retry = prop_oneof![Just(Retry::Never), Just(Retry::Once), Just(Retry::Backoff)];
+    let code = prop::sample::select(vec![
+        NEVER,
+        TWICE,
+        COUNTED,
+        OUTAGE,
+        "disk_full",
+        "model_missing",
+        "step_killed",
+        "not_media",
+    ]);
     prop_oneof![
         6 => any::<bool>().prop_map(|ends| Act::Lease { ends }),
         5 => (which.clone(), any::<bool>()).prop_map(|(which, adds)| Act::Complete { which, adds }),
-        3 => (which.clone(), retry, prop::bool::weighted(0.1))
-            .prop_map(|(which, retry, input)| Act::Fail { which, retry, input }),
+        3 => (which.clone(), code).prop_map(|(which, code)| Act::Fail { which, code }),
         2 => (which.clone(), any::<bool>()).prop_map(|(which, ends)| Act::Heartbeat { which, ends }),
         1 => which.prop_map(|which| Act::Release { which }),
         3 => Just(Act::Sweep),
@@ -111,14 +119,13 @@ async fn play(queue: &Queue, acts: &[Act]) {
                     Err(error) => assert_eq!(error.kind, Kind::Lost),
                 }
             }
-            Act::Fail { which, retry, input } => {
+            Act::Fail { which, code } => {
                 let Some(lease) = model.pick(which) else { continue };
-                let fault = if input { Fault::Input } else { Fault::Ours };
-                match queue.fail(&lease, &FailureReport { fault, ..failure(retry) }).await {
+                match queue.fail(&lease, &failure(code)).await {
                     Ok(failed) => {
                         assert_eq!(model.owner[&lease.step], lease.fence, "a stale failure was accepted");
                         assert!(!model.finished.contains_key(&lease.step));
-                        if input || retry == Retry::Never {
+                        if code == NEVER {
                             assert!(!matches!(failed.outcome, Outcome::Retry { .. }));
                         }
                         model.saw(&failed.job);
@@ -190,7 +197,7 @@ fn every_interleaving_keeps_the_promises() {
         let mut settings = redis.settings();
         settings.prefix = new_recording_id();
         let queue = Queue::connect_lazy(&settings).unwrap();
-        let queue = queue.with_policy(RetryPolicy { attempts: 3, base_ms: 0, cap_ms: 0 });
+        let queue = queue.with_policy(AT_ONCE);
         runtime.block_on(play(&queue, &acts));
         Ok(())
     });

@@ -146,13 +146,16 @@ pub async fn mark(store: &Store, tenant: &str, deletion: &Deletion) -> Result<()
     put(store, &layout::deleted_key(tenant, &deletion.recording), deletion).await
 }
 
-/// Turns the marker into a receipt.
+/// Turns the marker into a receipt, and removes the tombstone: from then on the receipt alone says
+/// that the recording was deleted.
 ///
 /// # Errors
 /// If storage does not answer.
 pub async fn file_receipt(store: &Store, tenant: &str, deletion: &Deletion) -> Result<()> {
-    put(store, &layout::receipt_key(tenant, &deletion.recording), deletion).await?;
-    store.delete(&layout::deleted_key(tenant, &deletion.recording)).await
+    let recording = deletion.recording.as_str();
+    put(store, &layout::receipt_key(tenant, recording), deletion).await?;
+    store.delete(&tombstone_key(tenant, recording)).await?;
+    store.delete(&layout::deleted_key(tenant, recording)).await
 }
 
 async fn put(store: &Store, key: &str, deletion: &Deletion) -> Result<()> {
@@ -278,7 +281,9 @@ mod tests {
         mark(&store, "t", &deletion).await.unwrap();
         assert_eq!(read(&store, "t", &id).await.unwrap().unwrap(), deletion);
         deletion.erased_at_ms = Some(1_700_000_000_001);
+        bury(&store, "t", &id).await.unwrap();
         file_receipt(&store, "t", &deletion).await.unwrap();
+        assert_eq!(read_manifest(&store, "t", &id).await.unwrap(), None);
         assert_eq!(read_marker(&store, "t", &id).await.unwrap(), None);
         assert_eq!(read(&store, "t", &id).await.unwrap().unwrap(), deletion);
     }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::erase::LINGER_MS;
 use crate::app::App;
 use crate::clock::now_ms;
-use crate::testing::{Server, TENANT, World, lesson, until};
+use crate::testing::{Lesson, Redis, Server, TENANT, World, lesson, until};
 
 async fn delete(server: &Server, id: &str) -> Value {
     let response = server.request(Method::DELETE, &format!("/v1/recordings/{id}")).send().await.unwrap();
@@ -86,27 +86,28 @@ fn has_bytes(folder: &Path, wanted: &[u8]) -> bool {
     })
 }
 
-/// Uploads a file as uploader t-1; returns the recording, and whether it was there already.
-async fn upload(server: &Server, file: &[u8]) -> (String, bool) {
-    let created = server
+/// Uploads a file as uploader t-1. Returns the recording that it became, and the upload's path;
+/// `None` if it was not taken.
+async fn upload(server: &Server, file: &[u8], key: Option<&str>) -> Option<(String, String)> {
+    let mut request = server
         .tus(Method::POST, "/v1/uploads")
         .header("upload-length", file.len())
-        .header("upload-metadata", "filename bGVzc29uLk1PVg==,uploader dC0x")
-        .send()
-        .await
-        .unwrap();
-    let location = created.headers()["location"].to_str().unwrap().to_owned();
+        .header("upload-metadata", "filename bGVzc29uLk1PVg==,uploader dC0x");
+    if let Some(key) = key {
+        request = request.header("idempotency-key", key);
+    }
+    let created = request.send().await.unwrap();
+    let path = created.headers().get("location")?.to_str().unwrap().to_owned();
     let sent = server
-        .tus(Method::PATCH, &location)
+        .tus(Method::PATCH, &path)
         .header("upload-offset", 0)
         .header("content-type", "application/offset+octet-stream")
         .body(file.to_vec())
         .send()
         .await
         .unwrap();
-    assert_eq!(sent.status(), StatusCode::NO_CONTENT);
-    let recording = sent.headers()["chalkstream-recording"].to_str().unwrap().to_owned();
-    (recording, sent.headers().contains_key("chalkstream-existing"))
+    let recording = sent.headers().get("chalkstream-recording")?.to_str().unwrap().to_owned();
+    Some((recording, path))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,12 +132,22 @@ async fn a_receipt_says_what_was_removed() {
     assert_eq!(left.len(), 1, "the tombstone alone: {left:?}");
     assert_eq!(delete(&server, &lesson.id).await["requested_at"], first["requested_at"], "twice is fine");
 
-    // An hour later a last pass ends it.
+    // A worker that was asleep writes one more object.
+    let late = layout::object_key(TENANT, &lesson.id, "hls/video/10/v240/00001.m4s");
+    world.store.put(&late, Bytes::from_static(b"late")).await.unwrap();
     let app = inside(&world).await;
+    app.deletions.pass(TENANT, &lesson.id, now_ms()).await.unwrap();
+    assert_eq!(objects(&world, &lesson.id).await.len(), 1, "the tombstone alone");
+
+    // An hour later a last pass ends it.
     app.deletions.pass(TENANT, &lesson.id, now_ms() + LINGER_MS).await.unwrap();
     let last = receipt(&server, &lesson.id).await;
     assert_eq!(last["state"], "erased");
-    assert_eq!(last["removed"], emptied["removed"]);
+    assert_eq!(last["removed"]["listing_sha256"], emptied["removed"]["listing_sha256"]);
+    assert_eq!(last["removed"]["late"], json!({ "objects": 1, "size_bytes": 4 }));
+    assert_eq!(objects(&world, &lesson.id).await, []);
+    let view = server.request(Method::GET, &format!("/v1/recordings/{}", lesson.id));
+    assert_eq!(view.send().await.unwrap().status(), StatusCode::GONE, "for good");
     assert_eq!(deletion::read_marker(&world.store, TENANT, &lesson.id).await.unwrap(), None);
     assert_eq!(delete(&server, &lesson.id).await, last, "the receipt stays");
 
@@ -185,18 +196,19 @@ async fn a_server_finishes_what_another_one_began() {
 async fn removed_words_leave_the_index_files() {
     let world = World::new().await;
     let (one, two) = (lesson(&world.store, TENANT).await, lesson(&world.store, TENANT).await);
-    let server = world.server("a").await;
-    let folder = world.folder.path().join("a");
-    until("both lessons are indexed", || async {
-        let ready = server.open(Method::GET, "/readyz").send().await.ok()?.status() == 200;
-        (ready && [&one, &two].iter().all(|lesson| has_words(&folder, &lesson.id))).then_some(())
+    let (server, other) = (world.server("a").await, world.server("b").await);
+    let folders = ["a", "b"].map(|name| world.folder.path().join(name));
+    let on_disk = |lesson: &Lesson| folders.each_ref().map(|folder| has_words(folder, &lesson.id));
+    until("both servers have both lessons", || async {
+        (on_disk(&one) == [true; 2] && on_disk(&two) == [true; 2]).then_some(())
     })
     .await;
     delete(&server, &one.id).await;
     let started = Instant::now();
-    until("its words are off the disk", || async { (!has_words(&folder, &one.id)).then_some(()) }).await;
-    println!("words off the disk after {:?}", started.elapsed());
-    assert!(has_words(&folder, &two.id), "the other lesson's words stay");
+    until("its words are off both disks", || async { (on_disk(&one) == [false; 2]).then_some(()) }).await;
+    println!("words off both disks after {:?}", started.elapsed());
+    assert_eq!(on_disk(&two), [true; 2], "the other lesson's words stay");
+    drop(other);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,6 +227,49 @@ async fn words_are_removed_without_an_event_too() {
     })
     .await;
     assert!(!has_words(&folder, &lesson.id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_is_accepted_without_redis_and_finished_with_it() {
+    let mut world = World::new().await;
+    let lesson = lesson(&world.store, TENANT).await;
+    let server = world.server("a").await;
+    world.redis.kill();
+    assert_eq!(delete(&server, &lesson.id).await["state"], "erasing");
+    let view = server.request(Method::GET, &format!("/v1/recordings/{}", lesson.id));
+    assert_eq!(view.send().await.unwrap().status(), StatusCode::GONE);
+    let app = inside(&world).await;
+    let refused = app.deletions.pass(TENANT, &lesson.id, now_ms()).await.unwrap_err();
+    assert!(refused.is_transient());
+    assert!(receipt(&server, &lesson.id).await.get("emptied_at").is_none());
+    world.redis = Redis::start(world.folder.path()).await;
+    until("it is finished", || async {
+        app.deletions.pass(TENANT, &lesson.id, now_ms()).await.ok()?;
+        receipt(&server, &lesson.id).await.get("emptied_at").map(drop)
+    })
+    .await;
+    assert_eq!(objects(&world, &lesson.id).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_is_answered_with_a_deleted_recording() {
+    let world = World::new().await;
+    let server = world.server("a").await;
+    let file = b"a lesson that comes again and again";
+    let (first, _) = upload(&server, file, Some("key-1")).await.unwrap();
+    let (again, path) = upload(&server, file, Some("key-2")).await.unwrap();
+    assert_eq!(again, first, "the same file is the same recording");
+    delete(&server, &first).await;
+    // The client never saw the last response, and asks what became of its upload.
+    let head = server.tus(Method::HEAD, &path).send().await.unwrap();
+    assert_eq!(head.status(), StatusCode::GONE);
+    let mut seen = vec![first];
+    for key in ["key-1", "key-2"] {
+        let (recording, _) =
+            upload(&server, format!("{key} and {file:?}").as_bytes(), Some(key)).await.unwrap();
+        assert!(!seen.contains(&recording), "{key}");
+        seen.push(recording);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,8 +325,7 @@ async fn hang_up(server: &Server, method: &str, path: &str) {
 async fn a_long_lesson_on_s3_is_erased_without_its_client() {
     let (world, s3) = World::on_s3().await;
     let server = world.server("a").await;
-    let (first, existing) = upload(&server, b"the same file").await;
-    assert!(!existing);
+    let (first, _) = upload(&server, b"the same file", None).await.unwrap();
     let manifest = long_lesson(&world, &first).await;
     let count = objects(&world, &first).await.len();
     assert!(count > 6_768, "{count}");
@@ -287,8 +341,8 @@ async fn a_long_lesson_on_s3_is_erased_without_its_client() {
     })
     .await;
     // Its objects are still there. The same file is a recording of its own all the same.
-    let (second, existing) = upload(&server, b"the same file").await;
-    assert!(second != first && !existing);
+    let (second, _) = upload(&server, b"the same file", None).await.unwrap();
+    assert_ne!(second, first);
     let view = read_manifest(&world.store, TENANT, &second).await.unwrap().unwrap();
     assert_eq!(view.state, State::Queued);
     assert!(objects(&world, &first).await.len() >= count, "nothing was removed yet");

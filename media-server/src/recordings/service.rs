@@ -1,7 +1,7 @@
 //! The part of the server that manages recordings.
 
 use chalkstream_store::{
-    EventKind, Events, Kind, Manifest, Queue, State as RecordingState, Store, layout, read_manifest,
+    EventKind, Events, Kind, Manifest, Queue, State as RecordingState, Store, deletion, layout, read_manifest,
 };
 use serde_json::json;
 
@@ -39,11 +39,12 @@ impl Recordings {
             Err(error) => return Err(error.into()),
         };
         match manifest {
-            Some(manifest) if manifest.state == RecordingState::Deleted => {
-                Err(Problem::new(http::StatusCode::GONE, "deleted", "This recording was deleted."))
-            }
+            Some(manifest) if manifest.state == RecordingState::Deleted => Err(deleted()),
             Some(manifest) => Ok(manifest),
-            None => Err(Problem::not_found()),
+            None => match deletion::read(&self.store, tenant, id).await? {
+                Some(_) => Err(deleted()),
+                None => Err(Problem::not_found()),
+            },
         }
     }
 
@@ -52,4 +53,8 @@ impl Recordings {
         let data = json!({ "state": state_name(manifest.state) });
         announce(&self.events, &manifest.tenant, &manifest.recording, EventKind::State, data).await;
     }
+}
+
+fn deleted() -> Problem {
+    Problem::new(http::StatusCode::GONE, "deleted", "This recording was deleted.")
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chalkstream_formats::hex;
 use chalkstream_store::{
     Blame, EventKind, Failure, JobSpec, Kind, Manifest, ObjectFacts, SourceFacts, State, Store, Submission,
-    delete_prefix, layout, read_manifest, submit, write_manifest,
+    delete_prefix, deletion, layout, read_manifest, submit, write_manifest,
 };
 use futures_util::StreamExt;
 use serde_json::json;
@@ -62,6 +62,10 @@ pub async fn finish(
     }
     match read_manifest(&uploads.store, &upload.tenant, &upload.id).await?.map(|manifest| manifest.state) {
         Some(State::Deleted) => return Err(gone()),
+        // Deleted longer ago than any request lasts, but a server may have been asleep.
+        None if deletion::read(&uploads.store, &upload.tenant, &upload.id).await?.is_some() => {
+            return Err(gone());
+        }
         None | Some(State::AwaitingUpload | State::Queued) => {}
         // A worker had it already, and may have removed its source.
         Some(_) => {

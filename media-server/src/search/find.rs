@@ -94,8 +94,11 @@ impl Index {
                 let Some(stored) = doc.get_first(self.fields.stored).and_then(|v| v.as_bytes()) else {
                     continue;
                 };
-                let entry: MomentEntry = serde_json::from_slice(stored)?;
-                let Some(at) = locate(&entry.moment, &entry.language, query) else { continue };
+                let mut entry: MomentEntry = serde_json::from_slice(stored)?;
+                // The engine matched the words ahead too, and some of them may lie past the area.
+                let is_cut = area.to_ms.is_some_and(|to_ms| entry.moment.end_by(to_ms));
+                let needs_all = is_cut && each == Occur::Must;
+                let Some(at) = locate(&entry.moment, &entry.language, query, needs_all) else { continue };
                 if hits.len() < limit && seen.insert((entry.recording.clone(), at.start_ms)) {
                     let hit = Hit {
                         recording: entry.recording,

@@ -20,8 +20,9 @@ pub struct Match {
 }
 
 /// Locates the query in a moment of a transcript in `language`. `None` if the match lies entirely
-/// in the words ahead: the next moment has it too, and better.
-pub fn locate(moment: &Moment, language: &str, query: &Query) -> Option<Match> {
+/// in the words ahead: the next moment has it too, and better. With `needs_all` also if a part of
+/// the query does not occur.
+pub fn locate(moment: &Moment, language: &str, query: &Query, needs_all: bool) -> Option<Match> {
     let text = moment.text();
     let own = moment.cue.text.len();
     let mut analyzer = Analyzer::new(language);
@@ -34,6 +35,7 @@ pub fn locate(moment: &Moment, language: &str, query: &Query) -> Option<Match> {
         .collect();
     let mut hits: Vec<Range<usize>> = Vec::new();
     for part in &query.parts {
+        let found_before = hits.len();
         match part {
             Clause::Word(term) => {
                 hits.extend((0..words.len()).filter(|&at| matches(term, &words[at])).map(|at| at..at + 1));
@@ -46,6 +48,9 @@ pub fn locate(moment: &Moment, language: &str, query: &Query) -> Option<Match> {
                         .map(|at| at..at + terms.len()),
                 );
             }
+        }
+        if needs_all && hits.len() == found_before {
+            return None;
         }
     }
     hits.sort_by_key(|hit| hit.start);
@@ -134,7 +139,7 @@ mod tests {
     }
 
     fn find(text: &str) -> Option<Match> {
-        locate(&moment(), "en", &Query::parse(text, &["en".into()]))
+        locate(&moment(), "en", &Query::parse(text, &["en".into()]), false)
     }
 
     fn lit(found: &Match) -> Vec<String> {
@@ -165,10 +170,10 @@ mod tests {
     fn text_and_timed_words_may_disagree() {
         let mut moment = moment();
         moment.cue.words.remove(1);
-        let found = locate(&moment, "en", &Query::parse("ana", &["en".into()])).unwrap();
+        let found = locate(&moment, "en", &Query::parse("ana", &["en".into()]), false).unwrap();
         assert_eq!(found.start_ms, 12_500);
         moment.cue.words.clear();
-        let found = locate(&moment, "en", &Query::parse("ana", &["en".into()])).unwrap();
+        let found = locate(&moment, "en", &Query::parse("ana", &["en".into()]), false).unwrap();
         assert_eq!(found.start_ms, 9_500, "without word times the cue's start");
     }
 }

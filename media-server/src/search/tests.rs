@@ -131,6 +131,26 @@ fn a_session_with_a_window_finds_nothing_outside_it() {
 }
 
 #[test]
+fn a_window_ends_also_within_the_words_that_follow_a_cue() {
+    let (_folder, index) = open();
+    let said = transcript(&["the answer is seven", "because nobody asked Ana today"]);
+    index.replace(&lesson("acme", "r1"), &said).unwrap();
+    index.commit("1-0").unwrap();
+    let until = |to_ms| Area { recording: Some("r1"), to_ms: Some(to_ms), ..area("acme") };
+    let texts = |query, to_ms| {
+        let hits = index.find(query, &until(to_ms), 10).unwrap();
+        hits.into_iter().map(|hit| hit.text).collect::<Vec<_>>()
+    };
+    let across = "\"seven because nobody\"";
+    assert_eq!(texts(across, 20_000), ["the answer is seven because nobody asked Ana today"]);
+    assert!(texts(across, 5_000).is_empty(), "the window ends with the cue");
+    // Two words of the next cue lie inside the window, the others do not.
+    assert_eq!(texts(across, 6_000), ["the answer is seven because nobody"]);
+    assert_eq!(texts("seven ana", 5_000), ["the answer is seven"], "found by the one word that is inside");
+    assert!(texts("ana", 5_000).is_empty());
+}
+
+#[test]
 fn hostile_queries_are_answered() {
     let (_folder, index) = open();
     index.replace(&lesson("acme", "r1"), &transcript(&["plain words", "日本語 の 授業"])).unwrap();

@@ -53,6 +53,13 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// Drops the words ahead that end after this time. True if there were any.
+    pub fn end_by(&mut self, to_ms: u64) -> bool {
+        let before = self.ahead.len();
+        self.ahead.retain(|word| word.end_ms <= to_ms);
+        self.ahead.len() < before
+    }
+
     /// The cue's text with the words ahead. The first `cue.text.len()` bytes are the cue's own.
     pub fn text(&self) -> String {
         let mut text = self.cue.text.clone();

@@ -25,6 +25,7 @@ use crate::player::Player;
 use crate::recordings::Recordings;
 use crate::search::Search;
 use crate::token::Lifetimes;
+use crate::transcripts::Transcripts;
 use crate::uploads::{Counters, Uploads};
 use crate::url::PublicUrl;
 
@@ -44,6 +45,7 @@ pub struct Parts {
     pub deletions: Deletions,
     pub player: Player,
     pub manifests: Manifests,
+    pub transcripts: Transcripts,
     pub health: Health,
     /// Sites whose pages may use the server.
     pub origins: Arc<[String]>,
@@ -80,6 +82,7 @@ from_ref! {
     deletions: Deletions,
     player: Player,
     manifests: Manifests,
+    transcripts: Transcripts,
     health: Health,
 }
 
@@ -107,6 +110,7 @@ impl App {
         let metrics = Arc::new(Metrics::default());
         let public_url = PublicUrl::new(&settings.server, bound);
         let manifests = Manifests::new(store.clone());
+        let transcripts = Transcripts::new(store.clone());
         let delivery = Delivery::new(store.clone(), public_url.clone(), metrics.delivered_bytes.clone());
         let lifetimes = Lifetimes {
             link_s: settings.playback.link_ttl_max_s,
@@ -137,7 +141,12 @@ impl App {
                 uploads: uploads.clone(),
                 leases: Arc::new(Leases::connect(&settings.redis)?),
             },
-            LocalCopies { manifests: manifests.clone(), delivery: delivery.clone(), search: search.clone() },
+            LocalCopies {
+                manifests: manifests.clone(),
+                transcripts: transcripts.clone(),
+                delivery: delivery.clone(),
+                search: search.clone(),
+            },
             public_url.clone(),
             (tasks.clone(), shutdown.clone()),
         );
@@ -173,6 +182,7 @@ impl App {
             uploads,
             deletions,
             manifests,
+            transcripts,
             origins,
             tasks,
         })))

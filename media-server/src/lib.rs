@@ -22,6 +22,7 @@ mod recordings;
 pub mod search;
 mod serve;
 pub mod token;
+mod transcripts;
 mod uploads;
 mod url;
 mod webvtt;

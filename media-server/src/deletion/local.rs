@@ -4,12 +4,15 @@ use crate::delivery::Delivery;
 use crate::manifests::Manifests;
 use crate::problem::Problem;
 use crate::search::Search;
+use crate::transcripts::Transcripts;
 
 /// This server's copies. Each server removes its own.
 #[derive(Clone)]
 pub struct LocalCopies {
     /// Manifests in memory.
     pub manifests: Manifests,
+    /// Transcripts in memory.
+    pub transcripts: Transcripts,
     /// Playlists and index tables in memory.
     pub delivery: Delivery,
     /// Words on disk, and storyboards in memory.
@@ -24,6 +27,7 @@ impl LocalCopies {
     /// If the index cannot be written.
     pub async fn forget(&self, tenant: &str, recording: &str) -> Result<(), Problem> {
         self.manifests.forget(tenant, recording);
+        self.transcripts.forget(tenant, recording);
         self.delivery.forget(tenant, recording);
         self.search.forget(tenant, recording).await
     }

@@ -19,6 +19,7 @@ use crate::delivery::Delivery;
 use crate::events::Streams;
 use crate::playback::Links;
 use crate::search::Search;
+use crate::transcripts::Transcripts;
 
 pub use service::Player;
 
@@ -33,6 +34,7 @@ where
     Player: FromRef<S>,
     Search: FromRef<S>,
     Streams: FromRef<S>,
+    Transcripts: FromRef<S>,
 {
     Router::new()
         .route("/", get(page::home))

@@ -48,12 +48,13 @@ where
         .route("/metrics", get(metrics))
 }
 
-/// The parts that must work before this server gets requests.
+/// The parts that must work before this server gets requests, and whether search does.
 #[derive(Serialize)]
 struct Readiness {
     store: bool,
     redis: bool,
     keys: bool,
+    /// A new index takes long to fill, and nothing else needs it. Until then search answers 503.
     search: bool,
 }
 
@@ -69,7 +70,7 @@ async fn ready(State(health): State<Health>) -> Response {
         keys: health.authority.age().as_secs() <= MAX_AUTHORITY_AGE_S,
         search: health.search.caught_up(),
     };
-    let all = readiness.store && readiness.redis && readiness.keys && readiness.search;
+    let all = readiness.store && readiness.redis && readiness.keys;
     let status = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(readiness)).into_response()
 }

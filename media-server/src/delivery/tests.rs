@@ -377,10 +377,7 @@ async fn no_session_reaches_another_lessons_words_or_bytes() {
     let Stage { world, server, one, two, foreign } = stage().await;
     let base = session(&server, json!({ "recording": one.id })).await;
     let other_base = session(&server, json!({ "recording": two.id })).await;
-    until("the transcripts are searched", || async {
-        get(&server, "/readyz").await.status().is_success().then_some(())
-    })
-    .await;
+    server.searches().await;
     let found = get(&server, &format!("{base}search?q=fractions")).await.text().await.unwrap();
     assert!(found.contains("start_ms"), "the lesson's own words are found: {found}");
     let token = base.split('/').nth(2).unwrap().to_owned();

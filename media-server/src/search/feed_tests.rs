@@ -66,10 +66,10 @@ async fn moments(server: &Server, key: &str, query: &str) -> Vec<Value> {
 
 /// Waits until a query finds this number of moments.
 async fn finds(server: &Server, key: &str, query: &str, count: usize) -> Vec<Value> {
+    server.searches().await;
     until(&format!("{count} moments for {query}"), || async {
         let found = moments(server, key, query).await;
-        (server.client.get(server.url("/readyz")).send().await.ok()?.status() == 200 && found.len() == count)
-            .then_some(found)
+        (found.len() == count).then_some(found)
     })
     .await
 }

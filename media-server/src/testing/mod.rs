@@ -116,6 +116,16 @@ impl Server {
         self.client.request(method, self.url(path))
     }
 
+    /// Waits until the search index has every transcript.
+    pub async fn searches(&self) {
+        until("search is ready", || async {
+            let response = self.open(Method::GET, "/readyz").send().await.ok()?;
+            let body: serde_json::Value = response.json().await.ok()?;
+            (body["search"] == true).then_some(())
+        })
+        .await;
+    }
+
     pub fn tus(&self, method: Method, path: &str) -> RequestBuilder {
         self.request(method, path).header("tus-resumable", "1.0.0")
     }

@@ -71,7 +71,8 @@ impl Client {
 
     /// Creates a tus upload; returns the response.
     pub async fn create(&self, size_bytes: u64, name: &str, key: Option<&str>) -> Response {
-        let metadata = format!("filename {},title {}", STANDARD.encode(name), STANDARD.encode(name));
+        let name = STANDARD.encode(name);
+        let metadata = format!("filename {name},title {name},uploader {}", STANDARD.encode("teacher"));
         let mut request = self
             .request(Method::POST, "/v1/uploads")
             .header("Tus-Resumable", "1.0.0")

@@ -181,6 +181,7 @@ async fn bytes_come_with_the_creation_and_the_length_comes_later() {
     let file = bytes(1000, 6);
     let creation = |name: &'static str, value: usize, body: &[u8]| {
         let request = server.tus(Method::POST, "/v1/uploads/").header(name, value);
+        let request = request.header("upload-metadata", "uploader dC0x");
         request.header("content-type", BYTES).body(body.to_vec()).send()
     };
     let some = creation("upload-length", 1000, &file[..400]).await.unwrap();

@@ -77,9 +77,10 @@ pub async fn finish(
         Some(sha256) => sha256,
         None => hash_object(&uploads.store, &upload.source_key()).await?,
     };
-    let value = content_value(upload, &sha256);
     let (store, tenant) = (&uploads.store, upload.tenant.as_str());
-    if let Some(recording) = submit::find_duplicate(store, tenant, &value, &upload.id).await? {
+    if let Some(value) = content_value(upload, &sha256)
+        && let Some(recording) = submit::find_duplicate(store, tenant, &value, &upload.id).await?
+    {
         return settle_as(uploads, upload, recording).await;
     }
     let manifest = queued_manifest(uploads, upload, &sha256).await?;
@@ -185,9 +186,10 @@ async fn hash_object(store: &Store, key: &str) -> Result<String, Problem> {
 }
 
 /// The deduplication value: the same bytes from the same uploader. Never across uploaders; the key
-/// already contains the tenant.
-fn content_value(upload: &Upload, sha256: &str) -> String {
-    format!("content:{sha256}:{}", upload.uploader)
+/// already contains the tenant. `None` if the uploader is unknown: two people may have sent the
+/// same file, and neither's deletion may take the other's recording.
+fn content_value(upload: &Upload, sha256: &str) -> Option<String> {
+    (!upload.uploader.is_empty()).then(|| format!("content:{sha256}:{}", upload.uploader))
 }
 
 /// The manifest of a recording whose source is stored and whose job is about to be queued.
@@ -210,7 +212,7 @@ pub(super) async fn queued_manifest(
         size_bytes: upload.size_bytes,
         sha256: Some(sha256.into()),
     });
-    manifest.dedupe = Some(content_value(upload, sha256));
+    manifest.dedupe = content_value(upload, sha256);
     if manifest.state == State::AwaitingUpload {
         manifest.state = State::Queued;
         manifest.fence += 1;

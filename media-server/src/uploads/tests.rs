@@ -282,3 +282,20 @@ async fn what_tus_asks_for_is_asked_for() {
     assert_eq!(server.tus(Method::HEAD, &path).send().await.unwrap().status(), StatusCode::NOT_FOUND);
     assert_eq!(create(&server, 100, None).await.status(), StatusCode::CREATED);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_files_of_unknown_uploaders_are_two_recordings() {
+    let world = World::new().await;
+    let server = world.server("a").await;
+    let file = bytes(1000, 1);
+    let mut recordings = Vec::new();
+    for _ in 0..2 {
+        let created = server.tus(Method::POST, "/v1/uploads").header("upload-length", file.len());
+        let created = created.send().await.unwrap();
+        let sent = patch(&server, &path(&created), 0, file.clone()).await;
+        assert_eq!(sent.status(), StatusCode::NO_CONTENT);
+        assert!(!sent.headers().contains_key("chalkstream-existing"));
+        recordings.push(text(&sent, "chalkstream-recording"));
+    }
+    assert_ne!(recordings[0], recordings[1]);
+}

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::CLIP;
 
 /// Every file below `folder`, by its path relative to it.
-fn files(folder: &Path) -> BTreeMap<String, u64> {
+pub fn files(folder: &Path) -> BTreeMap<String, u64> {
     fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, u64>) {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();

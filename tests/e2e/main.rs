@@ -4,6 +4,7 @@
 mod apple;
 mod cancel;
 mod conformance;
+mod deletion;
 mod kill;
 mod lesson;
 mod outage;

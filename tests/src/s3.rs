@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
+use tokio::sync::watch;
 
 /// The bucket.
 pub const BUCKET: &str = "lessons";
@@ -25,6 +26,7 @@ pub struct S3 {
     root: PathBuf,
     failing: Arc<AtomicBool>,
     refused: Arc<AtomicU64>,
+    held: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -39,11 +41,14 @@ impl S3 {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let (failing, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (fails, counts) = (failing.clone(), refused.clone());
+        let (held, is_held) = watch::channel(false);
         let task = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (s3, fails, counts) = (s3.clone(), fails.clone(), counts.clone());
+                let (s3, fails, counts, is_held) =
+                    (s3.clone(), fails.clone(), counts.clone(), is_held.clone());
                 let service = service_fn(move |request: http::Request<Incoming>| {
-                    let (s3, fail) = (s3.clone(), fails.load(Ordering::Relaxed));
+                    let (s3, fail, mut is_held) =
+                        (s3.clone(), fails.load(Ordering::Relaxed), is_held.clone());
                     if fail {
                         counts.fetch_add(1, Ordering::Relaxed);
                     }
@@ -52,6 +57,9 @@ impl S3 {
                             let mut answer = http::Response::new(s3s::Body::empty());
                             *answer.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
                             return Ok(answer);
+                        }
+                        if request.uri().query().is_some_and(|query| query.contains("delete")) {
+                            let _ = is_held.wait_for(|held| !held).await;
                         }
                         s3.call(request.map(s3s::Body::from)).await
                     }
@@ -62,12 +70,17 @@ impl S3 {
                 });
             }
         });
-        Self { endpoint, root: root.to_owned(), failing, refused, task }
+        Self { endpoint, root: root.to_owned(), failing, refused, held, task }
     }
 
     /// Makes every request answer 500, or stops that.
     pub fn fail(&self, failing: bool) {
         self.failing.store(failing, Ordering::Relaxed);
+    }
+
+    /// Lets no `DeleteObjects` request through, or all of them again.
+    pub fn hold_deletes(&self, held: bool) {
+        self.held.send_replace(held);
     }
 
     /// How many requests were answered with 500.

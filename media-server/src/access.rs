@@ -51,14 +51,30 @@ impl Access {
     /// # Errors
     /// 403 if the session is not valid, 503 while keys cannot be trusted.
     pub async fn open_session(&self, text: &str) -> Result<Viewing, Problem> {
-        self.check_age()?;
         let keys = SigningKeys::new(&self.authority);
-        let verified = token::verify_session(text, &keys, &self.validity())
+        let verified = token::verify_session(text, &keys, &self.validity());
+        self.open_verified(text, verified, keys.missed.get()).await
+    }
+
+    async fn open_images(&self, text: &str) -> Result<Viewing, Problem> {
+        let keys = SigningKeys::new(&self.authority);
+        let verified = token::verify_images(text, &keys, &self.validity());
+        self.open_verified(text, verified, keys.missed.get()).await
+    }
+
+    async fn open_verified(
+        &self,
+        text: &str,
+        verified: Result<VerifiedToken<Session, String>, RefusalReason>,
+        is_key_missing: bool,
+    ) -> Result<Viewing, Problem> {
+        self.check_age()?;
+        let verified = verified
             .and_then(|verified| {
                 self.check_revoked(&verified.owner, &targets(&verified.claims, &verified.kid))?;
                 Ok(verified)
             })
-            .map_err(|refused| self.refuse(refused, &keys))?;
+            .map_err(|refused| self.refuse(refused, is_key_missing))?;
         let recording = &verified.claims.recording;
         let manifest = unless_deleted(self.manifests.get(&verified.owner, recording).await?, recording)?;
         Ok(Viewing {
@@ -92,7 +108,7 @@ impl Access {
                 self.check_revoked(&verified.owner, &targets)?;
                 Ok(verified)
             })
-            .map_err(|refused| self.refuse(refused, &keys))?;
+            .map_err(|refused| self.refuse(refused, keys.missed.get()))?;
         let (tenant, recording) = (&verified.owner, &verified.claims.recording);
         let mut manifest = unless_deleted(self.manifests.get(tenant, recording).await?, recording)?;
         // A live revision disappears if its step fails. Read again, so that no viewer is sent to
@@ -120,9 +136,9 @@ impl Access {
         if self.authority.any_revoked(tenant, targets) { Err(RefusalReason::Revoked) } else { Ok(()) }
     }
 
-    fn refuse(&self, refused: RefusalReason, keys: &SigningKeys<'_>) -> Problem {
+    fn refuse(&self, refused: RefusalReason, is_key_missing: bool) -> Problem {
         let mut problem = Problem::from(refused);
-        if keys.missed.get() {
+        if is_key_missing {
             problem = problem.because(Reason::TokenKeyUnknown);
         }
         self.tokens_refused.get_or_create(&ReasonLabels { reason: problem.code() }).inc();
@@ -186,17 +202,55 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let params =
-            RawPathParams::from_request_parts(parts, state).await.map_err(|_| Problem::not_found())?;
-        let param = |name: &str| params.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
-        let text = param("session").ok_or_else(Problem::not_found)?;
-        let viewing = Access::from_ref(state).open_session(text).await?;
-        // Compared as a whole segment: a session opens no other recording.
-        if param("recording").is_some_and(|asked| asked != viewing.session.recording) {
-            return Err(Problem::forbidden(Reason::OtherRecording));
-        }
-        Ok(viewing)
+        let access = Access::from_ref(state);
+        let (text, recording) = session_and_recording(parts, state).await?;
+        for_recording(access.open_session(&text).await?, recording.as_deref())
     }
+}
+
+/// A request for one of a lesson's files, with a session, or with a token for its images alone.
+#[derive(Clone, Debug)]
+pub struct FileViewing {
+    /// The session, or what the token for images says in its place.
+    pub viewing: Viewing,
+    /// True if it may load images and nothing else.
+    pub only_images: bool,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for FileViewing
+where
+    Access: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let access = Access::from_ref(state);
+        let (text, recording) = session_and_recording(parts, state).await?;
+        let only_images = token::is_for_images(&text);
+        let viewing = match only_images {
+            true => access.open_images(&text).await?,
+            false => access.open_session(&text).await?,
+        };
+        Ok(Self { viewing: for_recording(viewing, recording.as_deref())?, only_images })
+    }
+}
+
+/// The path's session, and its recording if it names one.
+async fn session_and_recording<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+) -> Result<(String, Option<String>), Problem> {
+    let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Problem::not_found())?;
+    let param = |name: &str| params.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
+    Ok((param("session").ok_or_else(Problem::not_found)?, param("recording")))
+}
+
+/// Compares the recording as a whole segment: a session opens no other one.
+fn for_recording(viewing: Viewing, asked: Option<&str>) -> Result<Viewing, Problem> {
+    if asked.is_some_and(|asked| asked != viewing.session.recording) {
+        return Err(Problem::forbidden(Reason::OtherRecording));
+    }
+    Ok(viewing)
 }
 
 impl Viewing {

@@ -79,8 +79,8 @@ impl Links {
         Ok(viewing)
     }
 
-    /// Returns `{public_url}/s/{session}/{recording}/` of a session that lives as long as a
-    /// link and is revoked with it, for the still of a search result.
+    /// Returns `{public_url}/s/{token}/{recording}/` for the still of a search result. The token
+    /// loads images alone, lives as long as a link, and is revoked with it.
     ///
     /// # Errors
     /// If the tenant has no signing key.
@@ -98,7 +98,7 @@ impl Links {
             max_bps: None,
             revision: newest_revision(manifest),
         };
-        let token = session.seal(&key.kid, &key.secret_bytes()?);
+        let token = session.seal_for_images(&key.kid, &key.secret_bytes()?);
         Ok(format!("{}/s/{token}/{}/", self.public_url.as_str(), manifest.recording))
     }
 

@@ -9,7 +9,7 @@ use chalkstream_store::layout;
 use http::{HeaderMap, HeaderValue, Method, header};
 use serde::Deserialize;
 
-use crate::access::Viewing;
+use crate::access::{FileViewing, Viewing};
 use crate::delivery::{CachePolicy, Delivery, ObjectRef, object_response};
 use crate::events::{Audience, Streams, last_event_id};
 use crate::problem::Problem;
@@ -48,17 +48,20 @@ impl TimeRange {
 /// `/s/{session}/{recording}/{file}`: poster, storyboard, transcript, captions.
 ///
 /// A session with a window gets the words inside it and no images, because a storyboard sheet
-/// covers the entire lesson.
+/// covers the entire lesson. The address of a search result's still loads images and nothing else.
 pub(super) async fn serve(
     State(delivery): State<Delivery>,
     State(transcripts): State<Transcripts>,
-    viewing: Viewing,
+    FileViewing { viewing, only_images }: FileViewing,
     Path((_, _, file)): Path<(String, String, String)>,
     part: Result<Query<TimeRange>, QueryRejection>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let window = viewing.window();
+    if only_images && !file.ends_with(".jpg") {
+        return Err(Problem::forbidden());
+    }
     if file == "transcript.json" {
         let Query(part) = part.map_err(|_| Problem::invalid("query", "The query string is not valid."))?;
         return transcript(&delivery, &transcripts, &viewing, part).await;

@@ -100,6 +100,18 @@ async fn what_is_said_is_found_until_it_is_said_otherwise_or_deleted() {
     let still = found[0]["still"].as_str().unwrap();
     assert!(still.ends_with("storyboard-000.jpg#xywh=160,0,160,90"), "{still}");
     assert_eq!(server.client.get(still).send().await.unwrap().text().await.unwrap(), "a picture");
+    // The still's address stands in a page of the platform: it opens nothing but images.
+    let (base, _) = still.split_once("storyboard-").unwrap();
+    let poster = server.client.get(format!("{base}poster.jpg")).send().await.unwrap();
+    assert_eq!(poster.status(), 404, "an image, if there were one");
+    for file in
+        ["storyboard.vtt", "transcript.json", "lesson.json", "search?q=why", "events", "hls/2/master.m3u8"]
+    {
+        assert_eq!(server.client.get(format!("{base}{file}")).send().await.unwrap().status(), 403, "{file}");
+    }
+    let watch = base.replace("/s/", "/watch/s/").replace(&format!("{}/", first.recording), "");
+    let page = server.client.get(watch.trim_end_matches('/')).send().await.unwrap();
+    assert_eq!(page.status(), 403, "no page either");
 
     // By events: a new lesson, another transcript of the first, a deletion.
     let second = lesson(&world.store, TENANT, "the numerator then").await;

@@ -107,17 +107,29 @@ pub struct Session {
 impl Session {
     pub(super) const KIND: TokenKind =
         TokenKind { letter: b'S', domain_v1: "chalkstream.session.v1", domain_v2: "chalkstream.session.v2" };
+    /// A session that may load images and nothing else.
+    pub(super) const IMAGES: TokenKind =
+        TokenKind { letter: b'I', domain_v1: "chalkstream.images.v1", domain_v2: "chalkstream.images.v2" };
 
     /// The token's text.
     pub fn seal(&self, kid: &str, secret: &[u8]) -> String {
+        self.seal_as(&Self::KIND, kid, secret)
+    }
+
+    /// The text of a token that is good for the lesson's images alone.
+    pub fn seal_for_images(&self, kid: &str, secret: &[u8]) -> String {
+        self.seal_as(&Self::IMAGES, kid, secret)
+    }
+
+    fn seal_as(&self, kind: &TokenKind, kid: &str, secret: &[u8]) -> String {
         let version = version(self.issued_at_s);
-        let mut writer = Writer::new(version, &Self::KIND, kid);
+        let mut writer = Writer::new(version, kind, kid);
         writer.bytes(self.id.as_bytes()).bytes(self.link.as_bytes());
         writer.bytes(self.recording.as_bytes()).bytes(self.viewer.as_bytes());
         write_times(&mut writer, self.issued_at_s, self.expires_at_s);
         writer.optional(self.window.start_ms).optional(self.window.end_ms).optional(self.max_bps);
         writer.number(self.revision.into());
-        writer.seal(version, &Self::KIND, secret)
+        writer.seal(version, kind, secret)
     }
 
     pub(super) fn read(version: Version, reader: &mut Reader<'_>) -> Option<Self> {

@@ -76,7 +76,33 @@ pub fn verify_session<K: Keys>(
     keys: &K,
     validity: &Validity,
 ) -> Result<VerifiedToken<Session, K::Owner>, RefusalReason> {
-    let verified = open(text, &Session::KIND, keys, Session::read)?;
+    verify_session_as(&Session::KIND, text, keys, validity)
+}
+
+/// Verifies a session that may load images and nothing else.
+///
+/// # Errors
+/// [`RefusalReason`] if it is not valid.
+pub fn verify_images<K: Keys>(
+    text: &str,
+    keys: &K,
+    validity: &Validity,
+) -> Result<VerifiedToken<Session, K::Owner>, RefusalReason> {
+    verify_session_as(&Session::IMAGES, text, keys, validity)
+}
+
+/// True if a text claims to be a session for images. It still has to be verified.
+pub fn is_for_images(text: &str) -> bool {
+    UnverifiedToken::decode(text, &Session::IMAGES).is_some()
+}
+
+fn verify_session_as<K: Keys>(
+    kind: &TokenKind,
+    text: &str,
+    keys: &K,
+    validity: &Validity,
+) -> Result<VerifiedToken<Session, K::Owner>, RefusalReason> {
+    let verified = open(text, kind, keys, Session::read)?;
     let session: &Session = &verified.claims;
     validity.check(session.issued_at_s, session.expires_at_s, validity.lifetimes.session_s)?;
     Ok(verified)

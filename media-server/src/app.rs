@@ -148,6 +148,7 @@ impl App {
                 search: search.clone(),
             },
             public_url.clone(),
+            metrics.deletions.clone(),
             (tasks.clone(), shutdown.clone()),
         );
         let origins: Arc<[String]> = settings.server.cors_origins.into();

@@ -38,10 +38,11 @@ pub fn start(
 }
 
 async fn pass(uploads: &Uploads, deletions: &Deletions, authority: &Authority) {
+    let mut open_deletions = 0;
     for tenant in authority.tenants() {
         let results = [
             ("uploads", clean_up(uploads, &tenant.id).await),
-            ("deleted recordings", deletions.sweep(&tenant.id).await),
+            ("deleted recordings", deletions.sweep(&tenant.id).await.map(|open| open_deletions += open)),
         ];
         for (area, result) in results {
             if let Err(problem) = log_and_continue(result, &tenant.id) {
@@ -51,4 +52,5 @@ async fn pass(uploads: &Uploads, deletions: &Deletions, authority: &Authority) {
             }
         }
     }
+    deletions.set_open(open_deletions);
 }

@@ -69,6 +69,19 @@ pub struct Metrics {
     queue_jobs: CountByState,
     /// Steps in the queue, read when the metrics are.
     queue_steps: CountByState,
+    /// Deletions.
+    pub deletions: DeletionMetrics,
+}
+
+/// Metrics of deletions.
+#[derive(Clone, Default)]
+pub struct DeletionMetrics {
+    /// Deletions that this server was asked for.
+    pub requested: Counter,
+    /// Deletions that this server ended.
+    pub erased: Counter,
+    /// Deletions under way, whichever server works on them.
+    pub open: Gauge,
 }
 
 impl Default for Metrics {
@@ -88,6 +101,7 @@ impl Default for Metrics {
             sessions: Counter::default(),
             queue_jobs: Family::default(),
             queue_steps: Family::default(),
+            deletions: DeletionMetrics::default(),
         };
         let r = &mut metrics.registry;
         r.register("http_requests", "Requests finished", metrics.requests.clone());
@@ -110,6 +124,10 @@ impl Default for Metrics {
         r.register("sessions", "Sessions made of links", metrics.sessions.clone());
         r.register("queue_jobs", "Jobs that are not over, or failed", metrics.queue_jobs.clone());
         r.register("queue_steps", "Steps that can run, run, or wait to retry", metrics.queue_steps.clone());
+        let deletions = &metrics.deletions;
+        r.register("deletions_requested", "Deletions requested", deletions.requested.clone());
+        r.register("deletions_erased", "Deletions of which nothing is left", deletions.erased.clone());
+        r.register("deletions_open", "Deletions under way", deletions.open.clone());
         metrics
     }
 }

@@ -34,7 +34,8 @@ pub struct Eraser {
 
 impl Eraser {
     /// Makes a pass at `now_ms`, if one is due and no other server makes it. `may_end` is false
-    /// while this server itself still has words of the recording on disk.
+    /// while this server itself still has words of the recording on disk. Returns true if it ended
+    /// the deletion.
     ///
     /// # Errors
     /// If storage or Redis is away, or the upload's writer does not stop: try again later.
@@ -44,26 +45,28 @@ impl Eraser {
         recording: &str,
         may_end: bool,
         now_ms: u64,
-    ) -> Result<(), Problem> {
+    ) -> Result<bool, Problem> {
         if !may_end {
             self.hold_receipt(tenant, recording).await?;
         }
         let work = async {
             let Some(deletion) = deletion::read_marker(&self.store, tenant, recording).await? else {
-                return Ok(());
+                return Ok(false);
             };
             let age_ms = deletion.emptied_at_ms.map(|at| now_ms.saturating_sub(at));
             if age_ms.is_some_and(|age| (WATCHED_MS..LINGER_MS).contains(&age)) {
-                return Ok(());
+                return Ok(false);
             }
             let ends = may_end && age_ms.is_some_and(|age| age >= LINGER_MS);
             let deletion = self.erase(tenant, deletion).await?;
-            if ends && self.nobody_holds_receipt(tenant, recording).await? {
-                self.end(tenant, deletion).await?;
+            if !ends || !self.nobody_holds_receipt(tenant, recording).await? {
+                return Ok(false);
             }
-            Ok(())
+            self.end(tenant, deletion).await.map(|()| true)
         };
-        exclusively(&self.leases, &format!("deletion:{tenant}:{recording}"), work).await.map(drop)
+        exclusively(&self.leases, &format!("deletion:{tenant}:{recording}"), work)
+            .await
+            .map(Option::unwrap_or_default)
     }
 
     async fn erase(&self, tenant: &str, mut deletion: Deletion) -> Result<Deletion, Problem> {

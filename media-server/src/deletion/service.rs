@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::erase::Eraser;
 use super::local::LocalCopies;
 use crate::clock::now_ms;
+use crate::metrics::DeletionMetrics;
 use crate::problem::Problem;
 use crate::uploads::log_and_continue;
 use crate::url::PublicUrl;
@@ -30,6 +31,7 @@ pub struct Deletions {
     eraser: Eraser,
     local: LocalCopies,
     public_url: PublicUrl,
+    metrics: DeletionMetrics,
     permits: Arc<Semaphore>,
     running: Running,
     tasks: TaskTracker,
@@ -42,10 +44,11 @@ impl Deletions {
         eraser: Eraser,
         local: LocalCopies,
         public_url: PublicUrl,
+        metrics: DeletionMetrics,
         (tasks, shutdown): (TaskTracker, CancellationToken),
     ) -> Self {
         let permits = Arc::new(Semaphore::new(MAX_AT_ONCE));
-        Self { eraser, local, public_url, permits, running: Running::default(), tasks, shutdown }
+        Self { eraser, local, public_url, metrics, permits, running: Running::default(), tasks, shutdown }
     }
 
     /// The path of a deletion's receipt.
@@ -89,6 +92,7 @@ impl Deletions {
         deletion::mark(self.store(), tenant, &deletion).await?;
         deletion::bury(self.store(), tenant, recording).await?;
         deletion.buried_at_ms = Some(now_ms());
+        self.metrics.requested.inc();
         self.local.manifests.forget(tenant, recording);
         Ok(deletion)
     }
@@ -102,20 +106,27 @@ impl Deletions {
     }
 
     /// Goes on with every deletion of a tenant that is under way, and removes this server's own
-    /// copies.
+    /// copies. Returns their number.
     ///
     /// # Errors
     /// If storage is away.
-    pub async fn sweep(&self, tenant: &str) -> Result<(), Problem> {
+    pub async fn sweep(&self, tenant: &str) -> Result<i64, Problem> {
+        let mut open = 0;
         let prefix = layout::deleted_prefix(tenant);
         let mut markers = pin!(list_all(self.store(), &prefix));
         while let Some(marker) = markers.try_next().await? {
             let name = marker.key.strip_prefix(&prefix);
             if let Some(recording) = name.filter(|id| layout::valid_recording(id)) {
                 self.erase_in_background(tenant, recording);
+                open += 1;
             }
         }
-        Ok(())
+        Ok(open)
+    }
+
+    /// Publishes the number of deletions that are under way.
+    pub fn set_open(&self, open: i64) {
+        self.metrics.open.set(open);
     }
 
     fn erase_in_background(&self, tenant: &str, recording: &str) {
@@ -146,7 +157,9 @@ impl Deletions {
         // A broken index of one server must not keep the objects.
         let forgotten = self.local.forget(tenant, recording).await;
         let are_gone = forgotten.is_ok() && self.local.are_gone(tenant, recording).await?;
-        self.eraser.pass(tenant, recording, are_gone, now_ms).await?;
+        if self.eraser.pass(tenant, recording, are_gone, now_ms).await? {
+            self.metrics.erased.inc();
+        }
         forgotten
     }
 }

@@ -17,9 +17,7 @@ use crate::manifests::Manifests;
 use crate::metrics::ReasonLabels;
 use crate::problem::Problem;
 use crate::reason::Reason;
-use crate::token::{
-    self, Keys, Lifetimes, Link, RefusalReason, Session, Validity, VerifiedToken, Window,
-};
+use crate::token::{self, Keys, Lifetimes, Link, RefusalReason, Session, Validity, VerifiedToken, Window};
 use crate::url::PublicUrl;
 
 /// Age limit of the authority's copy of keys and revocations, which it renews every few seconds.

@@ -25,6 +25,8 @@ pub enum Reason {
     OutsideWindow,
     /// No playlist of the session names it.
     NotInPlaylists,
+    /// The address opens images alone.
+    ImagesOnly,
     /// The manifest does not name it.
     NotInManifest,
     /// A playlist names a segment that the source index does not have.
@@ -65,6 +67,7 @@ impl Reason {
             Self::AboveCap => "above the bandwidth cap",
             Self::OutsideWindow => "outside the window",
             Self::NotInPlaylists => "not in the session's playlists",
+            Self::ImagesOnly => "images only",
             Self::NotInManifest => "not in the manifest",
             Self::NotInIndex => "not in the source index",
             Self::NotInStorage => "not in storage",

@@ -52,7 +52,8 @@ fn foreign_link(recording: &str) -> String {
         id: "a".into(),
         recording: recording.into(),
         viewer: "v".into(),
-        expires_at_s: u64::MAX / 2,
+        issued_at_s: None,
+        expires_at_s: crate::clock::now_s() + 60,
         window: Window::default(),
         max_bps: None,
     };

@@ -60,7 +60,7 @@ pub(super) async fn serve(
 ) -> Result<Response, Problem> {
     let window = viewing.window();
     if only_images && !file.ends_with(".jpg") {
-        return Err(Problem::forbidden());
+        return Err(Problem::forbidden(Reason::ImagesOnly));
     }
     if file == "transcript.json" {
         let Query(part) = part.map_err(|_| Problem::invalid("query", "The query string is not valid."))?;

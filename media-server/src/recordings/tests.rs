@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use chalkstream_store::{
-    EventKind, Events, FailureReport, Fault, JobSpec, Manifest, Queue, Retry, State, StepSpec, read_manifest,
-    submit, write_manifest,
+    EventKind, Events, FailureReport, JobSpec, Manifest, Queue, State, StepSpec, read_manifest, submit,
+    write_manifest,
 };
 use futures_util::StreamExt;
 use reqwest::{Method, StatusCode};
@@ -177,12 +177,7 @@ async fn the_metrics_count_jobs_and_steps_of_the_queue() {
         queued(&world, &queue).await;
     }
     queue.lease("w", 60_000).await.unwrap().unwrap();
-    let failure = FailureReport {
-        code: "step_crashed".into(),
-        message: "It broke.".into(),
-        fault: Fault::Ours,
-        retry: Retry::Never,
-    };
+    let failure = FailureReport { code: "step_forbidden".into(), message: "It broke.".into() };
     let failed = queue.lease("w", 60_000).await.unwrap().unwrap();
     queue.fail(&failed, &failure).await.unwrap();
     let text = metrics(&server).await;

@@ -17,9 +17,9 @@ async fn jobs_and_steps_are_counted_by_state() {
     assert_eq!(queue.stats().await.unwrap(), counted, "a step that needs another is not ready");
     next(&queue).await;
     let (delayed, failed) = (next(&queue).await, next(&queue).await);
-    let later = queue.clone().with_policy(RetryPolicy { attempts: 3, base_ms: 3_600_000, cap_ms: 3_600_000 });
-    later.fail(&delayed, &failure(Retry::Backoff)).await.unwrap();
-    queue.fail(&failed, &failure(Retry::Never)).await.unwrap();
+    let later = queue.clone().with_policy(RetryPolicy { base_ms: 3_600_000, cap_ms: 3_600_000, ..AT_ONCE });
+    later.fail(&delayed, &failure("internal")).await.unwrap();
+    queue.fail(&failed, &failure("step_forbidden")).await.unwrap();
     let counted = QueueStats { open: 2, dead: 1, ready: 1, leased: 1, delayed: 1 };
     assert_eq!(queue.stats().await.unwrap(), counted);
 }

@@ -59,6 +59,9 @@ impl TrackDecoder {
     /// Opens the chosen track; nothing runs until [`TrackDecoder::start`].
     ///
     /// `tail` are the elements behind the decoder, in order: converters and a caps filter.
+    /// The size of decoded frames is checked at the first one's input; with an empty tail only the
+    /// size that the stream declares is checked. A step that decodes all of a track needs one, such
+    /// as `identity`; a look at its first frames does not.
     pub fn open(
         source: Source,
         media: &MediaInfo,
@@ -167,13 +170,8 @@ impl TrackDecoder {
     fn next_pass(&mut self) -> bool {
         let Some(media_ns) = self.presenter.as_mut().and_then(Presenter::next_run) else { return false };
         self.last = Instant::now();
-        match self.seek_to(media_ns) {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(%error, "a part of an edit list could not be reached");
-                false
-            }
-        }
+        // A run that cannot be reached ends the track early; the step then warns of its length.
+        self.seek_to(media_ns).is_ok()
     }
 
     /// Starts the pipeline. Does nothing if it runs already.

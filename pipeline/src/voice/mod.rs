@@ -48,13 +48,7 @@ impl Detector {
     /// A detector for audio of any level, as recordings have it. It judges the envelope if there is
     /// no usable model.
     pub fn for_raw_audio(model: Option<&Path>) -> Self {
-        let network = model.and_then(|path| {
-            Network::load(path)
-                .inspect_err(|error| {
-                    tracing::warn!(error = %error, "voice activity model is unusable, envelope is used");
-                })
-                .ok()
-        });
+        let network = model.and_then(|path| Network::load(path).ok());
         let method = network.map_or_else(|| Method::Envelope(Envelope::default()), Method::Network);
         Self { method, is_raw: true, pending: Vec::new() }
     }

@@ -84,9 +84,6 @@ pub fn decode_track(
     } else if decoding.end_error().is_some() {
         warnings.push(Warning::new("damaged", "The sound is damaged near its end."));
     }
-    if let Some(error) = decoding.end_error() {
-        tracing::warn!(after_ms = end_ms, error = %error, "audio ends before its declared end");
-    }
     let video_end_ms = media.video.as_ref().map_or(0, |track| track.end_ms);
     let until_ms = media::padded_end_ms(end_ms, video_end_ms.min(limits.max_duration_ms));
     // The intended length of a truncated video is unknown.

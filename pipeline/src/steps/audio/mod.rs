@@ -70,7 +70,7 @@ pub fn run(request: &AudioRequest, source: Source, ctx: &StepContext) -> Result<
     let loudness = meter.finish()?;
     let language = track.language.as_deref().and_then(language_code);
     let (mut renderer, mut rendered) = (AudioRenderer::new(ctx, first_pass.frames, &loudness, language)?, 0);
-    let second_pass = decode::decode_track(source, &request.media, &request.limits, ctx, |frames| {
+    decode::decode_track(source, &request.media, &request.limits, ctx, |frames| {
         rendered += frames.len() as u64;
         let measured_ms = total_ms / MEASURING_DIVISOR;
         ctx.report_progress(
@@ -81,11 +81,6 @@ pub fn run(request: &AudioRequest, source: Source, ctx: &StepContext) -> Result<
     })?;
     let mut warnings = first_pass.warnings;
     if !warnings.iter().any(Warning::is_loss) && !renderer.is_complete() {
-        tracing::warn!(
-            first_frames = first_pass.frames,
-            second_frames = second_pass.frames,
-            "two passes decoded different lengths of audio"
-        );
         warnings
             .push(Warning::new("damaged", "The sound is damaged: it could not be read the same way twice."));
     }

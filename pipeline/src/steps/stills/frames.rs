@@ -82,9 +82,7 @@ fn decode(
             }
         }
         // If seeking is impossible (GIF), all frames are decoded, and the gate picks the same ones.
-        if let Err(error) = decoding.current().seek_keyframes() {
-            tracing::debug!(%error, "every frame is decoded for the stills");
-        }
+        let _ = decoding.current().seek_keyframes();
     }
     decoding.start()?;
     let (max_ms, mut count) = (request.limits.max_duration_ms, 0);

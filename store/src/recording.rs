@@ -219,8 +219,9 @@ impl Manifest {
     }
 }
 
-/// Manifests kept besides the newest: a reader that listed just before a write still finds its one.
-const KEPT: usize = 3;
+/// Manifests of a recording that are kept: a reader that listed just before a write still finds its
+/// one.
+const MAX_MANIFESTS: usize = 3;
 
 /// The manifest with the highest fence; `None` if there is none.
 pub async fn read_manifest(store: &Store, tenant: &str, recording: &str) -> Result<Option<Manifest>> {
@@ -248,7 +249,7 @@ pub async fn write_manifest(store: &Store, manifest: &Manifest) -> Result<()> {
     store.put(&key, Bytes::from(body)).await?;
     // The write is done; older ones are swept on the way, and by the next write where this fails.
     if let Ok(listed) = fences(store, &manifest.tenant, &manifest.recording).await {
-        for old in listed.iter().rev().skip(KEPT) {
+        for old in listed.iter().rev().skip(MAX_MANIFESTS) {
             if let Err(error) = store.delete(old).await {
                 tracing::debug!(kind = error.kind.as_str(), "an old manifest was not removed");
                 break;
@@ -287,7 +288,7 @@ mod tests {
         let read = read_manifest(&store, "t", &id).await.unwrap().unwrap();
         assert_eq!(read.title, "written under 1700000000001");
         let kept = store.list(&layout::manifest_prefix("t", &id), None, 100).await.unwrap();
-        assert_eq!(kept.len(), KEPT);
+        assert_eq!(kept.len(), MAX_MANIFESTS);
         for (tenant, recording) in [("T", id.as_str()), ("t", ".."), ("..", id.as_str()), ("t", "a/b")] {
             assert_eq!(read_manifest(&store, tenant, recording).await.unwrap_err().kind, Kind::InvalidInput);
         }

@@ -133,7 +133,7 @@ impl Attempt<'_> {
     ) -> Result<Source, StepFailure> {
         let store = &self.context.store;
         match input {
-            Input::Speech => {
+            Input::SpeechAudio => {
                 let (parts, fence) = audio::speech_parts(results)?;
                 let keys = parts.iter().map(|part| self.key(&keys::object(part, fence)));
                 source::open_parts(store, &keys.collect::<Vec<_>>()).await

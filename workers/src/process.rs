@@ -213,7 +213,7 @@ impl Run<'_> {
         let settings = self.settings;
         let step = request(&RequestContext { input: &spec.input, results, settings })?;
         let source = match input {
-            Input::Speech => {
+            Input::SpeechAudio => {
                 let (parts, _) = audio::speech_parts(results)?;
                 let files = parts.iter().map(|part| self.root.join(keys::file(part)));
                 source::open_files(&files.collect::<Vec<_>>())

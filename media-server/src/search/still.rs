@@ -8,7 +8,7 @@ use quick_cache::sync::Cache;
 use crate::webvtt::parse_time_ms;
 
 /// Storyboards in the cache; one of a 90-minute lesson is about 40 kB.
-const KEPT: usize = 256;
+const MAX_ENTRIES: usize = 256;
 /// Size limit of a storyboard.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -29,7 +29,7 @@ pub(super) struct Storyboards {
 
 impl Storyboards {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, read: Cache::new(KEPT) }
+        Self { store, read: Cache::new(MAX_ENTRIES) }
     }
 
     /// Drops everything of a recording.

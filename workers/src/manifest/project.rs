@@ -1,7 +1,7 @@
 //! The worker's part of the projection from a job to its manifest: what each kind of step adds.
 //! Pure. The rest is [`chalkstream_store::projection`], which the server uses too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chalkstream_store::{Blame, Error, JobView, Kind, Manifest, Notice, Result, StepState, projection};
 use serde::Deserialize;
@@ -28,24 +28,31 @@ fn contribute(manifest: &mut Manifest, job: &JobView) -> std::result::Result<(),
     }
     let warnings = results.warnings();
     manifest.warnings = warnings.iter().filter_map(|warning| Notice::deserialize(warning).ok()).collect();
-    manifest.media = None;
-    manifest.source_declined = None;
-    manifest.files.clear();
+    // A new field of `Contribution` does not compile until it is merged and stored here.
+    let (mut merged, mut named_files) = (Contribution::default(), BTreeMap::new());
     for kind in StepKind::ALL {
         let Some(result) = results.get(kind.name()) else { continue };
         let Contribution { media, source_declined, files, images } =
             (kind.definition().contribute)(&result.report)?;
-        manifest.media = media.or(manifest.media.take());
-        manifest.source_declined = source_declined.or(manifest.source_declined.take());
+        merged = Contribution {
+            media: media.or(merged.media),
+            source_declined: source_declined.or(merged.source_declined),
+            files: Vec::new(),
+            images: Vec::new(),
+        };
         let files = files.into_iter().map(|(name, path)| (name.to_owned(), path));
         let images = images.into_iter().map(|path| {
             let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
             (name, path)
         });
         for (name, path) in files.chain(images) {
-            manifest.files.insert(name, keys::object(&path, result.fence));
+            named_files.insert(name, keys::object(&path, result.fence));
         }
     }
+    let Contribution { media, source_declined, files: _, images: _ } = merged;
+    manifest.media = media;
+    manifest.source_declined = source_declined;
+    manifest.files = named_files;
     Ok(())
 }
 
@@ -65,8 +72,6 @@ pub fn fences(manifest: &Manifest) -> BTreeSet<u64> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::collections::BTreeMap;
-
     use chalkstream_store::{Failure, JobState, ObjectFacts, State, StepResult, StepView};
     use serde_json::{Value, json};
 

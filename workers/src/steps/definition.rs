@@ -34,7 +34,7 @@ pub enum Class {
     /// It makes a recording watchable, and goes before every other recording's rest.
     Watchable,
     /// It completes a recording that can be watched.
-    Complete,
+    Completing,
     /// It waits until nothing else is to be done.
     Idle,
 }
@@ -44,7 +44,7 @@ impl Class {
     pub const fn priority(self) -> i64 {
         match self {
             Self::Watchable => 0,
-            Self::Complete => 1,
+            Self::Completing => 1,
             Self::Idle => 2,
         }
     }
@@ -100,7 +100,7 @@ pub enum Input {
     /// The uploaded file.
     Source,
     /// The audio that was prepared for speech recognition.
-    Speech,
+    SpeechAudio,
 }
 
 /// Additions of a step's report to the manifest.

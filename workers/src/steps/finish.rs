@@ -7,4 +7,4 @@ use super::publish;
 pub const NAME: &str = "finish";
 
 /// The step.
-pub const DEFINITION: StepDefinition = publish::definition(NAME, Class::Complete);
+pub const DEFINITION: StepDefinition = publish::definition(NAME, Class::Completing);

@@ -20,7 +20,7 @@ pub const NAME: &str = "ladder";
 pub const TOP_NAME: &str = "ladder_top";
 
 /// The step that makes the renditions someone waits for.
-pub const DEFINITION: StepDefinition = definition(NAME, Class::Complete);
+pub const DEFINITION: StepDefinition = definition(NAME, Class::Completing);
 /// The step that makes those that may wait.
 pub const TOP: StepDefinition = definition(TOP_NAME, Class::Idle);
 

@@ -12,7 +12,7 @@ pub const STILLS: StepDefinition = definition("publish_stills", Class::Watchable
 /// Publishes the weak line's rendition.
 pub const WEAK_LINE: StepDefinition = definition("publish_weak_line", Class::Watchable);
 /// Publishes the ladder.
-pub const LADDER: StepDefinition = definition("publish_ladder", Class::Complete);
+pub const LADDER: StepDefinition = definition("publish_ladder", Class::Completing);
 
 /// A step that publishes. The worker checks what it publishes, and the revision in its report is
 /// projected with the job (see [`chalkstream_store::projection`]).

@@ -20,9 +20,9 @@ pub const NAME: &str = "transcribe";
 /// The step.
 pub const DEFINITION: StepDefinition = StepDefinition {
     name: NAME,
-    class: Class::Complete,
+    class: Class::Completing,
     optional: true,
-    execution: Execution::Child { cost: Cost::PerDuration, input: Input::Speech, request },
+    execution: Execution::Child { cost: Cost::PerDuration, input: Input::SpeechAudio, request },
     verify,
     contribute,
 };

@@ -20,7 +20,7 @@ pub fn read<T: DeserializeOwned>(report: &Value) -> Result<T, String> {
     T::deserialize(report).map_err(|error| format!("the report cannot be read: {error}"))
 }
 
-/// No output is empty, except where nobody speaks: then a transcript's text and its subtitles for
+/// No output is empty, except without speech: then a transcript's text and its subtitles for
 /// players without headers are empty files.
 pub fn no_empty_files(outputs: &CollectedOutputs) -> Result<(), String> {
     let may_be_empty = |path: &str| path.starts_with("transcript/");

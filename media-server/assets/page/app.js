@@ -204,30 +204,37 @@ video.addEventListener('waiting', () => {
 });
 video.addEventListener('playing', () => clearTimeout(slow));
 
-// A request of the session was refused: find out why, and tell the viewer. The buffered part plays
-// on.
-async function refused() {
+// A request of the session was refused, if it is known the one for `url`: find out why, and inform
+// the viewer. The buffered part plays on.
+async function refused(url) {
   if (ended) return;
   const response = await fetch(`${lesson.base}lesson.json`, { cache: 'no-store' }).catch(() => null);
   if (ended) return;
   // No response means that the connection is lost: try again. A good one means that only the old
   // revision is gone.
-  if (!response || response.status >= 500) return setTimeout(refused, 5000);
-  if (response.ok) return renew(await response.json());
+  if (!response || response.status >= 500) return setTimeout(refused, 5000, url);
+  if (response.ok) return renew(await response.json(), url);
   const { code } = await response.json().catch(() => ({}));
   end(code);
 }
 
 // A lesson that is renewed too often in a row does not load, unless it played in between.
 let [renewals, renewedAt] = [0, 0];
-function renew(next) {
+async function renew(next, url) {
   adopt(next);
   if (performance.now() > renewedAt + RENEWED_MS) renewals = 0;
   renewedAt = performance.now();
   if (!next.master) return showNotice(next.notice);
   stream.original = false;
   if (renewals++ < 3) return stream.reload(next);
-  showNotice({ title: 'This lesson does not load', text: 'Load the page again. If that does not help, ask for a new link.', again: () => location.reload() });
+  const problem = url && (await fetch(url, { cache: 'no-store' }).catch(() => null));
+  const { code } = problem && !problem.ok ? await problem.json().catch(() => ({})) : {};
+  showNotice({ title: 'This lesson does not load', code: errorLine(code), text: 'Load the page again. If that does not help, ask for a new link.', again: () => location.reload() });
+}
+
+// The code of an error and the recording's id, for the person whom the viewer asks.
+function errorLine(code) {
+  return `${code ?? 'not_loaded'} · ${lesson.base.split('/').at(-2)}`;
 }
 
 function end(code) {
@@ -242,7 +249,7 @@ function end(code) {
     showLine(null);
     const where = stream.now() > 1 ? ` You were at ${clock(stream.now() * 1000)}.` : '';
     const what = withdrawn ? 'Ask the person who sent it for a new one.' : 'Ask for a new link to continue.';
-    showNotice({ title, text: what + where });
+    showNotice({ title, text: what + where, code: errorLine(code) });
   };
   if (withdrawn || stream.ahead() < 1) return last();
   showLine(`${title}. The part already loaded will play; ask for a new link to continue.`);
@@ -293,7 +300,7 @@ async function ready() {
   video.addEventListener('loadeddata', play, { once: true });
 }
 
-// Changes to a newer revision at the same second when that disturbs nobody: while paused, while
+// Changes to a newer revision at the same second when that disturbs no viewer: while paused, while
 // playback waits anyway, or on a connection so fast that it hardly shows. Otherwise offers it once.
 let newer = false;
 let offered = null;

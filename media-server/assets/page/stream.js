@@ -82,7 +82,7 @@ const keepAudioBuffer = (Controller) => class extends Controller {
   flushAudioIfNeeded() {}
 };
 
-// `on` has the callbacks parsed(), refused(), away(seconds), back() and broken().
+// `on` has the callbacks parsed(), refused(url), away(seconds), back() and broken().
 export class Stream {
   constructor(video, library, on) {
     this.video = video;
@@ -323,14 +323,15 @@ export class Stream {
   async #native(url, at) {
     this.video.src = url;
     if (at) this.seek(at);
-    this.video.addEventListener('error', () => this.on.refused(), { once: true });
+    this.video.addEventListener('error', () => this.on.refused(url), { once: true });
     this.on.parsed();
   }
 
   #onError(Hls, data) {
     const network = data.type === Hls.ErrorTypes.NETWORK_ERROR;
     const status = data.response?.code ?? 0;
-    if (network && (status === 401 || status === 403)) return this.on.refused();
+    const url = data.frag?.url ?? data.url ?? data.context?.url;
+    if (network && (status === 401 || status === 403)) return this.on.refused(url);
     // Late captions are no reason for a warning.
     if (network && !data.fatal && status < 400 && !data.details.startsWith('subtitle')) return this.#lost();
     if (!data.fatal) return;
@@ -340,7 +341,7 @@ export class Stream {
       this.hls.recoverMediaError();
     } else if (network) {
       // The object is gone; a newer lesson may be there.
-      if (status >= 400 && status < 500) this.on.refused();
+      if (status >= 400 && status < 500) this.on.refused(url);
       else this.#retryLater();
     } else {
       this.on.broken();

@@ -42,7 +42,7 @@ export class Transcript {
     this.rows = [];
     this.row = null;
     this.word = null;
-    // The list follows the playback until its reader scrolls, and again when told to.
+    // The list follows the playback until its reader scrolls, and again on request.
     this.following = true;
     this.oursUntil = 0;
     this.loaded = false;

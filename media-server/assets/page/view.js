@@ -31,7 +31,8 @@ export function say(id, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Shows a message in place of the video, with a button if there is a way out; null removes it.
+// Shows a message in place of the video, with a button if there is a way out, and the code of an
+// error; null removes it.
 export function showNotice(notice) {
   const box = document.getElementById('notice');
   const again = document.getElementById('notice-again');
@@ -42,6 +43,7 @@ export function showNotice(notice) {
   if (!notice) return;
   say('notice-title', notice.title);
   say('notice-text', notice.text || '');
+  say('notice-code', notice.code || '');
   again.onclick = notice.again ?? null;
 }
 

@@ -30,7 +30,7 @@ export function show({ state, steps }) {
   const planned = (known.at(-1)?.label === STEPS.at(-1)[1] ? known.map(({ weight }) => weight) : STEPS.map((s) => s[2]))
     .reduce((sum, weight) => sum + weight, 0);
   const done = known.reduce((sum, { step, weight }) => sum + share(step) * weight, 0);
-  // Never backwards: the line of a retried step tells its state.
+  // Never backwards: the line of a retried step has its state.
   furthest = Math.max(furthest, Math.min(done / planned, 1));
   document.getElementById('progress-bar').value = furthest;
   const left = timeLeft();

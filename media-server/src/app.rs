@@ -191,7 +191,7 @@ impl App {
 }
 
 /// Reads tenants, keys and revocations. Storage may come up after this server, and until they are
-/// read nobody can be let in.
+/// read every request is refused.
 async fn load_authority(
     store: &Store,
     settings: &Settings,

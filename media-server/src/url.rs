@@ -16,7 +16,7 @@ impl PublicUrl {
             return Self(server.public_url.trim_end_matches('/').into());
         }
         let mut address = bound;
-        // Nobody can open a wildcard address; this machine always has the loopback one.
+        // No client can open a wildcard address; this machine always has the loopback one.
         if bound.ip().is_unspecified() {
             address.set_ip(Ipv4Addr::LOCALHOST.into());
         }

@@ -205,7 +205,7 @@ impl Events {
         if now.epoch != position.epoch || Id::parse(&now.id)? < id {
             return Ok(false);
         }
-        // The newest is never trimmed, and the oldest one left tells which were.
+        // The newest is never trimmed, and the oldest one left shows which were.
         match self.first().await? {
             None => Ok(id == Id::default()),
             Some(first) if first <= id => Ok(true),

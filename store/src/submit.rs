@@ -72,9 +72,9 @@ pub async fn read(store: &Store, tenant: &str, recording: &str) -> Result<Option
 /// Marks a job as pending, remembers its deduplication value, and queues it.
 ///
 /// Each part can be done again after a crash, by any process. A caller looks for an earlier
-/// recording with [`find_duplicate`] first; two that submit at the same time are told apart by the
-/// queue. The queue may still know a job of a recording that is deleted; that one stands for
-/// nothing, so its job is forgotten.
+/// recording with [`find_duplicate`] first; the queue distinguishes two that submit at the same
+/// time. The queue may still know a job of a deleted recording, which stands for nothing, so its
+/// job is forgotten.
 ///
 /// # Errors
 /// If storage does not answer. Failures of the queue are [`Submission::Deferred`].

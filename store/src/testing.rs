@@ -1,5 +1,5 @@
-//! Servers for the tests: a real `redis-server`, and a real S3 API in this process that can be
-//! told to fail.
+//! Servers for the tests: a real `redis-server`, and a real S3 API in this process that fails on
+//! request.
 
 mod redis_server;
 mod s3_server;

@@ -195,7 +195,7 @@ fn sixteen_channels_without_a_place() {
     assert!(row.av_offset_ms.iter().any(Option::is_some), "the same audio: {row:?}");
 }
 
-/// Colours of every kind, in high dynamic range: x265 writes what it is told into the stream. Real
+/// Colours of every kind, in high dynamic range: x265 writes the given facts into the stream. Real
 /// images as a camera of high range would have taken them. Colours at the edge of what the small
 /// gamut holds are no measure: our table and the reference clip them differently.
 fn hdr(transfer: &str) -> String {

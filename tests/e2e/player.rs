@@ -102,7 +102,7 @@ async fn the_words_of_a_long_lesson_come_in_pages() {
     );
     let id = client.upload(&file).await;
     client.state(&id, &["ready"], 4 * CLIP).await;
-    // Nobody speaks in it: these are its words, one cue each ten seconds.
+    // It has no speech: these are its words, one cue each ten seconds.
     let cue = |n: u64| json!({ "start_ms": n * 10_000, "end_ms": n * 10_000 + 9000, "text": format!("sentence {n}"), "words": [] });
     let words =
         json!({ "language": "en", "duration_ms": 1_500_000, "cues": (0..150).map(cue).collect::<Vec<_>>() });

@@ -108,6 +108,7 @@ async fn the_api_refuses_bad_files_and_keeps_their_source() {
         let files = |part: &str| folder.join(part).read_dir().map_or(0, Iterator::count);
         let has_source = code != "empty_file";
         assert_eq!(files("source"), usize::from(has_source), "{code}: the teacher's only file is kept");
+        // The refusal is published first, then its objects go.
         for part in ["hls", "stills", "transcript", "work"] {
             wait::until(&format!("{code}: {part} is gone"), Duration::from_secs(10), || async {
                 (files(part) == 0).then_some(())

@@ -121,8 +121,8 @@ impl ProbedSource {
         found
     }
 
-    /// How ffmpeg is to make upright, progressive BT.709 frames of a stream at a size. It does not
-    /// always tell that frames are made of fields.
+    /// The filters with which ffmpeg makes upright, progressive BT.709 frames of a stream at a
+    /// size. It does not always report that frames are made of fields.
     pub fn filter_chain(stream: &Value, (width, height): (usize, usize), fields: bool) -> String {
         let text = |field: &str| stream[field].as_str().unwrap_or("unknown").to_owned();
         let known = |value: String, or: &str| {

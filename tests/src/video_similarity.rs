@@ -90,7 +90,7 @@ pub fn compare_video(
             row.wrong.push(format!("no frame to compare at {at_s:.2} s"));
             continue;
         };
-        // Only a frame that differs from its neighbours tells the time; and it may be held for the
+        // Only a frame that differs from its neighbours gives the time; and it may be held for the
         // source's frame.
         if position != 1 && theirs.len() > 2 && theirs.windows(2).all(|pair| differ(&pair[0], &pair[1])) {
             let ends = times.get(like.best + 1).copied().unwrap_or(times[like.best] + 1.0 / source_rate);

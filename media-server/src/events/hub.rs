@@ -56,7 +56,7 @@ async fn read(events: Events, sender: broadcast::Sender<Arc<Event>>) {
                 away = false;
                 for event in page {
                     last = Some(event.id.clone());
-                    // It is fine if nobody listens.
+                    // It is fine if there is no listener.
                     let _ = sender.send(Arc::new(event));
                 }
             }

@@ -142,7 +142,7 @@ impl Locks {
         });
     }
 
-    /// Takes an upload that nobody writes to. For housekeeping, which stops nobody.
+    /// Takes an upload without a writer; never stops one. For housekeeping.
     pub fn try_take(&self, tenant: &str, id: &str) -> Option<UploadGuard> {
         let name = (tenant.to_owned(), id.to_owned());
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);

@@ -48,8 +48,8 @@ pub async fn receive(
     }
     let held = uploads.locks.take(&tenant, &id).await?;
     let mut upload = uploads.read_open(&tenant, &id).await?;
-    // A client was told the offset while this request waited. So this one is older, whenever it got
-    // its turn.
+    // A client got the offset while this request waited. So this request is older, whenever its
+    // turn came.
     if upload.fence != arrived.fence {
         return Err(locked());
     }

@@ -81,7 +81,7 @@ impl Uploads {
         Ok(Self { store, queue, events, locks, patches, limits, public_url, counters, tasks, shutdown })
     }
 
-    /// Stops whoever writes to an upload, and keeps others from it until the guard is dropped.
+    /// Stops the writer of an upload, and keeps others from it until the guard is dropped.
     ///
     /// # Errors
     /// 423 if the writer does not stop in time.

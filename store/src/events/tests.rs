@@ -82,7 +82,7 @@ async fn a_flush_neither_hangs_a_reader_nor_hides_what_comes() {
     redis.flush().await;
     publish(&events, 2).await;
     assert_eq!(numbers(&waiting.await.unwrap().unwrap()), [2]);
-    // What was lost with it can be had from storage only, and the reader is told so.
+    // What was lost with it can be had from storage only, and the reader learns so.
     assert!(!events.covers(&before).await.unwrap());
     assert!(events.covers(&events.position().await.unwrap()).await.unwrap());
     // A stream that was started again on a clock that is behind: ids do not reach the old one.

@@ -328,7 +328,7 @@ async fn the_sweeper_leaves_living_leases_alone() {
     queue.submit(&job("t", vec![step("a", &[])])).await.unwrap();
     let lease = queue.lease("w", ENDED_MS).await.unwrap().unwrap();
     assert!(queue.sweep(60_000).await.unwrap().is_empty());
-    // Late, but nobody took it: it goes on.
+    // Late, but no other worker took it: it goes on.
     assert_eq!(queue.heartbeat(&lease, LEASE_MS, None).await.unwrap(), Heartbeat::Continue);
     assert!(queue.sweep(0).await.unwrap().is_empty());
     queue.complete(&lease, json!(1), &[]).await.unwrap();

@@ -100,7 +100,7 @@ async fn an_upload_whose_job_never_began_is_found() {
     for spec in &specs {
         submit::mark(&store, spec).await.unwrap();
     }
-    // One that nobody can read keeps no other waiting.
+    // An unreadable one keeps no other waiting.
     let broken = layout::new_recording_id();
     store.put(&layout::pending_key("t", &broken), Bytes::from_static(b"{")).await.unwrap();
     let done = pending(&store, &queue).await.unwrap();

@@ -30,7 +30,7 @@ async fn the_same_content_is_one_job_even_after_a_flush() {
     assert!(matches!(submit(&store, &queue, &first).await.unwrap(), Submission::Queued));
     assert_eq!(read(&store, "t", &first.recording).await.unwrap().unwrap().job, first);
     assert_eq!(duplicate_of(&store, &first).await, None, "not of itself");
-    // Two at once: the queue tells them apart.
+    // Two at once: the queue distinguishes them.
     let Submission::Duplicate { recording } = submit(&store, &queue, &second).await.unwrap() else {
         panic!("queued twice");
     };

@@ -1,5 +1,4 @@
-//! A real S3 API on a free port, in this process, that can be told to fail, to hang up and to break
-//! off.
+//! A real S3 API on a free port, in this process, that fails, hangs up or breaks off on request.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -28,14 +28,14 @@ pub fn run(probe: Probe, ctx: &StepContext) -> io::Result<Value> {
             std::process::Command::new("/bin/true").status()?;
         }
         Probe::Connect => {
-            // Nobody listens there: an open door answers ENOENT, a closed one EPERM.
+            // Nothing listens there: an open door answers ENOENT, a closed one EPERM.
             match UnixStream::connect(ctx.out_dir.join("nobody.sock")) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 other => other.map(drop)?,
             }
         }
         Probe::Datagram => {
-            // Nobody listens there, and no socket has that number: open doors answer ENOENT and
+            // Nothing listens there, and no socket has that number: open doors answer ENOENT and
             // EBADF.
             let sent = UnixDatagram::unbound()?.send_to(b"!", ctx.out_dir.join("nobody.sock"));
             let refused = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;

@@ -54,7 +54,7 @@ fn set_limit(resource: libc::__rlimit_resource_t, value: u64) -> io::Result<()> 
 /// Takes standard output for events alone: a copy of it is returned, and descriptor 1 becomes
 /// standard error, so that a library that prints cannot break the protocol.
 pub fn take_stdout() -> io::Result<File> {
-    // SAFETY: descriptor 1 is open (the parent made it), and the copy is owned by nobody else.
+    // SAFETY: descriptor 1 is open (the parent made it), and the copy has no other owner.
     let events = unsafe {
         let copy = libc::fcntl(libc::STDOUT_FILENO, libc::F_DUPFD_CLOEXEC, 10);
         if copy < 0 {

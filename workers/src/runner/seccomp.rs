@@ -19,7 +19,7 @@ pub type Refused = Box<dyn std::error::Error + Send + Sync>;
 
 /// Refused whatever the arguments are.
 const REFUSED: &[i64] = &[
-    // A unix socket may be made but reaches nobody: not the queue's, not a container engine's.
+    // A unix socket may be made but reaches no process: not the queue, not a container engine.
     libc::SYS_connect,
     libc::SYS_bind,
     libc::SYS_listen,

@@ -45,7 +45,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// What must be true of a job, told by the answers alone.
+/// The facts that must hold of a job, by the answers alone.
 #[derive(Default)]
 struct Model {
     /// Every lease ever given, stale ones too: sleepers wake at any time.

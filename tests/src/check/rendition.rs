@@ -30,6 +30,8 @@ pub fn renditions(out: &Path, answer: &Value) -> Vec<ReportedRendition> {
             }
         })
         .collect();
-    found.sort_by_key(|made| std::cmp::Reverse(made.size.0 * made.size.1));
+    // Of a small source the two largest have one size: the one with all frames is first.
+    let area = |made: &ReportedRendition| made.size.0 * made.size.1;
+    found.sort_by(|a, b| area(b).cmp(&area(a)).then(b.rate.total_cmp(&a.rate)));
     found
 }

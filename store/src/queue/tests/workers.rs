@@ -289,7 +289,7 @@ async fn what_cannot_run_here_is_tried_only_where_it_may() {
     assert_eq!((failed.outcome, failed.pause), (Outcome::Retry { after_ms: 0 }, None));
     assert_eq!(world.lease("a").await, None);
     let lease = world.lease("b").await.unwrap();
-    // Nobody is left.
+    // No worker is left.
     assert_eq!(world.fail(&lease, "model_missing").await.outcome, Outcome::OptionalFailed);
 }
 

@@ -51,11 +51,11 @@ fn detect_video(front: &[u8]) -> Option<&'static str> {
     // nuh_temporal_id_plus1 is never 0.
     let is_hevc = |unit: &[u8; 2]| unit[0] & 0x81 == 0 && unit[1] >> 3 == 0 && unit[1] & 7 > 0;
     let kinds = |shift: u32, mask: u8| units.iter().map(move |unit| unit[0] >> shift & mask);
-    if units.iter().all(is_avc) && matches!(units[0][0] & 0x1f, 6 | 7 | 9) && kinds(0, 0x1f).any(|k| k == 7) {
+    let &[first, _] = units.first()?;
+    if units.iter().all(is_avc) && matches!(first & 0x1f, 6 | 7 | 9) && kinds(0, 0x1f).any(|k| k == 7) {
         return Some("h264");
     }
-    let first = units.first()?[0] >> 1;
-    (units.iter().all(is_hevc) && matches!(first, 32 | 33 | 35 | 39) && kinds(1, 0x3f).any(|k| k == 33))
+    (units.iter().all(is_hevc) && matches!(first >> 1, 32 | 33 | 35 | 39) && kinds(1, 0x3f).any(|k| k == 33))
         .then_some("h265")
 }
 
@@ -180,6 +180,9 @@ mod tests {
         let hevc = [&[0, 0, 0, 1, 0x40, 1, 12][..], &[0, 0, 1, 0x42, 1], &[0, 0, 1, 0x26, 1]].concat();
         assert_eq!(detect(&hevc), Some("h265"));
         assert_eq!(detect(&[0, 0, 1, 0xb5, 1, 0, 0, 1, 0x67, 1]), None);
+        for cut_off in [&[0, 0, 1][..], &[0, 0, 0, 1], &[0, 0, 1, 0x67], &[0, 0, 0, 1, 0x67]] {
+            assert_eq!(detect(cut_off), None, "{cut_off:?}");
+        }
     }
 
     #[test]

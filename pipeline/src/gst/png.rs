@@ -47,11 +47,7 @@ fn is_deep(data: &[u8]) -> bool {
 /// A packet with the same frame in samples of eight bits.
 fn narrowed(packet: &gst::Buffer) -> Option<gst::Buffer> {
     let data = packet.map_readable().ok()?;
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_DEEP_FRAME_BYTES);
-    let mut decoder = PngDecoder::with_limits(Cursor::new(&data[..]), limits.clone()).ok()?;
-    decoder.set_limits(limits).ok()?;
-    let deep = DynamicImage::from_decoder(decoder).ok()?;
+    let deep = DynamicImage::from_decoder(bounded_decoder(&data)?).ok()?;
     let narrow = match deep {
         DynamicImage::ImageLuma16(_) => DynamicImage::ImageLuma8(deep.to_luma8()),
         DynamicImage::ImageLumaA16(_) | DynamicImage::ImageRgba16(_) => deep.to_rgba8().into(),
@@ -64,6 +60,16 @@ fn narrowed(packet: &gst::Buffer) -> Option<gst::Buffer> {
     let copied = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
     packet.copy_into(replaced.make_mut(), copied, ..).ok()?;
     Some(replaced)
+}
+
+/// A decoder of a frame; `None` if the header declares more than `MAX_DEEP_FRAME_BYTES`.
+fn bounded_decoder(data: &[u8]) -> Option<PngDecoder<Cursor<&[u8]>>> {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_DEEP_FRAME_BYTES);
+    let decoder = PngDecoder::with_limits(Cursor::new(data), limits.clone()).ok()?;
+    // The decoder holds its own buffers to the limit, but not the image.
+    limits.reserve(decoder.total_bytes()).ok()?;
+    Some(decoder)
 }
 
 /// Whether an image is complete and the chunks needed to decode it have the right checksums.
@@ -94,6 +100,23 @@ fn is_intact(data: &[u8]) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn frames_that_declare_too_much_memory_are_not_decoded() {
+        let chunk = |kind: &[u8; 4], content: &[u8]| {
+            let named = [&kind[..], content].concat();
+            let length = (content.len() as u32).to_be_bytes();
+            [&length[..], &named, &crc32fast::hash(&named).to_be_bytes()].concat()
+        };
+        let declared = |side: u32| {
+            let header = [&side.to_be_bytes()[..], &side.to_be_bytes(), &[16, 6, 0, 0, 0]].concat();
+            [SIGNATURE, &chunk(b"IHDR", &header), &chunk(b"IDAT", &[]), &chunk(b"IEND", &[])].concat()
+        };
+        assert!(bounded_decoder(&declared(4096)).is_some());
+        for side in [8192, 60_000, i32::MAX as u32] {
+            assert!(bounded_decoder(&declared(side)).is_none(), "{side}");
+        }
+    }
 
     #[test]
     fn frames_with_errors_or_without_an_end_are_damaged() {

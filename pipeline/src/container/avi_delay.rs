@@ -54,7 +54,10 @@ pub fn encoder_delay_frames(source: &dyn ReadAt) -> io::Result<u64> {
 /// Offset of the chunks in the first `movi` list.
 fn first_frames(source: &dyn ReadAt) -> io::Result<Option<u64>> {
     let mut offset = 12;
-    while offset < MAX_SEARCHED_BYTES {
+    for _ in 0..MAX_CHUNKS {
+        if offset >= MAX_SEARCHED_BYTES {
+            break;
+        }
         let Some((name, content, size)) = read_chunk(source, offset)? else { break };
         let mut kind = [0; 4];
         if &name == b"LIST" && read_full(source, content, &mut kind)? == 4 && &kind == b"movi" {

@@ -107,9 +107,10 @@ impl Chunk {
 }
 
 fn avi(source: &dyn ReadAt) -> io::Result<Ending> {
-    let (mut offset, mut has_index) = (0, false);
+    let (mut offset, mut has_index, mut parts) = (0, false, MAX_PARTS);
     // A large AVI is several RIFF files, one after the other.
-    for _ in 0..MAX_PARTS {
+    while let Some(left) = parts.checked_sub(1) {
+        parts = left;
         let Some(riff) = Chunk::read(source, offset)? else { break };
         if &riff.name != b"RIFF" {
             // Stream data that the header does not count: the recorder had no time to count it.
@@ -118,7 +119,7 @@ fn avi(source: &dyn ReadAt) -> io::Result<Ending> {
         }
         if riff.size == 0
             || riff.end_offset() > source.size_bytes()
-            || !are_lists_closed(source, &riff, &mut has_index)?
+            || !are_lists_closed(source, &riff, &mut has_index, &mut parts)?
         {
             return Ok(Ending::Incomplete);
         }
@@ -127,10 +128,17 @@ fn avi(source: &dyn ReadAt) -> io::Result<Ending> {
     Ok(if has_index { Ending::Complete } else { Ending::Unknown })
 }
 
-/// Whether the lists in a RIFF have their sizes. Sets `has_index` if one of them is an index.
-fn are_lists_closed(source: &dyn ReadAt, riff: &Chunk, has_index: &mut bool) -> io::Result<bool> {
+/// Whether the lists in a RIFF have their sizes, as far as `parts` lasts, which each chunk reduces.
+/// Sets `has_index` if one of them is an index.
+fn are_lists_closed(
+    source: &dyn ReadAt,
+    riff: &Chunk,
+    has_index: &mut bool,
+    parts: &mut usize,
+) -> io::Result<bool> {
     let mut offset = riff.offset + 4;
-    while offset + 8 <= riff.end_offset() {
+    while offset + 8 <= riff.end_offset() && *parts > 0 {
+        *parts -= 1;
         let Some(chunk) = Chunk::read(source, offset)? else { return Ok(false) };
         if &chunk.name == b"LIST" {
             let mut kind = [0; 4];
@@ -206,7 +214,10 @@ fn element(source: &dyn ReadAt, offset: u64) -> io::Result<Option<(u32, u64, Opt
 
 fn has_room_for_duration(source: &dyn ReadAt, mut offset: u64, end: u64) -> io::Result<bool> {
     let mut has_room = false;
-    while offset < end {
+    for _ in 0..MAX_PARTS {
+        if offset >= end {
+            break;
+        }
         let Some((id, data_offset, Some(length))) = element(source, offset)? else { break };
         if id == DURATION {
             let mut value = [0; 8];

@@ -15,9 +15,12 @@ const MIN_PACKETS: usize = 8;
 struct Packets {
     all: usize,
     scrambled: usize,
+    /// Whether a clear packet starts a frame of video.
+    is_video: bool,
 }
 
-/// Whether a stream of an MPEG container is scrambled in most of the packets that are read.
+/// Whether an MPEG container has a scrambled stream, and no clear video. A capture of several
+/// programmes may have both. A stream is scrambled if most of its packets that are read are.
 pub fn is_scrambled(source: &dyn ReadAt, container: &str) -> io::Result<bool> {
     let count = match container {
         "mpegts" => transport_packets,
@@ -32,7 +35,8 @@ pub fn is_scrambled(source: &dyn ReadAt, container: &str) -> io::Result<bool> {
         count(&part[..read], &mut streams);
     }
     let most = |packets: &Packets| packets.scrambled >= MIN_PACKETS && packets.scrambled * 2 > packets.all;
-    Ok(streams.values().any(most))
+    let has_clear_video = streams.values().any(|packets| packets.is_video && !most(packets));
+    Ok(!has_clear_video && streams.values().any(most))
 }
 
 /// Counts packets of a transport stream (ISO/IEC 13818-1, 2.4.3.2).
@@ -51,8 +55,18 @@ fn transport_packets(part: &[u8], streams: &mut HashMap<u16, Packets>) {
             let packets = streams.entry(pid).or_default();
             packets.all += 1;
             packets.scrambled += usize::from(packet[3] >> 7 == 1);
+            packets.is_video |= starts_video(packet);
         }
     }
+}
+
+/// Whether a packet's payload starts with the header of video: a clear one, or it could not be read.
+fn starts_video(packet: &[u8]) -> bool {
+    let adaptation_bytes = if packet[3] & 0x20 != 0 { 1 + usize::from(packet[4]) } else { 0 };
+    packet[1] & 0x40 != 0
+        && packet
+            .get(4 + adaptation_bytes..)
+            .is_some_and(|payload| matches!(payload, [0, 0, 1, 0xe0..=0xef, ..]))
 }
 
 /// Counts packets of a program stream (2.4.3.6), as on a DVD.
@@ -66,6 +80,7 @@ fn program_packets(part: &[u8], streams: &mut HashMap<u16, Packets>) {
             let packets = streams.entry(id.into()).or_default();
             packets.all += 1;
             packets.scrambled += usize::from(flags & 0x30 != 0);
+            packets.is_video |= (0xe0..=0xef).contains(&id);
         }
         let length = usize::from(u16::from_be_bytes([high, low]));
         rest = rest.get(6 + length..).unwrap_or_default();
@@ -107,6 +122,22 @@ mod tests {
             assert!(!is_scrambled(&transport(size, |_| 1), "mpegts").unwrap());
         }
         assert!(!is_scrambled(&transport(188, |_| 2), "avi").unwrap());
+    }
+
+    #[test]
+    fn a_clear_programme_beside_a_scrambled_one_is_read() {
+        let packet = |pid: u8, flags: u8, payload: &[u8]| {
+            let mut packet = vec![0; 188];
+            packet[..4].copy_from_slice(&[0x47, 0x41, pid, 0x10 | flags << 6]);
+            packet[4..4 + payload.len()].copy_from_slice(payload);
+            packet
+        };
+        let file = |clear: &[u8]| {
+            let pair = [packet(0x10, 2, &[]), packet(0x11, 0, clear)].concat();
+            Bytes(pair.repeat(200))
+        };
+        assert!(!is_scrambled(&file(&[0, 0, 1, 0xe0]), "mpegts").unwrap());
+        assert!(is_scrambled(&file(&[0, 0, 1, 0xc0]), "mpegts").unwrap(), "audio alone");
     }
 
     #[test]

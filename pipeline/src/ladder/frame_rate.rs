@@ -14,12 +14,12 @@ const MIN_DIVIDED_FPS: f64 = 23.5;
 
 /// Returns the frames per second of the full-rate renditions.
 ///
-/// A faster source's rate is divided by the smallest whole number that brings it to `max_fps` or
+/// A faster source's rate is divided by the smallest integer that brings it to `max_fps` or
 /// below, within 2%: 60 → 30, 59.94 → 29.97, 50 → 25. If that gave fewer than 24, as with a phone's
 /// variable 36, the rate is `max_fps`: frames dropped unevenly are less visible than every second
 /// frame missing.
 ///
-/// A slow source's rate is multiplied by the smallest whole number that brings it to 15 or more, so
+/// A slow source's rate is multiplied by the smallest integer that brings it to 15 or more, so
 /// that each of its frames keeps its time: 1/4 → 15, 2 → 16.
 pub fn output_rate(source: Rational, max_fps: u32) -> Rational {
     let max_fps = max_fps.max(1);

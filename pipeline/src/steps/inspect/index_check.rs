@@ -43,15 +43,11 @@ struct IndexFacts {
     is_encrypted: bool,
 }
 
-fn damaged() -> Error {
-    Error::input("decode_failed", "The file is damaged, so it can't be played.")
-}
-
 impl IndexFacts {
     /// Adds what boxes declare. Recursion is no deeper than in real files.
     fn add_boxes(&mut self, boxes: &[u8], depth: usize) -> Result<()> {
         if depth > MAX_DEPTH {
-            return Err(damaged());
+            return Err(Error::damaged_file());
         }
         for (kind, content) in walk(boxes) {
             match &kind {

@@ -34,7 +34,7 @@ impl Mp4Index {
         let warning = if index.is_truncated() {
             Some(Warning::new(
                 "cut_off",
-                "The file is cut off inside its index; the tracks that are whole are used.",
+                "The file is cut off inside its index; the tracks that are complete are used.",
             ))
         } else if is_repaired {
             Some(Warning::new(

@@ -88,7 +88,7 @@ fn decode_start(
     found.ok_or_else(|| {
         let (passed, counted) = (real_start.elapsed(), clock.elapsed() - start);
         let when = if decoding.is_over() { "at its end" } else { "in time" };
-        Error::input("decode_failed", "The file is damaged, so it can't be played.")
+        Error::damaged_file()
             .with_source(format!("nothing was decoded {when}: {passed:.1?} passed, {counted:.1?} counted"))
     })
 }

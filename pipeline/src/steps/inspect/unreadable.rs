@@ -84,8 +84,7 @@ pub fn defer_unless_fatal(error: Error, failure: &mut Option<Error>) -> Result<(
 pub fn nothing_playable(error: Option<Error>) -> Error {
     match error {
         Some(error) if error.kind != ErrorKind::Internal => error,
-        Some(error) => Error::input("decode_failed", "The file is damaged, so it can't be played.")
-            .with_source(error.to_string()),
+        Some(error) => Error::damaged_file().with_source(error.to_string()),
         None => Error::input("no_playable_track", "There is nothing in the file that can be played."),
     }
 }

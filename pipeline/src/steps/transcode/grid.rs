@@ -61,7 +61,7 @@ impl Grid {
     }
 }
 
-/// Returns ticks per second of a rendition's track, and ticks of a frame. Both are whole numbers,
+/// Returns ticks per second of a rendition's track, and ticks of a frame. Both are integers,
 /// so rounding errors never add up.
 pub fn timescale(rate: Rational) -> (u32, u32) {
     let (num, den) = (u64::from(rate.num.max(1)), u64::from(rate.den.max(1)));

@@ -58,7 +58,7 @@ fn b_adapt(plan: &RenditionPlan) -> u8 {
     u8::from(is_small(plan))
 }
 
-/// Precision of motion search below whole samples. That search is a third of the cost of large
+/// Sub-sample precision of motion search. That search is a third of the cost of large
 /// renditions, and its cheapest form loses them nothing visible. Small renditions with few bits do
 /// lose by it, and cost little.
 fn subme(plan: &RenditionPlan) -> u8 {

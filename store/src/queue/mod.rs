@@ -21,7 +21,7 @@ use serde_json::Value;
 pub use types::*;
 use wire::{Fields, job_id};
 
-use crate::failure::{self, Failure, Tries};
+use crate::failure::{self, Failure};
 use crate::redis_connection::{self, ANSWER, LuaScript, RedisConnection, RetryOnDisconnect};
 use crate::step::{StepRecord, StepSpec};
 use crate::{Error, Kind, Result, layout};
@@ -32,9 +32,7 @@ const FINISHED_KEPT_MS: u64 = 24 * 3_600_000;
 const DEAD_KEPT_MS: u64 = 30 * 24 * 3_600_000;
 /// Deduplication values do at most, in ms; one goes with its job, and storage knows it for longer.
 const DEDUPE_KEPT_MS: u64 = 7 * 24 * 3_600_000;
-/// For how long other workers go first after one refused a file, in ms: someone waits.
-const CONFIRM_ELSEWHERE_MS: u64 = 10_000;
-/// For how long they do after any other failure, in ms.
+/// For how long other workers go first after a failure, in ms.
 const RETRY_ELSEWHERE_MS: u64 = 600_000;
 
 /// The job queue. Clones share connections.
@@ -222,7 +220,6 @@ impl Queue {
         let record = serde_json::to_string(&record)
             .map_err(|e| Error::internal("a failure cannot be written as json").with_source(e))?;
         let random = (crate::jitter::random_u64() >> 11) as f64 / (1u64 << 53) as f64;
-        let elsewhere_ms = if tries == Tries::Confirm { CONFIRM_ELSEWHERE_MS } else { RETRY_ELSEWHERE_MS };
         let mut args = held(lease).to_vec();
         args.extend([
             record,
@@ -233,7 +230,7 @@ impl Queue {
             self.policy.base_ms.to_string(),
             self.policy.cap_ms.to_string(),
             format!("{random:.15}"),
-            elsewhere_ms.to_string(),
+            RETRY_ELSEWHERE_MS.to_string(),
         ]);
         args.extend(self.pauses());
         let (status, after_ms, pause_ms, fields): (String, u64, String, Fields) =

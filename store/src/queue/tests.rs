@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use serde_json::json;
 
 use super::*;
-use crate::failure::Blame;
+use crate::failure::{Blame, Tries};
 use crate::testing::RedisServer;
 use crate::{StepState, layout::new_recording_id};
 

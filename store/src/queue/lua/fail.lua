@@ -24,10 +24,14 @@ if (tries == 'machine' or tries == 'outage') and outages >= outages_max then tri
 
 note_failed_on(job, name, worker, tonumber(ARGV[12]))
 local pause = 0
-local blames_worker = tries ~= 'never' and tries ~= 'confirm' and tries ~= 'elsewhere'
-if blames_worker and well < 2 then pause = strike(worker, code, tonumber(ARGV[13]), tonumber(ARGV[14])) end
-
 local others = has_others(job, name)
+local blames_worker = tries ~= 'never' and tries ~= 'confirm' and tries ~= 'elsewhere'
+if blames_worker and well < 2 then
+  -- A step that crashes says more about its recording, and no other worker would do the work meanwhile.
+  local longest = (tries == 'twice' and not others) and ARGV[13] or ARGV[14]
+  pause = strike(worker, code, tonumber(ARGV[13]), tonumber(longest))
+end
+
 local again, counted, number = false, false, 1
 if tries == 'confirm' then
   again = not get(job, name .. '.refused_by')

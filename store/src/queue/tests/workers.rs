@@ -120,7 +120,9 @@ async fn one_of_seven_is_sick(code: &str, is_noticed: bool) -> (usize, usize) {
     let took_s = (world.now_ms.load(Ordering::Relaxed) - begun_ms) / 1_000;
     let workers = world.queue.workers().await.unwrap();
     let sick = workers.iter().find(|worker| worker.name == "sick").unwrap();
-    assert_eq!(sick.pause.as_ref().map(|pause| pause.code.as_str()), Some(code), "it is paused");
+    let paused_by =
+        if failure::judge(code, true).1 == Tries::Confirm { failure::REFUSAL_REFUTED } else { code };
+    assert_eq!(sick.pause.as_ref().map(|pause| pause.code.as_str()), Some(paused_by), "it is paused");
     assert!(workers.iter().filter(|worker| worker.name != "sick").all(|worker| worker.pause.is_none()));
     let dead = world.queue.jobs(None, JobFilter::Failed, 1_000).await.unwrap().len();
     println!("{code}: {} of 500 touched, {dead} dead letters, all done after {took_s} s", touched.len());
@@ -143,6 +145,12 @@ async fn a_sickness_that_no_check_notices_costs_no_lesson() {
         let (touched, dead) = one_of_seven_is_sick(code, false).await;
         assert!(touched <= 12 && dead == 0, "{code}: {touched} touched, {dead} dead");
     }
+}
+
+#[tokio::test]
+async fn a_worker_that_refuses_every_file_costs_no_lesson() {
+    let (_, dead) = one_of_seven_is_sick("unsupported_codec", false).await;
+    assert_eq!(dead, 0);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chalkstream_store::Blame;
-use chalkstream_store::failure::{self, Tries};
+use chalkstream_store::failure;
 use chalkstream_workers::StepFailure;
 use chalkstream_workers::process::{ProcessError, ProcessEvent, process};
 use clap::Args;
@@ -57,10 +57,8 @@ pub async fn run(global: &GlobalArgs, command: &ProcessArgs) -> CommandResult {
     }
     // The video is complete, but the exit code still says that a dependency was missing for the
     // rest.
-    let missing = recording["failed_optional"].as_array().into_iter().flatten().find(|f| {
-        let code = f["code"].as_str().unwrap_or_default();
-        failure::find(code).is_some_and(|rule| rule.tries == Tries::Elsewhere)
-    });
+    let mut failed = recording["failed_optional"].as_array().into_iter().flatten();
+    let missing = failed.find(|f| failure::is_missing_dependency(f["code"].as_str().unwrap_or_default()));
     match missing {
         Some(failed) if !global.json => Err(CommandError::dependency(
             failed["code"].as_str().unwrap_or_default(),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chalkstream_store::failure;
 use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -104,10 +105,11 @@ async fn follow(api: &Api, id: &str, display: &ProgressDisplay) -> CommandResult
             "ready" => return Ok(recording),
             "failed" => {
                 let text = |name: &str| failure[name].as_str().unwrap_or("failed").to_owned();
+                let (code, message) = (text("code"), text("message"));
                 return Err(match failure["blame"].as_str() {
-                    Some("input") => CommandError::input(text("code"), text("message")),
-                    Some("machine") => CommandError::dependency(text("code"), text("message")),
-                    _ => CommandError::failed(text("code"), text("message")),
+                    Some("input") => CommandError::input(code, message),
+                    _ if failure::is_missing_dependency(&code) => CommandError::dependency(code, message),
+                    _ => CommandError::failed(code, message),
                 });
             }
             state @ ("cancelled" | "deleted") => {

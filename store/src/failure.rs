@@ -152,6 +152,11 @@ pub fn find(code: &str) -> Option<&'static Rule> {
     TABLE.iter().find(|rule| rule.code == code)
 }
 
+/// Whether a failure says that its worker lacks something: a model, a tool or a newer version.
+pub fn is_missing_dependency(code: &str) -> bool {
+    find(code).is_some_and(|rule| rule.tries == Tries::Elsewhere)
+}
+
 /// Whether a child process may report a code at all.
 pub fn is_reportable_by_child(code: &str) -> bool {
     find(code).is_some_and(|rule| matches!(rule.reporter, Reporter::Inspection | Reporter::Step))

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::deletion::Deletions;
+use crate::problem::Problem;
 use crate::uploads::{Uploads, clean_up, log_and_continue};
 
 /// Time between two passes.
@@ -38,11 +39,11 @@ pub fn start(
 }
 
 async fn pass(uploads: &Uploads, deletions: &Deletions, authority: &Authority) {
-    let mut open_deletions = 0;
+    let mut open_deletions = Some(0);
     for tenant in authority.tenants() {
         let results = [
             ("uploads", clean_up(uploads, &tenant.id).await),
-            ("deleted recordings", deletions.sweep(&tenant.id).await.map(|open| open_deletions += open)),
+            ("deleted recordings", sweep(deletions, &tenant.id, &mut open_deletions).await),
         ];
         for (area, result) in results {
             if let Err(problem) = log_and_continue(result, &tenant.id) {
@@ -52,5 +53,15 @@ async fn pass(uploads: &Uploads, deletions: &Deletions, authority: &Authority) {
             }
         }
     }
-    deletions.set_open(open_deletions);
+    // Without one tenant's the number would be too low.
+    if let Some(open) = open_deletions {
+        deletions.set_open(open);
+    }
+}
+
+/// Goes on with a tenant's deletions and adds them to `open`, which a failure makes `None`.
+async fn sweep(deletions: &Deletions, tenant: &str, open: &mut Option<i64>) -> Result<(), Problem> {
+    let swept = deletions.sweep(tenant).await;
+    *open = open.zip(swept.as_ref().ok().copied()).map(|(sum, own)| sum + own);
+    swept.map(drop)
 }

@@ -59,7 +59,7 @@ impl Eraser {
             }
             let ends = may_end && age_ms.is_some_and(|age| age >= LINGER_MS);
             let deletion = self.erase(tenant, deletion).await?;
-            if !ends || !self.nobody_holds_receipt(tenant, recording).await? {
+            if !ends || !self.is_receipt_free(tenant, recording).await? {
                 return Ok(false);
             }
             self.end(tenant, deletion).await.map(|()| true)
@@ -133,7 +133,7 @@ impl Eraser {
         Ok(())
     }
 
-    async fn nobody_holds_receipt(&self, tenant: &str, recording: &str) -> Result<bool, Problem> {
+    async fn is_receipt_free(&self, tenant: &str, recording: &str) -> Result<bool, Problem> {
         let name = receipt_name(tenant, recording);
         let is_free = self.leases.take(&name, "end", Duration::from_secs(1)).await?;
         if is_free {

@@ -1,5 +1,5 @@
 //! Deleting recordings. A tombstone makes a recording unreachable at once; a background task then
-//! erases everything of it, whether or not its client or this server lives to see it.
+//! erases everything of it, even if its client goes away or this server stops.
 
 mod erase;
 mod exclusive;

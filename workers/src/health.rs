@@ -61,7 +61,8 @@ impl Health {
     }
 
     fn set_paused(&self, pause: &Pause, check_failed: bool) {
-        let until = Instant::now() + Duration::from_millis(pause.for_ms);
+        let pause_time = Duration::from_millis(pause.for_ms);
+        let until = Instant::now() + if check_failed { pause_time.min(RECHECK_INTERVAL) } else { pause_time };
         let code = pause.code.clone();
         tracing::warn!(code, for_ms = pause.for_ms, "worker paused");
         self.state.send_replace(HealthState::Paused { until, code, check_failed });
@@ -82,9 +83,6 @@ impl Health {
             let state = changes.borrow_and_update().clone();
             let check_at = match &state {
                 HealthState::Working => None,
-                HealthState::Paused { until, check_failed: true, .. } => {
-                    Some((*until).min(Instant::now() + RECHECK_INTERVAL))
-                }
                 HealthState::Paused { until, .. } => Some(*until),
             };
             tokio::select! {

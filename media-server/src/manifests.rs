@@ -15,8 +15,10 @@ pub const MAX_AGE_S: u64 = 2;
 const MAX_RENEWED_AGE_MS: u64 = 100;
 /// Approximate limit of all manifests in the cache.
 const MAX_BYTES: u64 = 64 << 20;
-/// Approximate number of manifests in a full cache.
-const EXPECTED_ENTRIES: usize = 1_000;
+/// Approximate number of manifests in a full cache. The cache divides `MAX_BYTES` among parts of 32
+/// entries and keeps no entry larger than a part. So it has one part, on any number of cores: a
+/// manifest of a long lesson takes several megabytes.
+const EXPECTED_ENTRIES: usize = 32;
 /// Approximate bytes of a manifest without its objects.
 const MANIFEST_BYTES: usize = 10_000;
 /// Approximate bytes of an object: in the list of all, and again in its step's result.
@@ -99,5 +101,30 @@ impl Manifests {
             Ok(ManifestEntry { read_at_ms, manifest })
         });
         Ok(entry.await?.manifest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use chalkstream_store::{ObjectFacts, layout, write_manifest};
+
+    use super::*;
+    use crate::testing::{TENANT, World};
+
+    #[tokio::test]
+    async fn a_manifest_of_a_long_lesson_is_read_once_for_two_viewers() {
+        let world = World::new().await;
+        let mut manifest = Manifest::new(TENANT, layout::new_recording_id());
+        for number in 0..10_000 {
+            let key = format!("hls/video/9/v480/{number:05}.m4s");
+            manifest.objects.insert(key, ObjectFacts::from_bytes(b"segment"));
+        }
+        let id = manifest.recording.clone();
+        write_manifest(&world.store, &manifest).await.unwrap();
+        let manifests = Manifests::new(world.store.clone());
+        let first = manifests.get(TENANT, &id).await.unwrap().unwrap();
+        let second = manifests.get(TENANT, &id).await.unwrap().unwrap();
+        assert!(Arc::ptr_eq(&first, &second));
     }
 }

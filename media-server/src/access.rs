@@ -243,7 +243,7 @@ async fn session_and_recording<S: Send + Sync>(
     Ok((param("session").ok_or_else(Problem::not_found)?, param("recording")))
 }
 
-/// Compares the recording as a whole segment: a session opens no other one.
+/// Compares the entire path segment: a session opens no other recording.
 fn for_recording(viewing: Viewing, asked: Option<&str>) -> Result<Viewing, Problem> {
     if asked.is_some_and(|asked| asked != viewing.session.recording) {
         return Err(Problem::forbidden(Reason::OtherRecording));

@@ -229,7 +229,12 @@ async function renew(next, url) {
   if (renewals++ < 3) return stream.reload(next);
   const problem = url && (await fetch(url, { cache: 'no-store' }).catch(() => null));
   const { code } = problem && !problem.ok ? await problem.json().catch(() => ({})) : {};
-  showNotice({ title: 'This lesson does not load', code: errorLine(code), text: 'Load the page again. If that does not help, ask for a new link.', again: () => location.reload() });
+  showNotice({
+    title: 'This lesson does not load',
+    code: errorLine(code),
+    text: 'Load the page again. If that does not help, ask for a new link.',
+    again: () => location.reload(),
+  });
 }
 
 // The code of an error and the recording's id, for the person whom the viewer asks.

@@ -214,5 +214,5 @@ async fn a_server_without_redis_is_alive_and_not_ready() {
     assert_eq!(server.open(Method::GET, "/healthz").send().await.unwrap().status(), StatusCode::OK);
     let metrics = metrics(&server).await;
     assert!(metrics.contains("route=\"/readyz\"") && metrics.ends_with("# EOF\n"), "{metrics}");
-    assert!(!metrics.contains("queue_jobs{"), "numbers nobody can know are left out: {metrics}");
+    assert!(!metrics.contains("queue_jobs{"), "unknown numbers are left out: {metrics}");
 }

@@ -183,7 +183,7 @@ impl Index {
     }
 
     /// True if any file of the index has words of a recording: also removed ones, until
-    /// [`Index::purge`] has written their segments anew.
+    /// [`Index::purge`] has rewritten their segments.
     pub fn has_words(&self, tenant: &str, recording: &str) -> Result<bool, Error> {
         let term = Term::from_field_text(self.fields.scope, &scope(tenant, recording));
         for segment in self.reader.searcher().segment_readers() {
@@ -194,7 +194,7 @@ impl Index {
         Ok(false)
     }
 
-    /// Writes every segment anew that has removed documents, without them, and deletes the old
+    /// Rewrites every segment that has removed documents, without them, and deletes the old
     /// files. Returns the number of segments.
     ///
     /// The engine itself only marks documents as removed. Their words would stay on disk until it

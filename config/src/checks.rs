@@ -51,6 +51,7 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
     report.range("source_rendition.max_keyframe_distance_ms", distance_ms, 1000, 20_000);
     media(&settings.media, &mut report);
     speech(&settings.speech, &mut report);
+    report.range("retention.refused_days", settings.retention.refused_days.into(), 0, 36_500);
     report.expect(level_ok(&settings.log.level), "log.level", || {
         "is not a filter: use a level (off, error, warn, info, debug, trace) or target=level, \
          separated by commas"
@@ -206,6 +207,7 @@ fn worker(worker: &Worker, report: &mut Report) {
     report.range("worker.step_stall_ms", worker.step_stall_ms, 1_000, 86_400_000);
     report.range("worker.inspect_deadline_ms", worker.inspect_deadline_ms, 100, 600_000);
     report.range("worker.attempts", worker.attempts.into(), 1, 100);
+    report.range("worker.losses", worker.losses.into(), 2, 1_000);
 }
 
 fn media(media: &Media, report: &mut Report) {

@@ -30,6 +30,8 @@ pub struct Settings {
     pub media: Media,
     /// Transcription.
     pub speech: Speech,
+    /// How long things are kept.
+    pub retention: Retention,
     /// Logging.
     pub log: Log,
 }
@@ -237,6 +239,8 @@ pub struct Worker {
     pub defer_above_height: u32,
     /// Times a step is tried if the fault may be transient.
     pub attempts: u32,
+    /// Workers that may be lost with a step; that costs it no attempt.
+    pub losses: u32,
     /// Start even if the kernel offers no sandbox.
     pub allow_unsandboxed: bool,
 }
@@ -257,6 +261,7 @@ impl Default for Worker {
             inspect_deadline_ms: 9_000,
             defer_above_height: 0,
             attempts: 5,
+            losses: 10,
             allow_unsandboxed: false,
         }
     }
@@ -374,6 +379,20 @@ impl Default for Speech {
             language: "auto".into(),
             threads: 1,
         }
+    }
+}
+
+/// How long things are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Source of a recording that was refused, in days.
+    pub refused_days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { refused_days: 30 }
     }
 }
 

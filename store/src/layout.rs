@@ -109,6 +109,24 @@ pub fn pending_key(tenant: &str, recording: &str) -> String {
     format!("{tenant}/_pending/{recording}")
 }
 
+/// All markers of refused recordings of a tenant.
+pub fn refused_prefix(tenant: &str) -> String {
+    format!("{tenant}/_refused/")
+}
+
+/// The marker of a recording that was refused at a time, in ms since the epoch, by the manifest of
+/// a fence. Markers are listed by time.
+pub fn refused_key(tenant: &str, at_ms: u64, fence: u64, recording: &str) -> String {
+    format!("{}{at_ms:013}-{fence}-{recording}", refused_prefix(tenant))
+}
+
+/// Time, fence and recording of such a marker; `None` if the key is another one's.
+pub fn parse_refused<'a>(key: &'a str, prefix: &str) -> Option<(u64, u64, &'a str)> {
+    let mut parts = key.strip_prefix(prefix)?.splitn(3, '-');
+    let (at_ms, fence, recording) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((at_ms.parse().ok()?, fence.parse().ok()?, recording)).filter(|_| valid_recording(recording))
+}
+
 /// All upload states of a tenant.
 pub fn uploads_prefix(tenant: &str) -> String {
     format!("{tenant}/_uploads/")

@@ -21,6 +21,7 @@ pub mod queue;
 pub mod rebuild;
 mod recording;
 mod redis_connection;
+pub mod refused;
 mod revocations;
 mod step;
 pub mod submit;

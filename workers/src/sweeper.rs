@@ -4,7 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use chalkstream_store::{JobView, Queue, Result, Store, forget_old_revocations, rebuild};
+use chalkstream_config::Retention;
+use chalkstream_store::{JobView, Queue, Result, Store, forget_old_revocations, rebuild, refused};
 use tokio_util::sync::CancellationToken;
 
 use crate::manifest::writer::ManifestWriter;
@@ -13,11 +14,19 @@ use crate::manifest::writer::ManifestWriter;
 const INTERVAL: Duration = Duration::from_secs(60);
 /// Time between a sweep that failed and the next one.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// A day, in ms.
+const DAY_MS: u64 = 24 * 3_600_000;
 /// Time between two removals of what only grows.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// Sweeps at once and then each minute.
-pub async fn run(queue: Queue, manifests: ManifestWriter, grace_ms: u64, stop: CancellationToken) {
+pub async fn run(
+    queue: Queue,
+    manifests: ManifestWriter,
+    grace_ms: u64,
+    retention: Retention,
+    stop: CancellationToken,
+) {
     let mut cleaned_at: Option<Instant> = None;
     loop {
         let wait = match sweep(&queue, &manifests, grace_ms).await {
@@ -29,7 +38,7 @@ pub async fn run(queue: Queue, manifests: ManifestWriter, grace_ms: u64, stop: C
         };
         if cleaned_at.is_none_or(|at| at.elapsed() > CLEANUP_INTERVAL) {
             cleaned_at = Some(Instant::now());
-            if let Err(error) = clean_up(&manifests.store).await {
+            if let Err(error) = clean_up(&manifests.store, &retention).await {
                 tracing::warn!(%error, kind = error.kind.as_str(), "storage cleanup failed");
             }
         }
@@ -77,9 +86,10 @@ async fn update(manifests: &ManifestWriter, job: &JobView) -> Result<()> {
     }
 }
 
-async fn clean_up(store: &Store) -> Result<()> {
+async fn clean_up(store: &Store, retention: &Retention) -> Result<()> {
     let leftovers = store.sweep_leftovers().await?;
     let revocations = forget_old_revocations(store).await?;
-    tracing::debug!(leftovers, revocations, "storage cleaned up");
+    let sources = refused::expire(store, u64::from(retention.refused_days) * DAY_MS).await?;
+    tracing::debug!(leftovers, revocations, sources, "storage cleaned up");
     Ok(())
 }

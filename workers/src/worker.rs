@@ -50,7 +50,11 @@ struct Worker {
 /// If the worker cannot start: wrong settings, no scratch folder, no sandbox.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Error> {
     let store = open(&settings.store).await?;
-    let policy = RetryPolicy { attempts: settings.worker.attempts, ..RetryPolicy::default() };
+    let policy = RetryPolicy {
+        attempts: settings.worker.attempts,
+        losses: settings.worker.losses,
+        ..RetryPolicy::default()
+    };
     let queue = Queue::connect_lazy(&settings.redis)?.with_policy(policy);
     let manifests = ManifestWriter { store: store.clone(), events: Events::connect(&settings.redis)? };
     let scratch = Scratch::new(&settings.worker.scratch_path)?;
@@ -64,6 +68,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         queue.clone(),
         manifests.clone(),
         settings.worker.lease_ms / 2,
+        settings.retention.clone(),
         shutdown.clone(),
     ));
     let slots = crate::slots(&settings.worker);

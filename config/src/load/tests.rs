@@ -212,7 +212,7 @@ fn what_is_printed_reads_back_but_for_secrets() {
 #[test]
 fn the_schema_knows_every_section_and_marks_secrets() {
     let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
-    for section in ["store", "redis", "server", "playback", "worker", "media", "speech", "log"] {
+    for section in ["store", "redis", "server", "playback", "worker", "media", "speech", "retention", "log"] {
         assert!(schema["properties"][section].is_object(), "{section}");
     }
     assert_eq!(schema["additionalProperties"], serde_json::Value::Bool(false));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use chalkstream_store::{
     EventKind, Events, JobView, Manifest, Result, State, StepState, Store, delete_where, layout,
-    read_manifest, submit, write_manifest,
+    read_manifest, refused, submit, write_manifest,
 };
 use serde_json::{Value, json};
 
@@ -92,6 +92,9 @@ impl ManifestWriter {
                 keys::fence_of(key).is_some() && !manifest.objects.contains_key(key)
             })
             .await?;
+        }
+        if manifest.is_refused() {
+            refused::mark(&self.store, manifest).await?;
         }
         submit::clear(&self.store, tenant, recording).await
     }

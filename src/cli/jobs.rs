@@ -1,12 +1,15 @@
 //! `chalkstream jobs`, `retry`, `cancel` and `delete`
 
+use chalkstream_store::Queue;
+use chalkstream_store::retry::{self, RetryFilter};
 use clap::Args;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::server_args::ServerArgs;
 use crate::args::GlobalArgs;
 use crate::exit::CommandResult;
+use crate::settings_source;
 use crate::ui::output;
 
 /// Arguments of `jobs`.
@@ -24,6 +27,26 @@ pub struct JobsArgs {
 pub struct RecordingArgs {
     /// Id of the recording.
     id: String,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// Arguments of `retry`.
+#[derive(Args)]
+pub struct RetryArgs {
+    /// Id of the recording.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    id: Option<String>,
+    /// Retry every recording that failed, and failed optional steps of ready ones, in the storage
+    /// and queue of the settings. Refused recordings are left alone unless `--code` names them.
+    #[arg(long)]
+    all: bool,
+    /// Only those in which something failed with this code.
+    #[arg(long, requires = "all", value_name = "CODE")]
+    code: Option<String>,
+    /// Only those of this tenant.
+    #[arg(long, requires = "all", value_name = "TENANT")]
+    tenant: Option<String>,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -50,9 +73,35 @@ pub async fn list(global: &GlobalArgs, command: JobsArgs) -> CommandResult {
     Ok(())
 }
 
-/// Retries a job.
-pub async fn retry(global: &GlobalArgs, command: RecordingArgs) -> CommandResult {
-    act(global, command, Method::POST, "/retry", "queued again").await
+/// Retries one recording through the server, or all that failed.
+pub async fn retry(global: &GlobalArgs, command: RetryArgs) -> CommandResult {
+    match command.id {
+        Some(id) => {
+            let command = RecordingArgs { id, server: command.server };
+            act(global, command, Method::POST, "/retry", "queued again").await
+        }
+        None => retry_all(global, RetryFilter { tenant: command.tenant, code: command.code }).await,
+    }
+}
+
+/// Works on storage and queue themselves: an API key is one tenant's.
+async fn retry_all(global: &GlobalArgs, filter: RetryFilter) -> CommandResult {
+    let settings = settings_source::load_for_command(global)?;
+    let store = chalkstream_store::open(&settings.store).await?;
+    let queue = Queue::connect(&settings.redis).await?;
+    let retried = retry::all(&store, &queue, &filter).await?;
+    if global.json {
+        let retried = retried.iter().map(|manifest| {
+            json!({ "tenant": manifest.tenant, "recording": manifest.recording, "title": manifest.title })
+        });
+        output::json(&json!({ "retried": retried.collect::<Vec<_>>() }));
+    } else {
+        for manifest in &retried {
+            output::line(&format!("{}\t{} is queued again", manifest.tenant, manifest.recording));
+        }
+        output::note(&format!("{} recordings queued again", retried.len()));
+    }
+    Ok(())
 }
 
 /// Cancels a job.

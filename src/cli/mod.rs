@@ -66,8 +66,8 @@ enum Command {
     Key(key::KeyCommand),
     /// List jobs and the state of their steps.
     Jobs(jobs::JobsArgs),
-    /// Retry the failed or cancelled steps of a recording.
-    Retry(jobs::RecordingArgs),
+    /// Retry the failed or cancelled steps of a recording, or of all that failed.
+    Retry(jobs::RetryArgs),
     /// Stop the processing of a recording.
     Cancel(jobs::RecordingArgs),
     /// Delete a recording and everything made from it.

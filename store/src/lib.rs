@@ -22,6 +22,7 @@ pub mod rebuild;
 mod recording;
 mod redis_connection;
 pub mod refused;
+pub mod retry;
 mod revocations;
 mod step;
 pub mod submit;

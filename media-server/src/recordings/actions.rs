@@ -2,9 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use chalkstream_store::{
-    JobSpec, JobState, JobView, State as RecordingState, projection, rebuild, submit, write_manifest,
-};
+use chalkstream_store::{JobState, State as RecordingState, projection, retry, submit, write_manifest};
 use http::StatusCode;
 
 use super::service::Recordings;
@@ -68,35 +66,17 @@ pub async fn cancel(
         (status = 409, body = ProblemBody),
     ),
 )]
-pub async fn retry(
+pub async fn retry_recording(
     State(recordings): State<Recordings>,
     caller: ApiCaller,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<RecordingView>), Problem> {
     let mut manifest = recordings.current(&caller.tenant, &id).await?;
-    let again = match manifest.state {
-        RecordingState::Failed | RecordingState::Cancelled => true,
-        RecordingState::Ready => !manifest.failed_optional.is_empty(),
-        _ => false,
-    };
-    let has_source =
-        manifest.source.as_ref().is_some_and(|source| manifest.objects.contains_key(&source.key));
-    if !again || !has_source {
+    if !retry::is_possible(&manifest) {
         return Err(conflict("There is nothing to retry."));
     }
-    // The marker comes first: whatever happens after it, the sweeper completes it.
-    submit::mark(&recordings.store, &JobSpec::for_recording(&manifest)).await?;
-    let job: JobView = match recordings.queue.retry(&caller.tenant, &id).await? {
-        Some(job) => job,
-        None => rebuild::resubmit(&recordings.store, &recordings.queue, &caller.tenant, &id)
-            .await?
-            .ok_or_else(Problem::not_found)?,
-    };
-    let was_ready = manifest.state == RecordingState::Ready;
-    manifest.apply_steps(&job);
-    manifest.failure = None;
-    manifest.state = if was_ready { RecordingState::Playable } else { RecordingState::Queued };
-    write_manifest(&recordings.store, &manifest).await?;
+    let job = retry::one(&recordings.store, &recordings.queue, &mut manifest).await?;
+    let job = job.ok_or_else(Problem::not_found)?;
     recordings.announce(&manifest).await;
     Ok((StatusCode::ACCEPTED, Json(RecordingView::new(&manifest, Some(&job)))))
 }

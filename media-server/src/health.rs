@@ -76,8 +76,10 @@ async fn ready(State(health): State<Health>) -> Response {
 }
 
 async fn metrics(State(health): State<Health>) -> Result<Response, Problem> {
-    let queue = tokio::time::timeout(MAX_WAIT, health.queue.stats()).await;
-    let text = health.metrics.render(queue.ok().and_then(Result::ok)).map_err(Problem::internal)?;
+    let queue = async { tokio::try_join!(health.queue.workers(), health.queue.stats()) };
+    let queue = tokio::time::timeout(MAX_WAIT, queue).await.ok().and_then(Result::ok);
+    let queue = queue.as_ref().map(|(workers, stats)| (workers.as_slice(), *stats));
+    let text = health.metrics.render(queue).map_err(Problem::internal)?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use chalkstream_store::QueueStats;
+use chalkstream_store::{QueueStats, WorkerView};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -46,6 +46,15 @@ pub struct StateLabels {
 /// Jobs or steps by their state.
 type CountByState = Family<StateLabels, Gauge<u64, AtomicU64>>;
 
+/// Labels of a number of workers.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct WorkerLabels {
+    /// `working` or `paused`.
+    pub state: &'static str,
+    /// Code of the failure that paused it; empty while it works.
+    pub code: String,
+}
+
 /// All the server's metrics.
 pub struct Metrics {
     registry: Registry,
@@ -69,6 +78,8 @@ pub struct Metrics {
     queue_jobs: CountByState,
     /// Steps in the queue, read when the metrics are.
     queue_steps: CountByState,
+    /// Workers that the queue knows, read when the metrics are.
+    workers: Family<WorkerLabels, Gauge>,
     /// Deletions.
     pub deletions: DeletionMetrics,
 }
@@ -102,6 +113,7 @@ impl Default for Metrics {
             queue_jobs: Family::default(),
             queue_steps: Family::default(),
             deletions: DeletionMetrics::default(),
+            workers: Family::default(),
         };
         let r = &mut metrics.registry;
         r.register("http_requests", "Requests finished", metrics.requests.clone());
@@ -128,6 +140,7 @@ impl Default for Metrics {
         r.register("deletions_requested", "Deletions requested", deletions.requested.clone());
         r.register("deletions_erased", "Deletions of which nothing is left", deletions.erased.clone());
         r.register("deletions_open", "Deletions under way", deletions.open.clone());
+        r.register("workers", "Workers that the queue knows, by state", metrics.workers.clone());
         metrics
     }
 }
@@ -145,8 +158,10 @@ impl Metrics {
 
     /// The text a scraper reads (OpenMetrics). Without `queue`, as while Redis is away, the queue's
     /// metrics are left out: old numbers would hide the outage.
-    pub fn render(&self, queue: Option<QueueStats>) -> Result<String, std::fmt::Error> {
-        if let Some(stats) = queue {
+    pub fn render(&self, queue: Option<(&[WorkerView], QueueStats)>) -> Result<String, std::fmt::Error> {
+        self.workers.clear();
+        if let Some((workers, stats)) = queue {
+            self.set_workers(workers);
             let set = |family: &CountByState, state: &'static str, count: u64| {
                 family.get_or_create(&StateLabels { state }).set(count);
             };
@@ -162,5 +177,40 @@ impl Metrics {
         let mut out = String::new();
         text::encode(&mut out, &self.registry)?;
         Ok(out)
+    }
+
+    fn set_workers(&self, workers: &[WorkerView]) {
+        self.workers.get_or_create(&WorkerLabels { state: "working", code: String::new() }).set(0);
+        for worker in workers {
+            let labels = match &worker.pause {
+                Some(pause) => WorkerLabels { state: "paused", code: pause.code.clone() },
+                None => WorkerLabels { state: "working", code: String::new() },
+            };
+            self.workers.get_or_create(&labels).inc();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chalkstream_store::Pause;
+
+    use super::*;
+
+    #[test]
+    fn a_paused_worker_shows_with_the_code_that_paused_it() {
+        let worker = |name: &str, pause| WorkerView { name: name.into(), failures: 0, done: 0, pause };
+        let pause = Pause { for_ms: 5_000, code: "disk_full".into() };
+        let workers = [worker("a", None), worker("b", Some(pause)), worker("c", None)];
+        let metrics = Metrics::default();
+        let text = metrics.render(Some((&workers, QueueStats::default()))).unwrap();
+        for line in [
+            "chalkstream_workers{state=\"working\",code=\"\"} 2",
+            "chalkstream_workers{state=\"paused\",code=\"disk_full\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        // Redis is away: no number rather than an old one.
+        assert!(!metrics.render(None).unwrap().contains("chalkstream_workers{"));
     }
 }

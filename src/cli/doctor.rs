@@ -35,6 +35,7 @@ pub async fn run(global: &GlobalArgs, command: &DoctorArgs) -> CommandResult {
     #[cfg(not(feature = "worker"))]
     let _ = command.quick;
     checks.push(storage(&settings).await);
+    checks.push(eviction(&settings).await);
 
     if global.json {
         let list: Vec<_> = checks.iter().map(to_json).collect();
@@ -86,6 +87,20 @@ async fn storage(settings: &Settings) -> Check {
         Err(error) => Err(error.to_string()),
     };
     Check { name: "storage", detail, needed: true }
+}
+
+/// Jobs live in Redis until they are over: it must not evict them. A Redis that does not answer is
+/// none of this check's business, since `up` starts one of its own.
+async fn eviction(settings: &Settings) -> Check {
+    let policy = async { chalkstream_store::Queue::connect(&settings.redis).await?.eviction_policy().await };
+    let detail = match policy.await {
+        Ok(Some(policy)) if policy != "noeviction" => {
+            Err(format!("is {policy} and loses jobs; set it to noeviction"))
+        }
+        Ok(Some(policy)) => Ok(policy),
+        Ok(None) | Err(_) => Ok("redis does not say".into()),
+    };
+    Check { name: "redis maxmemory-policy", detail, needed: false }
 }
 
 #[cfg(feature = "worker")]

@@ -6,9 +6,9 @@
 
 use std::time::{Duration, Instant};
 
+use redis::Value;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script};
-use redis::{ServerErrorKind, Value};
 use tokio::sync::Mutex;
 
 use crate::{Error, Kind, Result};
@@ -62,6 +62,8 @@ impl RedisConnection {
             Err(error) if again == RetryOnDisconnect::Once && error.is_connection_dropped() => {
                 self.send(command).await
             }
+            // It was refused before it ran.
+            Err(error) if is_from_another(&error) => self.send(command).await,
             answered => answered,
         };
         value.and_then(|value| redis::from_redis_value(value).map_err(RedisError::from)).map_err(from_redis)
@@ -95,7 +97,7 @@ impl RedisConnection {
         let sent = tokio::time::timeout(self.answer, command.query_async::<Value>(&mut connection));
         let answered = sent.await.unwrap_or_else(|_| Err(away("redis did not answer in time")));
         if let Err(error) = &answered
-            && (error.is_unrecoverable_error() || error.is_io_error())
+            && (error.is_unrecoverable_error() || error.is_io_error() || is_from_another(error))
         {
             let mut slot = self.slot.lock().await;
             if slot.number == number {
@@ -160,23 +162,27 @@ fn away(what: &'static str) -> RedisError {
     RedisError::from((ErrorKind::Io, what))
 }
 
+/// Whether another connection may answer otherwise: this one leads to a server that is a replica by
+/// now, or has another password.
+fn is_from_another(error: &RedisError) -> bool {
+    matches!(error.code(), Some("READONLY" | "MOVED" | "MASTERDOWN" | "LOADING" | "NOAUTH" | "WRONGPASS"))
+}
+
 /// Whether a failure passes: everything that has to do with the way there, or with a server that is
-/// starting, full or being replaced.
+/// starting, full or being replaced, or whose password is being rotated. A result must not be lost
+/// meanwhile.
 fn from_redis(error: RedisError) -> Error {
-    let (kind, message) = match error.kind() {
-        ErrorKind::Io => (Kind::Unavailable, "redis is away"),
-        ErrorKind::Server(ServerErrorKind::NoScript) => (Kind::Internal, NO_SCRIPT),
-        ErrorKind::Server(
-            ServerErrorKind::BusyLoading
-            | ServerErrorKind::TryAgain
-            | ServerErrorKind::ClusterDown
-            | ServerErrorKind::MasterDown
-            | ServerErrorKind::ReadOnly,
-        ) => (Kind::Unavailable, "redis is not ready"),
-        _ if matches!(error.code(), Some("OOM" | "MISCONF" | "BUSY")) => {
-            (Kind::Unavailable, "redis takes no writes")
+    let (kind, message) = match (error.kind(), error.code().unwrap_or_default()) {
+        (ErrorKind::Io, _) => (Kind::Unavailable, "redis is away"),
+        (_, "NOSCRIPT") => (Kind::Internal, NO_SCRIPT),
+        (_, "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "READONLY" | "MOVED" | "ASK") => {
+            (Kind::Unavailable, "redis is not ready")
         }
-        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
+        (_, "OOM" | "MISCONF" | "BUSY" | "NOREPLICAS") => (Kind::Unavailable, "redis takes no writes"),
+        (ErrorKind::AuthenticationFailed, _) | (_, "NOAUTH" | "WRONGPASS" | "NOPERM") => {
+            (Kind::Unavailable, "redis does not accept our password")
+        }
+        (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) => {
             (Kind::Corrupt, "redis returned something unexpected")
         }
         _ => (Kind::Internal, "redis refused a command"),

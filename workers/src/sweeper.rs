@@ -28,6 +28,7 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let mut cleaned_at: Option<Instant> = None;
+    warn_of_eviction(&queue).await;
     loop {
         let wait = match sweep(&queue, &manifests, grace_ms).await {
             Ok(()) => INTERVAL,
@@ -46,6 +47,17 @@ pub async fn run(
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
         }
+    }
+}
+
+/// Warns if Redis removes keys when it is full.
+async fn warn_of_eviction(queue: &Queue) {
+    match queue.eviction_policy().await {
+        Ok(Some(policy)) if policy != "noeviction" => {
+            tracing::warn!(policy, "redis evicts keys, set maxmemory-policy to noeviction");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::debug!(%error, "eviction policy is not known"),
     }
 }
 

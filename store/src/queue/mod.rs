@@ -346,6 +346,16 @@ impl Queue {
         Ok(())
     }
 
+    /// The policy by which Redis evicts keys when it is full. Any but `noeviction` loses jobs, until
+    /// the sweeper queues them again. `None` if Redis does not say.
+    pub async fn eviction_policy(&self) -> Result<Option<String>> {
+        let mut command = redis::cmd("INFO");
+        command.arg("memory");
+        let info: String = self.inner.main.query(&command, RetryOnDisconnect::Once).await?;
+        let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
+        Ok(policy.map(|policy| policy.trim().to_owned()))
+    }
+
     /// How full the queue is.
     pub async fn stats(&self) -> Result<QueueStats> {
         let (open, dead, ready, leased, delayed) =

@@ -1,19 +1,28 @@
 //! The scripts, each behind the part they share.
+//!
+//! A Redis that is out of memory still runs those that only go on with what it holds: a worker
+//! whose heartbeat or result is refused would lose its step. It takes nothing new.
 
 use std::sync::LazyLock;
 
 use crate::redis_connection::LuaScript;
 
 macro_rules! scripts {
-    ($($name:ident = $file:literal;)*) => {
+    ($flags:literal, $($name:ident = $file:literal;)*) => {
         $(pub(super) static $name: LazyLock<LuaScript> = LazyLock::new(|| {
-            LuaScript::new(concat!(include_str!("lua/common.lua"), "\n", include_str!($file)))
+            LuaScript::new(concat!("#!lua", $flags, "\n", include_str!("lua/common.lua"), "\n", include_str!($file)))
         });)*
     };
 }
 
 scripts! {
+    "",
     SUBMIT = "lua/submit.lua";
+    RETRY = "lua/retry.lua";
+}
+
+scripts! {
+    " flags=allow-oom",
     LEASE = "lua/lease.lua";
     HEARTBEAT = "lua/heartbeat.lua";
     NOTE = "lua/note.lua";
@@ -21,13 +30,16 @@ scripts! {
     FAIL = "lua/fail.lua";
     RELEASE = "lua/release.lua";
     CANCEL = "lua/cancel.lua";
-    RETRY = "lua/retry.lua";
     SWEEP = "lua/sweep.lua";
-    JOBS = "lua/jobs.lua";
     ANNOUNCE = "lua/announce.lua";
     LEAVE = "lua/leave.lua";
-    WORKERS = "lua/workers.lua";
     FORGET = "lua/forget.lua";
     STATS = "lua/stats.lua";
     UNCLAIM = "lua/unclaim.lua";
+}
+
+scripts! {
+    " flags=no-writes",
+    JOBS = "lua/jobs.lua";
+    WORKERS = "lua/workers.lua";
 }

@@ -447,52 +447,7 @@ async fn jobs_are_listed_by_tenant_newest_first() {
     assert!(queue.jobs(Some("c"), JobFilter::All, 10).await.unwrap().is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_away_is_said_at_once_and_passes() {
-    let (mut redis, queue) = queue().await;
-    let spec = job("t", vec![step("a", &[]), step("b", &["a"])]);
-    queue.submit(&spec).await.unwrap();
-    let lease = next(&queue).await;
-    redis.stop();
-    let start = Instant::now();
-    assert_eq!(queue.ping().await.unwrap_err().kind, Kind::Unavailable);
-    assert_eq!(queue.lease("w", LEASE_MS).await.unwrap_err().kind, Kind::Unavailable);
-    assert_eq!(queue.heartbeat(&lease, LEASE_MS, None).await.unwrap_err().kind, Kind::Unavailable);
-    assert_eq!(queue.complete(&lease, json!(1), &[]).await.unwrap_err().kind, Kind::Unavailable);
-    assert_eq!(queue.submit(&job("t", vec![step("a", &[])])).await.unwrap_err().kind, Kind::Unavailable);
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-    assert_eq!(Queue::connect(&redis.settings()).await.err().unwrap().kind, Kind::Unavailable);
-
-    // Back, with all it had: the worker's result counts.
-    redis.resume().await;
-    let limit = Instant::now() + Duration::from_secs(5);
-    let view = loop {
-        match queue.complete(&lease, json!(1), &[]).await {
-            Ok(view) => break view,
-            Err(error) => assert!(error.is_transient() && Instant::now() < limit, "{error}"),
-        }
-    };
-    assert_eq!(state(&view, "b"), StepState::Ready);
-    assert_eq!(queue.heartbeat(&lease, LEASE_MS, None).await.unwrap(), Heartbeat::Lost);
-    assert_eq!(next(&queue).await.step, "b");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_hangs_is_away() {
-    let (redis, queue) = queue().await;
-    queue.ping().await.unwrap();
-    redis.freeze(true);
-    let start = Instant::now();
-    let asked = queue.submit(&job("t", vec![step("a", &[])])).await;
-    redis.freeze(false);
-    assert_eq!(asked.unwrap_err().kind, Kind::Unavailable);
-    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
-    let limit = Instant::now() + Duration::from_secs(5);
-    while let Err(error) = queue.ping().await {
-        assert!(error.is_transient() && Instant::now() < limit);
-    }
-}
-
 mod counts;
 mod interleaved;
+mod trouble;
 mod workers;

@@ -166,6 +166,13 @@ fn away(what: &'static str) -> RedisError {
 /// now, or has another password.
 fn is_from_another(error: &RedisError) -> bool {
     matches!(error.code(), Some("READONLY" | "MOVED" | "MASTERDOWN" | "LOADING" | "NOAUTH" | "WRONGPASS"))
+        || is_unauthenticated(error)
+}
+
+/// Whether Redis does not read a command because nobody has logged in: to a long one it gives no
+/// code of its own (`Protocol error: unauthenticated multibulk length`).
+fn is_unauthenticated(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.contains("unauthenticated"))
 }
 
 /// Whether a failure passes: everything that has to do with the way there, or with a server that is
@@ -182,6 +189,7 @@ fn from_redis(error: RedisError) -> Error {
         (ErrorKind::AuthenticationFailed, _) | (_, "NOAUTH" | "WRONGPASS" | "NOPERM") => {
             (Kind::Unavailable, "redis does not accept our password")
         }
+        _ if is_unauthenticated(&error) => (Kind::Unavailable, "redis does not accept our password"),
         (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) => {
             (Kind::Corrupt, "redis returned something unexpected")
         }

@@ -22,6 +22,9 @@ pub struct StepSpec {
     /// Its input.
     #[serde(default)]
     pub input: Value,
+    /// Capabilities that a worker needs for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
 }
 
 /// State of a step.
@@ -56,6 +59,7 @@ impl StepSpec {
             optional: false,
             priority: 0,
             input: Value::Object(serde_json::Map::new()),
+            requires: Vec::new(),
         }
     }
 }
@@ -87,6 +91,9 @@ pub struct StepRecord {
     /// Its input.
     #[serde(default)]
     pub input: Value,
+    /// Capabilities that a worker needs for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
     /// Its result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
@@ -104,6 +111,7 @@ impl StepRecord {
             optional: self.optional,
             priority: self.priority,
             input: self.input.clone(),
+            requires: self.requires.clone(),
         }
     }
 }

@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use chalkstream_config::Settings;
 use chalkstream_store::{MachineCheck, Pause, Queue, Store};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::capabilities;
 use crate::failure::StepFailure;
 use crate::runner::Runner;
 
@@ -47,6 +49,8 @@ pub struct Machine {
     pub store: Store,
     /// Starts children.
     pub runner: Runner,
+    /// The settings.
+    pub settings: Settings,
 }
 
 impl Health {
@@ -130,7 +134,7 @@ impl Health {
 impl Machine {
     /// Announces the worker; returns its pause. Where the queue does not answer there is none.
     pub async fn announce(&self, check: MachineCheck<'_>) -> Option<Pause> {
-        match self.queue.announce(&self.name, check).await {
+        match self.queue.announce(&self.name, &capabilities::detect(&self.settings), check).await {
             Ok(pause) => pause,
             Err(error) => {
                 tracing::debug!(%error, "worker was not announced");

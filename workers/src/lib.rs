@@ -1,6 +1,7 @@
 //! Leases jobs, plans their steps, runs each in a child process and writes the results back.
 
 mod attempt;
+mod capabilities;
 mod context;
 mod error;
 mod failure;

@@ -103,6 +103,7 @@ impl Plan {
             optional: definition.optional,
             priority: definition.class.priority(),
             input: input.unwrap_or_default(),
+            requires: definition.requires.iter().map(|&capability| capability.to_owned()).collect(),
         };
         self.steps.push(spec);
         Ok(())

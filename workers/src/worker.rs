@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::attempt::{Attempt, StepOutcome};
+use crate::capabilities;
 use crate::context::WorkerContext;
 use crate::failure::{Cause, StepFailure};
 use crate::health::{Health, Machine};
@@ -75,8 +76,13 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = format!("{}-{}", host.trim(), std::process::id());
     tracing::info!(slots, worker = name, "worker started");
-    let machine =
-        Machine { name: name.clone(), queue: queue.clone(), store: store.clone(), runner: runner.clone() };
+    let machine = Machine {
+        name: name.clone(),
+        queue: queue.clone(),
+        store: store.clone(),
+        runner: runner.clone(),
+        settings: settings.clone(),
+    };
     let worker = Arc::new(Worker {
         context: WorkerContext { settings, store, queue, runner, manifests },
         renewer,
@@ -139,12 +145,14 @@ impl Worker {
                 } => ready,
             };
             let given = Instant::now();
+            let capabilities = capabilities::detect(&self.context.settings);
             // Not cancelled half-way: the queue may have given a step to a caller that is gone.
             let request = LeaseRequest {
                 worker: &self.name,
                 lease_ms: self.context.settings.worker.lease_ms,
                 max_priority,
                 running: self.steps.len(),
+                capabilities: &capabilities,
             };
             let offered = self.context.queue.offer(&request).await;
             let idle = match offered {

@@ -83,6 +83,7 @@ async fn cancelling_keeps_what_was_just_made() {
         optional: false,
         priority: 0,
         input: json!({}),
+        requires: Vec::new(),
     }];
     queue.complete(&lease, result, &more).await.unwrap();
     let (status, body) = json(&server, Method::POST, &format!("/v1/recordings/{id}/cancel")).await;

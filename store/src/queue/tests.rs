@@ -30,6 +30,7 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> StepSpec {
         optional: false,
         priority: 0,
         input: json!({ "of": name, "empty": [], "large": 9_007_199_254_740_993u64 }),
+        requires: Vec::new(),
     }
 }
 

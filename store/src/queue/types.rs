@@ -50,6 +50,8 @@ pub struct LeaseRequest<'a> {
     pub max_priority: Option<i64>,
     /// Steps that it runs now.
     pub running: usize,
+    /// Its capabilities.
+    pub capabilities: &'a [&'a str],
 }
 
 /// The queue's answer to a worker that asks for a step.
@@ -250,6 +252,9 @@ pub struct StepView {
     /// Its input.
     #[serde(skip)]
     pub input: Value,
+    /// Capabilities that a worker needs for it.
+    #[serde(skip)]
+    pub requires: Vec<String>,
     /// Its result.
     #[serde(skip)]
     pub result: Option<Value>,
@@ -272,6 +277,7 @@ impl JobView {
             needs: step.needs.clone(),
             priority: step.priority,
             input: step.input.clone(),
+            requires: step.requires.clone(),
             result: step.result.clone(),
             failure: step.failure.clone(),
         };

@@ -27,7 +27,7 @@ pub(super) fn json(value: &Value) -> Result<String> {
     Ok(text)
 }
 
-/// A step's name becomes a field and part of a list's entry.
+/// The name of a step or of a capability becomes a field and part of a list's entry.
 fn check_step_name(name: &str) -> Result<()> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
     if (1..=64).contains(&name.len()) && name.bytes().all(plain) {
@@ -37,7 +37,7 @@ fn check_step_name(name: &str) -> Result<()> {
     }
 }
 
-/// Appends the count and the eight arguments of each step. `kept` holds what a job that is put
+/// Appends the count and the nine arguments of each step. `kept` holds what a job that is put
 /// together again keeps: results of finished steps, causes of optional ones that failed.
 pub(super) fn push_steps(
     args: &mut Vec<String>,
@@ -53,6 +53,8 @@ pub(super) fn push_steps(
         args.push(u8::from(step.optional).to_string());
         args.push(step.priority.to_string());
         args.push(json(&step.input)?);
+        step.requires.iter().try_for_each(|capability| check_step_name(capability))?;
+        args.push(step.requires.join(" "));
         let record = kept.and_then(|kept| kept.get(&step.name));
         let (state, result, failure) = match record.map(|record| (record.state, record)) {
             Some((StepState::Done, record)) => {
@@ -164,6 +166,9 @@ fn step(fields: &Fields, name: &str) -> Result<StepView> {
         worker: text("worker").cloned(),
         progress,
         note: text("note").map(|t| value(t)).transpose()?,
+        requires: text("requires")
+            .map(|t| t.split_ascii_whitespace().map(String::from).collect())
+            .unwrap_or_default(),
         input: text("input").map_or(Ok(Value::Null), |t| value(t))?,
         result: text("result").map(|t| value(t)).transpose()?,
         failure: failure(fields, &key("failure"))?,

@@ -7,7 +7,7 @@ use crate::redis_connection::RetryOnDisconnect;
 impl Queue {
     /// As [`Queue::offer`] for an idle worker; `None` if there is nothing for it.
     pub async fn lease(&self, worker: &str, lease_ms: u64) -> Result<Option<Lease>> {
-        let request = LeaseRequest { worker, lease_ms, max_priority: None, running: 0 };
+        let request = LeaseRequest { worker, lease_ms, max_priority: None, running: 0, capabilities: &[] };
         Ok(match self.offer(&request).await? {
             LeaseOffer::Step(lease) => Some(*lease),
             LeaseOffer::Nothing | LeaseOffer::Paused(_) => None,
@@ -18,7 +18,7 @@ impl Queue {
     ///
     /// Steps of a lower `priority` go first, across tenants; tenants take turns; within a tenant
     /// the job due first, then the one submitted first. A step that this worker failed goes to
-    /// others first.
+    /// others first, and one that requires what it lacks to those that have it.
     pub async fn offer(&self, request: &LeaseRequest<'_>) -> Result<LeaseOffer> {
         let args = [
             request.worker.to_string(),
@@ -26,6 +26,7 @@ impl Queue {
             self.policy.losses.to_string(),
             request.max_priority.map(|priority| priority.to_string()).unwrap_or_default(),
             request.running.to_string(),
+            request.capabilities.join(" "),
         ];
         let reply: Vec<String> = self.run(&scripts::LEASE, &args, RetryOnDisconnect::Never).await?;
         wire::offer(&reply)
@@ -33,13 +34,19 @@ impl Queue {
 
     /// Says that a worker is there; once within 35 s or it counts as gone. Returns its pause, if it
     /// has one.
-    pub async fn announce(&self, worker: &str, check: MachineCheck<'_>) -> Result<Option<Pause>> {
+    pub async fn announce(
+        &self,
+        worker: &str,
+        capabilities: &[&str],
+        check: MachineCheck<'_>,
+    ) -> Result<Option<Pause>> {
         let (outcome, code) = match check {
             MachineCheck::NotMade => ("", ""),
             MachineCheck::Passed => ("passed", ""),
             MachineCheck::Failed(code) => ("failed", code),
         };
-        let args = [&[worker, outcome, code].map(String::from)[..], &self.pauses()].concat();
+        let args = [&[worker, &capabilities.join(" "), outcome, code].map(String::from)[..], &self.pauses()]
+            .concat();
         let (for_ms, code): (String, String) =
             self.run(&scripts::ANNOUNCE, &args, RetryOnDisconnect::Never).await?;
         wire::pause(&for_ms, &code)

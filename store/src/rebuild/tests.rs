@@ -13,7 +13,8 @@ const LEASE_MS: u64 = 60_000;
 
 fn step(name: &str, needs: &[&str], optional: bool) -> StepSpec {
     let needs = needs.iter().map(|need| need.to_string()).collect();
-    StepSpec { name: name.into(), needs, optional, priority: 0, input: json!({ "of": name }) }
+    let (name, input) = (name.into(), json!({ "of": name }));
+    StepSpec { name, needs, optional, priority: 0, input, requires: Vec::new() }
 }
 
 fn job() -> JobSpec {

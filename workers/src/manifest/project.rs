@@ -111,6 +111,7 @@ mod tests {
             progress: None,
             note: None,
             input: Value::Null,
+            requires: Vec::new(),
             result: None,
             failure: None,
         }

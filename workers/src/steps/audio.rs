@@ -21,6 +21,7 @@ pub const DEFINITION: StepDefinition = StepDefinition {
     name: NAME,
     class: Class::Watchable,
     optional: false,
+    requires: &[],
     execution: Execution::Child { cost: Cost::PerDuration, input: Input::Source, request },
     verify,
     contribute: no_contribution,

@@ -20,6 +20,8 @@ pub struct StepDefinition {
     pub class: Class,
     /// Whether the recording is complete without it.
     pub optional: bool,
+    /// Capabilities that a worker needs for it.
+    pub requires: &'static [&'static str],
     /// How it runs.
     pub execution: Execution,
     /// Checks the report against what was made; an error says what is wrong.

@@ -20,6 +20,7 @@ pub const DEFINITION: StepDefinition = StepDefinition {
     name: NAME,
     class: Class::Watchable,
     optional: false,
+    requires: &[],
     execution: Execution::Child { cost: Cost::Inspection, input: Input::Source, request },
     verify: |_, outputs, _| verify::playlists(outputs),
     contribute,

@@ -29,6 +29,7 @@ const fn definition(name: &'static str, class: Class) -> StepDefinition {
         name,
         class,
         optional: false,
+        requires: &[],
         execution: Execution::Child { cost: Cost::PerDuration, input: Input::Source, request },
         verify: verify::transcode,
         contribute: no_contribution,

@@ -21,6 +21,7 @@ pub const fn definition(name: &'static str, class: Class) -> StepDefinition {
         name,
         class,
         optional: false,
+        requires: &[],
         execution: Execution::Publish,
         verify: |_, _, _| Ok(()),
         contribute: no_contribution,

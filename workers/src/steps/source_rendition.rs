@@ -23,6 +23,7 @@ pub const DEFINITION: StepDefinition = StepDefinition {
     name: NAME,
     class: Class::Watchable,
     optional: true,
+    requires: &[],
     execution: Execution::Child { cost: Cost::PerDuration, input: Input::Source, request: planned },
     verify,
     contribute,

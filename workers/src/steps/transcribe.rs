@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::definition::{Class, Contribution, Cost, Execution, Input, StepDefinition};
 use super::request::{RequestContext, models};
 use super::{audio, verify};
+use crate::capabilities;
 use crate::failure::StepFailure;
 use crate::outputs::CollectedOutputs;
 
@@ -22,6 +23,7 @@ pub const DEFINITION: StepDefinition = StepDefinition {
     name: NAME,
     class: Class::Completing,
     optional: true,
+    requires: &[capabilities::SPEECH],
     execution: Execution::Child { cost: Cost::PerDuration, input: Input::SpeechAudio, request },
     verify,
     contribute,

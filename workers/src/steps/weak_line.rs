@@ -13,6 +13,7 @@ pub const DEFINITION: StepDefinition = StepDefinition {
     name: NAME,
     class: Class::Watchable,
     optional: false,
+    requires: &[],
     execution: Execution::Child { cost: Cost::PerDuration, input: Input::Source, request: planned },
     verify: verify::transcode,
     contribute: no_contribution,

@@ -4,18 +4,19 @@
 --
 -- job:{id}      hash; id = tenant/recording. tenant, recording, state, fence, created, due, finished, dedupe,
 --               traceparent, failure, names (step names, by spaces), and per step `{name}.{field}`: state, needs,
---               optional, priority, input, attempts, crashes, outages, losses, fence, worker, result, failure, done,
+--               optional, priority, requires, input, attempts, crashes, outages, losses, fence, worker, result, failure, done,
 --               total, note; failed_on (workers that failed it, `name=count` with the steps they had done by then),
 --               others_until (others go first till then), refused_by (the worker that refused the file)
--- ready:{priority}:{tenant}  what waits for a worker, by due time, then age     member = id|step
--- turns:{priority}           tenants that have such, the one served longest ago first
--- priorities                 priorities that have such
+-- ready:{lane}:{tenant}      what waits for a worker, by due time, then age     member = id|step
+-- turns:{lane}               tenants that have such, the one served longest ago first
+-- priorities                 lanes that have such, by priority. A lane is a priority, with `+` and the capabilities that
+--                            its steps require, if they require any
 -- leases, delayed            member = id|step, by the time they end
 -- all|open|dead[:{tenant}]   job ids by time: every one known, not over, failed
 -- finished                   ids of jobs over, by time: those to forget one day
 -- workers                    names by when each was last seen
 -- worker:{name}              hash: failures (in a row), done (steps since the first), struck (when it failed last), paused
---                            (until when), code (of its last failure)
+--                            (until when), code (of its last failure), can (its capabilities)
 
 local base = KEYS[1]
 
@@ -62,16 +63,22 @@ local function unindex(kind, tenant, id)
   redis.call('ZREM', base .. ':' .. kind .. ':' .. tenant, id)
 end
 
+local function lane_of(job, name)
+  local lane = get(job, name .. '.priority')
+  for _, capability in ipairs(words(get(job, name .. '.requires'))) do lane = lane .. '+' .. capability end
+  return lane
+end
+
 local function push_ready(id, job, name)
-  local tenant, priority = get(job, 'tenant'), get(job, name .. '.priority')
+  local tenant, lane = get(job, 'tenant'), lane_of(job, name)
   local due = get(job, 'due')
   local score = due and tonumber(due) or no_due + tonumber(get(job, 'created'))
   redis.call('HSET', job, name .. '.state', 'ready', name .. '.ready_at', digits(now))
-  redis.call('ZADD', base .. ':ready:' .. priority .. ':' .. tenant, digits(score), id .. '|' .. name)
-  redis.call('ZADD', base .. ':priorities', priority, priority)
+  redis.call('ZADD', base .. ':ready:' .. lane .. ':' .. tenant, digits(score), id .. '|' .. name)
+  redis.call('ZADD', base .. ':priorities', get(job, name .. '.priority'), lane)
   -- A tenant that comes back waits behind nobody it was served before.
   local served = redis.call('HGET', base .. ':served', tenant) or '0'
-  redis.call('ZADD', base .. ':turns:' .. priority, 'NX', served, tenant)
+  redis.call('ZADD', base .. ':turns:' .. lane, 'NX', served, tenant)
 end
 
 -- Takes a step out of every list it may be in.
@@ -79,7 +86,7 @@ local function unqueue(id, job, name)
   local member = id .. '|' .. name
   redis.call('ZREM', base .. ':leases', member)
   redis.call('ZREM', base .. ':delayed', member)
-  redis.call('ZREM', base .. ':ready:' .. get(job, name .. '.priority') .. ':' .. get(job, 'tenant'), member)
+  redis.call('ZREM', base .. ':ready:' .. lane_of(job, name) .. ':' .. get(job, 'tenant'), member)
 end
 
 -- A step that is over and lets its dependents go on.
@@ -152,7 +159,7 @@ local function wake_delayed()
   end
 end
 
--- Reads `count` steps of eight arguments each from ARGV[at + 1] on: name, needs, optional, priority, input, and
+-- Reads `count` steps of nine arguments each from ARGV[at + 1] on: name, needs, optional, priority, input, requires, and
 -- (of a job put together again) state, result, failure. Adds those that are not there. Nothing is written and
 -- the answer is false where one needs a step that is nowhere.
 local function add_steps(job, at)
@@ -162,7 +169,7 @@ local function add_steps(job, at)
   for _, name in ipairs(names) do known[name] = true end
   local added = {}
   for i = 0, count - 1 do
-    local first = at + 1 + i * 8
+    local first = at + 1 + i * 9
     if not known[ARGV[first]] then
       known[ARGV[first]] = true
       added[#added + 1] = first
@@ -176,13 +183,14 @@ local function add_steps(job, at)
   for _, first in ipairs(added) do
     local name = ARGV[first]
     names[#names + 1] = name
-    local state = ARGV[first + 5]
+    local state = ARGV[first + 6]
     if state == '' then state = 'waiting' end
     redis.call('HSET', job, name .. '.needs', ARGV[first + 1], name .. '.optional', ARGV[first + 2],
-      name .. '.priority', ARGV[first + 3], name .. '.input', ARGV[first + 4], name .. '.state', state,
+      name .. '.priority', ARGV[first + 3], name .. '.input', ARGV[first + 4], name .. '.requires', ARGV[first + 5],
+      name .. '.state', state,
       name .. '.attempts', '0', name .. '.crashes', '0')
-    if ARGV[first + 6] ~= '' then set(job, name .. '.result', ARGV[first + 6]) end
-    if ARGV[first + 7] ~= '' then set(job, name .. '.failure', ARGV[first + 7]) end
+    if ARGV[first + 7] ~= '' then set(job, name .. '.result', ARGV[first + 7]) end
+    if ARGV[first + 8] ~= '' then set(job, name .. '.failure', ARGV[first + 8]) end
   end
   set(job, 'names', table.concat(names, ' '))
   return true
@@ -239,13 +247,26 @@ local function note_failed_on(job, name, worker, others_ms)
     digits(now + others_ms))
 end
 
--- Whether a worker is there that did not fail the step and may take it now.
-local function has_others(job, name)
-  local failed = failed_on(job, name)
+-- Whether capabilities, by spaces, include all that are required.
+local function includes(can, required)
+  for _, capability in ipairs(required) do
+    if not string.find(' ' .. can .. ' ', ' ' .. capability .. ' ', 1, true) then return false end
+  end
+  return true
+end
+
+-- Whether a worker is there that did not fail the step, and that can do what is required; paused or not.
+local function is_there(failed, required, with_paused)
   for _, worker in ipairs(live_workers()) do
-    if not failed[worker] and worker_field(worker, 'paused') <= now then return true end
+    local fits = not failed[worker] and (with_paused or worker_field(worker, 'paused') <= now)
+    if fits and includes(redis.call('HGET', worker_key(worker), 'can') or '', required) then return true end
   end
   return false
+end
+
+-- Whether a worker is there that did not fail the step and may take it now.
+local function has_others(job, name)
+  return is_there(failed_on(job, name), words(get(job, name .. '.requires')), false)
 end
 
 -- A lease ended without a word: the worker is lost. That is no try of the step. Answers whether it may go on.

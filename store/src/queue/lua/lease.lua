@@ -1,10 +1,11 @@
--- worker, lease in ms, most losses, highest priority number (or empty: any), steps the worker runs now.
+-- worker, lease in ms, most losses, highest priority number (or empty: any), steps the worker runs now, its
+-- capabilities.
 -- Answers 'none'; 'paused', for how long in ms, and the code of the worker's last failure; or 'step', tenant, recording,
 -- step, fence, attempt, optional, input, traceparent, '1' where it is to run alone, and for each need its name, '1' where
 -- it has a result, and that.
 local worker, lease_ms, losses_max = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local highest = ARGV[4] ~= '' and ARGV[4] or '+inf'
-local running = tonumber(ARGV[5])
+local running, can = tonumber(ARGV[5]), ARGV[6]
 
 wake_delayed()
 
@@ -27,7 +28,7 @@ if paused > 0 then
   return { 'paused', digits(paused), redis.call('HGET', worker_key(worker), 'code') or '' }
 end
 
--- Members looked at in one tenant's list, and tenants in one priority's: most are the first's first.
+-- Members looked at in one tenant's list, and tenants in one lane: most are the first's first.
 local members_max, tenants_max = 16, 64
 -- A step that was lost twice is an idle worker's; after this long the next one's, which first ends what it runs, in ms.
 local alone_wait = 60000
@@ -46,12 +47,19 @@ local function may_take(job, name)
   return true
 end
 
--- Takes the next entry out of a priority: of the tenant served longest ago, the one due first that this worker may take.
-local function take(priority)
-  local turns = base .. ':turns:' .. priority
+-- Whether this worker may take steps of a lane. What nobody can do is anyone's: it fails with a clear code.
+local function may_enter(lane)
+  local required = {}
+  for capability in string.gmatch(lane, '+([^+]+)') do required[#required + 1] = capability end
+  return includes(can, required) or not is_there({}, required, true)
+end
+
+-- Takes the next entry out of a lane: of the tenant served longest ago, the one due first that this worker may take.
+local function take(lane)
+  local turns = base .. ':turns:' .. lane
   local tenants = redis.call('ZRANGE', turns, 0, tenants_max - 1)
   for _, tenant in ipairs(tenants) do
-    local ready = base .. ':ready:' .. priority .. ':' .. tenant
+    local ready = base .. ':ready:' .. lane .. ':' .. tenant
     local members, stale
     repeat
       stale = false
@@ -73,11 +81,11 @@ local function take(priority)
     until not stale
     if #members == 0 then redis.call('ZREM', turns, tenant) end
   end
-  if redis.call('ZCARD', turns) == 0 then redis.call('ZREM', base .. ':priorities', priority) end
+  if redis.call('ZCARD', turns) == 0 then redis.call('ZREM', base .. ':priorities', lane) end
 end
 
-for _, priority in ipairs(redis.call('ZRANGEBYSCORE', base .. ':priorities', '-inf', highest)) do
-  local member = take(priority)
+for _, lane in ipairs(redis.call('ZRANGEBYSCORE', base .. ':priorities', '-inf', highest)) do
+  local member = may_enter(lane) and take(lane)
   if member then
     local id, name = split_member(member)
     local job = job_key(id)

@@ -30,7 +30,7 @@ impl World {
 
     async fn announce(&self, workers: &[&str]) {
         for worker in workers {
-            self.queue.announce(worker, MachineCheck::NotMade).await.unwrap();
+            self.queue.announce(worker, &[], MachineCheck::NotMade).await.unwrap();
         }
     }
 
@@ -54,7 +54,8 @@ impl World {
     }
 
     async fn offer(&self, worker: &str, running: usize) -> LeaseOffer {
-        let request = LeaseRequest { worker, lease_ms: LEASE_MS, max_priority: None, running };
+        let request =
+            LeaseRequest { worker, lease_ms: LEASE_MS, max_priority: None, running, capabilities: &[] };
         self.queue.offer(&request).await.unwrap()
     }
 
@@ -100,7 +101,8 @@ async fn one_of_seven_is_sick(code: &str, is_noticed: bool) -> (usize, usize) {
         // It fails fast, so it takes as many as it is given.
         while pause_ends_ms <= now_ms {
             if pause_ends_ms > 0 && is_noticed {
-                let pause = world.queue.announce("sick", MachineCheck::Failed(code)).await.unwrap().unwrap();
+                let pause =
+                    world.queue.announce("sick", &[], MachineCheck::Failed(code)).await.unwrap().unwrap();
                 pause_ends_ms = now_ms + pause.for_ms;
                 continue;
             }
@@ -322,4 +324,34 @@ async fn losses_are_no_tries_and_a_step_lost_twice_runs_alone() {
     assert_eq!(world.offer("b", 3).await, LeaseOffer::Nothing);
     world.pass(60_001);
     assert!(matches!(world.offer("b", 3).await, LeaseOffer::Step(lease) if lease.alone));
+}
+
+#[tokio::test]
+async fn a_step_is_offered_only_where_it_can_run() {
+    let world = World::new().await;
+    let transcribe = || StepSpec { requires: vec!["speech".into()], ..optional("transcribe", &[]) };
+    let ask = async |worker, capabilities: &[&str]| {
+        world.queue.announce(worker, capabilities, MachineCheck::NotMade).await.unwrap();
+        let request =
+            LeaseRequest { worker, lease_ms: LEASE_MS, max_priority: None, running: 0, capabilities };
+        match world.queue.offer(&request).await.unwrap() {
+            LeaseOffer::Step(lease) => Some(*lease),
+            _ => None,
+        }
+    };
+    assert_eq!(ask("able", &["other", "speech"]).await, None);
+    world.queue.submit(&job("t", vec![transcribe()])).await.unwrap();
+    assert_eq!(ask("plain", &["other"]).await, None, "an able one is there");
+    let lease = ask("able", &["other", "speech"]).await.unwrap();
+    // Given back, and lost with its worker: it stays among those that can.
+    world.queue.release(&lease).await.unwrap();
+    assert_eq!(ask("plain", &[]).await, None);
+    let lease = ask("able", &["speech"]).await.unwrap();
+    world.queue.complete(&lease, json!(1), &[]).await.unwrap();
+
+    // Where nobody can do it, it fails at once with a clear code, and the lesson is complete.
+    world.pass(60_000);
+    world.queue.submit(&job("t", vec![transcribe()])).await.unwrap();
+    let lease = ask("plain", &[]).await.unwrap();
+    assert_eq!(world.fail(&lease, "model_missing").await.outcome, Outcome::OptionalFailed);
 }

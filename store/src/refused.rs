@@ -84,7 +84,7 @@ mod tests {
     use crate::testing::folder;
 
     async fn failed(store: &Store, blame: Blame) -> Manifest {
-        let mut manifest = Manifest::new("t", &layout::new_recording_id());
+        let mut manifest = Manifest::new("t", layout::new_recording_id());
         manifest.fence = 7;
         manifest.state = State::Failed;
         let (code, message, step) = ("x".into(), "X.".into(), "inspect".into());

@@ -43,8 +43,8 @@ pub fn is_possible(manifest: &Manifest) -> bool {
     is_over && source.is_some_and(|source| manifest.objects.contains_key(&source.key))
 }
 
-/// Tries failed and cancelled steps of a recording again, and brings its manifest up to that; `None`
-/// if nothing is known of it. The caller asks [`is_possible`] first.
+/// Tries failed and cancelled steps of a recording again, and brings its manifest up to that.
+/// `None` if nothing is known of it. The caller asks [`is_possible`] first.
 ///
 /// # Errors
 /// If storage or the queue does not answer. The sweeper completes what was begun.
@@ -103,7 +103,7 @@ mod tests {
 
     /// A recording whose step failed for good with a code.
     async fn failed(store: &Store, queue: &Queue, tenant: &str, code: &str) -> String {
-        let mut manifest = Manifest::new(tenant, &layout::new_recording_id());
+        let mut manifest = Manifest::new(tenant, layout::new_recording_id());
         let key = "source/original.mp4".to_owned();
         let facts = ObjectFacts { size_bytes: 1, sha256: String::new() };
         manifest.objects.insert(key.clone(), facts);

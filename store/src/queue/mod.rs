@@ -346,8 +346,8 @@ impl Queue {
         Ok(())
     }
 
-    /// The policy by which Redis evicts keys when it is full. Any but `noeviction` loses jobs, until
-    /// the sweeper queues them again. `None` if Redis does not say.
+    /// The policy by which Redis evicts keys when it is full; `None` if Redis does not say. Any but
+    /// `noeviction` loses jobs, until the sweeper queues them again.
     pub async fn eviction_policy(&self) -> Result<Option<String>> {
         let mut command = redis::cmd("INFO");
         command.arg("memory");

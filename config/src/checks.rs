@@ -182,6 +182,8 @@ fn server(server: &Server, report: &mut Report) {
 fn playback(playback: &Playback, report: &mut Report) {
     report.range("playback.link_ttl_max_s", playback.link_ttl_max_s, 1, 366 * 86_400);
     report.range("playback.session_extra_s", playback.session_extra_s, 0, 7 * 86_400);
+    report.range("playback.revocations_per_minute", playback.revocations_per_minute.into(), 1, 1_000_000);
+    report.range("playback.revocations_max", playback.revocations_max as u64, 1, 10_000_000);
     report.at(
         (1..=playback.link_ttl_max_s).contains(&playback.link_ttl_s),
         SettingPath::dotted("playback.link_ttl_s"),

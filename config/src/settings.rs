@@ -36,6 +36,22 @@ pub struct Settings {
     pub log: Log,
 }
 
+/// How far the clock of a platform that signs links may be ahead, in seconds.
+pub const MAX_CLOCK_SKEW_S: u64 = 60;
+
+impl Settings {
+    /// The longest life of a session, in seconds: the longest lesson and some hours.
+    pub fn max_session_s(&self) -> u64 {
+        self.media.max_duration_ms.div_ceil(1_000) + self.playback.session_extra_s
+    }
+
+    /// How long something that was issued can be good, in seconds: a link, and a session made of it
+    /// in its last second. A revocation is kept for so long.
+    pub fn revocation_life_s(&self) -> u64 {
+        self.playback.link_ttl_max_s + self.max_session_s() + MAX_CLOCK_SKEW_S
+    }
+}
+
 /// Which kind of object storage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -199,11 +215,21 @@ pub struct Playback {
     pub link_ttl_max_s: u64,
     /// A session lives for the lesson's length and this many seconds more.
     pub session_extra_s: u64,
+    /// Revocations that a tenant may make in a minute, at one server.
+    pub revocations_per_minute: u32,
+    /// Revocations of a tenant that may be in force at the same time.
+    pub revocations_max: usize,
 }
 
 impl Default for Playback {
     fn default() -> Self {
-        Self { link_ttl_s: 900, link_ttl_max_s: 7 * 86_400, session_extra_s: 4 * 3600 }
+        Self {
+            link_ttl_s: 900,
+            link_ttl_max_s: 7 * 86_400,
+            session_extra_s: 4 * 3600,
+            revocations_per_minute: 1_000,
+            revocations_max: 1_000_000,
+        }
     }
 }
 

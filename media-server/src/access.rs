@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
-use chalkstream_store::{Authority, Manifest, ObjectFacts, State, Target};
+use chalkstream_store::{Authority, Manifest, ObjectFacts, State, Target, authority};
 use http::header;
 use http::request::Parts;
 use prometheus_client::metrics::counter::Counter;
@@ -19,10 +19,6 @@ use crate::problem::Problem;
 use crate::reason::Reason;
 use crate::token::{self, Keys, Lifetimes, Link, RefusalReason, Session, Validity, VerifiedToken, Window};
 use crate::url::PublicUrl;
-
-/// Age limit of the authority's copy of keys and revocations, which it renews every few seconds.
-/// Beyond it revocations can no longer be promised, and everybody is refused.
-const MAX_AUTHORITY_AGE_S: u64 = 10;
 
 /// Checks keys, links and sessions.
 #[derive(Clone)]
@@ -69,7 +65,9 @@ impl Access {
         self.check_age()?;
         let verified = verified
             .and_then(|verified| {
-                self.check_revoked(&verified.owner, &targets(&verified.claims, &verified.kid))?;
+                let session = &verified.claims;
+                let targets = targets(session, &verified.kid);
+                self.check_revoked(&verified.owner, &targets, session.issued_at_s)?;
                 Ok(verified)
             })
             .map_err(|refused| self.refuse(refused, is_key_missing))?;
@@ -103,7 +101,7 @@ impl Access {
                     Target::Recording(verified.claims.recording.clone()),
                     Target::Key(verified.kid.clone()),
                 ];
-                self.check_revoked(&verified.owner, &targets)?;
+                self.check_revoked(&verified.owner, &targets, verified.claims.issued_at_s)?;
                 Ok(verified)
             })
             .map_err(|refused| self.refuse(refused, keys.missed.get()))?;
@@ -118,11 +116,13 @@ impl Access {
     }
 
     fn validity(&self) -> Validity {
-        Validity { now_s: now_s(), lifetimes: self.lifetimes }
+        let version_2_since_s = self.authority.version_2_since_s();
+        Validity { now_s: now_s(), lifetimes: self.lifetimes, version_2_since_s }
     }
 
+    /// Everybody is refused while revocations cannot be promised.
     fn check_age(&self) -> Result<(), Problem> {
-        if self.authority.age().as_secs() > MAX_AUTHORITY_AGE_S {
+        if self.authority.age() > authority::MAX_AGE {
             return Err(Problem::unavailable(
                 "Keys and revocations cannot be read at the moment; try again shortly.",
             ));
@@ -130,8 +130,14 @@ impl Access {
         Ok(())
     }
 
-    fn check_revoked(&self, tenant: &str, targets: &[Target]) -> Result<(), RefusalReason> {
-        if self.authority.any_revoked(tenant, targets) { Err(RefusalReason::Revoked) } else { Ok(()) }
+    fn check_revoked(
+        &self,
+        tenant: &str,
+        targets: &[Target],
+        issued_at_s: Option<u64>,
+    ) -> Result<(), RefusalReason> {
+        let revoked = self.authority.any_revoked(tenant, targets, issued_at_s);
+        if revoked { Err(RefusalReason::Revoked) } else { Ok(()) }
     }
 
     fn refuse(&self, refused: RefusalReason, is_key_missing: bool) -> Problem {

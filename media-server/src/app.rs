@@ -112,10 +112,8 @@ impl App {
         let manifests = Manifests::new(store.clone());
         let transcripts = Transcripts::new(store.clone());
         let delivery = Delivery::new(store.clone(), public_url.clone(), metrics.delivered_bytes.clone());
-        let lifetimes = Lifetimes {
-            link_s: settings.playback.link_ttl_max_s,
-            session_s: settings.media.max_duration_ms.div_ceil(1000) + settings.playback.session_extra_s,
-        };
+        let lifetimes =
+            Lifetimes { link_s: settings.playback.link_ttl_max_s, session_s: settings.max_session_s() };
         let links = Links::new(
             authority.clone(),
             settings.playback.clone(),

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use chalkstream_store::{Authority, Queue, Store};
+use chalkstream_store::{Authority, Queue, Store, authority};
 use http::{StatusCode, header};
 use serde::Serialize;
 
@@ -18,8 +18,6 @@ use crate::search::Search;
 
 /// Time limit for a service to respond to the readiness check, and for the queue's numbers.
 const MAX_WAIT: Duration = Duration::from_secs(3);
-/// Age limit of keys and revocations for a ready server.
-const MAX_AUTHORITY_AGE_S: u64 = 5;
 
 /// Checks the services behind this server, and renders its metrics.
 #[derive(Clone)]
@@ -67,7 +65,7 @@ async fn ready(State(health): State<Health>) -> Response {
     let readiness = Readiness {
         store: matches!(store, Ok(Ok(()))),
         redis: matches!(redis, Ok(Ok(()))),
-        keys: health.authority.age().as_secs() <= MAX_AUTHORITY_AGE_S,
+        keys: health.authority.age() <= authority::MAX_AGE,
         search: health.search.caught_up(),
     };
     let all = readiness.store && readiness.redis && readiness.keys;

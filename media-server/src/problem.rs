@@ -212,6 +212,10 @@ impl From<RefusalReason> for Problem {
                 "token_lives_too_long",
                 "This link is made to live longer than this server allows (playback.link_ttl_max_s).",
             ),
+            RefusalReason::OldVersion => (
+                "token_version",
+                "This link has version 1, which is no longer accepted; links are made with version 2.",
+            ),
             RefusalReason::IssuedInFuture => (
                 "token_issued_in_future",
                 "This link states that it was issued in the future; the clock of its maker is ahead.",

@@ -1,12 +1,12 @@
 //! `chalkstream key create|list|revoke`
 
-use chalkstream_store::{Kind, Target};
+use chalkstream_store::Target;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::tenant::authority;
+use super::tenant::{authority, tenant_or_only};
 use crate::args::GlobalArgs;
-use crate::exit::{CommandError, CommandResult};
+use crate::exit::CommandResult;
 use crate::ui::output;
 
 /// Subcommands of `key`.
@@ -47,17 +47,9 @@ pub struct CreateKeyArgs {
 /// Runs the command.
 pub async fn run(global: &GlobalArgs, command: KeyCommand) -> CommandResult {
     let authority = authority(global).await?;
-    let tenant_or_only = |given: Option<String>| match given {
-        Some(tenant) => Ok(tenant),
-        None => match authority.tenants().as_slice() {
-            [only] => Ok(only.id.clone()),
-            [] => Err(CommandError::usage("there is no tenant yet: chalkstream tenant create ID")),
-            _ => Err(CommandError::usage("there are several tenants: name one with --tenant")),
-        },
-    };
     match command {
         KeyCommand::Create(create) if create.signing => {
-            let key = authority.create_signing_key(&tenant_or_only(create.tenant)?).await?;
+            let key = authority.create_signing_key(&tenant_or_only(&authority, create.tenant)?).await?;
             if global.json {
                 output::json(&json!({ "kid": key.kid, "secret": key.secret, "tenant": key.tenant }));
             } else {
@@ -66,7 +58,8 @@ pub async fn run(global: &GlobalArgs, command: KeyCommand) -> CommandResult {
             }
         }
         KeyCommand::Create(create) => {
-            let key = authority.create_api_key(&tenant_or_only(create.tenant)?, &create.name).await?;
+            let key =
+                authority.create_api_key(&tenant_or_only(&authority, create.tenant)?, &create.name).await?;
             if global.json {
                 output::json(&json!({ "id": key.key.id, "api_key": *key.text, "tenant": key.key.tenant }));
             } else {
@@ -75,7 +68,7 @@ pub async fn run(global: &GlobalArgs, command: KeyCommand) -> CommandResult {
             }
         }
         KeyCommand::List { tenant } => {
-            let tenant = tenant_or_only(tenant)?;
+            let tenant = tenant_or_only(&authority, tenant)?;
             let api: Vec<_> = authority.api_keys(&tenant).into_iter().map(|key| {
                 json!({ "id": key.id, "name": key.name, "created_at": key.created_at, "revoked": key.revoked })
             }).collect();
@@ -96,15 +89,8 @@ pub async fn run(global: &GlobalArgs, command: KeyCommand) -> CommandResult {
             }
         }
         KeyCommand::Revoke { id, tenant } => {
-            let tenant = tenant_or_only(tenant)?;
-            let api = authority.api_keys(&tenant).iter().any(|key| key.id == id);
-            let signing = authority.signing_keys(&tenant).iter().any(|key| key.kid == id);
-            if !api && !signing {
-                return Err(
-                    chalkstream_store::Error::new(Kind::NotFound, "this tenant has no such key").into()
-                );
-            }
-            authority.revoke(&tenant, Target::Key(id.clone()), None).await?;
+            let tenant = tenant_or_only(&authority, tenant)?;
+            authority.revoke(&tenant, &Target::Key(id.clone()), 0).await?;
             if global.json {
                 output::json(&json!({ "revoked": id }));
             } else {

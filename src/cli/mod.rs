@@ -10,6 +10,7 @@ mod model;
 #[cfg(feature = "worker")]
 mod process;
 mod rebuild;
+mod revocation;
 mod search;
 #[cfg(feature = "server")]
 mod server;
@@ -64,6 +65,9 @@ enum Command {
     /// Manage API keys and signing keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Revoke links, sessions, viewers, recordings and keys, and lift revocations.
+    #[command(subcommand)]
+    Revocation(revocation::RevocationCommand),
     /// List jobs and the state of their steps.
     Jobs(jobs::JobsArgs),
     /// Retry the failed or cancelled steps of a recording, or of all that failed.
@@ -130,6 +134,7 @@ async fn run(cli: Cli) -> CommandResult {
         Command::Link(command) => link::run(global, command).await,
         Command::Tenant(command) => tenant::run(global, command).await,
         Command::Key(command) => key::run(global, command).await,
+        Command::Revocation(command) => revocation::run(global, command).await,
         Command::Jobs(command) => jobs::list(global, command).await,
         Command::Retry(command) => jobs::retry(global, command).await,
         Command::Cancel(command) => jobs::cancel(global, command).await,

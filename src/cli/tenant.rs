@@ -5,7 +5,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::args::GlobalArgs;
-use crate::exit::CommandResult;
+use crate::exit::{CommandError, CommandResult};
 use crate::settings_source;
 use crate::ui::output;
 
@@ -55,4 +55,14 @@ pub async fn authority(global: &GlobalArgs) -> CommandResult<Authority> {
     let store = chalkstream_store::open(&settings.store).await?;
     // Storage is the truth; if Redis is available, changes only arrive sooner.
     Ok(Authority::load(store, Some(&settings.redis)).await?)
+}
+
+/// The tenant that was given, or the only one there is.
+pub fn tenant_or_only(authority: &Authority, given: Option<String>) -> CommandResult<String> {
+    match (given, authority.tenants().as_slice()) {
+        (Some(tenant), _) => Ok(tenant),
+        (None, [only]) => Ok(only.id.clone()),
+        (None, []) => Err(CommandError::usage("there is no tenant yet: chalkstream tenant create ID")),
+        (None, _) => Err(CommandError::usage("there are several tenants: name one with --tenant")),
+    }
 }

@@ -1,14 +1,18 @@
 //! Access control: tenants, keys and revocations, kept in storage and read from a copy in memory
 //! that is at most a few seconds old.
 //!
-//! Storage is listed every three seconds, whatever Redis says; a change announced through Redis is
+//! Storage is listed every two seconds, whatever Redis says; a change announced through Redis is
 //! read within one. So a revocation is in force everywhere within five seconds, with Redis or
 //! without.
 
+mod keys;
+mod revoking;
 mod snapshot;
 
 #[cfg(test)]
 mod tests;
+
+pub use revoking::RevocationCursor;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -16,27 +20,31 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chalkstream_config as config;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::keys::split_api_key;
+use crate::announcer::Announcer;
+use crate::clock::now_s;
 use crate::objects::{all_keys, in_time};
-use crate::redis_connection::{self, ANSWER, RedisConnection, RetryOnDisconnect};
-use crate::{ApiKey, Error, Kind, NewApiKey, Result, Revocation, SigningKey, Store, Target, Tenant, layout};
+use crate::revocations::{self, Known, LiveRevocations, RevocationLog};
+use crate::{Error, Kind, Leases, Result, Store, layout};
 use snapshot::{Record, Snapshot};
 
+/// The age of the copy beyond which a revocation may be missing from it.
+pub const MAX_AGE: Duration = Duration::from_secs(5);
 /// How often Redis is asked for changes.
 const POLL: Duration = Duration::from_secs(1);
 /// How often storage is listed.
-const LIST: Duration = Duration::from_secs(3);
+const LIST: Duration = Duration::from_secs(2);
 /// Time for storage to give a page of a listing, or an object: after more it is started again, so
-/// that storage that is back is noticed at once.
-const ANSWER_LIMIT: Duration = Duration::from_secs(4);
-/// Time for Redis to announce changes: less than what would delay a listing.
-const POLL_LIMIT: Duration = Duration::from_millis(500);
+/// that one slow response does not use up the five seconds.
+const ANSWER_LIMIT: Duration = Duration::from_millis(1_500);
 /// Objects read at once.
 const READS: usize = 16;
+/// Listings in a row that name objects which are gone when they are read.
+const MAX_LISTINGS: usize = 3;
+/// How often what is over is dropped, and the log is merged.
+const TIDY: Duration = Duration::from_secs(15);
 
 /// Tenants, keys and revocations. Clones share the copy.
 #[derive(Clone)]
@@ -46,46 +54,64 @@ pub struct Authority {
 
 struct Shared {
     store: Store,
-    redis: Option<(RedisConnection, String)>,
+    announcer: Announcer,
+    leases: Option<Leases>,
+    /// Tenants and keys.
     copy: RwLock<Arc<Snapshot>>,
+    live: Arc<LiveRevocations>,
+    known: Known,
+    log: RevocationLog,
     /// When the last listing that succeeded began.
     fresh: Mutex<Instant>,
+    version_2_since_s: u64,
+}
+
+/// The record since when tokens of version 2 are made.
+#[derive(Serialize, Deserialize)]
+struct TokenVersion {
+    since_s: u64,
 }
 
 impl Authority {
     /// Reads everything from storage; fails where that cannot be read. `redis` only makes changes
     /// arrive sooner.
     pub async fn load(store: Store, redis: Option<&config::Redis>) -> Result<Self> {
-        let redis = match redis {
-            Some(settings) => {
-                let key = format!("{}:authority", redis_connection::base(settings));
-                Some((RedisConnection::new(redis_connection::client(settings)?, ANSWER), key))
-            }
-            None => None,
+        let announcer = Announcer::new(redis)?;
+        let (live, known) = (Arc::new(LiveRevocations::default()), Known::default());
+        let log = RevocationLog::new(store.clone(), live.clone(), known.clone(), announcer.clone());
+        let shared = Shared {
+            version_2_since_s: version_2_since_s(&store).await?,
+            store,
+            announcer,
+            leases: redis.map(Leases::connect).transpose()?,
+            copy: RwLock::default(),
+            live,
+            known,
+            log,
+            fresh: Mutex::new(Instant::now()),
         };
-        let shared = Shared { store, redis, copy: RwLock::default(), fresh: Mutex::new(Instant::now()) };
         let authority = Self { shared: Arc::new(shared) };
         authority.refresh().await?;
         Ok(authority)
     }
 
-    /// Keeps the copy fresh until cancelled.
+    /// Keeps the copy fresh, and the log of revocations short, until cancelled.
     pub async fn follow(self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.keep_fresh()).await;
+        stop.run_until_cancelled(async { tokio::join!(self.keep_fresh(), self.keep_tidy()) }).await;
     }
 
     async fn keep_fresh(&self) {
-        let mut seen = self.poll().await;
+        let mut seen = self.shared.announcer.mark().await;
         let mut failing = false;
         let mut tick = tokio::time::interval(POLL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let now = self.poll().await;
+            let now = self.shared.announcer.mark().await;
             // Redis that is away, or has lost the mark, announces nothing: then the listing finds
             // the change.
             let changed = now.is_some() && now != seen;
-            if !changed && self.age() + POLL < LIST {
+            if !changed && self.age() + POLL / 2 < LIST {
                 continue;
             }
             match self.refresh_within(ANSWER_LIMIT).await {
@@ -104,25 +130,27 @@ impl Authority {
         }
     }
 
-    /// The mark that changes with every change; `None` if Redis has none.
-    async fn poll(&self) -> Option<String> {
-        let (link, key) = self.shared.redis.as_ref()?;
-        let mut command = redis::cmd("GET");
-        command.arg(key);
-        let asked = link.query::<Option<String>>(&command, RetryOnDisconnect::Once);
-        tokio::time::timeout(POLL_LIMIT, asked).await.ok()?.ok()?
-    }
-
-    /// Announces a change to the other processes. Best effort: they list storage anyway.
-    async fn announce(&self) {
-        let Some((link, key)) = &self.shared.redis else { return };
-        let mut command = redis::cmd("SET");
-        // Not a counter: after a loss of Redis it might count to the same number again.
-        command.arg(key).arg(uuid::Uuid::now_v7().to_string());
-        let seen =
-            tokio::time::timeout(POLL_LIMIT, link.query::<()>(&command, RetryOnDisconnect::Once)).await;
-        if !matches!(seen, Ok(Ok(()))) {
-            tracing::debug!("change was not announced");
+    async fn keep_tidy(&self) {
+        let holder = uuid::Uuid::now_v7().to_string();
+        let mut tick = tokio::time::interval(TIDY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let live = Arc::clone(&self.shared.live);
+            // A million take some 20 ms.
+            let pruned = tokio::task::spawn_blocking(move || live.prune(now_s())).await;
+            if pruned.is_err() {
+                tracing::error!("revocations that are over cannot be dropped");
+            }
+            // One server is enough. Without Redis all wait: nothing is lost.
+            if let Some(leases) = &self.shared.leases
+                && !matches!(leases.take("revocation-log", &holder, 2 * TIDY).await, Ok(true))
+            {
+                continue;
+            }
+            if let Err(error) = revocations::compact(&self.shared.store).await {
+                tracing::warn!(%error, kind = error.kind.as_str(), "revocation log cannot be merged");
+            }
         }
     }
 
@@ -134,11 +162,17 @@ impl Authority {
     /// The same, where storage answers each question within `limit`.
     async fn refresh_within(&self, limit: Duration) -> Result<()> {
         let started = Instant::now();
-        let prefixes = [layout::tenants_prefix(), layout::keys_prefix(), layout::revocations_prefix()];
-        let [tenants, keys, revocations] = &prefixes;
+        tokio::try_join!(self.refresh_keys(limit, started), self.refresh_revocations(limit))?;
+        let mut fresh = self.shared.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        *fresh = started.max(*fresh);
+        Ok(())
+    }
+
+    async fn refresh_keys(&self, limit: Duration, started: Instant) -> Result<()> {
+        let (tenants, keys) = (layout::tenants_prefix(), layout::keys_prefix());
         let list = |prefix| all_keys(&self.shared.store, prefix, limit);
-        let listed = tokio::try_join!(list(tenants), list(keys), list(revocations))?;
-        let listed: Vec<String> = [listed.0, listed.1, listed.2].concat();
+        let listed = tokio::try_join!(list(&tenants), list(&keys))?;
+        let listed: Vec<String> = [listed.0, listed.1].concat();
 
         // An object under `_system` is never changed, so only new ones are read.
         let before = self.copy();
@@ -154,8 +188,44 @@ impl Authority {
         if let Some(next) = copy.next(&listed, read, started) {
             *copy = Arc::new(next);
         }
-        *self.shared.fresh.lock().unwrap_or_else(PoisonError::into_inner) = started;
         Ok(())
+    }
+
+    /// Reads the log's new objects. A merge may remove some between the listing and the read: then
+    /// another listing names what replaced them.
+    async fn refresh_revocations(&self, limit: Duration) -> Result<()> {
+        for _ in 0..MAX_LISTINGS {
+            let listed = all_keys(&self.shared.store, &layout::revocations_prefix(), limit).await?;
+            let read = stream::iter(self.shared.known.unknown_of(&listed))
+                .map(|key| in_time(limit, self.read_revocations(key)))
+                .buffer_unordered(READS)
+                .try_fold(true, |all, is_read| async move { Ok(all && is_read) })
+                .await?;
+            if read {
+                self.shared.known.retain(&listed);
+                return Ok(());
+            }
+        }
+        Err(Error::unavailable("revocations were merged while they were read"))
+    }
+
+    /// Takes an object of the log into the copy; `false` if it is gone.
+    async fn read_revocations(&self, key: String) -> Result<bool> {
+        let body = match self.shared.store.get(&key).await {
+            Ok(body) => body,
+            Err(error) if error.kind == Kind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let (live, object) = (Arc::clone(&self.shared.live), key.clone());
+        let read = tokio::task::spawn_blocking(move || revocations::read(&object, &body, &live)).await;
+        let revoked_key = read.map_err(|e| Error::internal("a revocation was not read").with_source(e))?;
+        if let Some(revoked) = revoked_key {
+            let record = Record::RevokedKey(revoked.clone());
+            self.write(layout::revoked_key_key(&revoked.key), &revoked, record).await?;
+            self.shared.store.delete(&key).await?;
+        }
+        self.shared.known.insert(key);
+        Ok(true)
     }
 
     async fn read(&self, key: String) -> Result<(String, Option<Record>)> {
@@ -167,7 +237,7 @@ impl Authority {
         Ok((key, record))
     }
 
-    /// How old the copy is. A server whose copy is older than five seconds cannot promise
+    /// How old the copy is. A server whose copy is older than [`MAX_AGE`] cannot promise
     /// revocations.
     pub fn age(&self) -> Duration {
         self.shared.fresh.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
@@ -186,153 +256,51 @@ impl Authority {
             let next = copy.with(key, record);
             *copy = Arc::new(next);
         }
-        self.announce().await;
+        self.shared.announcer.announce().await;
         Ok(())
     }
 
-    /// Makes a tenant. [`Kind::Conflict`] where there is one of that id.
-    pub async fn create_tenant(&self, id: &str, name: &str) -> Result<Tenant> {
-        if !layout::valid_tenant(id) {
-            return Err(Error::invalid("a tenant's id is 1 to 40 of a-z, 0-9 and -"));
+    /// Removes an object, from the copy too, and announces the change.
+    async fn remove(&self, key: &str) -> Result<()> {
+        self.shared.store.delete(key).await?;
+        {
+            let mut copy = self.shared.copy.write().unwrap_or_else(PoisonError::into_inner);
+            let next = copy.without(key);
+            *copy = Arc::new(next);
         }
-        let key = layout::tenant_key(id);
-        match self.shared.store.head(&key).await {
-            Ok(_) => return Err(Error::new(Kind::Conflict, "there is a tenant of that id")),
-            Err(error) if error.kind == Kind::NotFound => {}
-            Err(error) => return Err(error),
+        self.shared.announcer.announce().await;
+        Ok(())
+    }
+
+    fn live(&self) -> &LiveRevocations {
+        &self.shared.live
+    }
+
+    fn log(&self) -> &RevocationLog {
+        &self.shared.log
+    }
+
+    /// Since when this installation makes tokens of version 2, in seconds since 1970. What is still
+    /// of version 1 was issued before, or by a platform that has not changed yet.
+    pub fn version_2_since_s(&self) -> u64 {
+        self.shared.version_2_since_s
+    }
+}
+
+/// Reads the record, or writes it. Two servers that start at once write nearly the same.
+async fn version_2_since_s(store: &Store) -> Result<u64> {
+    let key = layout::token_version_key();
+    match store.get(&key).await {
+        Ok(body) => serde_json::from_slice::<TokenVersion>(&body)
+            .map(|version| version.since_s)
+            .map_err(|e| Error::corrupt("the version of tokens cannot be read").with_source(e)),
+        Err(error) if error.kind == Kind::NotFound => {
+            let version = TokenVersion { since_s: now_s() };
+            let body =
+                serde_json::to_vec(&version).map_err(|e| Error::internal("not json").with_source(e))?;
+            store.put(&key, Bytes::from(body)).await?;
+            Ok(version.since_s)
         }
-        let tenant = Tenant { id: id.into(), name: name.into(), created_at: Timestamp::now() };
-        self.write(key, &tenant, Record::Tenant(tenant.clone())).await?;
-        Ok(tenant)
-    }
-
-    /// A tenant by id.
-    pub fn tenant(&self, id: &str) -> Option<Tenant> {
-        match self.copy().record(&layout::tenant_key(id))? {
-            Record::Tenant(tenant) => Some(tenant.clone()),
-            _ => None,
-        }
-    }
-
-    /// All tenants, by id.
-    pub fn tenants(&self) -> Vec<Tenant> {
-        let copy = self.copy();
-        let mut tenants: Vec<Tenant> = copy
-            .records()
-            .filter_map(
-                |record| if let Record::Tenant(tenant) = record { Some(tenant.clone()) } else { None },
-            )
-            .collect();
-        tenants.sort_by(|a, b| a.id.cmp(&b.id));
-        tenants
-    }
-
-    async fn must_be_tenant(&self, id: &str) -> Result<()> {
-        if self.tenant(id).is_none() {
-            self.refresh().await?;
-        }
-        self.tenant(id).map(drop).ok_or_else(|| Error::not_found("no such tenant"))
-    }
-
-    /// Makes an API key for a tenant.
-    pub async fn create_api_key(&self, tenant: &str, name: &str) -> Result<NewApiKey> {
-        self.must_be_tenant(tenant).await?;
-        let new = NewApiKey::make(tenant, name)?;
-        self.write(layout::api_key_key(&new.key.id), &new.key, Record::Api(new.key.clone())).await?;
-        Ok(new)
-    }
-
-    /// The key behind a text `cs_{id}_{secret}`, unless unknown, wrong or revoked. Compared in
-    /// constant time.
-    pub fn verify_api_key(&self, text: &str) -> Option<ApiKey> {
-        let (id, secret) = split_api_key(text)?;
-        let copy = self.copy();
-        let Record::Api(key) = copy.record(&layout::api_key_key(id))? else { return None };
-        let revoked = copy.revoked(&key.tenant, &Target::Key(key.id.clone())).is_some();
-        (key.opens_with(secret) && !revoked).then(|| key.clone())
-    }
-
-    /// A tenant's API keys, newest first, revoked ones too.
-    pub fn api_keys(&self, tenant: &str) -> Vec<ApiKey> {
-        let copy = self.copy();
-        let mut keys: Vec<ApiKey> = copy
-            .records()
-            .filter_map(|record| if let Record::Api(key) = record { Some(key.clone()) } else { None })
-            .filter(|key| key.tenant == tenant)
-            .map(|key| ApiKey {
-                revoked: copy.revoked(tenant, &Target::Key(key.id.clone())).is_some(),
-                ..key
-            })
-            .collect();
-        keys.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-        keys
-    }
-
-    /// Makes a signing key for a tenant, with a random secret of 32 bytes.
-    pub async fn create_signing_key(&self, tenant: &str) -> Result<SigningKey> {
-        self.must_be_tenant(tenant).await?;
-        let key = SigningKey::make(tenant)?;
-        self.write(layout::signing_key_key(&key.kid), &key, Record::Signing(key.clone())).await?;
-        Ok(key)
-    }
-
-    /// A signing key by its `kid`, unless unknown or revoked.
-    pub fn signing_key(&self, kid: &str) -> Option<SigningKey> {
-        let copy = self.copy();
-        let Record::Signing(key) = copy.record(&layout::signing_key_key(kid))? else { return None };
-        let revoked = copy.revoked(&key.tenant, &Target::Key(key.kid.clone())).is_some();
-        (!revoked).then(|| key.clone())
-    }
-
-    /// A tenant's signing keys, newest first, revoked ones too.
-    pub fn signing_keys(&self, tenant: &str) -> Vec<SigningKey> {
-        let copy = self.copy();
-        let mut keys: Vec<SigningKey> = copy
-            .records()
-            .filter_map(|record| if let Record::Signing(key) = record { Some(key.clone()) } else { None })
-            .filter(|key| key.tenant == tenant)
-            .map(|key| SigningKey {
-                revoked: copy.revoked(tenant, &Target::Key(key.kid.clone())).is_some(),
-                ..key
-            })
-            .collect();
-        keys.sort_by(|a, b| (b.created_at, &b.kid).cmp(&(a.created_at, &a.kid)));
-        keys
-    }
-
-    /// Revokes. Durable when this returns, in force here at once and on every server within five
-    /// seconds.
-    ///
-    /// `until` is when all it could stop is over by itself: it is forgotten then. `None` for never.
-    pub async fn revoke(&self, tenant: &str, target: Target, until: Option<Timestamp>) -> Result<Revocation> {
-        if !layout::valid_tenant(tenant) || target.id().is_empty() || target.id().len() > 512 {
-            return Err(Error::invalid("nothing that can be revoked"));
-        }
-        let revocation = Revocation { tenant: tenant.into(), target, at: Timestamp::now(), until };
-        self.write(revocation.key(), &revocation, Record::Revocation(revocation.clone())).await?;
-        Ok(revocation)
-    }
-
-    /// When a target of a tenant was last revoked; `None` if it is not.
-    pub fn revoked_at(&self, tenant: &str, target: &Target) -> Option<Timestamp> {
-        self.copy().revoked(tenant, target)
-    }
-
-    /// True if any of these targets of a tenant is revoked.
-    pub fn any_revoked(&self, tenant: &str, targets: &[Target]) -> bool {
-        let copy = self.copy();
-        targets.iter().any(|target| copy.revoked(tenant, target).is_some())
-    }
-
-    /// A tenant's revocations, newest first.
-    pub fn revocations(&self, tenant: &str) -> Vec<Revocation> {
-        let copy = self.copy();
-        let mut found: Vec<Revocation> = copy
-            .records()
-            .filter_map(|record| if let Record::Revocation(r) = record { Some(r.clone()) } else { None })
-            .filter(|revocation| revocation.tenant == tenant)
-            .collect();
-        found.sort_by_key(|revocation| std::cmp::Reverse(revocation.at));
-        found
+        Err(error) => Err(error),
     }
 }

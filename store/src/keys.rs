@@ -54,6 +54,18 @@ pub struct SigningKey {
     pub revoked: bool,
 }
 
+/// The record that a key is revoked. Whoever holds a secret writes the issue time of what it
+/// signs, so this means everything, for as long as the record is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedKey {
+    /// The tenant of the key.
+    pub tenant: String,
+    /// Id of the API key, or `kid` of the signing key.
+    pub key: String,
+    /// When.
+    pub revoked_at: Timestamp,
+}
+
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SigningKey")

@@ -199,23 +199,36 @@ pub fn signing_key_key(kid: &str) -> String {
     format!("{SYSTEM}/keys/signing/{kid}.json")
 }
 
-/// All revocations.
+/// All records that a key is revoked.
+pub fn revoked_keys_prefix() -> String {
+    format!("{SYSTEM}/keys/revoked/")
+}
+
+/// The record that a key is revoked.
+pub fn revoked_key_key(id: &str) -> String {
+    format!("{SYSTEM}/keys/revoked/{id}.json")
+}
+
+/// Since when tokens of version 2 are made.
+pub fn token_version_key() -> String {
+    format!("{SYSTEM}/tokens/version-2.json")
+}
+
+/// All revocations. Those of earlier builds lie right under it and begin with a hexadecimal digit,
+/// so they come first.
 pub fn revocations_prefix() -> String {
     format!("{SYSTEM}/revocations/")
 }
 
-/// One revocation; `digest` is the hex SHA-256 of what it is about, and the time when it can be
-/// forgotten keeps a longer one apart from a shorter one of the same thing.
-pub fn revocation_key(digest: &str, until_ms: Option<i64>) -> String {
-    match until_ms {
-        Some(at) => format!("{SYSTEM}/revocations/{digest}.{at}.json"),
-        None => format!("{SYSTEM}/revocations/{digest}.json"),
-    }
+/// An object of the revocation log, which can be removed after `until_s` (seconds since 1970).
+pub fn revocation_log_key(level: u8, id: &str, until_s: u64) -> String {
+    format!("{SYSTEM}/revocations/log-{level}/{id}.{until_s}")
 }
 
-/// When a revocation can be forgotten, by its key; `None` for never.
-pub(crate) fn revocation_until_ms(key: &str) -> Option<i64> {
-    key.strip_suffix(".json")?.rsplit_once('.')?.1.parse().ok()
+/// Level and `until_s` of an object of the revocation log.
+pub(crate) fn revocation_log_level(key: &str) -> Option<(u8, u64)> {
+    let (level, name) = key.strip_prefix(&format!("{SYSTEM}/revocations/log-"))?.split_once('/')?;
+    Some((level.parse().ok()?, name.rsplit_once('.')?.1.parse().ok()?))
 }
 
 #[cfg(test)]

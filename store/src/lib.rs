@@ -4,6 +4,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod announcer;
 pub mod authority;
 pub mod clock;
 pub mod deletion;
@@ -31,11 +32,11 @@ mod tenants;
 #[cfg(test)]
 mod testing;
 
-pub use authority::Authority;
+pub use authority::{Authority, RevocationCursor};
 pub use error::{Error, Kind, Result};
 pub use events::{Event, EventKind, Events, Position};
 pub use failure::{Blame, Failure};
-pub use keys::{ApiKey, NewApiKey, SigningKey};
+pub use keys::{ApiKey, NewApiKey, RevokedKey, SigningKey};
 pub use leases::{Leases, Renewed};
 pub use objects::{
     Listed, ObjectBody, ObjectFacts, Objects, Part, Store, delete_prefix, delete_where, list_all, open,
@@ -49,7 +50,7 @@ pub use queue::{
 pub use recording::{
     Manifest, MediaFacts, Notice, Revision, SourceFacts, State, read_manifest, write_manifest,
 };
-pub use revocations::{Revocation, Target, forget_old_revocations};
+pub use revocations::{Revocation, Target, TargetKind, TargetName, forget_old_revocations};
 pub use step::{StepRecord, StepSpec, StepState};
 pub use submit::{Pending, Submission};
 pub use tenants::Tenant;

@@ -57,7 +57,7 @@ impl Streams {
     pub fn open(
         &self,
         audience: Audience,
-        targets: Vec<Target>,
+        (targets, issued_at_s): (Vec<Target>, Option<u64>),
         after: Option<String>,
     ) -> Result<Response, Problem> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
@@ -78,6 +78,7 @@ impl Streams {
             waiting: VecDeque::new(),
             audience,
             targets,
+            issued_at_s,
             _permit: permit,
             _open: OpenGauge(self.open.clone()),
             streams: self.clone(),
@@ -86,10 +87,11 @@ impl Streams {
         let messages = futures_util::StreamExt::fuse(stream::unfold(feed, |mut feed| async move {
             let (streams, until) = (feed.streams.clone(), feed.until);
             let (tenant, targets) = (feed.audience.tenant().to_owned(), feed.targets.clone());
+            let issued_at_s = feed.issued_at_s;
             let event = tokio::select! {
                 () = streams.shutdown.cancelled() => None,
                 () = tokio::time::sleep_until(until) => None,
-                () = streams.revoked(&tenant, &targets) => None,
+                () = streams.revoked(&tenant, &targets, issued_at_s) => None,
                 event = feed.next() => event,
             }?;
             Some((Ok::<_, Infallible>(message(&event)), feed))
@@ -103,8 +105,8 @@ impl Streams {
     }
 
     /// Returns when one of `targets` is revoked.
-    async fn revoked(&self, tenant: &str, targets: &[Target]) {
-        while !self.authority.any_revoked(tenant, targets) {
+    async fn revoked(&self, tenant: &str, targets: &[Target], issued_at_s: Option<u64>) {
+        while !self.authority.any_revoked(tenant, targets, issued_at_s) {
             tokio::time::sleep(REVOCATION_CHECK_INTERVAL).await;
         }
     }
@@ -150,6 +152,8 @@ struct EventStream {
     audience: Audience,
     /// Everything whose revocation ends the stream.
     targets: Vec<Target>,
+    /// When the reader's token was issued.
+    issued_at_s: Option<u64>,
     /// Read from Redis up to here; `None` for a stream that starts now.
     behind: Option<String>,
     waiting: VecDeque<Arc<Event>>,

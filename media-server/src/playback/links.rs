@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::service::{Links, new_id};
 use crate::access::ApiCaller;
 use crate::body::JsonBody;
-use crate::clock::{now_s, rfc3339};
+use crate::clock::rfc3339;
 use crate::manifests::Manifests;
 use crate::problem::{Problem, ProblemBody};
 use crate::token::{self, Link, Window};
@@ -91,13 +91,14 @@ impl Links {
             .newest_key(tenant)
             .ok_or_else(|| Problem::invalid("no_signing_key", "This tenant has no signing key yet."))?;
         let secret = key.secret_bytes()?;
-        let now_s = now_s();
-        let expires_at_s = now_s + self.check(request)?;
+        let life_s = self.check(request)?;
+        let issued_at_s = self.issue_time_s(tenant, &request.viewer, &request.recording);
+        let expires_at_s = issued_at_s + life_s;
         let link = Link {
             id: new_id(),
             recording: request.recording.clone(),
             viewer: request.viewer.clone(),
-            issued_at_s: Some(now_s),
+            issued_at_s: Some(issued_at_s),
             expires_at_s,
             window: Window { start_ms: request.start_ms, end_ms: request.end_ms },
             max_bps: request.max_bps,

@@ -1,9 +1,13 @@
 //! Playback authority: links, the sessions they are exchanged for, and revocations.
 
 mod links;
+mod quota;
 mod revocations;
 mod service;
 mod stream;
+
+#[cfg(test)]
+mod tests;
 
 pub use links::{LinkRequest, MintedLink};
 pub use service::{Links, newest_revision};
@@ -24,5 +28,8 @@ where
     Manifests: FromRef<S>,
     Links: FromRef<S>,
 {
-    OpenApiRouter::new().routes(routes!(links::create)).routes(routes!(revocations::create))
+    OpenApiRouter::new()
+        .routes(routes!(links::create))
+        .routes(routes!(revocations::create, revocations::list))
+        .routes(routes!(revocations::lift))
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use chalkstream_config::Playback;
-use chalkstream_store::{Authority, Manifest, SigningKey};
+use chalkstream_config::{MAX_CLOCK_SKEW_S, Playback};
+use chalkstream_store::{Authority, Manifest, SigningKey, Target};
 use prometheus_client::metrics::counter::Counter;
 
+use super::quota::Quota;
 use crate::access::Viewing;
-use crate::clock::now_s;
 use crate::problem::Problem;
 use crate::reason::Reason;
 use crate::token::{Lifetimes, Link, Session, VerifiedToken, Window};
@@ -19,6 +19,7 @@ pub struct Links {
     pub(super) authority: Authority,
     pub(super) limits: Playback,
     pub(super) public_url: PublicUrl,
+    pub(super) quota: Quota,
     lifetimes: Lifetimes,
     sessions: Counter,
 }
@@ -32,7 +33,8 @@ impl Links {
         public_url: PublicUrl,
         sessions: Counter,
     ) -> Self {
-        Self { authority, limits, public_url, lifetimes, sessions }
+        let quota = Quota::new(limits.revocations_per_minute);
+        Self { authority, limits, public_url, quota, lifetimes, sessions }
     }
 
     /// Makes a session of a valid link, for the newest revision. It lives for the length of the
@@ -47,15 +49,15 @@ impl Links {
     ) -> Result<Viewing, Problem> {
         let key = self.authority.signing_key(&link.kid).ok_or_else(no_signing_key)?;
         let claims = &link.claims;
-        let now_s = now_s();
+        let issued_at_s = self.issue_time_s(&link.owner, &claims.viewer, &claims.recording);
         let lifetime_s = length_s(&manifest) + self.limits.session_extra_s;
         let session = Session {
             id: new_id(),
             link: claims.id.clone(),
             recording: claims.recording.clone(),
             viewer: claims.viewer.clone(),
-            issued_at_s: Some(now_s),
-            expires_at_s: now_s + lifetime_s.min(self.lifetimes.session_s),
+            issued_at_s: Some(issued_at_s),
+            expires_at_s: issued_at_s + lifetime_s.min(self.lifetimes.session_s),
             window: claims.window,
             max_bps: claims.max_bps,
             revision: newest_revision(&manifest),
@@ -86,14 +88,14 @@ impl Links {
     /// If the tenant has no signing key.
     pub fn still_base(&self, link_id: &str, viewer: &str, manifest: &Manifest) -> Result<String, Problem> {
         let key = self.newest_key(&manifest.tenant).ok_or_else(no_signing_key)?;
-        let now_s = now_s();
+        let issued_at_s = self.issue_time_s(&manifest.tenant, viewer, &manifest.recording);
         let session = Session {
             id: new_id(),
             link: link_id.into(),
             recording: manifest.recording.clone(),
             viewer: viewer.into(),
-            issued_at_s: Some(now_s),
-            expires_at_s: now_s + self.limits.link_ttl_s.min(self.lifetimes.session_s),
+            issued_at_s: Some(issued_at_s),
+            expires_at_s: issued_at_s + self.limits.link_ttl_s.min(self.lifetimes.session_s),
             window: Window::default(),
             max_bps: None,
             revision: newest_revision(manifest),
@@ -104,7 +106,18 @@ impl Links {
 
     /// The tenant's newest signing key that is not revoked.
     pub(super) fn newest_key(&self, tenant: &str) -> Option<SigningKey> {
-        self.authority.signing_keys(tenant).into_iter().find(|key| !key.revoked)
+        self.authority.newest_signing_key(tenant)
+    }
+
+    /// The issue time of what is made now for a viewer.
+    pub(super) fn issue_time_s(&self, tenant: &str, viewer: &str, recording: &str) -> u64 {
+        let targets = [Target::Viewer(viewer.into()), Target::Recording(recording.into())];
+        self.authority.issue_time_s(tenant, &targets)
+    }
+
+    /// How long a revocation is kept: as long as a link, and a session made at its end.
+    pub(super) fn revocation_life_s(&self) -> u64 {
+        self.lifetimes.link_s + self.lifetimes.session_s + MAX_CLOCK_SKEW_S
     }
 }
 

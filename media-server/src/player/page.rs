@@ -65,7 +65,7 @@ pub(super) fn refusal(player: &Player, problem: Problem) -> Response {
         "token_invalid" | "forbidden" => {
             ("This link does not work", "Check that you copied all of it, or ask for a new one.")
         }
-        "token_lives_too_long" | "token_issued_in_future" | "token_time_in_ms" => (
+        "token_lives_too_long" | "token_issued_in_future" | "token_time_in_ms" | "token_version" => (
             "This link was not made correctly",
             "Ask the person who sent it for a new one, and give them the code below.",
         ),

@@ -31,7 +31,7 @@ pub async fn recording_events(
 ) -> Result<Response, Problem> {
     recordings.current(&caller.tenant, &id).await?;
     let audience = Audience::Recording(caller.tenant, id);
-    streams.open(audience, vec![Target::Key(caller.key)], last_event_id(&headers))
+    streams.open(audience, (vec![Target::Key(caller.key)], None), last_event_id(&headers))
 }
 
 /// Stream all events of the tenant (server-sent events).
@@ -51,5 +51,9 @@ pub async fn tenant_events(
     caller: ApiCaller,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    streams.open(Audience::Tenant(caller.tenant), vec![Target::Key(caller.key)], last_event_id(&headers))
+    streams.open(
+        Audience::Tenant(caller.tenant),
+        (vec![Target::Key(caller.key)], None),
+        last_event_id(&headers),
+    )
 }

@@ -37,6 +37,8 @@ pub enum RefusalReason {
     LivesTooLong,
     /// Its issue time lies in the future.
     IssuedInFuture,
+    /// Of version 1, all of whose sessions have ended.
+    OldVersion,
     /// A time is in milliseconds instead of seconds.
     TimeInMs,
 }
@@ -63,7 +65,7 @@ pub fn verify_link<K: Keys>(
 ) -> Result<VerifiedToken<Link, K::Owner>, RefusalReason> {
     let verified = open(text, &Link::KIND, keys, Link::read)?;
     let link: &Link = &verified.claims;
-    validity.check(link.issued_at_s, link.expires_at_s, validity.lifetimes.link_s)?;
+    validity.check_link(link.issued_at_s, link.expires_at_s)?;
     Ok(verified)
 }
 
@@ -104,7 +106,7 @@ fn verify_session_as<K: Keys>(
 ) -> Result<VerifiedToken<Session, K::Owner>, RefusalReason> {
     let verified = open(text, kind, keys, Session::read)?;
     let session: &Session = &verified.claims;
-    validity.check(session.issued_at_s, session.expires_at_s, validity.lifetimes.session_s)?;
+    validity.check_session(session.issued_at_s, session.expires_at_s)?;
     Ok(verified)
 }
 

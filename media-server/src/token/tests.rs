@@ -32,7 +32,8 @@ fn secret() -> Vec<u8> {
 const NOW_S: u64 = 1_794_999_300;
 
 fn valid_at(now_s: u64) -> Validity {
-    Validity { now_s, lifetimes: Lifetimes { link_s: 604_800, session_s: 36_000 } }
+    let lifetimes = Lifetimes { link_s: 604_800, session_s: 36_000 };
+    Validity { now_s, lifetimes, version_2_since_s: NOW_S }
 }
 
 fn link() -> Link {

@@ -1,10 +1,10 @@
 //! The times of a token: when it counts, and how long it may live. The same limits hold for tokens
 //! that a platform signs itself, because a revocation is kept only as long as a token can live.
 
+use chalkstream_config::MAX_CLOCK_SKEW_S;
+
 use super::RefusalReason;
 
-/// How far a platform's clock may be ahead of ours.
-pub const MAX_CLOCK_SKEW_S: u64 = 60;
 /// From here on a number of seconds is one of milliseconds: in seconds it is the year 5138.
 const FIRST_IN_MS: u64 = 100_000_000_000;
 
@@ -24,15 +24,38 @@ pub struct Validity {
     pub now_s: u64,
     /// The limits.
     pub lifetimes: Lifetimes,
+    /// Since when our tokens have version 2, in seconds since 1970.
+    pub version_2_since_s: u64,
 }
 
 impl Validity {
-    /// Checks a token that may live for `max_life_s`.
-    pub(super) fn check(
+    /// Checks the times of a link.
+    pub(super) fn check_link(
+        &self,
+        issued_at_s: Option<u64>,
+        expires_at_s: u64,
+    ) -> Result<(), RefusalReason> {
+        let last_of_version_1_s = self.version_2_since_s + self.lifetimes.link_s + MAX_CLOCK_SKEW_S;
+        self.check(issued_at_s, expires_at_s, self.lifetimes.link_s, last_of_version_1_s)
+    }
+
+    /// Checks the times of a session.
+    pub(super) fn check_session(
+        &self,
+        issued_at_s: Option<u64>,
+        expires_at_s: u64,
+    ) -> Result<(), RefusalReason> {
+        let Lifetimes { link_s, session_s } = self.lifetimes;
+        let last_of_version_1_s = self.version_2_since_s + link_s + session_s + MAX_CLOCK_SKEW_S;
+        self.check(issued_at_s, expires_at_s, session_s, last_of_version_1_s)
+    }
+
+    fn check(
         &self,
         issued_at_s: Option<u64>,
         expires_at_s: u64,
         max_life_s: u64,
+        last_of_version_1_s: u64,
     ) -> Result<(), RefusalReason> {
         if expires_at_s.max(issued_at_s.unwrap_or(0)) >= FIRST_IN_MS {
             return Err(RefusalReason::TimeInMs);
@@ -40,12 +63,15 @@ impl Validity {
         if self.now_s >= expires_at_s {
             return Err(RefusalReason::Expired);
         }
+        if issued_at_s.is_none() && self.now_s >= last_of_version_1_s {
+            return Err(RefusalReason::OldVersion);
+        }
         let latest_expiry_s = match issued_at_s {
             Some(issued_at_s) if issued_at_s > self.now_s + MAX_CLOCK_SKEW_S => {
                 return Err(RefusalReason::IssuedInFuture);
             }
             Some(issued_at_s) => issued_at_s + max_life_s,
-            None => self.now_s + MAX_CLOCK_SKEW_S + max_life_s,
+            None => last_of_version_1_s.min(self.now_s + MAX_CLOCK_SKEW_S + max_life_s),
         };
         if expires_at_s > latest_expiry_s { Err(RefusalReason::LivesTooLong) } else { Ok(()) }
     }
@@ -58,9 +84,13 @@ mod tests {
     const NOW_S: u64 = 1_795_000_000;
     const LIFE_S: u64 = 604_800;
 
+    fn validity(now_s: u64) -> Validity {
+        let lifetimes = Lifetimes { link_s: LIFE_S, session_s: 36_000 };
+        Validity { now_s, lifetimes, version_2_since_s: NOW_S }
+    }
+
     fn check(issued_at_s: Option<u64>, expires_at_s: u64) -> Option<RefusalReason> {
-        let lifetimes = Lifetimes { link_s: LIFE_S, session_s: LIFE_S };
-        Validity { now_s: NOW_S, lifetimes }.check(issued_at_s, expires_at_s, LIFE_S).err()
+        validity(NOW_S).check_link(issued_at_s, expires_at_s).err()
     }
 
     #[test]
@@ -90,5 +120,20 @@ mod tests {
             Some(RefusalReason::IssuedInFuture)
         );
         assert_eq!(check(Some(NOW_S), NOW_S), Some(RefusalReason::Expired));
+    }
+
+    #[test]
+    fn version_1_is_accepted_until_its_sessions_end() {
+        let last_link_s = NOW_S + LIFE_S + MAX_CLOCK_SKEW_S;
+        let before = validity(last_link_s - 1);
+        assert_eq!(before.check_link(None, last_link_s), Ok(()));
+        assert_eq!(before.check_link(None, last_link_s + 1), Err(RefusalReason::LivesTooLong));
+        let after = validity(last_link_s);
+        assert_eq!(after.check_link(None, last_link_s + 1), Err(RefusalReason::OldVersion));
+        assert_eq!(after.check_link(Some(last_link_s), last_link_s + 1), Ok(()));
+        assert_eq!(after.check_session(None, last_link_s + 36_000), Ok(()));
+        let end = validity(last_link_s + 36_000);
+        assert_eq!(end.check_session(None, end.now_s + 1), Err(RefusalReason::OldVersion));
+        assert_eq!(end.check_session(Some(end.now_s), end.now_s + 36_000), Ok(()));
     }
 }

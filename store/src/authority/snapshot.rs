@@ -1,12 +1,10 @@
-//! The copy in memory: every object under `_system`, by its key.
+//! The copy of tenants and keys in memory: every object, by its key.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use jiff::Timestamp;
-
-use crate::{ApiKey, Revocation, SigningKey, Target, Tenant, layout};
+use crate::{ApiKey, RevokedKey, SigningKey, Tenant, layout};
 
 /// One object.
 #[derive(Clone, Debug)]
@@ -14,7 +12,7 @@ pub(super) enum Record {
     Tenant(Tenant),
     Api(ApiKey),
     Signing(SigningKey),
-    Revocation(Revocation),
+    RevokedKey(RevokedKey),
 }
 
 impl Record {
@@ -22,8 +20,8 @@ impl Record {
     pub(super) fn parse(key: &str, body: &[u8]) -> Option<Self> {
         let record = if key.starts_with(&layout::tenants_prefix()) {
             serde_json::from_slice(body).ok().map(Record::Tenant)
-        } else if key.starts_with(&layout::revocations_prefix()) {
-            serde_json::from_slice(body).ok().map(Record::Revocation)
+        } else if key.starts_with(&layout::revoked_keys_prefix()) {
+            serde_json::from_slice(body).ok().map(Record::RevokedKey)
         } else {
             let api = serde_json::from_slice(body).ok().map(Record::Api);
             api.or_else(|| serde_json::from_slice(body).ok().map(Record::Signing))
@@ -40,7 +38,7 @@ impl Record {
             Record::Tenant(tenant) => layout::tenant_key(&tenant.id),
             Record::Api(key) => layout::api_key_key(&key.id),
             Record::Signing(key) => layout::signing_key_key(&key.kid),
-            Record::Revocation(revocation) => revocation.key(),
+            Record::RevokedKey(revoked) => layout::revoked_key_key(&revoked.key),
         }
     }
 }
@@ -50,8 +48,8 @@ impl Record {
 pub(super) struct Snapshot {
     /// By object key, with the time it was first seen here.
     objects: HashMap<String, (Instant, Arc<Record>)>,
-    /// When each target was last revoked, by its digest.
-    revoked: HashMap<String, Timestamp>,
+    /// By tenant, the object keys of its signing keys.
+    signing: HashMap<String, Vec<String>>,
 }
 
 impl Snapshot {
@@ -67,8 +65,34 @@ impl Snapshot {
         self.objects.values().map(|(_, record)| record.as_ref())
     }
 
-    pub(super) fn revoked(&self, tenant: &str, target: &Target) -> Option<Timestamp> {
-        self.revoked.get(&target.digest(tenant)).copied()
+    pub(super) fn is_key_revoked(&self, tenant: &str, id: &str) -> bool {
+        let record = self.record(&layout::revoked_key_key(id));
+        matches!(record, Some(Record::RevokedKey(revoked)) if revoked.tenant == tenant)
+    }
+
+    pub(super) fn revoked_keys(&self, tenant: &str) -> impl Iterator<Item = &RevokedKey> {
+        self.records().filter_map(move |record| match record {
+            Record::RevokedKey(revoked) if revoked.tenant == tenant => Some(revoked),
+            _ => None,
+        })
+    }
+
+    /// True for an API key or signing key of the tenant.
+    pub(super) fn has_key(&self, tenant: &str, id: &str) -> bool {
+        [layout::api_key_key(id), layout::signing_key_key(id)].iter().any(|key| match self.record(key) {
+            Some(Record::Api(key)) => key.tenant == tenant,
+            Some(Record::Signing(key)) => key.tenant == tenant,
+            _ => false,
+        })
+    }
+
+    /// The newest that is not revoked. For each link that is minted: it looks at the tenant's own.
+    pub(super) fn newest_signing_key(&self, tenant: &str) -> Option<&SigningKey> {
+        let own = self.signing.get(tenant)?.iter().filter_map(|key| match self.record(key) {
+            Some(Record::Signing(key)) if !self.is_key_revoked(tenant, &key.kid) => Some(key),
+            _ => None,
+        });
+        own.max_by_key(|key| (key.created_at, &key.kid))
     }
 
     /// With one object more, which was just written.
@@ -78,11 +102,19 @@ impl Snapshot {
         next
     }
 
+    /// Without one object, which was just removed.
+    pub(super) fn without(&self, key: &str) -> Self {
+        let mut next = self.clone();
+        next.objects.remove(key);
+        next
+    }
+
     fn insert(&mut self, key: String, record: Record, seen: Instant) {
-        if let Record::Revocation(revocation) = &record {
-            let at =
-                self.revoked.entry(revocation.target.digest(&revocation.tenant)).or_insert(revocation.at);
-            *at = revocation.at.max(*at);
+        if let Record::Signing(signing) = &record {
+            let own = self.signing.entry(signing.tenant.clone()).or_default();
+            if !own.contains(&key) {
+                own.push(key.clone());
+            }
         }
         self.objects.insert(key, (seen, Arc::new(record)));
     }

@@ -2,7 +2,9 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use chalkstream_store::{JobState, State as RecordingState, projection, retry, submit, write_manifest};
+use chalkstream_store::{
+    JobState, State as RecordingState, projection, retry as store_retry, submit, write_manifest,
+};
 use http::StatusCode;
 
 use super::service::Recordings;
@@ -66,16 +68,16 @@ pub async fn cancel(
         (status = 409, body = ProblemBody),
     ),
 )]
-pub async fn retry_recording(
+pub async fn retry(
     State(recordings): State<Recordings>,
     caller: ApiCaller,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<RecordingView>), Problem> {
     let mut manifest = recordings.current(&caller.tenant, &id).await?;
-    if !retry::is_possible(&manifest) {
+    if !store_retry::is_possible(&manifest) {
         return Err(conflict("There is nothing to retry."));
     }
-    let job = retry::one(&recordings.store, &recordings.queue, &mut manifest).await?;
+    let job = store_retry::one(&recordings.store, &recordings.queue, &mut manifest).await?;
     let job = job.ok_or_else(Problem::not_found)?;
     recordings.announce(&manifest).await;
     Ok((StatusCode::ACCEPTED, Json(RecordingView::new(&manifest, Some(&job)))))

@@ -34,7 +34,7 @@ where
         .routes(routes!(routes::list))
         .routes(routes!(routes::get))
         .routes(routes!(actions::cancel))
-        .routes(routes!(actions::retry_recording))
+        .routes(routes!(actions::retry))
         .routes(routes!(live::recording_events))
         .routes(routes!(live::tenant_events))
         .routes(routes!(files::transcript))

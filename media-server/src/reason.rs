@@ -49,6 +49,8 @@ pub enum Reason {
     TokenLivesTooLong,
     /// The issue time of the token lies in the future.
     TokenIssuedInFuture,
+    /// The token is of a version that is no longer accepted.
+    TokenOldVersion,
     /// A time of the token is in milliseconds instead of seconds.
     TokenTimeInMs,
 }
@@ -79,6 +81,7 @@ impl Reason {
             Self::TokenRevoked => "token revoked",
             Self::TokenLivesTooLong => "token lives too long",
             Self::TokenIssuedInFuture => "token issued in the future",
+            Self::TokenOldVersion => "token of an old version",
             Self::TokenTimeInMs => "token time in milliseconds",
         }
     }
@@ -92,6 +95,7 @@ impl From<RefusalReason> for Reason {
             RefusalReason::Revoked => Self::TokenRevoked,
             RefusalReason::LivesTooLong => Self::TokenLivesTooLong,
             RefusalReason::IssuedInFuture => Self::TokenIssuedInFuture,
+            RefusalReason::OldVersion => Self::TokenOldVersion,
             RefusalReason::TimeInMs => Self::TokenTimeInMs,
         }
     }

@@ -1,5 +1,5 @@
-//! Tells the other processes through Redis that something changed. Best effort: they list storage
-//! anyway.
+//! Announces to the other processes, through Redis, that something changed. Best effort: they list
+//! storage anyway.
 
 use std::time::Duration;
 

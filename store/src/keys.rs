@@ -54,7 +54,7 @@ pub struct SigningKey {
     pub revoked: bool,
 }
 
-/// The record that a key is revoked. Whoever holds a secret writes the issue time of what it
+/// The record that a key is revoked. The holder of a secret writes the issue time of what it
 /// signs, so this means everything, for as long as the record is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevokedKey {

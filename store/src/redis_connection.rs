@@ -169,8 +169,8 @@ fn is_from_another(error: &RedisError) -> bool {
         || is_unauthenticated(error)
 }
 
-/// Whether Redis does not read a command because nobody has logged in: to a long one it gives no
-/// code of its own (`Protocol error: unauthenticated multibulk length`).
+/// Whether Redis does not read a command because the client is not logged in: to a long one it
+/// gives no code of its own (`Protocol error: unauthenticated multibulk length`).
 fn is_unauthenticated(error: &RedisError) -> bool {
     error.detail().is_some_and(|detail| detail.contains("unauthenticated"))
 }

@@ -68,7 +68,7 @@ async fn remove_source(store: &Store, tenant: &str, recording: &str, fence: u64)
     if !is_same || !manifest.is_refused() || is_pending {
         return Ok(false);
     }
-    // First nobody may rely on it.
+    // First no one may rely on it.
     manifest.objects.retain(|key, _| !key.starts_with("source/"));
     manifest.fence = fence + 1;
     write_manifest(store, &manifest).await?;

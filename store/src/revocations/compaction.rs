@@ -136,7 +136,7 @@ async fn rewrite_legacy(store: &Store, keys: Vec<String>) -> Result<u64> {
             Err(error) => return Err(error),
         };
         let Some(legacy) = LegacyRevocation::parse(&key, &body) else { continue };
-        // A key's is rewritten by whoever reads it.
+        // A key's is rewritten by its reader.
         if let Some(record) = legacy.record() {
             records.push(record);
             rewritten.push(key);

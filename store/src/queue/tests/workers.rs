@@ -349,7 +349,7 @@ async fn a_step_is_offered_only_where_it_can_run() {
     let lease = ask("able", &["speech"]).await.unwrap();
     world.queue.complete(&lease, json!(1), &[]).await.unwrap();
 
-    // Where nobody can do it, it fails at once with a clear code, and the lesson is complete.
+    // Where no worker can do it, it fails at once with a clear code, and the lesson is complete.
     world.pass(60_000);
     world.queue.submit(&job("t", vec![transcribe()])).await.unwrap();
     let lease = ask("plain", &[]).await.unwrap();

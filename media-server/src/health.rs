@@ -76,6 +76,8 @@ async fn ready(State(health): State<Health>) -> Response {
 async fn metrics(State(health): State<Health>) -> Result<Response, Problem> {
     let queue = async { tokio::try_join!(health.queue.workers(), health.queue.stats()) };
     let queue = tokio::time::timeout(MAX_WAIT, queue).await.ok().and_then(Result::ok);
+    let revocations = health.authority.all_revocations_count();
+    health.metrics.revocations.set(i64::try_from(revocations).unwrap_or(i64::MAX));
     let queue = queue.as_ref().map(|(workers, stats)| (workers.as_slice(), *stats));
     let text = health.metrics.render(queue).map_err(Problem::internal)?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

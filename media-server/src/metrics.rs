@@ -74,6 +74,8 @@ pub struct Metrics {
     pub event_streams: Gauge,
     /// Sessions made of links.
     pub sessions: Counter,
+    /// Revocations that this server holds.
+    pub revocations: Gauge,
     /// Jobs in the queue, read when the metrics are.
     queue_jobs: CountByState,
     /// Steps in the queue, read when the metrics are.
@@ -110,6 +112,7 @@ impl Default for Metrics {
             delivered_bytes: Counter::default(),
             event_streams: Gauge::default(),
             sessions: Counter::default(),
+            revocations: Gauge::default(),
             queue_jobs: Family::default(),
             queue_steps: Family::default(),
             deletions: DeletionMetrics::default(),
@@ -134,6 +137,7 @@ impl Default for Metrics {
         r.register_with_unit("delivered", "Media bytes sent", Unit::Bytes, metrics.delivered_bytes.clone());
         r.register("event_streams", "Event streams open", metrics.event_streams.clone());
         r.register("sessions", "Sessions made of links", metrics.sessions.clone());
+        r.register("revocations", "Revocations in memory, of all tenants", metrics.revocations.clone());
         r.register("queue_jobs", "Jobs that are not over, or failed", metrics.queue_jobs.clone());
         r.register("queue_steps", "Steps that can run, run, or wait to retry", metrics.queue_steps.clone());
         let deletions = &metrics.deletions;

@@ -10,6 +10,8 @@ mod revoking;
 mod snapshot;
 
 #[cfg(test)]
+mod scale_tests;
+#[cfg(test)]
 mod tests;
 
 pub use revoking::RevocationCursor;

@@ -142,7 +142,7 @@ pub async fn create(
 ///
 /// Newest first. Ask for a target (such as `viewer`) to find its revocation.
 #[utoipa::path(
-    get, path = "/v1/revocations", tag = "playback", params(RevocationQuery),
+    get, path = "/v1/revocations", tag = "playback", operation_id = "list_revocations", params(RevocationQuery),
     responses(
         (status = 200, body = RevocationList),
         (status = 400, body = ProblemBody),
@@ -202,7 +202,7 @@ pub async fn list(
 ///
 /// What was issued before it is valid again, on every server within five seconds.
 #[utoipa::path(
-    delete, path = "/v1/revocations/{id}", tag = "playback", params(("id" = String, Path)),
+    delete, path = "/v1/revocations/{id}", tag = "playback", operation_id = "lift_revocation", params(("id" = String, Path)),
     responses(
         (status = 204),
         (status = 401, body = ProblemBody),

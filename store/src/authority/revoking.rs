@@ -95,12 +95,7 @@ impl Authority {
         let copy = self.copy();
         let is_key_revoked =
             |target: &Target| matches!(target, Target::Key(id) if copy.is_key_revoked(tenant, id));
-        targets.iter().any(is_key_revoked)
-            || self.live().refuses_any(
-                tenant,
-                targets.iter().filter_map(|target| TargetName::new(tenant, target)),
-                issued_at_s,
-            )
+        targets.iter().any(is_key_revoked) || self.live().refuses_any(tenant, targets, issued_at_s)
     }
 
     /// When a token that is issued now says it was: not before the targets' last revocation, which

@@ -2,34 +2,78 @@
 //! delay the others. Records may arrive in any order, and more than once.
 
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::entry::Entry;
+use super::hasher::NameHashers;
 use super::record::Record;
-use super::target::{TargetKind, TargetName};
+use super::target::{Target, TargetKind, TargetName};
 
 /// Parts of a tenant's table. A write locks one of them.
 const SHARDS: usize = 16;
 
-type Shard = HashMap<TargetName, Entry>;
+type Shard = HashMap<TargetName, Entry, NameHashers>;
 
 /// A tenant's table.
 #[derive(Default)]
-struct Table([RwLock<Shard>; SHARDS]);
+struct Table {
+    shards: [RwLock<Shard>; SHARDS],
+    /// Targets of each kind: nothing is computed for a kind of which there are none.
+    counts: [AtomicUsize; TargetKind::ALL.len()],
+}
 
 impl Table {
-    fn of(&self, name: &TargetName) -> &RwLock<Shard> {
-        &self.0[usize::from(name.last_byte()) % SHARDS]
+    fn shard(&self, name: &TargetName) -> RwLockReadGuard<'_, Shard> {
+        self.shards[shard_number(name)].read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shards(&self) -> impl Iterator<Item = RwLockReadGuard<'_, Shard>> {
-        self.0.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner))
+        self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn shards_mut(&self) -> impl Iterator<Item = RwLockWriteGuard<'_, Shard>> {
-        self.0.iter().map(|shard| shard.write().unwrap_or_else(PoisonError::into_inner))
+    fn count(&self, kind: TargetKind) -> &AtomicUsize {
+        &self.counts[kind as usize]
     }
+
+    /// Takes in records of one shard.
+    fn apply(&self, number: usize, records: &[&Record]) {
+        let mut shard = self.shards[number].write().unwrap_or_else(PoisonError::into_inner);
+        for record in records {
+            match shard.entry(record.name) {
+                Occupied(mut known) => {
+                    let merged = known.get().merged(record.entry);
+                    known.insert(merged);
+                }
+                Vacant(new) => {
+                    self.count(record.name.kind()).fetch_add(1, Ordering::Relaxed);
+                    new.insert(record.entry);
+                }
+            }
+        }
+    }
+
+    fn prune(&self, now_s: u64) {
+        for shard in &self.shards {
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            shard.retain(|name, entry| {
+                let stays = entry.until_s() > now_s;
+                if !stays {
+                    self.count(name.kind()).fetch_sub(1, Ordering::Relaxed);
+                }
+                stays
+            });
+            if shard.len() * 4 < shard.capacity() {
+                shard.shrink_to_fit();
+            }
+        }
+    }
+}
+
+fn shard_number(name: &TargetName) -> usize {
+    usize::from(name.last_byte()) % SHARDS
 }
 
 /// All tenants' tables.
@@ -39,6 +83,7 @@ pub(crate) struct LiveRevocations {
 }
 
 impl LiveRevocations {
+    /// Nobody waits for a tenant's table with the lock of all tables.
     fn table(&self, tenant: &str) -> Option<Arc<Table>> {
         self.tables.read().unwrap_or_else(PoisonError::into_inner).get(tenant).map(Arc::clone)
     }
@@ -51,55 +96,49 @@ impl LiveRevocations {
         Arc::clone(tables.entry(tenant.to_owned()).or_default())
     }
 
-    /// Takes in records. Returns the number of those that changed something.
-    pub(crate) fn apply<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> usize {
-        let mut tables: BTreeMap<&str, Arc<Table>> = BTreeMap::new();
-        let mut changed = 0;
+    /// Takes in records. Each shard is locked once, for some microseconds.
+    pub(crate) fn apply<'a>(&self, records: impl IntoIterator<Item = &'a Record>) {
+        let mut by_tenant: BTreeMap<&str, [Vec<&Record>; SHARDS]> = BTreeMap::new();
         for record in records {
-            let table = tables.entry(&record.tenant).or_insert_with(|| self.table_or_new(&record.tenant));
-            let mut shard = table.of(&record.name).write().unwrap_or_else(PoisonError::into_inner);
-            let before = shard.get(&record.name).copied();
-            let after = before.map_or(record.entry, |before| before.merged(record.entry));
-            if before != Some(after) {
-                shard.insert(record.name, after);
-                changed += 1;
+            by_tenant.entry(&record.tenant).or_default()[shard_number(&record.name)].push(record);
+        }
+        for (tenant, shards) in by_tenant {
+            let table = self.table_or_new(tenant);
+            for (number, records) in shards.iter().enumerate().filter(|(_, records)| !records.is_empty()) {
+                table.apply(number, records);
             }
         }
-        changed
     }
 
     /// The state of a target.
     pub(crate) fn entry(&self, tenant: &str, name: &TargetName) -> Option<Entry> {
         let table = self.table(tenant)?;
-        let shard = table.of(name).read().unwrap_or_else(PoisonError::into_inner);
-        shard.get(name).copied()
+        table.shard(name).get(name).copied()
     }
 
-    /// True if a token with one of these targets is refused. Nothing is computed for a tenant that
-    /// has no revocations.
-    pub(crate) fn refuses_any(
-        &self,
-        tenant: &str,
-        names: impl IntoIterator<Item = TargetName>,
-        issued_at_s: Option<u64>,
-    ) -> bool {
+    /// True if a token with one of these targets is refused.
+    pub(crate) fn refuses_any(&self, tenant: &str, targets: &[Target], issued_at_s: Option<u64>) -> bool {
         let Some(table) = self.table(tenant) else { return false };
-        names.into_iter().any(|name| {
-            let shard = table.of(&name).read().unwrap_or_else(PoisonError::into_inner);
-            shard.get(&name).is_some_and(|entry| entry.refuses(name.kind(), issued_at_s))
+        let has_some = |kind| table.count(kind).load(Ordering::Relaxed) > 0;
+        targets.iter().filter(|target| target.kind().is_some_and(has_some)).any(|target| {
+            TargetName::new(tenant, target).is_some_and(|name| {
+                let shard = table.shard(&name);
+                shard.get(&name).is_some_and(|entry| entry.refuses(name.kind(), issued_at_s))
+            })
         })
     }
 
     /// The number of targets that a tenant's table holds.
     pub(crate) fn count(&self, tenant: &str) -> usize {
-        self.table(tenant).map_or(0, |table| table.shards().map(|shard| shard.len()).sum())
+        self.table(tenant)
+            .map_or(0, |table| table.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum())
     }
 
     /// The number of all.
     pub(crate) fn count_all(&self) -> usize {
         let tables: Vec<Arc<Table>> =
             self.tables.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
-        tables.iter().flat_map(|table| table.shards()).map(|shard| shard.len()).sum()
+        tables.iter().flat_map(|table| &table.counts).map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
     /// The newest that are in force, at most `limit`, older than `before`: a time in ms, and the
@@ -136,13 +175,6 @@ impl LiveRevocations {
     pub(crate) fn prune(&self, now_s: u64) {
         let tables: Vec<Arc<Table>> =
             self.tables.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
-        for table in tables {
-            for mut shard in table.shards_mut() {
-                shard.retain(|_, entry| entry.until_s() > now_s);
-                if shard.len() * 4 < shard.capacity() {
-                    shard.shrink_to_fit();
-                }
-            }
-        }
+        tables.iter().for_each(|table| table.prune(now_s));
     }
 }

@@ -6,6 +6,7 @@
 
 mod compaction;
 mod entry;
+mod hasher;
 mod legacy;
 mod live;
 mod log;
@@ -14,6 +15,9 @@ mod target;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) use tests::write_log;
 
 pub(crate) use compaction::compact;
 pub use compaction::forget_old_revocations;

@@ -1,12 +1,11 @@
 //! What can be revoked, and the name under which that is stored: no person in clear.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use chalkstream_formats::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use crate::layout;
 
 /// Target of a revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,6 +24,17 @@ pub enum Target {
 }
 
 impl Target {
+    /// Its kind; `None` for a key, which is no part of a token's claims.
+    pub fn kind(&self) -> Option<TargetKind> {
+        match self {
+            Target::Link(_) => Some(TargetKind::Link),
+            Target::Session(_) => Some(TargetKind::Session),
+            Target::Viewer(_) => Some(TargetKind::Viewer),
+            Target::Recording(_) => Some(TargetKind::Recording),
+            Target::Key(_) => None,
+        }
+    }
+
     /// The id within its kind.
     pub fn id(&self) -> &str {
         match self {
@@ -72,7 +82,7 @@ impl TargetKind {
 
 /// Name of a target within its tenant: the id where that is a UUID, else a hash of it, because an
 /// id that a platform chose may name a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TargetName {
     kind: TargetKind,
     id: [u8; 16],
@@ -81,12 +91,11 @@ pub struct TargetName {
 impl TargetName {
     /// `None` for a key, whose revocation is an object of its own.
     pub fn new(tenant: &str, target: &Target) -> Option<Self> {
-        let (kind, id) = match target {
-            Target::Link(id) => (TargetKind::Link, unhyphenated(id)),
-            Target::Session(id) => (TargetKind::Session, unhyphenated(id)),
-            Target::Viewer(_) => (TargetKind::Viewer, None),
-            Target::Recording(id) => (TargetKind::Recording, recording_id(id)),
-            Target::Key(_) => return None,
+        let kind = target.kind()?;
+        let id = match kind {
+            TargetKind::Link | TargetKind::Session => unhyphenated(target.id()),
+            TargetKind::Viewer => None,
+            TargetKind::Recording => recording_id(target.id()),
         };
         Some(Self { kind, id: id.unwrap_or_else(|| hash(tenant, kind, target.id())) })
     }
@@ -123,6 +132,13 @@ impl TargetName {
     }
 }
 
+/// At once: this is done for each request.
+impl Hash for TargetName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_le_bytes(self.id) ^ self.kind as u128);
+    }
+}
+
 impl fmt::Display for TargetName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.kind.as_str(), self.hex())
@@ -131,30 +147,59 @@ impl fmt::Display for TargetName {
 
 /// Each part goes in with its length, so that no two targets run into one.
 fn hash(tenant: &str, kind: TargetKind, id: &str) -> [u8; 16] {
-    let mut hash = Sha256::new();
+    let mut text = Vec::with_capacity(256);
     for part in [tenant, kind.as_str(), id] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
+        text.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        text.extend_from_slice(part.as_bytes());
     }
     let mut short = [0; 16];
-    short.copy_from_slice(&hash.finalize()[..16]);
+    short.copy_from_slice(&Sha256::digest(&text)[..16]);
     short
 }
 
 /// The bytes of 32 lower-case hexadecimal digits: ids of links and sessions that we made.
 fn unhyphenated(text: &str) -> Option<[u8; 16]> {
-    let is_ours = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    is_ours.then(|| uuid::Uuid::try_parse(text).ok()).flatten().map(uuid::Uuid::into_bytes)
+    digits(text.as_bytes().try_into().ok()?)
 }
 
+/// The bytes of a UUID in its one spelling: hyphenated, lower case.
 fn recording_id(text: &str) -> Option<[u8; 16]> {
-    let id = layout::valid_recording(text).then(|| uuid::Uuid::try_parse(text).ok());
-    id.flatten().map(uuid::Uuid::into_bytes)
+    let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
+    let mut plain = [0; 32];
+    let mut length = 0;
+    for (at, &byte) in text.iter().enumerate() {
+        match at {
+            8 | 13 | 18 | 23 if byte == b'-' => {}
+            8 | 13 | 18 | 23 => return None,
+            _ => {
+                plain[length] = byte;
+                length += 1;
+            }
+        }
+    }
+    digits(&plain)
+}
+
+fn digits(text: &[u8; 32]) -> Option<[u8; 16]> {
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        _ => u8::MAX,
+    };
+    let mut bytes = [0; 16];
+    let mut wrong = 0;
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        let (high, low) = (value(pair[0]), value(pair[1]));
+        wrong |= (high | low) & 0xf0;
+        *byte = high << 4 | low & 0x0f;
+    }
+    (wrong == 0).then_some(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout;
 
     #[test]
     fn targets_do_not_run_into_each_other() {
@@ -178,13 +223,18 @@ mod tests {
         assert!(!viewer.to_string().contains("jane"));
         let recording = layout::new_recording_id();
         let lesson = TargetName::new("t", &Target::Recording(recording.clone())).unwrap();
-        assert_eq!((viewer.recording(), lesson.recording()), (None, Some(recording)));
+        assert_eq!((viewer.recording(), lesson.recording()), (None, Some(recording.clone())));
         for name in [viewer, lesson] {
             assert_eq!(TargetName::parse(&name.to_string()), Some(name));
         }
         // A viewer's name that looks like an id of ours is hashed all the same.
         let digits = "0123456789abcdef0123456789abcdef";
         assert_ne!(TargetName::new("t", &Target::Viewer(digits.into())).unwrap().hex(), digits);
+        // Only the one spelling of an id is taken for one.
+        let upper = Target::Recording(recording.to_uppercase());
+        assert_ne!(TargetName::new("t", &upper).unwrap(), lesson);
+        let moved = Target::Recording(recording.replace('-', "0"));
+        assert_ne!(TargetName::new("t", &moved).unwrap(), lesson);
         for bad in ["", "viewer", "viewer-", "key-0123456789abcdef", &format!("link-{digits}0")] {
             assert!(TargetName::parse(bad).is_none(), "{bad}");
         }

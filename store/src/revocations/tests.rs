@@ -24,7 +24,7 @@ fn record(n: u32, entry: Entry) -> Record {
 }
 
 /// Writes an object of the log.
-async fn write_log(store: &Store, records: &[Record]) {
+pub(crate) async fn write_log(store: &Store, records: &[Record]) {
     let key = log::key_of_new(records);
     store.put(&key, Bytes::from(record::encode(records))).await.unwrap();
 }

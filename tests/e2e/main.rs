@@ -3,6 +3,7 @@
 
 mod apple;
 mod cancel;
+mod chaos;
 mod conformance;
 mod deletion;
 mod kill;

@@ -6,6 +6,8 @@
 pub mod apple;
 pub mod audio_sync;
 pub mod boxes;
+pub mod breakable_line;
+pub mod chaos;
 pub mod check;
 pub mod checker;
 pub mod client;

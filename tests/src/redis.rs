@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::process::{Process, tool};
@@ -10,14 +11,14 @@ use crate::wait;
 /// A private Redis server.
 pub struct Redis {
     folder: PathBuf,
-    process: Option<Process>,
+    process: Mutex<Option<Process>>,
 }
 
 impl Redis {
     /// Starts one with its files in `folder`.
     pub async fn start(folder: &Path) -> Self {
         std::fs::create_dir_all(folder).unwrap();
-        let mut redis = Self { folder: folder.to_owned(), process: None };
+        let redis = Self { folder: folder.to_owned(), process: Mutex::new(None) };
         redis.up().await;
         redis
     }
@@ -27,12 +28,13 @@ impl Redis {
         format!("redis+unix://{}", self.socket().display())
     }
 
-    fn socket(&self) -> PathBuf {
+    /// Path of its socket.
+    pub fn socket(&self) -> PathBuf {
         self.folder.join("r.sock")
     }
 
     /// Starts it again on the same files.
-    pub async fn up(&mut self) {
+    pub async fn up(&self) {
         let mut command = Command::new(tool("redis-server", "redis-server"));
         command.args([
             "--port",
@@ -46,17 +48,17 @@ impl Redis {
             "--dir",
         ]);
         command.arg(&self.folder).arg("--unixsocket").arg(self.socket());
-        self.process = Some(Process::start("redis-server", command, self.folder.join("redis.log")));
-        let this = &*self;
+        let process = Process::start("redis-server", command, self.folder.join("redis.log"));
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
         wait::until("redis answers", Duration::from_secs(20), || async move {
-            (this.command(&["PING"]) == "PONG").then_some(())
+            (self.command(&["PING"]) == "PONG").then_some(())
         })
         .await;
     }
 
     /// Kills it without warning.
-    pub fn down(&mut self) {
-        self.process = None;
+    pub fn down(&self) {
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Runs one command and returns what `redis-cli` printed.

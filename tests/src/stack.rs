@@ -107,6 +107,11 @@ impl Stack {
         self.folder.path()
     }
 
+    /// Keeps the folder when this ends.
+    pub fn keep_folder(&mut self) {
+        self.folder.disable_cleanup(true);
+    }
+
     /// The folder that holds the objects, whichever the storage.
     pub fn objects(&self) -> PathBuf {
         self.s3.as_ref().map_or_else(|| self.folder.path().join("objects"), S3::bucket)
@@ -121,9 +126,7 @@ impl Stack {
             }
         }
         command.args(words).current_dir(self.folder.path()).env("XDG_DATA_HOME", self.folder.path());
-        for (key, value) in &self.settings {
-            command.env(format!("CHALKSTREAM__{key}"), value);
-        }
+        set(&mut command, &self.settings);
         command
     }
 
@@ -139,30 +142,52 @@ impl Stack {
     /// Starts a server and waits until it is ready.
     pub async fn server(&mut self) -> Server {
         self.counter += 1;
-        let (port, n) = (free_port(), self.counter);
-        let mut command = self.command(&["server"]);
-        command
-            .env("CHALKSTREAM__SERVER__LISTEN", format!("127.0.0.1:{port}"))
-            .env("CHALKSTREAM__SERVER__INDEX_PATH", self.folder.path().join(format!("index-{n}")));
-        let log = self.folder.path().join(format!("server-{n}.log"));
-        let process = Process::start("server", command, log);
+        let port = free_port();
+        let process = self.start_server(&self.counter.to_string(), port, &[]);
         let server = Server { process, url: format!("http://127.0.0.1:{port}") };
         ready(&server.url).await;
         server
     }
 
+    /// Starts a server with an index of its own by `name`, and more `settings` (`SECTION__KEY`).
+    pub fn start_server(&self, name: &str, port: u16, settings: &[(String, String)]) -> Process {
+        let mut command = self.command(&["server"]);
+        command
+            .env("CHALKSTREAM__SERVER__LISTEN", format!("127.0.0.1:{port}"))
+            .env("CHALKSTREAM__SERVER__INDEX_PATH", self.folder.path().join(format!("index-{name}")));
+        set(&mut command, settings);
+        Process::start("server", command, self.folder.path().join(format!("server-{name}.log")))
+    }
+
     /// Starts a worker.
     pub fn worker(&mut self) -> Process {
         self.counter += 1;
-        let n = self.counter;
+        self.start_worker(&self.counter.to_string(), &[])
+    }
+
+    /// Starts a worker with a scratch folder of its own by `name`, and more `settings`
+    /// (`SECTION__KEY`).
+    pub fn start_worker(&self, name: &str, settings: &[(String, String)]) -> Process {
         let mut command = self.command(&["worker"]);
-        command.env("CHALKSTREAM__WORKER__SCRATCH_PATH", self.folder.path().join(format!("scratch-{n}")));
-        Process::start("worker", command, self.folder.path().join(format!("worker-{n}.log")))
+        command.env("CHALKSTREAM__WORKER__SCRATCH_PATH", self.scratch(name));
+        set(&mut command, settings);
+        Process::start("worker", command, self.folder.path().join(format!("worker-{name}.log")))
+    }
+
+    /// The scratch folder of the worker by `name`.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("scratch-{name}"))
     }
 
     /// A client of `server` with this fleet's key.
     pub fn client(&self, server: &Server) -> Client {
         Client::new(&server.url, &self.api_key)
+    }
+}
+
+fn set(command: &mut Command, settings: &[(String, String)]) {
+    for (key, value) in settings {
+        command.env(format!("CHALKSTREAM__{key}"), value);
     }
 }
 

@@ -78,6 +78,14 @@ impl LeaseRenewer {
         given: Instant,
         progress: watch::Receiver<Progress>,
     ) -> LeaseHandle {
+        tracing::debug!(
+            recording_id = lease.recording,
+            tenant_id = lease.tenant,
+            step = lease.step,
+            attempt = lease.attempt,
+            fence = lease.fence,
+            "step started"
+        );
         let (status, seen) = watch::channel(LeaseStatus::Held(given));
         let (alive, watched) = watch::channel(());
         let renewal = Renewal { lease: lease.clone(), progress, status, alive: watched };

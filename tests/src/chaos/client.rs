@@ -1,0 +1,180 @@
+//! One client: uploads its lesson, does what its plan says, and knows what must become of it.
+
+use reqwest::{Method, StatusCode};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::api::{Api, Upload, Uploaded};
+use super::fleet::tenant_name;
+use super::history::History;
+use super::plan::{Action, LessonPlan};
+
+/// The required end of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// All that was planned is done.
+    Ready,
+    /// It was cancelled in time.
+    Cancelled,
+    /// It was deleted.
+    Deleted,
+}
+
+/// A recording that was acknowledged to a client.
+#[derive(Clone, Debug)]
+pub struct Acknowledged {
+    /// Number of its tenant.
+    pub tenant: usize,
+    /// Its id.
+    pub recording: String,
+    /// Hex SHA-256 of the file.
+    pub sha256: String,
+    /// Size of the file.
+    pub size_bytes: u64,
+    /// The required end.
+    pub end: End,
+    /// When retries of it were accepted, in ms since 1970.
+    pub retried_at_ms: Vec<u64>,
+}
+
+/// What a client found.
+#[derive(Default)]
+pub struct Outcome {
+    /// The recordings that it was promised.
+    pub recordings: Vec<Acknowledged>,
+    /// What is wrong at once.
+    pub violations: Vec<(String, String)>,
+}
+
+/// Carries out a lesson's plan.
+pub async fn run(plan: &LessonPlan, api: &Api, file: &[u8], start: Instant, history: &History) -> Outcome {
+    let mut client = Client { plan, api, file, history, uploads: 0, outcome: Outcome::default() };
+    sleep_until(start + plan.at).await;
+    if let Err(problem) = client.carry_out().await {
+        let recording = client.outcome.recordings.last().map(|last| last.recording.clone());
+        client.outcome.violations.push((recording.unwrap_or_default(), problem));
+    }
+    client.outcome
+}
+
+struct Client<'a> {
+    plan: &'a LessonPlan,
+    api: &'a Api,
+    file: &'a [u8],
+    history: &'a History,
+    uploads: usize,
+    outcome: Outcome,
+}
+
+impl Client<'_> {
+    async fn carry_out(&mut self) -> Result<(), String> {
+        self.upload().await?;
+        for (wait, action) in &self.plan.actions {
+            sleep(*wait).await;
+            match action {
+                Action::UploadAgain => self.upload().await?,
+                Action::Delete => self.delete().await?,
+                Action::Cancel => self.cancel().await?,
+                Action::Retry => self.retry().await?,
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&self, recording: &str, what: &str) -> u64 {
+        let tenant = tenant_name(self.plan.tenant);
+        self.history.add(format!("client {} of {tenant}: {recording} {what}", self.plan.number))
+    }
+
+    async fn upload(&mut self) -> Result<(), String> {
+        self.uploads += 1;
+        let name = format!("lesson-{}", self.plan.number);
+        let uploader = format!("teacher-{}", self.plan.number);
+        let mut random = fastrand::Rng::with_seed(self.plan.seed + self.uploads as u64);
+        let idempotency = format!("{name}-{}", self.uploads);
+        let upload = Upload {
+            name: &name,
+            uploader: &uploader,
+            idempotency: &idempotency,
+            bytes: self.file,
+            piece_bytes: (self.file.len() / random.usize(1..5)).max(1),
+        };
+        let (recording, existing) = match self.api.upload(&upload).await? {
+            Uploaded::As(recording, existing) => (recording, existing),
+            Uploaded::Refused(answer) => return Err(format!("an upload of {name} was refused: {answer}")),
+        };
+        self.note(&recording, if existing { "acknowledged, it exists" } else { "acknowledged" });
+        if let Some(earlier) = self.outcome.recordings.last() {
+            let is_same = earlier.recording == recording;
+            if is_same != (earlier.end == End::Ready) {
+                let end = earlier.end;
+                return Err(format!(
+                    "the same file became {recording} after {} ({end:?})",
+                    earlier.recording
+                ));
+            }
+            if is_same {
+                return Ok(());
+            }
+        }
+        self.outcome.recordings.push(Acknowledged {
+            tenant: self.plan.tenant,
+            recording,
+            sha256: crate::uploads::sha256(self.file),
+            size_bytes: self.file.len() as u64,
+            end: End::Ready,
+            retried_at_ms: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Asks for an action on the last recording; returns status, answer and its time.
+    async fn act(&self, method: Method, action: &str) -> Result<(StatusCode, String, u64), String> {
+        let recording = self.last()?;
+        let path = format!("/v1/recordings/{recording}{action}");
+        let answer = self.api.ask(method.clone(), &path, |request| request).await?;
+        let at_ms = self.note(&recording, &format!("{method} {action}: {}", answer.status));
+        Ok((answer.status, answer.body.to_string(), at_ms))
+    }
+
+    fn last(&self) -> Result<String, String> {
+        let last = self.outcome.recordings.last();
+        last.map(|last| last.recording.clone()).ok_or_else(|| "nothing was acknowledged".to_owned())
+    }
+
+    fn set_end(&mut self, end: End) {
+        if let Some(last) = self.outcome.recordings.last_mut() {
+            last.end = end;
+        }
+    }
+
+    async fn delete(&mut self) -> Result<(), String> {
+        match self.act(Method::DELETE, "").await? {
+            (StatusCode::ACCEPTED, ..) => self.set_end(End::Deleted),
+            (status, body, _) => return Err(format!("DELETE: {status} {body}")),
+        }
+        Ok(())
+    }
+
+    async fn cancel(&mut self) -> Result<(), String> {
+        match self.act(Method::POST, "/cancel").await? {
+            (StatusCode::OK, ..) => self.set_end(End::Cancelled),
+            // Its job is over: it stays what it is.
+            (StatusCode::CONFLICT, ..) => {}
+            (status, body, _) => return Err(format!("cancel: {status} {body}")),
+        }
+        Ok(())
+    }
+
+    async fn retry(&mut self) -> Result<(), String> {
+        let at_ms = match self.act(Method::POST, "/retry").await? {
+            // 409: it is ready, or runs again already because the answer to this request was lost.
+            (StatusCode::ACCEPTED | StatusCode::CONFLICT, _, at_ms) => at_ms,
+            (status, body, _) => return Err(format!("retry: {status} {body}")),
+        };
+        if let Some(last) = self.outcome.recordings.last_mut() {
+            last.retried_at_ms.push(at_ms);
+            last.end = End::Ready;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! The report of a run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::client::End;
+use super::plan::FaultKind;
+use super::steps::StepCounts;
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The recording; empty if it concerns none.
+    pub recording: String,
+    /// What is wrong.
+    pub what: String,
+    /// The history of the recording, as text.
+    pub history: String,
+}
+
+impl Violation {
+    /// About a recording.
+    pub fn of(recording: &str, what: impl Into<String>) -> Self {
+        Self { recording: recording.to_owned(), what: what.into(), history: String::new() }
+    }
+
+    /// About the fleet.
+    pub fn general(what: impl Into<String>) -> Self {
+        Self::of("", what)
+    }
+}
+
+/// The report of a run.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// How long it took, in seconds.
+    pub seconds: u64,
+    /// Faults by kind: injected, and left out because there was nothing to hit.
+    pub faults: BTreeMap<FaultKind, (usize, usize)>,
+    /// Recordings by their end.
+    pub ends: BTreeMap<End, usize>,
+    /// Runs of steps.
+    pub steps: StepCounts,
+    /// Answers that asked a client to try again, by their status.
+    pub statuses: BTreeMap<u16, usize>,
+    /// Events of level `error` in the logs.
+    pub errors: BTreeMap<String, usize>,
+    /// Receipts that were held to what was there just before.
+    pub exact_receipts: usize,
+    /// Why scratch disks could not be filled, if they could not.
+    pub no_disks: Option<String>,
+    /// What is wrong.
+    pub violations: Vec<Violation>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let injected: usize = self.faults.values().map(|(injected, _)| injected).sum();
+        writeln!(f, "seed {}: {injected} faults in {} s", self.seed, self.seconds)?;
+        for (kind, (injected, missed)) in &self.faults {
+            let missed = if *missed > 0 { format!(", {missed} with nothing to hit") } else { String::new() };
+            writeln!(f, "  {injected:4} {kind:?}{missed}")?;
+        }
+        if let Some(reason) = &self.no_disks {
+            writeln!(f, "  scratch disks were not filled: {reason}")?;
+        }
+        writeln!(f, "recordings: {:?}; receipts checked exactly: {}", self.ends, self.exact_receipts)?;
+        let StepCounts { started, done, failed, given_up, lost, most } = &self.steps;
+        writeln!(
+            f,
+            "steps: {started} runs, {done} done, {lost} lost with their worker, most of one step {most}\n  \
+             failed: {failed:?}\n  given up: {given_up:?}"
+        )?;
+        writeln!(f, "answers to try again, by status: {:?}", self.statuses)?;
+        writeln!(f, "logged errors: {:?}", self.errors)?;
+        for violation in &self.violations {
+            writeln!(f, "VIOLATION {}: {}\n{}", violation.recording, violation.what, violation.history)?;
+        }
+        writeln!(f, "{} violations", self.violations.len())
+    }
+}

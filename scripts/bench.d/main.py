@@ -11,6 +11,7 @@ import tomllib
 import content_aware
 import delivery
 import playable
+import queue_steps
 import speech
 import transcode
 import weak_line
@@ -22,6 +23,7 @@ KINDS = {
     "speech": speech,
     "delivery": delivery,
     "weak-line": weak_line,
+    "queue": queue_steps,
 }
 # Kinds that take a file, and as many pairs as they say where none are asked for.
 OF_A_FILE = ("transcode", "content-aware")

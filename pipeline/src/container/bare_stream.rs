@@ -1,8 +1,12 @@
 //! Bare streams, which have no container. They are recognised by several headers in a row, at the
 //! distances given by the frames' lengths.
 
+use super::mpegts::PACKET_SIZES;
+
 /// Frames in a row that are required.
 const MIN_FRAMES: usize = 4;
+/// Bytes of a frame that have its length.
+const MIN_HEADER_BYTES: usize = 8;
 /// Packets of a transport stream in a row that are required.
 const MIN_PACKETS: usize = 5;
 
@@ -15,7 +19,7 @@ pub fn detect(front: &[u8]) -> Option<&'static str> {
                 [0xff, second, ..] if second & 0xf6 == 0xf0 => has_frames(rest, adts).then_some("aac"),
                 [0xff, second, ..] if second & 0xe0 == 0xe0 => has_frames(rest, mpeg_audio).then_some("mp3"),
                 [0x0b, 0x77, ..] => has_frames(rest, ac3).then_some("ac3"),
-                [0x47, ..] => [188, 192, 204].iter().any(|&size| has_packets(rest, size)).then_some("mpegts"),
+                [0x47, ..] => PACKET_SIZES.iter().any(|&size| has_packets(rest, size)).then_some("mpegts"),
                 // MXF with a run-in (SMPTE ST 377-1, 6.5).
                 [6, 0x0e, 0x2b, 0x34, 2, 5, 1, 1, 0x0d, 1, 2, ..] => Some("mxf"),
                 // A pack of MPEG-2, with its marker bits.
@@ -64,7 +68,7 @@ fn has_frames(front: &[u8], length: fn(&[u8]) -> Option<usize>) -> bool {
     let mut at = 0;
     for frame in 0..MIN_FRAMES {
         match front.get(at..) {
-            Some(rest) if rest.len() >= 8 => match length(rest) {
+            Some(rest) if rest.len() >= MIN_HEADER_BYTES => match length(rest) {
                 Some(length) => at += length,
                 None => return false,
             },
@@ -73,6 +77,42 @@ fn has_frames(front: &[u8], length: fn(&[u8]) -> Option<usize>) -> bool {
         }
     }
     true
+}
+
+/// Returns the offset behind the last frame or packet in a part of a stream; `None` if it has none,
+/// or if those of its container do not state their lengths.
+pub fn end_of_frames(container: &str, part: &[u8]) -> Option<usize> {
+    match container {
+        "aac" => end_of_runs(part, MIN_HEADER_BYTES, |rest| has_frames(rest, adts), adts),
+        "mp3" => end_of_runs(part, MIN_HEADER_BYTES, |rest| has_frames(rest, mpeg_audio), mpeg_audio),
+        "ac3" => end_of_runs(part, MIN_HEADER_BYTES, |rest| has_frames(rest, ac3), ac3),
+        "mpegts" => PACKET_SIZES.into_iter().find_map(|size| {
+            let packet = |rest: &[u8]| (rest[0] == 0x47).then_some(size);
+            let end = end_of_runs(part, 1, |rest| has_packets(rest, size), packet)?;
+            // A camera's time code belongs to the next packet.
+            Some(if size == 192 { end - 4 } else { end })
+        }),
+        _ => None,
+    }
+}
+
+/// Returns the end of the last of several runs: between two of them the stream is damaged.
+fn end_of_runs(
+    part: &[u8],
+    min_bytes: usize,
+    is_run: impl Fn(&[u8]) -> bool,
+    length: impl Fn(&[u8]) -> Option<usize>,
+) -> Option<usize> {
+    let mut end = None;
+    let mut at = 0;
+    while let Some(start) = (at..part.len()).find(|&at| is_run(&part[at..])) {
+        at = start;
+        while let Some(bytes) = part.get(at..).filter(|rest| rest.len() >= min_bytes).and_then(&length) {
+            at += bytes;
+        }
+        end = Some(at.min(part.len()));
+    }
+    end
 }
 
 /// Length of an ADTS frame (ISO/IEC 13818-7, 6.2).

@@ -11,6 +11,7 @@ pub mod fragment_tail;
 pub mod integrity;
 pub mod matroska_orientation;
 pub mod motion_photo;
+pub mod mpegts;
 mod refusal;
 mod refusal_kinds;
 pub mod scrambling;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 
+use super::mpegts;
 use crate::source::{ReadAt, read_full};
 
 /// Bytes read at the front, in the middle and at the end.
@@ -10,9 +11,9 @@ const PART_BYTES: usize = 512 << 10;
 /// Fewest scrambled packets that count: those of one frame may be damaged.
 const MIN_PACKETS: usize = 8;
 
-/// Packets of one elementary stream.
+/// Packet counts of one elementary stream.
 #[derive(Clone, Copy, Default)]
-struct Packets {
+struct PacketCounts {
     all: usize,
     scrambled: usize,
     /// Whether a clear packet starts a frame of video.
@@ -34,43 +35,29 @@ pub fn is_scrambled(source: &dyn ReadAt, container: &str) -> io::Result<bool> {
         let read = read_full(source, offset, &mut part)?;
         count(&part[..read], &mut streams);
     }
-    let most = |packets: &Packets| packets.scrambled >= MIN_PACKETS && packets.scrambled * 2 > packets.all;
+    let most =
+        |packets: &PacketCounts| packets.scrambled >= MIN_PACKETS && packets.scrambled * 2 > packets.all;
     let has_clear_video = streams.values().any(|packets| packets.is_video && !most(packets));
     Ok(!has_clear_video && streams.values().any(most))
 }
 
 /// Counts packets of a transport stream (ISO/IEC 13818-1, 2.4.3.2).
-fn transport_packets(part: &[u8], streams: &mut HashMap<u16, Packets>) {
-    let starts = |size: usize| {
-        (0..size).find(|&first| (0..4).all(|n| part.get(first + n * size).is_some_and(|&byte| byte == 0x47)))
-    };
-    let Some((size, first)) = [188, 192, 204].into_iter().find_map(|size| Some((size, starts(size)?))) else {
-        return;
-    };
-    for packet in part[first..].chunks_exact(size).filter(|packet| packet[0] == 0x47) {
-        let pid = u16::from_be_bytes([packet[1] & 0x1f, packet[2]]);
-        let has_payload = packet[3] & 0x10 != 0;
+fn transport_packets(part: &[u8], streams: &mut HashMap<u16, PacketCounts>) {
+    for packet in mpegts::packets(part) {
         // Tables with fixed PIDs and padding are never scrambled.
-        if has_payload && (0x20..0x1fff).contains(&pid) {
-            let packets = streams.entry(pid).or_default();
-            packets.all += 1;
-            packets.scrambled += usize::from(packet[3] >> 7 == 1);
-            packets.is_video |= starts_video(packet);
-        }
+        let Some(payload) = packet.payload().filter(|_| (0x20..0x1fff).contains(&packet.pid())) else {
+            continue;
+        };
+        let packets = streams.entry(packet.pid()).or_default();
+        packets.all += 1;
+        packets.scrambled += usize::from(packet.is_scrambled());
+        // A clear header of video; otherwise it could not be read.
+        packets.is_video |= packet.starts_unit() && matches!(payload, [0, 0, 1, 0xe0..=0xef, ..]);
     }
 }
 
-/// Whether a packet's payload starts with the header of video: a clear one, or it could not be read.
-fn starts_video(packet: &[u8]) -> bool {
-    let adaptation_bytes = if packet[3] & 0x20 != 0 { 1 + usize::from(packet[4]) } else { 0 };
-    packet[1] & 0x40 != 0
-        && packet
-            .get(4 + adaptation_bytes..)
-            .is_some_and(|payload| matches!(payload, [0, 0, 1, 0xe0..=0xef, ..]))
-}
-
 /// Counts packets of a program stream (2.4.3.6), as on a DVD.
-fn program_packets(part: &[u8], streams: &mut HashMap<u16, Packets>) {
+fn program_packets(part: &[u8], streams: &mut HashMap<u16, PacketCounts>) {
     let mut rest = part;
     while let Some(next) = rest.windows(4).position(is_stream_start) {
         rest = &rest[next..];

@@ -4,6 +4,7 @@
 //! concatenate files. Only the structure is followed, from front to end.
 
 mod chunks;
+mod frames;
 mod matroska;
 mod pages;
 mod trailing;
@@ -40,7 +41,7 @@ pub fn find(source: &dyn ReadAt, container: &str, clock: &ContentionClock) -> io
         "flac" => pages::flac(&mut walk)?,
         "caf" => chunks::caf(&mut walk)?,
         "w64" => chunks::w64(&mut walk)?,
-        _ => {}
+        _ => frames::walk(&mut walk, container)?,
     }
     let foreign_bytes = match walk.structure_end() {
         Some(end) => trailing::foreign_bytes(source, end)?,

@@ -114,3 +114,33 @@ fn a_further_flv_or_ogg_is_found() {
     let ogg = |length: u8| [page(2, 30), page(2, 20), page(0, 200), page(4, length)].concat();
     check("ogg", &ogg(9), &ogg(80), [None; 2]);
 }
+
+#[test]
+fn what_follows_a_stream_of_frames_is_found() {
+    let packet = |size: usize, lead: usize| {
+        let mut packet = vec![0x55; size];
+        packet[lead] = 0x47;
+        packet
+    };
+    let mp3 = [&[0xff, 0xfb, 0x90, 0x64][..], &[0x55; 413]].concat();
+    let movie = [&[0, 0, 0, 20][..], b"ftypisom\0\0\0\0isom", &[0x33; 300_000]].concat();
+    let streams = [
+        ("mpegts", packet(188, 0).repeat(4_001)),
+        ("mpegts", packet(192, 4).repeat(4_001)),
+        ("mp3", mp3.repeat(1_001)),
+        ("mp3", [&b"ID3\x04\0\0\0\x10\0\0"[..], &[9; 1 << 18], &mp3.repeat(1_001)].concat()),
+    ];
+    for (container, stream) in streams {
+        let foreign = |file: &[u8]| {
+            let clock = ContentionClock::for_this_process();
+            find(&Bytes(file.to_vec()), container, &clock).unwrap().foreign_bytes
+        };
+        assert_eq!(foreign(&stream), 0, "{container}");
+        assert_eq!(foreign(&stream[..stream.len() - 100]), 0, "{container}, cut off");
+        assert_eq!(foreign(&[&stream[..], &movie].concat()), movie.len() as u64, "{container}");
+        assert_eq!(foreign(&[&stream[..], &[0; 200_000]].concat()), 200_000, "{container}, zeros");
+        // A hole is damage, not an end.
+        let damaged = [&stream[..], &[0x66; 200_000], &stream[stream.len() / 2..]].concat();
+        assert_eq!(foreign(&damaged), 0, "{container}, damaged");
+    }
+}

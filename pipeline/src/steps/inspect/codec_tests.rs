@@ -199,3 +199,24 @@ fn audio_of_a_blu_ray_is_heard() {
         assert!(samples.len() >= 46_000 && off < 0.001, "{depth}: {} samples, {off}", samples.len());
     }
 }
+
+#[test]
+fn streams_that_the_demuxer_of_transport_streams_leaves_out_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (video, audio) = ("-f lavfi -i testsrc2=s=64x36:r=25:d=1", "-f lavfi -i sine=r=48000:d=1");
+    let file = |codecs: &str| ffmpeg(&format!("{video} {audio} {codecs}"), &folder.path().join("lesson.ts"));
+    for (codecs, named) in [
+        ("-c:v mpeg2video -c:a flac", "The audio is in FLAC, a codec that can't be read here;"),
+        ("-c:v mpeg2video -c:a dca -strict -2", "The audio is in DTS, a codec that can't be read here;"),
+        ("-c:v libaom-av1 -cpu-used 8 -c:a mp2", "The video is in AV1, a codec that can't be read here;"),
+        ("-c:v libvpx-vp9 -c:a mp2", "The video is in a codec that can't be read here;"),
+    ] {
+        let media = inspected(&file(codecs)).unwrap();
+        let [warning] = &media.warnings[..] else { panic!("{codecs}: {:?}", media.warnings) };
+        assert_eq!(warning.code, "unsupported_codec", "{codecs}");
+        assert!(warning.message.starts_with(named), "{codecs}: {}", warning.message);
+    }
+    let refused = inspected(&file("-c:v libaom-av1 -cpu-used 8 -an")).unwrap_err();
+    assert_eq!(refused.code, "unsupported_codec");
+    assert!(refused.message.starts_with("The video is in AV1, a codec"), "{}", refused.message);
+}

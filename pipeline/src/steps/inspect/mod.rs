@@ -41,7 +41,7 @@ use findings::Findings;
 pub use inspection::InspectRequest;
 use inspection::Inspection;
 use mp4_index::Mp4Index;
-use unreadable::nothing_playable;
+use unreadable::no_track;
 
 /// Runs the step on a file: one recording, one inside a photo, or several that follow one another.
 pub fn run(request: &InspectRequest, source: Source, ctx: &StepContext) -> Result<MediaInfo> {
@@ -79,7 +79,7 @@ fn inspect_recording(inspection: &Inspection<'_>) -> Result<MediaInfo> {
     let tracks = tracks::refine(inspection, &index, &mut scan)?;
     let candidates = Candidates::new(&tracks);
     if candidates.is_empty() {
-        return Err(if scan.is_encrypted() { encrypted() } else { nothing_playable(scan.error) });
+        return Err(if scan.is_encrypted() { encrypted() } else { no_track(inspection, scan.error)? });
     }
     let chosen = select::first_decodable(inspection, &candidates, &scan)?;
     let findings =

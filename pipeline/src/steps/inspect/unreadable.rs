@@ -1,8 +1,10 @@
 //! Tracks that can't be read: warnings and refusals that name the codec and say what to do.
 
+use super::inspection::Inspection;
 use super::scanned_track::ScannedTrack;
+use crate::container::mpegts;
 use crate::error::{Error, ErrorKind, Result};
-use crate::gst::TrackKind;
+use crate::gst::{TrackKind, unsupported};
 use crate::media::Warning;
 use crate::mp4::movie::Movie;
 
@@ -66,6 +68,27 @@ pub fn skipped_codec(kind: TrackKind, tracks: &[ScannedTrack], movie: &Movie) ->
     Some(skipped.codec.as_ref().and_then(|codec| codec.label()))
 }
 
+/// Like [`skipped_codec`], by the tables of a transport stream. Its demuxer leaves out streams of
+/// types that it does not know.
+pub fn skipped_stream(kind: TrackKind, inspection: &Inspection<'_>) -> Result<Option<Option<String>>> {
+    if inspection.container != "mpegts" {
+        return Ok(None);
+    }
+    let streams = mpegts::declared_streams(inspection.source.as_ref())?;
+    let skipped = streams.iter().find(|stream| stream.is_video == (kind == TrackKind::Video));
+    Ok(skipped.map(|stream| stream.label.map(str::to_owned)))
+}
+
+/// The refusal of a recording of which the demuxer found no track.
+pub fn no_track(inspection: &Inspection<'_>, error: Option<Error>) -> Result<Error> {
+    for kind in [TrackKind::Video, TrackKind::Audio] {
+        if let Some(label) = skipped_stream(kind, inspection)? {
+            return Ok(refusal(kind, unsupported(), label.as_deref()));
+        }
+    }
+    Ok(nothing_playable(error))
+}
+
 /// Keeps the first failure: a track that cannot be read costs the file only if there is no other.
 /// Returns an error that is not about the track, such as a broken limit.
 pub fn defer_unless_fatal(error: Error, failure: &mut Option<Error>) -> Result<()> {
@@ -96,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_codec_and_the_remedy_are_named() {
-        let unsupported = crate::gst::unsupported();
+        let unsupported = unsupported();
         let found = warning(TrackKind::Video, Some(&unsupported), Some("Ut Video"));
         assert_eq!(found.code, "unsupported_codec");
         assert_eq!(

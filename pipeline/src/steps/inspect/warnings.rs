@@ -27,7 +27,7 @@ pub fn collect(inspection: &Inspection<'_>, findings: &Findings<'_>) -> Result<V
             "This is a bare video stream that does not say its frame rate; 25 frames per second are assumed.",
         ));
     }
-    warnings.extend(missing_kind(findings));
+    warnings.extend(missing_kind(inspection, findings)?);
     let has_damaged_pages = inspection.container == "ogg"
         && integrity::ogg_is_damaged(
             inspection.source.as_ref(),
@@ -41,21 +41,24 @@ pub fn collect(inspection: &Inspection<'_>, findings: &Findings<'_>) -> Result<V
 }
 
 /// The warning that the file has tracks of the kind that is not used, but none that can be read.
-fn missing_kind(findings: &Findings<'_>) -> Option<Warning> {
+fn missing_kind(inspection: &Inspection<'_>, findings: &Findings<'_>) -> Result<Option<Warning>> {
     let chosen = findings.chosen;
     let (kind, candidates) = match (&chosen.video, &chosen.audio) {
         (None, _) => (TrackKind::Video, &findings.candidates.videos),
         (_, None) => (TrackKind::Audio, &findings.candidates.audios),
-        _ => return None,
+        _ => return Ok(None),
     };
-    match candidates.first() {
+    Ok(match candidates.first() {
         Some(track) => {
             let label = track.codec_label.as_deref();
             Some(unreadable::warning(kind, chosen.failure.as_ref(), label))
         }
         None => {
-            let label = unreadable::skipped_codec(kind, findings.tracks, &findings.index.movie)?;
-            Some(unreadable::warning(kind, None, label.as_deref()))
+            let skipped = match unreadable::skipped_codec(kind, findings.tracks, &findings.index.movie) {
+                None => unreadable::skipped_stream(kind, inspection)?,
+                found => found,
+            };
+            skipped.map(|label| unreadable::warning(kind, None, label.as_deref()))
         }
-    }
+    })
 }

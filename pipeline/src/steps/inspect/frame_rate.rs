@@ -48,7 +48,8 @@ pub fn measure(times_ns: &[i64], declared: Option<Rational>) -> FrameRate {
     // Gaps are uneven if they differ by more than a tenth of a frame, and more than clocks of 1 ms
     // round.
     let slack = (median / 10).max(1_100_000);
-    let uneven = gaps.iter().filter(|&&gap| (gap - median).abs() > slack).count();
+    let even = || gaps.iter().filter(|&&gap| (gap - median).abs() <= slack);
+    let uneven = gaps.len() - even().count();
     let is_variable = uneven > 0 || gaps.len() == 1;
     let span = times[times.len() - 1] - times[0];
     let mean = (times.len() - 1) as f64 * 1e9 / span.max(1) as f64;
@@ -57,7 +58,9 @@ pub fn measure(times_ns: &[i64], declared: Option<Rational>) -> FrameRate {
     if !is_regular && mean < MIN_IRREGULAR_RATE.as_f64() {
         return FrameRate { rate: MIN_IRREGULAR_RATE, is_variable };
     }
-    let measured = if is_regular && is_variable { 1e9 / median as f64 } else { mean };
+    // The median alone would be 33 ms at 30 frames per second on a clock of 1 ms.
+    let even_mean = || even().count() as f64 * 1e9 / even().sum::<i64>() as f64;
+    let measured = if is_regular && is_variable { even_mean() } else { mean };
     let is_near = |rate: &Rational| (rate.as_f64() / measured - 1.0).abs() < 0.005;
     if let Some(declared) = declared.filter(|rate| !is_variable && is_near(rate)) {
         return FrameRate { rate: common_rate(declared.as_f64()).unwrap_or(declared), is_variable };
@@ -122,6 +125,16 @@ mod tests {
         let mut times = every(33_333_333, 60);
         times.remove(20);
         assert_eq!(measure(&times, None), FrameRate { rate: Rational::new(30, 1), is_variable: true });
+    }
+
+    #[test]
+    fn a_dropped_frame_leaves_the_rate_of_clocks_of_a_millisecond() {
+        for (rate, ms_per_1000_frames) in [(Rational::new(30, 1), 33_333), (Rational::new(60, 1), 16_667)] {
+            let mut times: Vec<i64> =
+                (0..300).map(|i| (i * ms_per_1000_frames + 500) / 1000 * 1_000_000).collect();
+            times.remove(100);
+            assert_eq!(measure(&times, None), FrameRate { rate, is_variable: true });
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Ending {
 }
 
 /// A chunk of a RIFF file.
-struct Chunk {
+struct RiffChunk {
     name: [u8; 4],
     /// Offset of its content.
     offset: u64,
@@ -70,7 +70,7 @@ struct Chunk {
     size: u32,
 }
 
-impl Chunk {
+impl RiffChunk {
     /// Reads the header of the chunk at an offset; `None` if there is none.
     fn read(source: &dyn ReadAt, offset: u64) -> io::Result<Option<Self>> {
         let mut header = [0; 8];
@@ -111,7 +111,7 @@ fn avi(source: &dyn ReadAt) -> io::Result<Ending> {
     // A large AVI is several RIFF files, one after the other.
     while let Some(left) = parts.checked_sub(1) {
         parts = left;
-        let Some(riff) = Chunk::read(source, offset)? else { break };
+        let Some(riff) = RiffChunk::read(source, offset)? else { break };
         if &riff.name != b"RIFF" {
             // Stream data that the header does not count: the recorder had no time to count it.
             let is_uncounted = riff.is_stream_data();
@@ -132,14 +132,14 @@ fn avi(source: &dyn ReadAt) -> io::Result<Ending> {
 /// Sets `has_index` if one of them is an index.
 fn are_lists_closed(
     source: &dyn ReadAt,
-    riff: &Chunk,
+    riff: &RiffChunk,
     has_index: &mut bool,
     parts: &mut usize,
 ) -> io::Result<bool> {
     let mut offset = riff.offset + 4;
     while offset + 8 <= riff.end_offset() && *parts > 0 {
         *parts -= 1;
-        let Some(chunk) = Chunk::read(source, offset)? else { return Ok(false) };
+        let Some(chunk) = RiffChunk::read(source, offset)? else { return Ok(false) };
         if &chunk.name == b"LIST" {
             let mut kind = [0; 4];
             read_full(source, chunk.offset, &mut kind)?;
@@ -157,7 +157,7 @@ fn are_lists_closed(
 fn wav(source: &dyn ReadAt) -> io::Result<Ending> {
     let (mut offset, mut wide_size) = (12, None);
     for _ in 0..MAX_PARTS {
-        let Some(chunk) = Chunk::read(source, offset)? else { return Ok(Ending::Unknown) };
+        let Some(chunk) = RiffChunk::read(source, offset)? else { return Ok(Ending::Unknown) };
         if &chunk.name == b"ds64" {
             let mut sizes = [0; 16];
             read_full(source, chunk.offset, &mut sizes)?;

@@ -11,7 +11,7 @@ const NON_SYNC_FLAGS: u32 = 0x0101_0000;
 
 /// One sample, in decode order. Times are in ticks of the track's timescale.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample<'a> {
+pub struct FragmentSample<'a> {
     /// Its bytes, in the form that the track's sample entry requires.
     pub data: &'a [u8],
     /// Decode time of the next sample less its own.
@@ -22,7 +22,7 @@ pub struct Sample<'a> {
     pub sync: bool,
 }
 
-/// A [`Sample`] without its bytes.
+/// A [`FragmentSample`] without its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SampleInfo {
     /// Size of the sample.
@@ -35,8 +35,8 @@ pub struct SampleInfo {
     pub sync: bool,
 }
 
-impl From<&Sample<'_>> for SampleInfo {
-    fn from(sample: &Sample<'_>) -> Self {
+impl From<&FragmentSample<'_>> for SampleInfo {
+    fn from(sample: &FragmentSample<'_>) -> Self {
         Self {
             size_bytes: sample.data.len() as u32,
             duration: sample.duration,
@@ -50,7 +50,7 @@ impl From<&Sample<'_>> for SampleInfo {
 ///
 /// `sequence` counts a track's fragments from 1. `base_decode_time` is the decode time of the first
 /// sample, in ticks.
-pub fn fragment(sequence: u32, base_decode_time: u64, samples: &[Sample<'_>]) -> Vec<u8> {
+pub fn fragment(sequence: u32, base_decode_time: u64, samples: &[FragmentSample<'_>]) -> Vec<u8> {
     let mut out = header(sequence, base_decode_time, samples);
     out.reserve_exact(payload_bytes(samples));
     for sample in samples {
@@ -64,7 +64,7 @@ pub fn write_fragment(
     out: &mut impl Write,
     sequence: u32,
     base_decode_time: u64,
-    samples: &[Sample<'_>],
+    samples: &[FragmentSample<'_>],
 ) -> io::Result<u64> {
     let header = header(sequence, base_decode_time, samples);
     out.write_all(&header)?;
@@ -74,11 +74,11 @@ pub fn write_fragment(
     Ok((header.len() + payload_bytes(samples)) as u64)
 }
 
-fn payload_bytes(samples: &[Sample<'_>]) -> usize {
+fn payload_bytes(samples: &[FragmentSample<'_>]) -> usize {
     samples.iter().map(|s| s.data.len()).sum()
 }
 
-fn header(sequence: u32, base_decode_time: u64, samples: &[Sample<'_>]) -> Vec<u8> {
+fn header(sequence: u32, base_decode_time: u64, samples: &[FragmentSample<'_>]) -> Vec<u8> {
     fragment_header(sequence, base_decode_time, &samples.iter().map(SampleInfo::from).collect::<Vec<_>>())
 }
 

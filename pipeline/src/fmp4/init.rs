@@ -1,7 +1,7 @@
 //! The init segment: what a player needs before the first fragment.
 
 use super::boxes::{boxed, full, u16s, u32s};
-use super::{Colour, Media, Track};
+use super::{Colour, Track, TrackMedia};
 
 /// Matrix of a track or movie that is neither turned nor moved.
 const IDENTITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
@@ -37,10 +37,10 @@ pub fn init_segment(track: &Track) -> Vec<u8> {
 
 fn trak(out: &mut Vec<u8>, track: &Track) {
     let (width, height, volume) = match track.media {
-        Media::Avc { width, height, .. }
-        | Media::CameraAvc { width, height, .. }
-        | Media::CameraHevc { width, height, .. } => (width, height, 0),
-        Media::Aac { .. } => (0, 0, 0x0100),
+        TrackMedia::Avc { width, height, .. }
+        | TrackMedia::CameraAvc { width, height, .. }
+        | TrackMedia::CameraHevc { width, height, .. } => (width, height, 0),
+        TrackMedia::Aac { .. } => (0, 0, 0x0100),
     };
     boxed(out, b"trak", |out| {
         // Enabled, in the movie.
@@ -56,7 +56,7 @@ fn trak(out: &mut Vec<u8>, track: &Track) {
                 u16s(out, &[packed_language(track.language), 0]);
             });
             let (handler, name): (&[u8; 4], &[u8]) = match track.media {
-                Media::Aac { .. } => (b"soun", b"sound\0"),
+                TrackMedia::Aac { .. } => (b"soun", b"sound\0"),
                 _ => (b"vide", b"picture\0"),
             };
             full(out, b"hdlr", 0, 0, |out| {
@@ -70,9 +70,9 @@ fn trak(out: &mut Vec<u8>, track: &Track) {
     });
 }
 
-fn minf(out: &mut Vec<u8>, media: &Media) {
+fn minf(out: &mut Vec<u8>, media: &TrackMedia) {
     match media {
-        Media::Aac { .. } => full(out, b"smhd", 0, 0, |out| u16s(out, &[0; 2])),
+        TrackMedia::Aac { .. } => full(out, b"smhd", 0, 0, |out| u16s(out, &[0; 2])),
         _ => full(out, b"vmhd", 0, 1, |out| u16s(out, &[0; 4])),
     }
     boxed(out, b"dinf", |out| {
@@ -86,16 +86,16 @@ fn minf(out: &mut Vec<u8>, media: &Media) {
         full(out, b"stsd", 0, 0, |out| {
             u32s(out, &[1]);
             match media {
-                Media::Avc { config, width, height } => {
+                TrackMedia::Avc { config, width, height } => {
                     visual(out, [b"avc1", b"avcC"], config, (*width, *height), Some(Colour::BT709));
                 }
-                Media::CameraAvc { config, width, height, colour } => {
+                TrackMedia::CameraAvc { config, width, height, colour } => {
                     visual(out, [b"avc1", b"avcC"], config, (*width, *height), *colour);
                 }
-                Media::CameraHevc { config, width, height, colour } => {
+                TrackMedia::CameraHevc { config, width, height, colour } => {
                     visual(out, [b"hvc1", b"hvcC"], config, (*width, *height), *colour);
                 }
-                Media::Aac { config, channels, sample_rate_hz, bitrate_bps } => {
+                TrackMedia::Aac { config, channels, sample_rate_hz, bitrate_bps } => {
                     mp4a(out, config, *channels, *sample_rate_hz, *bitrate_bps);
                 }
             }

@@ -1,6 +1,6 @@
 //! Fragmented MP4: init segments and fragments, written by hand.
 //!
-//! Each file has one track and no edit list, which players with Media Source Extensions ignore.
+//! Each file has one track and no edit list, which players with TrackMedia Source Extensions ignore.
 //! Every shift (priming, edits, a late start) is in the time stamps instead. The first decode time
 //! of a segment equals its first presentation time, and no frame is decoded after its presentation
 //! ([`decode_times`]). So no time is negative, and none has to be shifted back.
@@ -17,7 +17,7 @@ pub(crate) mod read;
 mod tests;
 
 pub use codec::{aac_codec, avc_codec, codec_of_init, hevc_codec};
-pub use fragment::{Sample, SampleInfo, fragment, fragment_header, write_fragment};
+pub use fragment::{FragmentSample, SampleInfo, fragment, fragment_header, write_fragment};
 pub use init::init_segment;
 pub use times::decode_times;
 
@@ -30,12 +30,12 @@ pub struct Track {
     /// ISO 639-2/T code of three lower-case letters; `None` if undetermined.
     pub language: Option<[u8; 3]>,
     /// Content of the track.
-    pub media: Media,
+    pub media: TrackMedia,
 }
 
 /// Content of a track, with the decoder's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Media {
+pub enum TrackMedia {
     /// H.264 of square pixels in BT.709, in length-prefixed units.
     Avc {
         /// The `AVCDecoderConfigurationRecord` (the encoder's `codec_data`).
@@ -102,9 +102,9 @@ impl Track {
     /// Returns the RFC 6381 codec string, for `CODECS`.
     pub fn codecs(&self) -> String {
         match &self.media {
-            Media::Avc { config, .. } | Media::CameraAvc { config, .. } => avc_codec(config),
-            Media::CameraHevc { config, .. } => hevc_codec(config),
-            Media::Aac { config, .. } => aac_codec(config),
+            TrackMedia::Avc { config, .. } | TrackMedia::CameraAvc { config, .. } => avc_codec(config),
+            TrackMedia::CameraHevc { config, .. } => hevc_codec(config),
+            TrackMedia::Aac { config, .. } => aac_codec(config),
         }
     }
 }

@@ -6,7 +6,7 @@ fn video() -> Track {
     Track {
         timescale: 90_000,
         language: None,
-        media: Media::Avc { config: vec![1, 0x4d, 0x40, 0x0b, 0xff, 0xe0, 0], width: 64, height: 48 },
+        media: TrackMedia::Avc { config: vec![1, 0x4d, 0x40, 0x0b, 0xff, 0xe0, 0], width: 64, height: 48 },
     }
 }
 
@@ -14,7 +14,7 @@ fn audio() -> Track {
     Track {
         timescale: 48_000,
         language: Some(*b"deu"),
-        media: Media::Aac {
+        media: TrackMedia::Aac {
             config: vec![0x11, 0x90],
             channels: 2,
             sample_rate_hz: 48_000,
@@ -57,8 +57,8 @@ fn audio_carries_its_language_and_configuration() {
 fn samples_are_read_back_as_written() {
     // Two groups of frames: presented as 0 3 1 2, decoded as 0 1 2 3, with negative offsets.
     let data = [b"IDR".as_slice(), b"P", b"bb", b""];
-    let written: Vec<Sample<'_>> = (0..8)
-        .map(|i| Sample {
+    let written: Vec<FragmentSample<'_>> = (0..8)
+        .map(|i| FragmentSample {
             data: data[i % 4],
             duration: 3000,
             composition_offset: [0, 6000, -3000, -3000][i % 4],
@@ -82,7 +82,8 @@ fn samples_are_read_back_as_written() {
 #[test]
 fn fields_that_all_samples_share_are_written_once() {
     let frame = [0; 85];
-    let samples = vec![Sample { data: &frame, duration: 1024, composition_offset: 0, sync: true }; 150];
+    let samples =
+        vec![FragmentSample { data: &frame, duration: 1024, composition_offset: 0, sync: true }; 150];
     let bytes = fragment(1, 0, &samples);
     assert_eq!(bytes.len() - 150 * 85, 104 + 4 * 150);
     assert!(read::samples(&bytes).iter().all(|s| s.2 == 1024 && s.3));
@@ -90,8 +91,8 @@ fn fields_that_all_samples_share_are_written_once() {
 
 #[test]
 fn only_the_first_is_sync_and_durations_differ() {
-    let written: Vec<Sample<'_>> = (0..4u32)
-        .map(|i| Sample { data: b"x", duration: 1000 + i, composition_offset: 0, sync: i == 0 })
+    let written: Vec<FragmentSample<'_>> = (0..4u32)
+        .map(|i| FragmentSample { data: b"x", duration: 1000 + i, composition_offset: 0, sync: i == 0 })
         .collect();
     let read = samples(&fragment(2, 5, &written));
     assert_eq!(read.iter().map(|s| s.3).collect::<Vec<_>>(), [true, false, false, false]);

@@ -7,16 +7,16 @@ use gstreamer::prelude::*;
 
 /// Holds packets back before a decoder. Open at first; closed by each frame that arrives.
 #[derive(Clone, Default)]
-pub struct Gate(Arc<Shared>);
+pub struct Gate(Arc<GateShared>);
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct GateShared {
+    state: Mutex<GateState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct GateState {
     is_closed: bool,
     is_disabled: bool,
 }
@@ -49,17 +49,17 @@ impl Gate {
     pub fn with_gate_disabled<T>(&self, flush: impl FnOnce() -> T) -> T {
         self.change(|state| state.is_disabled = true);
         let flushed = flush();
-        self.change(|state| *state = State::default());
+        self.change(|state| *state = GateState::default());
         flushed
     }
 
     fn wait(&self) {
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_shut = |state: &mut State| state.is_closed && !state.is_disabled;
+        let is_shut = |state: &mut GateState| state.is_closed && !state.is_disabled;
         drop(self.0.changed.wait_while(state, is_shut).unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut GateState)) {
         change(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.0.changed.notify_all();
     }

@@ -7,11 +7,11 @@ use super::{LadderSettings, Rung};
 
 #[derive(Deserialize)]
 struct Defaults {
-    media: Media,
+    media: MediaDefaults,
 }
 
 #[derive(Deserialize)]
-struct Media {
+struct MediaDefaults {
     preset: String,
     quality: u32,
     drop_redundant: bool,
@@ -21,7 +21,7 @@ struct Media {
 /// Reads the default settings.
 pub fn default_settings() -> Result<LadderSettings, toml::de::Error> {
     let defaults: Defaults = toml::from_str(include_str!("../../../config/default.toml"))?;
-    let Media { preset, quality, drop_redundant, ladder } = defaults.media;
+    let MediaDefaults { preset, quality, drop_redundant, ladder } = defaults.media;
     let quality = (quality > 0).then_some(quality);
     Ok(LadderSettings { preset, quality, drop_redundant, rungs: ladder })
 }

@@ -23,7 +23,7 @@ pub const TYPE_I16: u8 = 2;
 
 /// Reads all variables of a Whisper model.
 pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, Variable<'_>>> {
-    let mut reader = Reader { rest: bytes };
+    let mut reader = ModelReader { rest: bytes };
     let (version, specification) = (reader.u32()?, reader.string()?);
     let (revision, count) = (reader.u32()?, reader.u32()?);
     if version != 6 || specification != "WhisperSpec" || revision != 3 {
@@ -52,11 +52,11 @@ pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, Variable<'_>>> {
     Ok(variables)
 }
 
-struct Reader<'a> {
+struct ModelReader<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ModelReader<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let (taken, rest) =
             self.rest.split_at_checked(count).ok_or_else(|| Error::internal("the weights are cut off"))?;

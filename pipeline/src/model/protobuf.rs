@@ -10,11 +10,11 @@ pub enum Value<'a> {
 }
 
 /// Iterates over a message's fields as (field number, value). Stops at the end, or at damage.
-pub struct Fields<'a> {
+pub struct MessageFields<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Fields<'a> {
+impl<'a> MessageFields<'a> {
     /// The fields of `message`.
     pub fn new(message: &'a [u8]) -> Self {
         Self { rest: message }
@@ -39,7 +39,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl<'a> Iterator for Fields<'a> {
+impl<'a> Iterator for MessageFields<'a> {
     type Item = (u64, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -64,7 +64,7 @@ impl<'a> Iterator for Fields<'a> {
 
 /// Reads numbers that are packed as varints.
 pub fn parse_packed(bytes: &[u8]) -> Vec<u64> {
-    let mut fields = Fields::new(bytes);
+    let mut fields = MessageFields::new(bytes);
     std::iter::from_fn(|| if fields.rest.is_empty() { None } else { fields.varint() }).collect()
 }
 
@@ -76,7 +76,7 @@ mod tests {
     fn fields_of_each_kind() {
         // 1: varint 300; 2: "hi"; 3: fixed32 1; 4: fixed64 2
         let message = [0x08, 0xac, 0x02, 0x12, 2, b'h', b'i', 0x1d, 1, 0, 0, 0, 0x21, 2, 0, 0, 0, 0, 0, 0, 0];
-        let fields: Vec<_> = Fields::new(&message).collect();
+        let fields: Vec<_> = MessageFields::new(&message).collect();
         assert_eq!(
             fields,
             [(1, Value::Number(300)), (2, Value::Bytes(b"hi")), (3, Value::Number(1)), (4, Value::Number(2))]
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn damage_ends_the_fields() {
-        assert_eq!(Fields::new(&[0x12, 200, 1]).count(), 0);
-        assert_eq!(Fields::new(&[0xff; 20]).count(), 0);
+        assert_eq!(MessageFields::new(&[0x12, 200, 1]).count(), 0);
+        assert_eq!(MessageFields::new(&[0xff; 20]).count(), 0);
     }
 }

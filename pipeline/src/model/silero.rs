@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::ggml::{self, TensorType};
 use super::half_float::f32_to_f16;
-use super::protobuf::{Fields, Value, parse_packed};
+use super::protobuf::{MessageFields, Value, parse_packed};
 use crate::error::{Error, Result};
 
 /// Version of the weights, which the file states.
@@ -77,7 +77,7 @@ struct Tensor<'a> {
 fn initialisers(onnx: &[u8]) -> BTreeMap<&str, Tensor<'_>> {
     const MODEL_GRAPH: u64 = 7;
     let mut found = BTreeMap::new();
-    for (field, value) in Fields::new(onnx) {
+    for (field, value) in MessageFields::new(onnx) {
         if let (MODEL_GRAPH, Value::Bytes(graph)) = (field, value) {
             collect_from_graph(graph, 0, &mut found);
         }
@@ -90,14 +90,14 @@ fn collect_from_graph<'a>(graph: &'a [u8], depth: u8, found: &mut BTreeMap<&'a s
     const INITIALISER: u64 = 5;
     const NODE_ATTRIBUTE: u64 = 5;
     const ATTRIBUTE_GRAPH: u64 = 6;
-    for (field, value) in Fields::new(graph) {
+    for (field, value) in MessageFields::new(graph) {
         match (field, value) {
             (INITIALISER, Value::Bytes(tensor)) => collect_tensor(tensor, found),
             (NODE, Value::Bytes(node)) if depth < MAX_GRAPH_DEPTH => {
-                let attributes = Fields::new(node).filter(|(field, _)| *field == NODE_ATTRIBUTE);
+                let attributes = MessageFields::new(node).filter(|(field, _)| *field == NODE_ATTRIBUTE);
                 for (_, attribute) in attributes {
                     let Value::Bytes(attribute) = attribute else { continue };
-                    for (field, value) in Fields::new(attribute) {
+                    for (field, value) in MessageFields::new(attribute) {
                         if let (ATTRIBUTE_GRAPH, Value::Bytes(inner)) = (field, value) {
                             collect_from_graph(inner, depth + 1, found);
                         }
@@ -112,7 +112,7 @@ fn collect_from_graph<'a>(graph: &'a [u8], depth: u8, found: &mut BTreeMap<&'a s
 fn collect_tensor<'a>(tensor: &'a [u8], found: &mut BTreeMap<&'a str, Tensor<'a>>) {
     const FLOAT: u64 = 1;
     let (mut shape, mut kind, mut name, mut data) = (Vec::new(), 0, None, None);
-    for (field, value) in Fields::new(tensor) {
+    for (field, value) in MessageFields::new(tensor) {
         match (field, value) {
             (1, Value::Number(dimension)) => shape.push(dimension as u32),
             (1, Value::Bytes(dimensions)) => {

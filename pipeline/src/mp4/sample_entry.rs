@@ -176,10 +176,10 @@ fn audio_config(config: &[u8]) -> Option<(u16, u16)> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::fmp4::{Media, Track, init_segment, read};
+    use crate::fmp4::{Track, TrackMedia, init_segment, read};
 
     /// The sample table of a track as we write it.
-    fn stbl(media: Media) -> Vec<u8> {
+    fn stbl(media: TrackMedia) -> Vec<u8> {
         let init = init_segment(&Track { timescale: 1000, language: None, media });
         read::find(&init, "moov/trak/mdia/minf/stbl").unwrap().to_vec()
     }
@@ -189,7 +189,7 @@ mod tests {
         let colour = Colour { primaries: 5, transfer: 6, matrix: 6, full_range: true };
         let config = vec![1, 77, 0, 30, 0xff];
         let media =
-            Media::CameraAvc { config: config.clone(), width: 640, height: 480, colour: Some(colour) };
+            TrackMedia::CameraAvc { config: config.clone(), width: 640, height: 480, colour: Some(colour) };
         let made = stbl(media);
         let (kind, entry) = single_entry(&made).unwrap();
         let expected = VideoSampleEntry {
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn an_audio_entry_is_read_back_if_players_support_its_aac() {
         let made = |config: &[u8]| {
-            let made = stbl(Media::Aac {
+            let made = stbl(TrackMedia::Aac {
                 config: config.to_vec(),
                 channels: 2,
                 sample_rate_hz: 44_100,

@@ -39,7 +39,7 @@ pub struct Envelope {
 
 /// Level of one window, and its balance of high against low frequencies, in dB.
 #[derive(Clone, Copy)]
-struct Window {
+struct LevelWindow {
     level: f32,
     balance: f32,
 }
@@ -47,20 +47,20 @@ struct Window {
 impl Envelope {
     /// Appends a probability for every window of `samples`.
     pub fn judge(&mut self, samples: &[f32], out: &mut Vec<f32>) {
-        let windows: Vec<Window> =
-            samples.chunks(WINDOW_SAMPLES as usize).map(Window::from_samples).collect();
+        let windows: Vec<LevelWindow> =
+            samples.chunks(WINDOW_SAMPLES as usize).map(LevelWindow::from_samples).collect();
         for context in windows.chunks(CONTEXT_WINDOWS) {
             let loud = quantile(context, 0.9);
             if context.len() >= MIN_CONTEXT_WINDOWS {
                 self.in_speech = is_speech(context, loud);
             }
-            let active = |window: &Window| self.in_speech && window.level >= loud - PAUSE_DB;
+            let active = |window: &LevelWindow| self.in_speech && window.level >= loud - PAUSE_DB;
             out.extend(context.iter().map(|window| PROBABILITIES[usize::from(!active(window))]));
         }
     }
 }
 
-impl Window {
+impl LevelWindow {
     fn from_samples(samples: &[f32]) -> Self {
         let decibels = |energy: f32| 10.0 * (energy / samples.len() as f32 + 1e-12).log10();
         let level = decibels(samples.iter().map(|sample| sample * sample).sum());
@@ -70,23 +70,23 @@ impl Window {
     }
 }
 
-fn is_speech(context: &[Window], loud: f32) -> bool {
+fn is_speech(context: &[LevelWindow], loud: f32) -> bool {
     loud >= MIN_LEVEL_DB
         && loud - quantile(context, 0.1) >= MIN_SPREAD_DB
         && SPEECH_RISES.contains(&count_rises(context))
         && balance_deviation(context, loud) >= MIN_BALANCE_DEVIATION_DB
 }
 
-fn quantile(context: &[Window], share: f32) -> f32 {
+fn quantile(context: &[LevelWindow], share: f32) -> f32 {
     let mut levels: Vec<f32> = context.iter().map(|window| window.level).collect();
     levels.sort_by(f32::total_cmp);
     levels[((levels.len() - 1) as f32 * share) as usize]
 }
 
 /// Counts how often the level rises from a low by [`RISE_DB`] after it fell by as much.
-fn count_rises(context: &[Window]) -> usize {
+fn count_rises(context: &[LevelWindow]) -> usize {
     let (mut count, mut falling, mut turn) = (0, true, f32::MAX);
-    for Window { level, .. } in context {
+    for LevelWindow { level, .. } in context {
         turn = if falling { turn.min(*level) } else { turn.max(*level) };
         if (falling && *level > turn + RISE_DB) || (!falling && *level < turn - RISE_DB) {
             count += usize::from(falling);
@@ -98,7 +98,7 @@ fn count_rises(context: &[Window]) -> usize {
 }
 
 /// Standard deviation of the spectral balance in the windows that are not pauses.
-fn balance_deviation(context: &[Window], loud: f32) -> f32 {
+fn balance_deviation(context: &[LevelWindow], loud: f32) -> f32 {
     let active: Vec<f32> = context
         .iter()
         .filter(|window| window.level > loud - ACTIVE_DB)

@@ -25,13 +25,13 @@ const BLOCK_SAMPLES: usize = BLOCK_WINDOWS * WINDOW_SAMPLES as usize;
 
 /// Finds speech in a signal that arrives in pieces.
 pub struct Detector {
-    method: Method,
+    method: DetectionMethod,
     /// Whether the audio may have any level, so that quiet audio is raised first.
     is_raw: bool,
     pending: Vec<f32>,
 }
 
-enum Method {
+enum DetectionMethod {
     Network(Network),
     Envelope(Envelope),
 }
@@ -42,14 +42,19 @@ impl Detector {
     /// # Errors
     /// `internal` if the model cannot be used.
     pub fn with_model(model: &Path) -> Result<Self> {
-        Ok(Self { method: Method::Network(Network::load(model)?), is_raw: false, pending: Vec::new() })
+        Ok(Self {
+            method: DetectionMethod::Network(Network::load(model)?),
+            is_raw: false,
+            pending: Vec::new(),
+        })
     }
 
     /// A detector for audio of any level, as recordings have it. It judges the envelope if there is
     /// no usable model.
     pub fn for_raw_audio(model: Option<&Path>) -> Self {
         let network = model.and_then(|path| Network::load(path).ok());
-        let method = network.map_or_else(|| Method::Envelope(Envelope::default()), Method::Network);
+        let method =
+            network.map_or_else(|| DetectionMethod::Envelope(Envelope::default()), DetectionMethod::Network);
         Self { method, is_raw: true, pending: Vec::new() }
     }
 
@@ -73,8 +78,8 @@ impl Detector {
 
     fn judge_pending(&mut self, out: &mut Vec<f32>) -> Result<()> {
         match &mut self.method {
-            Method::Envelope(envelope) => envelope.judge(&self.pending, out),
-            Method::Network(network) => {
+            DetectionMethod::Envelope(envelope) => envelope.judge(&self.pending, out),
+            DetectionMethod::Network(network) => {
                 if self.is_raw {
                     level::raise_quiet(&mut self.pending);
                 }

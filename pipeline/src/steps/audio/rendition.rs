@@ -3,7 +3,7 @@
 use super::aac::{AacPacket, PACKET_FRAMES};
 use crate::context::StepContext;
 use crate::error::{Error, Result};
-use crate::fmp4::{Media, Sample, Track, fragment, init_segment};
+use crate::fmp4::{FragmentSample, Track, TrackMedia, fragment, init_segment};
 use crate::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, media_playlist, peak_and_mean_bps};
 use crate::report::AudioRenditionReport;
 
@@ -82,7 +82,7 @@ impl<'a> AudioRenditionWriter<'a> {
             let track = Track {
                 timescale: 48_000,
                 language: self.language,
-                media: Media::Aac {
+                media: TrackMedia::Aac {
                     config: packet.config,
                     channels: self.plan.channels as u16,
                     sample_rate_hz: 48_000,
@@ -107,13 +107,13 @@ impl<'a> AudioRenditionWriter<'a> {
         // The last packet lasts as long as it has signal.
         let left =
             (start..self.frames).step_by(PACKET_FRAMES as usize).map(|position| self.frames - position);
-        let samples: Vec<Sample<'_>> = self
+        let samples: Vec<FragmentSample<'_>> = self
             .pending
             .iter()
             .zip(left)
             .map(|(data, left)| {
                 let duration = left.min(PACKET_FRAMES) as u32;
-                Sample { data, duration, composition_offset: 0, sync: true }
+                FragmentSample { data, duration, composition_offset: 0, sync: true }
             })
             .collect();
         let bytes = fragment(number, start, &samples);

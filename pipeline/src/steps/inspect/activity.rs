@@ -40,7 +40,7 @@ const SILENT_DBFS: f32 = -120.0;
 
 /// Level and speech of a track, by its spans.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Activity {
+pub struct TrackActivity {
     /// Level that one window in twenty exceeds, in dBFS; -120 for silence.
     pub level_dbfs: f32,
     /// Length of the speech, in ms.
@@ -55,7 +55,7 @@ pub fn measure(
     inspection: &Inspection<'_>,
     tracks: &[&ScannedTrack],
     total_ns: i64,
-) -> Result<Vec<Option<Activity>>> {
+) -> Result<Vec<Option<TrackActivity>>> {
     let clock = inspection.clock;
     let start = clock.elapsed();
     let until = start + MAX_TIME.min(MAX_END.saturating_sub(start)).max(MIN_TIME);
@@ -78,12 +78,12 @@ pub fn measure(
 }
 
 /// Measures what was decoded. Speech is looked for only if several tracks are audible.
-fn judge(inspection: &Inspection<'_>, decoded: Vec<Option<Spans>>) -> Result<Vec<Option<Activity>>> {
+fn judge(inspection: &Inspection<'_>, decoded: Vec<Option<Spans>>) -> Result<Vec<Option<TrackActivity>>> {
     let is_audible = |spans: &&Spans| level_dbfs(&spans.samples) >= SILENCE_DBFS;
     let detects_speech = decoded.iter().flatten().filter(is_audible).count() > 1;
     let longest = decoded.iter().flatten().map(|spans| spans.samples.len()).max().unwrap_or(0);
     let vad_model = inspection.request.vad_model_path.as_deref();
-    let measure = |spans: Spans| -> Result<Activity> {
+    let measure = |spans: Spans| -> Result<TrackActivity> {
         let mut activity = activity(&spans.samples, vad_model, detects_speech)?;
         // A track that is slow to decode is not worse for that.
         if spans.is_incomplete {
@@ -208,9 +208,9 @@ fn append_mono(buffer: &gst::Buffer, samples: &mut Vec<f32>) {
 }
 
 /// The activity in spans; only their level if `detects_speech` is not set.
-fn activity(samples: &[f32], vad_model: Option<&Path>, detects_speech: bool) -> Result<Activity> {
+fn activity(samples: &[f32], vad_model: Option<&Path>, detects_speech: bool) -> Result<TrackActivity> {
     let level_dbfs = level_dbfs(samples);
-    let mut found = Activity { level_dbfs, speech_ms: 0, speech_dbfs: SILENT_DBFS };
+    let mut found = TrackActivity { level_dbfs, speech_ms: 0, speech_dbfs: SILENT_DBFS };
     if !detects_speech || samples.is_empty() {
         return Ok(found);
     }

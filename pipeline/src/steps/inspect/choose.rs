@@ -1,7 +1,7 @@
 //! Fourth stage: which video and audio tracks could be used, in which order, and why. Pure but for
 //! reading caps.
 
-use super::activity::{Activity, SILENCE_DBFS};
+use super::activity::{SILENCE_DBFS, TrackActivity};
 use super::scanned_track::ScannedTrack;
 use crate::media::TrackChoice;
 
@@ -61,7 +61,7 @@ const OTHERS_UNREADABLE: Reason = ("others_unreadable", "Those before it can't b
 
 /// Orders tracks by their speech, then audible before silent, then as in the file. `activity` has
 /// `None` for a track that was not measured.
-pub fn rank_by_speech<'a>(tracks: &[&'a ScannedTrack], activity: &[Option<Activity>]) -> Ranking<'a> {
+pub fn rank_by_speech<'a>(tracks: &[&'a ScannedTrack], activity: &[Option<TrackActivity>]) -> Ranking<'a> {
     let scores = Scores::new(tracks.len(), activity);
     let mut order: Vec<usize> = (0..tracks.len()).collect();
     order.sort_by(|&a, &b| {
@@ -69,7 +69,7 @@ pub fn rank_by_speech<'a>(tracks: &[&'a ScannedTrack], activity: &[Option<Activi
         by_class.then(scores.score(b).total_cmp(&scores.score(a))).then(a.cmp(&b))
     });
     // Tracks of equal speech stay in the order of the file.
-    let ties = order.iter().filter(|&&index| scores.class(index) == Class::MostSpeech).count();
+    let ties = order.iter().filter(|&&index| scores.class(index) == SpeechClass::MostSpeech).count();
     order[..ties].sort_unstable();
     let reason = order.first().map_or(FIRST_IN_FILE, |&first| scores.reason(first, ties));
     Ranking { tracks: order.into_iter().map(|index| tracks[index]).collect(), reason }
@@ -77,7 +77,7 @@ pub fn rank_by_speech<'a>(tracks: &[&'a ScannedTrack], activity: &[Option<Activi
 
 /// How good an audio track is, best first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Class {
+enum SpeechClass {
     MostSpeech,
     SomeSpeech,
     Audible,
@@ -89,13 +89,13 @@ enum Class {
 /// The speech of all tracks, compared.
 struct Scores<'a> {
     count: usize,
-    activity: &'a [Option<Activity>],
+    activity: &'a [Option<TrackActivity>],
     loudest_dbfs: f32,
     best: f32,
 }
 
 impl<'a> Scores<'a> {
-    fn new(count: usize, activity: &'a [Option<Activity>]) -> Self {
+    fn new(count: usize, activity: &'a [Option<TrackActivity>]) -> Self {
         let mut scores = Self { count, activity, loudest_dbfs: f32::MIN, best: 0.0 };
         let levels = (0..count).filter_map(|index| scores.speech(index)).map(|found| found.speech_dbfs);
         scores.loudest_dbfs = levels.fold(f32::MIN, f32::max);
@@ -103,12 +103,12 @@ impl<'a> Scores<'a> {
         scores
     }
 
-    fn activity(&self, index: usize) -> Option<Activity> {
+    fn activity(&self, index: usize) -> Option<TrackActivity> {
         self.activity.get(index).copied().flatten()
     }
 
     /// The activity of a track with enough speech.
-    fn speech(&self, index: usize) -> Option<Activity> {
+    fn speech(&self, index: usize) -> Option<TrackActivity> {
         self.activity(index).filter(|found| found.speech_ms >= MIN_SPEECH_MS)
     }
 
@@ -128,18 +128,18 @@ impl<'a> Scores<'a> {
         })
     }
 
-    fn class(&self, index: usize) -> Class {
+    fn class(&self, index: usize) -> SpeechClass {
         let score = self.score(index);
         if self.best > 0.0 && score >= self.best * EQUAL_SHARE {
-            Class::MostSpeech
+            SpeechClass::MostSpeech
         } else if score > 0.0 {
-            Class::SomeSpeech
+            SpeechClass::SomeSpeech
         } else if self.is_audible(index) {
-            Class::Audible
+            SpeechClass::Audible
         } else if self.is_not_measured(index) {
-            Class::NotMeasured
+            SpeechClass::NotMeasured
         } else {
-            Class::Silent
+            SpeechClass::Silent
         }
     }
 
@@ -255,16 +255,16 @@ mod tests {
         (0..count).map(|index| ScannedTrack { index, start_ns: Some(0), ..ScannedTrack::default() }).collect()
     }
 
-    fn speech(speech_ms: u64, speech_dbfs: f32) -> Option<Activity> {
-        Some(Activity { level_dbfs: speech_dbfs, speech_ms, speech_dbfs })
+    fn speech(speech_ms: u64, speech_dbfs: f32) -> Option<TrackActivity> {
+        Some(TrackActivity { level_dbfs: speech_dbfs, speech_ms, speech_dbfs })
     }
 
-    fn no_speech(level_dbfs: f32) -> Option<Activity> {
-        Some(Activity { level_dbfs, speech_ms: 0, speech_dbfs: -120.0 })
+    fn no_speech(level_dbfs: f32) -> Option<TrackActivity> {
+        Some(TrackActivity { level_dbfs, speech_ms: 0, speech_dbfs: -120.0 })
     }
 
     /// The tracks in order, and the code of the reason.
-    fn ranked(activity: &[Option<Activity>]) -> (Vec<u32>, &'static str) {
+    fn ranked(activity: &[Option<TrackActivity>]) -> (Vec<u32>, &'static str) {
         let all = tracks(activity.len() as u32);
         let ranking = rank_by_speech(&Candidates::new(&all).audios, activity);
         (ranking.tracks.iter().map(|track| track.index).collect(), ranking.reason.0)

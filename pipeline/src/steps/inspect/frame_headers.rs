@@ -12,11 +12,11 @@ use crate::media::Orientation;
 
 /// Reads the headers of one track's frames.
 pub struct HeaderReader {
-    method: Method,
+    method: HeaderMethod,
 }
 
 /// How sizes are read.
-enum Method {
+enum HeaderMethod {
     /// From keyframes of VP8.
     Vp8 { caps: gst::Caps },
     /// By GStreamer's parser.
@@ -41,8 +41,8 @@ impl HeaderReader {
             _ => return None,
         };
         let method = match parser {
-            None => Method::Vp8 { caps: caps.to_owned() },
-            Some(name) => Method::Parsed(Parser::new(name, caps)?),
+            None => HeaderMethod::Vp8 { caps: caps.to_owned() },
+            Some(name) => HeaderMethod::Parsed(Parser::new(name, caps)?),
         };
         Some(Self { method })
     }
@@ -50,22 +50,24 @@ impl HeaderReader {
     /// Sets new caps of the demuxer.
     pub fn set_caps(&mut self, new: &gst::CapsRef) {
         match &mut self.method {
-            Method::Vp8 { caps } => *caps = new.to_owned(),
-            Method::Parsed(parser) => _ = parser.src.push_event(gst::event::Caps::new(&without_size(new))),
+            HeaderMethod::Vp8 { caps } => *caps = new.to_owned(),
+            HeaderMethod::Parsed(parser) => {
+                _ = parser.src.push_event(gst::event::Caps::new(&without_size(new)))
+            }
         }
     }
 
     /// Reads a packet. Calls `on_size` for each frame that it completes, with its time stamp.
     pub fn read(&mut self, buffer: &gst::Buffer, mut on_size: impl FnMut(gst::ClockTime, FrameSize)) {
         match &mut self.method {
-            Method::Vp8 { caps } => {
+            HeaderMethod::Vp8 { caps } => {
                 let Some(time) = buffer.pts().or(buffer.dts()) else { return };
                 let Ok(data) = buffer.map_readable() else { return };
                 if let Some(size) = vp8_keyframe(&data).and_then(|size| vp8_size(caps, size)) {
                     on_size(time, size);
                 }
             }
-            Method::Parsed(parser) => parser.read(buffer, on_size),
+            HeaderMethod::Parsed(parser) => parser.read(buffer, on_size),
         }
     }
 }

@@ -4,7 +4,7 @@
 use crate::codec::hevc;
 use crate::codec::sps::{self, SequenceParameterSet};
 use crate::declined::{DeclineReason, declined};
-use crate::fmp4::{Colour, Media};
+use crate::fmp4::{Colour, TrackMedia};
 use crate::media::{Hdr, MediaInfo, padded_end_ms};
 use crate::mp4::sample_entry::VideoSampleEntry;
 use chalkstream_formats::Coding;
@@ -70,14 +70,14 @@ fn interlaced() -> DeclineReason {
 pub fn check_video(
     entry: &VideoSampleEntry,
     displayed_size: (u32, u32),
-) -> Result<(Media, usize), DeclineReason> {
+) -> Result<(TrackMedia, usize), DeclineReason> {
     let stretched = entry.pixel_shape.is_some_and(|(across, down)| across != down);
     let (media, length_bytes, square) = match entry.coding {
         Coding::Avc => {
             let (sequence, length_bytes, config) = avc(entry)?;
             let square = sequence.pixel_shape.is_none_or(|(across, down)| across == down)
                 && is_near((sequence.width, sequence.height), displayed_size);
-            let media = Media::CameraAvc {
+            let media = TrackMedia::CameraAvc {
                 config,
                 width: sequence.width as u16,
                 height: sequence.height as u16,
@@ -91,7 +91,7 @@ pub fn check_video(
             let square = is_near((width.into(), height.into()), displayed_size);
             let colour: Option<Colour> = entry.colour;
             let config = hevc::hvc1_config(&entry.config);
-            (Media::CameraHevc { config, width, height, colour }, length_bytes, square)
+            (TrackMedia::CameraHevc { config, width, height, colour }, length_bytes, square)
         }
     };
     if stretched || !square {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::context::StepContext;
 use crate::declined::{DeclineReason, declined};
 use crate::error::Result;
-use crate::fmp4::{Media, Track};
+use crate::fmp4::{Track, TrackMedia};
 use crate::hls::TARGET_DURATION_S;
 use crate::media::{AudioTrack, Hdr, MediaInfo, VideoTrack, padded_end_ms};
 use crate::mp4::movie::Movie;
@@ -114,7 +114,7 @@ fn package(
         source.size_bytes(),
         ctx,
     )?;
-    let is_hevc = matches!(video_track.track.media, Media::CameraHevc { .. });
+    let is_hevc = matches!(video_track.track.media, TrackMedia::CameraHevc { .. });
     // Viewers start with H.264, so H.265 gets the normalised audio alone.
     let audio = match &media.audio {
         Some(audio) if !is_hevc => {
@@ -217,7 +217,7 @@ fn write_audio(
         Err(Stop::Declined(_)) => return Ok(None),
         Err(stop) => return Err(stop),
     };
-    let Media::Aac { channels, .. } = packaged.track.media else { return Ok(None) };
+    let TrackMedia::Aac { channels, .. } = packaged.track.media else { return Ok(None) };
     let report = AudioRenditionReport {
         name: "source".into(),
         channels: channels.into(),
@@ -256,7 +256,7 @@ fn audio_track<'a>(
     let cuts: Vec<u64> = video_plan.cuts.iter().map(|cut| ms(cut.start)).chain([end_ms]).collect();
     let plan = plan::plan_audio(&tables, clock, &cuts)?;
     let language = audio.language.as_deref().and_then(|tag| tag.as_bytes().try_into().ok());
-    let media = Media::Aac {
+    let media = TrackMedia::Aac {
         config: entry.config,
         channels: entry.channels,
         sample_rate_hz: entry.sample_rate_hz,
@@ -272,7 +272,9 @@ fn video_report(
     written: &WrittenTrack,
 ) -> VideoRenditionReport {
     let (width, height) = match video_track.track.media {
-        Media::CameraAvc { width, height, .. } | Media::CameraHevc { width, height, .. } => (width, height),
+        TrackMedia::CameraAvc { width, height, .. } | TrackMedia::CameraHevc { width, height, .. } => {
+            (width, height)
+        }
         _ => (0, 0),
     };
     VideoRenditionReport {

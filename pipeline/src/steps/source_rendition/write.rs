@@ -11,7 +11,7 @@ use super::plan::SegmentPlan;
 use super::stop::Stop;
 use crate::context::StepContext;
 use crate::declined::{DeclineReason, cut_off, declined};
-use crate::fmp4::{Media, SampleInfo, Track, decode_times, fragment_header, init_segment};
+use crate::fmp4::{SampleInfo, Track, TrackMedia, decode_times, fragment_header, init_segment};
 use crate::hls::{MediaPlaylist, PlaylistSegment, media_playlist, peak_and_mean_bps};
 use crate::mp4::sample_tables::{Sample, SampleTables};
 
@@ -129,10 +129,10 @@ pub fn write_index(
 
 /// Returns how video samples are divided into NAL units: a server needs that to scrub metadata
 /// between the slices.
-fn framing(media: &Media) -> Option<NalFraming> {
+fn framing(media: &TrackMedia) -> Option<NalFraming> {
     let (coding, config, at) = match media {
-        Media::Avc { config, .. } | Media::CameraAvc { config, .. } => (Coding::Avc, config, 4),
-        Media::CameraHevc { config, .. } => (Coding::Hevc, config, 21),
+        TrackMedia::Avc { config, .. } | TrackMedia::CameraAvc { config, .. } => (Coding::Avc, config, 4),
+        TrackMedia::CameraHevc { config, .. } => (Coding::Hevc, config, 21),
         _ => return None,
     };
     let length_bytes = config.get(at).map_or(0, |byte| u32::from(byte & 3) + 1);

@@ -10,7 +10,7 @@ use image::RgbImage;
 use super::encode::scaled;
 use crate::context::StepContext;
 use crate::error::{Error, Result};
-use crate::fmp4::{Media, Sample, Track, fragment, init_segment};
+use crate::fmp4::{FragmentSample, Track, TrackMedia, fragment, init_segment};
 use crate::gst::{RunningPipeline, X264Pipeline, i420_buffer};
 use crate::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, media_playlist, peak_and_mean_bps};
 use crate::ladder::KEYFRAME_INTERVAL_MS;
@@ -167,7 +167,7 @@ impl StillsRendition {
             let config = config.ok_or_else(unexpected)?;
             let config = config.map_readable().map_err(|_| unexpected())?.to_vec();
             let (width, height) = (self.size.0 as u16, self.size.1 as u16);
-            let media = Media::Avc { config, width, height };
+            let media = TrackMedia::Avc { config, width, height };
             let track = Track { timescale: TIMESCALE, language: None, media };
             ctx.write_output(&path("init.mp4"), &init_segment(&track))?;
             self.track = Some(track);
@@ -176,7 +176,8 @@ impl StillsRendition {
         let ticks = |ms: u64| ms * u64::from(TIMESCALE) / 1000;
         let duration = ticks(self.ends_at(self.next)) - ticks(at_ms);
         let number = self.written.len() as u32 + 1;
-        let still = Sample { data: &data, duration: duration as u32, composition_offset: 0, sync: true };
+        let still =
+            FragmentSample { data: &data, duration: duration as u32, composition_offset: 0, sync: true };
         let bytes = fragment(number, ticks(at_ms), &[still]);
         ctx.write_output(&path(&format!("{number:05}.m4s")), &bytes)?;
         self.written.push((duration, bytes.len() as u64));

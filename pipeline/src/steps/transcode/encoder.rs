@@ -50,18 +50,18 @@ pub struct Encoder {
     source: gst_app::AppSrc,
     /// The encoder's source pad, which takes requests for keyframes.
     requests: gst::Pad,
-    shared: Arc<Shared>,
+    shared: Arc<EncoderShared>,
     pushed: u64,
 }
 
 /// State that the encoder's thread and ours share.
-struct Shared {
-    state: Mutex<State>,
+struct EncoderShared {
+    state: Mutex<EncoderState>,
     /// Signalled when a frame leaves the queue, and on failure.
     moved: Condvar,
 }
 
-struct State {
+struct EncoderState {
     writer: Option<RenditionWriter>,
     error: Option<Error>,
 }
@@ -99,8 +99,8 @@ impl Encoder {
         let X264Pipeline { source, encoder, sink, pipeline } =
             X264Pipeline::new(size, plan.frame_rate, &plan.profile, &properties)?;
         sink.set_max_buffers(MAX_ENCODED_FRAMES);
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State { writer: Some(writer), error: None }),
+        let shared = Arc::new(EncoderShared {
+            state: Mutex::new(EncoderState { writer: Some(writer), error: None }),
             moved: Condvar::new(),
         });
         let (rate, out) = (plan.frame_rate, shared.clone());
@@ -237,8 +237,8 @@ impl Encoder {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+impl EncoderShared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, EncoderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write};
 use super::grid::{Grid, timescale};
 use crate::context::StepContext;
 use crate::error::{Error, Result};
-use crate::fmp4::{Media, Sample, Track, decode_times, init_segment, write_fragment};
+use crate::fmp4::{FragmentSample, Track, TrackMedia, decode_times, init_segment, write_fragment};
 use crate::hls::{MediaPlaylist, PlaylistSegment, TARGET_DURATION_S, media_playlist, peak_and_mean_bps};
 use crate::ladder::RenditionPlan;
 use crate::report::VideoRenditionReport;
@@ -103,7 +103,7 @@ impl RenditionWriter {
         let track = Track {
             timescale: self.timescale,
             language: None,
-            media: Media::Avc {
+            media: TrackMedia::Avc {
                 config: config.to_vec(),
                 width: self.plan.width as u16,
                 height: self.plan.height as u16,
@@ -176,7 +176,7 @@ impl RenditionWriter {
         let mut samples = Vec::with_capacity(pending.len());
         for (index, encoded) in pending.iter().enumerate() {
             let next = times.get(index + 1).copied().unwrap_or(last * ticks);
-            samples.push(Sample {
+            samples.push(FragmentSample {
                 data: &encoded.data,
                 duration: (next - times[index]) as u32,
                 composition_offset: (encoded.frame * ticks - times[index]) as i32,
@@ -347,7 +347,8 @@ impl IframeWriter {
             self.file = Self::create(&self.folder, self.part, &self.ctx)?;
         }
         let ticks = until - at;
-        let sample = Sample { data: &data, duration: ticks as u32, composition_offset: 0, sync: true };
+        let sample =
+            FragmentSample { data: &data, duration: ticks as u32, composition_offset: 0, sync: true };
         let number = self.written.len() as u32 + 1;
         let bytes = write_fragment(&mut self.file, number, at, &[sample])?;
         self.written.push(WrittenSegment { ticks, bytes, offset: self.bytes, part: self.part });

@@ -260,8 +260,8 @@ mod tests {
         packets
     }
 
-    /// A stream whose program declares `entries` of a type, descriptors, and the first frame with its
-    /// stream id.
+    /// A stream whose program declares `entries`: a type, descriptors, the stream id and the first
+    /// frame of each.
     fn stream(entries: &[(u8, &[u8], u8, &[u8])]) -> Bytes {
         let mut content = vec![0, 1, 0xc1, 0, 0, 0xe1, 0, 0xf0, 0];
         let mut frames = Vec::new();

@@ -1,6 +1,6 @@
 //! Fragmented MP4: init segments and fragments, written by hand.
 //!
-//! Each file has one track and no edit list, which players with TrackMedia Source Extensions ignore.
+//! Each file has one track and no edit list, which players with Media Source Extensions ignore.
 //! Every shift (priming, edits, a late start) is in the time stamps instead. The first decode time
 //! of a segment equals its first presentation time, and no frame is decoded after its presentation
 //! ([`decode_times`]). So no time is negative, and none has to be shifted back.

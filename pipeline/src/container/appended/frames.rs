@@ -1,4 +1,5 @@
-//! Streams of frames or packets without a structure above them: MPEG audio, AC-3, transport streams.
+//! Streams of frames or packets without a structure above them: MPEG audio, AC-3, transport
+//! streams.
 
 use std::io;
 

@@ -83,7 +83,7 @@ pub(crate) struct LiveRevocations {
 }
 
 impl LiveRevocations {
-    /// Nobody waits for a tenant's table with the lock of all tables.
+    /// Returns a tenant's table, without the lock of all tables.
     fn table(&self, tenant: &str) -> Option<Arc<Table>> {
         self.tables.read().unwrap_or_else(PoisonError::into_inner).get(tenant).map(Arc::clone)
     }

@@ -13,6 +13,7 @@ mod planner;
 pub mod process;
 mod publish;
 pub mod runner;
+mod sandbox_check;
 mod scratch;
 mod source;
 mod steps;

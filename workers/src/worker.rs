@@ -19,11 +19,10 @@ use crate::failure::{Cause, StepFailure};
 use crate::health::{Health, Machine};
 use crate::lease::{LeaseHandle, LeaseRenewer, LeaseStatus};
 use crate::manifest::writer::ManifestWriter;
-use crate::runner::protocol::Probe;
 use crate::runner::{Progress, Runner};
 use crate::scratch::Scratch;
 use crate::steps::Class;
-use crate::{Error, sweeper};
+use crate::{Error, sandbox_check, sweeper};
 
 /// Time between two progress events of one step.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
@@ -61,7 +60,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let scratch = Scratch::new(&settings.worker.scratch_path)?;
     let runner = Runner::new(&settings.worker, scratch.path());
     runner.prepare().await.map_err(|failure| Error::Media(failure.detail))?;
-    check_sandbox(&runner, &settings).await?;
+    sandbox_check::check(&runner, &settings, &shutdown).await?;
     let renewer = LeaseRenewer::start(&settings)?;
 
     let background = TaskTracker::new();
@@ -108,20 +107,6 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     }
     drop(scratch);
     Ok(())
-}
-
-/// Refuses to start if a child could open a socket.
-async fn check_sandbox(runner: &Runner, settings: &Settings) -> Result<(), Error> {
-    let reason = match runner.probe(Probe::Socket).await {
-        Err(failure) if failure.cause == Cause::Sandbox => return Ok(()),
-        Err(failure) => failure.detail,
-        Ok(_) => "a child can open an internet socket".into(),
-    };
-    if settings.worker.allow_unsandboxed {
-        tracing::warn!(reason, "children run without a sandbox, as the settings allow");
-        return Ok(());
-    }
-    Err(Error::Sandbox(reason))
 }
 
 impl Worker {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tokio::time::sleep;
@@ -36,8 +37,10 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its headers.
     pub headers: reqwest::header::HeaderMap,
-    /// Its body; null if it is none of JSON.
+    /// Its body as JSON; null if it is none.
     pub body: Value,
+    /// Its body.
+    pub bytes: Bytes,
 }
 
 impl Answer {
@@ -51,6 +54,8 @@ impl Answer {
 pub enum Uploaded {
     /// It was acknowledged as this recording; true if that was there before.
     As(String, bool),
+    /// It was deleted before it was complete.
+    Abandoned(String),
     /// It was refused, with this answer.
     Refused(String),
 }
@@ -130,6 +135,9 @@ impl Api {
             if offset == size {
                 return Ok(acknowledged(&head));
             }
+            if upload.is_abandoned && offset > 0 {
+                return self.abandon(&path, &created.header("chalkstream-recording")).await;
+            }
             let end = size.min(offset + upload.piece_bytes);
             let piece = upload.bytes[offset..end].to_vec();
             // One try: whatever becomes of it, the offset says how to go on.
@@ -156,6 +164,19 @@ impl Api {
         Err(format!("the upload of {} did not end within {MAX_CALL:?}", upload.name))
     }
 
+    /// Deletes the recording of an upload that is not complete.
+    async fn abandon(&self, path: &str, recording: &str) -> Result<Uploaded, String> {
+        let answer = self.ask(Method::DELETE, &format!("/v1/recordings/{recording}"), |r| r).await?;
+        if answer.status != StatusCode::ACCEPTED {
+            return Ok(refused("DELETE", &answer));
+        }
+        let head = self.ask(Method::HEAD, path, tus).await?;
+        if head.status != StatusCode::GONE && head.status != StatusCode::NOT_FOUND {
+            return Err(format!("the upload of deleted {recording} answers {}", head.status));
+        }
+        Ok(Uploaded::Abandoned(recording.to_owned()))
+    }
+
     fn count(&self, status: StatusCode) {
         let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
         *statuses.entry(status.as_u16()).or_default() += 1;
@@ -174,6 +195,8 @@ pub struct Upload<'a> {
     pub bytes: &'a [u8],
     /// Bytes of one request.
     pub piece_bytes: usize,
+    /// Whether it is deleted before it is complete.
+    pub is_abandoned: bool,
 }
 
 fn acknowledged(answer: &Answer) -> Uploaded {
@@ -196,5 +219,5 @@ fn is_definite(status: StatusCode) -> bool {
 async fn read(response: Response) -> reqwest::Result<Answer> {
     let (status, headers) = (response.status(), response.headers().clone());
     let bytes = response.bytes().await?;
-    Ok(Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default() })
+    Ok(Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default(), bytes })
 }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::api::{Api, Upload, Uploaded};
 use super::fleet::tenant_name;
 use super::history::History;
-use super::plan::{Action, LessonPlan};
+use super::plan::{Action, LessonPlan, Start};
 
 /// The required end of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,8 @@ pub struct Acknowledged {
     pub size_bytes: u64,
     /// The required end.
     pub end: End,
+    /// Whether the file was there completely.
+    pub is_complete: bool,
     /// When retries of it were accepted, in ms since 1970.
     pub retried_at_ms: Vec<u64>,
 }
@@ -46,8 +48,8 @@ pub struct Outcome {
 }
 
 /// Carries out a lesson's plan.
-pub async fn run(plan: &LessonPlan, api: &Api, file: &[u8], start: Instant, history: &History) -> Outcome {
-    let mut client = Client { plan, api, file, history, uploads: 0, outcome: Outcome::default() };
+pub async fn run(plan: &LessonPlan, apis: &[Api], file: &[u8], start: Instant, history: &History) -> Outcome {
+    let mut client = Client { plan, apis, file, history, uploads: 0, outcome: Outcome::default() };
     sleep_until(start + plan.at).await;
     if let Err(problem) = client.carry_out().await {
         let recording = client.outcome.recordings.last().map(|last| last.recording.clone());
@@ -58,7 +60,8 @@ pub async fn run(plan: &LessonPlan, api: &Api, file: &[u8], start: Instant, hist
 
 struct Client<'a> {
     plan: &'a LessonPlan,
-    api: &'a Api,
+    /// One that asks each server first.
+    apis: &'a [Api],
     file: &'a [u8],
     history: &'a History,
     uploads: usize,
@@ -86,31 +89,53 @@ impl Client<'_> {
     }
 
     async fn upload(&mut self) -> Result<(), String> {
-        self.uploads += 1;
+        let start = if self.uploads == 0 { self.plan.start } else { Start::Once };
+        let first = self.upload_once(self.uploads, start == Start::Abandoned);
+        let uploaded = if start == Start::Twice {
+            let (first, second) = tokio::join!(first, self.upload_once(self.uploads + 1, false));
+            vec![first?, second?]
+        } else {
+            vec![first.await?]
+        };
+        self.uploads += uploaded.len();
+        for uploaded in uploaded {
+            match uploaded {
+                Uploaded::As(recording, existing) => {
+                    self.note(&recording, if existing { "acknowledged, it exists" } else { "acknowledged" });
+                    self.acknowledge(recording, End::Ready)?;
+                }
+                Uploaded::Abandoned(recording) => {
+                    self.note(&recording, "deleted before it was complete");
+                    self.acknowledge(recording, End::Deleted)?;
+                }
+                Uploaded::Refused(answer) => return Err(format!("an upload was refused: {answer}")),
+            }
+        }
+        Ok(())
+    }
+
+    async fn upload_once(&self, number: usize, is_abandoned: bool) -> Result<Uploaded, String> {
         let name = format!("lesson-{}", self.plan.number);
-        let uploader = format!("teacher-{}", self.plan.number);
-        let mut random = fastrand::Rng::with_seed(self.plan.seed + self.uploads as u64);
-        let idempotency = format!("{name}-{}", self.uploads);
+        let mut random = fastrand::Rng::with_seed(self.plan.seed + number as u64);
+        let pieces = if is_abandoned { 2 } else { random.usize(1..5) };
         let upload = Upload {
             name: &name,
-            uploader: &uploader,
-            idempotency: &idempotency,
+            uploader: &format!("teacher-{}", self.plan.number),
+            idempotency: &format!("{name}-{number}"),
             bytes: self.file,
-            piece_bytes: (self.file.len() / random.usize(1..5)).max(1),
+            piece_bytes: (self.file.len() / pieces).max(1),
+            is_abandoned,
         };
-        let (recording, existing) = match self.api.upload(&upload).await? {
-            Uploaded::As(recording, existing) => (recording, existing),
-            Uploaded::Refused(answer) => return Err(format!("an upload of {name} was refused: {answer}")),
-        };
-        self.note(&recording, if existing { "acknowledged, it exists" } else { "acknowledged" });
+        self.apis[number % self.apis.len()].upload(&upload).await
+    }
+
+    /// Remembers a recording. The same file is the same recording, unless that was ended.
+    fn acknowledge(&mut self, recording: String, end: End) -> Result<(), String> {
         if let Some(earlier) = self.outcome.recordings.last() {
             let is_same = earlier.recording == recording;
             if is_same != (earlier.end == End::Ready) {
-                let end = earlier.end;
-                return Err(format!(
-                    "the same file became {recording} after {} ({end:?})",
-                    earlier.recording
-                ));
+                let ended = earlier.end;
+                return Err(format!("the file of {} ({ended:?}) became {recording}", earlier.recording));
             }
             if is_same {
                 return Ok(());
@@ -121,7 +146,8 @@ impl Client<'_> {
             recording,
             sha256: crate::uploads::sha256(self.file),
             size_bytes: self.file.len() as u64,
-            end: End::Ready,
+            end,
+            is_complete: end == End::Ready,
             retried_at_ms: Vec::new(),
         });
         Ok(())
@@ -131,7 +157,7 @@ impl Client<'_> {
     async fn act(&self, method: Method, action: &str) -> Result<(StatusCode, String, u64), String> {
         let recording = self.last()?;
         let path = format!("/v1/recordings/{recording}{action}");
-        let answer = self.api.ask(method.clone(), &path, |request| request).await?;
+        let answer = self.apis[0].ask(method.clone(), &path, |request| request).await?;
         let at_ms = self.note(&recording, &format!("{method} {action}: {}", answer.status));
         Ok((answer.status, answer.body.to_string(), at_ms))
     }

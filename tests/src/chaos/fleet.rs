@@ -1,9 +1,10 @@
 //! The fleet under fire: three workers, two servers, a Redis and an S3 API, and a breakable line
 //! from each process to both.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::Url;
@@ -42,6 +43,8 @@ pub struct Member {
     /// Held by the fault that changes it.
     process: Mutex<Option<Process>>,
     id: AtomicI32,
+    /// Bytes of its log when it was started last.
+    log_start: AtomicUsize,
     /// Its way to Redis.
     pub to_redis: BreakableLine,
     /// Its way to the S3 API.
@@ -124,6 +127,7 @@ impl Fleet {
                     role,
                     process: Mutex::new(None),
                     id: AtomicI32::new(0),
+                    log_start: AtomicUsize::new(0),
                     to_redis: BreakableLine::start(Upstream::Unix(stack.redis.socket())).await.unwrap(),
                     to_s3: BreakableLine::start(Upstream::Tcp(s3)).await.unwrap(),
                     port: free_port(),
@@ -194,11 +198,14 @@ impl Fleet {
     /// Starts a member into its empty `process`.
     pub fn start(&self, member: &Member, process: &mut Option<Process>) {
         let lines = member.lines();
+        let log = self.folder().join(format!("{}.log", member.name));
+        let log_bytes = std::fs::metadata(log).map_or(0, |facts| facts.len() as usize);
         let started = match member.role {
             Role::Worker => self.stack.start_worker(number(member), &lines),
             Role::Server => self.stack.start_server(number(member), member.port, &lines),
         };
         member.id.store(started.id(), Ordering::Relaxed);
+        member.log_start.store(log_bytes, Ordering::Relaxed);
         *process = Some(started);
     }
 
@@ -228,8 +235,31 @@ impl Fleet {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let status = running.ended(Duration::from_secs(1)).await;
+        // One that had not even begun has nothing to hand back.
+        let is_early = status.signal() == Some(libc::SIGTERM)
+            && running.log().len() == member.log_start.load(Ordering::Relaxed);
         *process = None;
-        if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", member.name)) }
+        if status.success() || is_early {
+            Ok(())
+        } else {
+            Err(format!("{} ended with {status}", member.name))
+        }
+    }
+
+    /// Starts what ended by itself again, as a supervisor does, and returns what that was.
+    pub fn restart_ended(&self) -> Vec<String> {
+        let mut ended = Vec::new();
+        for member in &self.members {
+            if let Some(mut process) = member.try_take()
+                && process.as_mut().is_some_and(|running| !running.running())
+            {
+                let log = process.as_ref().map(Process::log).unwrap_or_default();
+                let last = log.lines().last().unwrap_or_default();
+                ended.push(format!("{} ended by itself: {last}", member.name));
+                self.start(member, &mut process);
+            }
+        }
+        ended
     }
 
     /// Ends every process by SIGTERM, and returns what went wrong.

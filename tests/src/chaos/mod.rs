@@ -15,6 +15,7 @@ pub mod plan;
 pub mod report;
 mod steps;
 mod storage;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,6 +34,9 @@ use report::{Report, Violation};
 
 /// Ready recordings that are deleted at the end, to hold their receipts to what was there.
 const EXACT_DELETIONS: usize = 5;
+
+/// Time between two looks for processes that ended by themselves.
+const SUPERVISION_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A run to make.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +72,7 @@ pub async fn run(options: Options) -> Report {
     };
     run.under_fire(&plan, &files).await;
     run.settle().await;
+    run.check_streams().await;
     run.check_deletions().await;
     run.check_queue().await;
     run.end().await;
@@ -89,6 +94,14 @@ struct Run<'a> {
     losses_ms: Vec<u64>,
 }
 
+struct InjectedFault {
+    kind: plan::FaultKind,
+    /// When it began, in ms since 1970.
+    at_ms: u64,
+    /// What it hit, if there was something to hit.
+    hit: Result<Option<String>, String>,
+}
+
 impl Run<'_> {
     fn api(&self, tenant: usize, first: usize) -> Api {
         Api::new(self.fleet.urls(), &self.fleet.keys[tenant], first, self.statuses.clone())
@@ -96,21 +109,10 @@ impl Run<'_> {
 
     /// Faults and clients, until both are through.
     async fn under_fire(&mut self, plan: &Plan, files: &[Vec<u8>]) {
-        let start = Instant::now();
-        // All at once: each waits for its own time.
-        let faults: FuturesUnordered<_> = plan.faults.iter().map(|fault| self.fault(*fault, start)).collect();
-        let clients: FuturesUnordered<_> = plan
-            .lessons
-            .iter()
-            .zip(files)
-            .map(async |(lesson, file)| {
-                let api = self.api(lesson.tenant, usize::from(lesson.seed % 2 == 1));
-                client::run(lesson, &api, file, start, &self.history).await
-            })
-            .collect();
-        let (faults, clients) = tokio::join!(faults.collect::<Vec<_>>(), clients.collect::<Vec<_>>());
+        let (faults, clients, ended) = self.faults_and_clients(plan, files).await;
+        self.report.violations.extend(ended.into_iter().map(Violation::general));
         self.fleet.start_all().await;
-        for (kind, at_ms, hit) in faults {
+        for InjectedFault { kind, at_ms, hit } in faults {
             let counts = self.report.faults.entry(kind).or_default();
             match hit {
                 Ok(Some(_)) => counts.0 += 1,
@@ -128,17 +130,47 @@ impl Run<'_> {
         }
     }
 
-    async fn fault(
+    async fn faults_and_clients(
         &self,
-        fault: Fault,
-        start: Instant,
-    ) -> (plan::FaultKind, u64, Result<Option<String>, String>) {
+        plan: &Plan,
+        files: &[Vec<u8>],
+    ) -> (Vec<InjectedFault>, Vec<Outcome>, Vec<String>) {
+        let start = Instant::now();
+        // All at once: each waits for its own time.
+        let faults: FuturesUnordered<_> = plan.faults.iter().map(|fault| self.fault(*fault, start)).collect();
+        let clients: FuturesUnordered<_> = plan
+            .lessons
+            .iter()
+            .zip(files)
+            .map(async |(lesson, file)| {
+                let first = usize::from(lesson.seed % 2 == 1);
+                let apis = [self.api(lesson.tenant, first), self.api(lesson.tenant, first + 1)];
+                client::run(lesson, &apis, file, start, &self.history).await
+            })
+            .collect();
+        let all = async { tokio::join!(faults.collect::<Vec<_>>(), clients.collect::<Vec<_>>()) };
+        tokio::pin!(all);
+        let mut ended = Vec::new();
+        loop {
+            tokio::select! {
+                (faults, clients) = &mut all => return (faults, clients, ended),
+                () = sleep(SUPERVISION_INTERVAL) => {
+                    for what in self.fleet.restart_ended() {
+                        self.history.add(format!("fault: {what}"));
+                        ended.push(what);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn fault(&self, fault: Fault, start: Instant) -> InjectedFault {
         sleep_until(start + fault.at).await;
         let (number, kind, lasts) = (fault.number, fault.kind, fault.lasts);
         let at_ms = self.history.add(format!("fault {number} {kind:?} begins, for {lasts:?}"));
         let hit = faults::inject(self.fleet, fault).await;
         self.history.add(format!("fault {number} {kind:?} is over: {hit:?}"));
-        (kind, at_ms, hit)
+        InjectedFault { kind, at_ms, hit }
     }
 
     /// Waits until every recording has its end.
@@ -176,6 +208,18 @@ impl Run<'_> {
         let violations =
             open.into_iter().map(|(at, what)| Violation::of(&self.recordings[at].recording, what));
         self.report.violations.extend(violations);
+    }
+
+    /// What is ready can be watched to its end.
+    async fn check_streams(&mut self) {
+        let ready = self.recordings.iter().filter(|recording| recording.end == End::Ready);
+        for recording in ready {
+            let api = self.api(recording.tenant, self.report.segments % fleet::SERVERS);
+            match streams::watch(&api, &recording.recording).await {
+                Ok(segments) => self.report.segments += segments,
+                Err(what) => self.report.violations.push(Violation::of(&recording.recording, what)),
+            }
+        }
     }
 
     async fn check_deletions(&mut self) {

@@ -105,6 +105,17 @@ pub enum Action {
     UploadAgain,
 }
 
+/// How a client uploads its lesson.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Once.
+    Once,
+    /// Twice at the same time, as after a double click.
+    Twice,
+    /// Half of it, and then it is deleted.
+    Abandoned,
+}
+
 /// A lesson, and what its client does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LessonPlan {
@@ -116,6 +127,8 @@ pub struct LessonPlan {
     pub at: Duration,
     /// Which clip it is made of.
     pub clip: u64,
+    /// How it is uploaded.
+    pub start: Start,
     /// What follows the upload, each after a wait.
     pub actions: Vec<(Duration, Action)>,
     /// Decides the server it talks to, and the pieces it sends.
@@ -149,13 +162,21 @@ impl Plan {
             seed: random.u64(..),
         });
         let faults = faults.collect();
-        let lessons = (0..lessons).map(|number| LessonPlan {
-            number,
-            tenant: number % TENANTS,
-            at: moment(&mut random, 0.7),
-            clip: random.u64(..),
-            actions: actions(&mut random),
-            seed: random.u64(..),
+        let lessons = (0..lessons).map(|number| {
+            let start = match random.u32(0..12) {
+                0 => Start::Abandoned,
+                1..=2 => Start::Twice,
+                _ => Start::Once,
+            };
+            LessonPlan {
+                number,
+                tenant: number % TENANTS,
+                at: moment(&mut random, 0.7),
+                clip: random.u64(..),
+                start,
+                actions: actions(&mut random, start),
+                seed: random.u64(..1 << 32),
+            }
         });
         Self { faults, lessons: lessons.collect() }
     }
@@ -177,9 +198,10 @@ fn kinds(random: &mut fastrand::Rng, count: usize) -> Vec<(FaultKind, u64)> {
     all
 }
 
-fn actions(random: &mut fastrand::Rng) -> Vec<(Duration, Action)> {
+fn actions(random: &mut fastrand::Rng, start: Start) -> Vec<(Duration, Action)> {
     use Action::{Cancel, Delete, Retry, UploadAgain};
     let script: &[Action] = match random.u32(0..20) {
+        _ if start == Start::Abandoned => &[UploadAgain],
         0..=7 => &[],
         8..=9 => &[Delete],
         10..=11 => &[Cancel],

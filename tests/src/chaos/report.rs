@@ -47,6 +47,8 @@ pub struct Report {
     pub statuses: BTreeMap<u16, usize>,
     /// Events of level `error` in the logs.
     pub errors: BTreeMap<String, usize>,
+    /// Segments that viewers fetched at the end.
+    pub segments: usize,
     /// Receipts that were held to what was there just before.
     pub exact_receipts: usize,
     /// Why scratch disks could not be filled, if they could not.
@@ -66,7 +68,11 @@ impl fmt::Display for Report {
         if let Some(reason) = &self.no_disks {
             writeln!(f, "  scratch disks were not filled: {reason}")?;
         }
-        writeln!(f, "recordings: {:?}; receipts checked exactly: {}", self.ends, self.exact_receipts)?;
+        writeln!(
+            f,
+            "recordings: {:?}; {} segments watched; receipts checked exactly: {}",
+            self.ends, self.segments, self.exact_receipts
+        )?;
         let StepCounts { started, done, failed, given_up, lost, most } = &self.steps;
         writeln!(
             f,

@@ -1,4 +1,4 @@
-//! `chaos [--faults N] [--seed S] [--lessons N] [--minutes M]`: a fleet under fire. Prints the
+//! `chaos [--faults N] [--seed S] [--lessons N] [--minutes M] [--keep]`: a fleet under fire. Prints the
 //! counts, and what is wrong with its history; exit code 1 where something is.
 //!
 //! It runs in process and mount namespaces of its own where the kernel allows that, so nothing can
@@ -16,7 +16,7 @@ const INSIDE: &str = "CHALKSTREAM_CHAOS_INSIDE";
 
 fn main() -> ExitCode {
     let Some(options) = parse(std::env::args().skip(1)) else {
-        eprintln!("usage: chaos [--faults N] [--seed S] [--lessons N] [--minutes M]");
+        eprintln!("usage: chaos [--faults N] [--seed S] [--lessons N] [--minutes M] [--keep]");
         return ExitCode::from(2);
     };
     if std::env::var_os(INSIDE).is_none() {
@@ -41,8 +41,13 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
         faults: 200,
         lessons: 40,
         limit: Duration::from_secs(30 * 60),
+        keep: false,
     };
     while let Some(name) = arguments.next() {
+        if name == "--keep" {
+            options.keep = true;
+            continue;
+        }
         let value: u64 = arguments.next()?.parse().ok()?;
         match name.as_str() {
             "--faults" => options.faults = usize::try_from(value).ok()?,

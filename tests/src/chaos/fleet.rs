@@ -190,9 +190,10 @@ impl Fleet {
         self.stack.scratch(number(worker))
     }
 
-    /// Keeps the run's folder on disk.
-    pub fn keep_folder(&mut self) {
+    /// Keeps the run's folder on disk; returns its path.
+    pub fn keep_folder(&mut self) -> PathBuf {
         self.stack.keep_folder();
+        self.folder().to_owned()
     }
 
     /// Starts a member into its empty `process`.

@@ -49,6 +49,8 @@ pub struct Options {
     pub lessons: usize,
     /// Time limit for everything to come to its end.
     pub limit: Duration,
+    /// Whether the folder with all logs and objects is kept, also if nothing is wrong.
+    pub keep: bool,
 }
 
 /// Makes a run.
@@ -76,9 +78,9 @@ pub async fn run(options: Options) -> Report {
     run.check_deletions().await;
     run.check_queue().await;
     run.end().await;
-    let report = run.report;
-    if !report.violations.is_empty() {
-        fleet.keep_folder();
+    let mut report = run.report;
+    if options.keep || !report.violations.is_empty() {
+        report.folder = Some(fleet.keep_folder());
     }
     report
 }
@@ -273,6 +275,10 @@ impl Run<'_> {
         self.report.errors = errors(&logs);
         self.report.statuses = self.statuses.lock().map(|counts| counts.clone()).unwrap_or_default();
         self.report.seconds = self.history.elapsed().as_secs();
+        if let Some((recording, step)) = &self.report.steps.most_of {
+            self.report.most_runs =
+                format!("{recording} {step}\n{}", self.history.describe(&logs, recording));
+        }
         for violation in self.report.violations.iter_mut().filter(|v| !v.recording.is_empty()) {
             violation.history = self.history.describe(&logs, &violation.recording);
         }

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use super::client::End;
 use super::plan::FaultKind;
 use super::steps::StepCounts;
+
+/// Runs of one step from which on its history is printed: it may show a defect.
+const MANY_RUNS: usize = 8;
 
 /// Something that must not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +57,10 @@ pub struct Report {
     pub exact_receipts: usize,
     /// Why scratch disks could not be filled, if they could not.
     pub no_disks: Option<String>,
+    /// The step that ran most often, and its recording's history.
+    pub most_runs: String,
+    /// The folder of the run, if it is kept.
+    pub folder: Option<PathBuf>,
     /// What is wrong.
     pub violations: Vec<Violation>,
 }
@@ -73,7 +81,7 @@ impl fmt::Display for Report {
             "recordings: {:?}; {} segments watched; receipts checked exactly: {}",
             self.ends, self.segments, self.exact_receipts
         )?;
-        let StepCounts { started, done, failed, given_up, lost, most } = &self.steps;
+        let StepCounts { started, done, failed, given_up, lost, most, most_of: _ } = &self.steps;
         writeln!(
             f,
             "steps: {started} runs, {done} done, {lost} lost with their worker, most of one step {most}\n  \
@@ -81,6 +89,12 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "answers to try again, by status: {:?}", self.statuses)?;
         writeln!(f, "logged errors: {:?}", self.errors)?;
+        if *most > MANY_RUNS {
+            writeln!(f, "most often ran {}", self.most_runs)?;
+        }
+        if let Some(folder) = &self.folder {
+            writeln!(f, "all logs and objects are in {}", folder.display())?;
+        }
         for violation in &self.violations {
             writeln!(f, "VIOLATION {}: {}\n{}", violation.recording, violation.what, violation.history)?;
         }

@@ -28,6 +28,8 @@ pub struct StepCounts {
     pub lost: usize,
     /// Most runs of one step.
     pub most: usize,
+    /// The recording and name of that step.
+    pub most_of: Option<(String, String)>,
 }
 
 /// Counts runs; `losses_ms` are the times, in ms since 1970, at which Redis lost what it had
@@ -51,7 +53,10 @@ pub fn count(
         }
     }
     counts.started = started.values().sum();
-    counts.most = started.values().copied().max().unwrap_or_default();
+    if let Some(((recording, step), runs)) = started.iter().max_by_key(|(_, runs)| **runs) {
+        counts.most = *runs;
+        counts.most_of = Some(((*recording).to_owned(), (*step).to_owned()));
+    }
     counts.done = done.values().map(Vec::len).sum();
     let ended = counts.done + counts.failed.values().sum::<usize>() + counts.given_up.values().sum::<usize>();
     counts.lost = counts.started.saturating_sub(ended);

@@ -1,4 +1,5 @@
-//! The event stream: what happened to recordings, in order, for subscribers.
+//! The event stream: what happened to recordings, in order, for subscribers. Progress has a short
+//! stream of its own, so that no amount of it pushes out what others must not miss.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,9 @@ use crate::{Error, Result};
 const PAGE: usize = 256;
 /// Longest single wait in Redis.
 const WAIT: Duration = Duration::from_secs(2);
+/// Progress events that are kept: whoever reads them reads them at once. The last progress of each
+/// step is in its job.
+const KEPT_PROGRESS: u64 = 1_000;
 /// Time for a waiting read's answer: its wait and a margin.
 const READ_ANSWER: Duration = Duration::from_secs(5);
 
@@ -83,12 +87,15 @@ pub struct Position {
 /// of its viewers.
 pub struct Events {
     inner: Arc<Inner>,
+    /// Key of the stream that is read.
+    stream: String,
     reads: RedisConnection,
 }
 
 struct Inner {
     client: redis::Client,
-    stream: String,
+    changes: String,
+    progress: String,
     epoch: String,
     kept: u64,
     writes: RedisConnection,
@@ -96,10 +103,8 @@ struct Inner {
 
 impl Clone for Events {
     fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            reads: RedisConnection::new(self.inner.client.clone(), READ_ANSWER),
-        }
+        let reads = RedisConnection::new(self.inner.client.clone(), READ_ANSWER);
+        Self { inner: self.inner.clone(), stream: self.stream.clone(), reads }
     }
 }
 
@@ -110,15 +115,22 @@ impl Events {
         let base = redis_connection::base(settings);
         let inner = Inner {
             client: client.clone(),
-            stream: format!("{base}:events"),
+            changes: format!("{base}:events"),
+            progress: format!("{base}:progress"),
             epoch: format!("{base}:epoch"),
             kept: settings.events_kept.max(1),
             writes: RedisConnection::new(client.clone(), ANSWER),
         };
-        Ok(Self { inner: Arc::new(inner), reads: RedisConnection::new(client, READ_ANSWER) })
+        let (stream, reads) = (inner.changes.clone(), RedisConnection::new(client, READ_ANSWER));
+        Ok(Self { inner: Arc::new(inner), stream, reads })
     }
 
-    /// Appends an event; returns its id.
+    /// The same, for reading progress instead of changes.
+    pub fn for_progress(&self) -> Self {
+        Self { stream: self.inner.progress.clone(), ..self.clone() }
+    }
+
+    /// Appends an event to the stream of its kind; returns its id.
     pub async fn publish(
         &self,
         tenant: &str,
@@ -126,8 +138,12 @@ impl Events {
         kind: EventKind,
         data: Value,
     ) -> Result<String> {
+        let (stream, kept) = match kind {
+            EventKind::Progress => (&self.inner.progress, KEPT_PROGRESS),
+            _ => (&self.inner.changes, self.inner.kept),
+        };
         let mut command = redis::cmd("XADD");
-        command.arg(&self.inner.stream).arg("MAXLEN").arg("~").arg(self.inner.kept).arg("*");
+        command.arg(stream).arg("MAXLEN").arg("~").arg(kept).arg("*");
         command.arg("tenant").arg(tenant).arg("recording").arg(recording);
         command.arg("kind").arg(kind.as_str()).arg("data").arg(data.to_string());
         // Sent twice, it is one event that its readers see twice, which they must bear anyway.
@@ -161,7 +177,7 @@ impl Events {
             // BLOCK 0 would wait for ever.
             command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
         }
-        command.arg("STREAMS").arg(&self.inner.stream).arg(after.to_string());
+        command.arg("STREAMS").arg(&self.stream).arg(after.to_string());
         let reply: Option<StreamReadReply> = self.reads.query(&command, RetryOnDisconnect::Once).await?;
         let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|stream| stream.ids);
         Ok(entries.filter_map(|entry| event(&entry)).collect())
@@ -182,7 +198,7 @@ impl Events {
 
     async fn end_of_stream(&self, verb: &str, from: &str, to: &str) -> Result<Option<Id>> {
         let mut command = redis::cmd(verb);
-        command.arg(&self.inner.stream).arg(from).arg(to).arg("COUNT").arg(1);
+        command.arg(&self.stream).arg(from).arg(to).arg("COUNT").arg(1);
         let reply: StreamRangeReply = self.inner.writes.query(&command, RetryOnDisconnect::Once).await?;
         reply.ids.first().map(|entry| Id::parse(&entry.id)).transpose()
     }
@@ -215,7 +231,7 @@ impl Events {
 
     async fn nothing_trimmed(&self) -> Result<bool> {
         let mut command = redis::cmd("XINFO");
-        command.arg("STREAM").arg(&self.inner.stream);
+        command.arg("STREAM").arg(&self.stream);
         let info: std::collections::HashMap<String, redis::Value> =
             self.inner.writes.query(&command, RetryOnDisconnect::Once).await?;
         let number = |name: &str| match info.get(name) {

@@ -1,4 +1,4 @@
-//! One reader of the event stream for all listeners of this server.
+//! One reader of changes, and one of progress, for all listeners of this server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,24 +11,26 @@ use tokio_util::task::TaskTracker;
 /// Events that a slow listener may fall behind before it has to read them from Redis.
 const MAX_BUFFERED_EVENTS: usize = 1024;
 
-/// Passes events on to listeners. Clones share the reader.
+/// Passes events on to listeners. Clones share the readers.
 #[derive(Clone)]
 pub struct Hub {
     sender: broadcast::Sender<Arc<Event>>,
 }
 
 impl Hub {
-    /// Starts the reader.
+    /// Starts the readers.
     pub fn start(events: Events, tasks: &TaskTracker, shutdown: CancellationToken) -> Self {
         let (sender, _) = broadcast::channel(MAX_BUFFERED_EVENTS);
-        let hub = Self { sender: sender.clone() };
-        tasks.spawn(async move {
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                () = read(events, sender) => {}
-            }
-        });
-        hub
+        for events in [events.for_progress(), events] {
+            let (sender, shutdown) = (sender.clone(), shutdown.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = read(events, sender) => {}
+                }
+            });
+        }
+        Self { sender }
     }
 
     /// Returns events from now on.

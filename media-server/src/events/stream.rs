@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use chalkstream_store::{Authority, Event, Events, Target};
+use chalkstream_store::{Authority, Event, EventKind, Events, Target};
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use prometheus_client::metrics::gauge::Gauge;
@@ -208,6 +208,10 @@ impl EventStream {
 
     /// True for an event of this audience that was not sent yet: the past and the present overlap.
     fn is_news(&mut self, event: &Event) -> bool {
+        // Progress has a stream of its own, which nobody reads again.
+        if event.kind == EventKind::Progress {
+            return self.audience.includes(event);
+        }
         let at = position(&event.id);
         // A Redis that lost its data numbers events by its clock again, which is later than these.
         if at.is_some() && at <= self.last {
@@ -225,5 +229,10 @@ fn position(id: &str) -> Option<(u64, u64)> {
 
 fn message(event: &Event) -> Message {
     let body = json!({ "recording": event.recording, "at_ms": event.at_ms, "data": event.data });
-    Message::default().id(&event.id).event(event.kind.as_str()).data(body.to_string())
+    let message = Message::default().event(event.kind.as_str()).data(body.to_string());
+    match event.kind {
+        // Not a position from which a client can go on.
+        EventKind::Progress => message,
+        _ => message.id(&event.id),
+    }
 }

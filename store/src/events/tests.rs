@@ -16,7 +16,7 @@ async fn events() -> (RedisServer, Events) {
 }
 
 async fn publish(events: &Events, n: u64) -> String {
-    events.publish("t", "r", EventKind::Progress, json!({ "n": n })).await.unwrap()
+    events.publish("t", "r", EventKind::Step, json!({ "n": n })).await.unwrap()
 }
 
 fn numbers(events: &[Event]) -> Vec<u64> {
@@ -41,10 +41,7 @@ async fn a_reader_goes_on_where_it_was() {
     assert_eq!(seen, (0..600).collect::<Vec<_>>());
     assert_eq!(at, events.latest_id().await.unwrap());
     let first = &events.read_after("0-0", NOW).await.unwrap()[0];
-    assert_eq!(
-        (first.tenant.as_str(), first.recording.as_str(), first.kind),
-        ("t", "r", EventKind::Progress)
-    );
+    assert_eq!((first.tenant.as_str(), first.recording.as_str(), first.kind), ("t", "r", EventKind::Step));
     assert!(first.at_ms > 1_700_000_000_000);
     for bad in ["", "x", "1-x", "-", "$", "+"] {
         assert_eq!(events.read_after(bad, NOW).await.unwrap_err().kind, Kind::InvalidInput);
@@ -121,4 +118,25 @@ async fn redis_away_is_said_and_passes() {
         assert!(error.is_transient() && Instant::now() < limit);
     }
     assert_eq!(numbers(&events.read_after(&id, SOON).await.unwrap()), [2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn progress_pushes_out_nothing_and_is_read_beside() {
+    let redis = RedisServer::start().await;
+    let settings = chalkstream_config::Redis { events_kept: 100, ..redis.settings() };
+    let events = Events::connect(&settings).unwrap();
+    let progress = events.for_progress();
+    let (start, changed) = (events.position().await.unwrap(), publish(&events, 1).await);
+    let reader = progress.clone();
+    let waiting = tokio::spawn(async move { reader.read_after("0-0", SOON).await });
+    for n in 0..3_000 {
+        events.publish("t", "r", EventKind::Progress, json!({ "n": n })).await.unwrap();
+    }
+    let seen = events.read_after("0-0", NOW).await.unwrap();
+    assert_eq!(seen.iter().map(|event| event.id.clone()).collect::<Vec<_>>(), [changed]);
+    assert!(events.covers(&start).await.unwrap());
+    let first = &waiting.await.unwrap().unwrap()[0];
+    assert_eq!((first.kind, first.data["n"].as_u64()), (EventKind::Progress, Some(0)));
+    let kept = progress.read_after("0-0", NOW).await.unwrap();
+    assert!(numbers(&kept)[0] > 1_500, "only the last are kept: {}", numbers(&kept)[0]);
 }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
-use chalkstream_store::{Authority, Manifest, ObjectFacts, State, Target, authority};
+use chalkstream_store::{Authority, Manifest, State, Target, authority};
 use http::header;
 use http::request::Parts;
 use prometheus_client::metrics::counter::Counter;
@@ -276,13 +276,6 @@ impl Viewing {
     /// `/s/{session}/{recording}/`, below the public URL's own path.
     pub fn base_path(&self, public_url: &PublicUrl) -> String {
         format!("{}/s/{}/{}/", public_url.path(), self.token, self.recording())
-    }
-
-    /// Returns the key (relative to the recording) and facts of a file by its logical name, such as
-    /// `poster` or `transcript.json`.
-    pub fn file(&self, name: &str) -> Option<(&str, &ObjectFacts)> {
-        let key = self.manifest.files.get(name)?;
-        Some((key, self.manifest.objects.get(key)?))
     }
 }
 

@@ -99,6 +99,35 @@ pub fn revision_of(relative: &str) -> Option<u32> {
 /// rendition's own and is the one object that is overwritten.
 pub const LIVE_PLAYLIST: &str = "growing.m3u8";
 
+/// Groups of a recording's outputs that are streamed.
+const STREAMED: &[&str] = &["video", "audio", "iframes", "subtitles", "source"];
+
+/// Whether the outputs of a group (`video`, `stills`, …) are streamed. They lie below `hls/`.
+pub fn is_streamed(group: &str) -> bool {
+    STREAMED.contains(&group)
+}
+
+/// The fence in the key of an attempt's object, which is relative to the recording
+/// (`hls/video/17/…`, `stills/17/…`); `None` if it has none.
+pub fn fence_of(relative: &str) -> Option<u64> {
+    let mut parts = relative.split('/');
+    let first = parts.next()?;
+    let second = parts.next()?;
+    let number = match first {
+        "hls" if is_streamed(second) => parts.next()?,
+        "stills" | "transcript" | "work" | "index" | "inventory" => second,
+        _ => return None,
+    };
+    // The rest names a file below the attempt's folder.
+    parts.next().or((first != "hls").then_some(""))?;
+    number.parse().ok()
+}
+
+/// The inventory of an attempt at a step, relative to its recording.
+pub fn inventory_relative(fence: u64, step: &str) -> String {
+    format!("inventory/{fence}/{step}.json")
+}
+
 /// All pending markers of a tenant.
 pub fn pending_prefix(tenant: &str) -> String {
     format!("{tenant}/_pending/")
@@ -258,6 +287,17 @@ mod tests {
         assert_eq!(source_relative("IMG_0001.MOV"), "source/original.mov");
         for hostile in ["x./../../etc", "noext", "a.", "a.mp4/..", "a.\u{0}", "a.verylongext"] {
             assert_eq!(source_relative(hostile), "source/original.bin");
+        }
+    }
+
+    #[test]
+    fn an_attempts_keys_carry_its_fence() {
+        for key in ["hls/video/17/v240/00001.m4s", "index/17/video", "work/17/speech.wav"] {
+            assert_eq!(fence_of(key), Some(17), "{key}");
+        }
+        assert_eq!(fence_of(&inventory_relative(17, "ladder")), Some(17));
+        for key in ["hls/1/master.m3u8", "source/original.mp4", "manifest/00000000000000000017.json"] {
+            assert_eq!(fence_of(key), None, "{key}");
         }
     }
 

@@ -11,6 +11,7 @@ pub mod deletion;
 mod error;
 mod events;
 pub mod failure;
+pub mod inventory;
 mod jitter;
 mod job;
 mod keys;
@@ -36,6 +37,7 @@ pub use authority::{Authority, RevocationCursor};
 pub use error::{Error, Kind, Result};
 pub use events::{Event, EventKind, Events, Position};
 pub use failure::{Blame, Failure};
+pub use inventory::{Inventory, InventoryIndex, InventoryObject, InventoryPart, InventoryRef, Location};
 pub use keys::{ApiKey, NewApiKey, RevokedKey, SigningKey};
 pub use leases::{Leases, Renewed};
 pub use objects::{

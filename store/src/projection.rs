@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::inventory::InventoryRef;
 use crate::queue::{JobState, JobView};
 use crate::step::StepState;
 use crate::{Error, Manifest, ObjectFacts, Result, Revision, State, layout};
@@ -20,9 +21,13 @@ pub struct StepResult {
     pub fence: u64,
     /// The step's own report.
     pub report: Value,
-    /// Size and hash of every object, by key relative to the recording.
-    #[serde(default)]
+    /// Playlists that it published, by key relative to the recording. Results of earlier builds
+    /// have every object here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub objects: BTreeMap<String, ObjectFacts>,
+    /// The inventory of everything else; `None` if that is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<InventoryRef>,
 }
 
 impl StepResult {
@@ -75,6 +80,8 @@ pub fn project(manifest: &mut Manifest, job: &JobView) -> Result<()> {
     manifest.objects.retain(|key, _| key.starts_with("source/") || layout::revision_of(key).is_some());
     manifest.objects.extend(results.values().flat_map(|result| result.objects.clone()));
     manifest.objects.extend(notes.iter().flat_map(|note| note.objects.clone()));
+    let inventories = results.values().filter_map(|result| Some((result.fence, result.inventory.clone()?)));
+    manifest.inventories = inventories.collect();
 
     let current = manifest.revision.as_ref();
     // A lost attempt takes the revision of its live rendition with it.

@@ -1,4 +1,4 @@
-//! A recording's manifest: facts, finished steps, every object with size and hash.
+//! A recording's manifest: facts, finished steps, and the inventories of what they made.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::inventory::InventoryRef;
 use crate::queue::JobView;
 use crate::step::{StepRecord, StepState};
 use crate::{Error, Kind, ObjectFacts, Result, Store, layout};
@@ -145,9 +146,13 @@ pub struct Manifest {
     /// The job's steps by name.
     #[serde(default)]
     pub steps: BTreeMap<String, StepRecord>,
-    /// Every object made, by key relative to the recording.
+    /// Objects by key relative to the recording: the source, multivariant and live playlists. Of
+    /// recordings made by earlier builds all.
     #[serde(default)]
     pub objects: BTreeMap<String, ObjectFacts>,
+    /// References to the inventories of everything else, by the fence of the attempt.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inventories: BTreeMap<u64, InventoryRef>,
     /// The newest published revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
@@ -191,6 +196,7 @@ impl Manifest {
             media: None,
             steps: BTreeMap::new(),
             objects: BTreeMap::new(),
+            inventories: BTreeMap::new(),
             revision: None,
             files: BTreeMap::new(),
             failed_optional: Vec::new(),

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use chalkstream_pipeline::step::Step;
 use chalkstream_pipeline::steps::source_rendition::SourceRenditionReport;
-use chalkstream_store::{Lease, Manifest, ObjectFacts, State, StepSpec, layout, projection, read_manifest};
+use chalkstream_store::{
+    Inventory, InventoryObject, InventoryRef, Lease, Manifest, ObjectFacts, State, StepSpec, inventory,
+    layout, projection, read_manifest,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -81,7 +84,7 @@ impl Attempt<'_> {
         manifest: &Manifest,
     ) -> Result<StepOutcome, StepFailure> {
         if let Some(report) = ladder::report_without_work(&step) {
-            return self.outcome(&report, BTreeMap::new());
+            return self.outcome(&report, BTreeMap::new(), None);
         }
         let (context, lease) = (self.context, self.lease);
         let media = results.media()?;
@@ -99,30 +102,42 @@ impl Attempt<'_> {
             background: kind.definition().class.is_background(),
         };
         let prefix = layout::recording_prefix(&lease.tenant, &lease.recording);
-        let sink = ObjectSink::new(&context.store, prefix, lease.fence, self.handle);
+        let scratch = context.runner.scratch();
+        let mut sink = ObjectSink::new(&context.store, prefix, lease.fence, self.handle, scratch)?;
         let (report, live_playlist) = match &live {
             Some(live) => {
+                sink = sink.with_live(live.folder());
                 let report = context.runner.run(work, &live.follow(&sink)).await?;
                 (report, live.end().await?)
             }
             None => (context.runner.run(work, &sink).await?, None),
         };
-        let outputs = sink.into_outputs();
+        let outputs = sink.finish().await?;
         kind.verify(&report, &outputs, media.as_ref())
             .map_err(|problem| StepFailure::new(Cause::Unverified, problem))?;
-        let objects = outputs
-            .files
-            .into_iter()
-            // What nothing names is swept at the job's end.
-            .filter(|(path, _)| !is_dropped(&report, path))
-            .map(|(path, facts)| (keys::object(&path, lease.fence), facts))
-            .chain(live_playlist)
-            .collect();
-        let mut outcome = self.outcome(&report, objects)?;
+        // What nothing names is swept at the job's end.
+        let objects = outputs.into_objects(lease.fence, |path| !is_dropped(&report, path));
+        let inventory = self.write_inventory(objects).await?;
+        let mut outcome = self.outcome(&report, live_playlist.into_iter().collect(), inventory)?;
         if kind == StepKind::Inspect {
             outcome.added_steps = self.plan(&report)?;
         }
         Ok(outcome)
+    }
+
+    /// Writes the inventory of what was made; `None` if that is nothing.
+    async fn write_inventory(
+        &self,
+        objects: BTreeMap<String, InventoryObject>,
+    ) -> Result<Option<InventoryRef>, StepFailure> {
+        if objects.is_empty() {
+            return Ok(None);
+        }
+        let (lease, store) = (self.lease, &self.context.store);
+        self.handle.ensure_held().await?;
+        let inventory = Inventory::new(lease.fence, &lease.step, objects);
+        let written = inventory::write(store, &lease.tenant, &lease.recording, &inventory).await;
+        written.map(Some).map_err(StepFailure::storage)
     }
 
     async fn open(
@@ -200,16 +215,17 @@ impl Attempt<'_> {
             let stored = self.context.store.put(&self.key(&relative), text.into()).await;
             stored.map_err(StepFailure::storage)?;
         }
-        self.outcome(&publication.report, objects)
+        self.outcome(&publication.report, objects, None)
     }
 
     fn outcome(
         &self,
         report: &impl Serialize,
         objects: BTreeMap<String, ObjectFacts>,
+        inventory: Option<InventoryRef>,
     ) -> Result<StepOutcome, StepFailure> {
         let report = serde_json::to_value(report).map_err(StepFailure::ours)?;
-        let result = StepResult { fence: self.lease.fence, report, objects };
+        let result = StepResult { fence: self.lease.fence, report, objects, inventory };
         Ok(StepOutcome { result, added_steps: Vec::new() })
     }
 }

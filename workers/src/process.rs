@@ -252,7 +252,7 @@ impl Run<'_> {
             let _ = path.parent().map(std::fs::remove_dir);
         }
         let objects = objects.into_iter().map(|(path, facts)| (keys::file(&path), facts)).collect();
-        Ok((StepResult { fence: 0, report, objects: BTreeMap::new() }, objects))
+        Ok((StepResult { report, ..StepResult::default() }, objects))
     }
 
     async fn report_progress(&self, name: &str, mut seen: watch::Receiver<Progress>) {

@@ -4,6 +4,7 @@ mod conditional;
 mod hevc_source;
 mod hls_filter;
 mod index;
+mod inventories;
 mod nal_scrubber;
 mod object;
 mod object_ref;
@@ -23,7 +24,6 @@ mod tests;
 
 pub use hevc_source::{HevcSource, hevc_source};
 pub use object::{CachePolicy, object_response};
-pub use object_ref::ObjectRef;
 pub use preload::{Preload, preload};
 pub use routes::{playlist_response, routes};
 pub use service::Delivery;

@@ -5,12 +5,12 @@ use std::ops::Range;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use chalkstream_store::{Error, ObjectFacts};
+use chalkstream_store::Error;
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::conditional::{RangeDecision, decide};
-use super::object_ref::{ObjectRef, missing_object};
+use super::object_ref::ObjectRef;
 use super::service::Delivery;
 use crate::problem::Problem;
 
@@ -42,24 +42,20 @@ pub struct Representation {
 /// If storage cannot be read.
 pub async fn object_response(
     delivery: &Delivery,
-    object: ObjectRef<'_>,
+    object: ObjectRef,
     method: &Method,
     request: &HeaderMap,
     cache: CachePolicy,
 ) -> Result<Response, Problem> {
-    let size_bytes = object.facts.size_bytes;
     let representation = Representation {
-        etag: etag(object.facts),
-        size_bytes,
-        content_type: content_type(object.key),
+        // A strong entity tag, because equal hashes are equal bytes.
+        etag: format!("\"{}\"", object.hash),
+        size_bytes: object.size_bytes,
+        content_type: content_type(&object.key),
         cache,
     };
     respond(delivery, representation, method, request, |range| async move {
-        let length = range.as_ref().map_or(size_bytes, |range| range.end - range.start);
-        let body = delivery.store.read(&object.storage_key(), range).await.map_err(missing_object)?;
-        if body.size_bytes != length {
-            return Err(Problem::internal("object size differs from its manifest"));
-        }
+        let body = object.open(&delivery.store, range).await?;
         Ok(Body::from_stream(body.stream.map(log_error)))
     })
     .await
@@ -125,11 +121,6 @@ pub async fn respond<F: Future<Output = Result<Body, Problem>>>(
         headers.insert(header::CONTENT_RANGE, value(text)?);
     }
     Ok(response)
-}
-
-/// A strong entity tag: the hash of the content.
-fn etag(facts: &ObjectFacts) -> String {
-    format!("\"{}\"", facts.sha256.get(..32).unwrap_or(&facts.sha256))
 }
 
 fn value(text: String) -> Result<HeaderValue, Problem> {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use chalkstream_store::{ObjectFacts, Store, layout};
+use chalkstream_store::{Location, Store, layout};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
@@ -25,7 +25,7 @@ const MAX_PLAYLIST_BYTES: u64 = 4 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct PlaylistKey {
     object: String,
-    sha256: String,
+    hash: String,
     master: bool,
     max_bps: Option<u64>,
     window: Window,
@@ -85,12 +85,12 @@ impl PlaylistCache {
     }
 
     /// The index of one track of a source, without its records.
-    pub async fn index(&self, object: &ObjectRef<'_>) -> Result<Arc<TrackIndex>, Problem> {
-        let key = (object.storage_key(), object.facts.sha256.clone());
+    pub async fn index(&self, object: &ObjectRef) -> Result<Arc<TrackIndex>, Problem> {
+        let key = (object.storage_key.clone(), object.hash.clone());
         self.indexes
             .get_or_insert_async(&key, async {
                 let malformed = || Problem::internal("index object malformed");
-                let size_bytes = object.facts.size_bytes;
+                let size_bytes = object.size_bytes;
                 let mut head = read_exact(&self.store, &key.0, 0..size_bytes.min(FIRST_READ_BYTES)).await?;
                 let length =
                     head_bytes(&head).filter(|&length| length <= size_bytes).ok_or_else(malformed)?;
@@ -105,7 +105,7 @@ impl PlaylistCache {
     /// A multivariant playlist under a cap and a window.
     pub async fn master(
         &self,
-        object: &ObjectRef<'_>,
+        object: &ObjectRef,
         max_bps: Option<u64>,
         window: Window,
     ) -> Result<Arc<SessionPlaylist>, Problem> {
@@ -113,11 +113,7 @@ impl PlaylistCache {
     }
 
     /// A media playlist under a window.
-    pub async fn media(
-        &self,
-        object: &ObjectRef<'_>,
-        window: Window,
-    ) -> Result<Arc<SessionPlaylist>, Problem> {
+    pub async fn media(&self, object: &ObjectRef, window: Window) -> Result<Arc<SessionPlaylist>, Problem> {
         self.plan(object, false, None, window).await
     }
 
@@ -130,27 +126,28 @@ impl PlaylistCache {
     ) -> Result<Arc<SessionPlaylist>, Problem> {
         let (tenant, recording, key) = playlist;
         // An entry belongs to one second and never changes, so none is ever stale.
-        let facts = ObjectFacts { size_bytes: 0, sha256: format!("second {}", now_s()) };
-        self.plan(&ObjectRef { tenant, recording, key, facts: &facts }, false, None, window).await
+        let hash = format!("second {}", now_s());
+        let location = Location { object: key.to_owned(), range: None, size_bytes: 0, hash };
+        self.plan(&ObjectRef::new(tenant, recording, key, location), false, None, window).await
     }
 
     async fn plan(
         &self,
-        object: &ObjectRef<'_>,
+        object: &ObjectRef,
         master: bool,
         max_bps: Option<u64>,
         window: Window,
     ) -> Result<Arc<SessionPlaylist>, Problem> {
         let key = PlaylistKey {
-            object: object.storage_key(),
-            sha256: object.facts.sha256.clone(),
+            object: object.storage_key.clone(),
+            hash: object.hash.clone(),
             master,
             max_bps,
             window,
         };
         self.plans
             .get_or_insert_async(&key, async {
-                if object.facts.size_bytes > MAX_PLAYLIST_BYTES {
+                if object.size_bytes > MAX_PLAYLIST_BYTES {
                     return Err(Problem::internal("playlist exceeds its size limit"));
                 }
                 // A live playlist goes with the attempt that wrote it if its step fails: a 404.
@@ -161,8 +158,8 @@ impl PlaylistCache {
                 })?;
                 let text = std::str::from_utf8(&body).map_err(Problem::internal)?;
                 let plan = match master {
-                    true => filter_multivariant(text, object.key, max_bps, window),
-                    false => filter_media(text, object.key, window),
+                    true => filter_multivariant(text, &object.key, max_bps, window),
+                    false => filter_media(text, &object.key, window),
                 };
                 Ok(Arc::new(plan))
             })

@@ -72,7 +72,11 @@ async fn a_refusal_is_logged_once_with_its_reason_and_recording() {
     let token = open.split('/').nth(2).unwrap();
     let other = format!("/s/{token}/{}/", two.id);
     let altered = format!("/s/{}A/{}/", &token[..token.len() - 1], one.id);
-    world.store.delete(&layout::object_key(TENANT, &one.id, "hls/video/9/v240/00005.m4s")).await.unwrap();
+    world
+        .store
+        .delete(&layout::object_key(TENANT, &one.id, "hls/video/9/v240/segments-002.m4s"))
+        .await
+        .unwrap();
     log.take();
 
     let refused = "request refused";

@@ -5,13 +5,12 @@ use axum::extract::{FromRef, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chalkstream_store::objects::sha256_hex;
-use chalkstream_store::{ObjectFacts, layout};
+use chalkstream_store::{Kind, Location, ObjectFacts, layout, read_manifest};
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::hls_filter::{self, SessionPlaylist};
 use super::object::{CachePolicy, object_response};
 use super::object_ref::ObjectRef;
-use super::object_ref::missing_object;
 use super::service::Delivery;
 use super::session_playlists::{hevc, master, media, object_ref, playlist_of_segment, reason_for};
 use super::source_segment::segment_response;
@@ -43,7 +42,8 @@ async fn serve(
         return Ok(playlist_response(master.text.clone()).into_response());
     }
     if key == layout::hevc_relative(viewing.session.revision) {
-        let reason = object_ref(&viewing, &key).map_or(Reason::NotInManifest, |_| Reason::AboveCap);
+        let object = delivery.find(&viewing.manifest, &key).await?;
+        let reason = object.map_or(Reason::NotInManifest, |_| Reason::AboveCap);
         let plan = hevc(&delivery, &viewing).await?.ok_or_else(|| Problem::forbidden(reason))?;
         return Ok(playlist_response(plan.text.clone()).into_response());
     }
@@ -66,7 +66,7 @@ async fn serve(
     if !plan.named_keys.contains(&key) {
         return Err(Problem::forbidden(reason_for(&delivery, &viewing, &key).await));
     }
-    let Ok(object) = object_ref(&viewing, &key) else {
+    let Some(object) = delivery.find(&viewing.manifest, &key).await? else {
         // The segments of the source rendition are named, but are not objects.
         return segment_response(&delivery, &viewing, &key, &method, &headers).await;
     };
@@ -104,17 +104,7 @@ async fn live_revision(
             let reason = if is_named { Reason::OutsideWindow } else { Reason::NotInPlaylists };
             return Err(Problem::forbidden(reason));
         }
-        let storage_key = layout::object_key(tenant, recording, key);
-        let facts = match viewing.manifest.objects.get(key) {
-            Some(facts) => facts.clone(),
-            // A key is written once, so its hash can stand for that of the content. If the object
-            // is missing, its step has failed and was taken back: a 404, and not our fault.
-            None => ObjectFacts {
-                size_bytes: delivery.store.head(&storage_key).await?,
-                sha256: sha256_hex(storage_key.as_bytes()),
-            },
-        };
-        let object = ObjectRef { tenant, recording, key, facts: &facts };
+        let object = live_segment(delivery, viewing, key).await?;
         return object_response(delivery, object, method, headers, CachePolicy::Immutable).await;
     }
     let playlist = if master.named_keys.contains(key) {
@@ -128,7 +118,8 @@ async fn live_revision(
     let complete = media(delivery, viewing, &playlist).await?;
     if playlist == key {
         // Cut first, and apply the window once, to the result.
-        let complete = delivery.playlists.media(&object_ref(viewing, &playlist)?, Window::default()).await?;
+        let complete = object_ref(delivery, viewing, &playlist).await?;
+        let complete = delivery.playlists.media(&complete, Window::default()).await?;
         let plan = hls_filter::filter_media(
             &hls_filter::in_step(&complete.text, &video.text),
             key,
@@ -139,13 +130,40 @@ async fn live_revision(
     if !complete.named_keys.contains(key) {
         return Err(Problem::forbidden(reason_for(delivery, viewing, key).await));
     }
-    object_response(delivery, object_ref(viewing, key)?, method, headers, CachePolicy::Immutable).await
+    let object = object_ref(delivery, viewing, key).await?;
+    object_response(delivery, object, method, headers, CachePolicy::Immutable).await
+}
+
+/// A segment of a rendition that is still being made, or was when the session began.
+async fn live_segment(delivery: &Delivery, viewing: &Viewing, key: &str) -> Result<ObjectRef, Problem> {
+    if let Some(object) = delivery.find(&viewing.manifest, key).await? {
+        return Ok(object);
+    }
+    let (tenant, recording) = (viewing.tenant.as_str(), viewing.recording());
+    let storage_key = layout::object_key(tenant, recording, key);
+    let missing = match delivery.store.head(&storage_key).await {
+        Ok(size_bytes) => {
+            // A key is written once, so its hash can stand for that of the content.
+            let facts = ObjectFacts { size_bytes, sha256: sha256_hex(storage_key.as_bytes()) };
+            return Ok(ObjectRef::new(tenant, recording, key, Location::of_object(key, &facts)));
+        }
+        Err(error) if error.kind == Kind::NotFound => error,
+        Err(error) => return Err(error.into()),
+    };
+    // It has moved into an object with others since this manifest was read. If no inventory has it,
+    // its step has failed and was taken back: a 404, and not our fault.
+    let newest = read_manifest(&delivery.store, tenant, recording).await?;
+    let found = match newest {
+        Some(manifest) => delivery.find(&manifest, key).await?,
+        None => None,
+    };
+    found.ok_or_else(|| missing.into())
 }
 
 /// A segment of captions for a session with a window. It holds a minute of words; only those inside
 /// the window are sent.
-async fn captions(delivery: &Delivery, object: ObjectRef<'_>, window: Window) -> Result<Response, Problem> {
-    let body = delivery.store.get(&object.storage_key()).await.map_err(missing_object)?;
+async fn captions(delivery: &Delivery, object: ObjectRef, window: Window) -> Result<Response, Problem> {
+    let body = object.read(&delivery.store).await?;
     let text = hls_filter::captions_within(&String::from_utf8_lossy(&body), window);
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/vtt; charset=utf-8")),

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use chalkstream_store::Store;
+use chalkstream_store::{Manifest, Store};
 use prometheus_client::metrics::counter::Counter;
 
+use super::inventories::Inventories;
+use super::object_ref::{ObjectRef, missing_object};
 use super::playlist_cache::PlaylistCache;
+use crate::problem::Problem;
 use crate::url::PublicUrl;
 
-/// Delivers the objects of recordings. Clones share the playlist cache.
+/// Delivers the objects of recordings. Clones share its caches.
 #[derive(Clone)]
 pub struct Delivery {
     /// Object storage.
@@ -16,6 +19,7 @@ pub struct Delivery {
     /// The address that absolute URIs begin with.
     pub public_url: PublicUrl,
     pub(super) playlists: Arc<PlaylistCache>,
+    inventories: Arc<Inventories>,
     pub(super) delivered_bytes: Counter,
 }
 
@@ -23,11 +27,23 @@ impl Delivery {
     /// Delivers from `store`, and counts bytes in `delivered_bytes`.
     pub fn new(store: Store, public_url: PublicUrl, delivered_bytes: Counter) -> Self {
         let playlists = Arc::new(PlaylistCache::new(store.clone()));
-        Self { store, public_url, playlists, delivered_bytes }
+        let inventories = Arc::new(Inventories::new(store.clone()));
+        Self { store, public_url, playlists, inventories, delivered_bytes }
     }
 
     /// Drops everything of a recording from memory.
     pub fn forget(&self, tenant: &str, recording: &str) {
         self.playlists.forget(tenant, recording);
+        self.inventories.forget(tenant, recording);
+    }
+
+    /// The resource with this key, which is relative to the recording; `None` if the manifest does
+    /// not know it.
+    ///
+    /// # Errors
+    /// If storage cannot be read.
+    pub async fn find(&self, manifest: &Manifest, key: &str) -> Result<Option<ObjectRef>, Problem> {
+        let found = self.inventories.find(manifest, key).await.map_err(missing_object)?;
+        Ok(found.map(|location| ObjectRef::new(&manifest.tenant, &manifest.recording, key, location)))
     }
 }

@@ -15,7 +15,8 @@ use crate::token::Window;
 /// The multivariant playlist of the session's revision.
 pub(super) async fn master(delivery: &Delivery, viewing: &Viewing) -> Result<Arc<SessionPlaylist>, Problem> {
     let key = layout::master_relative(viewing.session.revision);
-    let object = object_ref(viewing, &key).map_err(|problem| problem.because(Reason::RevisionGone))?;
+    let object = delivery.find(&viewing.manifest, &key).await?;
+    let object = object.ok_or_else(|| Problem::forbidden(Reason::RevisionGone))?;
     delivery.playlists.master(&object, viewing.session.max_bps, viewing.window()).await
 }
 
@@ -26,7 +27,7 @@ pub(super) async fn hevc(
     viewing: &Viewing,
 ) -> Result<Option<Arc<SessionPlaylist>>, Problem> {
     let key = layout::hevc_relative(viewing.session.revision);
-    let Ok(object) = object_ref(viewing, &key) else { return Ok(None) };
+    let Some(object) = delivery.find(&viewing.manifest, &key).await? else { return Ok(None) };
     let plan = delivery.playlists.master(&object, viewing.session.max_bps, viewing.window()).await?;
     // A cap leaves the lowest variant in any playlist, and this one may have no other.
     let needed = hls_filter::video_variant(&plan.text)
@@ -41,7 +42,7 @@ pub(super) async fn media(
     viewing: &Viewing,
     key: &str,
 ) -> Result<Arc<SessionPlaylist>, Problem> {
-    delivery.playlists.media(&object_ref(viewing, key)?, viewing.window()).await
+    delivery.playlists.media(&object_ref(delivery, viewing, key).await?, viewing.window()).await
 }
 
 /// The multivariant playlist of a session with absolute paths, for a player that was given a link.
@@ -75,15 +76,14 @@ pub(super) async fn reason_for(delivery: &Delivery, viewing: &Viewing, key: &str
 async fn is_named(delivery: &Delivery, viewing: &Viewing, key: &str, window: Window) -> bool {
     let revision = viewing.session.revision;
     for master in [layout::master_relative(revision), layout::hevc_relative(revision)] {
-        let Ok(object) = object_ref(viewing, &master) else { continue };
+        let Ok(Some(object)) = delivery.find(&viewing.manifest, &master).await else { continue };
         let Ok(plan) = delivery.playlists.master(&object, None, window).await else { continue };
         if plan.named_keys.contains(key) {
             return true;
         }
         let playlist = playlist_of_segment(key).filter(|playlist| plan.named_keys.contains(playlist));
-        let Some(object) = playlist.as_deref().and_then(|key| object_ref(viewing, key).ok()) else {
-            continue;
-        };
+        let Some(playlist) = playlist else { continue };
+        let Ok(object) = object_ref(delivery, viewing, &playlist).await else { continue };
         let plan = delivery.playlists.media(&object, window).await;
         if plan.is_ok_and(|plan| plan.named_keys.contains(key)) {
             return true;
@@ -92,12 +92,15 @@ async fn is_named(delivery: &Delivery, viewing: &Viewing, key: &str, window: Win
     false
 }
 
-/// An object of the session's recording.
+/// A resource of the session's recording.
 ///
 /// # Errors
-/// 403 if the manifest does not name it.
-pub(super) fn object_ref<'a>(viewing: &'a Viewing, key: &'a str) -> Result<ObjectRef<'a>, Problem> {
-    let facts = viewing.manifest.objects.get(key);
-    let facts = facts.ok_or_else(|| Problem::forbidden(Reason::NotInManifest))?;
-    Ok(ObjectRef { tenant: &viewing.tenant, recording: viewing.recording(), key, facts })
+/// 403 if the manifest does not know it.
+pub(super) async fn object_ref(
+    delivery: &Delivery,
+    viewing: &Viewing,
+    key: &str,
+) -> Result<ObjectRef, Problem> {
+    let object = delivery.find(&viewing.manifest, key).await?;
+    object.ok_or_else(|| Problem::forbidden(Reason::NotInManifest))
 }

@@ -60,15 +60,14 @@ pub async fn segment_response(
     request: &HeaderMap,
 ) -> Result<Response, Problem> {
     let segment_key = SegmentKey::parse(key).ok_or_else(|| Problem::forbidden(Reason::NotInManifest))?;
-    let index_object = object_ref(viewing, &segment_key.index)?;
+    let index_object = object_ref(delivery, viewing, &segment_key.index).await?;
     let source = viewing.manifest.source.as_ref();
     let source = source.ok_or_else(|| Problem::forbidden(Reason::NotInManifest))?;
     let index = delivery.playlists.index(&index_object).await?;
     if index.source_bytes != source.size_bytes {
         return Err(Problem::internal("index belongs to another source"));
     }
-    let sha256 = &index_object.facts.sha256;
-    let hash = sha256.get(..32).unwrap_or(sha256);
+    let hash = &index_object.hash;
     let representation = |name: &str, size_bytes| Representation {
         etag: format!("\"{hash}-{name}\""),
         size_bytes,
@@ -86,7 +85,7 @@ pub async fn segment_response(
     };
     let segment = index.segment(number).ok_or_else(|| Problem::forbidden(Reason::NotInIndex))?;
     let source_key = layout::object_key(&viewing.tenant, viewing.recording(), &source.key);
-    let keys = (index_object.storage_key(), source_key);
+    let keys = (index_object.storage_key.clone(), source_key);
     let representation = representation(&number.to_string(), segment.size_bytes());
     respond(delivery, representation, method, request, |range| async move {
         let range = range.unwrap_or(0..segment.size_bytes());

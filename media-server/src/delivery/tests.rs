@@ -2,13 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 use chalkstream_store::objects::sha256_hex;
-use chalkstream_store::{ObjectFacts, Revision, layout, write_manifest};
+use chalkstream_store::{
+    Inventory, InventoryObject, InventoryPart, ObjectFacts, Revision, inventory, layout, write_manifest,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::testing::{Lesson, OTHER, Server, TENANT, World, lesson, until};
+use crate::testing::{Lesson, OTHER, Server, TENANT, World, lesson, lesson_of_an_earlier_build, until};
 
 async fn mint(server: &Server, more: Value) -> Value {
     let mut body = json!({ "viewer": "coach-1" });
@@ -86,13 +88,20 @@ async fn stage() -> Stage {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_session_plays_everything_its_playlists_name() {
-    let Stage { world: _world, server, one, .. } = stage().await;
-    let base = session(&server, json!({ "recording": one.id })).await;
-    let all = walk(&server, &base).await;
+    let world = World::new().await;
+    let server = world.server("a").await;
+    for one in [lesson(&world.store, TENANT).await, lesson_of_an_earlier_build(&world.store, TENANT).await] {
+        plays_everything(&server, &one).await;
+    }
+}
+
+async fn plays_everything(server: &Server, one: &Lesson) {
+    let base = session(server, json!({ "recording": one.id })).await;
+    let all = walk(server, &base).await;
     assert_eq!(all.len(), 1 + 5 + 5 * 5 + 4, "{all:?}");
     for path in &all {
         let key = path.strip_prefix(&base).unwrap();
-        let response = get(&server, path).await;
+        let response = get(server, path).await;
         assert_eq!(response.status(), StatusCode::OK, "{key}");
         assert_eq!(header(&response, "referrer-policy"), "no-referrer");
         assert_eq!(header(&response, "access-control-allow-origin"), "*");
@@ -110,10 +119,35 @@ async fn a_good_session_plays_everything_its_playlists_name() {
         // HEAD has the same length and no body.
         let head = server.open(Method::HEAD, path).send().await.unwrap();
         assert_eq!(head.status(), StatusCode::OK);
-        let size_bytes = one.manifest.objects[key].size_bytes.to_string();
+        let size_bytes = one.resources[key].size_bytes.to_string();
         assert_eq!(header(&head, "content-length"), size_bytes, "{key}");
         assert_eq!(header(&head, "content-type"), kind);
         assert!(head.bytes().await.unwrap().is_empty());
+    }
+    // A segment is a resource of its own, wherever it lies.
+    let segment = |number: u32| format!("hls/video/9/v240/{number:05}.m4s");
+    let etag = header(&get(server, &format!("{base}{}", segment(2))).await, "etag");
+    let sha256 = &one.resources[&segment(2)].sha256;
+    assert_eq!(etag, format!("\"{}\"", &sha256[..32]));
+    for number in [2, 4] {
+        let path = format!("{base}{}", segment(number));
+        let bytes = one.content(&segment(number));
+        let part = server.open(Method::GET, &path).header("range", "bytes=5-24").send().await.unwrap();
+        assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(header(&part, "content-range"), format!("bytes 5-24/{}", bytes.len()));
+        assert_eq!(part.bytes().await.unwrap(), &bytes[5..25]);
+        let end = server.open(Method::GET, &path).header("range", "bytes=-7").send().await.unwrap();
+        assert_eq!(end.bytes().await.unwrap(), &bytes[bytes.len() - 7..]);
+        let beyond = server.open(Method::GET, &path).header("range", format!("bytes={}-", bytes.len()));
+        assert_eq!(beyond.send().await.unwrap().status(), StatusCode::RANGE_NOT_SATISFIABLE);
+    }
+    let again = server.open(Method::GET, &format!("{base}{}", segment(2))).header("if-none-match", etag);
+    assert_eq!(again.send().await.unwrap().status(), StatusCode::NOT_MODIFIED);
+    // The files that segments share are no resources, and neither are inventories.
+    for key in ["hls/video/9/v240/segments-001.m4s", "inventory/9/ladder.json", "hls/video/9/v240/00006.m4s"]
+    {
+        let status = get(server, &format!("{base}{key}")).await.status();
+        assert!(matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND), "{key}: {status}");
     }
 }
 
@@ -179,6 +213,26 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
     })
     .await;
     assert!(text(&format!("{sound}index.m3u8")).await.ends_with("00005.m4s\n#EXT-X-ENDLIST\n"));
+
+    // Its step is over: its segments move into one file, before this server reads the new manifest.
+    let names = ["00001.m4s", "00002.m4s", "00003.m4s"];
+    let facts = |text: &str| ObjectFacts::from_bytes(text.as_bytes());
+    let parts = names.map(|name| InventoryPart { name: name.into(), facts: facts(name) }).into();
+    let shared = InventoryObject { facts: facts(&names.concat()), parts };
+    let objects = [("hls/video/12/v240/segments-001.m4s".to_owned(), shared)].into();
+    put("hls/video/12/v240/segments-001.m4s", &names.concat()).await;
+    let inventory = Inventory::new(12, "weak_line", objects);
+    let inventory = inventory::write(&world.store, TENANT, &one.id, &inventory).await.unwrap();
+    assert_eq!(text(&format!("{picture}00001.m4s")).await, "00001.m4s");
+    manifest.inventories.insert(12, inventory);
+    manifest.fence = 13;
+    write_manifest(&world.store, &manifest).await.unwrap();
+    for name in names {
+        world.store.delete(&key(&format!("hls/video/12/v240/{name}"))).await.unwrap();
+    }
+    for name in names {
+        assert_eq!(text(&format!("{picture}{name}")).await, name);
+    }
 
     // Taken back: a new viewer is sent to the complete revision.
     session(&server, json!({ "recording": one.id })).await;
@@ -382,7 +436,7 @@ async fn no_session_reaches_another_lessons_words_or_bytes() {
     assert!(found.contains("start_ms"), "the lesson's own words are found: {found}");
     let token = base.split('/').nth(2).unwrap().to_owned();
     let other_token = other_base.split('/').nth(2).unwrap().to_owned();
-    let keys: Vec<String> = one.manifest.objects.keys().cloned().collect();
+    let keys: Vec<String> = one.resources.keys().cloned().collect();
     const ROUTES: &[&str] = &[
         "poster.jpg",
         "storyboard.vtt",

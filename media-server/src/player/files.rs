@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use serde::Deserialize;
 
 use crate::access::{FileViewing, Viewing};
-use crate::delivery::{CachePolicy, Delivery, ObjectRef, object_response};
+use crate::delivery::{CachePolicy, Delivery, object_response};
 use crate::events::{Audience, Streams, last_event_id};
 use crate::problem::Problem;
 use crate::reason::Reason;
@@ -70,9 +70,8 @@ pub(super) async fn serve(
         return Err(Problem::forbidden(Reason::OutsideWindow));
     }
     let key = key(&viewing, &file).ok_or_else(Problem::not_found)?;
-    let facts = viewing.manifest.objects.get(&key);
-    let facts = facts.ok_or_else(|| Problem::not_found().because(Reason::NotInManifest))?;
-    let object = ObjectRef { tenant: &viewing.tenant, recording: viewing.recording(), key: &key, facts };
+    let object = delivery.find(&viewing.manifest, &key).await?;
+    let object = object.ok_or_else(|| Problem::not_found().because(Reason::NotInManifest))?;
     object_response(&delivery, object, &method, &headers, CachePolicy::Private).await
 }
 
@@ -102,7 +101,7 @@ async fn transcript(
     viewing: &Viewing,
     part: TimeRange,
 ) -> Result<Response, Problem> {
-    let (key, _) = viewing.file("transcript.json").ok_or_else(Problem::not_found)?;
+    let key = viewing.manifest.files.get("transcript.json").ok_or_else(Problem::not_found)?;
     let key = layout::object_key(&viewing.tenant, viewing.recording(), key);
     let window = viewing.window();
     let body = if window.is_open() && part.is_all() {

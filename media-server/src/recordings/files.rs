@@ -6,7 +6,7 @@ use http::{HeaderMap, Method};
 
 use super::service::Recordings;
 use crate::access::ApiCaller;
-use crate::delivery::{CachePolicy, Delivery, ObjectRef, object_response};
+use crate::delivery::{CachePolicy, Delivery, object_response};
 use crate::problem::{Problem, ProblemBody};
 
 /// Get the transcript, as JSON, WebVTT, SRT or plain text.
@@ -32,7 +32,6 @@ pub async fn transcript(
     };
     let manifest = recordings.current(&caller.tenant, &id).await?;
     let key = manifest.files.get(name).ok_or_else(Problem::not_found)?;
-    let facts = manifest.objects.get(key).ok_or_else(Problem::not_found)?;
-    let object = ObjectRef { tenant: &caller.tenant, recording: &id, key, facts };
+    let object = delivery.find(&manifest, key).await?.ok_or_else(Problem::not_found)?;
     object_response(&delivery, object, &method, &headers, CachePolicy::Private).await
 }

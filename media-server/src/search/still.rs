@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chalkstream_store::{Manifest, Store, layout};
+use chalkstream_store::{Error, Kind, Manifest, Store, layout};
 use quick_cache::sync::Cache;
 
 use crate::webvtt::parse_time_ms;
@@ -49,13 +49,15 @@ impl Storyboards {
 
     async fn tile(&self, manifest: &Manifest, at_ms: u64) -> Option<String> {
         let relative = manifest.files.get("storyboard.vtt")?;
-        manifest.objects.get(relative).filter(|facts| facts.size_bytes <= MAX_BYTES)?;
         let key = layout::object_key(&manifest.tenant, &manifest.recording, relative);
         let tiles = self
             .read
             .get_or_insert_async(&key, async {
+                if self.store.head(&key).await? > MAX_BYTES {
+                    return Err(Error::new(Kind::Corrupt, "a storyboard is too large"));
+                }
                 let body = self.store.get(&key).await?;
-                Ok::<_, chalkstream_store::Error>(Arc::new(parse(&String::from_utf8_lossy(&body))))
+                Ok(Arc::new(parse(&String::from_utf8_lossy(&body))))
             })
             .await
             .ok()?;

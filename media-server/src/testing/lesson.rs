@@ -1,14 +1,19 @@
-//! A lesson as workers write it, with bytes that name their own object.
+//! A lesson as workers write it, with bytes that name their own resource.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chalkstream_store::{
-    Manifest, MediaFacts, ObjectFacts, Revision, SourceFacts, State, Store, layout, objects, write_manifest,
+    Inventory, InventoryObject, InventoryPart, Manifest, MediaFacts, ObjectFacts, Revision, SourceFacts,
+    State, Store, inventory, layout, write_manifest,
 };
 
 /// A lesson in storage.
 pub struct Lesson {
     pub id: String,
     pub manifest: Manifest,
+    /// Facts of everything that can be served, by key relative to the recording.
+    pub resources: BTreeMap<String, ObjectFacts>,
 }
 
 impl Lesson {
@@ -53,6 +58,41 @@ const MASTER: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n\
 
 /// Writes a lesson of 16 s to storage.
 pub async fn lesson(store: &Store, tenant: &str) -> Lesson {
+    let mut lesson = lesson_of_an_earlier_build(store, tenant).await;
+    let Lesson { id, manifest, .. } = &mut lesson;
+    let prefix = layout::recording_prefix(tenant, id);
+    let mut objects: BTreeMap<String, InventoryObject> = BTreeMap::new();
+    let mut shared: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for (key, facts) in std::mem::take(&mut manifest.objects) {
+        if layout::fence_of(&key).is_none() {
+            manifest.objects.insert(key, facts);
+            continue;
+        }
+        let (folder, name) = key.rsplit_once('/').unwrap();
+        let Some((number, extension)) = inventory::numbered(name) else {
+            objects.insert(key, InventoryObject { facts, parts: Vec::new() });
+            continue;
+        };
+        // Three segments share an object.
+        let file = format!("{folder}/segments-{:03}.{extension}", (number - 1) / 3 + 1);
+        shared.entry(file.clone()).or_default().extend(content(id, &key));
+        let part = InventoryPart { name: name.to_owned(), facts: facts.clone() };
+        let object = objects.entry(file).or_insert(InventoryObject { facts, parts: Vec::new() });
+        object.parts.push(part);
+        store.delete(&format!("{prefix}{key}")).await.unwrap();
+    }
+    for (file, bytes) in shared {
+        objects.get_mut(&file).unwrap().facts = ObjectFacts::from_bytes(&bytes);
+        store.put(&format!("{prefix}{file}"), Bytes::from(bytes)).await.unwrap();
+    }
+    let written = inventory::write(store, tenant, id, &Inventory::new(9, "ladder", objects)).await.unwrap();
+    manifest.inventories.insert(9, written);
+    write_manifest(store, manifest).await.unwrap();
+    lesson
+}
+
+/// Writes a lesson whose manifest has every object, as earlier builds did.
+pub async fn lesson_of_an_earlier_build(store: &Store, tenant: &str) -> Lesson {
     let id = layout::new_recording_id();
     let mut manifest = Manifest::new(tenant, &id);
     manifest.fence = 9;
@@ -90,7 +130,7 @@ pub async fn lesson(store: &Store, tenant: &str) -> Lesson {
         manifest.files.insert(logical.into(), key.into());
     }
     for (key, body) in put {
-        let facts = ObjectFacts { size_bytes: body.len() as u64, sha256: objects::sha256_hex(&body) };
+        let facts = ObjectFacts::from_bytes(&body);
         store.put(&layout::object_key(tenant, &id, &key), Bytes::from(body)).await.unwrap();
         manifest.objects.insert(key, facts);
     }
@@ -102,5 +142,6 @@ pub async fn lesson(store: &Store, tenant: &str) -> Lesson {
         sha256: Some(source.sha256.clone()),
     });
     write_manifest(store, &manifest).await.unwrap();
-    Lesson { id, manifest }
+    let resources = manifest.objects.clone();
+    Lesson { id, manifest, resources }
 }

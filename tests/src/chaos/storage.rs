@@ -101,14 +101,60 @@ fn check_kept(folder: &Path, recording: &Acknowledged, end: End) -> Result<Vec<S
     Ok(problems)
 }
 
-/// The objects that a manifest names, with size and hash.
-fn named_objects(_folder: &Path, manifest: &Value) -> Result<BTreeMap<String, (u64, String)>, String> {
-    let objects = manifest["objects"].as_object().ok_or("its manifest names no objects")?;
-    let facts = |facts: &Value| Some((facts["size_bytes"].as_u64()?, facts["sha256"].as_str()?.to_owned()));
-    objects
-        .iter()
-        .map(|(key, value)| Ok((key.clone(), facts(value).ok_or_else(|| format!("{key} has no facts"))?)))
-        .collect()
+/// The objects that a manifest names, itself and through its inventories, with size and hash.
+fn named_objects(folder: &Path, manifest: &Value) -> Result<BTreeMap<String, (u64, String)>, String> {
+    let mut named = objects_of(manifest)?;
+    for reference in manifest["inventories"].as_object().into_iter().flat_map(|all| all.values()) {
+        let (Some(key), Some(hash)) = (reference["key"].as_str(), reference["sha256"].as_str()) else {
+            return Err(format!("a reference to an inventory is none: {reference}"));
+        };
+        let path = folder.join(key);
+        let size = path.metadata().map_err(|error| format!("{key}: {error}"))?.len();
+        named.insert(key.to_owned(), (size, hash.to_owned()));
+        let inventory = read_json(&path)?;
+        let objects = objects_of(&inventory)?;
+        let bytes: u64 = objects.values().map(|(size, _)| size).sum();
+        if reference["objects"] != objects.len() || reference["size_bytes"] != bytes {
+            return Err(format!("{key} names {} objects of {bytes} bytes: {reference}", objects.len()));
+        }
+        check_parts(folder, &inventory)?;
+        // Intermediate files go when the recording is finished.
+        let is_gone = |key: &str| key.starts_with("work/") && !folder.join(key).exists();
+        named.extend(objects.into_iter().filter(|(key, _)| manifest["state"] != "ready" || !is_gone(key)));
+    }
+    Ok(named)
+}
+
+fn objects_of(document: &Value) -> Result<BTreeMap<String, (u64, String)>, String> {
+    let objects = document["objects"].as_object().ok_or("it names no objects")?;
+    let one = |(key, value): (&String, &Value)| {
+        Ok((key.clone(), facts(value).ok_or_else(|| format!("{key} has no facts"))?))
+    };
+    objects.iter().map(one).collect()
+}
+
+fn facts(value: &Value) -> Option<(u64, String)> {
+    Some((value["size_bytes"].as_u64()?, value["sha256"].as_str()?.to_owned()))
+}
+
+/// Segments lie one after another in the objects that they share.
+fn check_parts(folder: &Path, inventory: &Value) -> Result<(), String> {
+    for (key, object) in inventory["objects"].as_object().into_iter().flatten() {
+        let Some(parts) = object["parts"].as_array() else { continue };
+        let bytes = std::fs::read(folder.join(key)).map_err(|error| format!("{key}: {error}"))?;
+        let mut rest = bytes.as_slice();
+        for part in parts {
+            let (size, hash) = facts(part).ok_or_else(|| format!("a part of {key} has no facts"))?;
+            let own = rest.split_off(..size as usize).ok_or_else(|| format!("{key} is too short"))?;
+            if sha256(own) != hash {
+                return Err(format!("{} in {key} is not what was written", part["name"]));
+            }
+        }
+        if !rest.is_empty() {
+            return Err(format!("{key} has bytes of no part"));
+        }
+    }
+    Ok(())
 }
 
 /// What belongs to no recording.

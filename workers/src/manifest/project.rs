@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chalkstream_store::{Blame, Error, JobView, Kind, Manifest, Notice, Result, StepState, projection};
+use chalkstream_store::{
+    Blame, Error, JobView, Kind, Manifest, Notice, Result, StepState, layout, projection,
+};
 use serde::Deserialize;
 
 use crate::failure::StepFailure;
@@ -23,7 +25,7 @@ pub fn project_job(manifest: &mut Manifest, job: &JobView) -> Result<()> {
 
 fn contribute(manifest: &mut Manifest, job: &JobView) -> std::result::Result<(), StepFailure> {
     let results = Results::from_job(job)?;
-    if results.get(finish::NAME).is_some() && !needs_work_files(job) {
+    if !keeps_work_files(job) {
         manifest.objects.retain(|key, _| !key.starts_with("work/"));
     }
     let warnings = results.warnings();
@@ -56,6 +58,12 @@ fn contribute(manifest: &mut Manifest, job: &JobView) -> std::result::Result<(),
     Ok(())
 }
 
+/// Whether intermediate files (`work/`) of a job are needed: until it is finished, or longer.
+pub fn keeps_work_files(job: &JobView) -> bool {
+    let is_finished = job.step(finish::NAME).is_some_and(|step| step.state == StepState::Done);
+    !is_finished || needs_work_files(job)
+}
+
 /// Whether a transcript may still be made, when someone has put right why it failed.
 fn needs_work_files(job: &JobView) -> bool {
     job.step(transcribe::NAME).is_some_and(|step| {
@@ -66,7 +74,8 @@ fn needs_work_files(job: &JobView) -> bool {
 
 /// The fences of all attempts whose objects a manifest names.
 pub fn fences(manifest: &Manifest) -> BTreeSet<u64> {
-    manifest.objects.keys().filter_map(|key| keys::fence_of(key)).collect()
+    let named = manifest.objects.keys().filter_map(|key| layout::fence_of(key));
+    named.chain(manifest.inventories.keys().copied()).collect()
 }
 
 #[cfg(test)]
@@ -94,7 +103,7 @@ mod tests {
     fn done(name: &str, fence: u64, report: Value, keys: &[&str]) -> StepView {
         let facts = ObjectFacts { size_bytes: 1, sha256: "00".into() };
         let objects: BTreeMap<_, _> = keys.iter().map(|key| ((*key).to_owned(), facts.clone())).collect();
-        let result = serde_json::to_value(StepResult { fence, report, objects }).unwrap();
+        let result = serde_json::to_value(StepResult { fence, report, objects, inventory: None }).unwrap();
         StepView { state: StepState::Done, result: Some(result), ..waiting(name) }
     }
 

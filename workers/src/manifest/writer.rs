@@ -4,13 +4,12 @@
 use std::collections::BTreeSet;
 
 use chalkstream_store::{
-    EventKind, Events, JobView, Manifest, Result, State, StepState, Store, delete_where, layout,
+    EventKind, Events, JobView, Manifest, Result, State, StepState, Store, delete_where, inventory, layout,
     read_manifest, refused, submit, write_manifest,
 };
 use serde_json::{Value, json};
 
 use super::project;
-use crate::outputs::keys;
 use crate::steps::transcribe;
 
 /// Writes manifests.
@@ -87,11 +86,11 @@ impl ManifestWriter {
     async fn finalize(&self, manifest: &Manifest, job: &JobView) -> Result<()> {
         let (tenant, recording) = (&manifest.tenant, &manifest.recording);
         if job.steps.iter().all(|step| step.state != StepState::Leased) {
-            // Objects of attempts that lost, and those that the manifest no longer names.
-            self.delete(tenant, recording, |key| {
-                keys::fence_of(key).is_some() && !manifest.objects.contains_key(key)
-            })
-            .await?;
+            // Objects of attempts that lost, and those that nothing names or needs any more.
+            let named = inventory::named_keys(&self.store, manifest).await?;
+            let keeps_work = project::keeps_work_files(job);
+            let is_needed = |key: &str| named.contains(key) && (keeps_work || !key.starts_with("work/"));
+            self.delete(tenant, recording, |key| layout::fence_of(key).is_some() && !is_needed(key)).await?;
         }
         if manifest.is_refused() {
             refused::mark(&self.store, manifest).await?;
@@ -106,7 +105,7 @@ impl ManifestWriter {
         if accepted.contains(&fence) {
             return Ok(());
         }
-        self.delete(tenant, recording, |key| keys::fence_of(key) == Some(fence)).await
+        self.delete(tenant, recording, |key| layout::fence_of(key) == Some(fence)).await
     }
 
     /// Deletes the objects of a recording that `is_lost` names by relative key.

@@ -1,13 +1,12 @@
 //! Keys of a step's outputs relative to the recording, and how playlists refer to them.
 
-/// Groups whose files are streamed.
-const STREAMED: &[&str] = &["video", "audio", "iframes", "subtitles", "source"];
+use chalkstream_store::{inventory, layout};
 
 /// Key, relative to the recording, of an output of the attempt with this fence. The fence keeps two
 /// attempts at one step from ever writing to the same key.
 pub fn object(path: &str, fence: u64) -> String {
     let (group, rest) = path.split_once('/').unwrap_or(("work", path));
-    if STREAMED.contains(&group) {
+    if layout::is_streamed(group) {
         format!("hls/{group}/{fence}/{rest}")
     } else {
         format!("{group}/{fence}/{rest}")
@@ -17,7 +16,7 @@ pub fn object(path: &str, fence: u64) -> String {
 /// Path of an output below the folder that `process` fills.
 pub fn file(path: &str) -> String {
     let group = path.split('/').next().unwrap_or_default();
-    if STREAMED.contains(&group) { format!("hls/{path}") } else { path.to_owned() }
+    if layout::is_streamed(group) { format!("hls/{path}") } else { path.to_owned() }
 }
 
 /// Prefix of a group's URIs in the multivariant playlist of a revision (`hls/1/master.m3u8`).
@@ -30,19 +29,22 @@ pub fn file_base(group: &str) -> String {
     format!("{group}/")
 }
 
-/// The fence in an attempt's key (`hls/video/17/…`, `stills/17/…`); `None` if it has none.
-pub fn fence_of(key: &str) -> Option<u64> {
-    let mut parts = key.split('/');
-    let first = parts.next()?;
-    let second = parts.next()?;
-    let number = match first {
-        "hls" if STREAMED.contains(&second) => parts.next()?,
-        "stills" | "transcript" | "work" | "index" => second,
-        _ => return None,
-    };
-    // The rest names a file below the attempt's folder.
-    parts.next().or((first != "hls").then_some(""))?;
-    number.parse().ok()
+/// Segments in one file: at 3.2 s each, a little more than a minute.
+const SEGMENTS_PER_FILE: u32 = 24;
+
+/// The number, from 1, of an output that is a segment (`video/v240/00001.m4s`) and the path of the
+/// file that it shares with its neighbours; `None` for any other output.
+pub fn segment(path: &str) -> Option<(u32, String)> {
+    let (folder, name) = path.rsplit_once('/')?;
+    let (number, extension) = inventory::numbered(name).filter(|(number, _)| *number > 0)?;
+    let is_segment = layout::is_streamed(folder.split_once('/')?.0) && matches!(extension, "m4s" | "vtt");
+    let file = (number - 1) / SEGMENTS_PER_FILE + 1;
+    is_segment.then(|| (number, format!("{folder}/segments-{file:03}.{extension}")))
+}
+
+/// Whether a file of segments is complete with so many.
+pub fn is_full(segments: usize) -> bool {
+    segments == SEGMENTS_PER_FILE as usize
 }
 
 #[cfg(test)]
@@ -64,10 +66,28 @@ mod tests {
             "stills/poster.jpg",
             "work/speech.wav",
         ] {
-            assert_eq!(fence_of(&object(path, 17)), Some(17), "{path}");
+            assert_eq!(layout::fence_of(&object(path, 17)), Some(17), "{path}");
         }
-        for key in ["hls/1/master.m3u8", "source/original.mp4", "manifest/00000000000000000017.json"] {
-            assert_eq!(fence_of(key), None, "{key}");
+    }
+
+    #[test]
+    fn segments_of_about_a_minute_share_a_file() {
+        let file = |number: u32| segment(&format!("video/v240/{number:05}.m4s"));
+        assert_eq!(file(1), Some((1, "video/v240/segments-001.m4s".into())));
+        assert_eq!(file(24), Some((24, "video/v240/segments-001.m4s".into())));
+        assert_eq!(file(25), Some((25, "video/v240/segments-002.m4s".into())));
+        assert_eq!(file(100_000).unwrap().1, "video/v240/segments-4167.m4s");
+        assert_eq!(segment("subtitles/en/00001.vtt").unwrap().1, "subtitles/en/segments-001.vtt");
+        for path in [
+            "video/v240/init.mp4",
+            "video/v240/index.m3u8",
+            "iframes/v240/frames-001.m4s",
+            "video/v240/1.m4s",
+            "video/v240/00000.m4s",
+            "work/00001.m4s",
+            "00001.m4s",
+        ] {
+            assert_eq!(segment(path), None, "{path}");
         }
     }
 

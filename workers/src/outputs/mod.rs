@@ -3,12 +3,13 @@
 mod folder;
 pub mod keys;
 mod objects;
+mod shared_files;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use chalkstream_store::ObjectFacts;
+use chalkstream_store::{InventoryObject, ObjectFacts};
 
 use crate::failure::{Cause, StepFailure};
 
@@ -31,8 +32,29 @@ pub struct CollectedOutputs {
     pub files: BTreeMap<String, ObjectFacts>,
     /// The text of each media playlist, by the same path.
     pub playlists: BTreeMap<String, String>,
+    /// Files that segments share, by path.
+    shared: BTreeMap<String, InventoryObject>,
     /// Bytes of all playlists' text.
     playlists_bytes: usize,
+}
+
+impl CollectedOutputs {
+    /// The stored objects that `is_kept` keeps, by key of the attempt with this fence.
+    pub fn into_objects(
+        self,
+        fence: u64,
+        is_kept: impl Fn(&str) -> bool,
+    ) -> BTreeMap<String, InventoryObject> {
+        let shared = self.shared;
+        let own = self
+            .files
+            .into_iter()
+            .filter(|(path, _)| keys::segment(path).is_none_or(|(_, file)| !shared.contains_key(&file)));
+        let own = own.map(|(path, facts)| (path, InventoryObject { facts, parts: Vec::new() }));
+        let own: Vec<_> = own.collect();
+        let kept = own.into_iter().chain(shared).filter(|(path, _)| is_kept(path));
+        kept.map(|(path, object)| (keys::object(&path, fence), object)).collect()
+    }
 }
 
 /// Collects outputs, from several uploads at once.
@@ -55,6 +77,23 @@ impl Collector {
         }
         outputs.files.insert(path, facts);
         Ok(())
+    }
+
+    /// Adds the file at `shared` and the segments in it, by path.
+    fn add_shared(
+        &self,
+        shared: &str,
+        object: InventoryObject,
+        segments: impl IntoIterator<Item = String>,
+    ) -> Result<(), StepFailure> {
+        for (path, part) in segments.into_iter().zip(&object.parts) {
+            self.add(path, part.facts.clone(), None)?;
+        }
+        let mut outputs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match outputs.shared.insert(shared.to_owned(), object) {
+            None => Ok(()),
+            Some(_) => Err(StepFailure::new(Cause::Unverified, "a segment was announced twice")),
+        }
     }
 
     fn into_outputs(self) -> CollectedOutputs {

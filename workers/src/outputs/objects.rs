@@ -1,8 +1,12 @@
-//! Outputs into object storage, hashed on the way.
+//! Outputs into object storage, hashed on the way. Segments of about a minute share an object.
 
-use chalkstream_store::{ObjectFacts, Store};
+use std::path::Path;
+use std::sync::Arc;
+
+use chalkstream_store::{InventoryObject, ObjectFacts, Store};
 use futures_util::future::BoxFuture;
 
+use super::shared_files::{SharedFile, SharedFiles};
 use super::{CollectedOutputs, Collector, keys, playlist};
 use crate::failure::{Cause, StepFailure};
 use crate::lease::LeaseGuard;
@@ -15,17 +19,61 @@ pub struct ObjectSink<'a> {
     fence: u64,
     lease: &'a dyn LeaseGuard,
     collected: Collector,
+    shared: SharedFiles,
+    /// Folder of the rendition whose segments viewers are given at once.
+    live: Option<String>,
 }
 
 impl<'a> ObjectSink<'a> {
-    /// Uploads below `prefix` (`{tenant}/{recording}/`).
-    pub fn new(store: &'a Store, prefix: String, fence: u64, lease: &'a dyn LeaseGuard) -> Self {
-        Self { store, prefix, fence, lease, collected: Collector::default() }
+    /// Uploads below `prefix` (`{tenant}/{recording}/`). Segments wait for others below `scratch`.
+    pub fn new(
+        store: &'a Store,
+        prefix: String,
+        fence: u64,
+        lease: &'a dyn LeaseGuard,
+        scratch: &Path,
+    ) -> Result<Self, StepFailure> {
+        let shared = SharedFiles::new(scratch).map_err(StepFailure::machine)?;
+        Ok(Self { store, prefix, fence, lease, collected: Collector::default(), shared, live: None })
     }
 
-    /// The outputs that were uploaded.
-    pub fn into_outputs(self) -> CollectedOutputs {
-        self.collected.into_outputs()
+    /// Segments in this folder are objects of their own as well, at once. Nothing names them in the
+    /// end, so the sweep at the job's end removes them.
+    pub fn with_live(self, folder: String) -> Self {
+        Self { live: Some(folder), ..self }
+    }
+
+    /// Uploads what still waits, and returns all outputs.
+    pub async fn finish(self) -> Result<CollectedOutputs, StepFailure> {
+        for file in self.shared.rest() {
+            self.store_shared(file).await?;
+        }
+        Ok(self.collected.into_outputs())
+    }
+
+    fn key(&self, path: &str) -> String {
+        format!("{}{}", self.prefix, keys::object(path, self.fence))
+    }
+
+    async fn put(&self, output: &Output) -> Result<ObjectFacts, StepFailure> {
+        let stored = self.store.put_file(&self.key(&output.path), &output.file).await;
+        let facts = stored.map_err(StepFailure::storage)?;
+        if facts.size_bytes != output.size_bytes {
+            return Err(StepFailure::new(Cause::Unverified, "an output changed after it was announced"));
+        }
+        Ok(facts)
+    }
+
+    async fn store_shared(&self, file: SharedFile) -> Result<(), StepFailure> {
+        let (target, file) = (self.shared.target(&file), Arc::new(file));
+        let (joined, joining) = (target.clone(), Arc::clone(&file));
+        let parts = tokio::task::spawn_blocking(move || joining.join(&joined));
+        let parts = parts.await.map_err(StepFailure::ours)??;
+        let size_bytes = parts.iter().map(|part| part.facts.size_bytes).sum();
+        self.lease.ensure_held().await?;
+        let facts = self.put(&Output { path: file.path.clone(), file: target.clone(), size_bytes }).await?;
+        tokio::fs::remove_file(&target).await.map_err(StepFailure::machine)?;
+        self.collected.add_shared(&file.path, InventoryObject { facts, parts }, file.segments())
     }
 }
 
@@ -33,14 +81,19 @@ impl OutputSink for ObjectSink<'_> {
     fn take(&self, output: Output) -> BoxFuture<'_, Result<(), StepFailure>> {
         Box::pin(async move {
             self.lease.ensure_held().await?;
-            let text = playlist(&output.path, &output.file, output.size_bytes).await?;
-            let key = format!("{}{}", self.prefix, keys::object(&output.path, self.fence));
-            let stored = self.store.put_file(&key, &output.file).await;
-            let facts: ObjectFacts = stored.map_err(StepFailure::storage)?;
-            if facts.size_bytes != output.size_bytes {
-                return Err(StepFailure::new(Cause::Unverified, "an output changed after it was announced"));
+            let Some((number, file)) = keys::segment(&output.path) else {
+                let text = playlist(&output.path, &output.file, output.size_bytes).await?;
+                let facts = self.put(&output).await?;
+                return self.collected.add(output.path, facts, text);
+            };
+            let folder = output.path.rsplit_once('/').map(|(folder, _)| folder);
+            if folder == self.live.as_deref() {
+                self.put(&output).await?;
             }
-            self.collected.add(output.path, facts, text)
+            match self.shared.take(output, number, file)? {
+                Some(full) => self.store_shared(full).await,
+                None => Ok(()),
+            }
         })
     }
 }
@@ -80,10 +133,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
         let lease = Lease(true);
-        let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease);
+        let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease, folder.path()).unwrap();
         sink.take(output(folder.path(), "video/v240/index.m3u8", "#EXTM3U\n")).await.unwrap();
         assert_eq!(store.get("t/r/hls/video/7/v240/index.m3u8").await.unwrap(), "#EXTM3U\n");
-        let outputs = sink.into_outputs();
+        let outputs = sink.finish().await.unwrap();
         assert_eq!(outputs.playlists["video/v240/index.m3u8"], "#EXTM3U\n");
         assert_eq!(outputs.files["video/v240/index.m3u8"].size_bytes, 8);
     }
@@ -93,7 +146,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
         let lease = Lease(false);
-        let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease);
+        let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease, folder.path()).unwrap();
         let failure = sink.take(output(folder.path(), "stills/poster.jpg", "x")).await.unwrap_err();
         assert_eq!(failure.cause, Cause::Cancelled);
         assert!(store.list("t/r/", None, 10).await.unwrap().is_empty());
@@ -104,9 +157,79 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
         let lease = Lease(true);
-        let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease);
+        let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease, folder.path()).unwrap();
         let mut announced = output(folder.path(), "stills/poster.jpg", "four");
         announced.size_bytes = 3;
         assert_eq!(sink.take(announced).await.unwrap_err().cause, Cause::Unverified);
+    }
+
+    #[tokio::test]
+    async fn segments_share_objects_in_order_and_keep_their_own_facts() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+        let lease = Lease(true);
+        let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease, folder.path()).unwrap();
+        // They are taken four at a time, so two may come in any order.
+        let numbers: Vec<u32> = (1..=20).chain([22, 21, 24, 25, 23, 26]).collect();
+        let text = |number: u32| format!("segment {number};");
+        for &number in &numbers {
+            let path = format!("video/v240/{number:05}.m4s");
+            sink.take(output(folder.path(), &path, &text(number))).await.unwrap();
+        }
+        sink.take(output(folder.path(), "video/v480/00001.m4s", "dropped")).await.unwrap();
+        let first = store.get("t/r/hls/video/7/v240/segments-001.m4s").await.unwrap();
+        assert_eq!(first, (1..=24).map(text).collect::<String>());
+        assert!(store.head("t/r/hls/video/7/v240/segments-002.m4s").await.is_err());
+
+        let outputs = sink.finish().await.unwrap();
+        let facts = &outputs.files["video/v240/00025.m4s"];
+        assert_eq!(*facts, ObjectFacts::from_bytes(text(25).as_bytes()));
+        let objects = outputs.into_objects(7, |path| !path.starts_with("video/v480/"));
+        let names: Vec<_> = objects.keys().map(String::as_str).collect();
+        assert_eq!(names, ["hls/video/7/v240/segments-001.m4s", "hls/video/7/v240/segments-002.m4s"]);
+        let second = &objects["hls/video/7/v240/segments-002.m4s"];
+        assert_eq!(
+            second.parts.iter().map(|part| &*part.name).collect::<Vec<_>>(),
+            ["00025.m4s", "00026.m4s"]
+        );
+        let stored = store.get("t/r/hls/video/7/v240/segments-002.m4s").await.unwrap();
+        assert_eq!(second.facts, ObjectFacts::from_bytes(&stored));
+        let left = std::fs::read_dir(folder.path()).unwrap().flatten();
+        let left: Vec<_> = left.map(|entry| entry.file_name()).filter(|name| name != "objects").collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn a_live_segment_is_an_object_of_its_own_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+        let lease = Lease(true);
+        let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease, folder.path()).unwrap();
+        let sink = sink.with_live("video/v240".into());
+        for path in ["video/v240/00001.m4s", "video/v480/00001.m4s"] {
+            sink.take(output(folder.path(), path, "frames")).await.unwrap();
+        }
+        assert_eq!(store.get("t/r/hls/video/7/v240/00001.m4s").await.unwrap(), "frames");
+        assert!(store.head("t/r/hls/video/7/v480/00001.m4s").await.is_err());
+        let objects = sink.finish().await.unwrap().into_objects(7, |_| true);
+        assert!(objects.keys().all(|key| key.ends_with("/segments-001.m4s")), "{objects:?}");
+    }
+
+    #[tokio::test]
+    async fn a_segment_that_is_announced_twice_or_changes_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+        let lease = Lease(true);
+        let path = "video/v240/00001.m4s";
+        let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease, folder.path()).unwrap();
+        sink.take(output(folder.path(), path, "x")).await.unwrap();
+        let twice = sink.take(output(folder.path(), path, "x")).await.unwrap_err();
+        assert_eq!(twice.cause, Cause::Unverified);
+
+        let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease, folder.path()).unwrap();
+        let mut announced = output(folder.path(), path, "four");
+        announced.size_bytes = 3;
+        sink.take(announced).await.unwrap();
+        assert_eq!(sink.finish().await.unwrap_err().cause, Cause::Unverified);
     }
 }

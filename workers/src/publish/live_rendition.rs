@@ -1,8 +1,9 @@
 //! A rendition that can be watched while it is made: a media playlist of the segments that are
 //! stored already, written again as they come, and a revision of its own that names it.
 //!
-//! Segments are immutable as all others are. The playlist is the one object that is overwritten;
-//! the lease's fence in its key keeps two attempts from sharing it.
+//! Meanwhile its segments are objects of their own; the inventory then names the files that they
+//! share, and the sweep at the job's end removes the single ones. The playlist is the one object
+//! that is overwritten; the lease's fence in its key keeps two attempts from sharing it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -82,8 +83,13 @@ impl<'a> LiveRendition<'a> {
         self.publish_playlist(true).await
     }
 
+    /// Folder of the rendition's outputs.
+    pub fn folder(&self) -> String {
+        format!("video/{}", self.plan.name)
+    }
+
     fn path(&self) -> String {
-        format!("video/{}/{}", self.plan.name, layout::LIVE_PLAYLIST)
+        format!("{}/{}", self.folder(), layout::LIVE_PLAYLIST)
     }
 
     fn progress(&self) -> MutexGuard<'_, SegmentProgress> {
@@ -93,7 +99,7 @@ impl<'a> LiveRendition<'a> {
     /// The segments from the first on that are all stored, and their ticks per second.
     fn stored_segments(&self) -> (Vec<PlaylistSegment>, u32) {
         let progress = self.progress();
-        let folder = format!("video/{}", self.plan.name);
+        let folder = self.folder();
         let is_stored = |segment: &&Segment| progress.stored.contains(&format!("{folder}/{}", segment.uri));
         let stored = progress.announced.iter().take_while(is_stored);
         let stored = stored.map(|segment| PlaylistSegment {

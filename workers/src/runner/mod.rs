@@ -128,6 +128,11 @@ impl Runner {
         }
     }
 
+    /// The folder of temporary files.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
     /// Brings the GStreamer registry up to date, where it is ours to write.
     pub async fn prepare(&self) -> Result<(), StepFailure> {
         if std::env::var_os("GST_REGISTRY").is_some_and(|given| Path::new(&given).is_file()) {

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use chalkstream_formats::hex;
 
 use crate::objects::list_all;
-use crate::{Error, Kind, Manifest, Result, State, Store, layout, read_manifest};
+use crate::{Error, Kind, Manifest, Result, State, Store, layout, listing, read_manifest};
 
 /// Fence of a tombstone. No other manifest can have a higher one, so a deletion is final.
 const TOMBSTONE_FENCE: u64 = u64::MAX;
@@ -164,18 +164,23 @@ async fn put(store: &Store, key: &str, deletion: &Deletion) -> Result<()> {
     store.put(key, Bytes::from(body)).await
 }
 
-/// Writes the tombstone, unless it is there. Whatever is written later, the recording stays
-/// deleted.
+/// Writes the tombstone, unless it is there, and takes the recording out of all lists. Whatever is
+/// written later, the recording stays deleted.
 ///
 /// # Errors
 /// If storage does not answer.
 pub async fn bury(store: &Store, tenant: &str, recording: &str) -> Result<()> {
     match read_manifest(store, tenant, recording).await {
-        Ok(Some(m)) if m.fence == TOMBSTONE_FENCE && m.state == State::Deleted => return Ok(()),
+        Ok(Some(m)) if m.fence == TOMBSTONE_FENCE && m.state == State::Deleted => {}
         // An unreadable manifest can still be deleted.
         Err(error) if error.kind != Kind::Corrupt => return Err(error),
-        _ => {}
+        _ => write_tombstone(store, tenant, recording).await?,
     }
+    listing::remove(store, tenant, recording).await?;
+    listing::remove_copies(store, tenant, recording).await
+}
+
+async fn write_tombstone(store: &Store, tenant: &str, recording: &str) -> Result<()> {
     let mut tombstone = Manifest::new(tenant, recording);
     tombstone.state = State::Deleted;
     tombstone.fence = TOMBSTONE_FENCE;

@@ -75,7 +75,8 @@ impl Error {
         Self::new(Kind::NotFound, message)
     }
 
-    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+    /// A dependency does not answer; it may soon.
+    pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(Kind::Unavailable, message)
     }
 
@@ -83,7 +84,8 @@ impl Error {
         Self::new(Kind::Corrupt, message)
     }
 
-    pub(crate) fn internal(message: impl Into<String>) -> Self {
+    /// Our own fault.
+    pub fn internal(message: impl Into<String>) -> Self {
         Self::new(Kind::Internal, message)
     }
 

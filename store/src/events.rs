@@ -13,7 +13,7 @@ use crate::redis_connection::{self, ANSWER, RedisConnection, RetryOnDisconnect};
 use crate::{Error, Result};
 
 /// Most events of one read.
-const PAGE: usize = 256;
+pub const MAX_EVENTS_PER_READ: usize = 256;
 /// Longest single wait in Redis.
 const WAIT: Duration = Duration::from_secs(2);
 /// Progress events that are kept: whoever reads them reads them at once. The last progress of each
@@ -172,7 +172,7 @@ impl Events {
 
     async fn read(&self, after: Id, wait: Duration) -> Result<Vec<Event>> {
         let mut command = redis::cmd("XREAD");
-        command.arg("COUNT").arg(PAGE);
+        command.arg("COUNT").arg(MAX_EVENTS_PER_READ);
         if !wait.is_zero() {
             // BLOCK 0 would wait for ever.
             command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
@@ -205,12 +205,28 @@ impl Events {
 
     /// Current position of the stream.
     pub async fn position(&self) -> Result<Position> {
-        // Names this life of Redis's data, unless it has a name.
-        let fresh = uuid::Uuid::now_v7().to_string();
-        let mut command = redis::cmd("SET");
-        command.arg(&self.inner.epoch).arg(&fresh).arg("NX").arg("GET");
-        let named: Option<String> = self.inner.writes.query(&command, RetryOnDisconnect::Once).await?;
-        Ok(Position { epoch: named.unwrap_or(fresh), id: self.latest_id().await? })
+        Ok(Position { epoch: self.epoch().await?.to_string(), id: self.latest_id().await? })
+    }
+
+    /// The name of this life of Redis's data, which it gets now if it has none.
+    async fn epoch(&self) -> Result<uuid::Uuid> {
+        let mut command = redis::cmd("GET");
+        command.arg(&self.inner.epoch);
+        let mut named: Option<String> = self.inner.writes.query(&command, RetryOnDisconnect::Once).await?;
+        if named.is_none() {
+            // By the clock of Redis, as the ids of events: later ones belong to this life.
+            let time: (u64, u32) =
+                self.inner.writes.query(&redis::cmd("TIME"), RetryOnDisconnect::Once).await?;
+            let at = uuid::Timestamp::from_unix(uuid::NoContext, time.0, time.1.saturating_mul(1000));
+            let fresh = uuid::Uuid::new_v7(at).to_string();
+            let mut command = redis::cmd("SET");
+            command.arg(&self.inner.epoch).arg(&fresh).arg("NX").arg("GET");
+            named = self.inner.writes.query(&command, RetryOnDisconnect::Once).await?;
+            named = named.or(Some(fresh));
+        }
+        named
+            .and_then(|name| name.parse().ok())
+            .ok_or_else(|| Error::corrupt("the name of the event stream's life cannot be read"))
     }
 
     /// True if every event after `position` can still be read; else a reader must catch up from
@@ -221,11 +237,34 @@ impl Events {
         if now.epoch != position.epoch || Id::parse(&now.id)? < id {
             return Ok(false);
         }
+        self.has_all_after(id).await
+    }
+
+    /// If an event after `id` may have been lost, the id after which all that is left can be read.
+    ///
+    /// An id alone does not say in which life of the stream it was made. One from before this life
+    /// began has lost events.
+    pub async fn gap_after(&self, id: &str) -> Result<Option<String>> {
+        let id = Id::parse(id)?;
+        let epoch =
+            self.epoch().await?.get_timestamp().ok_or_else(|| Error::corrupt("no time in an epoch"))?;
+        let (s, ns) = epoch.to_unix();
+        let began = Id { ms: s * 1000 + u64::from(ns / 1_000_000), number: 0 };
+        let last = self.last().await?;
+        if id >= began && last.unwrap_or_default().max(began) >= id && self.has_all_after(id).await? {
+            return Ok(None);
+        }
+        let first = self.first().await?;
+        Ok(Some(first.map_or(began, Id::predecessor).max(began).to_string()))
+    }
+
+    async fn has_all_after(&self, id: Id) -> Result<bool> {
         // The newest is never trimmed, and the oldest one left shows which were.
         match self.first().await? {
-            None => Ok(id == Id::default()),
-            Some(first) if first <= id => Ok(true),
+            Some(first) if first.predecessor() <= id => Ok(true),
             Some(_) => self.nothing_trimmed().await,
+            // Trimmed to nothing is never.
+            None => Ok(true),
         }
     }
 
@@ -274,6 +313,16 @@ impl Id {
         match (ms.parse(), number.parse()) {
             (Ok(ms), Ok(number)) => Ok(Self { ms, number }),
             _ => Err(Error::invalid("not an event id")),
+        }
+    }
+}
+
+impl Id {
+    /// The highest id below.
+    fn predecessor(self) -> Self {
+        match self.number.checked_sub(1) {
+            Some(number) => Self { number, ..self },
+            None => Self { ms: self.ms.saturating_sub(1), number: u64::MAX },
         }
     }
 }

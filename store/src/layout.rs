@@ -128,6 +128,50 @@ pub fn inventory_relative(fence: u64, step: &str) -> String {
     format!("inventory/{fence}/{step}.json")
 }
 
+/// The recordings of a tenant that are in one state, newest first.
+pub fn list_prefix(tenant: &str, state: &str) -> String {
+    format!("{tenant}/_list/{state}/")
+}
+
+/// The entry of a recording in the list of a state. Its name is the id with every digit inverted,
+/// so that newer ones come first. About three days share a folder, as no folder may grow for ever.
+pub fn list_key(tenant: &str, state: &str, recording: &str) -> String {
+    let name = inverted(recording);
+    let folder = name.get(..LIST_FOLDER_DIGITS).unwrap_or_default();
+    format!("{}{folder}/{name}", list_prefix(tenant, state))
+}
+
+/// The recording of such an entry; `None` if the key is another one's.
+pub fn listed_recording(key: &str) -> Option<String> {
+    let recording = inverted(key.rsplit('/').next()?);
+    valid_recording(&recording).then_some(recording)
+}
+
+/// The folder of a recording's entry, under the list of any state.
+pub fn list_folder(recording: &str) -> String {
+    let name = inverted(recording);
+    format!("{}/", name.get(..LIST_FOLDER_DIGITS).unwrap_or_default())
+}
+
+/// The record that the lists of a tenant have all its recordings.
+pub fn lists_built_key(tenant: &str) -> String {
+    format!("{tenant}/_lists/built.json")
+}
+
+/// Copies of the newest entries in the list of a state, in one object.
+pub fn list_copies_key(tenant: &str, state: &str) -> String {
+    format!("{tenant}/_lists/{state}.json")
+}
+
+/// Leading digits of an id that make a folder: its time of creation in units of 2^28 ms.
+const LIST_FOLDER_DIGITS: usize = 5;
+
+/// Every hexadecimal digit becomes 15 minus itself. Twice is the same text again.
+fn inverted(text: &str) -> String {
+    let invert = |c: char| c.to_digit(16).and_then(|digit| char::from_digit(15 - digit, 16)).unwrap_or(c);
+    text.chars().map(invert).collect()
+}
+
 /// All pending markers of a tenant.
 pub fn pending_prefix(tenant: &str) -> String {
     format!("{tenant}/_pending/")
@@ -299,6 +343,19 @@ mod tests {
         for key in ["hls/1/master.m3u8", "source/original.mp4", "manifest/00000000000000000017.json"] {
             assert_eq!(fence_of(key), None, "{key}");
         }
+    }
+
+    #[test]
+    fn newer_recordings_are_listed_first() {
+        let (old, new) = ("0198c0de-0000-7000-8000-000000000000", "0198c0de-0001-7000-8000-000000000000");
+        assert!(list_key("t", "ready", new) < list_key("t", "ready", old));
+        let key = list_key("t", "ready", old);
+        assert_eq!(
+            key,
+            format!("{}{}fe673f21-ffff-8fff-7fff-ffffffffffff", list_prefix("t", "ready"), list_folder(old))
+        );
+        assert_eq!(listed_recording(&key).unwrap(), old);
+        assert_eq!(listed_recording("t/_list/ready/fe673/x"), None);
     }
 
     #[test]

@@ -89,6 +89,12 @@ impl Leases {
         self.run(&self.release, name, holder, Duration::from_millis(1)).await.map(|_| ())
     }
 
+    /// True if `holder` is the one process that does what only one needs to do, for `lives` from
+    /// now. While Redis is away every process is: the work must be harmless twice.
+    pub async fn is_elected(&self, name: &str, holder: &str, lives: Duration) -> bool {
+        self.take(name, holder, lives).await.unwrap_or(true)
+    }
+
     async fn run(&self, script: &LuaScript, name: &str, holder: &str, lives: Duration) -> Result<i64> {
         let args = [name.to_owned(), holder.to_owned(), lives.as_millis().max(1).to_string()];
         self.link.script(script, &self.base, &args, RetryOnDisconnect::Once).await

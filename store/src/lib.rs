@@ -17,6 +17,8 @@ mod job;
 mod keys;
 pub mod layout;
 mod leases;
+pub mod listing;
+mod manifest_writer;
 pub mod objects;
 pub mod projection;
 pub mod queue;
@@ -35,11 +37,12 @@ mod testing;
 
 pub use authority::{Authority, RevocationCursor};
 pub use error::{Error, Kind, Result};
-pub use events::{Event, EventKind, Events, Position};
+pub use events::{Event, EventKind, Events, MAX_EVENTS_PER_READ, Position};
 pub use failure::{Blame, Failure};
 pub use inventory::{Inventory, InventoryIndex, InventoryObject, InventoryPart, InventoryRef, Location};
 pub use keys::{ApiKey, NewApiKey, RevokedKey, SigningKey};
 pub use leases::{Leases, Renewed};
+pub use manifest_writer::write_manifest;
 pub use objects::{
     Listed, ObjectBody, ObjectFacts, Objects, Part, Store, delete_prefix, delete_where, list_all, open,
 };
@@ -50,7 +53,8 @@ pub use queue::{
     Submitted, WorkerView,
 };
 pub use recording::{
-    Manifest, MediaFacts, Notice, Revision, SourceFacts, State, read_manifest, write_manifest,
+    Manifest, MediaFacts, Notice, Revision, SourceFacts, State, newest as newest_manifest,
+    parse as parse_manifest, read_manifest,
 };
 pub use revocations::{Revocation, Target, TargetKind, TargetName, forget_old_revocations};
 pub use step::{StepRecord, StepSpec, StepState};

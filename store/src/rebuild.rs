@@ -12,7 +12,7 @@ use crate::objects::list_all;
 use crate::queue::{JobSpec, JobView, Queue};
 use crate::step::{StepRecord, StepState};
 use crate::submit::{self, Pending};
-use crate::{Error, Kind, Manifest, Result, State, Store, layout, read_manifest};
+use crate::{Error, Kind, Manifest, Result, State, Store, layout, listing, read_manifest};
 
 /// A job that is over keeps its marker this long before it counts as forgotten by the process that
 /// ended it, in ms.
@@ -82,6 +82,8 @@ async fn one(store: &Store, queue: &Queue, tenant: &str, recording: &str, done: 
     let Some(marker) = submit::read(store, tenant, recording).await? else { return Ok(()) };
     let manifest = read_manifest(store, tenant, recording).await?;
     if manifest.as_ref().is_some_and(|manifest| manifest.state.is_terminal()) {
+        // Whoever wrote it may have stopped before the lists.
+        listing::repair(store, tenant, recording).await?;
         submit::clear(store, tenant, recording).await?;
         done.cleared.push(named());
         return Ok(());

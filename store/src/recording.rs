@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +9,7 @@ use crate::failure::Failure;
 use crate::inventory::InventoryRef;
 use crate::queue::JobView;
 use crate::step::{StepRecord, StepState};
-use crate::{Error, Kind, ObjectFacts, Result, Store, layout};
+use crate::{Error, Kind, Listed, ObjectFacts, Result, Store, layout};
 
 /// State of a recording.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +35,37 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [State; 8] = [
+        State::AwaitingUpload,
+        State::Queued,
+        State::Processing,
+        State::Playable,
+        State::Ready,
+        State::Failed,
+        State::Cancelled,
+        State::Deleted,
+    ];
+
+    /// Its name, as in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::AwaitingUpload => "awaiting_upload",
+            State::Queued => "queued",
+            State::Processing => "processing",
+            State::Playable => "playable",
+            State::Ready => "ready",
+            State::Failed => "failed",
+            State::Cancelled => "cancelled",
+            State::Deleted => "deleted",
+        }
+    }
+
+    /// The state of a name; `None` if there is none.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+
     /// True if nothing more happens by itself.
     pub fn is_terminal(self) -> bool {
         matches!(self, State::Ready | State::Failed | State::Cancelled | State::Deleted)
@@ -225,19 +255,22 @@ impl Manifest {
     }
 }
 
-/// Manifests of a recording that are kept: a reader that listed just before a write still finds its
-/// one.
-const MAX_MANIFESTS: usize = 3;
-
 /// The manifest with the highest fence; `None` if there is none.
 pub async fn read_manifest(store: &Store, tenant: &str, recording: &str) -> Result<Option<Manifest>> {
-    layout::check_ids(tenant, recording)?;
+    Ok(read_newest(store, tenant, recording).await?.map(|(_, manifest)| manifest))
+}
+
+/// The manifest with the highest fence, and its object; `None` if there is none.
+pub(crate) async fn read_newest(
+    store: &Store,
+    tenant: &str,
+    recording: &str,
+) -> Result<Option<(Listed, Manifest)>> {
     // A newer write may remove what was listed; it has then put a newer one there.
     for _ in 0..5 {
-        let listed = fences(store, tenant, recording).await?;
-        let Some(key) = listed.last() else { return Ok(None) };
-        match store.get(key).await {
-            Ok(body) => return parse(&body).map(Some),
+        let Some(newest) = newest(store, tenant, recording).await? else { return Ok(None) };
+        match store.get(&newest.key).await {
+            Ok(body) => return parse(&body).map(|manifest| Some((newest, manifest))),
             Err(error) if error.kind == Kind::NotFound => continue,
             Err(error) => return Err(error),
         }
@@ -245,60 +278,25 @@ pub async fn read_manifest(store: &Store, tenant: &str, recording: &str) -> Resu
     Err(Error::unavailable("the manifest changes faster than it can be read"))
 }
 
-/// Writes a manifest under its fence. A lower one than the highest there is kept as history and
-/// never read.
-pub async fn write_manifest(store: &Store, manifest: &Manifest) -> Result<()> {
-    layout::check_ids(&manifest.tenant, &manifest.recording)?;
-    let body = serde_json::to_vec(manifest)
-        .map_err(|e| Error::internal("the manifest cannot be written as json").with_source(e))?;
-    let key = layout::manifest_key(&manifest.tenant, &manifest.recording, manifest.fence);
-    store.put(&key, Bytes::from(body)).await?;
-    // The write is done; older ones are swept on the way, and by the next write where this fails.
-    if let Ok(listed) = fences(store, &manifest.tenant, &manifest.recording).await {
-        for old in listed.iter().rev().skip(MAX_MANIFESTS) {
-            if let Err(error) = store.delete(old).await {
-                tracing::debug!(kind = error.kind.as_str(), "an old manifest was not removed");
-                break;
-            }
-        }
-    }
-    Ok(())
+/// The object of the manifest with the highest fence, as storage lists it: unchanged, the manifest
+/// is unchanged.
+pub async fn newest(store: &Store, tenant: &str, recording: &str) -> Result<Option<Listed>> {
+    layout::check_ids(tenant, recording)?;
+    Ok(manifests(store, tenant, recording).await?.pop())
 }
 
-async fn fences(store: &Store, tenant: &str, recording: &str) -> Result<Vec<String>> {
+/// The objects of all its manifests that are kept, the highest fence last.
+pub(crate) async fn manifests(store: &Store, tenant: &str, recording: &str) -> Result<Vec<Listed>> {
     let prefix = layout::manifest_prefix(tenant, recording);
-    let listed = store.list(&prefix, None, 1000).await?;
-    Ok(listed.into_iter().map(|l| l.key).filter(|k| k.ends_with(".json")).collect())
+    let mut listed = store.list(&prefix, None, 1000).await?;
+    listed.retain(|object| object.key.ends_with(".json"));
+    Ok(listed)
 }
 
-fn parse(body: &[u8]) -> Result<Manifest> {
+/// Reads a manifest from its object's bytes.
+///
+/// # Errors
+/// If they are not those of one.
+pub fn parse(body: &[u8]) -> Result<Manifest> {
     serde_json::from_slice(body).map_err(|e| Error::corrupt("a manifest cannot be read").with_source(e))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::folder;
-
-    #[tokio::test]
-    async fn the_highest_fence_wins_and_history_is_swept() {
-        let (store, _folder) = folder().await;
-        let id = layout::new_recording_id();
-        assert_eq!(read_manifest(&store, "t", &id).await.unwrap(), None);
-        for fence in [5, 1_700_000_000_000, 7, 1_700_000_000_001, 6, 8, 9] {
-            let mut manifest = Manifest::new("t", &id);
-            manifest.fence = fence;
-            manifest.title = format!("written under {fence}");
-            write_manifest(&store, &manifest).await.unwrap();
-        }
-        let read = read_manifest(&store, "t", &id).await.unwrap().unwrap();
-        assert_eq!(read.title, "written under 1700000000001");
-        let kept = store.list(&layout::manifest_prefix("t", &id), None, 100).await.unwrap();
-        assert_eq!(kept.len(), MAX_MANIFESTS);
-        for (tenant, recording) in [("T", id.as_str()), ("t", ".."), ("..", id.as_str()), ("t", "a/b")] {
-            assert_eq!(read_manifest(&store, tenant, recording).await.unwrap_err().kind, Kind::InvalidInput);
-        }
-        store.put(&layout::manifest_key("t", &id, u64::MAX), Bytes::from_static(b"{}")).await.unwrap();
-        assert_eq!(read_manifest(&store, "t", &id).await.unwrap_err().kind, Kind::Corrupt);
-    }
 }

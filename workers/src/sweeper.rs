@@ -1,11 +1,11 @@
 //! Each minute: leases that ended, recordings without a job, manifests that were not written. Each
-//! hour: what only grows. Any number of workers may sweep at the same time, because all of it is
-//! harmless twice.
+//! hour: what only grows. One worker looks through storage, elected by a lease; all of it is
+//! harmless twice, so a lost lease costs nothing but reads.
 
 use std::time::{Duration, Instant};
 
 use chalkstream_config::Retention;
-use chalkstream_store::{JobView, Queue, Result, Store, forget_old_revocations, rebuild, refused};
+use chalkstream_store::{JobView, Leases, Queue, Result, Store, forget_old_revocations, rebuild, refused};
 use tokio_util::sync::CancellationToken;
 
 use crate::manifest::writer::ManifestWriter;
@@ -19,35 +19,69 @@ const DAY_MS: u64 = 24 * 3_600_000;
 /// Time between two removals of what only grows.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(3_600);
 
+/// Name of the lease.
+const LEASE_NAME: &str = "sweep";
+/// After this long without its holder the lease goes to another worker.
+const LEASE: Duration = Duration::from_secs(90);
+
 /// Sweeps at once and then each minute.
 pub async fn run(
     queue: Queue,
     manifests: ManifestWriter,
+    leases: Leases,
     grace_ms: u64,
     retention: Retention,
     stop: CancellationToken,
 ) {
+    let holder = uuid::Uuid::now_v7().to_string();
     let mut cleaned_at: Option<Instant> = None;
     warn_of_eviction(&queue).await;
     loop {
-        let wait = match sweep(&queue, &manifests, grace_ms).await {
+        let is_elected = leases.is_elected(LEASE_NAME, &holder, LEASE).await;
+        let wait = match sweep(&queue, &manifests, grace_ms, is_elected).await {
             Ok(()) => INTERVAL,
             Err(error) => {
                 tracing::warn!(%error, kind = error.kind.as_str(), "sweep failed");
                 RETRY_INTERVAL
             }
         };
-        if cleaned_at.is_none_or(|at| at.elapsed() > CLEANUP_INTERVAL) {
+        if is_elected && cleaned_at.is_none_or(|at| at.elapsed() > CLEANUP_INTERVAL) {
             cleaned_at = Some(Instant::now());
             if let Err(error) = clean_up(&manifests.store, &retention).await {
                 tracing::warn!(%error, kind = error.kind.as_str(), "storage cleanup failed");
             }
         }
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             () = tokio::time::sleep(wait) => {}
         }
     }
+    // So that another worker need not wait. If Redis is away, the lease ends by itself.
+    let _ = leases.release(LEASE_NAME, &holder).await;
+}
+
+/// Ended leases are swept by every worker, which costs Redis little: a killed worker's steps must
+/// not wait for an election. `is_elected` adds what reads storage.
+async fn sweep(queue: &Queue, manifests: &ManifestWriter, grace_ms: u64, is_elected: bool) -> Result<()> {
+    for job in queue.sweep(grace_ms).await? {
+        tracing::warn!(
+            recording_id = job.recording,
+            tenant_id = job.tenant,
+            "recording failed, its worker was lost"
+        );
+        update(manifests, &job).await?;
+    }
+    if !is_elected {
+        return Ok(());
+    }
+    let rebuilt = rebuild::pending(&manifests.store, queue).await?;
+    for (tenant_id, recording_id) in &rebuilt.enqueued {
+        tracing::info!(recording_id, tenant_id, "recording queued again");
+    }
+    for job in &rebuilt.unrecorded {
+        update(manifests, job).await?;
+    }
+    Ok(())
 }
 
 /// Warns if Redis removes keys when it is full.
@@ -59,25 +93,6 @@ async fn warn_of_eviction(queue: &Queue) {
         Ok(_) => {}
         Err(error) => tracing::debug!(%error, "eviction policy is not known"),
     }
-}
-
-async fn sweep(queue: &Queue, manifests: &ManifestWriter, grace_ms: u64) -> Result<()> {
-    for job in queue.sweep(grace_ms).await? {
-        tracing::warn!(
-            recording_id = job.recording,
-            tenant_id = job.tenant,
-            "recording failed, its worker was lost"
-        );
-        update(manifests, &job).await?;
-    }
-    let rebuilt = rebuild::pending(&manifests.store, queue).await?;
-    for (tenant_id, recording_id) in &rebuilt.enqueued {
-        tracing::info!(recording_id, tenant_id, "recording queued again");
-    }
-    for job in &rebuilt.unrecorded {
-        update(manifests, job).await?;
-    }
-    Ok(())
 }
 
 /// Updates a manifest. One that cannot be written must not keep the others waiting.

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use chalkstream_config::Settings;
 use chalkstream_store::{
-    EventKind, Events, Kind, Lease, LeaseOffer, LeaseRequest, MachineCheck, Outcome, Queue, RetryPolicy, open,
+    EventKind, Events, Kind, Lease, LeaseOffer, LeaseRequest, Leases, MachineCheck, Outcome, Queue,
+    RetryPolicy, open,
 };
 use serde_json::json;
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock, Semaphore, watch};
@@ -67,6 +68,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     background.spawn(sweeper::run(
         queue.clone(),
         manifests.clone(),
+        Leases::connect(&settings.redis)?,
         settings.worker.lease_ms / 2,
         settings.retention.clone(),
         shutdown.clone(),

@@ -12,14 +12,16 @@ use crate::problem::{Problem, ProblemBody};
 
 /// Stream a recording's events (server-sent events).
 ///
-/// `Last-Event-ID` resumes after that event. A stream ends after five minutes, and as soon as its
-/// key is revoked; reconnect with the last id.
+/// `Last-Event-ID` resumes after that event. If events may have been lost, `reset` comes first:
+/// read again what you follow. A stream ends after five minutes, and as soon as its key is revoked;
+/// reconnect with the last id.
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/events", tag = "events", params(("id" = String, Path)),
     responses(
         (status = 200, content_type = "text/event-stream",
-            description = "state, progress, step, transcript_ready, revision, deleted"),
+            description = "state, progress, step, transcript_ready, revision, deleted, reset"),
         (status = 404, body = ProblemBody),
+        (status = 429, body = ProblemBody),
     ),
 )]
 pub async fn recording_events(
@@ -36,14 +38,16 @@ pub async fn recording_events(
 
 /// Stream all events of the tenant (server-sent events).
 ///
-/// `Last-Event-ID` resumes after that event. A stream ends after five minutes, and as soon as its
-/// key is revoked; reconnect with the last id.
+/// `Last-Event-ID` resumes after that event. If events may have been lost, `reset` comes first:
+/// read again what you follow. A stream ends after five minutes, and as soon as its key is revoked;
+/// reconnect with the last id.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
     responses(
         (status = 200, content_type = "text/event-stream",
-            description = "state, progress, step, transcript_ready, revision, deleted"),
+            description = "state, progress, step, transcript_ready, revision, deleted, reset"),
         (status = 401, body = ProblemBody),
+        (status = 429, body = ProblemBody),
     ),
 )]
 pub async fn tenant_events(

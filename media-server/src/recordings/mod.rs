@@ -3,14 +3,18 @@
 mod actions;
 mod files;
 mod jobs;
+mod lists;
 mod live;
 mod routes;
 mod service;
 mod view;
 
 #[cfg(test)]
+mod scale_tests;
+#[cfg(test)]
 mod tests;
 
+pub use lists::Lists;
 pub use service::Recordings;
 
 use axum::extract::FromRef;

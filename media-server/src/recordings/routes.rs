@@ -2,19 +2,14 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use chalkstream_store::{Manifest, State as RecordingState, layout};
-use futures_util::StreamExt;
-use futures_util::stream;
+use chalkstream_store::{State as RecordingState, layout};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::service::Recordings;
-use super::view::{RecordingView, state_name};
+use super::view::RecordingView;
 use crate::access::ApiCaller;
 use crate::problem::{Problem, ProblemBody};
-
-/// Manifests read in parallel for a list.
-const READ_AT_ONCE: usize = 8;
 
 /// The selection of recordings.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -24,7 +19,7 @@ pub struct ListQuery {
     limit: Option<usize>,
     /// `next` of the previous page.
     after: Option<String>,
-    /// Only recordings in this state.
+    /// Only recordings in this state; 400 if there is no such state.
     state: Option<String>,
 }
 
@@ -40,7 +35,11 @@ pub struct RecordingList {
 
 /// List recordings, newest first.
 #[utoipa::path(get, path = "/v1/recordings", tag = "recordings", params(ListQuery),
-    responses((status = 200, body = RecordingList), (status = 401, body = ProblemBody)))]
+    responses(
+        (status = 200, body = RecordingList),
+        (status = 400, body = ProblemBody),
+        (status = 401, body = ProblemBody),
+    ))]
 pub async fn list(
     State(recordings): State<Recordings>,
     caller: ApiCaller,
@@ -48,32 +47,20 @@ pub async fn list(
 ) -> Result<Json<RecordingList>, Problem> {
     let Query(query) = query.map_err(|_| Problem::invalid("query", "The query string is not valid."))?;
     let limit = query.limit.unwrap_or(50).clamp(1, 200);
-    // Ids rise with time; the list of folders is the only index.
-    let mut ids = recordings.store.list_dirs(&layout::tenant_prefix(&caller.tenant)).await?;
-    ids.retain(|id| layout::valid_recording(id) && query.after.as_ref().is_none_or(|after| id < after));
-    let mut manifests = stream::iter(ids.into_iter().rev())
-        .map(|id| {
-            let (recordings, tenant) = (&recordings, &caller.tenant);
-            async move { recordings.manifests.get(tenant, &id).await }
-        })
-        .buffered(READ_AT_ONCE);
-    let mut page = Vec::new();
-    let mut next = None;
-    while let Some(manifest) = manifests.next().await {
-        let Some(manifest) = manifest? else { continue };
-        if manifest.state == RecordingState::Deleted
-            || query.state.as_ref().is_some_and(|state| *state != state_name(manifest.state))
-        {
-            continue;
-        }
-        if page.len() == limit {
-            next = page.last().map(|manifest: &std::sync::Arc<Manifest>| manifest.recording.clone());
-            break;
-        }
-        page.push(manifest);
+    let state = query.state.as_deref().map(parse_state).transpose()?;
+    if query.after.as_ref().is_some_and(|after| !layout::valid_recording(after)) {
+        return Err(Problem::invalid("after", "`after` is not the `next` of a page."));
     }
-    let page = page.iter().map(|manifest| RecordingView::brief(manifest)).collect();
-    Ok(Json(RecordingList { recordings: page, next }))
+    let page = recordings.lists.page(&caller.tenant, state, query.after.as_deref(), limit).await?;
+    let next = page.recordings.last().filter(|_| page.has_more).map(|last| last.recording.clone());
+    let views = page.recordings.iter().map(|summary| RecordingView::brief(summary)).collect();
+    Ok(Json(RecordingList { recordings: views, next }))
+}
+
+fn parse_state(name: &str) -> Result<RecordingState, Problem> {
+    RecordingState::parse(name)
+        .filter(|state| *state != RecordingState::Deleted)
+        .ok_or_else(|| Problem::invalid("state", "There is no such state of a recording."))
 }
 
 /// Get a recording: its state, the progress of each step, and failures.

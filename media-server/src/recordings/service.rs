@@ -5,9 +5,8 @@ use chalkstream_store::{
 };
 use serde_json::json;
 
-use super::view::state_name;
+use super::lists::Lists;
 use crate::events::announce;
-use crate::manifests::Manifests;
 use crate::problem::Problem;
 
 /// Lists and reads recordings, and controls their jobs.
@@ -15,14 +14,14 @@ use crate::problem::Problem;
 pub struct Recordings {
     pub(super) store: Store,
     pub(super) queue: Queue,
-    pub(super) manifests: Manifests,
+    pub(super) lists: Lists,
     events: Events,
 }
 
 impl Recordings {
     /// The recordings in `store`.
-    pub fn new(store: Store, queue: Queue, events: Events, manifests: Manifests) -> Self {
-        Self { store, queue, manifests, events }
+    pub fn new(store: Store, queue: Queue, events: Events, lists: Lists) -> Self {
+        Self { store, queue, lists, events }
     }
 
     /// Returns the recording as it is now, not from the cache.
@@ -50,7 +49,7 @@ impl Recordings {
 
     /// Publishes a recording's new state.
     pub(super) async fn announce(&self, manifest: &Manifest) {
-        let data = json!({ "state": state_name(manifest.state) });
+        let data = json!({ "state": manifest.state.as_str() });
         announce(&self.events, &manifest.tenant, &manifest.recording, EventKind::State, data).await;
     }
 }

@@ -138,7 +138,7 @@ impl RecordingView {
             id: manifest.recording.clone(),
             title: manifest.title.clone(),
             uploader: manifest.uploader.clone(),
-            state: state_name(state_now(manifest, job)),
+            state: state_now(manifest, job).as_str().into(),
             playable_with: manifest.playable_with.clone(),
             created_at: manifest.created_at.to_string(),
             due_at_ms: manifest.due_at_ms,
@@ -170,14 +170,6 @@ fn state_now(manifest: &Manifest, job: Option<&JobView>) -> State {
     match (manifest.state, job.map(|job| job.state)) {
         (State::Queued, Some(JobState::Running)) => State::Processing,
         (state, _) => state,
-    }
-}
-
-/// A state's name in the API.
-pub fn state_name(state: State) -> String {
-    match serde_json::to_value(state) {
-        Ok(serde_json::Value::String(name)) => name,
-        _ => String::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Removing uploads that never finished, and the records of finished ones.
 
-use chalkstream_store::{Kind, State, Store, delete_prefix, layout, read_manifest};
+use chalkstream_store::{Kind, State, Store, delete_prefix, layout, listing, read_manifest};
 
 use super::service::Uploads;
 use super::state::{self, Upload};
@@ -17,6 +17,7 @@ pub async fn discard(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> 
         remove_partial(uploads, upload).await?;
         if manifest.is_none_or(|manifest| manifest.state == State::AwaitingUpload) {
             delete_prefix(&uploads.store, &layout::recording_prefix(&upload.tenant, &upload.id)).await?;
+            listing::remove(&uploads.store, &upload.tenant, &upload.id).await?;
         }
         unbind_keys(uploads, upload).await?;
     }

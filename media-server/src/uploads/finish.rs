@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chalkstream_formats::hex;
 use chalkstream_store::{
     Blame, EventKind, Failure, JobSpec, Kind, Manifest, ObjectFacts, SourceFacts, State, Store, Submission,
-    delete_prefix, deletion, layout, read_manifest, submit, write_manifest,
+    delete_prefix, deletion, layout, listing, read_manifest, submit, write_manifest,
 };
 use futures_util::StreamExt;
 use serde_json::json;
@@ -124,6 +124,7 @@ async fn settle_own(uploads: &Uploads, upload: &mut Upload) -> Result<(), Proble
 /// 410 if that recording was deleted meanwhile: the client must not take it for its own.
 async fn settle_as(uploads: &Uploads, upload: &mut Upload, recording: String) -> Result<(), Problem> {
     delete_prefix(&uploads.store, &layout::recording_prefix(&upload.tenant, &upload.id)).await?;
+    listing::remove(&uploads.store, &upload.tenant, &upload.id).await?;
     submit::clear(&uploads.store, &upload.tenant, &upload.id).await?;
     let outcome = UploadOutcome { recording: recording.clone(), existing: true };
     settle(uploads, upload, outcome).await?;

@@ -2,6 +2,7 @@
 //! object.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::Listed;
@@ -20,15 +21,35 @@ pub(super) fn list(root: &Path, prefix: &str, after: &str, limit: usize) -> Resu
 pub(super) fn list_dirs(root: &Path, prefix: &str) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries(root, prefix)? {
-        if let Some(name) = entry.name.strip_suffix('/') {
-            let inside = format!("{prefix}{}", entry.name);
-            if !list(root, &inside, "", 1)?.is_empty() {
-                names.push(name.to_string());
-            }
+        if let Some(name) = entry.name.strip_suffix('/')
+            && holds_object(&root.join(prefix).join(name))?
+        {
+            names.push(name.to_string());
         }
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// True if there is an object somewhere in a folder. It stops at the first one: a folder may hold
+/// a hundred thousand.
+fn holds_object(folder: &Path) -> Result<bool> {
+    let failed = |e| Error::io("cannot list objects", e);
+    let listing = match std::fs::read_dir(folder) {
+        Ok(listing) => listing,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(failed(e)),
+    };
+    for entry in listing {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_str().is_none_or(|name| name.starts_with('.')) {
+            continue;
+        }
+        if !entry.file_type().map_err(failed)?.is_dir() || holds_object(&entry.path())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 struct Walk<'a> {
@@ -44,7 +65,7 @@ fn walk(root: &Path, folder: &str, walk_of: &mut Walk<'_>) -> Result<()> {
             return Ok(());
         }
         let key = format!("{folder}{}", entry.name);
-        let Some(size_bytes) = entry.size_bytes else {
+        let Some((size_bytes, tag)) = entry.facts else {
             // A folder all of whose keys come before what is wanted, or none of whose can match, is
             // not entered.
             let done = walk_of.after > key.as_str() && !walk_of.after.starts_with(&key);
@@ -55,7 +76,7 @@ fn walk(root: &Path, folder: &str, walk_of: &mut Walk<'_>) -> Result<()> {
             continue;
         };
         if key.starts_with(walk_of.prefix) && key.as_str() > walk_of.after {
-            walk_of.found.push(Listed { key, size_bytes });
+            walk_of.found.push(Listed { key, size_bytes, tag });
         }
     }
     Ok(())
@@ -65,8 +86,8 @@ struct Entry {
     /// With a slash at the end where it is a folder: that gives the byte order of complete keys
     /// (`a-b` < `a/b`).
     name: String,
-    /// Of a file.
-    size_bytes: Option<u64>,
+    /// Size and tag of a file.
+    facts: Option<(u64, u64)>,
 }
 
 /// Content of a folder, in the order of keys; empty if there is no such folder. Hidden
@@ -87,9 +108,14 @@ fn entries(root: &Path, folder: &str) -> Result<Vec<Entry>> {
         if name.starts_with('.') {
             continue;
         }
+        // Known from the listing itself, without a look at the folder.
+        if entry.file_type().map_err(failed)?.is_dir() {
+            entries.push(Entry { name: name + "/", facts: None });
+            continue;
+        }
         match entry.metadata() {
-            Ok(facts) if facts.is_dir() => entries.push(Entry { name: name + "/", size_bytes: None }),
-            Ok(facts) => entries.push(Entry { name, size_bytes: Some(facts.len()) }),
+            Ok(facts) if facts.is_dir() => entries.push(Entry { name: name + "/", facts: None }),
+            Ok(facts) => entries.push(Entry { name, facts: Some((facts.len(), tag(&facts))) }),
             // Removed since it was listed.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(failed(e)),
@@ -97,4 +123,9 @@ fn entries(root: &Path, folder: &str) -> Result<Vec<Entry>> {
     }
     entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
+}
+
+/// A file is never changed, only replaced by another one: its number and time tell them apart.
+fn tag(facts: &std::fs::Metadata) -> u64 {
+    super::tag(&(facts.ino(), facts.mtime(), facts.mtime_nsec()))
 }

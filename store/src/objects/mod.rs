@@ -15,6 +15,7 @@ mod s3_read;
 #[cfg(test)]
 mod contract;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use sha2::{Digest, Sha256};
 
 pub use fs::FsObjects;
 pub use key::check_key;
-pub(crate) use pager::{all_keys, in_time};
+pub(crate) use pager::{all_keys, in_time, list_all_of};
 pub use pager::{delete_prefix, delete_where, list_all};
 pub use s3::S3Objects;
 
@@ -64,6 +65,8 @@ pub struct Listed {
     pub key: String,
     /// Size in bytes.
     pub size_bytes: u64,
+    /// Changes with the content: hash of the storage's entity tag, or of the time of the write.
+    pub tag: u64,
 }
 
 /// One part of a multipart upload that is durable.
@@ -158,6 +161,14 @@ pub async fn open(settings: &config::Store) -> Result<Store> {
         config::StoreKind::Fs => Ok(Arc::new(FsObjects::open(&settings.path).await?)),
         config::StoreKind::S3 => Ok(Arc::new(S3Objects::open(&settings.s3)?)),
     }
+}
+
+/// The tag of an object by what its storage says about its content.
+fn tag(facts: &impl Hash) -> u64 {
+    // Its keys are fixed, so all servers compute the same.
+    let mut hasher = DefaultHasher::new();
+    facts.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Returns the SHA-256 of the bytes as lower-case hex.

@@ -13,12 +13,17 @@ const PAGE_KEYS: usize = 5_000;
 
 /// Lists everything under a prefix in byte order, page by page. Objects may be deleted meanwhile.
 pub fn list_all<'a>(store: &'a Store, prefix: &'a str) -> impl Stream<Item = Result<Listed>> + 'a {
+    list_all_of(store, prefix.to_owned())
+}
+
+/// The same of a prefix that the stream owns.
+pub(crate) fn list_all_of(store: &Store, prefix: String) -> impl Stream<Item = Result<Listed>> + '_ {
     pages(store, prefix, Duration::MAX).map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten()
 }
 
 /// Every key under a prefix. Each page has `limit`: a long listing is no reason to give up.
 pub(crate) async fn all_keys(store: &Store, prefix: &str, limit: Duration) -> Result<Vec<String>> {
-    let mut pages = pin!(pages(store, prefix, limit));
+    let mut pages = pin!(pages(store, prefix.to_owned(), limit));
     let mut keys = Vec::new();
     while let Some(page) = pages.try_next().await? {
         keys.extend(page.into_iter().map(|object| object.key));
@@ -26,18 +31,14 @@ pub(crate) async fn all_keys(store: &Store, prefix: &str, limit: Duration) -> Re
     Ok(keys)
 }
 
-fn pages<'a>(
-    store: &'a Store,
-    prefix: &'a str,
-    limit: Duration,
-) -> impl Stream<Item = Result<Vec<Listed>>> + 'a {
+fn pages(store: &Store, prefix: String, limit: Duration) -> impl Stream<Item = Result<Vec<Listed>>> + '_ {
     // The key after which the next page begins; `None` after the last page.
-    stream::try_unfold(Some(String::new()), move |after| async move {
+    stream::try_unfold((prefix, Some(String::new())), move |(prefix, after)| async move {
         let Some(after) = after else { return Ok(None) };
         let after = Some(after.as_str()).filter(|after| !after.is_empty());
-        let page = in_time(limit, store.list(prefix, after, PAGE_KEYS)).await?;
+        let page = in_time(limit, store.list(&prefix, after, PAGE_KEYS)).await?;
         let next = page.last().filter(|_| page.len() == PAGE_KEYS).map(|last| last.key.clone());
-        Ok(Some((page, next)))
+        Ok(Some((page, (prefix, next))))
     })
 }
 
@@ -46,7 +47,7 @@ fn pages<'a>(
 /// # Errors
 /// If storage does not answer.
 pub async fn delete_where(store: &Store, prefix: &str, is_wanted: impl Fn(&str) -> bool) -> Result<u64> {
-    let mut pages = pin!(pages(store, prefix, Duration::MAX));
+    let mut pages = pin!(pages(store, prefix.to_owned(), Duration::MAX));
     let mut deleted = 0;
     while let Some(page) = pages.try_next().await? {
         let keys: Vec<String> =

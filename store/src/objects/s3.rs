@@ -223,7 +223,10 @@ impl Objects for S3Objects {
                 let size_bytes = object.size().and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
                 after = Some(full.to_string());
                 if let Some(key) = full.strip_prefix(&self.prefix).filter(|key| check_key(key).is_ok()) {
-                    found.push(Listed { key: key.to_string(), size_bytes });
+                    // Every server we know gives an entity tag; some test servers give only a time.
+                    let written = object.last_modified().map(|at| (at.secs(), at.subsec_nanos()));
+                    let tag = super::tag(&(object.e_tag(), written));
+                    found.push(Listed { key: key.to_string(), size_bytes, tag });
                 }
             }
             if answer.contents().is_empty() || !answer.is_truncated().unwrap_or(false) {

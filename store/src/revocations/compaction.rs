@@ -47,7 +47,7 @@ pub(crate) async fn compact(store: &Store) -> Result<u64> {
     loop {
         let mut parts = Vec::new();
         let mut legacy = Vec::new();
-        for Listed { key, size_bytes } in list(store).await? {
+        for Listed { key, size_bytes, .. } in list(store).await? {
             match layout::revocation_log_level(&key) {
                 Some((level, _)) if !unreadable.contains(&key) => parts.push(Part { key, level, size_bytes }),
                 Some(_) => {}

@@ -1,0 +1,199 @@
+//! Pages of recordings, from the lists in storage.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chalkstream_store::listing::{self, Entry, build};
+use chalkstream_store::{Error, Kind, Manifest, State, Store, layout, read_manifest};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+/// Entries read at once.
+const READS: usize = 16;
+/// Entries that a page reads one by one. If it lacks more, it reads their copies first.
+const MAX_SINGLE_READS: usize = 12;
+/// Approximate limit of all summaries in memory: some ten thousand.
+const MAX_BYTES: u64 = 16 << 20;
+/// Approximate number of summaries in a full cache.
+const EXPECTED_ENTRIES: usize = 10_000;
+
+/// A recording's short fields, and the version of its entry.
+#[derive(Clone)]
+struct Known {
+    version: (u64, u64),
+    summary: Arc<Manifest>,
+}
+
+#[derive(Clone)]
+struct BySize;
+
+impl Weighter<(String, String), Known> for BySize {
+    fn weight(&self, _: &(String, String), known: &Known) -> u64 {
+        // In memory it takes about twice its bytes.
+        200 + 2 * known.version.0
+    }
+}
+
+/// Reads pages. Clones share what they have read.
+#[derive(Clone)]
+pub struct Lists {
+    store: Store,
+    known: Arc<Cache<(String, String), Known, BySize>>,
+    /// Tenants whose lists have all recordings. That never ends.
+    built: Arc<Mutex<HashSet<String>>>,
+}
+
+/// Recordings, newest first.
+pub struct Page {
+    /// Their short fields.
+    pub recordings: Vec<Arc<Manifest>>,
+    /// Whether there are older ones.
+    pub has_more: bool,
+}
+
+impl Lists {
+    /// The lists in `store`.
+    pub fn new(store: Store) -> Self {
+        let known = Arc::new(Cache::with_weighter(EXPECTED_ENTRIES, MAX_BYTES, BySize));
+        Self { store, known, built: Arc::default() }
+    }
+
+    /// Drops a recording from memory.
+    pub fn forget(&self, tenant: &str, recording: &str) {
+        self.known.remove(&(tenant.to_owned(), recording.to_owned()));
+    }
+
+    /// A page of recordings, of one state or of all, older than `after`.
+    ///
+    /// # Errors
+    /// If storage does not answer.
+    pub async fn page(
+        &self,
+        tenant: &str,
+        state: Option<State>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, Error> {
+        if !self.is_built(tenant).await? {
+            return self.scan(tenant, state, after, limit).await;
+        }
+        let states: Vec<State> = listing::states().filter(|one| state.is_none_or(|s| s == *one)).collect();
+        let reads = states.iter().map(|state| async {
+            let page = listing::page(&self.store, tenant, *state, after, limit + 1).await?;
+            Ok::<_, Error>(page.into_iter().map(|entry| (*state, entry)))
+        });
+        let pages = futures_util::future::try_join_all(reads).await?;
+        let mut entries: Vec<(State, Entry)> = pages.into_iter().flatten().collect();
+        entries.sort_by(|(_, a), (_, b)| b.recording.cmp(&a.recording));
+        let has_more = entries.len() > limit;
+        entries.truncate(limit);
+        if after.is_none() {
+            self.take_copies(tenant, &states, &entries).await?;
+        }
+        let summaries: Vec<Option<Arc<Manifest>>> = stream::iter(entries)
+            .map(|(_, entry)| self.summary(tenant, entry))
+            .buffered(READS)
+            .try_collect()
+            .await?;
+        let mut recordings: Vec<Arc<Manifest>> = summaries.into_iter().flatten().collect();
+        // A writer that was cut off may have left an older entry in another list.
+        recordings.sort_by(|a, b| (&b.recording, b.fence).cmp(&(&a.recording, a.fence)));
+        recordings.dedup_by(|a, b| a.recording == b.recording);
+        Ok(Page { recordings, has_more })
+    }
+
+    async fn is_built(&self, tenant: &str) -> Result<bool, Error> {
+        if self.built.lock().unwrap_or_else(PoisonError::into_inner).contains(tenant) {
+            return Ok(true);
+        }
+        let is_built = build::built_at_ms(&self.store, tenant).await?.is_some();
+        if is_built {
+            self.built.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.to_owned());
+        }
+        Ok(is_built)
+    }
+
+    /// Reads the copies of a page's entries if it lacks many, and makes new ones in the background
+    /// if these are too old to help.
+    async fn take_copies(
+        &self,
+        tenant: &str,
+        states: &[State],
+        entries: &[(State, Entry)],
+    ) -> Result<(), Error> {
+        for state in states {
+            let missing = || {
+                let of_state = entries.iter().filter(|(of, _)| of == state);
+                of_state.filter(|(_, entry)| self.known(tenant, entry).is_none()).count()
+            };
+            if missing() <= MAX_SINGLE_READS {
+                continue;
+            }
+            for copy in listing::read_copies(&self.store, tenant, *state).await? {
+                let key = (tenant.to_owned(), copy.summary.recording.clone());
+                self.known.insert(key, Known { version: copy.version, summary: Arc::new(copy.summary) });
+            }
+            if missing() > MAX_SINGLE_READS {
+                let (store, tenant, state) = (self.store.clone(), tenant.to_owned(), *state);
+                tokio::spawn(async move {
+                    if let Err(error) = listing::copy_newest(&store, &tenant, state).await {
+                        tracing::debug!(tenant_id = tenant, %error, "copies of a list not written");
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn known(&self, tenant: &str, entry: &Entry) -> Option<Arc<Manifest>> {
+        let known = self.known.get(&(tenant.to_owned(), entry.recording.clone()))?;
+        (known.version == entry.version()).then_some(known.summary)
+    }
+
+    async fn summary(&self, tenant: &str, entry: Entry) -> Result<Option<Arc<Manifest>>, Error> {
+        if let Some(summary) = self.known(tenant, &entry) {
+            return Ok(Some(summary));
+        }
+        let Some(summary) = listing::read(&self.store, &entry).await? else { return Ok(None) };
+        let summary = Arc::new(summary);
+        let key = (tenant.to_owned(), entry.recording.clone());
+        self.known.insert(key, Known { version: entry.version(), summary: Arc::clone(&summary) });
+        Ok(Some(summary))
+    }
+
+    /// A page from the manifests themselves, while the lists of recordings of earlier builds are
+    /// still being made.
+    async fn scan(
+        &self,
+        tenant: &str,
+        state: Option<State>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, Error> {
+        let mut ids = self.store.list_dirs(&layout::tenant_prefix(tenant)).await?;
+        ids.retain(|id| layout::valid_recording(id) && after.is_none_or(|after| id.as_str() < after));
+        let mut manifests = std::pin::pin!(
+            stream::iter(ids.into_iter().rev())
+                .map(|id| async move { read_manifest(&self.store, tenant, &id).await })
+                .buffered(READS)
+        );
+        let mut recordings = Vec::new();
+        while let Some(manifest) = manifests.next().await {
+            let manifest = match manifest {
+                Ok(Some(manifest)) => manifest,
+                Ok(None) => continue,
+                Err(error) if error.kind == Kind::Corrupt => continue,
+                Err(error) => return Err(error),
+            };
+            if manifest.state == State::Deleted || state.is_some_and(|state| state != manifest.state) {
+                continue;
+            }
+            if recordings.len() == limit {
+                return Ok(Page { recordings, has_more: true });
+            }
+            recordings.push(Arc::new(listing::summary(&manifest)));
+        }
+        Ok(Page { recordings, has_more: false })
+    }
+}

@@ -1,0 +1,70 @@
+//! Writing a recording's manifest, and with it the recording's entry in the lists.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use crate::listing::entry;
+use crate::recording::manifests;
+use crate::{Error, Manifest, Result, Store, layout};
+
+/// Manifests of a recording that are kept: a reader that listed just before a write still finds its
+/// one.
+const MAX_MANIFESTS: usize = 3;
+
+/// Writes a manifest under its fence, and lists the recording under its state. A lower fence than
+/// the highest there is kept as history and never read.
+///
+/// # Errors
+/// If storage does not answer. What was not done then is done by writing it again.
+pub async fn write_manifest(store: &Store, manifest: &Manifest) -> Result<()> {
+    let (tenant, recording) = (manifest.tenant.as_str(), manifest.recording.as_str());
+    layout::check_ids(tenant, recording)?;
+    let body = serde_json::to_vec(manifest)
+        .map_err(|e| Error::internal("the manifest cannot be written as json").with_source(e))?;
+    let size_bytes = body.len() as u64;
+    let key = layout::manifest_key(tenant, recording, manifest.fence);
+    store.put(&key, Bytes::from(body)).await?;
+    let mut listed = manifests(store, tenant, recording).await?;
+    // The write is done; older ones are swept on the way, and by the next write where this fails.
+    for old in listed.iter().rev().skip(MAX_MANIFESTS) {
+        if let Err(error) = store.delete(&old.key).await {
+            tracing::debug!(kind = error.kind.as_str(), "an old manifest was not removed");
+            break;
+        }
+    }
+    let newest = listed.pop();
+    let is_newest =
+        newest.as_ref().is_some_and(|newest| newest.key == key && newest.size_bytes == size_bytes);
+    let known = newest.filter(|_| is_newest).map(|newest| (newest, Cow::Borrowed(manifest)));
+    entry::update(store, tenant, recording, known).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::folder;
+    use crate::{Kind, read_manifest};
+
+    #[tokio::test]
+    async fn the_highest_fence_wins_and_history_is_swept() {
+        let (store, _folder) = folder().await;
+        let id = layout::new_recording_id();
+        assert_eq!(read_manifest(&store, "t", &id).await.unwrap(), None);
+        for fence in [5, 1_700_000_000_000, 7, 1_700_000_000_001, 6, 8, 9] {
+            let mut manifest = Manifest::new("t", &id);
+            manifest.fence = fence;
+            manifest.title = format!("written under {fence}");
+            write_manifest(&store, &manifest).await.unwrap();
+        }
+        let read = read_manifest(&store, "t", &id).await.unwrap().unwrap();
+        assert_eq!(read.title, "written under 1700000000001");
+        let kept = store.list(&layout::manifest_prefix("t", &id), None, 100).await.unwrap();
+        assert_eq!(kept.len(), MAX_MANIFESTS);
+        for (tenant, recording) in [("T", id.as_str()), ("t", ".."), ("..", id.as_str()), ("t", "a/b")] {
+            assert_eq!(read_manifest(&store, tenant, recording).await.unwrap_err().kind, Kind::InvalidInput);
+        }
+        store.put(&layout::manifest_key("t", &id, u64::MAX), Bytes::from_static(b"{}")).await.unwrap();
+        assert_eq!(read_manifest(&store, "t", &id).await.unwrap_err().kind, Kind::Corrupt);
+    }
+}

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use chalkstream_store::{Authority, Manifest, State, Target, authority};
-use http::header;
 use http::request::Parts;
+use http::{StatusCode, header};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use zeroize::Zeroizing;
@@ -15,10 +15,16 @@ use zeroize::Zeroizing;
 use crate::clock::now_s;
 use crate::manifests::Manifests;
 use crate::metrics::ReasonLabels;
+use crate::permits::{Limits, Permits, RequestPermit};
 use crate::problem::Problem;
 use crate::reason::Reason;
 use crate::token::{self, Keys, Lifetimes, Link, RefusalReason, Session, Validity, VerifiedToken, Window};
 use crate::url::PublicUrl;
+
+/// Requests of one session at once. A page makes some ten.
+const MAX_SESSION_REQUESTS: usize = 128;
+/// One tenant may have this part of all connections.
+const TENANT_SHARE: usize = 2;
 
 /// Checks keys, links and sessions.
 #[derive(Clone)]
@@ -27,6 +33,7 @@ pub struct Access {
     manifests: Manifests,
     lifetimes: Lifetimes,
     tokens_refused: Family<ReasonLabels, Counter>,
+    requests: Permits,
 }
 
 impl Access {
@@ -36,8 +43,27 @@ impl Access {
         manifests: Manifests,
         lifetimes: Lifetimes,
         tokens_refused: Family<ReasonLabels, Counter>,
+        max_connections: usize,
     ) -> Self {
-        Self { authority, manifests, lifetimes, tokens_refused }
+        let requests = Permits::new(Limits {
+            // A request has a connection, and these are limited.
+            server: usize::MAX,
+            tenant: (max_connections / TENANT_SHARE).max(1),
+            session: MAX_SESSION_REQUESTS,
+        });
+        Self { authority, manifests, lifetimes, tokens_refused, requests }
+    }
+
+    /// Takes the permit of a request as soon as its caller is known.
+    fn admit(&self, parts: &Parts, tenant: &str, session: Option<&str>) -> Result<(), Problem> {
+        let permit = self.requests.take(tenant, session).map_err(|_| {
+            let detail = "Too many requests of this caller at once; try again shortly.";
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after_s(1)
+        })?;
+        if let Some(slot) = parts.extensions.get::<RequestPermit>() {
+            slot.keep(permit);
+        }
+        Ok(())
     }
 
     /// Verifies a session's text and reads its recording.
@@ -177,6 +203,7 @@ where
             .map(|(_, text)| text.trim())
             .ok_or_else(Problem::unauthorized)?;
         let key = access.authority.verify_api_key(text).ok_or_else(Problem::unauthorized)?;
+        access.admit(parts, &key.tenant, None)?;
         Ok(Self { tenant: key.tenant, key: key.id })
     }
 }
@@ -208,7 +235,9 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let access = Access::from_ref(state);
         let (text, recording) = session_and_recording(parts, state).await?;
-        for_recording(access.open_session(&text).await?, recording.as_deref())
+        let viewing = for_recording(access.open_session(&text).await?, recording.as_deref())?;
+        access.admit(parts, &viewing.tenant, Some(&viewing.session.id))?;
+        Ok(viewing)
     }
 }
 
@@ -235,7 +264,9 @@ where
             true => access.open_images(&text).await?,
             false => access.open_session(&text).await?,
         };
-        Ok(Self { viewing: for_recording(viewing, recording.as_deref())?, only_images })
+        let viewing = for_recording(viewing, recording.as_deref())?;
+        access.admit(parts, &viewing.tenant, Some(&viewing.session.id))?;
+        Ok(Self { viewing, only_images })
     }
 }
 

@@ -17,12 +17,12 @@ use crate::delivery::Delivery;
 use crate::error::Error;
 use crate::events::{Hub, Streams};
 use crate::health::Health;
-use crate::maintenance;
+use crate::maintenance::Maintenance;
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
 use crate::playback::Links;
 use crate::player::Player;
-use crate::recordings::Recordings;
+use crate::recordings::{Lists, Recordings};
 use crate::search::Search;
 use crate::token::Lifetimes;
 use crate::transcripts::Transcripts;
@@ -109,7 +109,10 @@ impl App {
 
         let metrics = Arc::new(Metrics::default());
         let public_url = PublicUrl::new(&settings.server, bound);
-        let manifests = Manifests::new(store.clone());
+        let (manifests, listener) = Manifests::listening(store.clone(), hub.clone());
+        let stop = shutdown.clone();
+        tasks.spawn(async move { stop.run_until_cancelled(listener).await });
+        let lists = Lists::new(store.clone());
         let transcripts = Transcripts::new(store.clone());
         let delivery = Delivery::new(store.clone(), public_url.clone(), metrics.delivered_bytes.clone());
         let lifetimes =
@@ -131,16 +134,19 @@ impl App {
             },
             (tasks.clone(), shutdown.clone()),
         )?;
+        let leases = Arc::new(Leases::connect(&settings.redis)?);
         let deletions = Deletions::new(
             Eraser {
                 store: store.clone(),
                 queue: queue.clone(),
                 events: events.clone(),
                 uploads: uploads.clone(),
-                leases: Arc::new(Leases::connect(&settings.redis)?),
+                leases: Arc::clone(&leases),
+                authority: authority.clone(),
             },
             LocalCopies {
                 manifests: manifests.clone(),
+                lists: lists.clone(),
                 transcripts: transcripts.clone(),
                 delivery: delivery.clone(),
                 search: search.clone(),
@@ -150,13 +156,21 @@ impl App {
             (tasks.clone(), shutdown.clone()),
         );
         let origins: Arc<[String]> = settings.server.cors_origins.into();
-        maintenance::start(uploads.clone(), deletions.clone(), authority.clone(), &tasks, shutdown.clone());
+        let maintenance = Maintenance {
+            store: store.clone(),
+            uploads: uploads.clone(),
+            deletions: deletions.clone(),
+            authority: authority.clone(),
+            leases,
+        };
+        maintenance.start(&tasks, shutdown.clone());
         Ok(Self(Arc::new(Parts {
             access: Access::new(
                 authority.clone(),
                 manifests.clone(),
                 lifetimes,
                 metrics.tokens_refused.clone(),
+                settings.server.max_connections as usize,
             ),
             streams: Streams::new(
                 hub,
@@ -165,7 +179,7 @@ impl App {
                 metrics.event_streams.clone(),
                 shutdown,
             ),
-            recordings: Recordings::new(store.clone(), queue.clone(), events, manifests.clone()),
+            recordings: Recordings::new(store.clone(), queue.clone(), events, lists),
             player: Player {
                 queue: queue.clone(),
                 manifests: manifests.clone(),

@@ -14,6 +14,7 @@ mod maintenance;
 mod manifests;
 mod metrics;
 mod openapi;
+mod permits;
 mod playback;
 mod player;
 mod problem;

@@ -1,28 +1,43 @@
-//! A cache of manifests: each is at most two seconds old, and is read once however many viewers
-//! ask.
+//! A cache of manifests, each read once however many viewers ask.
+//!
+//! Storage has the truth. One that is over (ready, failed, cancelled) changes rarely, and each
+//! change is an event: while this server hears all events, it is good for a minute, unless an event
+//! names it. Otherwise it is good for two seconds. Then storage is asked whether it has changed,
+//! and it is read again only if it has.
 
 use std::sync::Arc;
 
-use chalkstream_store::{Error, Manifest, Store, read_manifest};
+use chalkstream_store::{Error, EventKind, Kind, Listed, Manifest, Store, newest_manifest, parse_manifest};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::clock::now_ms;
+use crate::events::{Hub, News};
 
-/// Age limit of a manifest. Deleting a recording ends its sessions within this time.
+/// Age limit of a manifest that events do not vouch for. Deleting a recording ends its sessions
+/// within this time.
 pub const MAX_AGE_S: u64 = 2;
+/// Age limit of a manifest that is over while every event is heard.
+const MAX_QUIET_AGE_MS: u64 = 60_000;
+/// Events count as heard if the last ones were read this recently. It is part of [`MAX_AGE_S`].
+const MAX_SILENCE_MS: u64 = 1_500;
 /// Age limit of a manifest that [`Manifests::renewed`] reads. It bounds how often storage is asked.
 const MAX_RENEWED_AGE_MS: u64 = 100;
 /// Approximate limit of all manifests in the cache.
 const MAX_BYTES: u64 = 64 << 20;
 /// Approximate number of manifests in a full cache. The cache divides `MAX_BYTES` among parts of 32
 /// entries and keeps no entry larger than a part. So it has one part, on any number of cores: a
-/// manifest of a long lesson takes several megabytes.
+/// manifest of a long lesson that an earlier build wrote takes several megabytes.
 const EXPECTED_ENTRIES: usize = 32;
-/// Approximate bytes of a manifest without its objects.
-const MANIFEST_BYTES: usize = 10_000;
-/// Approximate bytes of an object: in the list of all, and again in its step's result.
-const OBJECT_BYTES: usize = 600;
+/// Approximate memory of a manifest, in multiples of its JSON.
+const MEMORY_PER_BYTE: u64 = 3;
+/// Manifests of more bytes are parsed on a thread of their own.
+const MAX_INLINE_BYTES: usize = 16 << 10;
+/// Recordings whose last event is remembered.
+const REMEMBERED_EVENTS: usize = 4_096;
+/// How often one is read whose object is gone: a newer one has replaced it.
+const MAX_READS: usize = 5;
 
 /// Tenant and recording.
 type ManifestKey = (String, String);
@@ -32,14 +47,7 @@ type ManifestKey = (String, String);
 struct ManifestEntry {
     /// When it began to be read: it is no newer than that.
     read_at_ms: u64,
-    manifest: Option<Arc<Manifest>>,
-}
-
-impl ManifestEntry {
-    fn is_older_than(&self, age_ms: u64) -> bool {
-        // A clock that was set back makes no entry last.
-        now_ms().abs_diff(self.read_at_ms) > age_ms
-    }
+    found: Option<(Listed, Arc<Manifest>)>,
 }
 
 #[derive(Clone)]
@@ -47,8 +55,7 @@ struct BySize;
 
 impl Weighter<ManifestKey, ManifestEntry> for BySize {
     fn weight(&self, _: &ManifestKey, entry: &ManifestEntry) -> u64 {
-        let manifest = entry.manifest.as_ref();
-        (200 + manifest.map_or(0, |m| MANIFEST_BYTES + m.objects.len() * OBJECT_BYTES)) as u64
+        400 + entry.found.as_ref().map_or(0, |(object, _)| MEMORY_PER_BYTE * object.size_bytes)
     }
 }
 
@@ -57,20 +64,38 @@ impl Weighter<ManifestKey, ManifestEntry> for BySize {
 pub struct Manifests {
     store: Store,
     entries: Arc<Cache<ManifestKey, ManifestEntry, BySize>>,
+    news: Option<ManifestNews>,
+}
+
+/// What events say about manifests.
+#[derive(Clone)]
+struct ManifestNews {
+    hub: Hub,
+    /// When the last event of a recording came, in ms since 1970.
+    changed_at_ms: Arc<Cache<ManifestKey, u64>>,
 }
 
 impl Manifests {
-    /// An empty cache over `store`.
+    /// An empty cache over `store`, which asks it every two seconds.
     pub fn new(store: Store) -> Self {
-        Self { store, entries: Arc::new(Cache::with_weighter(EXPECTED_ENTRIES, MAX_BYTES, BySize)) }
+        let entries = Arc::new(Cache::with_weighter(EXPECTED_ENTRIES, MAX_BYTES, BySize));
+        Self { store, entries, news: None }
     }
 
-    /// Returns the recording as it was at most two seconds ago; `None` if there is none.
+    /// An empty cache over `store` that listens to events. The future listens, until dropped.
+    pub fn listening(store: Store, hub: Hub) -> (Self, impl Future<Output = ()> + use<>) {
+        let news = ManifestNews { hub, changed_at_ms: Arc::new(Cache::new(REMEMBERED_EVENTS)) };
+        let listener = news.clone().listen();
+        (Self { news: Some(news), ..Self::new(store) }, listener)
+    }
+
+    /// Returns the recording as it was at most two seconds ago; `None` if there is none. If it is
+    /// over and its last event was lost, at most a minute ago.
     ///
     /// # Errors
     /// If storage cannot be read.
     pub async fn get(&self, tenant: &str, recording: &str) -> Result<Option<Arc<Manifest>>, Error> {
-        self.read(tenant, recording, MAX_AGE_S * 1000).await
+        self.read(tenant, recording, |key, entry| self.is_fresh(key, entry)).await
     }
 
     /// Returns the recording as it was at most a tenth of a second ago.
@@ -78,7 +103,7 @@ impl Manifests {
     /// # Errors
     /// If storage cannot be read.
     pub async fn renewed(&self, tenant: &str, recording: &str) -> Result<Option<Arc<Manifest>>, Error> {
-        self.read(tenant, recording, MAX_RENEWED_AGE_MS).await
+        self.read(tenant, recording, |_, entry| entry.is_at_most(MAX_RENEWED_AGE_MS)).await
     }
 
     /// Drops a recording from memory.
@@ -86,22 +111,104 @@ impl Manifests {
         self.entries.remove(&(tenant.to_owned(), recording.to_owned()));
     }
 
+    fn is_fresh(&self, key: &ManifestKey, entry: &ManifestEntry) -> bool {
+        if entry.is_at_most(MAX_AGE_S * 1000) {
+            return true;
+        }
+        let is_over = entry.found.as_ref().is_some_and(|(_, manifest)| manifest.state.is_terminal());
+        is_over
+            && entry.is_at_most(MAX_QUIET_AGE_MS)
+            && self.news.as_ref().is_some_and(|news| news.has_heard_nothing(key, entry.read_at_ms))
+    }
+
     async fn read(
         &self,
         tenant: &str,
         recording: &str,
-        max_age_ms: u64,
+        is_fresh: impl Fn(&ManifestKey, &ManifestEntry) -> bool,
     ) -> Result<Option<Arc<Manifest>>, Error> {
         let key = (tenant.to_owned(), recording.to_owned());
         // Of all requests that find it too old one reads it, and the others wait for that one.
-        self.entries.remove_if(&key, |entry| entry.is_older_than(max_age_ms));
+        let old = self.entries.remove_if(&key, |entry| !is_fresh(&key, entry));
+        let old = old.and_then(|(_, entry)| entry.found);
         let entry = self.entries.get_or_insert_async(&key, async {
             let read_at_ms = now_ms();
-            let manifest = read_manifest(&self.store, tenant, recording).await?.map(Arc::new);
-            Ok(ManifestEntry { read_at_ms, manifest })
+            let found = self.read_unless_unchanged(tenant, recording, old).await?;
+            Ok::<_, Error>(ManifestEntry { read_at_ms, found })
         });
-        Ok(entry.await?.manifest)
+        Ok(entry.await?.found.map(|(_, manifest)| manifest))
     }
+
+    async fn read_unless_unchanged(
+        &self,
+        tenant: &str,
+        recording: &str,
+        old: Option<(Listed, Arc<Manifest>)>,
+    ) -> Result<Option<(Listed, Arc<Manifest>)>, Error> {
+        for _ in 0..MAX_READS {
+            let Some(newest) = newest_manifest(&self.store, tenant, recording).await? else {
+                return Ok(None);
+            };
+            if let Some(old) = old.as_ref().filter(|(object, _)| *object == newest) {
+                return Ok(Some(old.clone()));
+            }
+            let body = match self.store.get(&newest.key).await {
+                Ok(body) => body,
+                Err(error) if error.kind == Kind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let manifest = if body.len() > MAX_INLINE_BYTES {
+                let parsed = tokio::task::spawn_blocking(move || parse_manifest(&body).map(without_results));
+                parsed.await.map_err(|e| Error::internal("a manifest was not parsed").with_source(e))??
+            } else {
+                without_results(parse_manifest(&body)?)
+            };
+            return Ok(Some((newest, Arc::new(manifest))));
+        }
+        Err(Error::unavailable("the manifest changes faster than it can be read"))
+    }
+}
+
+impl ManifestEntry {
+    fn is_at_most(&self, age_ms: u64) -> bool {
+        // A clock that was set back makes no entry last.
+        now_ms().abs_diff(self.read_at_ms) <= age_ms
+    }
+}
+
+impl ManifestNews {
+    async fn listen(self) {
+        let mut news = self.hub.subscribe();
+        loop {
+            match news.recv().await {
+                Ok(News::Event(event)) if !matches!(event.kind, EventKind::Progress | EventKind::Step) => {
+                    let key = (event.tenant.clone(), event.recording.clone());
+                    self.changed_at_ms.insert(key, now_ms());
+                }
+                Ok(News::Event(_) | News::Gap(_)) => {}
+                // Far more events than anyone makes: from here on they are heard again.
+                Err(RecvError::Lagged(_)) => self.hub.has_missed(),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// True if every event since a time was heard, and none was of this recording.
+    fn has_heard_nothing(&self, key: &ManifestKey, since_ms: u64) -> bool {
+        self.hub.has_heard_all(since_ms, MAX_SILENCE_MS)
+            && self.changed_at_ms.get(key).is_none_or(|changed_at_ms| changed_at_ms < since_ms)
+    }
+}
+
+/// The manifest without what only workers need: it would take as much memory again.
+fn without_results(mut manifest: Manifest) -> Manifest {
+    for step in manifest.steps.values_mut() {
+        step.input.take();
+        if let Some(objects) = step.result.as_mut().and_then(|result| result.get_mut("objects")) {
+            objects.take();
+        }
+    }
+    manifest
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ async fn one(store: &Store, queue: &Queue, tenant: &str, recording: &str, done: 
     let Some(marker) = submit::read(store, tenant, recording).await? else { return Ok(()) };
     let manifest = read_manifest(store, tenant, recording).await?;
     if manifest.as_ref().is_some_and(|manifest| manifest.state.is_terminal()) {
-        // Whoever wrote it may have stopped before the lists.
+        // The process that wrote it may have stopped before the lists.
         listing::repair(store, tenant, recording).await?;
         submit::clear(store, tenant, recording).await?;
         done.cleared.push(named());

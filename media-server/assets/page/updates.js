@@ -42,7 +42,7 @@ export function follow({ lesson, over, refresh, onStep }) {
   };
   const open = () => {
     source = new EventSource(`${lesson().base}events`);
-    for (const kind of ['state', 'revision', 'transcript_ready', 'deleted']) {
+    for (const kind of ['state', 'revision', 'transcript_ready', 'deleted', 'reset']) {
       source.addEventListener(kind, (event) => { alive(event); look(); });
     }
     source.addEventListener('step', (event) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chalkstream_store::deletion::{self, Amount, Deletion};
-use chalkstream_store::{EventKind, Events, Leases, Queue, Store, submit};
+use chalkstream_store::{Authority, EventKind, Events, Leases, Queue, State, Store, Target, submit};
 use serde_json::json;
 
 use super::exclusive::exclusively;
@@ -19,6 +19,10 @@ const WATCHED_MS: u64 = 10 * 60 * 1000;
 /// may write on after it was stopped, and than any running server takes to clean its index.
 pub const LINGER_MS: u64 = 60 * 60 * 1000;
 
+/// How long a revocation stands for an event that was not published: longer than any manifest is
+/// kept in memory.
+const REVOKED_S: u64 = 120;
+
 /// How long a server's word that it still has words on disk counts: five passes.
 const HELD: Duration = Duration::from_secs(300);
 
@@ -30,6 +34,7 @@ pub struct Eraser {
     pub events: Events,
     pub uploads: Uploads,
     pub leases: Arc<Leases>,
+    pub authority: Authority,
 }
 
 impl Eraser {
@@ -67,6 +72,21 @@ impl Eraser {
         exclusively(&self.leases, &format!("deletion:{tenant}:{recording}"), work)
             .await
             .map(Option::unwrap_or_default)
+    }
+
+    /// Announces to the other servers that a recording is gone: by an event, or, without Redis, by
+    /// a revocation, which they have within five seconds. It outlives what they have in memory.
+    ///
+    /// # Errors
+    /// If neither can be written.
+    pub async fn announce_order(&self, tenant: &str, recording: &str) -> Result<(), Problem> {
+        let data = json!({ "state": State::Deleted.as_str() });
+        if let Err(error) = self.events.publish(tenant, recording, EventKind::State, data).await {
+            tracing::warn!(tenant_id = tenant, recording_id = recording, %error, "deletion announced by revocation");
+            let target = Target::Recording(recording.to_owned());
+            self.authority.revoke(tenant, &target, REVOKED_S).await?;
+        }
+        Ok(())
     }
 
     async fn erase(&self, tenant: &str, mut deletion: Deletion) -> Result<Deletion, Problem> {

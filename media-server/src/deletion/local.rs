@@ -3,6 +3,7 @@
 use crate::delivery::Delivery;
 use crate::manifests::Manifests;
 use crate::problem::Problem;
+use crate::recordings::Lists;
 use crate::search::Search;
 use crate::transcripts::Transcripts;
 
@@ -11,6 +12,8 @@ use crate::transcripts::Transcripts;
 pub struct LocalCopies {
     /// Manifests in memory.
     pub manifests: Manifests,
+    /// Entries of lists in memory.
+    pub lists: Lists,
     /// Transcripts in memory.
     pub transcripts: Transcripts,
     /// Playlists and index tables in memory.
@@ -27,6 +30,7 @@ impl LocalCopies {
     /// If the index cannot be written.
     pub async fn forget(&self, tenant: &str, recording: &str) -> Result<(), Problem> {
         self.manifests.forget(tenant, recording);
+        self.lists.forget(tenant, recording);
         self.transcripts.forget(tenant, recording);
         self.delivery.forget(tenant, recording);
         self.search.forget(tenant, recording).await

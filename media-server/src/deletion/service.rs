@@ -94,6 +94,7 @@ impl Deletions {
         deletion.buried_at_ms = Some(now_ms());
         self.metrics.requested.inc();
         self.local.manifests.forget(tenant, recording);
+        self.eraser.announce_order(tenant, recording).await?;
         Ok(deletion)
     }
 

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use chalkstream_store::layout;
 
+use super::named_keys::NamedKeys;
 use crate::token::Window;
 use crate::webvtt::parse_time_ms;
 
@@ -19,13 +20,13 @@ pub struct SessionPlaylist {
     /// The text, with relative URIs.
     pub text: String,
     /// Keys, relative to the recording, of everything that the text names.
-    pub named_keys: BTreeSet<String>,
+    pub named_keys: NamedKeys,
 }
 
 impl SessionPlaylist {
     /// The media playlist that is still being written, if a multivariant playlist names one.
     pub fn live_playlist(&self) -> Option<&String> {
-        self.named_keys.iter().find(|key| key.rsplit('/').next() == Some(layout::LIVE_PLAYLIST))
+        self.named_keys.unnumbered().find(|key| key.rsplit('/').next() == Some(layout::LIVE_PLAYLIST))
     }
 }
 
@@ -50,7 +51,8 @@ pub fn filter_multivariant(text: &str, key: &str, max_bps: Option<u64>, window: 
         })
         .collect();
 
-    let mut plan = SessionPlaylist { text: String::with_capacity(text.len()), named_keys: BTreeSet::new() };
+    let mut plan =
+        SessionPlaylist { text: String::with_capacity(text.len()), named_keys: NamedKeys::default() };
     let mut variant_dropped = false;
     for line in text.lines() {
         let keep = if line.starts_with(STREAM_INF) {
@@ -75,7 +77,8 @@ pub fn filter_multivariant(text: &str, key: &str, max_bps: Option<u64>, window: 
 
 /// The media playlist of `key` for a session with this window: the segments that overlap it.
 pub fn filter_media(text: &str, key: &str, window: Window) -> SessionPlaylist {
-    let mut plan = SessionPlaylist { text: String::with_capacity(text.len()), named_keys: BTreeSet::new() };
+    let mut plan =
+        SessionPlaylist { text: String::with_capacity(text.len()), named_keys: NamedKeys::default() };
     let mut at_us = 0_u64;
     let mut duration_us = 0_u64;
     let mut pending: Vec<&str> = Vec::new();
@@ -291,7 +294,7 @@ mod tests {
     fn without_a_cap_everything_stays() {
         let plan = filter_multivariant(MASTER, KEY, None, Window::default());
         assert_eq!(plan.text, MASTER);
-        assert_eq!(plan.named_keys.len(), 5);
+        assert_eq!(plan.named_keys.unnumbered().count(), 5);
         assert!(plan.named_keys.contains("hls/audio/7/a32/index.m3u8"));
     }
 
@@ -320,8 +323,15 @@ mod tests {
             #EXT-X-ENDLIST\n";
         let window = Window { start_ms: Some(3_200), end_ms: Some(6_500) };
         let plan = filter_media(text, "hls/video/7/v240/index.m3u8", window);
-        let names: Vec<_> = plan.named_keys.iter().map(|key| key.rsplit('/').next().unwrap_or("")).collect();
-        assert_eq!(names, ["00002.m4s", "00003.m4s", "init.mp4"]);
+        for (name, is_named) in [
+            ("00001.m4s", false),
+            ("00002.m4s", true),
+            ("00003.m4s", true),
+            ("00004.m4s", false),
+            ("init.mp4", true),
+        ] {
+            assert_eq!(plan.named_keys.contains(&format!("hls/video/7/v240/{name}")), is_named, "{name}");
+        }
         assert!(plan.text.contains("#EXT-X-MEDIA-SEQUENCE:2\n"), "{}", plan.text);
         assert!(plan.text.ends_with("#EXT-X-ENDLIST\n"));
         assert_eq!(filter_media(text, "a/index.m3u8", Window::default()).text, text);

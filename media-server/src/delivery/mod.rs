@@ -6,6 +6,7 @@ mod hls_filter;
 mod index;
 mod inventories;
 mod nal_scrubber;
+mod named_keys;
 mod object;
 mod object_ref;
 mod playlist_cache;
@@ -16,11 +17,13 @@ mod session_playlists;
 mod source_segment;
 
 #[cfg(test)]
+mod load_tests;
+#[cfg(test)]
 mod refusal_tests;
 #[cfg(test)]
 mod source_segment_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use hevc_source::{HevcSource, hevc_source};
 pub use object::{CachePolicy, object_response};

@@ -36,8 +36,7 @@ struct ByTextSize;
 
 impl Weighter<PlaylistKey, Arc<SessionPlaylist>> for ByTextSize {
     fn weight(&self, key: &PlaylistKey, plan: &Arc<SessionPlaylist>) -> u64 {
-        let named_keys: usize = plan.named_keys.iter().map(|key| key.len() + 48).sum();
-        (key.object.len() + plan.text.len() + named_keys + 256) as u64
+        (key.object.len() + plan.text.capacity() + plan.named_keys.weight() + 256) as u64
     }
 }
 

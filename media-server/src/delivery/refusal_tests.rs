@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use chalkstream_store::{State, layout, write_manifest};
+use chalkstream_store::{EventKind, Events, State, layout, write_manifest};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -118,6 +118,8 @@ async fn a_refusal_is_logged_once_with_its_reason_and_recording() {
     let mut deleted = one.manifest.clone();
     deleted.state = State::Deleted;
     write_manifest(&world.store, &deleted).await.unwrap();
+    let events = Events::connect(&world.settings.redis).unwrap();
+    events.publish(TENANT, &one.id, EventKind::State, json!({ "state": "deleted" })).await.unwrap();
     let page = format!("/watch/s/{token}");
     until("the session ends", || async { (get(&server, &page).await.status() == 403).then_some(()) }).await;
     let lines = log.take();

@@ -26,7 +26,7 @@ fn path_of(url: &Value) -> String {
 }
 
 /// `/s/{session}/{recording}/` of a fresh session.
-pub(super) async fn session(server: &Server, more: Value) -> String {
+pub(crate) async fn session(server: &Server, more: Value) -> String {
     let link = mint(server, more).await;
     let master = server.open(Method::GET, &path_of(&link["master_url"])).send().await.unwrap();
     assert_eq!(master.status(), StatusCode::OK);

@@ -4,6 +4,9 @@ mod announce;
 mod hub;
 mod stream;
 
+#[cfg(test)]
+mod tests;
+
 pub use announce::announce;
-pub use hub::Hub;
+pub use hub::{Hub, News};
 pub use stream::{Audience, Streams, last_event_id};

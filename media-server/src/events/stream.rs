@@ -9,18 +9,21 @@ use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use chalkstream_store::{Authority, Event, EventKind, Events, Target};
 use futures_util::stream;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use prometheus_client::metrics::gauge::Gauge;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::hub::Hub;
+use super::hub::{Hub, News};
+use crate::clock::now_ms;
+use crate::permits::{Limits, Permit, Permits, Reached};
 use crate::problem::Problem;
 
-/// Event streams open at once; further ones are asked to come back later.
-const MAX_STREAMS: usize = 2_000;
+/// Event streams open at once; further ones are asked to come back later. A page has one, and opens
+/// the next before the server notices that the last one is closed.
+const MAX_STREAMS: Limits = Limits { server: 2_000, tenant: 1_000, session: 8 };
 /// A stream ends after this, so that its reader is checked again: an expired session gets no more
 /// events.
 const MAX_LIFE: Duration = Duration::from_secs(300);
@@ -33,7 +36,7 @@ pub struct Streams {
     hub: Hub,
     events: Events,
     authority: Authority,
-    permits: Arc<Semaphore>,
+    permits: Permits,
     open: Gauge,
     shutdown: CancellationToken,
 }
@@ -47,27 +50,25 @@ impl Streams {
         open: Gauge,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { hub, events, authority, permits: Arc::new(Semaphore::new(MAX_STREAMS)), open, shutdown }
+        Self { hub, events, authority, permits: Permits::new(MAX_STREAMS), open, shutdown }
     }
 
     /// Responds with the stream of `audience`, from `after` on, until one of `targets` is revoked.
+    /// A session is among the targets.
     ///
     /// # Errors
-    /// 503 if too many streams are open.
+    /// 503 if too many streams are open, 429 if they are the caller's own.
     pub fn open(
         &self,
         audience: Audience,
         (targets, issued_at_s): (Vec<Target>, Option<u64>),
         after: Option<String>,
     ) -> Result<Response, Problem> {
-        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
-            Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too_many_streams",
-                "Too many event streams are open; try again shortly.",
-            )
-            .retry_after_s(10)
-        })?;
+        let session = targets.iter().find_map(|target| match target {
+            Target::Session(id) => Some(id.as_str()),
+            _ => None,
+        });
+        let permit = self.permits.take(audience.tenant(), session).map_err(too_many)?;
         self.open.inc();
         let feed = EventStream {
             // Subscribed before the past is read, so that no event falls between the two.
@@ -88,13 +89,13 @@ impl Streams {
             let (streams, until) = (feed.streams.clone(), feed.until);
             let (tenant, targets) = (feed.audience.tenant().to_owned(), feed.targets.clone());
             let issued_at_s = feed.issued_at_s;
-            let event = tokio::select! {
+            let item = tokio::select! {
                 () = streams.shutdown.cancelled() => None,
                 () = tokio::time::sleep_until(until) => None,
                 () = streams.revoked(&tenant, &targets, issued_at_s) => None,
-                event = feed.next() => event,
+                item = feed.next() => item,
             }?;
-            Some((Ok::<_, Infallible>(message(&event)), feed))
+            Some((Ok::<_, Infallible>(message(&item)), feed))
         }));
         let keep_alive = KeepAlive::new().interval(Duration::from_secs(15)).text("still here");
         let mut response = Sse::new(messages).keep_alive(keep_alive).into_response();
@@ -110,6 +111,11 @@ impl Streams {
             tokio::time::sleep(REVOCATION_CHECK_INTERVAL).await;
         }
     }
+}
+
+fn too_many(reached: Reached) -> Problem {
+    Problem::new(reached.status(), "too_many_streams", "Too many event streams are open; try again shortly.")
+        .retry_after_s(10)
 }
 
 /// The recordings whose events a stream carries.
@@ -158,9 +164,9 @@ struct EventStream {
     behind: Option<String>,
     waiting: VecDeque<Arc<Event>>,
     last: Option<(u64, u64)>,
-    receiver: broadcast::Receiver<Arc<Event>>,
+    receiver: broadcast::Receiver<News>,
     until: Instant,
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
     _open: OpenGauge,
 }
 
@@ -173,30 +179,43 @@ impl Drop for OpenGauge {
     }
 }
 
+/// One message of a stream.
+enum Item {
+    Event(Arc<Event>),
+    /// Events were lost up to this id.
+    Reset(String),
+}
+
 impl EventStream {
-    async fn next(&mut self) -> Option<Arc<Event>> {
+    async fn next(&mut self) -> Option<Item> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
                 if self.is_news(&event) {
-                    return Some(event);
+                    return Some(Item::Event(event));
                 }
                 continue;
             }
             if let Some(id) = self.behind.take() {
-                match self.streams.events.read_after(&id, Duration::ZERO).await {
-                    Ok(page) => {
-                        self.behind = page.last().map(|event| event.id.clone());
-                        self.waiting.extend(page.into_iter().map(Arc::new));
-                    }
-                    // End the stream: the client comes back with its Last-Event-ID and misses
-                    // nothing.
-                    Err(_) => return None,
+                // End the stream after a failure: the client comes back with its Last-Event-ID and
+                // misses nothing.
+                let page = self.streams.events.read_after(&id, Duration::ZERO).await.ok()?;
+                let gap = self.streams.events.gap_after(&id).await.ok()?;
+                if let Some(left) = gap {
+                    self.last = position(&left);
+                    self.behind = Some(left.clone());
+                    return Some(Item::Reset(left));
                 }
+                self.behind = page.last().map(|event| event.id.clone());
+                self.waiting.extend(page.into_iter().map(Arc::new));
                 continue;
             }
             match self.receiver.recv().await {
-                Ok(event) if self.is_news(&event) => return Some(event),
-                Ok(_) => {}
+                Ok(News::Event(event)) if self.is_news(&event) => return Some(Item::Event(event)),
+                Ok(News::Event(_)) => {}
+                Ok(News::Gap(left)) => {
+                    self.last = position(&left);
+                    return Some(Item::Reset(left.to_string()));
+                }
                 Err(broadcast::error::RecvError::Lagged(_)) => {
                     let (ms, sequence) = self.last?;
                     self.behind = Some(format!("{ms}-{sequence}"));
@@ -213,7 +232,6 @@ impl EventStream {
             return self.audience.includes(event);
         }
         let at = position(&event.id);
-        // A Redis that lost its data numbers events by its clock again, which is later than these.
         if at.is_some() && at <= self.last {
             return false;
         }
@@ -227,12 +245,20 @@ fn position(id: &str) -> Option<(u64, u64)> {
     Some((ms.parse().ok()?, sequence.parse().ok()?))
 }
 
-fn message(event: &Event) -> Message {
-    let body = json!({ "recording": event.recording, "at_ms": event.at_ms, "data": event.data });
-    let message = Message::default().event(event.kind.as_str()).data(body.to_string());
-    match event.kind {
-        // Not a position from which a client can go on.
-        EventKind::Progress => message,
-        _ => message.id(&event.id),
+fn message(item: &Item) -> Message {
+    match item {
+        Item::Event(event) => {
+            let body = json!({ "recording": event.recording, "at_ms": event.at_ms, "data": event.data });
+            let message = Message::default().event(event.kind.as_str()).data(body.to_string());
+            match event.kind {
+                // Not a position from which a client can go on.
+                EventKind::Progress => message,
+                _ => message.id(&event.id),
+            }
+        }
+        Item::Reset(left) => {
+            let body = json!({ "at_ms": now_ms(), "data": {} });
+            Message::default().id(left).event("reset").data(body.to_string())
+        }
     }
 }

@@ -4,16 +4,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use chalkstream_store::layout;
 use http::{HeaderName, HeaderValue, header};
+use http_body_util::BodyExt;
 use tower_http::compression::CompressionLayer;
 
 use super::compress::TextOnly;
 use super::cors::cors;
 use crate::metrics::Metrics;
+use crate::permits::RequestPermit;
 use crate::problem::{Problem, ProblemRecord};
 use crate::reason::Reason;
 
@@ -38,7 +41,7 @@ pub fn apply(routes: Router, metrics: Arc<Metrics>, origins: Arc<[String]>) -> R
 /// path may hold a token.
 async fn observe(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let (request, recording) = recording_of(request).await;
+    let (mut request, recording) = recording_of(request).await;
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -48,7 +51,17 @@ async fn observe(State(metrics): State<Arc<Metrics>>, request: Request, next: Ne
         _ => "other",
     }
     .to_owned();
+    let permit = RequestPermit::default();
+    request.extensions_mut().insert(permit.clone());
     let mut response = next.run(request).await;
+    if permit.is_taken() {
+        // Held until the last byte is sent: a slow reader still counts.
+        let hold = move |error| {
+            let _held = &permit;
+            error
+        };
+        response = response.map(|body| Body::new(body.map_err(hold)));
+    }
     if let Some(problem) = response.extensions().get::<ProblemRecord>() {
         problem.log(response.status(), &route, recording.as_deref());
     }

@@ -2,10 +2,15 @@
 //! event that comes twice, late or out of order does no harm.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chalkstream_store::{Event, EventKind, Events, Kind, Position, State, Store, layout, read_manifest};
+use chalkstream_store::{
+    Event, EventKind, Events, Kind, Manifest, Position, State, Store, layout, listing, read_manifest,
+};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::index::{Index, IndexedLesson};
 use super::transcript::Transcript;
@@ -16,6 +21,15 @@ const MAX_READ_WAIT: Duration = Duration::from_secs(5);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Recordings between two commits of a scan.
 const SCAN_BATCH: usize = 200;
+/// Recordings that a scan reads at once.
+const SCANNED_AT_ONCE: usize = 32;
+
+/// A recording that a scan finds.
+enum Scanned {
+    Listed(listing::Entry),
+    /// From its folder: it may not be in a list yet.
+    Unlisted(String),
+}
 
 /// Why the feed failed. Each may succeed later.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +102,8 @@ impl Feed {
                 page.into_iter().filter_map(recording_to_reconcile).collect();
             let changed = !touched.is_empty();
             for (tenant, recording) in touched {
-                self.reconcile(&tenant, &recording).await?;
+                let manifest = read_manifest(&self.store, &tenant, &recording).await;
+                self.reconcile(&tenant, &recording, manifest).await?;
             }
             position.id = id;
             // Progress events are not worth a commit; reading them again costs nothing.
@@ -115,18 +130,37 @@ impl Feed {
     /// at the end.
     async fn scan(&self, position: Option<&Position>) -> Result<(), FeedError> {
         let mut present = HashSet::new();
-        let mut recordings = 0_usize;
         for tenant in self.store.list_dirs("").await?.into_iter().filter(|name| layout::valid_tenant(name)) {
-            let ids = self.store.list_dirs(&layout::tenant_prefix(&tenant)).await?;
-            for recording in ids.into_iter().filter(|name| layout::valid_recording(name)) {
-                self.reconcile(&tenant, &recording).await?;
-                present.insert((tenant.clone(), recording));
-                recordings += 1;
-                if recordings.is_multiple_of(SCAN_BATCH) {
+            let scan = self.recordings(&tenant).await?.map(|listed| {
+                let tenant = &tenant;
+                async move {
+                    let listed = listed?;
+                    let recording = match &listed {
+                        Scanned::Listed(entry) => entry.recording.clone(),
+                        Scanned::Unlisted(recording) => recording.clone(),
+                    };
+                    let manifest = match &listed {
+                        Scanned::Listed(entry) => listing::read(&self.store, entry).await,
+                        Scanned::Unlisted(recording) => read_manifest(&self.store, tenant, recording).await,
+                    };
+                    self.reconcile(tenant, &recording, manifest).await?;
+                    Ok::<_, FeedError>(recording)
+                }
+            });
+            let mut scan = pin!(scan.buffer_unordered(SCANNED_AT_ONCE));
+            while let Some(recording) = scan.next().await {
+                let recording = recording?;
+                if !present.insert((tenant.clone(), recording.clone())) {
+                    // A writer that was cut off left it in two lists, one of them older.
+                    let manifest = read_manifest(&self.store, &tenant, &recording).await;
+                    self.reconcile(&tenant, &recording, manifest).await?;
+                }
+                if present.len().is_multiple_of(SCAN_BATCH) {
                     self.commit(None).await?;
                 }
             }
         }
+        let recordings = present.len();
         let index = self.index.clone();
         let gone = tokio::task::spawn_blocking(move || {
             let mut gone = Vec::new();
@@ -155,9 +189,29 @@ impl Feed {
         Ok(())
     }
 
+    /// The recordings of a tenant: from its lists, or, while these are still being made, from the
+    /// folders.
+    async fn recordings<'a>(
+        &'a self,
+        tenant: &'a str,
+    ) -> Result<BoxStream<'a, Result<Scanned, chalkstream_store::Error>>, FeedError> {
+        if listing::build::built_at_ms(&self.store, tenant).await?.is_none() {
+            let ids = self.store.list_dirs(&layout::tenant_prefix(tenant)).await?;
+            let ids = ids.into_iter().filter(|name| layout::valid_recording(name));
+            return Ok(stream::iter(ids.map(Scanned::Unlisted).map(Ok)).boxed());
+        }
+        let states = listing::states().map(|state| listing::all(&self.store, tenant, state));
+        Ok(stream::iter(states).flatten().map_ok(Scanned::Listed).boxed())
+    }
+
     /// Makes the index equal to one recording's manifest.
-    async fn reconcile(&self, tenant: &str, recording: &str) -> Result<(), FeedError> {
-        let manifest = match read_manifest(&self.store, tenant, recording).await {
+    async fn reconcile(
+        &self,
+        tenant: &str,
+        recording: &str,
+        manifest: Result<Option<Manifest>, chalkstream_store::Error>,
+    ) -> Result<(), FeedError> {
+        let manifest = match manifest {
             Ok(manifest) => manifest,
             Err(error) if is_transient(&error) => return Err(error.into()),
             Err(error) => {

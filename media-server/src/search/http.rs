@@ -1,11 +1,12 @@
 //! The routes: search over all lessons of a tenant, and over the one lesson of a session.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRef, Query, State};
 use chalkstream_store::{Manifest, State as RecordingState};
+use futures_util::{StreamExt, stream};
 use http::header;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -19,6 +20,8 @@ use crate::manifests::Manifests;
 use crate::playback::{LinkRequest, Links, MintedLink};
 use crate::problem::{Problem, ProblemBody};
 
+/// Recordings read at once for the links of a response.
+const PREFETCHED_AT_ONCE: usize = 16;
 /// Moments in a response if no limit is given.
 const DEFAULT_LIMIT: usize = 20;
 
@@ -130,7 +133,7 @@ pub async fn search(
         .ok_or_else(|| Problem::invalid("viewer", "Name the viewer for whom the links are made: viewer=…"))?;
     let area =
         OwnedArea { tenant: caller.tenant.clone(), recording: request.recording, from_ms: None, to_ms: None };
-    let hits = index.find(&request.q, area, limit(request.limit)).await?;
+    let hits = index.find(&request.q, area, None, limit(request.limit)).await?;
     let mut addresses = Addresses {
         links: &links,
         manifests: &manifests,
@@ -140,6 +143,7 @@ pub async fn search(
     };
     // Refuses an invalid viewer even if nothing was found.
     addresses.check()?;
+    addresses.prefetch(&hits).await;
     let mut moments = Vec::with_capacity(hits.len());
     for hit in hits {
         // Deleted since it was indexed: it must not be found.
@@ -168,7 +172,7 @@ pub async fn search_session(
         from_ms: window.start_ms,
         to_ms: window.end_ms,
     };
-    let hits = index.find(&request.q, area, limit(request.limit)).await?;
+    let hits = index.find(&request.q, area, Some(&viewing.session.id), limit(request.limit)).await?;
     let moments = hits.into_iter().map(MomentView::new).collect();
     Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(SearchResults { moments })))
 }
@@ -218,6 +222,14 @@ impl Addresses<'_> {
 
     fn check(&self) -> Result<(), Problem> {
         self.links.mint(self.tenant, &self.request(&uuid::Uuid::nil().to_string())).map(drop)
+    }
+
+    /// Reads the recordings at once into the cache; a failure shows when one is needed.
+    async fn prefetch(&self, hits: &[Hit]) {
+        let recordings: BTreeSet<String> = hits.iter().map(|hit| hit.recording.clone()).collect();
+        let reads = stream::iter(recordings)
+            .map(|recording| async move { drop(self.manifests.get(self.tenant, &recording).await) });
+        reads.buffer_unordered(PREFETCHED_AT_ONCE).collect::<()>().await;
     }
 
     /// Returns a recording's address, made once. `None` if the recording is gone.

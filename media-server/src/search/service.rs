@@ -13,16 +13,20 @@ use super::find::{Area, Hit};
 use super::index::{Error, Index};
 use super::purge;
 use super::still::Storyboards;
+use crate::permits::{Limits, Permits, Reached};
 use crate::problem::Problem;
 
 /// Queries at once; each takes a blocking thread for some milliseconds.
 const MAX_QUERIES: usize = 8;
+/// Queries that run or wait.
+const MAX_WAITING: Limits = Limits { server: 256, tenant: 64, session: 4 };
 
 /// Search. Clones share the index.
 #[derive(Clone)]
 pub struct Search {
     index: Arc<Index>,
     permits: Arc<Semaphore>,
+    waiting: Permits,
     storyboards: Arc<Storyboards>,
 }
 
@@ -53,7 +57,8 @@ impl Search {
                 () = purge::run(purged) => {}
             }
         });
-        Ok(Self { index, permits: Arc::new(Semaphore::new(MAX_QUERIES)), storyboards })
+        let permits = Arc::new(Semaphore::new(MAX_QUERIES));
+        Ok(Self { index, permits, waiting: Permits::new(MAX_WAITING), storyboards })
     }
 
     /// True once every transcript in storage has been read.
@@ -61,14 +66,23 @@ impl Search {
         self.index.ready()
     }
 
-    /// The best moments for a query in an area, best first.
+    /// The best moments for a query in an area, best first; for a session, if it is not for a
+    /// platform.
     ///
     /// # Errors
-    /// 503 before the index has caught up; 500 if the index cannot be read.
-    pub async fn find(&self, query: &str, area: OwnedArea, limit: usize) -> Result<Vec<Hit>, Problem> {
+    /// 503 before the index has caught up, or if too many queries wait; 429 if these are the
+    /// caller's own; 500 if the index cannot be read.
+    pub async fn find(
+        &self,
+        query: &str,
+        area: OwnedArea,
+        session: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Hit>, Problem> {
         if !self.caught_up() {
             return Err(Problem::unavailable("The search index is being built; try again shortly."));
         }
+        let _waiting = self.waiting.take(&area.tenant, session).map_err(too_many)?;
         let _permit = self.permits.acquire().await.map_err(Problem::internal)?;
         let (index, query) = (self.index.clone(), query.to_owned());
         let found = tokio::task::spawn_blocking(move || {
@@ -118,6 +132,11 @@ impl Search {
     pub async fn still(&self, manifest: &Manifest, at_ms: u64) -> Option<String> {
         self.storyboards.still(manifest, at_ms).await
     }
+}
+
+fn too_many(reached: Reached) -> Problem {
+    Problem::new(reached.status(), "too_many_searches", "Too many searches at once; try again shortly.")
+        .retry_after_s(1)
 }
 
 /// [`Area`] for another thread.

@@ -27,6 +27,13 @@ impl Redis {
         format!("redis+unix://{}", self.socket.display())
     }
 
+    /// Removes everything.
+    pub fn flush(&self) {
+        let mut command = Command::new("redis-cli");
+        command.arg("-s").arg(&self.socket).arg("FLUSHALL").stdout(Stdio::null());
+        assert!(command.status().unwrap().success());
+    }
+
     /// Ends it, as a crash would.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

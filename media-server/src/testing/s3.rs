@@ -1,6 +1,7 @@
 //! An S3 API of the test's own, whose deletions can be held up.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use chalkstream_config::{S3 as Settings, Secret};
 use hyper::body::Incoming;
@@ -15,10 +16,17 @@ const BUCKET: &str = "lessons";
 const KEY: &str = "test-key";
 const SECRET: &str = "test-secret";
 
+/// Requests that remove a few keys, such as a recording's entries in lists, are never held.
+const FEW_KEYS_BYTES: u64 = 4_096;
+
+/// Paths and queries of requests.
+type Requests = Arc<Mutex<Vec<String>>>;
+
 /// An S3 API over a folder.
 pub struct S3 {
     endpoint: String,
     held: watch::Sender<bool>,
+    requests: Requests,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -31,13 +39,19 @@ impl S3 {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let (held, is_held) = watch::channel(false);
+        let requests = Requests::default();
+        let seen = Arc::clone(&requests);
         let task = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (s3, is_held) = (s3.clone(), is_held.clone());
+                let (s3, is_held, seen) = (s3.clone(), is_held.clone(), Arc::clone(&seen));
                 let service = service_fn(move |request: http::Request<Incoming>| {
                     let (s3, mut is_held) = (s3.clone(), is_held.clone());
+                    seen.lock().unwrap().push(request.uri().to_string());
                     async move {
-                        if request.uri().query().is_some_and(|query| query.contains("delete")) {
+                        let length = request.headers().get("content-length");
+                        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+                        let is_delete = request.uri().query().is_some_and(|query| query.contains("delete"));
+                        if is_delete && length.is_some_and(|length: u64| length > FEW_KEYS_BYTES) {
                             let _ = is_held.wait_for(|held| !held).await;
                         }
                         s3.call(request.map(s3s::Body::from)).await
@@ -49,12 +63,17 @@ impl S3 {
                 });
             }
         });
-        Self { endpoint, held, task }
+        Self { endpoint, held, requests, task }
     }
 
-    /// Lets no `DeleteObjects` request through, or all of them again.
+    /// Lets no `DeleteObjects` request of many keys through, or all of them again.
     pub fn hold_deletes(&self, held: bool) {
         self.held.send_replace(held);
+    }
+
+    /// Takes the paths and queries of the requests since the last call.
+    pub fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.requests.lock().unwrap())
     }
 
     pub fn settings(&self) -> Settings {

@@ -34,10 +34,13 @@ pub async fn receive(
 ) -> Result<Upload, Problem> {
     // Take the permit first: a request rejected as busy must not have interrupted the current
     // writer.
-    let _permit = uploads.patches.try_acquire().map_err(|_| {
+    let busy = || {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many uploads at once; try again shortly.")
             .retry_after_s(3)
-    })?;
+    };
+    // 503 for the tenant's own limit too: tus clients repeat it, unlike 429.
+    let _tenant_permit = uploads.tenant_patches.take(&tenant, None).map_err(|_| busy())?;
+    let _permit = uploads.patches.try_acquire().map_err(|_| busy())?;
     let arrived = uploads.read_open(&tenant, &id).await?;
     if arrived.is_final() {
         return Err(Problem::new(

@@ -14,11 +14,14 @@ use super::lock::{Locks, UploadGuard};
 use super::problems::gone;
 use super::state::{self, Upload};
 use crate::clock::now_ms;
+use crate::permits::{Limits, Permits};
 use crate::problem::Problem;
 use crate::url::PublicUrl;
 
 /// PATCH requests at once. Each holds at most one part in memory.
 const MAX_PATCHES: usize = 64;
+/// PATCH requests of one tenant at once.
+const MAX_TENANT_PATCHES: usize = 48;
 
 /// Receives uploads. Clones share locks and limits.
 #[derive(Clone)]
@@ -30,6 +33,8 @@ pub struct Uploads {
     pub(super) locks: Arc<Locks>,
     /// Permits for PATCH requests.
     pub(super) patches: Arc<Semaphore>,
+    /// The same of each tenant.
+    pub(super) tenant_patches: Permits,
     pub(super) limits: UploadLimits,
     pub(super) public_url: PublicUrl,
     pub(super) counters: Counters,
@@ -78,7 +83,24 @@ impl Uploads {
         };
         let locks = Arc::new(Locks::new(&settings.redis)?);
         let patches = Arc::new(Semaphore::new(MAX_PATCHES));
-        Ok(Self { store, queue, events, locks, patches, limits, public_url, counters, tasks, shutdown })
+        let tenant_patches = Permits::new(Limits {
+            server: MAX_PATCHES,
+            tenant: MAX_TENANT_PATCHES,
+            session: MAX_TENANT_PATCHES,
+        });
+        Ok(Self {
+            store,
+            queue,
+            events,
+            locks,
+            patches,
+            tenant_patches,
+            limits,
+            public_url,
+            counters,
+            tasks,
+            shutdown,
+        })
     }
 
     /// Stops the writer of an upload, and keeps others from it until the guard is dropped.

@@ -125,7 +125,7 @@ fn entries(root: &Path, folder: &str) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// A file is never changed, only replaced by another one: its number and time tell them apart.
+/// A file is never changed, only replaced by another one: its number and time differ.
 fn tag(facts: &std::fs::Metadata) -> u64 {
     super::tag(&(facts.ino(), facts.mtime(), facts.mtime_nsec()))
 }

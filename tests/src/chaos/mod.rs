@@ -5,16 +5,16 @@
 //! nearly the same run.
 
 mod api;
-mod client;
+pub mod client;
 mod deletions;
 mod faults;
 mod fleet;
-mod history;
+pub mod history;
 mod lessons;
 pub mod plan;
 pub mod report;
-mod steps;
-mod storage;
+pub mod steps;
+pub mod storage;
 mod streams;
 
 use std::collections::BTreeMap;

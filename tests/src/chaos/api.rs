@@ -136,7 +136,8 @@ impl Api {
                 return Ok(acknowledged(&head));
             }
             if upload.is_abandoned && offset > 0 {
-                return self.abandon(&path, &created.header("chalkstream-recording")).await;
+                let recording = created.header("chalkstream-recording");
+                return self.abandon(&path, &recording, offset, &upload.bytes[offset..]).await;
             }
             let end = size.min(offset + upload.piece_bytes);
             let piece = upload.bytes[offset..end].to_vec();
@@ -164,17 +165,36 @@ impl Api {
         Err(format!("the upload of {} did not end within {MAX_CALL:?}", upload.name))
     }
 
-    /// Deletes the recording of an upload that is not complete.
-    async fn abandon(&self, path: &str, recording: &str) -> Result<Uploaded, String> {
-        let answer = self.ask(Method::DELETE, &format!("/v1/recordings/{recording}"), |r| r).await?;
-        if answer.status != StatusCode::ACCEPTED {
-            return Ok(refused("DELETE", &answer));
+    /// Deletes the recording of an upload that is not complete, and sends the `rest` all the same.
+    async fn abandon(
+        &self,
+        path: &str,
+        recording: &str,
+        offset: usize,
+        rest: &[u8],
+    ) -> Result<Uploaded, String> {
+        let deleted = self.ask(Method::DELETE, &format!("/v1/recordings/{recording}"), |r| r).await?;
+        if deleted.status != StatusCode::ACCEPTED {
+            return Ok(refused("DELETE", &deleted));
         }
-        let head = self.ask(Method::HEAD, path, tus).await?;
-        if head.status != StatusCode::GONE && head.status != StatusCode::NOT_FOUND {
-            return Err(format!("the upload of deleted {recording} answers {}", head.status));
+        let sent = self.ask(Method::PATCH, path, |request| {
+            tus(request)
+                .header("Upload-Offset", offset)
+                .header("Content-Type", "application/offset+octet-stream")
+                .body(rest.to_vec())
+        });
+        if sent.await?.status.is_success() {
+            return Err(format!("{recording} was acknowledged after it was deleted"));
         }
-        Ok(Uploaded::Abandoned(recording.to_owned()))
+        let deadline = tokio::time::Instant::now() + MAX_CALL;
+        while tokio::time::Instant::now() < deadline {
+            let head = self.ask(Method::HEAD, path, tus).await?;
+            if head.status == StatusCode::GONE || head.status == StatusCode::NOT_FOUND {
+                return Ok(Uploaded::Abandoned(recording.to_owned()));
+            }
+            sleep(RETRY_INTERVAL).await;
+        }
+        Err(format!("the upload of deleted {recording} stays"))
     }
 
     fn count(&self, status: StatusCode) {

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
+/// Faults that began or ended so close to an event of a recording belong into its history, in ms.
+const NEAR_MS: u64 = 5_000;
 /// Lines of a recording's history that are printed.
 const MAX_LINES: usize = 120;
 
@@ -56,11 +58,10 @@ impl History {
             .map(|event| (event.at_ms, event.text.clone()))
             .chain(logs.iter().filter(|line| line.recording() == recording).map(|l| (l.at_ms, l.describe())))
             .collect();
+        let own: Vec<u64> =
+            lines.iter().filter(|(_, text)| !is_fault(text)).map(|(at_ms, _)| *at_ms).collect();
+        lines.retain(|(at_ms, text)| !is_fault(text) || own.iter().any(|own| own.abs_diff(*at_ms) < NEAR_MS));
         lines.sort_by_key(|(at_ms, _)| *at_ms);
-        // Faults before and after all that is known of the recording do not concern it.
-        let first = lines.iter().position(|(_, text)| !is_fault(text)).unwrap_or(0).saturating_sub(3);
-        let last = lines.iter().rposition(|(_, text)| !is_fault(text)).map_or(lines.len(), |at| at + 1);
-        let lines = &lines[first..last.max(first)];
         let mut text = String::new();
         if lines.len() > MAX_LINES {
             let _ = writeln!(text, "    … {} lines before", lines.len() - MAX_LINES);

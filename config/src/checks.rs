@@ -194,6 +194,12 @@ fn playback(playback: &Playback, report: &mut Report) {
 
 fn worker(worker: &Worker, report: &mut Report) {
     report.range("worker.slots", worker.slots.into(), 0, 1_024);
+    report.expect(
+        worker.memory_bytes == 0 || (512 << 20..=1 << 50).contains(&worker.memory_bytes),
+        "worker.memory_bytes",
+        || format!("is {}, and must be 0 or at least 536870912", worker.memory_bytes),
+    );
+    report.range("worker.tenant_steps_max", worker.tenant_steps_max.into(), 0, 100_000);
     report.expect(!worker.scratch_path.as_os_str().is_empty(), "worker.scratch_path", || "is empty".into());
     report.range("worker.lease_ms", worker.lease_ms, 1_000, 3_600_000);
     report.range("worker.poll_ms", worker.poll_ms, 1, 60_000);

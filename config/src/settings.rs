@@ -237,8 +237,13 @@ impl Default for Playback {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Worker {
-    /// Steps run at once; 0 means one per core.
+    /// Most steps run at once; 0 means as many as keep the cores busy.
     pub slots: u32,
+    /// Memory that this worker and its steps may take, in bytes; 0 means what the machine or its
+    /// container has.
+    pub memory_bytes: u64,
+    /// Steps of one tenant that run at once, on all workers; 0 means any number.
+    pub tenant_steps_max: u32,
     /// Folder for temporary files.
     pub scratch_path: PathBuf,
     /// A lease not renewed for this long is given to another worker, in ms.
@@ -275,6 +280,8 @@ impl Default for Worker {
     fn default() -> Self {
         Self {
             slots: 0,
+            memory_bytes: 0,
+            tenant_steps_max: 0,
             scratch_path: "data/scratch".into(),
             lease_ms: 15_000,
             poll_ms: 250,

@@ -112,7 +112,7 @@ async fn worker_checks(settings: &Settings, quick: bool) -> Vec<Check> {
     /// More memory than any step may take.
     const TOO_MUCH_BYTES: u64 = 4 << 30;
 
-    let mut checks = vec![speech_model(settings)];
+    let mut checks = vec![speech_model(settings), capacity(settings), scratch_disk(settings, quick)];
     let scratch = match tempfile::tempdir() {
         Ok(scratch) => scratch,
         Err(error) => {
@@ -145,6 +145,34 @@ async fn worker_checks(settings: &Settings, quick: bool) -> Vec<Check> {
         checks.push(Check { name, detail, needed: !settings.worker.allow_unsandboxed });
     }
     checks
+}
+
+/// How many steps a worker here runs at once, by the same figures as the worker itself.
+#[cfg(feature = "worker")]
+fn capacity(settings: &Settings) -> Check {
+    let capacity = chalkstream_workers::Capacity::new(&settings.worker);
+    let steps = capacity.long_steps();
+    let of = format!("{} cores and {} MiB of memory", capacity.cores, capacity.memory_bytes >> 20);
+    let detail = match capacity.is_short_of_memory() {
+        false => Ok(format!("{steps}, and one short step, on {of}")),
+        true => Err(format!("{steps}, and one short step, on {of}: more memory would allow more")),
+    };
+    Check { name: "steps at once", detail, needed: false }
+}
+
+/// A worker leases nothing while its scratch disk is nearly full. A health check stays green: what
+/// runs goes on.
+#[cfg(feature = "worker")]
+fn scratch_disk(settings: &Settings, quick: bool) -> Check {
+    let folder = std::path::absolute(&settings.worker.scratch_path);
+    let folder = folder.unwrap_or_else(|_| settings.worker.scratch_path.clone());
+    // The worker makes it.
+    let existing = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(&folder);
+    let detail = match chalkstream_workers::check_disk(existing) {
+        Ok(()) => Ok(format!("{} has room", existing.display())),
+        Err(failure) => Err(format!("{}; a worker takes no step", failure.detail)),
+    };
+    Check { name: "scratch disk", detail, needed: !quick }
 }
 
 #[cfg(feature = "worker")]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use chalkstream_config::{Redis, Secret};
 use chalkstream_store::layout::new_recording_id;
-use chalkstream_store::{JobSpec, LeaseOffer, LeaseRequest, Queue, StepSpec};
+use chalkstream_store::{JobSpec, LeaseOffer, LeaseRequest, Occupancy, Queue, StepSpec};
 use serde_json::json;
 
 /// As of a worker.
@@ -30,6 +30,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
             needs: Vec::new(),
             optional: false,
             priority: 0,
+            cost_ms: 100,
             input: json!({ "of": number }),
             requires: Vec::new(),
         };
@@ -64,8 +65,9 @@ async fn work(queue: Queue, jobs: usize, done: Arc<AtomicUsize>) -> chalkstream_
     let request = LeaseRequest {
         worker: "bench",
         lease_ms: LEASE_MS,
-        max_priority: None,
-        running: 0,
+        only_short: false,
+        occupancy: Occupancy::Busy,
+        tenant_steps_max: 0,
         capabilities: &[],
     };
     while done.load(Ordering::Relaxed) < jobs {

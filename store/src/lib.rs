@@ -49,8 +49,8 @@ pub use objects::{
 pub use projection::{LiveRevisionNote, PublishedRevision, StepResult};
 pub use queue::{
     FailOutcome, FailureReport, Heartbeat, JobFilter, JobSpec, JobState, JobView, Lease, LeaseOffer,
-    LeaseRequest, MachineCheck, Outcome, Pause, Progress, Queue, QueueStats, RetryPolicy, StepView,
-    Submitted, WorkerView,
+    LeaseRequest, MachineCheck, Occupancy, Outcome, Pause, Progress, Queue, QueueStats, RetryPolicy,
+    StepView, Submitted, WorkerView,
 };
 pub use recording::{
     Manifest, MediaFacts, Notice, Revision, SourceFacts, State, newest as newest_manifest,

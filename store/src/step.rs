@@ -16,9 +16,13 @@ pub struct StepSpec {
     /// Whether the recording is complete without it.
     #[serde(default)]
     pub optional: bool,
-    /// Lower goes first, before every other tenant's higher: stage 1 is 0, stage 2 is 1.
+    /// Its class, lower goes first: 0 inspects or publishes, 10 makes audio or stills, 20 the
+    /// weak line, 30 words, 40 the ladder, 50 waits for idle time. Earlier builds had 0, 1 and 2.
     #[serde(default)]
     pub priority: i64,
+    /// Estimated work, in ms of one core; 0 if there is no estimate. Tenants share by it.
+    #[serde(default)]
+    pub cost_ms: u64,
     /// Its input.
     #[serde(default)]
     pub input: Value,
@@ -50,6 +54,8 @@ pub enum StepState {
 impl StepSpec {
     /// Name of the step that every job begins with.
     pub const FIRST: &str = "inspect";
+    /// Its estimated work, in ms of one core.
+    pub const FIRST_COST_MS: u64 = 500;
 
     /// The step that every job begins with.
     pub fn first() -> Self {
@@ -58,6 +64,7 @@ impl StepSpec {
             needs: Vec::new(),
             optional: false,
             priority: 0,
+            cost_ms: Self::FIRST_COST_MS,
             input: Value::Object(serde_json::Map::new()),
             requires: Vec::new(),
         }
@@ -85,9 +92,12 @@ pub struct StepRecord {
     /// The steps it waits for.
     #[serde(default)]
     pub needs: Vec<String>,
-    /// Lower goes first.
+    /// Its class, lower goes first.
     #[serde(default)]
     pub priority: i64,
+    /// Estimated work, in ms of one core.
+    #[serde(default)]
+    pub cost_ms: u64,
     /// Its input.
     #[serde(default)]
     pub input: Value,
@@ -110,6 +120,7 @@ impl StepRecord {
             needs: self.needs.clone(),
             optional: self.optional,
             priority: self.priority,
+            cost_ms: self.cost_ms,
             input: self.input.clone(),
             requires: self.requires.clone(),
         }

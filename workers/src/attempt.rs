@@ -89,14 +89,14 @@ impl Attempt<'_> {
         let (context, lease) = (self.context, self.lease);
         let media = results.media()?;
         let live = self.live_rendition(kind, &step, results, manifest)?;
-        let Execution::Child { cost, input, .. } = &kind.definition().execution else {
+        let Execution::Child { deadline, input, .. } = &kind.definition().execution else {
             return Err(StepFailure::ours("a step without a child"));
         };
         let work = Work {
             name: format!("{}-{}-{}", lease.recording, lease.step, lease.fence),
             task: WorkTask::Step(Box::new(step)),
             source: self.open(*input, results, manifest).await?,
-            deadline: cost.deadline(media.as_ref(), &context.settings),
+            deadline: deadline.of_media(media.as_ref(), &context.settings),
             cancel: self.cancel.clone(),
             progress: self.progress.clone(),
             background: kind.definition().class.is_background(),

@@ -1,6 +1,7 @@
 //! Whether this worker takes steps. After a failure the queue pauses it, and a check of its machine
 //! must pass before it takes another recording.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chalkstream_config::Settings;
@@ -9,9 +10,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::capabilities;
 use crate::failure::StepFailure;
 use crate::runner::Runner;
+use crate::{admission, capabilities};
 
 /// Time between two announcements to the queue.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(10);
@@ -51,6 +52,8 @@ pub struct Machine {
     pub runner: Runner,
     /// The settings.
     pub settings: Settings,
+    /// Folder for temporary files.
+    pub scratch_path: PathBuf,
 }
 
 impl Health {
@@ -145,6 +148,7 @@ impl Machine {
 
     /// Checks what every step needs: a disk, a child, the storage.
     async fn check(&self) -> Result<(), StepFailure> {
+        admission::check_disk(&self.scratch_path)?;
         self.runner.check().await?;
         self.store.list("_system/", None, 1).await.map(drop).map_err(StepFailure::storage)
     }

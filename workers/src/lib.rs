@@ -1,5 +1,6 @@
 //! Leases jobs, plans their steps, runs each in a child process and writes the results back.
 
+mod admission;
 mod attempt;
 mod capabilities;
 mod context;
@@ -7,6 +8,7 @@ mod error;
 mod failure;
 mod health;
 mod lease;
+mod machine;
 mod manifest;
 mod outputs;
 mod planner;
@@ -20,15 +22,8 @@ mod steps;
 mod sweeper;
 mod worker;
 
+pub use admission::{Capacity, check_disk};
 pub use error::Error;
 pub use failure::{Cause, StepFailure};
 pub use steps::request::models;
 pub use worker::run;
-
-/// Number of steps to run at once: what the settings say, or one per core.
-pub fn slots(settings: &chalkstream_config::Worker) -> usize {
-    match settings.slots {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        given => given as usize,
-    }
-}

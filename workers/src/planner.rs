@@ -1,12 +1,12 @@
 //! Which steps a recording needs, as plain data. The job starts with `inspect`; its report decides
 //! the rest.
 //!
-//! Steps of class [`Class::Watchable`] come in order of cost: the source itself, if a browser plays
+//! What makes a recording watchable comes in order of cost: the source itself, if a browser plays
 //! it (no frame is decoded), audio with stills (a thirtieth of the work), the weak line's
-//! rendition (a seventh). Each revision is a step of its own and waits for the one before it, so
-//! that no two are made at once.
+//! rendition (a seventh). Each has a [`Class`] of its own. Each revision is a step of its own and
+//! waits for the one before it, so that no two are made at once.
 //!
-//! [`Class::Watchable`]: crate::steps::Class::Watchable
+//! [`Class`]: crate::steps::Class
 
 use chalkstream_pipeline::ladder::Ladder;
 use chalkstream_pipeline::limits::Limits;
@@ -37,7 +37,7 @@ pub struct PlanSettings<'a> {
 
 /// The steps after `inspect`. A track that the file does not have gets no step.
 pub fn after_inspect(media: &MediaInfo, settings: &PlanSettings<'_>) -> Result<Vec<StepSpec>, StepFailure> {
-    let mut plan = Plan::default();
+    let mut plan = Plan { media: media.clone(), steps: Vec::new() };
     let limits = &settings.limits;
     if let Some(max_segment_ms) = settings.source_segment_ms
         && let Some(support) = source_rendition::support(media)
@@ -81,8 +81,8 @@ fn divide(ladder: &Ladder, defer_above: Option<u32>) -> Vec<(StepKind, Ladder)> 
 }
 
 /// The plan being made.
-#[derive(Default)]
 struct Plan {
+    media: MediaInfo,
     steps: Vec<StepSpec>,
 }
 
@@ -102,6 +102,7 @@ impl Plan {
             needs: needs.map(|need| need.name().to_owned()).collect(),
             optional: definition.optional,
             priority: definition.class.priority(),
+            cost_ms: definition.cost.work_ms(&self.media),
             input: input.unwrap_or_default(),
             requires: definition.requires.iter().map(|&capability| capability.to_owned()).collect(),
         };
@@ -312,12 +313,17 @@ mod tests {
         let optional: Vec<_> =
             plan.iter().filter(|step| step.optional).map(|step| step.name.as_str()).collect();
         assert_eq!(optional, [PACKAGE_SOURCE, STILLS, TRANSCRIBE]);
-        let later: Vec<_> = plan
-            .iter()
-            .filter(|step| step.priority > Class::Watchable.priority())
-            .map(|step| step.name.as_str())
-            .collect();
-        assert_eq!(later, [LADDER, TRANSCRIBE, FINISH]);
+        let of_class = |class: Class| {
+            let steps = plan.iter().filter(|step| step.priority == class.priority());
+            steps.map(|step| step.name.as_str()).collect::<Vec<_>>()
+        };
+        let publications = [PUBLISH_SOURCE, PUBLISH_STILLS, PUBLISH_WEAK_LINE, FINISH];
+        assert_eq!(of_class(Class::Look), [&[PACKAGE_SOURCE], &publications[..]].concat());
+        assert_eq!(of_class(Class::AudioAndStills), [SOUND, STILLS]);
+        assert_eq!(of_class(Class::WeakLine), [WEAK_LINE]);
+        assert_eq!(of_class(Class::Words), [TRANSCRIBE]);
+        assert_eq!(of_class(Class::Ladder), [LADDER]);
+        assert!(plan.iter().all(|step| step.cost_ms > 0));
         assert_eq!(renditions(&plan, WEAK_LINE), ["v240"]);
         assert_eq!(renditions(&plan, LADDER), ["v1080", "v720"]);
     }

@@ -149,7 +149,7 @@ impl Run<'_> {
         let mut running = FuturesUnordered::new();
         let mut done = Finished::default();
         loop {
-            let slots = crate::slots(&self.settings.worker);
+            let slots = crate::Capacity::new(&self.settings.worker).long_steps();
             while running.len() < slots
                 && let Some(next) = waiting.iter().position(|step| done.includes(&step.needs))
             {
@@ -206,7 +206,7 @@ impl Run<'_> {
     async fn attempt(&self, spec: &StepSpec, results: &Results) -> Result<Made, StepFailure> {
         let kind = StepKind::from_name(&spec.name);
         let kind = kind.ok_or_else(|| StepFailure::ours("no such step is known"))?;
-        let Execution::Child { cost, input, request } = &kind.definition().execution else {
+        let Execution::Child { deadline, input, request } = &kind.definition().execution else {
             return Err(StepFailure::ours("a step without a child"));
         };
         let media = results.media()?;
@@ -225,7 +225,7 @@ impl Run<'_> {
             name: spec.name.clone(),
             task: WorkTask::Step(Box::new(step)),
             source: source.map_err(StepFailure::ours)?,
-            deadline: cost.deadline(media.as_ref(), settings),
+            deadline: deadline.of_media(media.as_ref(), settings),
             cancel: self.stop.child_token(),
             progress,
             background: false,

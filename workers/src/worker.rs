@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use chalkstream_config::Settings;
 use chalkstream_store::{
-    EventKind, Events, Kind, Lease, LeaseOffer, LeaseRequest, Leases, MachineCheck, Outcome, Queue,
+    EventKind, Events, Kind, Lease, LeaseOffer, LeaseRequest, Leases, MachineCheck, Outcome, Pause, Queue,
     RetryPolicy, open,
 };
 use serde_json::json;
-use tokio::sync::{OwnedRwLockWriteGuard, RwLock, Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::{Admission, Ask, Capacity, Permit, Slot};
 use crate::attempt::{Attempt, StepOutcome};
 use crate::capabilities;
 use crate::context::WorkerContext;
@@ -22,7 +23,8 @@ use crate::lease::{LeaseHandle, LeaseRenewer, LeaseStatus};
 use crate::manifest::writer::ManifestWriter;
 use crate::runner::{Progress, Runner};
 use crate::scratch::Scratch;
-use crate::steps::Class;
+use crate::steps::StepKind;
+use crate::steps::result::Results;
 use crate::{Error, sandbox_check, sweeper};
 
 /// Time between two progress events of one step.
@@ -40,8 +42,8 @@ struct Worker {
     health: Health,
     /// Steps that run.
     steps: TaskTracker,
-    /// Held by every step; by one that must run alone, for itself.
-    together: Arc<RwLock<()>>,
+    /// Room for steps.
+    admission: Arc<Admission>,
 }
 
 /// Works until `shutdown`. Running steps are then stopped and given back, so another worker can
@@ -73,16 +75,27 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         settings.retention.clone(),
         shutdown.clone(),
     ));
-    let slots = crate::slots(&settings.worker);
+    let capacity = Capacity::new(&settings.worker);
+    let admission = Admission::new(&settings.worker, capacity, scratch.path());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = format!("{}-{}", host.trim(), std::process::id());
-    tracing::info!(slots, worker = name, "worker started");
+    tracing::info!(
+        slots = capacity.long_steps(),
+        cores = capacity.cores,
+        memory_bytes = capacity.memory_bytes,
+        worker = name,
+        "worker started"
+    );
+    if capacity.is_short_of_memory() {
+        tracing::warn!("memory allows fewer steps at once than cores and settings do");
+    }
     let machine = Machine {
         name: name.clone(),
         queue: queue.clone(),
         store: store.clone(),
         runner: runner.clone(),
         settings: settings.clone(),
+        scratch_path: scratch.path().to_owned(),
     };
     let worker = Arc::new(Worker {
         context: WorkerContext { settings, store, queue, runner, manifests },
@@ -90,17 +103,13 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         name,
         health: Health::new(),
         steps: TaskTracker::new(),
-        together: Arc::default(),
+        admission,
     });
     // Others learn of this worker before it takes a step from them.
     machine.announce(MachineCheck::NotMade).await;
     let (watched, stop) = (Arc::clone(&worker), shutdown.clone());
     background.spawn(async move { watched.health.watch(&machine, stop).await });
-    // One more slot for what makes a lesson watchable: it never waits behind hours of the rest.
-    tokio::join!(
-        worker.take_steps(slots, None, &shutdown),
-        worker.take_steps(1, Some(Class::Watchable.priority()), &shutdown),
-    );
+    tokio::join!(worker.take_steps(Slot::Any, &shutdown), worker.take_steps(Slot::Short, &shutdown));
     background.close();
     worker.steps.close();
     let stopped = async { tokio::join!(worker.steps.wait(), background.wait()) };
@@ -112,24 +121,14 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
 }
 
 impl Worker {
-    /// Leases steps while a slot is free; none with a priority number above `max_priority`.
-    async fn take_steps(
-        self: &Arc<Self>,
-        slots: usize,
-        max_priority: Option<i64>,
-        shutdown: &CancellationToken,
-    ) {
-        let free = Arc::new(Semaphore::new(slots));
+    /// Leases steps while there is room for them.
+    async fn take_steps(self: &Arc<Self>, slot: Slot, shutdown: &CancellationToken) {
         let poll = Duration::from_millis(self.context.settings.worker.poll_ms);
         let mut away = false;
         while !shutdown.is_cancelled() {
-            let (slot, together) = tokio::select! {
+            let (permit, ask) = tokio::select! {
                 () = shutdown.cancelled() => return,
-                ready = async {
-                    let slot = Arc::clone(&free).acquire_owned().await;
-                    self.health.working().await;
-                    (slot, Arc::clone(&self.together).read_owned().await)
-                } => ready,
+                room = self.room(slot) => room,
             };
             let given = Instant::now();
             let capabilities = capabilities::detect(&self.context.settings);
@@ -137,20 +136,16 @@ impl Worker {
             let request = LeaseRequest {
                 worker: &self.name,
                 lease_ms: self.context.settings.worker.lease_ms,
-                max_priority,
-                running: self.steps.len(),
+                only_short: ask.only_short || slot == Slot::Short,
+                occupancy: ask.occupancy,
+                tenant_steps_max: self.context.settings.worker.tenant_steps_max,
                 capabilities: &capabilities,
             };
             let offered = self.context.queue.offer(&request).await;
             let idle = match offered {
                 Ok(LeaseOffer::Step(lease)) => {
                     let (worker, shutdown) = (Arc::clone(self), shutdown.clone());
-                    // One that must run alone waits for all others, and none begins meanwhile.
-                    let together = Some(together).filter(|_| !lease.alone);
-                    self.steps.spawn(async move {
-                        worker.step(*lease, given, shutdown).await;
-                        drop((slot, together));
-                    });
+                    self.steps.spawn(async move { worker.step(*lease, given, permit, shutdown).await });
                     away = false;
                     continue;
                 }
@@ -171,7 +166,7 @@ impl Worker {
                     poll.max(Duration::from_millis(500))
                 }
             };
-            drop(together);
+            drop(permit);
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(idle) => {}
@@ -179,16 +174,27 @@ impl Worker {
         }
     }
 
+    /// Waits until the worker is well and has room for a step. A nearly full disk pauses it.
+    async fn room(&self, slot: Slot) -> (Permit, Ask) {
+        loop {
+            self.health.working().await;
+            match self.admission.ask(slot).await {
+                Ok(room) => return room,
+                Err(_) => self.health.pause(&Pause { for_ms: 0, code: "disk_full".into() }),
+            }
+        }
+    }
+
     /// Works on one leased step to its end.
-    async fn step(&self, lease: Lease, given: Instant, shutdown: CancellationToken) {
+    async fn step(&self, lease: Lease, given: Instant, permit: Permit, shutdown: CancellationToken) {
         let (progress, seen) = watch::channel(Progress::default());
         let handle = self.renewer.keep_alive(&lease, given, seen.clone()).await;
         let cancel = CancellationToken::new();
         let attempt = async {
-            let _alone = match lease.alone {
-                true => Some(self.alone(&cancel).await?),
-                false => None,
-            };
+            if let Some(kind) = StepKind::from_name(&lease.step) {
+                let media = Results::from_needs(&lease.needs)?.media()?;
+                permit.begin(kind, media.as_ref(), lease.alone, &cancel).await?;
+            }
             let (context, cancel) = (&self.context, cancel.clone());
             Attempt { context, lease: &lease, handle: &handle, cancel, progress }.run().await
         };
@@ -217,14 +223,6 @@ impl Worker {
                 self.give_up(&lease, &handle, &shutdown).await;
             }
             Err(failure) => self.report(&lease, &handle, &failure).await,
-        }
-    }
-
-    /// Waits until nothing else runs, and keeps it so.
-    async fn alone(&self, cancel: &CancellationToken) -> Result<OwnedRwLockWriteGuard<()>, StepFailure> {
-        tokio::select! {
-            alone = Arc::clone(&self.together).write_owned() => Ok(alone),
-            () = cancel.cancelled() => Err(StepFailure::new(Cause::Cancelled, "the lease is over")),
         }
     }
 

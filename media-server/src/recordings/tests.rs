@@ -82,6 +82,7 @@ async fn cancelling_keeps_what_was_just_made() {
         needs: Vec::new(),
         optional: false,
         priority: 0,
+        cost_ms: 0,
         input: json!({}),
         requires: Vec::new(),
     }];

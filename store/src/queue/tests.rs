@@ -29,6 +29,7 @@ pub(crate) fn step(name: &str, needs: &[&str]) -> StepSpec {
         needs: needs.iter().map(|need| need.to_string()).collect(),
         optional: false,
         priority: 0,
+        cost_ms: 0,
         input: json!({ "of": name, "empty": [], "large": 9_007_199_254_740_993u64 }),
         requires: Vec::new(),
     }
@@ -450,5 +451,6 @@ async fn jobs_are_listed_by_tenant_newest_first() {
 
 mod counts;
 mod interleaved;
+mod order;
 mod trouble;
 mod workers;

@@ -46,12 +46,35 @@ pub struct LeaseRequest<'a> {
     pub worker: &'a str,
     /// How long it has the step before it must renew the lease, in ms.
     pub lease_ms: u64,
-    /// No step whose `priority` is above this; `None` for any.
-    pub max_priority: Option<i64>,
-    /// Steps that it runs now.
-    pub running: usize,
+    /// Whether it takes only short steps: looks, publications, audio and stills.
+    pub only_short: bool,
+    /// What it does now.
+    pub occupancy: Occupancy,
+    /// Steps of one tenant that may run at once, on all workers; 0 for any number.
+    pub tenant_steps_max: u32,
     /// Its capabilities.
     pub capabilities: &'a [&'a str],
+}
+
+/// What a worker does when it asks for a step. A step that must run alone is an idle worker's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occupancy {
+    /// It runs no step.
+    Idle,
+    /// It runs steps. After a minute it is offered a step that must run alone, and ends them first.
+    Busy,
+    /// It ends its steps, to make room for one it has.
+    Draining,
+}
+
+impl Occupancy {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Busy => "busy",
+            Self::Draining => "draining",
+        }
+    }
 }
 
 /// The queue's answer to a worker that asks for a step.
@@ -238,8 +261,10 @@ pub struct StepView {
     pub losses: u32,
     /// Whether the recording is complete without it.
     pub optional: bool,
-    /// Lower goes first.
+    /// Its class, lower goes first.
     pub priority: i64,
+    /// Estimated work, in ms of one core.
+    pub cost_ms: u64,
     /// The steps it waits for.
     pub needs: Vec<String>,
     /// The worker that has it, or had it last.
@@ -276,6 +301,7 @@ impl JobView {
             optional: step.optional,
             needs: step.needs.clone(),
             priority: step.priority,
+            cost_ms: step.cost_ms,
             input: step.input.clone(),
             requires: step.requires.clone(),
             result: step.result.clone(),

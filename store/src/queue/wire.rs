@@ -37,7 +37,7 @@ fn check_step_name(name: &str) -> Result<()> {
     }
 }
 
-/// Appends the count and the nine arguments of each step. `kept` holds what a job that is put
+/// Appends the count and the ten arguments of each step. `kept` holds what a job that is put
 /// together again keeps: results of finished steps, causes of optional ones that failed.
 pub(super) fn push_steps(
     args: &mut Vec<String>,
@@ -55,6 +55,7 @@ pub(super) fn push_steps(
         args.push(json(&step.input)?);
         step.requires.iter().try_for_each(|capability| check_step_name(capability))?;
         args.push(step.requires.join(" "));
+        args.push(step.cost_ms.to_string());
         let record = kept.and_then(|kept| kept.get(&step.name));
         let (state, result, failure) = match record.map(|record| (record.state, record)) {
             Some((StepState::Done, record)) => {
@@ -160,6 +161,7 @@ fn step(fields: &Fields, name: &str) -> Result<StepView> {
         losses: text("losses").map_or(Ok(0), |t| number(t))?,
         optional: text("optional").is_some_and(|t| t == "1"),
         priority: text("priority").map_or(Ok(0), |t| number(t))?,
+        cost_ms: text("cost").map_or(Ok(0), |t| number(t))?,
         needs: text("needs")
             .map(|t| t.split_ascii_whitespace().map(String::from).collect())
             .unwrap_or_default(),

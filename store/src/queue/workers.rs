@@ -1,13 +1,22 @@
 //! Workers: which step each gets, and which are paused.
 
-use super::{Lease, LeaseOffer, LeaseRequest, MachineCheck, Pause, Queue, WorkerView, scripts, wire};
+use super::{
+    Lease, LeaseOffer, LeaseRequest, MachineCheck, Occupancy, Pause, Queue, WorkerView, scripts, wire,
+};
 use crate::Result;
 use crate::redis_connection::RetryOnDisconnect;
 
 impl Queue {
     /// As [`Queue::offer`] for an idle worker; `None` if there is nothing for it.
     pub async fn lease(&self, worker: &str, lease_ms: u64) -> Result<Option<Lease>> {
-        let request = LeaseRequest { worker, lease_ms, max_priority: None, running: 0, capabilities: &[] };
+        let request = LeaseRequest {
+            worker,
+            lease_ms,
+            only_short: false,
+            occupancy: Occupancy::Idle,
+            tenant_steps_max: 0,
+            capabilities: &[],
+        };
         Ok(match self.offer(&request).await? {
             LeaseOffer::Step(lease) => Some(*lease),
             LeaseOffer::Nothing | LeaseOffer::Paused(_) => None,
@@ -16,16 +25,18 @@ impl Queue {
 
     /// Gives the next ready step to a worker.
     ///
-    /// Steps of a lower `priority` go first, across tenants; tenants take turns; within a tenant
-    /// the job due first, then the one submitted first. A step that this worker failed goes to
+    /// Looks and publications go first, idle steps last. The others are shared among tenants by
+    /// estimated work. Within a tenant the job due first goes first, then the lower class, then the
+    /// job submitted first; a day of age is worth a class. A step that this worker failed goes to
     /// others first, and one that requires what it lacks to those that have it.
     pub async fn offer(&self, request: &LeaseRequest<'_>) -> Result<LeaseOffer> {
         let args = [
             request.worker.to_string(),
             request.lease_ms.to_string(),
             self.policy.losses.to_string(),
-            request.max_priority.map(|priority| priority.to_string()).unwrap_or_default(),
-            request.running.to_string(),
+            u8::from(request.only_short).to_string(),
+            request.occupancy.as_str().to_string(),
+            request.tenant_steps_max.to_string(),
             request.capabilities.join(" "),
         ];
         let reply: Vec<String> = self.run(&scripts::LEASE, &args, RetryOnDisconnect::Never).await?;

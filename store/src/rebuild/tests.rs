@@ -14,7 +14,7 @@ const LEASE_MS: u64 = 60_000;
 fn step(name: &str, needs: &[&str], optional: bool) -> StepSpec {
     let needs = needs.iter().map(|need| need.to_string()).collect();
     let (name, input) = (name.into(), json!({ "of": name }));
-    StepSpec { name, needs, optional, priority: 0, input, requires: Vec::new() }
+    StepSpec { name, needs, optional, priority: 0, cost_ms: 0, input, requires: Vec::new() }
 }
 
 fn job() -> JobSpec {

@@ -115,6 +115,7 @@ mod tests {
             losses: 0,
             optional: name == stills::NAME || name == transcribe::NAME,
             priority: 0,
+            cost_ms: 0,
             needs: Vec::new(),
             worker: None,
             progress: None,

@@ -6,7 +6,8 @@ use chalkstream_pipeline::step::Step;
 use chalkstream_pipeline::steps::audio::{AudioReport, AudioRequest};
 use serde_json::Value;
 
-use super::definition::{Class, Cost, Execution, Input, StepDefinition, no_contribution};
+use super::cost::Cost;
+use super::definition::{Class, Deadline, Execution, Input, StepDefinition, no_contribution};
 use super::request::{RequestContext, planned, vad_model};
 use super::result::Results;
 use super::verify;
@@ -19,10 +20,11 @@ pub const NAME: &str = "sound";
 /// The step.
 pub const DEFINITION: StepDefinition = StepDefinition {
     name: NAME,
-    class: Class::Watchable,
+    class: Class::AudioAndStills,
     optional: false,
     requires: &[],
-    execution: Execution::Child { cost: Cost::PerDuration, input: Input::Source, request },
+    cost: Cost::AUDIO,
+    execution: Execution::Child { deadline: Deadline::PerDuration, input: Input::Source, request },
     verify,
     contribute: no_contribution,
 };

@@ -8,6 +8,7 @@ use chalkstream_pipeline::step::Step;
 use chalkstream_store::{MediaFacts, Notice};
 use serde_json::Value;
 
+use super::cost::Cost;
 use super::request::RequestContext;
 use crate::failure::StepFailure;
 use crate::outputs::CollectedOutputs;
@@ -22,6 +23,8 @@ pub struct StepDefinition {
     pub optional: bool,
     /// Capabilities that a worker needs for it.
     pub requires: &'static [&'static str],
+    /// What it takes of a machine.
+    pub cost: Cost,
     /// How it runs.
     pub execution: Execution,
     /// Checks the report against what was made; an error says what is wrong.
@@ -33,27 +36,42 @@ pub struct StepDefinition {
 /// When a step runs: its priority in the queue and its niceness on the processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// It makes a recording watchable, and goes before every other recording's rest.
-    Watchable,
-    /// It completes a recording that can be watched.
-    Completing,
+    /// It looks at the file, or publishes: next to no work, and others wait for it.
+    Look,
+    /// It makes audio or stills.
+    AudioAndStills,
+    /// It makes the weak line's rendition.
+    WeakLine,
+    /// It makes the transcript.
+    Words,
+    /// It makes the rest of the ladder.
+    Ladder,
     /// It waits until nothing else is to be done.
     Idle,
 }
 
 impl Class {
-    /// Priority in the queue: lower goes first.
+    /// Priority in the queue: lower goes first. Earlier builds had 0, 1 and 2, which the queue
+    /// still knows.
     pub const fn priority(self) -> i64 {
         match self {
-            Self::Watchable => 0,
-            Self::Completing => 1,
-            Self::Idle => 2,
+            Self::Look => 0,
+            Self::AudioAndStills => 10,
+            Self::WeakLine => 20,
+            Self::Words => 30,
+            Self::Ladder => 40,
+            Self::Idle => 50,
         }
+    }
+
+    /// Whether the slot for short steps takes it.
+    pub const fn is_short(self) -> bool {
+        matches!(self, Self::Look | Self::AudioAndStills)
     }
 
     /// Whether its child leaves the processor to whatever else wants it.
     pub const fn is_background(self) -> bool {
-        !matches!(self, Self::Watchable)
+        matches!(self, Self::Words | Self::Ladder | Self::Idle)
     }
 }
 
@@ -62,7 +80,7 @@ pub enum Execution {
     /// In a child process.
     Child {
         /// How long it may take.
-        cost: Cost,
+        deadline: Deadline,
         /// Its input.
         input: Input,
         /// Completes the planned step with results and with the settings of this worker.
@@ -74,16 +92,16 @@ pub enum Execution {
 
 /// How the time that a step may take is bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cost {
+pub enum Deadline {
     /// By `worker.inspect_deadline_ms`, because someone waits for the answer.
     Inspection,
     /// By a base and a multiple of the recording's duration.
     PerDuration,
 }
 
-impl Cost {
+impl Deadline {
     /// Longest time that a step may work on a recording.
-    pub fn deadline(self, media: Option<&MediaInfo>, settings: &Settings) -> Duration {
+    pub fn of_media(self, media: Option<&MediaInfo>, settings: &Settings) -> Duration {
         let worker = &settings.worker;
         match self {
             Self::Inspection => Duration::from_millis(worker.inspect_deadline_ms),
@@ -129,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_bad_file_is_refused_within_ten_seconds() {
-        let deadline = Cost::Inspection.deadline(None, &Settings::default());
+        let deadline = Deadline::Inspection.of_media(None, &Settings::default());
         assert!(deadline < Duration::from_secs(10));
     }
 }

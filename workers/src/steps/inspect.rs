@@ -7,7 +7,8 @@ use chalkstream_store::{MediaFacts, StepSpec};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::definition::{Class, Contribution, Cost, Execution, Input, StepDefinition};
+use super::cost::Cost;
+use super::definition::{Class, Contribution, Deadline, Execution, Input, StepDefinition};
 use super::request::{RequestContext, limits, vad_model};
 use super::verify;
 use crate::failure::StepFailure;
@@ -18,10 +19,11 @@ pub const NAME: &str = StepSpec::FIRST;
 /// The step.
 pub const DEFINITION: StepDefinition = StepDefinition {
     name: NAME,
-    class: Class::Watchable,
+    class: Class::Look,
     optional: false,
     requires: &[],
-    execution: Execution::Child { cost: Cost::Inspection, input: Input::Source, request },
+    cost: Cost::INSPECT,
+    execution: Execution::Child { deadline: Deadline::Inspection, input: Input::Source, request },
     verify: |_, outputs, _| verify::playlists(outputs),
     contribute,
 };

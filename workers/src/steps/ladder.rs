@@ -9,7 +9,8 @@ use chalkstream_pipeline::step::Step;
 use chalkstream_pipeline::steps::source_rendition::SourceRenditionReport;
 use chalkstream_pipeline::steps::transcode::TranscodeReport;
 
-use super::definition::{Class, Cost, Execution, Input, StepDefinition, no_contribution};
+use super::cost::Cost;
+use super::definition::{Class, Deadline, Execution, Input, StepDefinition, no_contribution};
 use super::request::{RequestContext, planned};
 use super::{source_rendition, verify};
 use crate::failure::StepFailure;
@@ -20,7 +21,7 @@ pub const NAME: &str = "ladder";
 pub const TOP_NAME: &str = "ladder_top";
 
 /// The step that makes the renditions someone waits for.
-pub const DEFINITION: StepDefinition = definition(NAME, Class::Completing);
+pub const DEFINITION: StepDefinition = definition(NAME, Class::Ladder);
 /// The step that makes those that may wait.
 pub const TOP: StepDefinition = definition(TOP_NAME, Class::Idle);
 
@@ -30,7 +31,8 @@ const fn definition(name: &'static str, class: Class) -> StepDefinition {
         class,
         optional: false,
         requires: &[],
-        execution: Execution::Child { cost: Cost::PerDuration, input: Input::Source, request },
+        cost: Cost::LADDER,
+        execution: Execution::Child { deadline: Deadline::PerDuration, input: Input::Source, request },
         verify: verify::transcode,
         contribute: no_contribution,
     }

@@ -3,6 +3,7 @@
 //! graph.
 
 pub mod audio;
+pub mod cost;
 mod definition;
 pub mod finish;
 pub mod inspect;
@@ -19,7 +20,9 @@ pub mod weak_line;
 use chalkstream_pipeline::media::MediaInfo;
 use serde_json::Value;
 
-pub use definition::{Class, Contribution, Execution, Input, StepDefinition};
+#[cfg(test)]
+pub use definition::Class;
+pub use definition::{Contribution, Execution, Input, StepDefinition};
 
 use crate::outputs::CollectedOutputs;
 

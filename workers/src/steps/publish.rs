@@ -3,25 +3,27 @@
 use chalkstream_store::Revision;
 use serde::{Deserialize, Serialize};
 
+use super::cost::Cost;
 use super::definition::{Class, Execution, StepDefinition, no_contribution};
 
 /// Publishes the source rendition.
-pub const SOURCE: StepDefinition = definition("publish_source", Class::Watchable);
+pub const SOURCE: StepDefinition = definition("publish_source");
 /// Publishes audio and stills.
-pub const STILLS: StepDefinition = definition("publish_stills", Class::Watchable);
+pub const STILLS: StepDefinition = definition("publish_stills");
 /// Publishes the weak line's rendition.
-pub const WEAK_LINE: StepDefinition = definition("publish_weak_line", Class::Watchable);
+pub const WEAK_LINE: StepDefinition = definition("publish_weak_line");
 /// Publishes the ladder.
-pub const LADDER: StepDefinition = definition("publish_ladder", Class::Completing);
+pub const LADDER: StepDefinition = definition("publish_ladder");
 
 /// A step that publishes. The worker checks what it publishes, and the revision in its report is
 /// projected with the job (see [`chalkstream_store::projection`]).
-pub const fn definition(name: &'static str, class: Class) -> StepDefinition {
+pub const fn definition(name: &'static str) -> StepDefinition {
     StepDefinition {
         name,
-        class,
+        class: Class::Look,
         optional: false,
         requires: &[],
+        cost: Cost::PUBLISH,
         execution: Execution::Publish,
         verify: |_, _, _| Ok(()),
         contribute: no_contribution,

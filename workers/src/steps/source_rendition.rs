@@ -9,7 +9,8 @@ use chalkstream_store::Notice;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::definition::{Class, Contribution, Cost, Execution, Input, StepDefinition};
+use super::cost::Cost;
+use super::definition::{Class, Contribution, Deadline, Execution, Input, StepDefinition};
 use super::request::planned;
 use super::verify;
 use crate::failure::StepFailure;
@@ -21,10 +22,11 @@ pub const NAME: &str = "package_source";
 /// The step.
 pub const DEFINITION: StepDefinition = StepDefinition {
     name: NAME,
-    class: Class::Watchable,
+    class: Class::Look,
     optional: true,
     requires: &[],
-    execution: Execution::Child { cost: Cost::PerDuration, input: Input::Source, request: planned },
+    cost: Cost::SOURCE_RENDITION,
+    execution: Execution::Child { deadline: Deadline::PerDuration, input: Input::Source, request: planned },
     verify,
     contribute,
 };

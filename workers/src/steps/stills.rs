@@ -7,7 +7,8 @@ use chalkstream_pipeline::steps::stills::{StillsReport, StillsRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::definition::{Class, Contribution, Cost, Execution, Input, StepDefinition};
+use super::cost::Cost;
+use super::definition::{Class, Contribution, Deadline, Execution, Input, StepDefinition};
 use super::request::planned;
 use super::verify;
 use crate::failure::StepFailure;
@@ -19,10 +20,11 @@ pub const NAME: &str = "stills";
 /// The step.
 pub const DEFINITION: StepDefinition = StepDefinition {
     name: NAME,
-    class: Class::Watchable,
+    class: Class::AudioAndStills,
     optional: true,
     requires: &[],
-    execution: Execution::Child { cost: Cost::PerDuration, input: Input::Source, request: planned },
+    cost: Cost::STILLS,
+    execution: Execution::Child { deadline: Deadline::PerDuration, input: Input::Source, request: planned },
     verify,
     contribute,
 };

@@ -8,7 +8,8 @@ use chalkstream_pipeline::steps::speech::{TranscribeRequest, TranscriptReport};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::definition::{Class, Contribution, Cost, Execution, Input, StepDefinition};
+use super::cost::Cost;
+use super::definition::{Class, Contribution, Deadline, Execution, Input, StepDefinition};
 use super::request::{RequestContext, models};
 use super::{audio, verify};
 use crate::capabilities;
@@ -21,10 +22,11 @@ pub const NAME: &str = "transcribe";
 /// The step.
 pub const DEFINITION: StepDefinition = StepDefinition {
     name: NAME,
-    class: Class::Completing,
+    class: Class::Words,
     optional: true,
     requires: &[capabilities::SPEECH],
-    execution: Execution::Child { cost: Cost::PerDuration, input: Input::SpeechAudio, request },
+    cost: Cost::TRANSCRIBE,
+    execution: Execution::Child { deadline: Deadline::PerDuration, input: Input::SpeechAudio, request },
     verify,
     contribute,
 };

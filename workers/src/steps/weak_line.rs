@@ -1,7 +1,8 @@
 //! `weak_line`: makes the smallest rendition, which plays on the weakest line. It can be watched
 //! while it is made (see [`crate::publish::live_rendition`]).
 
-use super::definition::{Class, Cost, Execution, Input, StepDefinition, no_contribution};
+use super::cost::Cost;
+use super::definition::{Class, Deadline, Execution, Input, StepDefinition, no_contribution};
 use super::request::planned;
 use super::verify;
 
@@ -11,10 +12,11 @@ pub const NAME: &str = "weak_line";
 /// The step.
 pub const DEFINITION: StepDefinition = StepDefinition {
     name: NAME,
-    class: Class::Watchable,
+    class: Class::WeakLine,
     optional: false,
     requires: &[],
-    execution: Execution::Child { cost: Cost::PerDuration, input: Input::Source, request: planned },
+    cost: Cost::WEAK_LINE,
+    execution: Execution::Child { deadline: Deadline::PerDuration, input: Input::Source, request: planned },
     verify: verify::transcode,
     contribute: no_contribution,
 };

@@ -4,13 +4,16 @@
 --
 -- job:{id}      hash; id = tenant/recording. tenant, recording, state, fence, created, due, finished, dedupe,
 --               traceparent, failure, names (step names, by spaces), and per step `{name}.{field}`: state, needs,
---               optional, priority, requires, input, attempts, crashes, outages, losses, fence, worker, result, failure, done,
---               total, note; failed_on (workers that failed it, `name=count` with the steps they had done by then),
---               others_until (others go first till then), refused_by (the worker that refused the file)
--- ready:{lane}:{tenant}      what waits for a worker, by due time, then age     member = id|step
--- turns:{lane}               tenants that have such, the one served longest ago first
--- priorities                 lanes that have such, by priority. A lane is a priority, with `+` and the capabilities that
---                            its steps require, if they require any
+--               optional, priority, cost, requires, input, attempts, crashes, outages, losses, fence, worker, result, failure,
+--               done, total, note; failed_on (workers that failed it, `name=count` with the steps they had done by then),
+--               others_until and avoids (others than this worker go first till then), refused_by (the worker that refused the file), lane and ready_at
+--               (where it waits, and since when), aged (an idle step that waited long enough)
+-- ready:{lane}:{tenant}      what waits for a worker, by rank                   member = id|step
+-- turns:{lane}               tenants that have such, by their account: the one that had least goes first
+-- short_turns:{lane}         the same tenants of a lane of audio and stills, by their account of the slots for short steps
+-- priorities                 lanes that have such, by priority
+-- spent:main|short           hash: what each tenant had, in ms of estimated work; `*` is where those that come back begin
+-- idle                       idle steps by when they stop to be that             member = id|step
 -- leases, delayed            member = id|step, by the time they end
 -- all|open|dead[:{tenant}]   job ids by time: every one known, not over, failed
 -- finished                   ids of jobs over, by time: those to forget one day
@@ -63,22 +66,93 @@ local function unindex(kind, tenant, id)
   redis.call('ZREM', base .. ':' .. kind .. ':' .. tenant, id)
 end
 
+-- Classes. Steps of earlier builds have one of three priorities: 0, 1 or 2.
+local look, listen, ladder, idle = 0, 10, 40, 50
+
+local function class_of(priority)
+  if priority == 1 then return ladder end
+  if priority == 2 then return idle end
+  return priority
+end
+
+-- Idle steps stop to be that after so long, and a class is worth so much of a lesson's age, in ms.
+local day = 86400000
+-- Estimated work of one that has no estimate, in ms.
+local default_cost = 60000
+
+-- A lane holds steps that the same workers may take. Its name is the priority, then `!` where each is to run alone or
+-- `@` and the worker that failed each last, while others go first, then each required capability after a `+`. So
+-- what one worker may not take never hides what it may.
 local function lane_of(job, name)
-  local lane = get(job, name .. '.priority')
-  for _, capability in ipairs(words(get(job, name .. '.requires'))) do lane = lane .. '+' .. capability end
+  local known = redis.call('HMGET', job, name .. '.priority', name .. '.aged', name .. '.losses', name .. '.others_until',
+    name .. '.avoids', name .. '.requires')
+  local lane = known[2] and digits(ladder) or known[1]
+  if tonumber(known[3] or '0') >= 2 then
+    lane = lane .. '!'
+  elseif tonumber(known[4] or '0') > now then
+    lane = lane .. '@' .. (known[5] or '')
+  end
+  for _, capability in ipairs(words(known[6])) do lane = lane .. '+' .. capability end
   return lane
 end
 
-local function push_ready(id, job, name)
-  local tenant, lane = get(job, 'tenant'), lane_of(job, name)
+local function parse_lane(lane)
+  local priority, mark, required = string.match(lane, '^(-?%d+)([^+]*)(.*)$')
+  local parsed = { name = lane, class = class_of(tonumber(priority)), alone = mark == '!', requires = {} }
+  if string.sub(mark, 1, 1) == '@' then parsed.avoids = string.sub(mark, 2) end
+  for capability in string.gmatch(required, '[^+]+') do parsed.requires[#parsed.requires + 1] = capability end
+  return parsed
+end
+
+-- Every lane that has steps, by priority.
+local function all_lanes()
+  local lanes = {}
+  for _, lane in ipairs(redis.call('ZRANGE', base .. ':priorities', 0, -1)) do lanes[#lanes + 1] = parse_lane(lane) end
+  return lanes
+end
+
+-- Each tenant has two accounts: `short` of what short steps it had that go first (looks, and audio and stills in the slot
+-- that is kept for them), and `main` of all else. Answers where a lane's tenants stand by one of them, or nothing.
+local function turns_of(account, lane)
+  if (account == 'short') == (lane.class == look) then return base .. ':turns:' .. lane.name end
+  if account == 'short' and lane.class == listen then return base .. ':short_turns:' .. lane.name end
+end
+
+local function spent(account, tenant)
+  return tonumber(redis.call('HGET', base .. ':spent:' .. account, tenant) or '0')
+end
+
+-- A tenant that comes back does not make up for when it had nothing to do.
+local function enter_turns(lane, tenant)
+  for _, account in ipairs({ 'main', 'short' }) do
+    local turns = turns_of(account, lane)
+    local start = math.max(spent(account, tenant), spent(account, '*'))
+    if turns then redis.call('ZADD', turns, 'NX', digits(start), tenant) end
+  end
+end
+
+local function leave_turns(lane, tenant)
+  local turns = base .. ':turns:' .. lane.name
+  redis.call('ZREM', turns, tenant)
+  redis.call('ZREM', base .. ':short_turns:' .. lane.name, tenant)
+  if redis.call('ZCARD', turns) == 0 then redis.call('ZREM', base .. ':priorities', lane.name) end
+end
+
+-- Lower goes first within a tenant: what is due, then by class and age. A day of age is worth a class, so none waits for
+-- ever behind newer lessons.
+local function rank(job, class)
   local due = get(job, 'due')
-  local score = due and tonumber(due) or no_due + tonumber(get(job, 'created'))
-  redis.call('HSET', job, name .. '.state', 'ready', name .. '.ready_at', digits(now))
-  redis.call('ZADD', base .. ':ready:' .. lane .. ':' .. tenant, digits(score), id .. '|' .. name)
-  redis.call('ZADD', base .. ':priorities', get(job, name .. '.priority'), lane)
-  -- A tenant that comes back waits behind nobody it was served before.
-  local served = redis.call('HGET', base .. ':served', tenant) or '0'
-  redis.call('ZADD', base .. ':turns:' .. lane, 'NX', served, tenant)
+  if due then return tonumber(due) + class / 10 end
+  return no_due + tonumber(get(job, 'created')) + class / 10 * day
+end
+
+local function push_ready(id, job, name)
+  local tenant, lane, member = get(job, 'tenant'), parse_lane(lane_of(job, name)), id .. '|' .. name
+  redis.call('HSET', job, name .. '.state', 'ready', name .. '.ready_at', digits(now), name .. '.lane', lane.name)
+  redis.call('ZADD', base .. ':ready:' .. lane.name .. ':' .. tenant, digits(rank(job, lane.class)), member)
+  redis.call('ZADD', base .. ':priorities', string.match(lane.name, '^-?%d+'), lane.name)
+  if lane.class == idle then redis.call('ZADD', base .. ':idle', 'NX', digits(now + day), member) end
+  enter_turns(lane, tenant)
 end
 
 -- Takes a step out of every list it may be in.
@@ -86,7 +160,9 @@ local function unqueue(id, job, name)
   local member = id .. '|' .. name
   redis.call('ZREM', base .. ':leases', member)
   redis.call('ZREM', base .. ':delayed', member)
-  redis.call('ZREM', base .. ':ready:' .. lane_of(job, name) .. ':' .. get(job, 'tenant'), member)
+  -- One that an earlier build queued has its priority's lane.
+  local lane = get(job, name .. '.lane') or lane_of(job, name)
+  redis.call('ZREM', base .. ':ready:' .. lane .. ':' .. get(job, 'tenant'), member)
 end
 
 -- A step that is over and lets its dependents go on.
@@ -159,8 +235,23 @@ local function wake_delayed()
   end
 end
 
--- Reads `count` steps of nine arguments each from ARGV[at + 1] on: name, needs, optional, priority, input, requires, and
--- (of a job put together again) state, result, failure. Adds those that are not there. Nothing is written and
+-- Idle steps that waited for a day go on as part of the ladder. Bounded likewise.
+local function age_idle()
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', base .. ':idle', '-inf', digits(now), 'LIMIT', 0, 20)) do
+    redis.call('ZREM', base .. ':idle', member)
+    local id, name = split_member(member)
+    local job = job_key(id)
+    local state = get(job, name .. '.state')
+    if state and not over(state) then
+      if state == 'ready' then unqueue(id, job, name) end
+      set(job, name .. '.aged', '1')
+      if state == 'ready' then push_ready(id, job, name) end
+    end
+  end
+end
+
+-- Reads `count` steps of ten arguments each from ARGV[at + 1] on: name, needs, optional, priority, input, requires, cost,
+-- and (of a job put together again) state, result, failure. Adds those that are not there. Nothing is written and
 -- the answer is false where one needs a step that is nowhere.
 local function add_steps(job, at)
   local count = tonumber(ARGV[at])
@@ -169,7 +260,7 @@ local function add_steps(job, at)
   for _, name in ipairs(names) do known[name] = true end
   local added = {}
   for i = 0, count - 1 do
-    local first = at + 1 + i * 9
+    local first = at + 1 + i * 10
     if not known[ARGV[first]] then
       known[ARGV[first]] = true
       added[#added + 1] = first
@@ -183,14 +274,14 @@ local function add_steps(job, at)
   for _, first in ipairs(added) do
     local name = ARGV[first]
     names[#names + 1] = name
-    local state = ARGV[first + 6]
+    local state = ARGV[first + 7]
     if state == '' then state = 'waiting' end
     redis.call('HSET', job, name .. '.needs', ARGV[first + 1], name .. '.optional', ARGV[first + 2],
       name .. '.priority', ARGV[first + 3], name .. '.input', ARGV[first + 4], name .. '.requires', ARGV[first + 5],
-      name .. '.state', state,
+      name .. '.cost', ARGV[first + 6], name .. '.state', state,
       name .. '.attempts', '0', name .. '.crashes', '0')
-    if ARGV[first + 7] ~= '' then set(job, name .. '.result', ARGV[first + 7]) end
-    if ARGV[first + 8] ~= '' then set(job, name .. '.failure', ARGV[first + 8]) end
+    if ARGV[first + 8] ~= '' then set(job, name .. '.result', ARGV[first + 8]) end
+    if ARGV[first + 9] ~= '' then set(job, name .. '.failure', ARGV[first + 9]) end
   end
   set(job, 'names', table.concat(names, ' '))
   return true
@@ -244,7 +335,7 @@ local function note_failed_on(job, name, worker, others_ms)
   for other, done in pairs(failed) do entries[#entries + 1] = other .. '=' .. digits(done) end
   table.sort(entries)
   redis.call('HSET', job, name .. '.failed_on', table.concat(entries, ' '), name .. '.others_until',
-    digits(now + others_ms))
+    digits(now + others_ms), name .. '.avoids', worker)
 end
 
 -- Whether capabilities, by spaces, include all that are required.

@@ -16,7 +16,7 @@ prove(worker, fence)
 if refused_by and refused_by ~= worker then strike(refused_by, ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])) end
 redis.call('HSET', job, name .. '.state', 'done', name .. '.result', ARGV[4])
 redis.call('HDEL', job, name .. '.failure', name .. '.note', name .. '.failed_on', name .. '.others_until',
-  name .. '.refused_by')
+  name .. '.avoids', name .. '.refused_by')
 next_fence(job)
 advance(id, job)
 return { 'ok', view(job) }

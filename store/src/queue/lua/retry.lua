@@ -26,7 +26,7 @@ end
 for name in pairs(again) do
   redis.call('HSET', job, name .. '.state', 'waiting', name .. '.attempts', '0', name .. '.crashes', '0')
   redis.call('HDEL', job, name .. '.outages', name .. '.losses', name .. '.failure', name .. '.failed_on',
-    name .. '.others_until', name .. '.refused_by', name .. '.result', name .. '.fence', name .. '.done',
+    name .. '.others_until', name .. '.avoids', name .. '.refused_by', name .. '.result', name .. '.fence', name .. '.done',
     name .. '.total')
 end
 

@@ -6,25 +6,37 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 
+/// What an idle worker asks.
+pub(super) fn idle(worker: &str) -> LeaseRequest<'_> {
+    LeaseRequest {
+        worker,
+        lease_ms: LEASE_MS,
+        only_short: false,
+        occupancy: Occupancy::Idle,
+        tenant_steps_max: 0,
+        capabilities: &[],
+    }
+}
+
 /// The default policy with a clock that a test moves.
-struct World {
-    _redis: RedisServer,
-    queue: Queue,
-    now_ms: Arc<AtomicU64>,
+pub(super) struct World {
+    pub redis: RedisServer,
+    pub queue: Queue,
+    pub now_ms: Arc<AtomicU64>,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let redis = RedisServer::start().await;
         // Thousands of writes that nothing is to survive.
         redis.command(&["CONFIG", "SET", "appendonly", "no"]).await;
         let mut queue = Queue::connect(&redis.settings()).await.unwrap();
         let now_ms = Arc::new(AtomicU64::new(1_800_000_000_000));
         queue.clock = Some(Arc::clone(&now_ms));
-        Self { _redis: redis, queue, now_ms }
+        Self { redis, queue, now_ms }
     }
 
-    fn pass(&self, ms: u64) {
+    pub fn pass(&self, ms: u64) {
         self.now_ms.fetch_add(ms, Ordering::Relaxed);
     }
 
@@ -53,9 +65,8 @@ impl World {
         self.queue.fail(lease, &failure(code)).await.unwrap()
     }
 
-    async fn offer(&self, worker: &str, running: usize) -> LeaseOffer {
-        let request =
-            LeaseRequest { worker, lease_ms: LEASE_MS, max_priority: None, running, capabilities: &[] };
+    async fn offer(&self, worker: &str, occupancy: Occupancy) -> LeaseOffer {
+        let request = LeaseRequest { occupancy, ..idle(worker) };
         self.queue.offer(&request).await.unwrap()
     }
 
@@ -165,7 +176,7 @@ async fn a_machines_failure_goes_to_another_worker_uncounted_and_pauses_its_own(
     assert_eq!(failed.outcome, Outcome::Retry { after_ms: 0 });
     assert_eq!(failed.job.steps[0].attempts, 0);
     assert_eq!(failed.pause, Some(Pause { for_ms: 5_000, code: "disk_full".into() }));
-    assert_eq!(world.offer("a", 0).await, LeaseOffer::Paused(failed.pause.unwrap()));
+    assert_eq!(world.offer("a", Occupancy::Idle).await, LeaseOffer::Paused(failed.pause.unwrap()));
     let lease = world.lease("b").await.unwrap();
     assert_eq!(lease.attempt, 1);
     let view = world.queue.complete(&lease, json!(1), &[]).await.unwrap();
@@ -275,7 +286,7 @@ async fn a_refusal_that_another_worker_refutes_pauses_who_refused() {
     let lease = world.lease("b").await.unwrap();
     world.queue.complete(&lease, json!(1), &[]).await.unwrap();
     let pause = Pause { for_ms: 5_000, code: failure::REFUSAL_REFUTED.into() };
-    assert_eq!(world.offer("a", 0).await, LeaseOffer::Paused(pause));
+    assert_eq!(world.offer("a", Occupancy::Idle).await, LeaseOffer::Paused(pause));
 }
 
 #[tokio::test]
@@ -314,16 +325,16 @@ async fn losses_are_no_tries_and_a_step_lost_twice_runs_alone() {
         world.pass(LEASE_MS + 1);
         world.announce(&["a", "b"]).await;
     }
-    assert_eq!(world.offer("b", 3).await, LeaseOffer::Nothing, "an idle worker may have it");
-    let LeaseOffer::Step(lease) = world.offer("b", 0).await else { panic!("it is idle") };
+    assert_eq!(world.offer("b", Occupancy::Busy).await, LeaseOffer::Nothing, "an idle worker may have it");
+    let LeaseOffer::Step(lease) = world.offer("b", Occupancy::Idle).await else { panic!("it is idle") };
     assert!(lease.alone && lease.attempt == 1);
     assert_eq!(world.view(&lease.recording).await.steps[0].losses, 2);
     // Where none is idle for long, the next one takes it and ends first what it runs.
     world.pass(LEASE_MS + 1);
     world.announce(&["a", "b"]).await;
-    assert_eq!(world.offer("b", 3).await, LeaseOffer::Nothing);
+    assert_eq!(world.offer("b", Occupancy::Busy).await, LeaseOffer::Nothing);
     world.pass(60_001);
-    assert!(matches!(world.offer("b", 3).await, LeaseOffer::Step(lease) if lease.alone));
+    assert!(matches!(world.offer("b", Occupancy::Busy).await, LeaseOffer::Step(lease) if lease.alone));
 }
 
 #[tokio::test]
@@ -332,8 +343,7 @@ async fn a_step_is_offered_only_where_it_can_run() {
     let transcribe = || StepSpec { requires: vec!["speech".into()], ..optional("transcribe", &[]) };
     let ask = async |worker, capabilities: &[&str]| {
         world.queue.announce(worker, capabilities, MachineCheck::NotMade).await.unwrap();
-        let request =
-            LeaseRequest { worker, lease_ms: LEASE_MS, max_priority: None, running: 0, capabilities };
+        let request = LeaseRequest { capabilities, ..idle(worker) };
         match world.queue.offer(&request).await.unwrap() {
             LeaseOffer::Step(lease) => Some(*lease),
             _ => None,

@@ -452,5 +452,6 @@ async fn jobs_are_listed_by_tenant_newest_first() {
 mod counts;
 mod interleaved;
 mod order;
+mod simulation;
 mod trouble;
 mod workers;

@@ -29,7 +29,7 @@ if paused > 0 then
 end
 
 -- Tenants asked in one call, and steps of one tenant where this worker may not take each: in lanes of failed steps.
-local tenants_max, members_max = 64, 16
+local tenants_max, members_max = 256, 16
 -- A step that was lost twice is an idle worker's; after this long the next one's, which first ends what it runs, in ms.
 local alone_wait = 60000
 
@@ -46,6 +46,9 @@ end
 local function may_enter(lane)
   return includes(can, lane.requires) or not is_there({}, lane.requires, true)
 end
+
+-- Whether a tenant left a lane while it was looked at.
+local has_left = false
 
 -- The first step of a tenant in a lane that this worker may take, and its rank.
 local function first_of(lane, tenant)
@@ -65,7 +68,10 @@ local function first_of(lane, tenant)
       at = at + 1
     end
   end
-  if at == 0 then leave_turns(lane, tenant) end
+  if at == 0 then
+    leave_turns(lane, tenant)
+    has_left = true
+  end
 end
 
 -- Whether a tenant has as many steps running as it may.
@@ -84,17 +90,19 @@ end
 
 -- Chooses a step among lanes: of the tenant that had least by this account, the first by rank. Answers it, and its lane.
 local function choose(account, lanes)
-  local passed, count = {}, 0
-  while count < tenants_max do
+  -- Tenants without a step for this worker, and where each lane goes on after them.
+  local passed, places = {}, {}
+  for _ = 1, tenants_max do
+    if has_left then places, has_left = {}, false end
     local tenant, least
     for _, lane in ipairs(lanes) do
-      local turns = redis.call('ZRANGE', turns_of(account, lane), 0, count, 'WITHSCORES')
-      for i = 1, #turns, 2 do
-        if not passed[turns[i]] then
-          if not least or tonumber(turns[i + 1]) < least then tenant, least = turns[i], tonumber(turns[i + 1]) end
-          break
-        end
-      end
+      local place, first = places[lane.name] or 0
+      repeat
+        first = redis.call('ZRANGE', turns_of(account, lane), place, place, 'WITHSCORES')
+        place = place + 1
+      until not first[1] or not passed[first[1]]
+      places[lane.name] = place - 1
+      if first[1] and (not least or tonumber(first[2]) < least) then tenant, least = first[1], tonumber(first[2]) end
     end
     if not tenant then return end
     local member, lowest, from
@@ -105,7 +113,7 @@ local function choose(account, lanes)
       end
     end
     if member then return member, from, math.max(least, spent(account, '*')) end
-    passed[tenant], count = true, count + 1
+    passed[tenant] = true
   end
 end
 

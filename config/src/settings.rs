@@ -183,6 +183,8 @@ pub struct Server {
     pub upload_ttl_s: u64,
     /// Origins that may embed the player and fetch streams; `*` for any.
     pub cors_origins: Vec<String>,
+    /// Whether caches shared by viewers may store segments. Only for one that asks `/authorize`.
+    pub shared_cache: bool,
     /// Most connections open at once.
     pub max_connections: u32,
     /// Time to read a request's headers, in ms.
@@ -199,6 +201,7 @@ impl Default for Server {
             max_open_uploads: 200,
             upload_ttl_s: 7 * 86_400,
             cors_origins: vec!["*".into()],
+            shared_cache: false,
             max_connections: 4096,
             header_timeout_ms: 10_000,
         }

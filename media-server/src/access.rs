@@ -76,6 +76,21 @@ impl Access {
         self.open_verified(text, verified, keys.missed.get()).await
     }
 
+    /// Verifies a session's text for one recording, for a request with these parts.
+    ///
+    /// # Errors
+    /// As [`Access::open_session`]; 403 if the session is for another recording.
+    pub async fn open_recording(
+        &self,
+        parts: &Parts,
+        text: &str,
+        recording: &str,
+    ) -> Result<Viewing, Problem> {
+        let viewing = for_recording(self.open_session(text).await?, Some(recording))?;
+        self.admit(parts, &viewing.tenant, Some(&viewing.session.id))?;
+        Ok(viewing)
+    }
+
     async fn open_images(&self, text: &str) -> Result<Viewing, Problem> {
         let keys = SigningKeys::new(&self.authority);
         let verified = token::verify_images(text, &keys, &self.validity());

@@ -114,7 +114,12 @@ impl App {
         tasks.spawn(async move { stop.run_until_cancelled(listener).await });
         let lists = Lists::new(store.clone());
         let transcripts = Transcripts::new(store.clone());
-        let delivery = Delivery::new(store.clone(), public_url.clone(), metrics.delivered_bytes.clone());
+        let delivery = Delivery::new(
+            store.clone(),
+            public_url.clone(),
+            metrics.delivered_bytes.clone(),
+            settings.server.shared_cache,
+        );
         let lifetimes =
             Lifetimes { link_s: settings.playback.link_ttl_max_s, session_s: settings.max_session_s() };
         let links = Links::new(

@@ -74,6 +74,7 @@ pub fn routes(app: &App) -> Router {
         .merge(crate::health::routes())
         .merge(crate::playback::routes())
         .merge(crate::delivery::routes())
+        .merge(crate::delivery::authorize_routes())
         .merge(crate::player::routes());
     let metrics = Arc::clone(&app.health.metrics);
     apply(routes.with_state(app.clone()), metrics, Arc::clone(&app.origins))

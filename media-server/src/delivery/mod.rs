@@ -1,5 +1,6 @@
 //! Delivery: the streams of a session, and nothing but what its own playlists name.
 
+mod authorize;
 mod conditional;
 mod hevc_source;
 mod hls_filter;
@@ -25,6 +26,7 @@ mod source_segment_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use authorize::routes as authorize_routes;
 pub use hevc_source::{HevcSource, hevc_source};
 pub use object::{CachePolicy, object_response};
 pub use preload::{Preload, preload};

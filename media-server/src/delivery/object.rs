@@ -17,9 +17,11 @@ use crate::problem::Problem;
 /// The caches that may store a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CachePolicy {
-    /// Anybody, for a year: the bytes are the same for all viewers. A CDN that checks sessions may
-    /// share them.
+    /// The viewer, for a year. The bytes are the same for all viewers, so a cache that asks
+    /// `/authorize` may share them (`server.shared_cache`).
     Immutable,
+    /// The viewer alone, for a year: a session with a window gets other bytes.
+    Captions,
     /// The viewer alone.
     Private,
 }
@@ -107,7 +109,8 @@ pub async fn respond<F: Future<Output = Result<Body, Problem>>>(
     headers.insert(
         header::CACHE_CONTROL,
         HeaderValue::from_static(match cache {
-            CachePolicy::Immutable => "public, max-age=31536000, immutable",
+            CachePolicy::Immutable if delivery.has_shared_cache => "public, max-age=31536000, immutable",
+            CachePolicy::Immutable | CachePolicy::Captions => "private, max-age=31536000, immutable",
             CachePolicy::Private => "private, no-cache",
         }),
     );

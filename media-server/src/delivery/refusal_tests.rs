@@ -137,3 +137,42 @@ async fn a_refusal_is_logged_once_with_its_reason_and_recording() {
     let lines = log.take();
     assert_eq!((&lines[0]["reason"], &lines[0]["route"]), (&json!("no such route"), &json!("none")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_in_front_is_answered_as_a_viewer_would_be() {
+    let mut world = World::new().await;
+    world.settings.server.shared_cache = true;
+    let (one, two) = (lesson(&world.store, TENANT).await, lesson(&world.store, TENANT).await);
+    let server = world.server("a").await;
+    let open = session(&server, json!({ "recording": one.id })).await;
+    let capped = session(&server, json!({ "recording": one.id, "max_bps": 200_000 })).await;
+    let part = session(&server, json!({ "recording": one.id, "end_ms": 3000 })).await;
+    let other = open.replace(&one.id, &two.id);
+    let ask = async |uri: &str| {
+        let request = server.open(Method::GET, "/authorize").header("x-original-uri", uri);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let segment = "hls/video/9/v240/00003.m4s";
+    for (uri, status) in [
+        (format!("{open}{segment}"), 204),
+        (format!("{open}hls/2/master.m3u8?_HLS=1"), 204),
+        (format!("{capped}{segment}"), 204),
+        (format!("{capped}hls/video/9/v480/00003.m4s"), 403),
+        (format!("{part}{segment}"), 403),
+        (format!("{other}{segment}"), 403),
+        (format!("{open}hls/video/9/v240/secret.m4s"), 403),
+        (format!("{open}transcript.json"), 403),
+        (format!("/s/x/{}/{segment}", one.id), 403),
+        ("/v1/recordings".into(), 403),
+    ] {
+        assert_eq!(ask(&uri).await, status, "{uri}");
+    }
+    assert_eq!(get(&server, "/authorize").await.status(), 403, "without an address");
+    let shared = get(&server, &format!("{open}{segment}")).await;
+    assert_eq!(shared.headers()["cache-control"], "public, max-age=31536000, immutable");
+    let captions = get(&server, &format!("{open}hls/subtitles/9/en/00001.vtt")).await;
+    assert!(captions.headers()["cache-control"].to_str().unwrap().starts_with("private"), "windows cut them");
+    let revoke = server.request(Method::POST, "/v1/revocations").json(&json!({ "recording": one.id }));
+    assert!(revoke.send().await.unwrap().status().is_success());
+    assert_eq!(ask(&format!("{open}{segment}")).await, 403, "revoked");
+}

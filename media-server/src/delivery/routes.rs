@@ -36,44 +36,61 @@ async fn serve(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    respond_to(&delivery, &viewing, &path, &method, &headers).await
+}
+
+/// Responds to a request of a session for `path`, below `hls/`.
+///
+/// # Errors
+/// 403 if the session may not have it.
+pub async fn respond_to(
+    delivery: &Delivery,
+    viewing: &Viewing,
+    path: &str,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let key = format!("hls/{path}");
-    let master = master(&delivery, &viewing).await?;
+    let master = master(delivery, viewing).await?;
     if key == layout::master_relative(viewing.session.revision) {
         return Ok(playlist_response(master.text.clone()).into_response());
     }
     if key == layout::hevc_relative(viewing.session.revision) {
         let object = delivery.find(&viewing.manifest, &key).await?;
         let reason = object.map_or(Reason::NotInManifest, |_| Reason::AboveCap);
-        let plan = hevc(&delivery, &viewing).await?.ok_or_else(|| Problem::forbidden(reason))?;
+        let plan = hevc(delivery, viewing).await?.ok_or_else(|| Problem::forbidden(reason))?;
         return Ok(playlist_response(plan.text.clone()).into_response());
     }
     if let Some(live) = master.live_playlist() {
-        return live_revision(&delivery, &viewing, &master, live, &key, (&method, &headers)).await;
+        return live_revision(delivery, viewing, &master, live, &key, (method, headers)).await;
     }
     // A session reaches only what its own playlists name and the manifest knows.
     let playlist =
         if master.named_keys.contains(&key) { Some(key.clone()) } else { playlist_of_segment(&key) };
     let playlist = playlist.ok_or_else(|| Problem::forbidden(Reason::NotInPlaylists))?;
     let named = master.named_keys.contains(&playlist)
-        || hevc(&delivery, &viewing).await?.is_some_and(|plan| plan.named_keys.contains(&playlist));
+        || hevc(delivery, viewing).await?.is_some_and(|plan| plan.named_keys.contains(&playlist));
     if !named {
-        return Err(Problem::forbidden(reason_for(&delivery, &viewing, &key).await));
+        return Err(Problem::forbidden(reason_for(delivery, viewing, &key).await));
     }
-    let plan = media(&delivery, &viewing, &playlist).await?;
+    let plan = media(delivery, viewing, &playlist).await?;
     if playlist == key {
         return Ok(playlist_response(plan.text.clone()).into_response());
     }
     if !plan.named_keys.contains(&key) {
-        return Err(Problem::forbidden(reason_for(&delivery, &viewing, &key).await));
+        return Err(Problem::forbidden(reason_for(delivery, viewing, &key).await));
     }
     let Some(object) = delivery.find(&viewing.manifest, &key).await? else {
         // The segments of the source rendition are named, but are not objects.
-        return segment_response(&delivery, &viewing, &key, &method, &headers).await;
+        return segment_response(delivery, viewing, &key, method, headers).await;
     };
-    if key.ends_with(".vtt") && !viewing.window().is_open() {
-        return captions(&delivery, object, viewing.window()).await;
+    if key.ends_with(".vtt") {
+        if !viewing.window().is_open() {
+            return captions(delivery, object, viewing.window()).await;
+        }
+        return object_response(delivery, object, method, headers, CachePolicy::Captions).await;
     }
-    object_response(&delivery, object, &method, &headers, CachePolicy::Immutable).await
+    object_response(delivery, object, method, headers, CachePolicy::Immutable).await
 }
 
 /// Serves a revision whose video is still being made.

@@ -21,14 +21,21 @@ pub struct Delivery {
     pub(super) playlists: Arc<PlaylistCache>,
     inventories: Arc<Inventories>,
     pub(super) delivered_bytes: Counter,
+    /// Whether caches that are shared by viewers may store segments.
+    pub(super) has_shared_cache: bool,
 }
 
 impl Delivery {
     /// Delivers from `store`, and counts bytes in `delivered_bytes`.
-    pub fn new(store: Store, public_url: PublicUrl, delivered_bytes: Counter) -> Self {
+    pub fn new(
+        store: Store,
+        public_url: PublicUrl,
+        delivered_bytes: Counter,
+        has_shared_cache: bool,
+    ) -> Self {
         let playlists = Arc::new(PlaylistCache::new(store.clone()));
         let inventories = Arc::new(Inventories::new(store.clone()));
-        Self { store, public_url, playlists, inventories, delivered_bytes }
+        Self { store, public_url, playlists, inventories, delivered_bytes, has_shared_cache }
     }
 
     /// Drops everything of a recording from memory.

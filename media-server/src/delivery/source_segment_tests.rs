@@ -120,7 +120,7 @@ async fn segments_of_the_source_are_joined_and_answered_like_any_other() {
             assert_eq!(response.status(), StatusCode::OK, "{path}");
             assert_eq!(header(&response, "content-length"), complete.len().to_string());
             assert_eq!(header(&response, "content-type"), "video/iso.segment");
-            assert_eq!(header(&response, "cache-control"), "public, max-age=31536000, immutable");
+            assert_eq!(header(&response, "cache-control"), "private, max-age=31536000, immutable");
             let etag = header(&response, "etag");
             assert!(etag.starts_with('"'), "strong: {etag}");
             assert_eq!(response.bytes().await.unwrap(), complete, "{path}");

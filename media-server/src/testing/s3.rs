@@ -17,7 +17,7 @@ const KEY: &str = "test-key";
 const SECRET: &str = "test-secret";
 
 /// Requests that remove a few keys, such as a recording's entries in lists, are never held.
-const FEW_KEYS_BYTES: u64 = 4_096;
+const FEW_KEYS_BYTES: u64 = 1_200;
 
 /// Paths and queries of requests.
 type Requests = Arc<Mutex<Vec<String>>>;

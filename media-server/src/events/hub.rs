@@ -122,7 +122,7 @@ impl Hub {
         Ok(has_more)
     }
 
-    /// Passes on progress. Nobody needs what was missed of it.
+    /// Passes on progress. What was missed of it is not needed.
     async fn read_progress(&self, events: Events) {
         let mut last: Option<String> = None;
         loop {

@@ -227,7 +227,7 @@ impl EventStream {
 
     /// True for an event of this audience that was not sent yet: the past and the present overlap.
     fn is_news(&mut self, event: &Event) -> bool {
-        // Progress has a stream of its own, which nobody reads again.
+        // Progress has a stream of its own, which is read once.
         if event.kind == EventKind::Progress {
             return self.audience.includes(event);
         }

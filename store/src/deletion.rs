@@ -37,7 +37,7 @@ impl Amount {
 
 /// The objects of a recording, counted before the first one is removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Inventory {
+pub struct Contents {
     /// All of them.
     #[serde(flatten)]
     pub total: Amount,
@@ -58,8 +58,8 @@ pub struct Deletion {
     /// When it was asked for, in ms since 1970.
     pub requested_at_ms: u64,
     /// What there was to remove; `None` until it is counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inventory: Option<Inventory>,
+    #[serde(rename = "inventory", default, skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Contents>,
     /// Hex SHA-256 of the uploaded file, if it was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_sha256: Option<String>,
@@ -88,7 +88,7 @@ impl Deletion {
             version: 1,
             recording: recording.into(),
             requested_at_ms: now_ms,
-            inventory: None,
+            contents: None,
             source_sha256: manifest.and_then(|manifest| manifest.source.as_ref()?.sha256.clone()),
             dedupe_key: dedupe.map(|value| layout::dedupe_key(tenant, value)),
             late: Amount::default(),
@@ -194,10 +194,10 @@ async fn write_tombstone(store: &Store, tenant: &str, recording: &str) -> Result
 ///
 /// # Errors
 /// If storage does not answer.
-pub async fn take_inventory(store: &Store, tenant: &str, recording: &str) -> Result<Inventory> {
+pub async fn count(store: &Store, tenant: &str, recording: &str) -> Result<Contents> {
     let prefix = layout::recording_prefix(tenant, recording);
     let tombstone = tombstone_key(tenant, recording);
-    let (mut inventory, mut hash) = (Inventory::default(), Sha256::new());
+    let (mut contents, mut hash) = (Contents::default(), Sha256::new());
     let mut objects = std::pin::pin!(list_all(store, &prefix));
     while let Some(object) = objects.try_next().await? {
         if object.key == tombstone {
@@ -205,12 +205,12 @@ pub async fn take_inventory(store: &Store, tenant: &str, recording: &str) -> Res
         }
         let relative = object.key.strip_prefix(&prefix).unwrap_or_default();
         let folder = relative.split('/').next().unwrap_or_default();
-        inventory.total.add(object.size_bytes);
-        inventory.folders.entry(folder.to_owned()).or_default().add(object.size_bytes);
+        contents.total.add(object.size_bytes);
+        contents.folders.entry(folder.to_owned()).or_default().add(object.size_bytes);
         hash.update(format!("{relative} {}\n", object.size_bytes));
     }
-    inventory.listing_sha256 = hex::encode(&hash.finalize());
-    Ok(inventory)
+    contents.listing_sha256 = hex::encode(&hash.finalize());
+    Ok(contents)
 }
 
 /// Removes everything of a recording but the tombstone. Returns what that was.
@@ -265,14 +265,14 @@ mod tests {
         write_manifest(&store, &manifest).await.unwrap();
         assert_eq!(read_manifest(&store, "t", &id).await.unwrap().unwrap().state, State::Deleted);
 
-        let inventory = take_inventory(&store, "t", &id).await.unwrap();
-        assert_eq!(inventory.folders["hls"], Amount { objects: 2, size_bytes: 8 });
-        assert_eq!(inventory.folders["source"], Amount { objects: 1, size_bytes: 7 });
-        assert_eq!(inventory.folders["manifest"].objects, 2);
-        assert_eq!(remove_objects(&store, "t", &id).await.unwrap(), inventory.total);
+        let contents = count(&store, "t", &id).await.unwrap();
+        assert_eq!(contents.folders["hls"], Amount { objects: 2, size_bytes: 8 });
+        assert_eq!(contents.folders["source"], Amount { objects: 1, size_bytes: 7 });
+        assert_eq!(contents.folders["manifest"].objects, 2);
+        assert_eq!(remove_objects(&store, "t", &id).await.unwrap(), contents.total);
         assert_eq!(remove_objects(&store, "t", &id).await.unwrap(), Amount::default());
         assert_eq!(read_manifest(&store, "t", &id).await.unwrap().unwrap().state, State::Deleted);
-        let empty = take_inventory(&store, "t", &id).await.unwrap();
+        let empty = count(&store, "t", &id).await.unwrap();
         assert_eq!(empty.listing_sha256, crate::objects::sha256_hex(b""));
     }
 

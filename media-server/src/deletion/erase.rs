@@ -103,12 +103,12 @@ impl Eraser {
         // An upload that was just finishing, or the sweeper, may have queued it meanwhile.
         self.queue.forget(tenant, &recording).await?;
 
-        let counted = match &deletion.inventory {
-            Some(inventory) => inventory.total,
+        let counted = match &deletion.contents {
+            Some(contents) => contents.total,
             None => {
-                let inventory = deletion::take_inventory(&self.store, tenant, &recording).await?;
-                let total = inventory.total;
-                deletion.inventory = Some(inventory);
+                let contents = deletion::count(&self.store, tenant, &recording).await?;
+                let total = contents.total;
+                deletion.contents = Some(contents);
                 // Stored before the first object goes, so the count survives a crash.
                 deletion::mark(&self.store, tenant, &deletion).await?;
                 total

@@ -82,11 +82,11 @@ impl DeletionReceipt {
     pub fn new(deletion: Deletion) -> Self {
         let text = |at_ms: u64| rfc3339(at_ms.div_ceil(1000));
         let expected = deletion.emptied_at_ms.unwrap_or_else(now_ms) + LINGER_MS + SWEEP_MS;
-        let removed = deletion.inventory.map(|inventory| Removed {
-            objects: inventory.total.objects,
-            size_bytes: inventory.total.size_bytes,
-            folders: inventory.folders.into_iter().map(|(name, amount)| (name, amount.into())).collect(),
-            listing_sha256: inventory.listing_sha256,
+        let removed = deletion.contents.map(|contents| Removed {
+            objects: contents.total.objects,
+            size_bytes: contents.total.size_bytes,
+            folders: contents.folders.into_iter().map(|(name, amount)| (name, amount.into())).collect(),
+            listing_sha256: contents.listing_sha256,
             source_sha256: deletion.source_sha256,
             late: deletion.late.into(),
         });

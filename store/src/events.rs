@@ -16,7 +16,7 @@ use crate::{Error, Result};
 pub const MAX_EVENTS_PER_READ: usize = 256;
 /// Longest single wait in Redis.
 const WAIT: Duration = Duration::from_secs(2);
-/// Progress events that are kept: whoever reads them reads them at once. The last progress of each
+/// Progress events that are kept: readers read them at once. The last progress of each
 /// step is in its job.
 const KEPT_PROGRESS: u64 = 1_000;
 /// Time for a waiting read's answer: its wait and a margin.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chalkstream_pipeline::media::MediaInfo;
 use chalkstream_pipeline::step::Step;
 use chalkstream_pipeline::steps::source_rendition::SourceRenditionReport;
 use chalkstream_store::{
@@ -112,11 +113,23 @@ impl Attempt<'_> {
             }
             None => (context.runner.run(work, &sink).await?, None),
         };
+        self.accept(kind, report, sink, live_playlist, media.as_ref()).await
+    }
+
+    /// Verifies what a child made, and lists it.
+    async fn accept(
+        &self,
+        kind: StepKind,
+        report: Value,
+        sink: ObjectSink<'_>,
+        live_playlist: Option<(String, ObjectFacts)>,
+        media: Option<&MediaInfo>,
+    ) -> Result<StepOutcome, StepFailure> {
         let outputs = sink.finish().await?;
-        kind.verify(&report, &outputs, media.as_ref())
+        kind.verify(&report, &outputs, media)
             .map_err(|problem| StepFailure::new(Cause::Unverified, problem))?;
         // What nothing names is swept at the job's end.
-        let objects = outputs.into_objects(lease.fence, |path| !is_dropped(&report, path));
+        let objects = outputs.into_objects(self.lease.fence, |path| !is_dropped(&report, path));
         let inventory = self.write_inventory(objects).await?;
         let mut outcome = self.outcome(&report, live_playlist.into_iter().collect(), inventory)?;
         if kind == StepKind::Inspect {
@@ -229,3 +242,6 @@ impl Attempt<'_> {
         Ok(StepOutcome { result, added_steps: Vec::new() })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -267,7 +267,11 @@ impl Worker {
                         attempt = lease.attempt,
                         "step done"
                     );
-                    return self.context.update_manifest(&job).await;
+                    self.context.update_manifest(&job).await;
+                    if !outcome.result.objects.is_empty() {
+                        self.discard_single_segments(lease).await;
+                    }
+                    return;
                 }
                 Err(error) if error.kind == Kind::Lost => return self.give_up(lease, handle, shutdown).await,
                 Err(error) if !error.is_transient() => {
@@ -285,6 +289,16 @@ impl Worker {
                 Err(_) if shutdown.is_cancelled() => return,
                 Err(_) => tokio::time::sleep(HAND_IN_INTERVAL).await,
             }
+        }
+    }
+
+    /// Removes the single segments of a live rendition that is complete. If that fails, the sweep at
+    /// the job's end does it.
+    async fn discard_single_segments(&self, lease: &Lease) {
+        let (tenant, recording) = (&lease.tenant, &lease.recording);
+        let discarded = self.context.manifests.discard_single_segments(tenant, recording, lease.fence).await;
+        if let Err(error) = discarded {
+            tracing::debug!(%error, "single segments were not removed");
         }
     }
 

@@ -5,7 +5,7 @@ use axum::extract::{FromRef, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chalkstream_store::objects::sha256_hex;
-use chalkstream_store::{Kind, Location, ObjectFacts, layout, read_manifest};
+use chalkstream_store::{Location, ObjectFacts, layout, read_manifest};
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::hls_filter::{self, SessionPlaylist};
@@ -121,8 +121,7 @@ async fn live_revision(
             let reason = if is_named { Reason::OutsideWindow } else { Reason::NotInPlaylists };
             return Err(Problem::forbidden(reason));
         }
-        let object = live_segment(delivery, viewing, key).await?;
-        return object_response(delivery, object, method, headers, CachePolicy::Immutable).await;
+        return live_segment(delivery, viewing, key, (method, headers)).await;
     }
     let playlist = if master.named_keys.contains(key) {
         key.to_owned()
@@ -151,30 +150,42 @@ async fn live_revision(
     object_response(delivery, object, method, headers, CachePolicy::Immutable).await
 }
 
-/// A segment of a rendition that is still being made, or was when the session began.
-async fn live_segment(delivery: &Delivery, viewing: &Viewing, key: &str) -> Result<ObjectRef, Problem> {
+/// Responds with a segment of a rendition that is still being made, or was when the session began.
+async fn live_segment(
+    delivery: &Delivery,
+    viewing: &Viewing,
+    key: &str,
+    (method, headers): (&Method, &HeaderMap),
+) -> Result<Response, Problem> {
+    let respond = |object| object_response(delivery, object, method, headers, CachePolicy::Immutable);
     if let Some(object) = delivery.find(&viewing.manifest, key).await? {
-        return Ok(object);
+        return respond(object).await;
     }
     let (tenant, recording) = (viewing.tenant.as_str(), viewing.recording());
     let storage_key = layout::object_key(tenant, recording, key);
-    let missing = match delivery.store.head(&storage_key).await {
+    let failed = match delivery.store.head(&storage_key).await {
         Ok(size_bytes) => {
             // A key is written once, so its hash can stand for that of the content.
             let facts = ObjectFacts { size_bytes, sha256: sha256_hex(storage_key.as_bytes()) };
-            return Ok(ObjectRef::new(tenant, recording, key, Location::of_object(key, &facts)));
+            let object = ObjectRef::new(tenant, recording, key, Location::of_object(key, &facts));
+            match respond(object).await {
+                Ok(response) => return Ok(response),
+                Err(problem) => problem,
+            }
         }
-        Err(error) if error.kind == Kind::NotFound => error,
-        Err(error) => return Err(error.into()),
+        Err(error) => error.into(),
     };
-    // It has moved into an object with others since this manifest was read. If no inventory has it,
-    // its step has failed and was taken back: a 404, and not our fault.
+    // Once its step is over, it lies in an object with others. If no inventory has it, its step has
+    // failed and was taken back: a 404, and not our fault.
     let newest = read_manifest(&delivery.store, tenant, recording).await?;
     let found = match newest {
         Some(manifest) => delivery.find(&manifest, key).await?,
         None => None,
     };
-    found.ok_or_else(|| missing.into())
+    match found {
+        Some(object) => respond(object).await,
+        None => Err(failed),
+    }
 }
 
 /// A segment of captions for a session with a window. It holds a minute of words; only those inside

@@ -98,6 +98,18 @@ impl ManifestWriter {
         submit::clear(&self.store, tenant, recording).await
     }
 
+    /// Removes single segments of a live rendition, once the manifest names the objects that they
+    /// share.
+    pub async fn discard_single_segments(&self, tenant: &str, recording: &str, fence: u64) -> Result<()> {
+        let manifest = read_manifest(&self.store, tenant, recording).await?;
+        let Some(manifest) = manifest.filter(|manifest| manifest.inventories.contains_key(&fence)) else {
+            return Ok(());
+        };
+        let named = inventory::named_keys(&self.store, &manifest).await?;
+        self.delete(tenant, recording, |key| layout::fence_of(key) == Some(fence) && !named.contains(key))
+            .await
+    }
+
     /// Removes what an attempt wrote, unless its result was accepted.
     pub async fn discard_attempt(&self, tenant: &str, recording: &str, fence: u64) -> Result<()> {
         let manifest = read_manifest(&self.store, tenant, recording).await?;

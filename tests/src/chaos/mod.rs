@@ -11,6 +11,7 @@ mod faults;
 mod fleet;
 pub mod history;
 mod lessons;
+mod listings;
 pub mod plan;
 pub mod report;
 pub mod steps;
@@ -74,6 +75,7 @@ pub async fn run(options: Options) -> Report {
     };
     run.under_fire(&plan, &files).await;
     run.settle().await;
+    run.check_lists().await;
     run.check_streams().await;
     run.check_deletions().await;
     run.check_queue().await;
@@ -210,6 +212,14 @@ impl Run<'_> {
         let violations =
             open.into_iter().map(|(at, what)| Violation::of(&self.recordings[at].recording, what));
         self.report.violations.extend(violations);
+    }
+
+    async fn check_lists(&mut self) {
+        for tenant in 0..plan::TENANTS {
+            let own = self.recordings.iter().filter(|recording| recording.tenant == tenant);
+            let found = listings::check(&self.api(tenant, tenant), &own.collect::<Vec<_>>()).await;
+            self.report.violations.extend(found);
+        }
     }
 
     /// What is ready can be watched to its end.

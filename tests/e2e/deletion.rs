@@ -64,3 +64,25 @@ async fn a_deletion_is_finished_without_its_client_and_its_server() {
     assert_eq!(left.len(), 1, "the tombstone alone: {left:?}");
     assert_eq!(client.recording(&second).await["state"], "ready");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_worker_goes_on_with_a_recording_whose_deletion_waits() {
+    let mut stack = Stack::fs().await;
+    let mut server = stack.server().await;
+    let client = stack.client(&server);
+    let recording = client.upload(&clip(stack.folder(), 6)).await;
+    // The deletion cannot forget the job, and its server does not live to try again.
+    stack.redis.down();
+    let path = format!("/v1/recordings/{recording}");
+    let answer = client.request(Method::DELETE, &path).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    server.process.kill();
+    stack.redis.up().await;
+
+    let _worker = stack.worker();
+    let job = format!("{{chalkstream}}:job:district/{recording}");
+    wait::until("the job is stopped", Duration::from_secs(30), || async {
+        (stack.redis.command(&["HGET", &job, "state"]) == "cancelled").then_some(())
+    })
+    .await;
+}

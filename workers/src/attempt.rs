@@ -59,8 +59,11 @@ impl Attempt<'_> {
         let manifest = read_manifest(store, &self.lease.tenant, &self.lease.recording)
             .await
             .map_err(StepFailure::storage)?
-            .filter(|manifest| manifest.state != State::Deleted)
             .ok_or_else(|| StepFailure::new(Cause::Cancelled, "the recording is gone"))?;
+        if manifest.state == State::Deleted {
+            self.stop_job().await;
+            return Err(StepFailure::new(Cause::Cancelled, "the recording was deleted"));
+        }
         match &kind.definition().execution {
             Execution::Publish => self.publish(kind, &manifest).await,
             Execution::Child { request, .. } => {
@@ -69,6 +72,14 @@ impl Attempt<'_> {
                 let step = request(&RequestContext { input, results: &results, settings })?;
                 self.run_child(kind, step, &results, &manifest).await
             }
+        }
+    }
+
+    /// Stops the job of a deleted recording. The deletion forgets it, but may still wait for Redis
+    /// or a server, and until then one worker after the other would take its steps.
+    async fn stop_job(&self) {
+        if let Err(error) = self.context.queue.cancel(&self.lease.tenant, &self.lease.recording).await {
+            tracing::debug!(recording_id = self.lease.recording, %error, "job of a deleted recording not stopped");
         }
     }
 

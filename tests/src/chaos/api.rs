@@ -148,12 +148,13 @@ impl Api {
                 .header("Content-Type", "application/offset+octet-stream")
                 .body(piece);
             match request.send().await {
-                Ok(response) if response.status() == StatusCode::NO_CONTENT && end == size => {
-                    if let Ok(answer) = read(response).await {
+                Ok(response) if response.status() == StatusCode::NO_CONTENT => {
+                    if let Ok(answer) = read(response).await
+                        && answer.header("upload-offset") == size.to_string()
+                    {
                         return Ok(acknowledged(&answer));
                     }
                 }
-                Ok(response) if response.status() == StatusCode::NO_CONTENT => {}
                 answer => {
                     if let Ok(answer) = answer {
                         self.count(answer.status());
@@ -183,7 +184,8 @@ impl Api {
                 .header("Content-Type", "application/offset+octet-stream")
                 .body(rest.to_vec())
         });
-        if sent.await?.status.is_success() {
+        // 204 with a lower offset says that the writer was stopped.
+        if sent.await?.header("upload-offset") == (offset + rest.len()).to_string() {
             return Err(format!("{recording} was acknowledged after it was deleted"));
         }
         let deadline = tokio::time::Instant::now() + MAX_CALL;

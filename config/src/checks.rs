@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::names::{PathPart, SettingPath};
 use crate::secret::REDACTED;
-use crate::{Media, Playback, Redis, Server, Settings, Speech, Store, StoreKind, Worker};
+use crate::{Media, Playback, Redis, RedisTopology, Server, Settings, Speech, Store, StoreKind, Worker};
 
 /// A value that cannot work, and why.
 pub(crate) struct Finding {
@@ -100,12 +100,6 @@ fn store(store: &Store, max_upload_bytes: u64, report: &mut Report) {
                 Some("store.kind"),
                 || "is required if store.kind is \"s3\"".into(),
             );
-            report.at(
-                !s3.access_key_id.is_empty(),
-                SettingPath::dotted("store.s3.access_key_id"),
-                Some("store.kind"),
-                || "is required if store.kind is \"s3\"".into(),
-            );
             let parts = max_upload_bytes.div_ceil(s3.part_bytes.max(1));
             report.expect(parts <= MAX_PARTS, "store.s3.part_bytes", || {
                 format!(
@@ -128,6 +122,7 @@ fn store(store: &Store, max_upload_bytes: u64, report: &mut Report) {
         || "and store.s3.access_key_id must be set together".into(),
     );
     report.expect(s3.secret_access_key.expose() != REDACTED, "store.s3.secret_access_key", redacted);
+    report.expect(s3.session_token.expose() != REDACTED, "store.s3.session_token", redacted);
     let slashed = s3.prefix.starts_with('/') || s3.prefix.ends_with('/') || s3.prefix.contains("//");
     report.expect(!slashed, "store.s3.prefix", || {
         "must not begin or end with a slash, or contain two in a row".into()
@@ -150,7 +145,26 @@ fn redis(redis: &Redis, report: &mut Report) {
         report.expect(known.iter().any(|scheme| url.starts_with(scheme)), "redis.url", || {
             "is not a redis://, rediss:// or redis+unix:// address".into()
         });
+        let is_tcp = url.starts_with("redis://") || url.starts_with("rediss://");
+        let is_single = redis.topology == RedisTopology::Single;
+        report.at(is_tcp || is_single, SettingPath::dotted("redis.url"), Some("redis.topology"), || {
+            "must name hosts for sentinels and clusters, not a socket".into()
+        });
+        report.expect(!is_single || redis.addresses().len() == 1, "redis.url", || {
+            "names several hosts, which needs redis.topology".into()
+        });
     }
+    let is_named = redis.topology != RedisTopology::Sentinel || !redis.sentinel_service.is_empty();
+    report.expect(is_named, "redis.sentinel_service", || "is empty".into());
+    report.expect(redis.sentinel_password.expose() != REDACTED, "redis.sentinel_password", redacted);
+    let is_paired =
+        redis.client_cert_path.as_os_str().is_empty() == redis.client_key_path.as_os_str().is_empty();
+    report.at(
+        is_paired,
+        SettingPath::dotted("redis.client_key_path"),
+        Some("redis.client_cert_path"),
+        || "and redis.client_cert_path must be set together".into(),
+    );
     let plain = redis.prefix.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.:".contains(letter));
     report.expect(plain && !redis.prefix.is_empty(), "redis.prefix", || {
         "must have at least one character, and only letters, digits and - _ . :".into()
@@ -212,6 +226,8 @@ fn worker(worker: &Worker, report: &mut Report) {
     report.expect((0.0..=10_000.0).contains(&factor), "worker.step_deadline_per_media", || {
         format!("is {factor}, and must be 0 to 10000")
     });
+    report.range("worker.outage_wait_ms", worker.outage_wait_ms, 0, 30 * 86_400_000);
+    report.range("worker.drain_ms", worker.drain_ms, 0, 86_400_000);
     report.range("worker.step_stall_ms", worker.step_stall_ms, 1_000, 86_400_000);
     report.range("worker.inspect_deadline_ms", worker.inspect_deadline_ms, 100, 600_000);
     report.range("worker.attempts", worker.attempts.into(), 1, 100);

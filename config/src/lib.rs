@@ -8,12 +8,14 @@ mod document;
 mod load;
 mod names;
 mod problem;
+mod redis;
 mod secret;
 mod settings;
 mod show;
 
 pub use load::load;
 pub use problem::{Origin, Problem, Problems};
+pub use redis::{Redis, RedisTopology};
 pub use secret::Secret;
 pub use settings::*;
 pub use show::{print, schema};

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Secret;
+use crate::{Redis, Secret};
 
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -108,10 +108,14 @@ pub struct S3 {
     pub bucket: String,
     /// Vendor flavour.
     pub flavor: S3Flavor,
-    /// Access key id.
+    /// Access key id; empty for the credentials of the environment, a profile or a role.
     pub access_key_id: String,
     /// Secret access key.
     pub secret_access_key: Secret,
+    /// Session token of temporary keys; empty for none.
+    pub session_token: Secret,
+    /// PEM file of the authorities that an `https://` endpoint is trusted by; empty for the system's.
+    pub ca_path: PathBuf,
     /// Key prefix inside the bucket, without slashes at its ends; empty for none.
     pub prefix: String,
     /// Size of one part of a multipart upload, in bytes (at least 5 MiB).
@@ -131,37 +135,13 @@ impl Default for S3 {
             flavor: S3Flavor::default(),
             access_key_id: String::new(),
             secret_access_key: Secret::default(),
+            session_token: Secret::default(),
+            ca_path: PathBuf::new(),
             prefix: String::new(),
             part_bytes: 8 << 20,
             request_timeout_ms: 30_000,
             retry_for_ms: 60_000,
         }
-    }
-}
-
-/// The job queue and event stream.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Redis {
-    /// `redis://`, `rediss://` or `redis+unix://` URL; empty means what [`Redis::address`] returns.
-    pub url: Secret,
-    /// Prefix of every key, kept in one hash tag.
-    pub prefix: String,
-    /// Most events kept in the stream (older ones are trimmed).
-    pub events_kept: u64,
-}
-
-impl Default for Redis {
-    fn default() -> Self {
-        Self { url: Secret::new(""), prefix: "chalkstream".into(), events_kept: 100_000 }
-    }
-}
-
-impl Redis {
-    /// The URL in force: the usual port of Redis on this machine if none is given.
-    pub fn address(&self) -> &str {
-        let given = self.url.expose();
-        if given.is_empty() { "redis://127.0.0.1:6379" } else { given }
     }
 }
 
@@ -253,6 +233,10 @@ pub struct Worker {
     pub lease_ms: u64,
     /// How often an idle worker asks for work, in ms.
     pub poll_ms: u64,
+    /// How long running steps may go on when the worker is asked to stop, in ms.
+    pub drain_ms: u64,
+    /// How long a running step waits while storage is away, in ms.
+    pub outage_wait_ms: u64,
     /// Memory one step's child may take, in bytes.
     pub step_memory_bytes: u64,
     /// Largest single file a step's child may write, in bytes.
@@ -288,6 +272,8 @@ impl Default for Worker {
             scratch_path: "data/scratch".into(),
             lease_ms: 15_000,
             poll_ms: 250,
+            drain_ms: 50_000,
+            outage_wait_ms: 3_600_000,
             step_memory_bytes: 2 << 30,
             step_file_bytes: 256 << 20,
             step_output_bytes: 32 << 30,

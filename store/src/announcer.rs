@@ -6,7 +6,8 @@ use std::time::Duration;
 use chalkstream_config as config;
 
 use crate::Result;
-use crate::redis_connection::{self, ANSWER, RedisConnection, RetryOnDisconnect};
+use crate::redis_client::{RedisClient, base};
+use crate::redis_connection::{ANSWER, RedisConnection, RetryOnDisconnect};
 
 /// Time for Redis to announce changes: less than what would delay a listing.
 const LIMIT: Duration = Duration::from_millis(500);
@@ -19,8 +20,8 @@ impl Announcer {
     /// Without settings nothing is announced. Does not connect before the first call.
     pub(crate) fn new(settings: Option<&config::Redis>) -> Result<Self> {
         let Some(settings) = settings else { return Ok(Self(None)) };
-        let key = format!("{}:authority", redis_connection::base(settings));
-        let connection = RedisConnection::new(redis_connection::client(settings)?, ANSWER);
+        let key = format!("{}:authority", base(settings));
+        let connection = RedisConnection::new(RedisClient::new(settings)?, ANSWER);
         Ok(Self(Some(std::sync::Arc::new((connection, key)))))
     }
 

@@ -9,7 +9,8 @@ use redis::streams::{StreamId, StreamRangeReply, StreamReadReply};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::redis_connection::{self, ANSWER, RedisConnection, RetryOnDisconnect};
+use crate::redis_client::{RedisClient, base};
+use crate::redis_connection::{ANSWER, RedisConnection, RetryOnDisconnect};
 use crate::{Error, Result};
 
 /// Most events of one read.
@@ -93,7 +94,7 @@ pub struct Events {
 }
 
 struct Inner {
-    client: redis::Client,
+    client: RedisClient,
     changes: String,
     progress: String,
     epoch: String,
@@ -111,8 +112,8 @@ impl Clone for Events {
 impl Events {
     /// Does not connect before the first call.
     pub fn connect(settings: &config::Redis) -> Result<Self> {
-        let client = redis_connection::client(settings)?;
-        let base = redis_connection::base(settings);
+        let client = RedisClient::new(settings)?;
+        let base = base(settings);
         let inner = Inner {
             client: client.clone(),
             changes: format!("{base}:events"),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use chalkstream_config as config;
 
 use crate::Result;
-use crate::redis_connection::{ANSWER, LuaScript, RedisConnection, RetryOnDisconnect, base, client};
+use crate::redis_client::{RedisClient, base};
+use crate::redis_connection::{ANSWER, LuaScript, RedisConnection, RetryOnDisconnect};
 
 /// Answer to a renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl Leases {
     /// Does not connect before the first call.
     pub fn connect(settings: &config::Redis) -> Result<Self> {
         Ok(Self {
-            link: RedisConnection::new(client(settings)?, ANSWER),
+            link: RedisConnection::new(RedisClient::new(settings)?, ANSWER),
             base: base(settings),
             take: LuaScript::new(TAKE),
             renew: LuaScript::new(RENEW),

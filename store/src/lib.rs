@@ -24,6 +24,7 @@ pub mod projection;
 pub mod queue;
 pub mod rebuild;
 mod recording;
+mod redis_client;
 mod redis_connection;
 pub mod refused;
 pub mod retry;
@@ -48,9 +49,9 @@ pub use objects::{
 };
 pub use projection::{LiveRevisionNote, PublishedRevision, StepResult};
 pub use queue::{
-    FailOutcome, FailureReport, Heartbeat, JobFilter, JobSpec, JobState, JobView, Lease, LeaseOffer,
-    LeaseRequest, MachineCheck, Occupancy, Outcome, Pause, Progress, Queue, QueueStats, RetryPolicy,
-    StepView, Submitted, WorkerView,
+    FailOutcome, FailureReport, Heartbeat, JobFilter, JobHealth, JobSpec, JobState, JobView, Lease,
+    LeaseOffer, LeaseRequest, MachineCheck, Occupancy, Outcome, Pause, Progress, Queue, QueueStats,
+    RetryPolicy, StepView, Submitted, WorkerView,
 };
 pub use recording::{
     Manifest, MediaFacts, Notice, Revision, SourceFacts, State, newest as newest_manifest,

@@ -25,6 +25,8 @@ pub struct Rebuilt {
     pub seen: u64,
     /// (tenant, recording) of those that had no job and now have one.
     pub enqueued: Vec<(String, String)>,
+    /// (tenant, recording) of those that had a job of which Redis had lost a part.
+    pub healed: Vec<(String, String)>,
     /// (tenant, recording) of those that turned out to be over: their marker was removed.
     pub cleared: Vec<(String, String)>,
     /// Jobs that are over although their marker is still there: the process that ended them stopped
@@ -71,10 +73,13 @@ pub async fn pending(store: &Store, queue: &Queue) -> Result<Rebuilt> {
 
 async fn one(store: &Store, queue: &Queue, tenant: &str, recording: &str, done: &mut Rebuilt) -> Result<()> {
     let named = || (tenant.to_string(), recording.to_string());
-    if let Some(job) = queue.job(tenant, recording).await? {
-        let since = now_ms().saturating_sub(job.finished_at_ms.unwrap_or(u64::MAX));
-        if job.state.is_terminal() && since > RECORDING_TAKES_MS {
-            done.unrecorded.push(job);
+    if let Some(health) = queue.heal(tenant, recording).await? {
+        if health.was_broken {
+            done.healed.push(named());
+        }
+        let since = now_ms().saturating_sub(health.finished_at_ms.unwrap_or(u64::MAX));
+        if health.state.is_terminal() && since > RECORDING_TAKES_MS {
+            done.unrecorded.extend(queue.job(tenant, recording).await?);
         }
         return Ok(());
     }

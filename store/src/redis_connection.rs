@@ -1,4 +1,6 @@
-//! One connection to Redis that comes back, and fails quickly while Redis is away.
+//! One connection to Redis that comes back, and fails quickly while Redis is away. It leads to
+//! wherever our keys are just now: after a failover, or when a slot of a cluster has moved, it is
+//! made again.
 //!
 //! Made here rather than taken from the client library: its manager keeps the answer of a failed
 //! reconnect for good where that was not an I/O error, such as LOADING while a restarted Redis
@@ -7,14 +9,12 @@
 use std::time::{Duration, Instant};
 
 use redis::Value;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script};
 use tokio::sync::Mutex;
 
+use crate::redis_client::{OpenConnection, RedisClient};
 use crate::{Error, Kind, Result};
 
-/// Time to connect.
-const CONNECT: Duration = Duration::from_secs(1);
 /// Time for an answer to a command that does not block.
 pub(crate) const ANSWER: Duration = Duration::from_secs(3);
 /// After a failed connect, calls within this time fail at once instead of queueing up behind
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// One connection, shared by all callers, replaced when it breaks.
 pub(crate) struct RedisConnection {
-    client: Client,
+    client: RedisClient,
     answer: Duration,
     slot: Mutex<Slot>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct RedisConnection {
 struct Slot {
     /// Counts connections, so that a late failure on an old one does not drop its successor.
     number: u64,
-    open: Option<MultiplexedConnection>,
+    open: Option<OpenConnection>,
     failed: Option<Instant>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) enum RetryOnDisconnect {
 impl RedisConnection {
     /// A connection that is made on its first use and waits `answer` for replies (a blocking read
     /// waits longer than the library's half a second).
-    pub(crate) fn new(client: Client, answer: Duration) -> Self {
+    pub(crate) fn new(client: RedisClient, answer: Duration) -> Self {
         Self { client, answer, slot: Mutex::default() }
     }
 
@@ -94,7 +94,7 @@ impl RedisConnection {
         let (number, mut connection) = self.connection().await?;
         // The library's own limit applies too; this one also ends a call whose connection never
         // gets the bytes out.
-        let sent = tokio::time::timeout(self.answer, command.query_async::<Value>(&mut connection));
+        let sent = tokio::time::timeout(self.answer, connection.send(command));
         let answered = sent.await.unwrap_or_else(|_| Err(away("redis did not answer in time")));
         if let Err(error) = &answered
             && (error.is_unrecoverable_error() || error.is_io_error() || is_from_another(error))
@@ -107,7 +107,7 @@ impl RedisConnection {
         answered
     }
 
-    async fn connection(&self) -> RedisResult<(u64, MultiplexedConnection)> {
+    async fn connection(&self) -> RedisResult<(u64, OpenConnection)> {
         let mut slot = self.slot.lock().await;
         if let Some(open) = &slot.open {
             return Ok((slot.number, open.clone()));
@@ -115,18 +115,14 @@ impl RedisConnection {
         if slot.failed.is_some_and(|at| at.elapsed() < PAUSE) {
             return Err(away("redis was away a moment ago"));
         }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(self.answer));
-        let connect = self.client.get_multiplexed_async_connection_with_config(&config);
-        match tokio::time::timeout(2 * CONNECT, connect).await {
+        match tokio::time::timeout(self.client.connect_limit(), self.client.connect(self.answer)).await {
             Ok(Ok(open)) => {
                 *slot = Slot { number: slot.number + 1, open: Some(open.clone()), failed: None };
                 Ok((slot.number, open))
             }
             Ok(Err(error)) => {
                 slot.failed = Some(Instant::now());
-                Err(error)
+                Err(unreached(error))
             }
             Err(_) => {
                 slot.failed = Some(Instant::now());
@@ -162,10 +158,23 @@ fn away(what: &'static str) -> RedisError {
     RedisError::from((ErrorKind::Io, what))
 }
 
+/// Why nothing could be reached. Sentinels that know no primary, and a cluster without ours, are as
+/// good as away; a server that refuses us is not.
+fn unreached(error: RedisError) -> RedisError {
+    let is_answer = error.code().is_some() || error.kind() == ErrorKind::AuthenticationFailed;
+    if is_answer || error.is_io_error() {
+        return error;
+    }
+    (ErrorKind::Io, "redis cannot be reached", error.to_string()).into()
+}
+
 /// Whether another connection may answer otherwise: this one leads to a server that is a replica by
-/// now, or has another password.
+/// now, does not have our slot, or has another password. The command was refused before it ran.
 fn is_from_another(error: &RedisError) -> bool {
-    matches!(error.code(), Some("READONLY" | "MOVED" | "MASTERDOWN" | "LOADING" | "NOAUTH" | "WRONGPASS"))
+    matches!(
+        error.code(),
+        Some("READONLY" | "MOVED" | "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" | "NOAUTH" | "WRONGPASS")
+    ) || error.kind() == ErrorKind::ClusterConnectionNotFound
         || is_unauthenticated(error)
 }
 
@@ -180,7 +189,7 @@ fn is_unauthenticated(error: &RedisError) -> bool {
 /// meanwhile.
 fn from_redis(error: RedisError) -> Error {
     let (kind, message) = match (error.kind(), error.code().unwrap_or_default()) {
-        (ErrorKind::Io, _) => (Kind::Unavailable, "redis is away"),
+        (ErrorKind::Io | ErrorKind::ClusterConnectionNotFound, _) => (Kind::Unavailable, "redis is away"),
         (_, "NOSCRIPT") => (Kind::Internal, NO_SCRIPT),
         (_, "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "READONLY" | "MOVED" | "ASK") => {
             (Kind::Unavailable, "redis is not ready")
@@ -196,14 +205,4 @@ fn from_redis(error: RedisError) -> Error {
         _ => (Kind::Internal, "redis refused a command"),
     };
     Error::new(kind, message).with_source(error)
-}
-
-/// Opens a client; nothing is sent yet. The URL may hold a password, so it is in no error.
-pub(crate) fn client(settings: &chalkstream_config::Redis) -> Result<Client> {
-    Client::open(settings.address()).map_err(|_| Error::invalid("redis.url cannot be read"))
-}
-
-/// Prefix of every key, in a hash tag so that all lie in one slot.
-pub(crate) fn base(settings: &chalkstream_config::Redis) -> String {
-    format!("{{{}}}", settings.prefix)
 }

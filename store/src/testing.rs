@@ -1,9 +1,12 @@
-//! Servers for the tests: a real `redis-server`, and a real S3 API in this process that fails on
-//! request.
+//! Servers for the tests: a real Redis (or several), and a real S3 API in this process that fails
+//! on request.
 
+mod redis_fleet;
+mod redis_process;
 mod redis_server;
 mod s3_server;
 
+pub(crate) use redis_fleet::RedisFleet;
 pub(crate) use redis_server::RedisServer;
 pub(crate) use s3_server::S3Server;
 

@@ -217,5 +217,7 @@ fn the_schema_knows_every_section_and_marks_secrets() {
     }
     assert_eq!(schema["additionalProperties"], serde_json::Value::Bool(false));
     let secrets: Vec<String> = crate::show::secrets().iter().map(ToString::to_string).collect();
-    assert_eq!(secrets, ["redis.url", "store.s3.secret_access_key"]);
+    let expected =
+        ["redis.sentinel_password", "redis.url", "store.s3.secret_access_key", "store.s3.session_token"];
+    assert_eq!(secrets, expected);
 }

@@ -29,7 +29,7 @@ macro_rules! kept_by_both {
                 let server = super::S3Server::start().await;
                 let mut settings = server.settings();
                 settings.prefix = "some/prefix".into();
-                super::$promise(std::sync::Arc::new(super::S3Objects::open(&settings).unwrap())).await;
+                super::$promise(std::sync::Arc::new(super::S3Objects::open(&settings).await.unwrap())).await;
             })*
         }
     };
@@ -302,7 +302,7 @@ async fn large_objects_are_not_read_into_memory(store: Store) {
 
 async fn s3() -> (S3Server, Store) {
     let server = S3Server::start().await;
-    let store: Store = Arc::new(S3Objects::open(&server.settings()).unwrap());
+    let store: Store = Arc::new(S3Objects::open(&server.settings()).await.unwrap());
     (server, store)
 }
 
@@ -379,7 +379,7 @@ async fn a_server_that_stays_away_is_given_up_in_time() {
     let (server, _) = s3().await;
     let mut settings = server.settings();
     settings.retry_for_ms = 400;
-    let store = S3Objects::open(&settings).unwrap();
+    let store = S3Objects::open(&settings).await.unwrap();
     server.trouble.refuse.store(u32::MAX, Ordering::SeqCst);
     let start = Instant::now();
     let store: Store = Arc::new(store);
@@ -393,13 +393,13 @@ async fn wrong_settings_are_told_apart_from_an_empty_store() {
     let (server, _) = s3().await;
     let mut settings = server.settings();
     settings.bucket = "another".into();
-    let store: Store = Arc::new(S3Objects::open(&settings).unwrap());
+    let store: Store = Arc::new(S3Objects::open(&settings).await.unwrap());
     assert_eq!(store.probe().await.unwrap_err().kind, Kind::Internal);
     assert_eq!(store.list("", None, 1).await.unwrap_err().kind, Kind::Internal);
     let mut settings = server.settings();
     settings.secret_access_key = chalkstream_config::Secret::new("wrong");
-    let store: Store = Arc::new(S3Objects::open(&settings).unwrap());
+    let store: Store = Arc::new(S3Objects::open(&settings).await.unwrap());
     assert_eq!(store.get("t/a").await.unwrap_err().kind, Kind::Internal);
-    settings.access_key_id.clear();
-    assert_eq!(S3Objects::open(&settings).err().unwrap().kind, Kind::InvalidInput);
+    settings.bucket.clear();
+    assert_eq!(S3Objects::open(&settings).await.err().unwrap().kind, Kind::InvalidInput);
 }

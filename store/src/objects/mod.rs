@@ -159,7 +159,7 @@ pub trait Objects: Send + Sync {
 pub async fn open(settings: &config::Store) -> Result<Store> {
     match settings.kind {
         config::StoreKind::Fs => Ok(Arc::new(FsObjects::open(&settings.path).await?)),
-        config::StoreKind::S3 => Ok(Arc::new(S3Objects::open(&settings.s3)?)),
+        config::StoreKind::S3 => Ok(Arc::new(S3Objects::open(&settings.s3).await?)),
     }
 }
 

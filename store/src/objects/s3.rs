@@ -46,13 +46,13 @@ pub struct S3Objects {
 
 impl S3Objects {
     /// A client of the configured server; nothing is sent yet.
-    pub fn open(settings: &config::S3) -> Result<Self> {
+    pub async fn open(settings: &config::S3) -> Result<Self> {
         if !settings.prefix.is_empty() {
             check_key(&settings.prefix)
                 .map_err(|_| Error::invalid("store.s3.prefix is not the beginning of a key"))?;
         }
         Ok(Self {
-            client: s3_client::client(settings)?,
+            client: s3_client::client(settings).await?,
             bucket: settings.bucket.clone(),
             prefix: if settings.prefix.is_empty() { String::new() } else { format!("{}/", settings.prefix) },
             part_bytes: settings.part_bytes.max(MIN_PART_BYTES),

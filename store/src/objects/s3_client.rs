@@ -2,16 +2,19 @@
 //! is.
 
 use std::future::Future;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Builder, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
-    StalledStreamProtectionConfig,
+    SharedCredentialsProvider, SharedHttpClient, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
 use chalkstream_config::{S3, S3Flavor};
 
 use crate::{Error, Kind, Result, jitter};
@@ -19,15 +22,12 @@ use crate::{Error, Kind, Result, jitter};
 /// Ceilings of the waits between tries, in ms.
 const WAIT_BASE_MS: u64 = 100;
 const WAIT_CAP_MS: u64 = 5_000;
+/// Beginning of each certificate in a PEM file.
+const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// A client for the configured server; nothing is sent yet.
-pub(super) fn client(settings: &S3) -> Result<Client> {
-    for (value, name) in [
-        (settings.bucket.as_str(), "bucket"),
-        (settings.region.as_str(), "region"),
-        (settings.access_key_id.as_str(), "access_key_id"),
-        (settings.secret_access_key.expose(), "secret_access_key"),
-    ] {
+pub(super) async fn client(settings: &S3) -> Result<Client> {
+    for (value, name) in [(settings.bucket.as_str(), "bucket"), (settings.region.as_str(), "region")] {
         if value.is_empty() {
             return Err(Error::invalid(format!("store.s3.{name} is not set")));
         }
@@ -37,20 +37,13 @@ pub(super) fn client(settings: &S3) -> Result<Client> {
         .connect_timeout(limit.min(Duration::from_secs(5)))
         .operation_attempt_timeout(limit)
         .build();
-    let credentials = Credentials::new(
-        &settings.access_key_id,
-        settings.secret_access_key.expose(),
-        None,
-        None,
-        "settings",
-    );
     // Amazon's own checksums break Ceph, Google's, R2 and others; and most others are reached by
     // path, not by a host name for each bucket.
     let amazon = settings.flavor == S3Flavor::Aws && settings.endpoint.is_empty();
     let mut builder = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(settings.region.clone()))
-        .credentials_provider(credentials)
+        .credentials_provider(credentials(settings).await)
         // Ours below is the only retry: two stacked ones multiply.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts)
@@ -68,7 +61,38 @@ pub(super) fn client(settings: &S3) -> Result<Client> {
     if !settings.endpoint.is_empty() {
         builder = builder.endpoint_url(&settings.endpoint);
     }
+    if !settings.ca_path.as_os_str().is_empty() {
+        builder = builder.http_client(trusting(&settings.ca_path)?);
+    }
     Ok(Client::from_conf(builder.build()))
+}
+
+/// The keys of the settings. Without them, those of the environment, of a profile, of a web
+/// identity, or of the role of the container or machine; the last ones are renewed in time.
+async fn credentials(settings: &S3) -> SharedCredentialsProvider {
+    if settings.access_key_id.is_empty() {
+        let chain = DefaultCredentialsChain::builder().region(Region::new(settings.region.clone()));
+        return SharedCredentialsProvider::new(chain.build().await);
+    }
+    let token = settings.session_token.expose();
+    let token = Some(token.to_owned()).filter(|token| !token.is_empty());
+    let secret = settings.secret_access_key.expose();
+    SharedCredentialsProvider::new(Credentials::new(&settings.access_key_id, secret, token, None, "settings"))
+}
+
+/// A client that trusts the authorities of a PEM file, and no others.
+fn trusting(ca: &Path) -> Result<SharedHttpClient> {
+    let pem =
+        std::fs::read(ca).map_err(|e| Error::invalid("store.s3.ca_path cannot be read").with_source(e))?;
+    // The library would find out at the first request, and panic.
+    if !pem.windows(CERTIFICATE.len()).any(|window| window == CERTIFICATE) {
+        return Err(Error::invalid("store.s3.ca_path has no certificate"));
+    }
+    let trusted = TrustStore::empty().with_pem_certificate(pem);
+    let context = TlsContext::builder().with_trust_store(trusted).build();
+    let context = context.map_err(|e| Error::invalid("store.s3.ca_path cannot be used").with_source(e))?;
+    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+    Ok(aws_smithy_http_client::Builder::new().tls_provider(provider).tls_context(context).build_https())
 }
 
 /// Tries until it succeeds, fails for good, or `limit` has passed.

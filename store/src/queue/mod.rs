@@ -4,6 +4,7 @@
 //! only under the fencing number of the lease it was made under. All keys share one hash tag. What
 //! is `lua/common.lua` documents the keys.
 
+mod repair;
 mod scripts;
 mod types;
 mod wire;
@@ -18,11 +19,13 @@ use std::sync::Arc;
 use chalkstream_config as config;
 use serde_json::Value;
 
+pub use repair::JobHealth;
 pub use types::*;
 use wire::{Fields, job_id};
 
 use crate::failure::{self, Failure};
-use crate::redis_connection::{self, ANSWER, LuaScript, RedisConnection, RetryOnDisconnect};
+use crate::redis_client::{RedisClient, base};
+use crate::redis_connection::{ANSWER, LuaScript, RedisConnection, RetryOnDisconnect};
 use crate::step::{StepRecord, StepSpec};
 use crate::{Error, Kind, Result, layout};
 
@@ -79,9 +82,9 @@ impl Queue {
 
     /// Does not connect before the first call.
     pub fn connect_lazy(settings: &config::Redis) -> Result<Self> {
-        let client = redis_connection::client(settings)?;
+        let client = RedisClient::new(settings)?;
         let inner = Inner {
-            base: redis_connection::base(settings),
+            base: base(settings),
             main: RedisConnection::new(client.clone(), ANSWER),
             heartbeats: RedisConnection::new(client, ANSWER),
         };
@@ -292,7 +295,8 @@ impl Queue {
     }
 
     /// Takes back leases that ended more than `grace_ms` ago, and forgets old jobs. Answers the
-    /// jobs in which a step then failed for good: their manifests are for the caller to write.
+    /// jobs whose manifests are for the caller to write: a step then failed for good, or a live
+    /// rendition was lost with its worker.
     pub async fn sweep(&self, grace_ms: u64) -> Result<Vec<JobView>> {
         let args = [
             grace_ms.to_string(),

@@ -31,6 +31,8 @@ scripts! {
     RELEASE = "lua/release.lua";
     CANCEL = "lua/cancel.lua";
     SWEEP = "lua/sweep.lua";
+    HEAL = "lua/heal.lua";
+    CATCH_UP = "lua/catch_up.lua";
     ANNOUNCE = "lua/announce.lua";
     LEAVE = "lua/leave.lua";
     FORGET = "lua/forget.lua";

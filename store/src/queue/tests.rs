@@ -452,6 +452,8 @@ async fn jobs_are_listed_by_tenant_newest_first() {
 mod counts;
 mod interleaved;
 mod order;
+mod repair;
 mod simulation;
+mod topologies;
 mod trouble;
 mod workers;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
+use super::repair::JobHealth;
 use super::types::*;
 use crate::failure::Failure;
 use crate::step::{StepRecord, StepSpec, StepState};
@@ -145,6 +146,18 @@ pub(super) fn job(fields: &Fields) -> Result<Option<JobView>> {
         failure: failure(fields, "failure")?,
         steps: names.split_ascii_whitespace().map(|name| step(fields, name)).collect::<Result<_>>()?,
     }))
+}
+
+/// The reply of the script that heals a job.
+pub(super) fn health(reply: &[String]) -> Result<Option<JobHealth>> {
+    let (text, finished, was_broken) = match reply {
+        [] => return Ok(None),
+        [state, finished, was_broken] => (state, finished, was_broken == "1"),
+        _ => return Err(unreadable()),
+    };
+    let state = serde_json::from_value(Value::String(text.clone())).map_err(|_| unreadable())?;
+    let finished_at_ms = Some(finished).filter(|at| !at.is_empty()).map(|at| number(at)).transpose()?;
+    Ok(Some(JobHealth { state, finished_at_ms, was_broken }))
 }
 
 fn step(fields: &Fields, name: &str) -> Result<StepView> {

@@ -70,7 +70,7 @@ async fn merging_loses_nothing_in_a_folder() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn merging_loses_nothing_in_a_bucket() {
     let server = S3Server::start().await;
-    merging_loses_nothing(Arc::new(S3Objects::open(&server.settings()).unwrap())).await;
+    merging_loses_nothing(Arc::new(S3Objects::open(&server.settings()).await.unwrap())).await;
 }
 
 /// A process that starts while another merges, and two that merge at once, miss nothing.

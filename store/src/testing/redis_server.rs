@@ -1,38 +1,34 @@
-//! A `redis-server` child of its own for each test, on a unix socket in a folder of its own.
+//! A Redis child of its own for each test, on a unix socket in a folder of its own.
 
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use chalkstream_config as config;
 
+use super::redis_process::{RedisProcess, signal};
+
 pub(crate) struct RedisServer {
     folder: tempfile::TempDir,
-    child: Option<Child>,
+    process: Option<RedisProcess>,
 }
 
 impl RedisServer {
     /// Starts one that keeps everything on disk, as `up` does.
     pub(crate) async fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("cs-redis-").tempdir_in("/tmp").unwrap();
-        let mut server = Self { folder, child: None };
+        let mut server = Self { folder, process: None };
         server.resume().await;
         server
     }
 
     /// Starts it again after [`RedisServer::stop`].
     pub(crate) async fn resume(&mut self) {
-        let child = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "yes", "--appendfsync", "always"])
-            .args(["--unixsocket", self.socket().to_str().unwrap()])
-            .args(["--dir", self.folder.path().to_str().unwrap()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("redis-server cannot be started: install the package `redis-server`");
-        self.child = Some(child);
+        let socket = self.socket();
+        let arguments = ["--port", "0", "--save", "", "--appendonly", "yes", "--appendfsync", "always"];
+        let own = ["--unixsocket", socket.to_str().unwrap()];
+        self.process = Some(RedisProcess::start(self.folder.path(), &[&arguments[..], &own].concat()));
         let limit = Instant::now() + Duration::from_secs(20);
         while !self.answers().await {
-            assert!(Instant::now() < limit, "redis-server did not come up");
+            assert!(Instant::now() < limit, "the Redis server did not come up");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -45,17 +41,12 @@ impl RedisServer {
 
     /// Kills it: nothing is flushed on the way.
     pub(crate) fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
+        self.process = None;
     }
 
     /// Stops it from running without closing a connection, or lets it run on.
     pub(crate) fn freeze(&self, frozen: bool) {
-        let id = self.child.as_ref().unwrap().id().to_string();
-        let signal = if frozen { "-STOP" } else { "-CONT" };
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        signal(self.process.as_ref().unwrap().id(), if frozen { "-STOP" } else { "-CONT" });
     }
 
     pub(crate) async fn command(&self, words: &[&str]) -> redis::Value {
@@ -77,14 +68,5 @@ impl RedisServer {
     pub(crate) fn settings(&self) -> config::Redis {
         let url = format!("redis+unix://{}", self.socket().to_str().unwrap());
         config::Redis { url: config::Secret::new(url), ..config::Redis::default() }
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }

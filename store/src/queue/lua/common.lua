@@ -16,6 +16,7 @@
 -- idle                       idle steps by when they stop to be that             member = id|step
 -- leases, delayed            member = id|step, by the time they end
 -- all|open|dead[:{tenant}]   job ids by time: every one known, not over, failed
+-- unrecorded                 ids of jobs whose live rendition was lost with its worker: manifests to be written
 -- finished                   ids of jobs over, by time: those to forget one day
 -- workers                    names by when each was last seen
 -- worker:{name}              hash: failures (in a row), done (steps since the first), struck (when it failed last), paused
@@ -153,6 +154,14 @@ local function push_ready(id, job, name)
   redis.call('ZADD', base .. ':priorities', string.match(lane.name, '^-?%d+'), lane.name)
   if lane.class == idle then redis.call('ZADD', base .. ':idle', 'NX', digits(now + day), member) end
   enter_turns(lane, tenant)
+end
+
+-- Whether a step that is ready can be found by workers.
+local function is_findable(id, job, name)
+  local tenant, lane = get(job, 'tenant'), get(job, name .. '.lane') or lane_of(job, name)
+  local ready = base .. ':ready:' .. lane .. ':' .. tenant
+  return redis.call('ZSCORE', ready, id .. '|' .. name) and redis.call('ZSCORE', base .. ':turns:' .. lane, tenant)
+    and redis.call('ZSCORE', base .. ':priorities', lane) and true or false
 end
 
 -- Takes a step out of every list it may be in.
@@ -360,8 +369,14 @@ local function has_others(job, name)
   return is_there(failed_on(job, name), words(get(job, name .. '.requires')), false)
 end
 
--- A lease ended without a word: the worker is lost. That is no try of the step. Answers whether it may go on.
-local function lose(job, name, losses_max)
+-- A lease ended without a word: the worker is lost. That is no try of the step, and what it had put out already is no
+-- more. Answers whether it may go on.
+local function lose(id, job, name, losses_max)
+  if get(job, name .. '.note') then
+    redis.call('HDEL', job, name .. '.note')
+    redis.call('SADD', base .. ':unrecorded', id)
+  end
+  next_fence(job)
   redis.call('HINCRBY', job, name .. '.attempts', -1)
   return redis.call('HINCRBY', job, name .. '.losses', 1) < losses_max
 end

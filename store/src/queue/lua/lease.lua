@@ -18,7 +18,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', base .. ':leases', '-inf', d
     redis.call('ZREM', base .. ':leases', member)
   elseif tonumber(get(job, name .. '.losses') or '0') + 1 < losses_max then
     redis.call('ZREM', base .. ':leases', member)
-    lose(job, name, losses_max)
+    lose(id, job, name, losses_max)
     push_ready(id, job, name)
   end
 end

@@ -1,7 +1,7 @@
 -- grace in ms, most losses, code and sentence of a step whose worker was lost, ms for which jobs that are done
 -- or cancelled stay known, ms for which dead letters do.
--- Takes back leases that ended, and forgets old jobs. Answers '1' where more is left to do, and the jobs in which
--- a step failed for good.
+-- Takes back leases that ended, and forgets old jobs. Answers '1' where more is left to do, and the jobs whose
+-- manifests are to be written: a step failed for good, or a live rendition was lost.
 local page = 100
 local grace, losses_max = tonumber(ARGV[1]), tonumber(ARGV[2])
 local reply = { '0' }
@@ -15,17 +15,20 @@ for _, member in ipairs(ended) do
   local job = job_key(id)
   if get(job, name .. '.state') ~= 'leased' then
     redis.call('ZREM', base .. ':leases', member)
-  elseif lose(job, name, losses_max) then
+  elseif lose(id, job, name, losses_max) then
     redis.call('ZREM', base .. ':leases', member)
-    next_fence(job)
     push_ready(id, job, name)
   else
-    next_fence(job)
     -- A step's name needs no escaping; the code and the sentence are ours.
     fail_for_good(id, job, name, '{"code":"' .. ARGV[3] .. '","message":"' .. ARGV[4] .. '","step":"' .. name
       .. '","blame":"machine"}')
     reply[#reply + 1] = view(job)
   end
+end
+
+for _, id in ipairs(redis.call('SPOP', base .. ':unrecorded', page)) do
+  local fields = view(job_key(id))
+  if #fields > 0 then reply[#reply + 1] = fields end
 end
 
 local old = redis.call('ZRANGEBYSCORE', base .. ':finished', '-inf', digits(now - tonumber(ARGV[5])), 'LIMIT', 0, page)

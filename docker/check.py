@@ -54,5 +54,11 @@ if len(sys.argv) > 1:  # the binary: are these settings ones it knows?
         done = subprocess.run([sys.argv[1], "config", "check"], env={**plain, **given}, capture_output=True, text=True)
         expect(done.returncode == 0, f"{name}: {(done.stderr or done.stdout).strip()}")
 
+# What is left after worker.drain_ms is handed back within six seconds, and the process ends.
+defaults = (HERE.parent / "config/default.toml").read_text()
+drain_s = int(re.search(r"^drain_ms = (\d+)$", defaults, re.M)[1]) / 1000
+given_s = int(services["worker"]["stop_grace_period"].removesuffix("s"))
+expect(given_s >= drain_s + 8, f"worker: stop_grace_period is {given_s} s, and worker.drain_ms {drain_s:.0f} s")
+
 print("\n".join(problems) or f"docker/: {len(services)} services, nothing wrong")
 sys.exit(bool(problems))

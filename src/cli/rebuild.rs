@@ -18,6 +18,7 @@ pub async fn run(global: &GlobalArgs) -> CommandResult {
     let queue = Queue::connect(&settings.redis).await?;
     let rebuilt = rebuild::pending(&store, &queue).await?;
     let enqueued: Vec<_> = rebuilt.enqueued.iter().map(|(_, recording)| recording.as_str()).collect();
+    let unreadable: Vec<_> = rebuilt.unreadable.iter().map(|(_, recording)| recording.as_str()).collect();
     let mut lists = build::Verified::default();
     for tenant in authority.tenants() {
         let verified = build::verify(&store, &tenant.id).await?;
@@ -26,9 +27,18 @@ pub async fn run(global: &GlobalArgs) -> CommandResult {
     }
     if global.json {
         let lists = json!({ "recordings": lists.recordings, "repaired": lists.repaired });
-        output::json(&json!({ "seen": rebuilt.seen, "enqueued": enqueued, "lists": lists }));
+        output::json(&json!({
+            "seen": rebuilt.seen,
+            "enqueued": enqueued,
+            "healed": rebuilt.healed.len(),
+            "unreadable": unreadable,
+            "lists": lists,
+        }));
     } else {
         output::line(&format!("{} recordings not done, {} queued again", rebuilt.seen, enqueued.len()));
+        for recording in &unreadable {
+            output::line(&format!("{recording} cannot be read and is not queued: restore or delete it"));
+        }
         output::line(&format!("{} recordings in lists, {} repaired", lists.recordings, lists.repaired));
     }
     Ok(())

@@ -8,8 +8,9 @@ use crate::{logs, settings_source, signals};
 pub async fn run(global: &GlobalArgs) -> CommandResult {
     let settings = settings_source::load_given(global)?;
     logs::init(&settings.log);
-    let stop = signals::stop()?;
-    chalkstream_workers::run(settings, stop).await.map_err(|error| match error {
+    let signals = signals::watch()?;
+    let shutdown = chalkstream_workers::Shutdown { drain: signals.stop, now: signals.now };
+    chalkstream_workers::run(settings, shutdown).await.map_err(|error| match error {
         chalkstream_workers::Error::Sandbox(_) => {
             CommandError::dependency("sandbox_unavailable", error.to_string())
         }

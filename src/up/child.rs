@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use chalkstream_workers::runner::die_with_parent;
 use tokio::process::Command;
@@ -22,6 +23,8 @@ pub struct ChildSpec {
     pub arguments: Vec<String>,
     /// Variables added to this process's environment.
     pub environment: Vec<(String, String)>,
+    /// How long it may take to finish what it does after SIGTERM.
+    pub grace: Duration,
 }
 
 impl ChildSpec {
@@ -47,11 +50,12 @@ impl ChildSpec {
     }
 }
 
-/// Sends SIGTERM to a child.
-pub fn terminate(child: &tokio::process::Child) {
+/// Asks a child to stop: SIGTERM, or SIGINT if it is not to wait for what it does.
+pub fn terminate(child: &tokio::process::Child, now: bool) {
+    let signal = if now { libc::SIGINT } else { libc::SIGTERM };
     // Without an id the child is reaped, and its number may belong to another process.
     if let Some(id) = child.id() {
         // SAFETY: plain system call; the id is that of our own child, which is not reaped yet.
-        unsafe { libc::kill(id as i32, libc::SIGTERM) };
+        unsafe { libc::kill(id as i32, signal) };
     }
 }

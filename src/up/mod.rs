@@ -35,7 +35,8 @@ pub async fn run(global: &GlobalArgs, listen: Option<SocketAddr>) -> CommandResu
     DirBuilder::new().recursive(true).mode(0o700).create(&data)?;
     let data = data.canonicalize()?;
     let _lock = lock(&data)?;
-    let stop = signals::stop()?;
+    let signals = signals::watch()?;
+    let stop = &signals.stop;
 
     let mut effective = settings_source::load_for_data_folder(global, &data)?;
     logs::init(&effective.settings.log);
@@ -66,7 +67,7 @@ pub async fn run(global: &GlobalArgs, listen: Option<SocketAddr>) -> CommandResu
             return Err(CommandError::failed("redis", message));
         }
         () = stop.cancelled() => {
-            supervisor.stop().await;
+            supervisor.stop(&signals.now).await;
             return Ok(());
         }
     }
@@ -77,9 +78,9 @@ pub async fn run(global: &GlobalArgs, listen: Option<SocketAddr>) -> CommandResu
     supervisor.start(StopOrder::First, role_spec("worker", global, &effective)?)?;
     output::note(&format!("keys are in {}", data.join(CREDENTIALS).display()));
     let announcement = tokio::spawn(announce(local_url(address), public_url_note(&effective.settings)));
-    supervisor.run_until(&stop).await;
+    supervisor.run_until(stop).await;
     announcement.abort();
-    supervisor.stop().await;
+    supervisor.stop(&signals.now).await;
     Ok(())
 }
 
@@ -177,7 +178,7 @@ fn redis_spec(data: &Path) -> CommandResult<ChildSpec> {
         ["--daemonize", "no"],
     ];
     let arguments = settings.concat().into_iter().map(str::to_owned).collect();
-    Ok(ChildSpec { name: "redis", program, arguments, environment: Vec::new() })
+    Ok(ChildSpec { name: "redis", program, arguments, environment: Vec::new(), grace: Duration::ZERO })
 }
 
 /// This program in one of its two roles. Settings from the data folder go through the environment,
@@ -197,5 +198,9 @@ fn role_spec(
     let variable = |name: &str| format!("CHALKSTREAM__{}", name.replace('.', "__").to_uppercase());
     let environment =
         effective.supplied.iter().map(|(name, value)| (variable(name), value.clone())).collect();
-    Ok(ChildSpec { name, program: OWN_EXECUTABLE.into(), arguments, environment })
+    let grace = match name {
+        "worker" => Duration::from_millis(effective.settings.worker.drain_ms),
+        _ => Duration::ZERO,
+    };
+    Ok(ChildSpec { name, program: OWN_EXECUTABLE.into(), arguments, environment, grace })
 }

@@ -16,7 +16,7 @@ const MIN_RESTART_DELAY: Duration = Duration::from_millis(200);
 const MAX_RESTART_DELAY: Duration = Duration::from_secs(10);
 /// A child that ran this long is restarted after the shortest delay again.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
-/// How long a child may take to exit after SIGTERM.
+/// How long a child may take to exit when it has finished what it does, or is not to wait for it.
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// When a child is stopped.
@@ -66,21 +66,17 @@ impl Supervisor {
         }
     }
 
-    /// Stops all children; those that others depend on go last.
-    pub async fn stop(&mut self) {
+    /// Stops all children; those that others depend on go last. Each may finish what it does,
+    /// unless `now` is cancelled.
+    pub async fn stop(&mut self, now: &CancellationToken) {
         for order in [StopOrder::First, StopOrder::Last] {
-            for child in self.0.iter().filter(|child| child.order == order) {
-                if let Some(running) = &child.running {
-                    terminate(running);
-                }
+            let mut children: Vec<_> = self.0.iter_mut().filter(|child| child.order == order).collect();
+            for running in children.iter().filter_map(|child| child.running.as_ref()) {
+                // Redis has nothing to finish, and SIGINT makes it save its data again.
+                terminate(running, now.is_cancelled() && order == StopOrder::First);
             }
-            let deadline = tokio::time::Instant::now() + STOP_TIMEOUT;
-            for child in self.0.iter_mut().filter(|child| child.order == order) {
-                let Some(running) = &mut child.running else { continue };
-                if tokio::time::timeout_at(deadline, running.wait()).await.is_err() {
-                    tracing::warn!(child = child.spec.name, "child process ignored SIGTERM and is killed");
-                    drop(running.kill().await);
-                }
+            for child in &mut children {
+                child.stop(now).await;
             }
         }
     }
@@ -96,6 +92,21 @@ impl SupervisedChild {
                 }
             }
             self.running = None;
+        }
+    }
+
+    /// Waits for the child's end, which it was asked for, and kills it if that takes too long.
+    async fn stop(&mut self, now: &CancellationToken) {
+        let Some(running) = &mut self.running else { return };
+        tokio::select! {
+            _ = running.wait() => return,
+            () = tokio::time::sleep(self.spec.grace) => {}
+            // Asked while it was on its way.
+            () = now.cancelled() => terminate(running, self.order == StopOrder::First),
+        }
+        if tokio::time::timeout(STOP_TIMEOUT, running.wait()).await.is_err() {
+            tracing::warn!(child = self.spec.name, "child process ignored SIGTERM and is killed");
+            drop(running.kill().await);
         }
     }
 

@@ -153,6 +153,7 @@ async fn a_worker_stopped_past_its_lease_writes_nothing_when_it_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_stops_takes_back_the_revision_that_grew() {
     let mut stack = Stack::fs().await;
+    stack.set("WORKER__DRAIN_MS", "0");
     let server = stack.server().await;
     let mut first = stack.worker();
     let client = stack.client(&server);

@@ -6,6 +6,8 @@ mod cancel;
 mod chaos;
 mod conformance;
 mod deletion;
+mod drain;
+mod failover;
 mod kill;
 mod lesson;
 mod outage;

@@ -24,6 +24,7 @@ pub mod playlist;
 pub mod presentation;
 pub mod process;
 pub mod redis;
+pub mod redis_fleet;
 pub mod report;
 pub mod s3;
 pub mod source;

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::client::Client;
 use crate::process::{Process, chalkstream};
 use crate::redis::Redis;
+use crate::redis_fleet::RedisFleet;
 use crate::s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
 use crate::wait;
 
@@ -52,15 +53,20 @@ pub fn models() -> PathBuf {
 impl Stack {
     /// Storage in a folder.
     pub async fn fs() -> Self {
-        Self::start(false).await
+        Self::start(false, &[]).await
     }
 
     /// Storage behind the S3 API.
     pub async fn s3() -> Self {
-        Self::start(true).await
+        Self::start(true, &[]).await
     }
 
-    async fn start(with_s3: bool) -> Self {
+    /// Storage in a folder, and a Redis of several servers.
+    pub async fn on_redis(fleet: &RedisFleet) -> Self {
+        Self::start(false, &fleet.settings).await
+    }
+
+    async fn start(with_s3: bool, more: &[(&str, String)]) -> Self {
         let folder = TempDir::new().unwrap();
         let redis = Redis::start(&folder.path().join("redis")).await;
         let s3 = if with_s3 { Some(S3::start(&folder.path().join("s3")).await) } else { None };
@@ -85,6 +91,9 @@ impl Stack {
             ]),
         }
         let mut stack = Self { folder, redis, s3, settings, api_key: String::new(), counter: 0 };
+        for (key, value) in more {
+            stack.set(key, value);
+        }
         stack.json(&["tenant", "create", "district"]);
         stack.api_key = stack.new_key("district");
         stack

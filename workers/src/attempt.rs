@@ -1,6 +1,7 @@
 //! One attempt at one step: what it reads, what it makes, and whether that is complete.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 
 use chalkstream_pipeline::media::MediaInfo;
 use chalkstream_pipeline::step::Step;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::context::WorkerContext;
 use crate::failure::{Cause, StepFailure};
 use crate::lease::{LeaseGuard, LeaseHandle};
+use crate::outage::wait_out;
 use crate::outputs::{ObjectSink, keys};
 use crate::publish::live_rendition::LiveRendition;
 use crate::publish::multivariant::AvailableStreams;
@@ -56,16 +58,28 @@ impl Attempt<'_> {
             .ok_or_else(|| StepFailure::new(Cause::UnknownStep, "no such step is known"))?;
         let results = Results::from_needs(&self.lease.needs)?;
         let store = &self.context.store;
-        let manifest = read_manifest(store, &self.lease.tenant, &self.lease.recording)
-            .await
-            .map_err(StepFailure::storage)?
+        let read = read_manifest(store, &self.lease.tenant, &self.lease.recording);
+        let manifest = self
+            .unless_cancelled(async { read.await.map_err(StepFailure::storage) })
+            .await?
             .ok_or_else(|| StepFailure::new(Cause::Cancelled, "the recording is gone"))?;
         if manifest.state == State::Deleted {
             self.stop_job().await;
             return Err(StepFailure::new(Cause::Cancelled, "the recording was deleted"));
         }
+        // An attempt before this one was lost with its worker. Viewers are still sent to what it
+        // had put out: they are sent elsewhere first.
+        let is_live = manifest.revision.as_ref().is_some_and(|revision| revision.is_live);
+        if is_live && kind == StepKind::WeakLine {
+            let job = self.unless_cancelled(self.context.job(self.lease)).await?;
+            self.unless_cancelled(async {
+                self.context.update_manifest(&job).await;
+                Ok(())
+            })
+            .await?;
+        }
         match &kind.definition().execution {
-            Execution::Publish => self.publish(kind, &manifest).await,
+            Execution::Publish => self.unless_cancelled(self.publish(kind, &manifest)).await,
             Execution::Child { request, .. } => {
                 let settings = &self.context.settings;
                 let input = &self.lease.input;
@@ -80,6 +94,18 @@ impl Attempt<'_> {
     async fn stop_job(&self) {
         if let Err(error) = self.context.queue.cancel(&self.lease.tenant, &self.lease.recording).await {
             tracing::debug!(recording_id = self.lease.recording, %error, "job of a deleted recording not stopped");
+        }
+    }
+
+    /// Does what has no other way to end early.
+    async fn unless_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, StepFailure>>,
+    ) -> Result<T, StepFailure> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = self.cancel.cancelled() => Err(StepFailure::new(Cause::Cancelled, "stopped on request")),
         }
     }
 
@@ -107,7 +133,7 @@ impl Attempt<'_> {
         let work = Work {
             name: format!("{}-{}-{}", lease.recording, lease.step, lease.fence),
             task: WorkTask::Step(Box::new(step)),
-            source: self.open(*input, results, manifest).await?,
+            source: self.unless_cancelled(self.open(*input, results, manifest)).await?,
             deadline: deadline.of_media(media.as_ref(), &context.settings),
             cancel: self.cancel.clone(),
             progress: self.progress.clone(),
@@ -115,12 +141,13 @@ impl Attempt<'_> {
         };
         let prefix = layout::recording_prefix(&lease.tenant, &lease.recording);
         let scratch = context.runner.scratch();
-        let mut sink = ObjectSink::new(&context.store, prefix, lease.fence, self.handle, scratch)?;
+        let mut sink = ObjectSink::new(&context.store, prefix, lease.fence, self.handle, scratch)?
+            .with_outage_limit(context.outage_limit());
         let (report, live_playlist) = match &live {
             Some(live) => {
                 sink = sink.with_live(live.folder());
                 let report = context.runner.run(work, &live.follow(&sink)).await?;
-                (report, live.end().await?)
+                (report, self.unless_cancelled(live.end()).await?)
             }
             None => (context.runner.run(work, &sink).await?, None),
         };
@@ -136,12 +163,12 @@ impl Attempt<'_> {
         live_playlist: Option<(String, ObjectFacts)>,
         media: Option<&MediaInfo>,
     ) -> Result<StepOutcome, StepFailure> {
-        let outputs = sink.finish().await?;
+        let outputs = self.unless_cancelled(sink.finish()).await?;
         kind.verify(&report, &outputs, media)
             .map_err(|problem| StepFailure::new(Cause::Unverified, problem))?;
         // What nothing names is swept at the job's end.
         let objects = outputs.into_objects(self.lease.fence, |path| !is_dropped(&report, path));
-        let inventory = self.write_inventory(objects).await?;
+        let inventory = self.unless_cancelled(self.write_inventory(objects)).await?;
         let mut outcome = self.outcome(&report, live_playlist.into_iter().collect(), inventory)?;
         if kind == StepKind::Inspect {
             outcome.added_steps = self.plan(&report)?;
@@ -158,10 +185,13 @@ impl Attempt<'_> {
             return Ok(None);
         }
         let (lease, store) = (self.lease, &self.context.store);
-        self.handle.ensure_held().await?;
         let inventory = Inventory::new(lease.fence, &lease.step, objects);
-        let written = inventory::write(store, &lease.tenant, &lease.recording, &inventory).await;
-        written.map(Some).map_err(StepFailure::storage)
+        let written = wait_out(self.context.outage_limit(), || async {
+            self.handle.ensure_held().await?;
+            let written = inventory::write(store, &lease.tenant, &lease.recording, &inventory).await;
+            written.map_err(StepFailure::storage)
+        });
+        written.await.map(Some)
     }
 
     async fn open(
@@ -170,17 +200,17 @@ impl Attempt<'_> {
         results: &Results,
         manifest: &Manifest,
     ) -> Result<Source, StepFailure> {
-        let store = &self.context.store;
+        let (store, outage_limit) = (&self.context.store, self.context.outage_limit());
         match input {
             Input::SpeechAudio => {
                 let (parts, fence) = audio::speech_parts(results)?;
                 let keys = parts.iter().map(|part| self.key(&keys::object(part, fence)));
-                source::open_parts(store, &keys.collect::<Vec<_>>()).await
+                source::open_parts(store, &keys.collect::<Vec<_>>(), outage_limit).await
             }
             Input::Source => {
                 let source = manifest.source.as_ref();
                 let source = source.ok_or_else(|| StepFailure::ours("the recording has no source"))?;
-                source::open(store, &self.key(&source.key)).await
+                source::open(store, &self.key(&source.key), outage_limit).await
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Connections and settings that everything in a worker shares.
 
+use std::time::Duration;
+
 use chalkstream_config::Settings;
 use chalkstream_store::{JobView, Lease, Queue, Store};
 
@@ -22,6 +24,11 @@ pub struct WorkerContext {
 }
 
 impl WorkerContext {
+    /// How long a running step waits for storage.
+    pub fn outage_limit(&self) -> Duration {
+        Duration::from_millis(self.settings.worker.outage_wait_ms)
+    }
+
     /// The job of a lease.
     pub async fn job(&self, lease: &Lease) -> Result<JobView, StepFailure> {
         let job = self.queue.job(&lease.tenant, &lease.recording).await.map_err(StepFailure::storage)?;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chalkstream_store::Store;
@@ -13,11 +14,12 @@ use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 
 use crate::failure::{Cause, StepFailure};
+use crate::outage::wait_out;
 use crate::runner::Source;
 use crate::runner::ranges::RangeReader;
 
-/// Opens an object for a child.
-pub async fn open(store: &Store, key: &str) -> Result<Source, StepFailure> {
+/// Opens an object for a child. Reads go on for `outage_limit` while storage is away.
+pub async fn open(store: &Store, key: &str, outage_limit: Duration) -> Result<Source, StepFailure> {
     if let Some(path) = store.local_path(key) {
         let opened =
             tokio::task::spawn_blocking(move || File::open(path)).await.map_err(StepFailure::ours)?;
@@ -26,15 +28,19 @@ pub async fn open(store: &Store, key: &str) -> Result<Source, StepFailure> {
             _ => StepFailure::new(Cause::Storage, error),
         });
     }
-    open_parts(store, &[key.to_owned()]).await
+    open_parts(store, &[key.to_owned()], outage_limit).await
 }
 
-/// Opens objects for a child that sees them as one.
-pub async fn open_parts(store: &Store, keys: &[String]) -> Result<Source, StepFailure> {
+/// As [`open`], objects that a child sees as one.
+pub async fn open_parts(
+    store: &Store,
+    keys: &[String],
+    outage_limit: Duration,
+) -> Result<Source, StepFailure> {
     let mut parts = Vec::new();
     for key in keys {
         let size_bytes = store.head(key).await.map_err(StepFailure::storage)?;
-        parts.push((Stored { store: store.clone(), key: key.clone() }, size_bytes));
+        parts.push((Stored { store: store.clone(), key: key.clone(), outage_limit }, size_bytes));
     }
     Ok(joined(parts))
 }
@@ -93,19 +99,26 @@ impl RangeReader for Arc<File> {
 struct Stored {
     store: Store,
     key: String,
+    outage_limit: Duration,
+}
+
+impl Stored {
+    async fn read_once(&self, range: Range<u64>) -> chalkstream_store::Result<Bytes> {
+        let wanted = (range.end - range.start) as usize;
+        let mut body = self.store.read(&self.key, Some(range)).await?;
+        let mut bytes = BytesMut::with_capacity(wanted);
+        while let Some(part) = body.stream.try_next().await? {
+            bytes.extend_from_slice(&part);
+        }
+        Ok(bytes.freeze())
+    }
 }
 
 impl RangeReader for Stored {
     fn read(&self, range: Range<u64>) -> BoxFuture<'_, io::Result<Bytes>> {
         Box::pin(async move {
-            let wanted = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
-            let body = self.store.read(&self.key, Some(range)).await.map_err(io::Error::other)?;
-            let mut bytes = BytesMut::with_capacity(wanted);
-            let mut stream = body.stream;
-            while let Some(part) = stream.try_next().await.map_err(io::Error::other)? {
-                bytes.extend_from_slice(&part);
-            }
-            Ok(bytes.freeze())
+            let read = || async { self.read_once(range.clone()).await.map_err(StepFailure::storage) };
+            wait_out(self.outage_limit, read).await.map_err(|failure| io::Error::other(failure.detail))
         })
     }
 }

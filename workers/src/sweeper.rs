@@ -1,17 +1,19 @@
-//! Each minute: leases that ended, recordings without a job, manifests that were not written. Each
-//! hour: what only grows. One worker looks through storage, elected by a lease; all of it is
-//! harmless twice, so a lost lease costs nothing but reads.
+//! Each few seconds: leases that ended. Each minute: recordings without a job, manifests that were
+//! not written. Each hour: what only grows. One worker looks through storage, elected by a lease;
+//! all of it is harmless twice, so a lost lease costs nothing but reads.
 
 use std::time::{Duration, Instant};
 
 use chalkstream_config::Retention;
-use chalkstream_store::{JobView, Leases, Queue, Result, Store, forget_old_revocations, rebuild, refused};
+use chalkstream_store::{
+    Error, JobState, JobView, Leases, Queue, Result, Store, forget_old_revocations, rebuild, refused,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::manifest::writer::ManifestWriter;
 
-/// Time between two sweeps.
-const INTERVAL: Duration = Duration::from_secs(60);
+/// Time between two looks for recordings without a job.
+const REBUILD_INTERVAL: Duration = Duration::from_secs(60);
 /// Time between a sweep that failed and the next one.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// A day, in ms.
@@ -24,22 +26,32 @@ const LEASE_NAME: &str = "sweep";
 /// After this long without its holder the lease goes to another worker.
 const LEASE: Duration = Duration::from_secs(90);
 
-/// Sweeps at once and then each minute.
+/// Sweeps at once, and then each time a lease could have ended.
 pub async fn run(
     queue: Queue,
     manifests: ManifestWriter,
     leases: Leases,
-    grace_ms: u64,
+    lease_ms: u64,
     retention: Retention,
     stop: CancellationToken,
 ) {
     let holder = uuid::Uuid::now_v7().to_string();
     let mut cleaned_at: Option<Instant> = None;
+    let mut rebuilt_at: Option<Instant> = None;
+    let interval = Duration::from_millis(lease_ms).clamp(RETRY_INTERVAL, REBUILD_INTERVAL);
     warn_of_eviction(&queue).await;
     loop {
         let is_elected = leases.is_elected(LEASE_NAME, &holder, LEASE).await;
-        let wait = match sweep(&queue, &manifests, grace_ms, is_elected).await {
-            Ok(()) => INTERVAL,
+        let swept = async {
+            take_back_leases(&queue, &manifests, lease_ms / 2).await?;
+            if is_elected && rebuilt_at.is_none_or(|at| at.elapsed() >= REBUILD_INTERVAL) {
+                rebuild_jobs(&queue, &manifests).await?;
+                rebuilt_at = Some(Instant::now());
+            }
+            Ok::<_, Error>(())
+        };
+        let wait = match swept.await {
+            Ok(()) => interval,
             Err(error) => {
                 tracing::warn!(%error, kind = error.kind.as_str(), "sweep failed");
                 RETRY_INTERVAL
@@ -60,30 +72,6 @@ pub async fn run(
     let _ = leases.release(LEASE_NAME, &holder).await;
 }
 
-/// Ended leases are swept by every worker, which costs Redis little: a killed worker's steps must
-/// not wait for an election. `is_elected` adds what reads storage.
-async fn sweep(queue: &Queue, manifests: &ManifestWriter, grace_ms: u64, is_elected: bool) -> Result<()> {
-    for job in queue.sweep(grace_ms).await? {
-        tracing::warn!(
-            recording_id = job.recording,
-            tenant_id = job.tenant,
-            "recording failed, its worker was lost"
-        );
-        update(manifests, &job).await?;
-    }
-    if !is_elected {
-        return Ok(());
-    }
-    let rebuilt = rebuild::pending(&manifests.store, queue).await?;
-    for (tenant_id, recording_id) in &rebuilt.enqueued {
-        tracing::info!(recording_id, tenant_id, "recording queued again");
-    }
-    for job in &rebuilt.unrecorded {
-        update(manifests, job).await?;
-    }
-    Ok(())
-}
-
 /// Warns if Redis removes keys when it is full.
 async fn warn_of_eviction(queue: &Queue) {
     match queue.eviction_policy().await {
@@ -93,6 +81,36 @@ async fn warn_of_eviction(queue: &Queue) {
         Ok(_) => {}
         Err(error) => tracing::debug!(%error, "eviction policy is not known"),
     }
+}
+
+/// Every worker does this, which costs Redis little: a killed worker's steps must not wait for an
+/// election.
+async fn take_back_leases(queue: &Queue, manifests: &ManifestWriter, grace_ms: u64) -> Result<()> {
+    for job in queue.sweep(grace_ms).await? {
+        if job.state == JobState::Failed {
+            tracing::warn!(
+                recording_id = job.recording,
+                tenant_id = job.tenant,
+                "recording failed, its worker was lost"
+            );
+        }
+        update(manifests, &job).await?;
+    }
+    Ok(())
+}
+
+async fn rebuild_jobs(queue: &Queue, manifests: &ManifestWriter) -> Result<()> {
+    let rebuilt = rebuild::pending(&manifests.store, queue).await?;
+    for (tenant_id, recording_id) in &rebuilt.enqueued {
+        tracing::info!(recording_id, tenant_id, "recording queued again");
+    }
+    for (tenant_id, recording_id) in &rebuilt.healed {
+        tracing::warn!(recording_id, tenant_id, "redis had lost a part of a job");
+    }
+    for job in &rebuilt.unrecorded {
+        update(manifests, job).await?;
+    }
+    Ok(())
 }
 
 /// Updates a manifest. One that cannot be written must not keep the others waiting.

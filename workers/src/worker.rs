@@ -17,6 +17,7 @@ use crate::admission::{Admission, Ask, Capacity, Permit, Slot};
 use crate::attempt::{Attempt, StepOutcome};
 use crate::capabilities;
 use crate::context::WorkerContext;
+use crate::drain::{Drain, Shutdown};
 use crate::failure::{Cause, StepFailure};
 use crate::health::{Health, Machine};
 use crate::lease::{LeaseHandle, LeaseRenewer, LeaseStatus};
@@ -31,7 +32,7 @@ use crate::{Error, sandbox_check, sweeper};
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// Time between two tries to hand a result in while Redis is away.
 const HAND_IN_INTERVAL: Duration = Duration::from_millis(500);
-/// How long running steps may take to be given back when the worker stops.
+/// How long steps may take to be handed back when the grace period is over.
 const MAX_STOP: Duration = Duration::from_secs(6);
 
 /// The slots of this process.
@@ -40,18 +41,19 @@ struct Worker {
     renewer: Arc<LeaseRenewer>,
     name: String,
     health: Health,
+    drain: Drain,
     /// Steps that run.
     steps: TaskTracker,
     /// Room for steps.
     admission: Arc<Admission>,
 }
 
-/// Works until `shutdown`. Running steps are then stopped and given back, so another worker can
-/// have them at once.
+/// Works until `shutdown`. Running steps then have `worker.drain_ms` to end; what is left is
+/// handed back, so another worker can have it at once.
 ///
 /// # Errors
 /// If the worker cannot start: wrong settings, no scratch folder, no sandbox.
-pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Error> {
+pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
     let store = open(&settings.store).await?;
     let policy = RetryPolicy {
         attempts: settings.worker.attempts,
@@ -59,21 +61,27 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         ..RetryPolicy::default()
     };
     let queue = Queue::connect_lazy(&settings.redis)?.with_policy(policy);
-    let manifests = ManifestWriter { store: store.clone(), events: Events::connect(&settings.redis)? };
+    let manifests = ManifestWriter {
+        store: store.clone(),
+        queue: queue.clone(),
+        events: Events::connect(&settings.redis)?,
+    };
     let scratch = Scratch::new(&settings.worker.scratch_path)?;
     let runner = Runner::new(&settings.worker, scratch.path());
     runner.prepare().await.map_err(|failure| Error::Media(failure.detail))?;
-    sandbox_check::check(&runner, &settings, &shutdown).await?;
+    sandbox_check::check(&runner, &settings, &shutdown.drain).await?;
     let renewer = LeaseRenewer::start(&settings)?;
 
+    let drain = Drain::new(shutdown, Duration::from_millis(settings.worker.drain_ms));
     let background = TaskTracker::new();
+    let ended = CancellationToken::new();
     background.spawn(sweeper::run(
         queue.clone(),
         manifests.clone(),
         Leases::connect(&settings.redis)?,
-        settings.worker.lease_ms / 2,
+        settings.worker.lease_ms,
         settings.retention.clone(),
-        shutdown.clone(),
+        ended.clone(),
     ));
     let capacity = Capacity::new(&settings.worker);
     let admission = Admission::new(&settings.worker, capacity, scratch.path());
@@ -102,19 +110,26 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         renewer,
         name,
         health: Health::new(),
+        drain: drain.clone(),
         steps: TaskTracker::new(),
         admission,
     });
     // Others learn of this worker before it takes a step from them.
     machine.announce(MachineCheck::NotMade).await;
-    let (watched, stop) = (Arc::clone(&worker), shutdown.clone());
+    let (watched, stop) = (Arc::clone(&worker), ended.clone());
     background.spawn(async move { watched.health.watch(&machine, stop).await });
-    tokio::join!(worker.take_steps(Slot::Any, &shutdown), worker.take_steps(Slot::Short, &shutdown));
+    tokio::join!(worker.take_steps(Slot::Any), worker.take_steps(Slot::Short));
+    ended.cancel();
     background.close();
     worker.steps.close();
-    let stopped = async { tokio::join!(worker.steps.wait(), background.wait()) };
-    if tokio::time::timeout(MAX_STOP, stopped).await.is_err() {
-        tracing::warn!("steps were not released in time, their leases will end");
+    tracing::info!(steps = worker.steps.len(), "worker stops, running steps may end");
+    let over = async {
+        drain.over().await;
+        tokio::time::sleep(MAX_STOP).await;
+    };
+    tokio::select! {
+        _ = async { tokio::join!(worker.steps.wait(), background.wait()) } => {}
+        () = over => tracing::warn!("steps were not released in time, their leases will end"),
     }
     drop(scratch);
     Ok(())
@@ -122,12 +137,12 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
 
 impl Worker {
     /// Leases steps while there is room for them.
-    async fn take_steps(self: &Arc<Self>, slot: Slot, shutdown: &CancellationToken) {
+    async fn take_steps(self: &Arc<Self>, slot: Slot) {
         let poll = Duration::from_millis(self.context.settings.worker.poll_ms);
         let mut away = false;
-        while !shutdown.is_cancelled() {
+        while !self.drain.has_begun() {
             let (permit, ask) = tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = self.drain.begun() => return,
                 room = self.room(slot) => room,
             };
             let given = Instant::now();
@@ -144,8 +159,8 @@ impl Worker {
             let offered = self.context.queue.offer(&request).await;
             let idle = match offered {
                 Ok(LeaseOffer::Step(lease)) => {
-                    let (worker, shutdown) = (Arc::clone(self), shutdown.clone());
-                    self.steps.spawn(async move { worker.step(*lease, given, permit, shutdown).await });
+                    let worker = Arc::clone(self);
+                    self.steps.spawn(async move { worker.step(*lease, given, permit).await });
                     away = false;
                     continue;
                 }
@@ -168,7 +183,7 @@ impl Worker {
             };
             drop(permit);
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = self.drain.begun() => return,
                 () = tokio::time::sleep(idle) => {}
             }
         }
@@ -186,14 +201,21 @@ impl Worker {
     }
 
     /// Works on one leased step to its end.
-    async fn step(&self, lease: Lease, given: Instant, permit: Permit, shutdown: CancellationToken) {
+    async fn step(&self, lease: Lease, given: Instant, permit: Permit) {
         let (progress, seen) = watch::channel(Progress::default());
         let handle = self.renewer.keep_alive(&lease, given, seen.clone()).await;
         let cancel = CancellationToken::new();
         let attempt = async {
             if let Some(kind) = StepKind::from_name(&lease.step) {
                 let media = Results::from_needs(&lease.needs)?.media()?;
-                permit.begin(kind, media.as_ref(), lease.alone, &cancel).await?;
+                tokio::select! {
+                    biased;
+                    begun = permit.begin(kind, media.as_ref(), lease.alone, &cancel) => begun?,
+                    // It waits for room, and another worker may have some.
+                    () = self.drain.begun() => {
+                        return Err(StepFailure::new(Cause::Cancelled, "the worker stops"));
+                    }
+                }
             }
             let (context, cancel) = (&self.context, cancel.clone());
             Attempt { context, lease: &lease, handle: &handle, cancel, progress }.run().await
@@ -210,7 +232,7 @@ impl Worker {
                     ended = true;
                     cancel.cancel();
                 }
-                () = shutdown.cancelled(), if !ended => {
+                () = self.drain.over(), if !ended => {
                     ended = true;
                     cancel.cancel();
                 }
@@ -218,9 +240,9 @@ impl Worker {
             }
         };
         match result {
-            Ok(outcome) => self.hand_in(&lease, &handle, outcome, &shutdown).await,
+            Ok(outcome) => self.hand_in(&lease, &handle, outcome).await,
             Err(failure) if ended || failure.cause == Cause::Cancelled => {
-                self.give_up(&lease, &handle, &shutdown).await;
+                self.give_up(&lease, &handle).await;
             }
             Err(failure) => self.report(&lease, &handle, &failure).await,
         }
@@ -247,13 +269,7 @@ impl Worker {
     }
 
     /// Hands a result in, for as long as Redis is away and the lease has not been given to another.
-    async fn hand_in(
-        &self,
-        lease: &Lease,
-        handle: &LeaseHandle,
-        outcome: StepOutcome,
-        shutdown: &CancellationToken,
-    ) {
+    async fn hand_in(&self, lease: &Lease, handle: &LeaseHandle, outcome: StepOutcome) {
         let Ok(value) = serde_json::to_value(&outcome.result) else {
             return self.report(lease, handle, &StepFailure::ours("a result is not JSON")).await;
         };
@@ -273,7 +289,7 @@ impl Worker {
                     }
                     return;
                 }
-                Err(error) if error.kind == Kind::Lost => return self.give_up(lease, handle, shutdown).await,
+                Err(error) if error.kind == Kind::Lost => return self.give_up(lease, handle).await,
                 Err(error) if !error.is_transient() => {
                     tracing::error!(
                         recording_id = lease.recording,
@@ -286,7 +302,7 @@ impl Worker {
                 }
                 // Whether it was accepted is not known: what was written stays for the sweep at the
                 // job's end.
-                Err(_) if shutdown.is_cancelled() => return,
+                Err(_) if self.drain.is_over() => return,
                 Err(_) => tokio::time::sleep(HAND_IN_INTERVAL).await,
             }
         }
@@ -303,11 +319,11 @@ impl Worker {
     }
 
     /// Ends an attempt whose lease is over, or that a stopping worker leaves to another.
-    async fn give_up(&self, lease: &Lease, handle: &LeaseHandle, shutdown: &CancellationToken) {
+    async fn give_up(&self, lease: &Lease, handle: &LeaseHandle) {
         let status = handle.status();
         let reason = match status {
             LeaseStatus::Cancelled => "job_over",
-            LeaseStatus::Held(_) if shutdown.is_cancelled() => {
+            LeaseStatus::Held(_) if self.drain.has_begun() => {
                 if let Err(error) = self.context.queue.release(lease).await {
                     tracing::warn!(%error, "step was not released, its lease will end");
                 }

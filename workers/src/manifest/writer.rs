@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use chalkstream_store::{
-    EventKind, Events, JobView, Manifest, Result, State, StepState, Store, delete_where, inventory, layout,
-    read_manifest, refused, submit, write_manifest,
+    EventKind, Events, JobSpec, JobView, Manifest, Queue, Result, State, StepState, Store, delete_where,
+    inventory, layout, read_manifest, refused, submit, write_manifest,
 };
 use serde_json::{Value, json};
 
@@ -17,6 +17,8 @@ use crate::steps::transcribe;
 pub struct ManifestWriter {
     /// The recordings.
     pub store: Store,
+    /// The jobs.
+    pub queue: Queue,
     /// The stream of their events.
     pub events: Events,
 }
@@ -28,10 +30,20 @@ impl ManifestWriter {
         let Some(before) = read_manifest(&self.store, &job.tenant, &job.recording).await? else {
             return Ok(());
         };
-        // Deleted, or written under a later view already.
-        if before.state == State::Deleted || before.fence > job.fence {
+        if before.state == State::Deleted {
             return Ok(());
         }
+        if before.fence > job.fence {
+            // Written under a later view already, unless the queue itself is behind.
+            return match self.queue.catch_up(&job.tenant, &job.recording, before.fence).await? {
+                Some(job) => self.write(before, &job).await,
+                None => Ok(()),
+            };
+        }
+        self.write(before, job).await
+    }
+
+    async fn write(&self, before: Manifest, job: &JobView) -> Result<()> {
         let mut now = before.clone();
         project::project_job(&mut now, job)?;
         write_manifest(&self.store, &now).await?;
@@ -86,16 +98,24 @@ impl ManifestWriter {
     async fn finalize(&self, manifest: &Manifest, job: &JobView) -> Result<()> {
         let (tenant, recording) = (&manifest.tenant, &manifest.recording);
         if job.steps.iter().all(|step| step.state != StepState::Leased) {
-            // Objects of attempts that lost, and those that nothing names or needs any more.
+            // Objects of attempts that lost, and those that nothing names or needs any more. A
+            // higher fence is of an attempt that runs: the job was retried meanwhile.
             let named = inventory::named_keys(&self.store, manifest).await?;
             let keeps_work = project::keeps_work_files(job);
             let is_needed = |key: &str| named.contains(key) && (keeps_work || !key.starts_with("work/"));
-            self.delete(tenant, recording, |key| layout::fence_of(key).is_some() && !is_needed(key)).await?;
+            let is_old = |key: &str| layout::fence_of(key).is_some_and(|fence| fence <= manifest.fence);
+            self.delete(tenant, recording, |key| is_old(key) && !is_needed(key)).await?;
         }
         if manifest.is_refused() {
             refused::mark(&self.store, manifest).await?;
         }
-        submit::clear(&self.store, tenant, recording).await
+        submit::clear(&self.store, tenant, recording).await?;
+        // A retry marks the recording before it changes the job, and may have done so just before.
+        let now = self.queue.heal(tenant, recording).await?;
+        if now.is_some_and(|now| !now.state.is_terminal()) {
+            submit::mark(&self.store, &JobSpec::for_recording(manifest)).await?;
+        }
+        Ok(())
     }
 
     /// Removes single segments of a live rendition, once the manifest names the objects that they

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chalkstream_store::{InventoryObject, ObjectFacts, Store};
 use futures_util::future::BoxFuture;
@@ -10,6 +11,7 @@ use super::shared_files::{SharedFile, SharedFiles};
 use super::{CollectedOutputs, Collector, keys, playlist};
 use crate::failure::{Cause, StepFailure};
 use crate::lease::LeaseGuard;
+use crate::outage::wait_out;
 use crate::runner::outputs::{Output, OutputSink};
 
 /// Uploads outputs under the keys of one attempt.
@@ -18,6 +20,7 @@ pub struct ObjectSink<'a> {
     prefix: String,
     fence: u64,
     lease: &'a dyn LeaseGuard,
+    outage_limit: Duration,
     collected: Collector,
     shared: SharedFiles,
     /// Folder of the rendition whose segments viewers are given at once.
@@ -34,13 +37,27 @@ impl<'a> ObjectSink<'a> {
         scratch: &Path,
     ) -> Result<Self, StepFailure> {
         let shared = SharedFiles::new(scratch).map_err(StepFailure::machine)?;
-        Ok(Self { store, prefix, fence, lease, collected: Collector::default(), shared, live: None })
+        Ok(Self {
+            store,
+            prefix,
+            fence,
+            lease,
+            outage_limit: Duration::ZERO,
+            collected: Collector::default(),
+            shared,
+            live: None,
+        })
     }
 
     /// Segments in this folder are objects of their own as well, at once. Nothing names them in the
     /// end, so the sweep at the job's end removes them.
     pub fn with_live(self, folder: String) -> Self {
         Self { live: Some(folder), ..self }
+    }
+
+    /// Uploads go on for so long while storage is away.
+    pub fn with_outage_limit(self, outage_limit: Duration) -> Self {
+        Self { outage_limit, ..self }
     }
 
     /// Uploads what still waits, and returns all outputs.
@@ -56,8 +73,12 @@ impl<'a> ObjectSink<'a> {
     }
 
     async fn put(&self, output: &Output) -> Result<ObjectFacts, StepFailure> {
-        let stored = self.store.put_file(&self.key(&output.path), &output.file).await;
-        let facts = stored.map_err(StepFailure::storage)?;
+        let key = self.key(&output.path);
+        let facts = wait_out(self.outage_limit, || async {
+            self.lease.ensure_held().await?;
+            self.store.put_file(&key, &output.file).await.map_err(StepFailure::storage)
+        })
+        .await?;
         if facts.size_bytes != output.size_bytes {
             return Err(StepFailure::new(Cause::Unverified, "an output changed after it was announced"));
         }
@@ -70,7 +91,6 @@ impl<'a> ObjectSink<'a> {
         let parts = tokio::task::spawn_blocking(move || joining.join(&joined));
         let parts = parts.await.map_err(StepFailure::ours)??;
         let size_bytes = parts.iter().map(|part| part.facts.size_bytes).sum();
-        self.lease.ensure_held().await?;
         let facts = self.put(&Output { path: file.path.clone(), file: target.clone(), size_bytes }).await?;
         tokio::fs::remove_file(&target).await.map_err(StepFailure::machine)?;
         self.collected.add_shared(&file.path, InventoryObject { facts, parts }, file.segments())
@@ -80,7 +100,6 @@ impl<'a> ObjectSink<'a> {
 impl OutputSink for ObjectSink<'_> {
     fn take(&self, output: Output) -> BoxFuture<'_, Result<(), StepFailure>> {
         Box::pin(async move {
-            self.lease.ensure_held().await?;
             let Some((number, file)) = keys::segment(&output.path) else {
                 let text = playlist(&output.path, &output.file, output.size_bytes).await?;
                 let facts = self.put(&output).await?;

@@ -21,6 +21,7 @@ use super::multivariant::AvailableStreams;
 use crate::context::WorkerContext;
 use crate::failure::StepFailure;
 use crate::lease::LeaseGuard;
+use crate::outage::wait_out;
 use crate::outputs::{ObjectSink, keys};
 use crate::runner::outputs::{Output, OutputSink, Segment};
 
@@ -159,7 +160,7 @@ impl<'a> LiveRendition<'a> {
         };
         let text = self.streams.live_playlist(&rendition, self.lease.fence, keys::object_base);
         // Another step may have published since this one began.
-        let job = self.context.job(self.lease).await?;
+        let job = wait_out(self.context.outage_limit(), || self.context.job(self.lease)).await?;
         let newest = projection::newest_revision(&job).map_err(StepFailure::storage)?;
         let newest_id = newest.map_or(0, |newest| newest.revision.id);
         let id = Revision::live_after(newest_id.max(self.last_revision_id));
@@ -176,15 +177,21 @@ impl<'a> LiveRendition<'a> {
     /// Notes in the queue what the manifest must contain before the step is over.
     async fn note(&self, note: &LiveRevisionNote) -> Result<(), StepFailure> {
         let note = serde_json::to_value(note).map_err(StepFailure::ours)?;
-        let job = self.context.queue.note(self.lease, &note).await.map_err(StepFailure::storage)?;
+        let noted =
+            || async { self.context.queue.note(self.lease, &note).await.map_err(StepFailure::storage) };
+        let job = wait_out(self.context.outage_limit(), noted).await?;
         self.context.update_manifest(&job).await;
         Ok(())
     }
 
     async fn put(&self, relative: &str, text: String) -> Result<(), StepFailure> {
-        self.guard.ensure_held().await?;
         let key = layout::object_key(&self.lease.tenant, &self.lease.recording, relative);
-        self.context.store.put(&key, text.into()).await.map_err(StepFailure::storage)
+        let text = bytes::Bytes::from(text);
+        wait_out(self.context.outage_limit(), || async {
+            self.guard.ensure_held().await?;
+            self.context.store.put(&key, text.clone()).await.map_err(StepFailure::storage)
+        })
+        .await
     }
 }
 

@@ -1,10 +1,14 @@
-"""Checks what no engine is needed for: compose.yaml's shape, and that its settings are settings (given a binary)."""
+"""Checks what no engine is needed for: compose.yaml's shape, the alert rules and the dashboard's queries (by promtool), and
+that settings are settings (given a binary)."""
 
+import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 
 from ruamel.yaml import YAML
 
@@ -45,6 +49,36 @@ for dockerfile in sorted(HERE.glob("*.Dockerfile")):
     for source in re.findall(r"^COPY (?!--from)(\S+) ", text, re.M):
         expect((HERE.parent / source).exists(), f"{dockerfile.name}: copies {source}, which does not exist")
 
+def promtool(*arguments):
+    done = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True)
+    expect(done.returncode == 0, f"promtool {' '.join(arguments[:2])}: {(done.stdout + done.stderr).strip()}")
+
+
+alerts = YAML(typ="safe").load((HERE / "prometheus/alerts.yml").read_text())
+rules = [rule for group in alerts["groups"] for rule in group["rules"]]
+dashboard = json.loads((HERE / "grafana/dashboard.json").read_text())
+queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+expect(len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"]), "dashboard.json: two panels have one id")
+if shutil.which("promtool"):
+    promtool("check", "rules", HERE / "prometheus/alerts.yml")
+    promtool("test", "rules", HERE / "prometheus/alerts.test.yml")
+    promtool("check", "config", HERE / "prometheus/prometheus.yml")
+    # A query of the dashboard is checked as a rule that records it.
+    recorded = [{"record": f"panel_{number}", "expr": query} for number, query in enumerate(queries)]
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+        YAML(typ="safe").dump({"groups": [{"name": "dashboard", "rules": recorded}]}, file)
+        file.flush()
+        promtool("check", "rules", file.name)
+else:
+    expect(False, "promtool is not installed: run scripts/setup test, or install what brings it (Debian: package prometheus)")
+runbook = set(re.findall(r"^## (\w+)$", (HERE.parent / "docs/guide/runbook.md").read_text(), re.M))
+names = {rule["alert"] for rule in rules}
+expect(names == runbook, f"docs/guide/runbook.md and alerts.yml differ in {sorted(names ^ runbook)}")
+for rule in rules:
+    address = f"docs/guide/runbook.md#{rule['alert'].lower()}"
+    expect(rule["annotations"].get("runbook") == address, f"alerts.yml: {rule['alert']} does not name {address}")
+    expect(rule["labels"].get("severity") in ("page", "ticket"), f"alerts.yml: {rule['alert']} has no severity")
+
 if len(sys.argv) > 1:  # the binary: are these settings ones it knows?
     for name in ("server", "worker"):
         given = dict(re.findall(r"(CHALKSTREAM__\w+)=(\S+)", (HERE / f"{name}.Dockerfile").read_text()))
@@ -60,5 +94,5 @@ drain_s = int(re.search(r"^drain_ms = (\d+)$", defaults, re.M)[1]) / 1000
 given_s = int(services["worker"]["stop_grace_period"].removesuffix("s"))
 expect(given_s >= drain_s + 8, f"worker: stop_grace_period is {given_s} s, and worker.drain_ms {drain_s:.0f} s")
 
-print("\n".join(problems) or f"docker/: {len(services)} services, nothing wrong")
+print("\n".join(problems) or f"docker/: {len(services)} services, {len(rules)} alerts, {len(queries)} queries, nothing wrong")
 sys.exit(bool(problems))

@@ -20,7 +20,9 @@ COPY --from=build /usr/local/bin/chalkstream /usr/local/bin/chalkstream
 COPY docker/healthcheck /usr/local/bin/healthcheck
 USER 10001:10001
 WORKDIR /var/lib/chalkstream
+# 8481 is for operators and asks for no key: publish only 8480.
 ENV CHALKSTREAM__SERVER__LISTEN=0.0.0.0:8480 \
+    CHALKSTREAM__SERVER__ADMIN_LISTEN=0.0.0.0:8481 \
     CHALKSTREAM__SERVER__INDEX_PATH=/var/lib/chalkstream/index \
     CHALKSTREAM__LOG__FORMAT=json
 EXPOSE 8480

@@ -28,7 +28,9 @@ RUN apt-get update \
 COPY --from=build /usr/local/bin/chalkstream /usr/local/bin/chalkstream
 USER 10001:10001
 WORKDIR /var/lib/chalkstream
+# 8482 is for operators and asks for no key: do not publish it.
 ENV GST_REGISTRY_UPDATE=no \
+    CHALKSTREAM__WORKER__ADMIN_LISTEN=0.0.0.0:8482 \
     CHALKSTREAM__WORKER__SCRATCH_PATH=/var/lib/chalkstream/scratch \
     CHALKSTREAM__SPEECH__MODEL_PATH=/var/lib/chalkstream/models \
     CHALKSTREAM__LOG__FORMAT=json

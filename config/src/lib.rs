@@ -3,6 +3,7 @@
 //! `config/default.toml` is the commented reference. [`load`] reports every problem at once, each
 //! with its origin.
 
+mod admin_listen;
 mod checks;
 mod document;
 mod load;
@@ -13,6 +14,7 @@ mod secret;
 mod settings;
 mod show;
 
+pub use admin_listen::AdminListen;
 pub use load::load;
 pub use problem::{Origin, Problem, Problems};
 pub use redis::{Redis, RedisTopology};

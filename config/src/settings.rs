@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Redis, Secret};
+use crate::{AdminListen, Redis, Secret};
 
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -151,6 +151,8 @@ impl Default for S3 {
 pub struct Server {
     /// Address to listen on.
     pub listen: SocketAddr,
+    /// Address of metrics and health checks; empty means none.
+    pub admin_listen: AdminListen,
     /// Base URL under which viewers reach this server; empty means `http://` + listen.
     pub public_url: String,
     /// Folder of this server's own search index (a cache).
@@ -175,6 +177,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8480)),
+            admin_listen: AdminListen::default(),
             public_url: String::new(),
             index_path: "data/index".into(),
             max_upload_bytes: 16 << 30,
@@ -220,6 +223,8 @@ impl Default for Playback {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Worker {
+    /// Address of metrics and the health check; empty means none.
+    pub admin_listen: AdminListen,
     /// Most steps run at once; 0 means as many as keep the cores busy.
     pub slots: u32,
     /// Memory that this worker and its steps may take, in bytes; 0 means what the machine or its
@@ -266,6 +271,7 @@ pub struct Worker {
 impl Default for Worker {
     fn default() -> Self {
         Self {
+            admin_listen: AdminListen::default(),
             slots: 0,
             memory_bytes: 0,
             tenant_steps_max: 0,

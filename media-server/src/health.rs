@@ -1,4 +1,4 @@
-//! Liveness, readiness and metrics.
+//! Liveness and readiness, and the numbers that are read with the metrics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,12 @@ use chalkstream_store::{Authority, Queue, Store, authority};
 use http::{StatusCode, header};
 use serde::Serialize;
 
+use crate::delivery::Delivery;
+use crate::manifests::Manifests;
 use crate::metrics::Metrics;
-use crate::problem::Problem;
+use crate::recordings::Lists;
 use crate::search::Search;
+use crate::transcripts::Transcripts;
 
 /// Time limit for a service to respond to the readiness check, and for the queue's numbers.
 const MAX_WAIT: Duration = Duration::from_secs(3);
@@ -30,20 +33,25 @@ pub struct Health {
     pub authority: Authority,
     /// The search index.
     pub search: Search,
+    /// Manifests in memory.
+    pub manifests: Manifests,
+    /// Lists of recordings in memory.
+    pub lists: Lists,
+    /// Transcripts in memory.
+    pub transcripts: Transcripts,
+    /// Playlists, indexes and inventories in memory.
+    pub delivery: Delivery,
     /// The server's metrics.
     pub metrics: Arc<Metrics>,
 }
 
-/// `/healthz`, `/readyz`, `/metrics`.
+/// `/healthz`, `/readyz`.
 pub fn routes<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
     Health: FromRef<S>,
 {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready))
 }
 
 /// The parts that must work before this server gets requests, and whether search does.
@@ -73,13 +81,22 @@ async fn ready(State(health): State<Health>) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(readiness)).into_response()
 }
 
-async fn metrics(State(health): State<Health>) -> Result<Response, Problem> {
-    let queue = async { tokio::try_join!(health.queue.workers(), health.queue.stats()) };
-    let queue = tokio::time::timeout(MAX_WAIT, queue).await.ok().and_then(Result::ok);
-    let revocations = health.authority.all_revocations_count();
-    health.metrics.revocations.set(i64::try_from(revocations).unwrap_or(i64::MAX));
-    let queue = queue.as_ref().map(|(workers, stats)| (workers.as_slice(), *stats));
-    let text = health.metrics.render(queue).map_err(Problem::internal)?;
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+impl Health {
+    /// The metrics as text, with the numbers of the queue, of caches and of revocations as they are
+    /// now.
+    pub async fn render_metrics(&self) -> Result<String, std::fmt::Error> {
+        let queue = async { tokio::try_join!(self.queue.workers(), self.queue.stats()) };
+        let queue = tokio::time::timeout(MAX_WAIT, queue).await.ok().and_then(Result::ok);
+        let metrics = &self.metrics;
+        let revocations = self.authority.all_revocations_count();
+        metrics.revocations.set(i64::try_from(revocations).unwrap_or(i64::MAX));
+        metrics.keys_age_seconds.set(self.authority.age().as_secs_f64());
+        metrics.set_cache("manifests", self.manifests.stats());
+        metrics.set_cache("lists", self.lists.stats());
+        metrics.set_cache("transcripts", self.transcripts.stats());
+        for (cache, stats) in self.delivery.cache_stats() {
+            metrics.set_cache(cache, stats);
+        }
+        metrics.render(queue.as_ref().map(|(workers, stats)| (workers.as_slice(), *stats)))
+    }
 }

@@ -1,6 +1,7 @@
 //! HTTP: uploads, recordings, links, sessions, delivery, search and the player page.
 
 mod access;
+mod admin;
 mod app;
 mod body;
 mod clock;

@@ -14,6 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::clock::now_ms;
 use crate::events::{Hub, News};
+use crate::metrics::CacheStats;
 
 /// Age limit of a manifest that events do not vouch for. Deleting a recording ends its sessions
 /// within this time.
@@ -104,6 +105,11 @@ impl Manifests {
     /// If storage cannot be read.
     pub async fn renewed(&self, tenant: &str, recording: &str) -> Result<Option<Arc<Manifest>>, Error> {
         self.read(tenant, recording, |_, entry| entry.is_at_most(MAX_RENEWED_AGE_MS)).await
+    }
+
+    /// The state of the cache.
+    pub fn stats(&self) -> CacheStats {
+        CacheStats::from_cache(&self.entries)
     }
 
     /// Drops a recording from memory.

@@ -1,15 +1,19 @@
 //! The server's metrics. No label names a recording, a viewer, a token or a tenant.
 
-use std::sync::atomic::AtomicU64;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chalkstream_store::{QueueStats, WorkerView};
+use chalkstream_store::{CLASSES, QueueStats, WorkerView};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
 /// Labels of a finished request.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -41,6 +45,20 @@ pub struct ReasonLabels {
 pub struct StateLabels {
     /// A stable code.
     pub state: &'static str,
+}
+
+/// The class of steps in the queue.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ClassLabels {
+    /// Its name.
+    pub class: &'static str,
+}
+
+/// A cache of the server.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct CacheLabels {
+    /// Its name.
+    pub cache: &'static str,
 }
 
 /// Jobs or steps by their state.
@@ -80,10 +98,60 @@ pub struct Metrics {
     queue_jobs: CountByState,
     /// Steps in the queue, read when the metrics are.
     queue_steps: CountByState,
+    /// Steps of a class that can run, read when the metrics are.
+    queue_ready_steps: Family<ClassLabels, Gauge<u64, AtomicU64>>,
+    /// How long they have waited, read when the metrics are.
+    queue_wait_seconds: Family<ClassLabels, Gauge<f64, AtomicU64>>,
+    /// Leases lost with their worker, read when the metrics are.
+    queue_lost_leases: Counter,
+    /// Whether the queue answered.
+    redis_up: Gauge,
+    /// Age of keys and revocations, read when the metrics are.
+    pub keys_age_seconds: Gauge<f64, AtomicU64>,
+    caches: CacheMetrics,
     /// Workers that the queue knows, read when the metrics are.
     workers: Family<WorkerLabels, Gauge>,
     /// Deletions.
     pub deletions: DeletionMetrics,
+}
+
+/// The state of a cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheStats {
+    /// Entries.
+    pub entries: u64,
+    /// Their approximate size in bytes.
+    pub bytes: u64,
+    /// Lookups that found their entry.
+    pub hits: u64,
+    /// Lookups that did not.
+    pub misses: u64,
+}
+
+impl CacheStats {
+    /// The state of a cache.
+    pub fn from_cache<K, V, W>(cache: &Cache<K, V, W>) -> Self
+    where
+        K: Eq + Hash,
+        V: Clone,
+        W: Weighter<K, V> + Clone,
+    {
+        Self {
+            entries: cache.len() as u64,
+            bytes: cache.weight(),
+            hits: cache.hits(),
+            misses: cache.misses(),
+        }
+    }
+}
+
+/// Metrics of caches, read when the metrics are.
+#[derive(Default)]
+struct CacheMetrics {
+    entries: Family<CacheLabels, Gauge<u64, AtomicU64>>,
+    bytes: Family<CacheLabels, Gauge<u64, AtomicU64>>,
+    hits: Family<CacheLabels, Counter>,
+    misses: Family<CacheLabels, Counter>,
 }
 
 /// Metrics of deletions.
@@ -115,6 +183,12 @@ impl Default for Metrics {
             revocations: Gauge::default(),
             queue_jobs: Family::default(),
             queue_steps: Family::default(),
+            queue_ready_steps: Family::default(),
+            queue_wait_seconds: Family::default(),
+            queue_lost_leases: Counter::default(),
+            redis_up: Gauge::default(),
+            keys_age_seconds: Gauge::default(),
+            caches: CacheMetrics::default(),
             deletions: DeletionMetrics::default(),
             workers: Family::default(),
         };
@@ -140,6 +214,28 @@ impl Default for Metrics {
         r.register("revocations", "Revocations in memory, of all tenants", metrics.revocations.clone());
         r.register("queue_jobs", "Jobs that are not over, or failed", metrics.queue_jobs.clone());
         r.register("queue_steps", "Steps that can run, run, or wait to retry", metrics.queue_steps.clone());
+        r.register("queue_ready_steps", "Steps that can run, by class", metrics.queue_ready_steps.clone());
+        r.register_with_unit(
+            "queue_wait",
+            "Time that the next step of a class has waited, the longest of all tenants",
+            Unit::Seconds,
+            metrics.queue_wait_seconds.clone(),
+        );
+        r.register("queue_lost_leases", "Leases lost with their worker", metrics.queue_lost_leases.clone());
+        r.register("redis_up", "Whether the queue answers this server", metrics.redis_up.clone());
+        r.register_with_unit(
+            "keys_age",
+            "Time since this server read keys and revocations",
+            Unit::Seconds,
+            metrics.keys_age_seconds.clone(),
+        );
+        let caches = &metrics.caches;
+        r.register("cache_entries", "Entries of a cache", caches.entries.clone());
+        r.register_with_unit("cache", "Size of a cache", Unit::Bytes, caches.bytes.clone());
+        r.register("cache_hits", "Lookups that found their entry", caches.hits.clone());
+        r.register("cache_misses", "Lookups that did not", caches.misses.clone());
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        r.register("build", "The version that runs", build);
         let deletions = &metrics.deletions;
         r.register("deletions_requested", "Deletions requested", deletions.requested.clone());
         r.register("deletions_erased", "Deletions of which nothing is left", deletions.erased.clone());
@@ -163,9 +259,11 @@ impl Metrics {
     /// The text a scraper reads (OpenMetrics). Without `queue`, as while Redis is away, the queue's
     /// metrics are left out: old numbers would hide the outage.
     pub fn render(&self, queue: Option<(&[WorkerView], QueueStats)>) -> Result<String, std::fmt::Error> {
+        self.redis_up.set(queue.is_some().into());
         self.workers.clear();
         if let Some((workers, stats)) = queue {
             self.set_workers(workers);
+            self.set_classes(&stats);
             let set = |family: &CountByState, state: &'static str, count: u64| {
                 family.get_or_create(&StateLabels { state }).set(count);
             };
@@ -177,10 +275,30 @@ impl Metrics {
         } else {
             self.queue_jobs.clear();
             self.queue_steps.clear();
+            self.queue_ready_steps.clear();
+            self.queue_wait_seconds.clear();
         }
         let mut out = String::new();
         text::encode(&mut out, &self.registry)?;
         Ok(out)
+    }
+
+    /// Sets the metrics of a cache.
+    pub fn set_cache(&self, cache: &'static str, stats: CacheStats) {
+        let labels = CacheLabels { cache };
+        self.caches.entries.get_or_create(&labels).set(stats.entries);
+        self.caches.bytes.get_or_create(&labels).set(stats.bytes);
+        self.caches.hits.get_or_create(&labels).inner().store(stats.hits, Ordering::Relaxed);
+        self.caches.misses.get_or_create(&labels).inner().store(stats.misses, Ordering::Relaxed);
+    }
+
+    fn set_classes(&self, stats: &QueueStats) {
+        for (class, counted) in CLASSES.into_iter().zip(stats.classes) {
+            let labels = ClassLabels { class };
+            self.queue_ready_steps.get_or_create(&labels).set(counted.ready);
+            self.queue_wait_seconds.get_or_create(&labels).set(counted.waited_ms as f64 / 1000.0);
+        }
+        self.queue_lost_leases.inner().store(stats.lost, Ordering::Relaxed);
     }
 
     fn set_workers(&self, workers: &[WorkerView]) {

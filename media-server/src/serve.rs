@@ -8,6 +8,7 @@ use chalkstream_config::Settings;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::{self, Admin};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::{accept_loop, apply};
@@ -42,22 +43,27 @@ pub async fn serve_on(
     tracing::info!(address = %bound, "listening");
     let header_timeout = Duration::from_millis(settings.server.header_timeout_ms.max(1));
     let max_connections = settings.server.max_connections;
+    let admin = Admin::bind(settings.server.admin_listen).await?;
 
     let app = {
         let starting = shutdown.child_token();
         let waiting = accept_loop(&listener, not_ready(), max_connections, header_timeout, starting.clone());
+        let admin_waiting = admin.serve(not_ready(), starting.clone());
         let start = async {
             let app = App::start(settings, bound, shutdown.clone()).await;
             starting.cancel();
             app
         };
-        match tokio::join!(start, waiting).0 {
+        match tokio::join!(start, waiting, admin_waiting).0 {
             Err(Error::Stopped) => return Ok(()),
             app => app?,
         }
     };
     tracing::info!(address = %bound, "ready");
-    accept_loop(&listener, routes(&app), max_connections, header_timeout, shutdown.clone()).await;
+    tokio::join!(
+        accept_loop(&listener, routes(&app), max_connections, header_timeout, shutdown.clone()),
+        admin.serve(admin::routes(app.health.clone()), shutdown.clone()),
+    );
     shutdown.cancel();
     app.tasks.close();
     if tokio::time::timeout(MAX_BACKGROUND, app.tasks.wait()).await.is_err() {

@@ -10,6 +10,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
 
+use crate::metrics::CacheStats;
 use crate::problem::Problem;
 
 /// Approximate limit of all transcripts in the cache: those of some hundred lessons of 45 minutes.
@@ -109,6 +110,11 @@ impl Transcripts {
                 parsed.await.map_err(Problem::internal)?.map(Arc::new).map_err(Problem::internal)
             })
             .await
+    }
+
+    /// The state of the cache.
+    pub fn stats(&self) -> CacheStats {
+        CacheStats::from_cache(&self.entries)
     }
 
     /// Drops everything of a recording.

@@ -49,9 +49,9 @@ pub use objects::{
 };
 pub use projection::{LiveRevisionNote, PublishedRevision, StepResult};
 pub use queue::{
-    FailOutcome, FailureReport, Heartbeat, JobFilter, JobHealth, JobSpec, JobState, JobView, Lease,
-    LeaseOffer, LeaseRequest, MachineCheck, Occupancy, Outcome, Pause, Progress, Queue, QueueStats,
-    RetryPolicy, StepView, Submitted, WorkerView,
+    CLASSES, ClassStats, FailOutcome, FailureReport, Heartbeat, JobFilter, JobHealth, JobSpec, JobState,
+    JobView, Lease, LeaseOffer, LeaseRequest, MachineCheck, Occupancy, Outcome, Pause, Progress, Queue,
+    QueueStats, RetryPolicy, StepView, Submitted, WorkerView,
 };
 pub use recording::{
     Manifest, MediaFacts, Notice, Revision, SourceFacts, State, newest as newest_manifest,

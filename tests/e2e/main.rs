@@ -10,6 +10,7 @@ mod drain;
 mod failover;
 mod kill;
 mod lesson;
+mod metrics;
 mod outage;
 mod playback;
 mod player;

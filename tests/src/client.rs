@@ -11,6 +11,12 @@ use serde_json::{Value, json};
 
 use crate::wait;
 
+/// Base URL of a server's operators, from that of its viewers: the same port of another loopback
+/// address, which nothing else takes.
+pub fn admin_url(url: &str) -> String {
+    url.replace("127.0.0.1", "127.0.0.2")
+}
+
 /// A client with an API key.
 #[derive(Clone)]
 pub struct Client {
@@ -94,7 +100,7 @@ impl Client {
 
     /// The server's metrics as text.
     pub async fn metrics(&self) -> String {
-        self.open("/metrics").await.text().await.unwrap()
+        self.open(&format!("{}/metrics", admin_url(&self.url))).await.text().await.unwrap()
     }
 
     /// How many bytes of uploads the server has received.

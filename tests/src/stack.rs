@@ -163,6 +163,7 @@ impl Stack {
         let mut command = self.command(&["server"]);
         command
             .env("CHALKSTREAM__SERVER__LISTEN", format!("127.0.0.1:{port}"))
+            .env("CHALKSTREAM__SERVER__ADMIN_LISTEN", format!("127.0.0.2:{port}"))
             .env("CHALKSTREAM__SERVER__INDEX_PATH", self.folder.path().join(format!("index-{name}")));
         set(&mut command, settings);
         Process::start("server", command, self.folder.path().join(format!("server-{name}.log")))

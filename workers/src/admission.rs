@@ -270,6 +270,16 @@ impl Admission {
         }
     }
 
+    /// Memory that is planned for steps now, in bytes.
+    pub fn planned_memory_bytes(&self) -> u64 {
+        self.with(|ledger| ledger.memory_bytes_besides(None))
+    }
+
+    /// Free scratch space, in bytes.
+    pub fn free_disk_bytes(&self) -> u64 {
+        self.free().disk_bytes
+    }
+
     /// Waits until a slot may ask for a step. [`Full::Disk`] at once if the disk is nearly full.
     pub async fn ask(self: &Arc<Self>, slot: Slot) -> Result<(Permit, Ask), Full> {
         loop {

@@ -3,6 +3,14 @@
 /// A worker that cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The address of metrics cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The requested address.
+        address: std::net::SocketAddr,
+        /// The system's error.
+        source: std::io::Error,
+    },
     /// Storage or Redis settings are wrong.
     #[error("{0}")]
     Store(#[from] chalkstream_store::Error),

@@ -2,6 +2,7 @@
 //! must pass before it takes another recording.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chalkstream_config::Settings;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::StepFailure;
+use crate::metrics::WorkerMetrics;
 use crate::runner::Runner;
 use crate::{admission, capabilities};
 
@@ -38,6 +40,7 @@ pub enum HealthState {
 /// Health of a worker.
 pub struct Health {
     state: watch::Sender<HealthState>,
+    metrics: Arc<WorkerMetrics>,
 }
 
 /// What the check of a machine looks at.
@@ -58,8 +61,13 @@ pub struct Machine {
 
 impl Health {
     /// A worker that takes steps.
-    pub fn new() -> Self {
-        Self { state: watch::Sender::new(HealthState::Working) }
+    pub fn new(metrics: Arc<WorkerMetrics>) -> Self {
+        Self { state: watch::Sender::new(HealthState::Working), metrics }
+    }
+
+    /// The state now.
+    pub fn state(&self) -> HealthState {
+        self.state.borrow().clone()
     }
 
     /// Pauses the worker.
@@ -72,6 +80,10 @@ impl Health {
         let until = Instant::now() + if check_failed { pause_time.min(RECHECK_INTERVAL) } else { pause_time };
         let code = pause.code.clone();
         tracing::warn!(code, for_ms = pause.for_ms, "worker paused");
+        // One that goes on is none more.
+        if self.state() == HealthState::Working {
+            self.metrics.count_pause(&code);
+        }
         self.state.send_replace(HealthState::Paused { until, code, check_failed });
     }
 

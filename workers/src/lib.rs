@@ -1,5 +1,6 @@
 //! Leases jobs, plans their steps, runs each in a child process and writes the results back.
 
+mod admin;
 mod admission;
 mod attempt;
 mod capabilities;
@@ -11,6 +12,7 @@ mod health;
 mod lease;
 mod machine;
 mod manifest;
+mod metrics;
 mod outage;
 mod outputs;
 mod planner;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::Admin;
 use crate::admission::{Admission, Ask, Capacity, Permit, Slot};
 use crate::attempt::{Attempt, StepOutcome};
 use crate::capabilities;
@@ -22,6 +23,7 @@ use crate::failure::{Cause, StepFailure};
 use crate::health::{Health, Machine};
 use crate::lease::{LeaseHandle, LeaseRenewer, LeaseStatus};
 use crate::manifest::writer::ManifestWriter;
+use crate::metrics::{AttemptEnd, WorkerMetrics};
 use crate::runner::{Progress, Runner};
 use crate::scratch::Scratch;
 use crate::steps::StepKind;
@@ -40,8 +42,9 @@ struct Worker {
     context: WorkerContext,
     renewer: Arc<LeaseRenewer>,
     name: String,
-    health: Health,
+    health: Arc<Health>,
     drain: Drain,
+    metrics: Arc<WorkerMetrics>,
     /// Steps that run.
     steps: TaskTracker,
     /// Room for steps.
@@ -54,6 +57,7 @@ struct Worker {
 /// # Errors
 /// If the worker cannot start: wrong settings, no scratch folder, no sandbox.
 pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
+    let admin = Admin::bind(settings.worker.admin_listen).await?;
     let store = open(&settings.store).await?;
     let policy = RetryPolicy {
         attempts: settings.worker.attempts,
@@ -85,6 +89,9 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
     ));
     let capacity = Capacity::new(&settings.worker);
     let admission = Admission::new(&settings.worker, capacity, scratch.path());
+    let metrics = Arc::new(WorkerMetrics::new(capacity));
+    let health = Arc::new(Health::new(Arc::clone(&metrics)));
+    let _admin = admin.serve(Arc::clone(&health), Arc::clone(&admission), Arc::clone(&metrics));
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = format!("{}-{}", host.trim(), std::process::id());
     tracing::info!(
@@ -109,8 +116,9 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
         context: WorkerContext { settings, store, queue, runner, manifests },
         renewer,
         name,
-        health: Health::new(),
+        health,
         drain: drain.clone(),
+        metrics,
         steps: TaskTracker::new(),
         admission,
     });
@@ -218,7 +226,8 @@ impl Worker {
                 }
             }
             let (context, cancel) = (&self.context, cancel.clone());
-            Attempt { context, lease: &lease, handle: &handle, cancel, progress }.run().await
+            let attempt = Attempt { context, lease: &lease, handle: &handle, cancel, progress };
+            self.metrics.measure(&lease, attempt.run()).await
         };
         tokio::pin!(attempt);
         let reporting = self.publish_progress(&lease, seen);
@@ -283,6 +292,7 @@ impl Worker {
                         attempt = lease.attempt,
                         "step done"
                     );
+                    self.metrics.count_end(lease, AttemptEnd::Done);
                     self.context.update_manifest(&job).await;
                     if !outcome.result.objects.is_empty() {
                         self.discard_single_segments(lease).await;
@@ -321,16 +331,17 @@ impl Worker {
     /// Ends an attempt whose lease is over, or that a stopping worker leaves to another.
     async fn give_up(&self, lease: &Lease, handle: &LeaseHandle) {
         let status = handle.status();
-        let reason = match status {
-            LeaseStatus::Cancelled => "job_over",
+        let (reason, end) = match status {
+            LeaseStatus::Cancelled => ("job_over", AttemptEnd::JobOver),
             LeaseStatus::Held(_) if self.drain.has_begun() => {
                 if let Err(error) = self.context.queue.release(lease).await {
                     tracing::warn!(%error, "step was not released, its lease will end");
                 }
-                "worker_stops"
+                ("worker_stops", AttemptEnd::GivenBack)
             }
-            LeaseStatus::Held(_) | LeaseStatus::Lost => "lease_lost",
+            LeaseStatus::Held(_) | LeaseStatus::Lost => ("lease_lost", AttemptEnd::LeaseLost),
         };
+        self.metrics.count_end(lease, end);
         tracing::info!(
             recording_id = lease.recording,
             tenant_id = lease.tenant,
@@ -368,10 +379,12 @@ impl Worker {
             error = failure.detail,
             "step failed"
         );
+        self.metrics.count_failure(&failure.code);
         let report = failure.to_report();
         loop {
             match self.context.queue.fail(lease, &report).await {
                 Ok(outcome) => {
+                    self.metrics.count_end(lease, AttemptEnd::from(outcome.outcome));
                     if let Some(pause) = &outcome.pause {
                         self.health.pause(pause);
                     }

@@ -7,6 +7,8 @@ use chalkstream_store::{Error, InventoryIndex, InventoryRef, Location, Manifest,
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use crate::metrics::CacheStats;
+
 /// Approximate limit of all indexes in the cache: those of some 300 lessons of 45 minutes.
 const MAX_BYTES: u64 = 64 << 20;
 /// Approximate number of indexes in a full cache. The cache divides `MAX_BYTES` among parts of 32
@@ -35,6 +37,11 @@ impl Inventories {
     /// An empty cache over `store`.
     pub fn new(store: Store) -> Self {
         Self { store, indexes: Cache::with_weighter(EXPECTED_ENTRIES, MAX_BYTES, BySize) }
+    }
+
+    /// The state of the cache.
+    pub fn stats(&self) -> CacheStats {
+        CacheStats::from_cache(&self.indexes)
     }
 
     /// Drops everything of a recording.

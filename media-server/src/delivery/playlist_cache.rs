@@ -12,6 +12,7 @@ use super::hls_filter::{SessionPlaylist, filter_media, filter_multivariant};
 use super::index::{TrackIndex, head_bytes};
 use super::object_ref::{ObjectRef, missing_object, read_exact};
 use crate::clock::now_s;
+use crate::metrics::CacheStats;
 use crate::problem::Problem;
 use crate::token::Window;
 
@@ -74,6 +75,16 @@ impl PlaylistCache {
             plans: Cache::with_weighter(EXPECTED_PLAYLISTS, MAX_PLAYLISTS_BYTES, ByTextSize),
             indexes: Cache::with_weighter(EXPECTED_INDEXES, MAX_INDEXES_BYTES, ByTableSize),
         }
+    }
+
+    /// The state of the cache of playlists.
+    pub fn playlist_stats(&self) -> CacheStats {
+        CacheStats::from_cache(&self.plans)
+    }
+
+    /// The state of the cache of index tables.
+    pub fn index_stats(&self) -> CacheStats {
+        CacheStats::from_cache(&self.indexes)
     }
 
     /// Drops everything of a recording.

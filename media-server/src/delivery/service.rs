@@ -8,6 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use super::inventories::Inventories;
 use super::object_ref::{ObjectRef, missing_object};
 use super::playlist_cache::PlaylistCache;
+use crate::metrics::CacheStats;
 use crate::problem::Problem;
 use crate::url::PublicUrl;
 
@@ -36,6 +37,15 @@ impl Delivery {
         let playlists = Arc::new(PlaylistCache::new(store.clone()));
         let inventories = Arc::new(Inventories::new(store.clone()));
         Self { store, public_url, playlists, inventories, delivered_bytes, has_shared_cache }
+    }
+
+    /// The state of each cache, by name.
+    pub fn cache_stats(&self) -> [(&'static str, CacheStats); 3] {
+        [
+            ("playlists", self.playlists.playlist_stats()),
+            ("source_indexes", self.playlists.index_stats()),
+            ("inventories", self.inventories.stats()),
+        ]
     }
 
     /// Drops everything of a recording from memory.

@@ -9,6 +9,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use crate::metrics::CacheStats;
+
 /// Entries read at once.
 const READS: usize = 16;
 /// Entries that a page reads one by one. If it lacks more, it reads their copies first.
@@ -57,6 +59,11 @@ impl Lists {
     pub fn new(store: Store) -> Self {
         let known = Arc::new(Cache::with_weighter(EXPECTED_ENTRIES, MAX_BYTES, BySize));
         Self { store, known, built: Arc::default() }
+    }
+
+    /// The state of the cache.
+    pub fn stats(&self) -> CacheStats {
+        CacheStats::from_cache(&self.known)
     }
 
     /// Drops a recording from memory.

@@ -174,10 +174,6 @@ async fn events_go_on_from_the_last_one_seen_and_are_a_tenants_own() {
     }
 }
 
-async fn metrics(server: &Server) -> String {
-    server.open(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_metrics_count_jobs_and_steps_of_the_queue() {
     let world = World::new().await;
@@ -190,13 +186,19 @@ async fn the_metrics_count_jobs_and_steps_of_the_queue() {
     let failure = FailureReport { code: "step_forbidden".into(), message: "It broke.".into() };
     let failed = queue.lease("w", 60_000).await.unwrap().unwrap();
     queue.fail(&failed, &failure).await.unwrap();
-    let text = metrics(&server).await;
+    let text = server.metrics().await;
+    let stranger = server.open(Method::GET, "/metrics").send().await.unwrap();
+    assert_eq!(stranger.status(), StatusCode::NOT_FOUND, "metrics have an address of their own");
     for line in [
         "chalkstream_queue_jobs{state=\"open\"} 2\n",
         "chalkstream_queue_jobs{state=\"failed\"} 1\n",
         "chalkstream_queue_steps{state=\"ready\"} 1\n",
         "chalkstream_queue_steps{state=\"leased\"} 1\n",
         "chalkstream_queue_steps{state=\"delayed\"} 0\n",
+        "chalkstream_queue_ready_steps{class=\"look\"} 1\n",
+        "chalkstream_queue_ready_steps{class=\"ladder\"} 0\n",
+        "chalkstream_queue_lost_leases_total 0\n",
+        "chalkstream_redis_up 1\n",
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }
@@ -211,7 +213,7 @@ async fn a_server_without_redis_is_alive_and_not_ready() {
         response.status().is_success().then_some(())
     })
     .await;
-    let before = metrics(&server).await;
+    let before = server.metrics().await;
     assert!(before.contains("queue_jobs{"), "{before}");
     world.redis.kill();
     until("it says what is missing", || async {
@@ -222,7 +224,8 @@ async fn a_server_without_redis_is_alive_and_not_ready() {
     })
     .await;
     assert_eq!(server.open(Method::GET, "/healthz").send().await.unwrap().status(), StatusCode::OK);
-    let metrics = metrics(&server).await;
+    let metrics = server.metrics().await;
     assert!(metrics.contains("route=\"/readyz\"") && metrics.ends_with("# EOF\n"), "{metrics}");
     assert!(!metrics.contains("queue_jobs{"), "unknown numbers are left out: {metrics}");
+    assert!(metrics.contains("chalkstream_redis_up 0\n"), "{metrics}");
 }

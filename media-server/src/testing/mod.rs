@@ -8,7 +8,7 @@ mod s3;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chalkstream_config::{Secret, Settings, StoreKind};
+use chalkstream_config::{AdminListen, Secret, Settings, StoreKind};
 use chalkstream_store::{Authority, Store, open};
 use reqwest::{Client, Method, RequestBuilder};
 use tempfile::TempDir;
@@ -73,10 +73,14 @@ impl World {
         settings.server.index_path = self.folder.path().join(name);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        // The same port of another loopback address, which nothing else takes.
+        let admin = SocketAddr::from(([127, 0, 0, 2], address.port()));
+        settings.server.admin_listen = AdminListen(Some(admin));
         let stop = CancellationToken::new();
         let task = tokio::spawn(crate::serve_on(listener, settings, stop.clone()));
         let server = Server {
             address,
+            admin,
             stop,
             task: Some(task),
             client: Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
@@ -94,6 +98,8 @@ impl World {
 /// A server of this process, stopped when dropped.
 pub struct Server {
     pub address: SocketAddr,
+    /// The operators' address.
+    pub admin: SocketAddr,
     pub stop: CancellationToken,
     /// The server's result.
     pub task: Option<JoinHandle<Result<(), crate::Error>>>,
@@ -114,6 +120,12 @@ impl Server {
     /// A viewer's request: no key.
     pub fn open(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, self.url(path))
+    }
+
+    /// The metrics as text.
+    pub async fn metrics(&self) -> String {
+        let response = self.client.get(format!("http://{}/metrics", self.admin)).send().await.unwrap();
+        response.text().await.unwrap()
     }
 
     /// Waits until the search index has every transcript.

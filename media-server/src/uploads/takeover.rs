@@ -18,7 +18,7 @@ use crate::testing::{Server, World, until};
 /// Waits until a server has read `expected` bytes of uploads.
 async fn received(server: &Server, expected: usize) {
     until("the bytes have come in", || async {
-        let text = server.open(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+        let text = server.metrics().await;
         let line = text.lines().find(|line| line.starts_with("chalkstream_uploaded_bytes_total ")).unwrap();
         (line.rsplit(' ').next().unwrap().parse::<usize>().unwrap() >= expected).then_some(())
     })

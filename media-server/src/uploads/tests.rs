@@ -225,7 +225,7 @@ async fn a_second_patch_takes_over_from_a_connection_that_stands_still() {
         let hanging = begin(writer, &path, from, file.len(), &file[from..at]).await;
         let expected = (at - from) as u64;
         until("the bytes have come in", || async {
-            let text = writer.open(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+            let text = writer.metrics().await;
             let line =
                 text.lines().find(|line| line.starts_with("chalkstream_uploaded_bytes_total ")).unwrap();
             (line.rsplit(' ').next().unwrap().parse::<u64>().unwrap() >= expected).then_some(())

@@ -6,6 +6,7 @@
 
 mod repair;
 mod scripts;
+mod stats;
 mod types;
 mod wire;
 mod workers;
@@ -20,6 +21,7 @@ use chalkstream_config as config;
 use serde_json::Value;
 
 pub use repair::JobHealth;
+pub use stats::{CLASSES, ClassStats, QueueStats};
 pub use types::*;
 use wire::{Fields, job_id};
 
@@ -55,21 +57,6 @@ struct Inner {
     main: RedisConnection,
     /// A connection of its own: a heartbeat must not wait behind large results.
     heartbeats: RedisConnection,
-}
-
-/// How full the queue is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueStats {
-    /// Jobs that are not over.
-    pub open: u64,
-    /// Jobs that failed: the dead letters.
-    pub dead: u64,
-    /// Steps that wait for a worker.
-    pub ready: u64,
-    /// Steps a worker has.
-    pub leased: u64,
-    /// Steps that wait for their next try.
-    pub delayed: u64,
 }
 
 impl Queue {
@@ -358,13 +345,6 @@ impl Queue {
         let info: String = self.inner.main.query(&command, RetryOnDisconnect::Once).await?;
         let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
         Ok(policy.map(|policy| policy.trim().to_owned()))
-    }
-
-    /// How full the queue is.
-    pub async fn stats(&self) -> Result<QueueStats> {
-        let (open, dead, ready, leased, delayed) =
-            self.run(&scripts::STATS, &[], RetryOnDisconnect::Once).await?;
-        Ok(QueueStats { open, dead, ready, leased, delayed })
     }
 
     async fn run<T: redis::FromRedisValue>(

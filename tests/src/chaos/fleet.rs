@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::plan::TENANTS;
 use crate::breakable_line::{BreakableLine, Upstream};
+use crate::client::admin_url;
 use crate::process::{Process, descendants};
 use crate::s3::S3;
 use crate::stack::{Stack, free_port};
@@ -288,7 +289,7 @@ impl Fleet {
     /// Jobs and steps that the queue still has, by the server's metrics, without failed ones.
     pub async fn queue_counts(&self) -> Vec<(String, u64)> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
-        let address = format!("{}/metrics", self.urls()[0]);
+        let address = format!("{}/metrics", admin_url(&self.urls()[0]));
         let (http, address) = (&http, &address);
         let text = wait::until("the server reports its queue", Duration::from_secs(30), || async move {
             let text = http.get(address).send().await.ok()?.text().await.ok()?;

@@ -18,6 +18,7 @@
 -- all|open|dead[:{tenant}]   job ids by time: every one known, not over, failed
 -- unrecorded                 ids of jobs whose live rendition was lost with its worker: manifests to be written
 -- finished                   ids of jobs over, by time: those to forget one day
+-- lost                       number of leases that were lost with their worker
 -- workers                    names by when each was last seen
 -- worker:{name}              hash: failures (in a row), done (steps since the first), struck (when it failed last), paused
 --                            (until when), code (of its last failure), can (its capabilities)
@@ -378,6 +379,7 @@ local function lose(id, job, name, losses_max)
   end
   next_fence(job)
   redis.call('HINCRBY', job, name .. '.attempts', -1)
+  redis.call('INCR', base .. ':lost')
   return redis.call('HINCRBY', job, name .. '.losses', 1) < losses_max
 end
 

@@ -40,7 +40,6 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
             steps: vec![step],
             due_at_ms: None,
             dedupe: None,
-            traceparent: None,
         };
         queue.submit(&job).await?;
     }

@@ -18,7 +18,6 @@ impl JobSpec {
             steps: manifest.steps.iter().map(|(name, record)| record.spec(name)).collect(),
             due_at_ms: manifest.due_at_ms,
             dedupe: manifest.dedupe.clone(),
-            traceparent: manifest.traceparent.clone(),
         }
     }
 }

@@ -202,9 +202,6 @@ pub struct Manifest {
     /// Deduplication value of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedupe: Option<String>,
-    /// W3C trace context of the request that created it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traceparent: Option<String>,
 }
 
 impl Manifest {
@@ -233,7 +230,6 @@ impl Manifest {
             warnings: Vec::new(),
             source_declined: None,
             dedupe: None,
-            traceparent: None,
         }
     }
 

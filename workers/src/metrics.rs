@@ -295,7 +295,6 @@ mod tests {
             optional: false,
             input: Value::Null,
             needs: BTreeMap::from([(StepSpec::FIRST.to_owned(), Some(inspection))]),
-            traceparent: None,
             alone: false,
         }
     }

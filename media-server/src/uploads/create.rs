@@ -74,7 +74,6 @@ pub async fn create(
     let ttl_ms = uploads.limits.ttl_ms;
     let mut upload =
         Upload::new(&caller.tenant, size_bytes, uploads.store.min_part_bytes(), metadata, now_ms(), ttl_ms);
-    upload.traceparent = traceparent(&headers);
     upload.length_deferred = length.is_none();
     upload.concat = role;
     // Clients send the same headers with every part, so the key belongs to the file.
@@ -239,11 +238,4 @@ async fn wait_for(uploads: &Uploads, tenant: &str, id: &str) -> Result<Option<Up
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     Ok(None)
-}
-
-/// The W3C trace context. `None` if it is malformed.
-fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get("traceparent")?.to_str().ok()?;
-    let plain = text.len() == 55 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-    plain.then(|| text.to_owned())
 }

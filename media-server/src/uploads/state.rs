@@ -39,9 +39,6 @@ pub struct Upload {
     /// Time by which it is needed, in ms since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at_ms: Option<u64>,
-    /// W3C trace context of the request that created it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traceparent: Option<String>,
     /// `Upload-Metadata` as the client sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
@@ -158,7 +155,6 @@ impl Upload {
             title: metadata.title,
             uploader: metadata.uploader,
             due_at_ms: metadata.due_at_ms,
-            traceparent: None,
             metadata: metadata.raw,
             size_bytes,
             length_deferred: false,

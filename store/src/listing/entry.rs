@@ -31,7 +31,7 @@ pub fn states() -> impl Iterator<Item = State> {
 /// hours as for six minutes.
 pub fn summary(manifest: &Manifest) -> Manifest {
     let mut summary = Manifest::new(&manifest.tenant, &manifest.recording);
-    let Manifest { objects: _, dedupe: _, traceparent: _, steps, .. } = manifest;
+    let Manifest { objects: _, dedupe: _, steps, .. } = manifest;
     summary.steps = steps
         .iter()
         .map(|(name, step)| {

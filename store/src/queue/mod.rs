@@ -129,7 +129,6 @@ impl Queue {
             spec.recording.clone(),
             spec.due_at_ms.map(|at| at.to_string()).unwrap_or_default(),
             spec.dedupe.as_deref().map(hashed).unwrap_or_default(),
-            spec.traceparent.clone().unwrap_or_default(),
             created_at_ms.map(|at| at.to_string()).unwrap_or_default(),
             fence.to_string(),
             DEDUPE_KEPT_MS.to_string(),

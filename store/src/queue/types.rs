@@ -25,9 +25,6 @@ pub struct JobSpec {
     /// content's hash.
     #[serde(default)]
     pub dedupe: Option<String>,
-    /// W3C trace context of the request that created it.
-    #[serde(default)]
-    pub traceparent: Option<String>,
 }
 
 /// Answer to a submission.
@@ -140,8 +137,6 @@ pub struct Lease {
     pub input: Value,
     /// Results of the steps it needed; `None` for an optional one that failed.
     pub needs: BTreeMap<String, Option<Value>>,
-    /// W3C trace context of the request that created the job.
-    pub traceparent: Option<String>,
     /// Whether it must run alone: two workers were lost with it.
     pub alone: bool,
 }
@@ -240,8 +235,6 @@ pub struct JobView {
     pub finished_at_ms: Option<u64>,
     /// When someone needs it, in ms since the epoch.
     pub due_at_ms: Option<u64>,
-    /// W3C trace context of the request that created it.
-    pub traceparent: Option<String>,
     /// Why it failed, where it did.
     pub failure: Option<Failure>,
     /// Its steps in the order they were added. In a list of jobs without their inputs and results.

@@ -85,8 +85,7 @@ pub(super) fn offer(reply: &[String]) -> Result<LeaseOffer> {
 }
 
 fn lease(reply: &[String]) -> Result<Lease> {
-    let [tenant, recording, step, fence, attempt, optional, input, traceparent, alone, needs @ ..] = reply
-    else {
+    let [tenant, recording, step, fence, attempt, optional, input, alone, needs @ ..] = reply else {
         return Err(unreadable());
     };
     let mut results = BTreeMap::new();
@@ -104,7 +103,6 @@ fn lease(reply: &[String]) -> Result<Lease> {
         optional: optional == "1",
         input: value(input)?,
         needs: results,
-        traceparent: Some(traceparent.clone()).filter(|t| !t.is_empty()),
         alone: alone == "1",
     })
 }
@@ -142,7 +140,6 @@ pub(super) fn job(fields: &Fields) -> Result<Option<JobView>> {
         created_at_ms: time("created")?.unwrap_or_default(),
         finished_at_ms: time("finished")?,
         due_at_ms: time("due")?,
-        traceparent: text("traceparent"),
         failure: failure(fields, "failure")?,
         steps: names.split_ascii_whitespace().map(|name| step(fields, name)).collect::<Result<_>>()?,
     }))

@@ -24,7 +24,6 @@ fn job() -> JobSpec {
         steps: vec![step("inspect", &[], false)],
         due_at_ms: None,
         dedupe: Some(layout::new_recording_id()),
-        traceparent: None,
     }
 }
 

@@ -141,7 +141,6 @@ mod tests {
             created_at_ms: 0,
             finished_at_ms: None,
             due_at_ms: None,
-            traceparent: None,
             failure: steps.iter().find(|step| !step.optional).and_then(|step| step.failure.clone()),
             steps,
         }

@@ -3,7 +3,7 @@
 -- would turn [] into {} and round large numbers).
 --
 -- job:{id}      hash; id = tenant/recording. tenant, recording, state, fence, created, due, finished, dedupe,
---               traceparent, failure, names (step names, by spaces), and per step `{name}.{field}`: state, needs,
+--               failure, names (step names, by spaces), and per step `{name}.{field}`: state, needs,
 --               optional, priority, cost, requires, input, attempts, crashes, outages, losses, fence, worker, result, failure,
 --               done, total, note; failed_on (workers that failed it, `name=count` with the steps they had done by then),
 --               others_until and avoids (others than this worker go first till then), refused_by (the worker that refused the file), lane and ready_at

@@ -2,7 +2,7 @@
 local reply = {}
 for _, id in ipairs(redis.call('ZREVRANGE', base .. ':' .. ARGV[1], 0, tonumber(ARGV[2]) - 1)) do
   local job = job_key(id)
-  local fields = { 'tenant', 'recording', 'state', 'fence', 'created', 'due', 'finished', 'traceparent', 'failure',
+  local fields = { 'tenant', 'recording', 'state', 'fence', 'created', 'due', 'finished', 'failure',
     'names' }
   for _, name in ipairs(words(get(job, 'names'))) do
     for _, field in ipairs({ 'state', 'needs', 'optional', 'priority', 'attempts', 'losses', 'worker', 'failure',

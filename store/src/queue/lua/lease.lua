@@ -1,7 +1,7 @@
 -- worker, lease in ms, most losses, '1' for short steps alone, what the worker does ('idle', 'busy' or 'draining'), most
 -- steps of a tenant at once (0: any), capabilities of the worker.
 -- Answers 'none'; 'paused', for how long in ms, and the code of the worker's last failure; or 'step', tenant, recording,
--- step, fence, attempt, optional, input, traceparent, '1' where it is to run alone, and for each need its name, '1' where
+-- step, fence, attempt, optional, input, '1' where it is to run alone, and for each need its name, '1' where
 -- it has a result, and that.
 local worker, lease_ms, losses_max = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local only_short, occupancy, tenant_steps_max, can = ARGV[4] == '1', ARGV[5], tonumber(ARGV[6]), ARGV[7]
@@ -164,12 +164,12 @@ local attempt = redis.call('HINCRBY', job, name .. '.attempts', 1)
 redis.call('HSET', job, name .. '.state', 'leased', name .. '.worker', worker, name .. '.fence', fence)
 redis.call('HDEL', job, name .. '.done', name .. '.total', name .. '.note')
 redis.call('ZADD', base .. ':leases', digits(now + lease_ms), member)
-local known = redis.call('HMGET', job, 'state', 'tenant', 'recording', 'traceparent', name .. '.optional', name .. '.input',
+local known = redis.call('HMGET', job, 'state', 'tenant', 'recording', name .. '.optional', name .. '.input',
   name .. '.needs')
 if known[1] == 'queued' then set(job, 'state', 'running') end
-local reply = { 'step', known[2], known[3], name, fence, tostring(attempt), known[5], known[6], known[4] or '',
+local reply = { 'step', known[2], known[3], name, fence, tostring(attempt), known[4], known[5],
   lane.alone and '1' or '0' }
-for _, need in ipairs(words(known[7])) do
+for _, need in ipairs(words(known[6])) do
   local result = get(job, need .. '.state') == 'done' and get(job, need .. '.result')
   reply[#reply + 1] = need
   reply[#reply + 1] = result and '1' or '0'

@@ -1,7 +1,7 @@
--- id, tenant, recording, due, dedupe, traceparent, created, lowest fence, ms a dedupe value is kept, steps…
+-- id, tenant, recording, due, dedupe, created, lowest fence, ms a dedupe value is kept, steps…
 -- Answers who stands for what was submitted, and whether a job was made; or 'invalid'.
 local id, tenant, recording = ARGV[1], ARGV[2], ARGV[3]
-local due, dedupe, traceparent, created = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local due, dedupe, created = ARGV[4], ARGV[5], ARGV[6]
 local job = job_key(id)
 
 if redis.call('EXISTS', job) == 1 then return { recording, '0' } end
@@ -18,16 +18,15 @@ end
 
 if created == '' then created = digits(now) end
 redis.call('HSET', job, 'tenant', tenant, 'recording', recording, 'state', 'queued', 'created', created,
-  'fence', ARGV[8])
-if not add_steps(job, 10) then
+  'fence', ARGV[7])
+if not add_steps(job, 9) then
   redis.call('DEL', job)
   return { 'invalid', '0' }
 end
 if due ~= '' then set(job, 'due', due) end
-if traceparent ~= '' then set(job, 'traceparent', traceparent) end
 if dedupe ~= '' then
   set(job, 'dedupe', dedupe)
-  redis.call('SET', dedupe_key, recording, 'PX', ARGV[9])
+  redis.call('SET', dedupe_key, recording, 'PX', ARGV[8])
 end
 next_fence(job)
 index('all', tenant, id, created)

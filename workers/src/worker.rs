@@ -318,7 +318,7 @@ impl Worker {
         }
     }
 
-    /// Removes the single segments of a live rendition that is complete. If that fails, the sweep at
+    /// Removes the single segments of a complete live rendition. If that fails, the sweep at
     /// the job's end does it.
     async fn discard_single_segments(&self, lease: &Lease) {
         let (tenant, recording) = (&lease.tenant, &lease.recording);

@@ -277,7 +277,9 @@ mod tests {
 
     #[test]
     fn streams_are_named_by_type_descriptor_or_first_frame() {
-        let cases: [(u8, &[u8], u8, &[u8], Option<(bool, Option<&str>)>); 10] = [
+        type Named = Option<(bool, Option<&'static str>)>;
+        type Case = (u8, &'static [u8], u8, &'static [u8], Named);
+        let cases: [Case; 10] = [
             (0x1b, b"", 0xe0, b"", Some((true, Some("H.264")))),
             (0x06, b"\x05\x04AV01", 0xbd, b"", Some((true, Some("AV1")))),
             (0x06, b"", 0xe0, b"\x12\0\x0a\x0b", Some((true, Some("AV1")))),

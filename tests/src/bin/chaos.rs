@@ -1,5 +1,6 @@
-//! `chaos [--faults N] [--seed S] [--lessons N] [--minutes M] [--keep]`: a fleet under fire. Prints the
-//! counts, and what is wrong with its history; exit code 1 where something is.
+//! `chaos [--faults N] [--seed S] [--lessons N] [--minutes M] [--keep]`: a fleet under fire.
+//!
+//! Prints the counts, and what is wrong with its history; exit code 1 where something is.
 //!
 //! It runs in process and mount namespaces of its own where the kernel allows that, so nothing can
 //! outlive it: no process, and no disk that it made.

@@ -219,7 +219,7 @@ async fn world() -> World {
     std::fs::create_dir(&scratch).unwrap();
     let runner = Runner::new(&settings.worker, &scratch);
     let renewer = LeaseRenewer::start(&settings).unwrap();
-    let manifests = ManifestWriter { store: store.clone(), events };
+    let manifests = ManifestWriter { store: store.clone(), queue: queue.clone(), events };
     World { redis, context: WorkerContext { settings, store, queue, runner, manifests }, renewer, folder }
 }
 

@@ -296,7 +296,10 @@ impl Fleet {
             text.contains("chalkstream_queue_jobs{").then_some(text)
         })
         .await;
-        let counts = text.lines().filter(|line| line.starts_with("chalkstream_queue_"));
+        let is_count = |line: &&str| {
+            line.starts_with("chalkstream_queue_jobs{") || line.starts_with("chalkstream_queue_steps{")
+        };
+        let counts = text.lines().filter(is_count);
         let counts = counts.filter_map(|line| {
             let (name, count) = line.rsplit_once(' ')?;
             Some((name.to_owned(), count.parse().ok()?))

@@ -22,8 +22,11 @@ use crate::steps::cost::{Cost, Need};
 
 /// Memory of the worker itself, in bytes.
 const OWN_MEMORY_BYTES: u64 = 128 << 20;
-/// Scratch space that stays free, in bytes.
+/// Scratch space that stays free besides what a step takes, in bytes: what others still write.
 const SPARE_DISK_BYTES: u64 = 256 << 20;
+/// Scratch space with which a worker goes on that was paused for it, in bytes. It is more, so that
+/// a worker does not pause and go on in turn.
+const ENOUGH_DISK_BYTES: u64 = 2 * SPARE_DISK_BYTES;
 /// A step that began within this time may not have all its memory yet.
 const GROWING_TIME: Duration = Duration::from_secs(30);
 /// Time between two looks at memory and disk while there is no room.
@@ -116,13 +119,13 @@ fn short_need() -> Need {
         .fold(Cost::STILLS.need(None), |need, cost| need.max(cost.need(None)))
 }
 
-/// Whether the scratch folder has room for a step and for what else is written meanwhile.
+/// Checks that the scratch folder has room to begin, or to go on after a pause.
 ///
 /// # Errors
 /// If it has not.
 pub fn check_disk(scratch: &Path) -> Result<(), StepFailure> {
     let free = machine::free_disk_bytes(scratch).unwrap_or(u64::MAX);
-    if free >= SPARE_DISK_BYTES + long_need().disk_bytes {
+    if free >= ENOUGH_DISK_BYTES {
         return Ok(());
     }
     Err(StepFailure::new(Cause::DiskFull, format!("{} MiB are free in the scratch folder", free >> 20)))
@@ -203,8 +206,7 @@ impl Ledger {
         if !can_be_long && !has_memory(need) {
             return Err(Full::Taken);
         }
-        let disk_bytes: u64 = self.held.values().map(|held| held.need.disk_bytes).sum();
-        if free.disk_bytes < SPARE_DISK_BYTES + disk_bytes + need.disk_bytes {
+        if free.disk_bytes < SPARE_DISK_BYTES + need.disk_bytes {
             return Err(Full::Disk);
         }
         let occupancy = match (is_draining, self.in_state(HeldState::Running).next()) {

@@ -108,6 +108,8 @@ fn a_disk_that_is_nearly_full_pauses_leasing_before_a_step_fails() {
     let spare_mib = SPARE_DISK_BYTES >> 20;
     assert_eq!(ledger.decide(Slot::Any, disk(spare_mib), now).unwrap_err(), Full::Disk);
     assert!(ledger.take(Slot::Any, StepKind::Ladder, disk(1_000), now), "it goes on by itself");
+    let enough = Free { disk_bytes: ENOUGH_DISK_BYTES, ..PLENTY };
+    assert!(ledger.decide(Slot::Any, enough, now).is_ok(), "with what ends a pause");
 }
 
 /// A worker of four cores and 2 GiB that was given a step of this frame size while two ladders run.

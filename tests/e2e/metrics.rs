@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use chalkstream_tests::stack::{Stack, free_port};
+use chalkstream_tests::process::free_port;
+use chalkstream_tests::stack::Stack;
 use chalkstream_tests::wait;
 
 const PREFIX: &str = "chalkstream_";

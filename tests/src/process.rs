@@ -1,11 +1,17 @@
 //! Child processes: the built binary and the tools next to it, killed when dropped, their log kept.
 
 use std::fs::File;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::wait;
+
+/// A port nothing listens on just now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
 
 /// The built `chalkstream` binary.
 pub fn chalkstream() -> PathBuf {

@@ -5,8 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::process::{Process, tool};
-use crate::stack::free_port;
+use crate::process::{Process, free_port, tool};
 use crate::wait;
 
 /// Milliseconds after which a server that does not answer counts as gone.

@@ -1,6 +1,5 @@
 //! Redis, storage, servers and workers as separate processes, as on a fleet.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::Client;
-use crate::process::{Process, chalkstream};
+use crate::process::{Process, chalkstream, free_port};
 use crate::redis::Redis;
 use crate::redis_fleet::RedisFleet;
 use crate::s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
@@ -36,11 +35,6 @@ pub struct Server {
     pub process: Process,
     /// Base URL.
     pub url: String,
-}
-
-/// A port nothing listens on just now.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The folder of the speech models.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::client::Client;
-use crate::process::{Process, chalkstream};
-use crate::stack::{free_port, models, ready};
+use crate::process::{Process, chalkstream, free_port};
+use crate::stack::{models, ready};
 
 /// A running `up`.
 pub struct Up {

@@ -20,7 +20,6 @@ use std::sync::Arc;
 use chalkstream_config as config;
 use serde_json::Value;
 
-pub use repair::JobHealth;
 pub use stats::{CLASSES, ClassStats, QueueStats};
 pub use types::*;
 use wire::{Fields, job_id};

@@ -1,19 +1,9 @@
 //! Repairs of what Redis lost in part, or knows less of than storage does.
 
-use super::{JobState, JobView, Queue, RetryOnDisconnect, job_id, scripts, wire};
+use super::wire::{self, Fields, job_id};
+use super::{JobHealth, JobView, Queue, scripts};
 use crate::Result;
-use wire::Fields;
-
-/// State of a job after [`Queue::heal`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JobHealth {
-    /// Its state.
-    pub state: JobState,
-    /// When it ended, in ms since the epoch.
-    pub finished_at_ms: Option<u64>,
-    /// Whether a list had lost it or one of its steps.
-    pub was_broken: bool,
-}
+use crate::redis_connection::RetryOnDisconnect;
 
 impl Queue {
     /// Puts a job and its steps back into the lists that lost them; `None` if there is no such job.

@@ -345,3 +345,14 @@ impl Default for RetryPolicy {
         }
     }
 }
+
+/// State of a job after [`Queue::heal`](crate::Queue::heal).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobHealth {
+    /// Its state.
+    pub state: JobState,
+    /// When it ended, in ms since the epoch.
+    pub finished_at_ms: Option<u64>,
+    /// Whether a list had lost it or one of its steps.
+    pub was_broken: bool,
+}

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::repair::JobHealth;
 use super::types::*;
 use crate::failure::Failure;
 use crate::step::{StepRecord, StepSpec, StepState};

@@ -13,9 +13,9 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::plan::TENANTS;
 use crate::breakable_line::{BreakableLine, Upstream};
 use crate::client::admin_url;
-use crate::process::{Process, descendants};
+use crate::process::{Process, descendants, free_port};
 use crate::s3::S3;
-use crate::stack::{Stack, free_port};
+use crate::stack::Stack;
 use crate::wait;
 
 /// Workers of the fleet.

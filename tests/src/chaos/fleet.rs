@@ -22,8 +22,8 @@ use crate::wait;
 pub const WORKERS: usize = 3;
 /// Servers of the fleet.
 pub const SERVERS: usize = 2;
-/// Size of a worker's scratch disk.
-const SCRATCH_BYTES: u64 = 128 << 20;
+/// Size of a worker's scratch disk. A worker pauses when less than 272 MiB are free.
+const SCRATCH_BYTES: u64 = 512 << 20;
 /// Time limit for a process to end after SIGTERM.
 const MAX_STOP: Duration = Duration::from_secs(40);
 

@@ -101,6 +101,8 @@ impl Fleet {
         for (key, value) in [
             ("WORKER__SLOTS", "1"),
             ("WORKER__STEP_STALL_MS", "20000"),
+            // Less than the harness waits after SIGTERM.
+            ("WORKER__DRAIN_MS", "10000"),
             // Stopped children and busy machines are no fault of a file.
             ("WORKER__INSPECT_DEADLINE_MS", "60000"),
             ("STORE__S3__REQUEST_TIMEOUT_MS", "5000"),

@@ -11,6 +11,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use chalkstream_tests::chaos::{Options, run};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Set for the process in namespaces of its own.
 const INSIDE: &str = "CHALKSTREAM_CHAOS_INSIDE";
@@ -31,9 +32,28 @@ fn main() -> ExitCode {
         }
     };
     println!("seed {}: {} faults, {} lessons", options.seed, options.faults, options.lessons);
-    let report = runtime.block_on(run(options));
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            report = run(options) => Some(report),
+            () = stopped() => None,
+        }
+    });
+    let Some(report) = ended else {
+        eprintln!("chaos: stopped");
+        return ExitCode::from(130);
+    };
     print!("{report}");
     if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Waits for SIGINT or SIGTERM. The first process of a namespace ignores both unless it asks.
+async fn stopped() {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return std::future::pending().await };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {

@@ -6,7 +6,7 @@ use std::process::Command;
 use chalkstream_tests::chaos::client::{Acknowledged, End};
 use chalkstream_tests::chaos::history::LogLine;
 use chalkstream_tests::chaos::plan::{FaultKind, Plan};
-use chalkstream_tests::chaos::report::Violation;
+use chalkstream_tests::chaos::violation::Violation;
 use chalkstream_tests::chaos::{steps, storage};
 use chalkstream_tests::process::built_binary;
 use chalkstream_tests::uploads::sha256;

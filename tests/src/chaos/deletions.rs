@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 use super::api::Api;
 use super::client::{Acknowledged, End};
 use super::fleet::tenant_name;
-use super::report::Violation;
 use super::storage::listing;
+use super::violation::Violation;
 
 /// A sweep, the lease of a server that died, and some.
 pub const MAX_EMPTYING: Duration = Duration::from_secs(180);
@@ -19,7 +19,7 @@ pub const MAX_EMPTYING: Duration = Duration::from_secs(180);
 /// Checks the receipt of a deleted recording, and that no address has it.
 pub async fn check(api: &Api, recording: &Acknowledged) -> Vec<Violation> {
     let problems = problems(api, recording).await.unwrap_or_else(|problem| vec![problem]);
-    problems.into_iter().map(|what| Violation::of(&recording.recording, what)).collect()
+    problems.into_iter().map(|what| Violation::about(&recording.recording, what)).collect()
 }
 
 async fn problems(api: &Api, recording: &Acknowledged) -> Result<Vec<String>, String> {
@@ -88,5 +88,5 @@ pub async fn delete_exactly(api: &Api, objects: &Path, recording: &mut Acknowled
         }
         Err(problem) => Some(problem),
     };
-    problem.map(|what| Violation::of(&recording.recording, what)).into_iter().collect()
+    problem.map(|what| Violation::about(&recording.recording, what)).into_iter().collect()
 }

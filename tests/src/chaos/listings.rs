@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::api::Api;
 use super::client::{Acknowledged, End};
-use super::report::Violation;
+use super::violation::Violation;
 
 /// Sweeps put right what a crash left in lists.
 const MAX_LAG: Duration = Duration::from_secs(180);
@@ -36,7 +36,7 @@ pub async fn check(api: &Api, recordings: &[&Acknowledged]) -> Vec<Violation> {
         match found {
             Ok(found) => violations.extend(found.symmetric_difference(&expected).map(|recording| {
                 let what = if expected.contains(recording) { "lacks it" } else { "has it" };
-                Violation::of(recording, format!("the list {query} {what}"))
+                Violation::about(recording, format!("the list {query} {what}"))
             })),
             Err(problem) => violations.push(Violation::general(problem)),
         }

@@ -17,6 +17,7 @@ pub mod report;
 pub mod steps;
 pub mod storage;
 mod streams;
+pub mod violation;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,7 +32,8 @@ use client::{Acknowledged, End, Outcome};
 use fleet::Fleet;
 use history::{History, LogLine};
 use plan::{Fault, Plan};
-use report::{Report, Violation};
+use report::Report;
+use violation::Violation;
 
 /// Ready recordings that are deleted at the end, to hold their receipts to what was there.
 const EXACT_DELETIONS: usize = 5;
@@ -129,7 +131,8 @@ impl Run<'_> {
         }
         for Outcome { recordings, violations } in clients {
             self.recordings.extend(recordings);
-            let violations = violations.into_iter().map(|(recording, what)| Violation::of(&recording, what));
+            let violations =
+                violations.into_iter().map(|(recording, what)| Violation::about(&recording, what));
             self.report.violations.extend(violations);
         }
     }
@@ -210,7 +213,7 @@ impl Run<'_> {
             *self.report.ends.entry(recording.end).or_default() += 1;
         }
         let violations =
-            open.into_iter().map(|(at, what)| Violation::of(&self.recordings[at].recording, what));
+            open.into_iter().map(|(at, what)| Violation::about(&self.recordings[at].recording, what));
         self.report.violations.extend(violations);
     }
 
@@ -229,7 +232,7 @@ impl Run<'_> {
             let api = self.api(recording.tenant, self.report.segments % fleet::SERVERS);
             match streams::watch(&api, &recording.recording).await {
                 Ok(segments) => self.report.segments += segments,
-                Err(what) => self.report.violations.push(Violation::of(&recording.recording, what)),
+                Err(what) => self.report.violations.push(Violation::about(&recording.recording, what)),
             }
         }
     }

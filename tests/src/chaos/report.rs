@@ -7,32 +7,10 @@ use std::path::PathBuf;
 use super::client::End;
 use super::plan::FaultKind;
 use super::steps::StepCounts;
+use super::violation::Violation;
 
 /// Runs of one step from which on its history is printed: it may show a defect.
 const MANY_RUNS: usize = 8;
-
-/// Something that must not be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The recording; empty if it concerns none.
-    pub recording: String,
-    /// What is wrong.
-    pub what: String,
-    /// The history of the recording, as text.
-    pub history: String,
-}
-
-impl Violation {
-    /// About a recording.
-    pub fn of(recording: &str, what: impl Into<String>) -> Self {
-        Self { recording: recording.to_owned(), what: what.into(), history: String::new() }
-    }
-
-    /// About the fleet.
-    pub fn general(what: impl Into<String>) -> Self {
-        Self::of("", what)
-    }
-}
 
 /// The report of a run.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::client::Acknowledged;
 use super::history::LogLine;
-use super::report::Violation;
+use super::violation::Violation;
 
 /// Results are logged a moment after they were accepted, in ms.
 const LOG_DELAY_MS: u64 = 5_000;
@@ -69,7 +69,7 @@ pub fn count(
         for pair in times.windows(2) {
             let between = |at: &u64| (pair[0].saturating_sub(LOG_DELAY_MS)..=pair[1]).contains(at);
             if !losses_ms.iter().chain(retries).any(between) {
-                violations.push(Violation::of(recording, format!("{step} ran again after it was done")));
+                violations.push(Violation::about(recording, format!("{step} ran again after it was done")));
             }
         }
     }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::client::{Acknowledged, End};
 use super::fleet::tenant_name;
-use super::report::Violation;
+use super::violation::Violation;
 use crate::uploads::sha256;
 
 /// Manifest of a recording that is being deleted.
@@ -53,7 +53,7 @@ pub fn check(objects: &Path, recordings: &[Acknowledged]) -> Vec<Violation> {
             End::Deleted => check_deleted(&folder),
             end => check_kept(&folder, recording, end).unwrap_or_else(|problem| vec![problem]),
         };
-        violations.extend(problems.into_iter().map(|what| Violation::of(&recording.recording, what)));
+        violations.extend(problems.into_iter().map(|what| Violation::about(&recording.recording, what)));
     }
     violations.extend(check_rest(objects, recordings));
     violations
@@ -178,7 +178,7 @@ fn check_rest(objects: &Path, recordings: &[Acknowledged]) -> Vec<Violation> {
             };
             let recording = if folder.starts_with('_') { id.as_str() } else { folder };
             violations
-                .extend(problem.map(|what| Violation::of(recording, format!("{tenant}/{key}: {what}"))));
+                .extend(problem.map(|what| Violation::about(recording, format!("{tenant}/{key}: {what}"))));
         }
     }
     violations

@@ -18,6 +18,8 @@ mod session_playlists;
 mod source_segment;
 
 #[cfg(test)]
+mod isolation_tests;
+#[cfg(test)]
 mod load_tests;
 #[cfg(test)]
 mod refusal_tests;

@@ -1,4 +1,5 @@
-//! What a session does not reach: other lessons, other revisions, and what its playlists do not name.
+//! What a session does not reach: other lessons, other revisions, and what its playlists
+//! do not name.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;

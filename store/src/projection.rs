@@ -80,8 +80,12 @@ pub fn project(manifest: &mut Manifest, job: &JobView) -> Result<()> {
     manifest.objects.retain(|key, _| key.starts_with("source/") || layout::revision_of(key).is_some());
     manifest.objects.extend(results.values().flat_map(|result| result.objects.clone()));
     manifest.objects.extend(notes.iter().flat_map(|note| note.objects.clone()));
+    // What a published revision names stays until the job is done with something newer.
+    if job.state == JobState::Done {
+        manifest.inventories.clear();
+    }
     let inventories = results.values().filter_map(|result| Some((result.fence, result.inventory.clone()?)));
-    manifest.inventories = inventories.collect();
+    manifest.inventories.extend(inventories);
 
     let current = manifest.revision.as_ref();
     // A lost attempt takes the revision of its live rendition with it.

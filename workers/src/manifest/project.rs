@@ -81,7 +81,7 @@ pub fn fences(manifest: &Manifest) -> BTreeSet<u64> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use chalkstream_store::{Failure, JobState, ObjectFacts, State, StepResult, StepView};
+    use chalkstream_store::{Failure, InventoryRef, JobState, ObjectFacts, State, StepResult, StepView};
     use serde_json::{Value, json};
 
     use super::*;
@@ -278,12 +278,20 @@ mod tests {
                 finish,
             ]
         };
-        let finished = done(finish::NAME, 6, published(2), &["hls/2/master.m3u8"]);
+        let mut finished = done(finish::NAME, 6, published(2), &["hls/2/master.m3u8"]);
+        let key = "inventory/6/finish.json".into();
+        let inventory = InventoryRef { key, objects: 1, size_bytes: 1, sha256: "00".into() };
+        finished.result.as_mut().unwrap()["inventory"] = serde_json::to_value(&inventory).unwrap();
         project_job(&mut manifest, &job(JobState::Done, steps(finished))).unwrap();
         project_job(&mut manifest, &job(JobState::Running, steps(waiting(finish::NAME)))).unwrap();
         assert_eq!(manifest.revision.as_ref().unwrap().id, 2);
+        assert_eq!(manifest.inventories.get(&6), Some(&inventory), "the revision's files keep their names");
         let names: Vec<_> = manifest.objects.keys().map(String::as_str).collect();
         assert_eq!(names, ["hls/1/master.m3u8", "hls/2/master.m3u8", "source/original.wav"]);
+
+        project_job(&mut manifest, &job(JobState::Done, steps(done(finish::NAME, 9, published(3), &[]))))
+            .unwrap();
+        assert!(manifest.inventories.is_empty(), "the one of the attempt before is replaced");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The event stream: what happened to recordings, in order, for subscribers. Progress has a short
 //! stream of its own, so that no amount of it pushes out what others must not miss.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use chalkstream_config as config;
@@ -10,8 +10,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::redis_client::{RedisClient, base};
-use crate::redis_connection::{ANSWER, RedisConnection, RetryOnDisconnect};
+use crate::redis_connection::{ANSWER, LuaScript, RedisConnection, RetryOnDisconnect};
 use crate::{Error, Result};
+
+/// Appends an event: most entries, tenant, recording, kind, data. It also passes when Redis is out
+/// of memory: the stream is bounded, and an event that was refused is lost.
+static PUBLISH: LazyLock<LuaScript> = LazyLock::new(|| {
+    LuaScript::new(concat!(
+        "#!lua flags=allow-oom\n",
+        "return redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*',\n",
+        "  'tenant', ARGV[2], 'recording', ARGV[3], 'kind', ARGV[4], 'data', ARGV[5])",
+    ))
+});
 
 /// Most events of one read.
 pub const MAX_EVENTS_PER_READ: usize = 256;
@@ -143,12 +153,10 @@ impl Events {
             EventKind::Progress => (&self.inner.progress, KEPT_PROGRESS),
             _ => (&self.inner.changes, self.inner.kept),
         };
-        let mut command = redis::cmd("XADD");
-        command.arg(stream).arg("MAXLEN").arg("~").arg(kept).arg("*");
-        command.arg("tenant").arg(tenant).arg("recording").arg(recording);
-        command.arg("kind").arg(kind.as_str()).arg("data").arg(data.to_string());
+        let args =
+            [kept.to_string(), tenant.into(), recording.into(), kind.as_str().into(), data.to_string()];
         // Sent twice, it is one event that its readers see twice, which they must bear anyway.
-        self.inner.writes.query(&command, RetryOnDisconnect::Once).await
+        self.inner.writes.script(&PUBLISH, stream, &args, RetryOnDisconnect::Once).await
     }
 
     /// At most 256 events after `id`, waiting up to `block` for the first. Where the stream was

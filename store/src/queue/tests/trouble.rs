@@ -1,6 +1,7 @@
 //! What a Redis in trouble costs: no running step, and no result.
 
 use super::*;
+use crate::{EventKind, Events};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_away_is_said_at_once_and_passes() {
@@ -72,6 +73,8 @@ async fn a_full_redis_costs_no_running_step() {
     let failed = queue.fail(&waiting, &failure(NEVER)).await.unwrap();
     assert_eq!(failed.outcome, Outcome::JobFailed);
     queue.sweep(0).await.unwrap();
+    let events = Events::connect(&redis.settings()).unwrap();
+    events.publish("t", "r", EventKind::State, json!({})).await.unwrap();
     assert_eq!(queue.eviction_policy().await.unwrap().as_deref(), Some("noeviction"));
     redis.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
     queue.submit(&job("t", vec![step("c", &[])])).await.unwrap();

@@ -12,7 +12,9 @@ use futures_util::TryStreamExt;
 use crate::clock::now_ms;
 use crate::failure::Blame;
 use crate::objects::list_all;
-use crate::{Manifest, Result, State, Store, delete_prefix, layout, read_manifest, write_manifest};
+use crate::{
+    Kind, Manifest, Result, State, Store, delete_prefix, layout, read_manifest, submit, write_manifest,
+};
 
 impl Manifest {
     /// Whether it was refused: it failed by its own fault.
@@ -50,9 +52,19 @@ pub async fn expire(store: &Store, kept_ms: u64) -> Result<u64> {
             if at_ms > before_ms {
                 break;
             }
-            if remove_source(store, tenant, recording, fence).await? {
-                expired += 1;
-                tracing::info!(recording_id = recording, tenant_id = tenant, "refused source removed");
+            match remove_source(store, tenant, recording, fence).await {
+                Ok(true) => {
+                    expired += 1;
+                    tracing::info!(recording_id = recording, tenant_id = tenant, "refused source removed");
+                }
+                Ok(false) => {}
+                // The marker stays, and the others' time goes on.
+                Err(error) if error.kind == Kind::Corrupt => {
+                    let (recording_id, tenant_id) = (recording, tenant.as_str());
+                    tracing::error!(recording_id, tenant_id, %error, "manifest cannot be read");
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
             store.delete(&marker.key).await?;
         }
@@ -62,7 +74,7 @@ pub async fn expire(store: &Store, kept_ms: u64) -> Result<u64> {
 
 async fn remove_source(store: &Store, tenant: &str, recording: &str, fence: u64) -> Result<bool> {
     let Some(mut manifest) = read_manifest(store, tenant, recording).await? else { return Ok(false) };
-    let is_pending = crate::submit::read(store, tenant, recording).await?.is_some();
+    let is_pending = submit::read(store, tenant, recording).await?.is_some();
     // This very refusal, or this very removal, which was cut short.
     let is_same = manifest.fence == fence || manifest.fence == fence + 1;
     if !is_same || !manifest.is_refused() || is_pending {
@@ -72,6 +84,12 @@ async fn remove_source(store: &Store, tenant: &str, recording: &str, fence: u64)
     manifest.objects.retain(|key, _| !key.starts_with("source/"));
     manifest.fence = fence + 1;
     write_manifest(store, &manifest).await?;
+    // A retry may have come first: its marker precedes all else that it does.
+    let newest = read_manifest(store, tenant, recording).await?;
+    let is_newest = newest.is_some_and(|newest| newest.fence == manifest.fence);
+    if !is_newest || submit::read(store, tenant, recording).await?.is_some() {
+        return Ok(false);
+    }
     delete_prefix(store, &layout::object_key(tenant, recording, "source/")).await?;
     Ok(true)
 }
@@ -122,6 +140,20 @@ mod tests {
         }
         assert!(store.list(&layout::refused_prefix("t"), None, 10).await.unwrap().is_empty());
         assert_eq!(expire(&store, 0).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_manifest_that_cannot_be_read_does_not_keep_the_others() {
+        let (store, _folder) = folder().await;
+        let unreadable = failed(&store, Blame::Input).await;
+        let other = failed(&store, Blame::Input).await;
+        let key = layout::manifest_key("t", &unreadable.recording, unreadable.fence);
+        store.put(&key, Bytes::from_static(b"{")).await.unwrap();
+        assert_eq!(expire(&store, 0).await.unwrap(), 1);
+        assert!(store.get(&source(&unreadable)).await.is_ok());
+        assert!(store.get(&source(&other)).await.is_err());
+        let markers = store.list(&layout::refused_prefix("t"), None, 10).await.unwrap();
+        assert_eq!(markers.len(), 1, "it is tried again");
     }
 
     #[tokio::test]

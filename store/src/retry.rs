@@ -2,11 +2,11 @@
 
 use std::pin::pin;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 
 use crate::failure::Blame;
 use crate::queue::{JobSpec, JobView, Queue};
-use crate::{Manifest, Result, State, Store, layout, read_manifest, rebuild, submit, write_manifest};
+use crate::{Kind, Manifest, Result, State, Store, layout, read_manifest, rebuild, submit, write_manifest};
 
 /// Manifests read at a time.
 const MAX_READS: usize = 16;
@@ -81,8 +81,16 @@ pub async fn all(store: &Store, queue: &Queue, filter: &RetryFilter) -> Result<V
         recordings.retain(|recording| layout::valid_recording(recording));
         let reads = recordings.iter().map(|recording| read_manifest(store, tenant, recording));
         let mut manifests = pin!(stream::iter(reads).buffered(MAX_READS));
-        while let Some(manifest) = manifests.try_next().await? {
-            let Some(mut manifest) = manifest else { continue };
+        while let Some(read) = manifests.next().await {
+            let mut manifest = match read {
+                Ok(Some(manifest)) => manifest,
+                Ok(None) => continue,
+                Err(error) if error.kind == Kind::Corrupt => {
+                    tracing::error!(tenant_id = tenant, %error, "manifest cannot be read");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if is_possible(&manifest)
                 && filter.includes(&manifest)
                 && one(store, queue, &mut manifest).await?.is_some()
@@ -96,6 +104,8 @@ pub async fn all(store: &Store, queue: &Queue, filter: &RetryFilter) -> Result<V
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::queue::{FailureReport, JobState};
     use crate::testing::{RedisServer, folder};
@@ -136,6 +146,9 @@ mod tests {
         let other = failed(&store, &queue, "b", "output_too_large").await;
         // What Redis has forgotten is found as well.
         queue.forget("b", &other).await.unwrap();
+        // One that cannot be read does not stop the others.
+        let unreadable = layout::manifest_key("a", &layout::new_recording_id(), 1);
+        store.put(&unreadable, Bytes::from_static(b"{")).await.unwrap();
 
         let retry = async |tenant: Option<&str>, code: Option<&str>| {
             let filter = RetryFilter { tenant: tenant.map(Into::into), code: code.map(Into::into) };

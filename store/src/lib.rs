@@ -43,7 +43,7 @@ pub use failure::{Blame, Failure};
 pub use inventory::{Inventory, InventoryIndex, InventoryObject, InventoryPart, InventoryRef, Location};
 pub use keys::{ApiKey, NewApiKey, RevokedKey, SigningKey};
 pub use leases::{Leases, Renewed};
-pub use manifest_writer::write_manifest;
+pub use manifest_writer::{list_manifest, put_manifest, write_manifest};
 pub use objects::{
     Listed, ObjectBody, ObjectFacts, Objects, Part, Store, delete_prefix, delete_where, list_all, open,
 };

@@ -18,6 +18,22 @@ const MAX_MANIFESTS: usize = 3;
 /// # Errors
 /// If storage does not answer. What was not done then is done by writing it again.
 pub async fn write_manifest(store: &Store, manifest: &Manifest) -> Result<()> {
+    let written = put_manifest(store, manifest).await?;
+    list_manifest(store, manifest, &written).await
+}
+
+/// A manifest in storage.
+#[derive(Debug)]
+pub struct WrittenManifest {
+    key: String,
+    size_bytes: u64,
+}
+
+/// Writes a manifest alone, for a caller that has to act between this and [`list_manifest`].
+///
+/// # Errors
+/// If storage does not answer.
+pub async fn put_manifest(store: &Store, manifest: &Manifest) -> Result<WrittenManifest> {
     let (tenant, recording) = (manifest.tenant.as_str(), manifest.recording.as_str());
     layout::check_ids(tenant, recording)?;
     let body = serde_json::to_vec(manifest)
@@ -25,6 +41,15 @@ pub async fn write_manifest(store: &Store, manifest: &Manifest) -> Result<()> {
     let size_bytes = body.len() as u64;
     let key = layout::manifest_key(tenant, recording, manifest.fence);
     store.put(&key, Bytes::from(body)).await?;
+    Ok(WrittenManifest { key, size_bytes })
+}
+
+/// Lists the recording of a written manifest under its state, and sweeps older manifests.
+///
+/// # Errors
+/// If storage does not answer.
+pub async fn list_manifest(store: &Store, manifest: &Manifest, written: &WrittenManifest) -> Result<()> {
+    let (tenant, recording) = (manifest.tenant.as_str(), manifest.recording.as_str());
     let mut listed = manifests(store, tenant, recording).await?;
     // The write is done; older ones are swept on the way, and by the next write where this fails.
     for old in listed.iter().rev().skip(MAX_MANIFESTS) {
@@ -34,8 +59,9 @@ pub async fn write_manifest(store: &Store, manifest: &Manifest) -> Result<()> {
         }
     }
     let newest = listed.pop();
-    let is_newest =
-        newest.as_ref().is_some_and(|newest| newest.key == key && newest.size_bytes == size_bytes);
+    let is_newest = newest
+        .as_ref()
+        .is_some_and(|newest| newest.key == written.key && newest.size_bytes == written.size_bytes);
     let known = newest.filter(|_| is_newest).map(|newest| (newest, Cow::Borrowed(manifest)));
     entry::update(store, tenant, recording, known).await
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use chalkstream_store::{
     EventKind, Events, JobSpec, JobView, Manifest, Queue, Result, State, StepState, Store, delete_where,
-    inventory, layout, read_manifest, refused, submit, write_manifest,
+    inventory, layout, list_manifest, put_manifest, read_manifest, refused, submit,
 };
 use serde_json::{Value, json};
 
@@ -46,8 +46,10 @@ impl ManifestWriter {
     async fn write(&self, before: Manifest, job: &JobView) -> Result<()> {
         let mut now = before.clone();
         project::project_job(&mut now, job)?;
-        write_manifest(&self.store, &now).await?;
+        let written = put_manifest(&self.store, &now).await?;
+        // A caller that repeats this after a failure below finds no change any more.
         self.publish_changes(&before, &now).await;
+        list_manifest(&self.store, &now, &written).await?;
         if now.state.is_terminal() {
             self.finalize(&now, job).await?;
         }

@@ -15,11 +15,23 @@ use super::keys;
 use crate::failure::{Cause, StepFailure};
 use crate::runner::outputs::Output;
 
+/// Most segments that wait at once: those of a ladder are some hundred.
+const MAX_WAITING: usize = 4_096;
+/// Most bytes of segments that wait at once: those of a ladder are some 100 MB.
+const MAX_WAITING_BYTES: u64 = 1 << 30;
+
 /// Segments of a step that wait for their neighbours.
 pub struct SharedFiles {
     folder: TempDir,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
     /// By the path of the file that they will share, then by number.
-    waiting: Mutex<BTreeMap<String, BTreeMap<u32, Output>>>,
+    files: BTreeMap<String, BTreeMap<u32, Output>>,
+    segments: usize,
+    bytes: u64,
 }
 
 /// Segments that share a file, in order.
@@ -45,15 +57,23 @@ impl SharedFiles {
     ) -> Result<Option<SharedFile>, StepFailure> {
         let file = self.folder.path().join(segment.path.replace('/', "+"));
         std::fs::rename(&segment.file, &file).map_err(StepFailure::machine)?;
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let segments = waiting.entry(path.clone()).or_default();
+        let mut guard = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = &mut *guard;
+        waiting.segments += 1;
+        waiting.bytes += segment.size_bytes;
+        if waiting.segments > MAX_WAITING || waiting.bytes > MAX_WAITING_BYTES {
+            return Err(StepFailure::new(Cause::Unverified, "too many segments wait for their neighbours"));
+        }
+        let segments = waiting.files.entry(path.clone()).or_default();
         if segments.insert(number, Output { file, ..segment }).is_some() {
             return Err(StepFailure::new(Cause::Unverified, "a segment was announced twice"));
         }
         if !keys::is_full(segments.len()) {
             return Ok(None);
         }
-        let segments = waiting.remove(&path).unwrap_or_default();
+        let segments = waiting.files.remove(&path).unwrap_or_default();
+        waiting.segments -= segments.len();
+        waiting.bytes -= segments.values().map(|segment| segment.size_bytes).sum::<u64>();
         Ok(Some(SharedFile { path, segments: segments.into_values().collect() }))
     }
 
@@ -64,7 +84,7 @@ impl SharedFiles {
             path,
             segments: segments.into_values().collect(),
         };
-        std::mem::take(&mut *waiting).into_iter().map(file).collect()
+        std::mem::take(&mut *waiting).files.into_iter().map(file).collect()
     }
 
     /// Where a file is joined.
@@ -110,5 +130,33 @@ fn append(from: &Path, to: &mut File) -> io::Result<ObjectFacts> {
         digest.update(&block[..read]);
         to.write_all(&block[..read])?;
         size_bytes += read as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(folder: &Path, number: u32, size_bytes: u64) -> Output {
+        let file = folder.join(format!("{number}.m4s"));
+        std::fs::write(&file, b"x").unwrap();
+        Output { path: format!("video/v240/{number:05}.m4s"), file, size_bytes }
+    }
+
+    /// How many segments that never complete a file are taken.
+    fn taken(size_bytes: u64, limit: usize) -> usize {
+        let folder = tempfile::tempdir().unwrap();
+        let files = SharedFiles::new(folder.path()).unwrap();
+        let accepted = (0..limit).take_while(|index| {
+            let number = u32::try_from(*index).unwrap() * 100;
+            files.take(segment(folder.path(), number, size_bytes), number, format!("{number}.mp4")).is_ok()
+        });
+        accepted.count()
+    }
+
+    #[test]
+    fn numbers_with_gaps_do_not_fill_the_disk() {
+        assert_eq!(taken(1, MAX_WAITING + 10), MAX_WAITING);
+        assert_eq!(taken(MAX_WAITING_BYTES / 4, 10), 4);
     }
 }

@@ -116,7 +116,7 @@ impl Cost {
         memory_mib: 105.0,
         decode_mib: 27.0,
         encode_mib: 240.0,
-        disk_mib: 16,
+        disk_mib: 128,
         cores: 1.9,
     };
     /// `transcribe`. Memory is that of the larger model, `base`.

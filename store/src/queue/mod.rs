@@ -1,8 +1,8 @@
 //! The job queue and the step graph on Redis.
 //!
 //! Every change is one Lua script, so it happens completely or not at all; every result is accepted
-//! only under the fencing number of the lease it was made under. All keys share one hash tag. What
-//! is `lua/common.lua` documents the keys.
+//! only under the fencing number of the lease it was made under. All keys share one hash tag.
+//! `lua/common.lua` documents the keys.
 
 mod repair;
 mod scripts;

@@ -26,26 +26,13 @@ pub struct QueueStats {
     pub classes: [ClassStats; CLASSES.len()],
 }
 
-/// The steps of one class that wait for a worker.
+/// The steps of one class that wait for a worker, of at most a thousand tenants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClassStats {
     /// How many.
     pub ready: u64,
     /// How long the step that is next has waited, in ms: the longest of all tenants.
     pub waited_ms: u64,
-}
-
-/// Index in [`CLASSES`] of a step's priority. Earlier builds had three: 0, 1 and 2.
-fn class_index(priority: i64) -> usize {
-    match priority {
-        ..=0 => 0,
-        1 => 4,
-        2 | 50.. => 5,
-        3..=10 => 1,
-        11..=20 => 2,
-        21..=30 => 3,
-        31..=49 => 4,
-    }
 }
 
 impl Queue {
@@ -55,9 +42,9 @@ impl Queue {
         let (open, dead, leased, delayed, lost, lanes): (u64, u64, u64, u64, u64, Lanes) =
             self.run(&scripts::STATS, &[], RetryOnDisconnect::Once).await?;
         let mut stats = QueueStats { open, dead, leased, delayed, lost, ..QueueStats::default() };
-        for (priority, ready, waited_ms) in lanes {
-            let priority = priority.parse().map_err(|_| Error::corrupt("a lane has no priority"))?;
-            let class = &mut stats.classes[class_index(priority)];
+        for (class, ready, waited_ms) in lanes {
+            let class: usize = class.parse().map_err(|_| Error::corrupt("a lane has no class"))?;
+            let class = &mut stats.classes[(class / 10).min(CLASSES.len() - 1)];
             stats.ready += ready;
             class.ready += ready;
             class.waited_ms = class.waited_ms.max(waited_ms);

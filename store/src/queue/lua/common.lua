@@ -133,11 +133,13 @@ local function enter_turns(lane, tenant)
   end
 end
 
+-- Answers whether the tenant had a turn in the lane.
 local function leave_turns(lane, tenant)
   local turns = base .. ':turns:' .. lane.name
-  redis.call('ZREM', turns, tenant)
+  local was_there = redis.call('ZREM', turns, tenant) == 1
   redis.call('ZREM', base .. ':short_turns:' .. lane.name, tenant)
   if redis.call('ZCARD', turns) == 0 then redis.call('ZREM', base .. ':priorities', lane.name) end
+  return was_there
 end
 
 -- Lower goes first within a tenant: what is due, then by class and age. A day of age is worth a class, so none waits for

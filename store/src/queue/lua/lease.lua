@@ -68,10 +68,7 @@ local function first_of(lane, tenant)
       at = at + 1
     end
   end
-  if at == 0 then
-    leave_turns(lane, tenant)
-    has_left = true
-  end
+  if at == 0 then has_left = leave_turns(lane, tenant) or has_left end
 end
 
 -- Whether a tenant has as many steps running as it may.

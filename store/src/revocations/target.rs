@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use chalkstream_formats::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 /// Target of a revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -127,7 +128,7 @@ impl TargetName {
 
     /// The id of a recording, which is no person.
     pub(super) fn recording(&self) -> Option<String> {
-        let id = uuid::Uuid::from_bytes(self.id).hyphenated();
+        let id = Uuid::from_bytes(self.id).hyphenated();
         (self.kind == TargetKind::Recording).then(|| id.to_string())
     }
 }
@@ -159,41 +160,14 @@ fn hash(tenant: &str, kind: TargetKind, id: &str) -> [u8; 16] {
 
 /// The bytes of 32 lower-case hexadecimal digits: ids of links and sessions that we made.
 fn unhyphenated(text: &str) -> Option<[u8; 16]> {
-    digits(text.as_bytes().try_into().ok()?)
+    let id = Uuid::try_parse(text).ok()?;
+    (id.simple().encode_lower(&mut Uuid::encode_buffer()) == text).then(|| id.into_bytes())
 }
 
 /// The bytes of a UUID in its one spelling: hyphenated, lower case.
 fn recording_id(text: &str) -> Option<[u8; 16]> {
-    let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
-    let mut plain = [0; 32];
-    let mut length = 0;
-    for (at, &byte) in text.iter().enumerate() {
-        match at {
-            8 | 13 | 18 | 23 if byte == b'-' => {}
-            8 | 13 | 18 | 23 => return None,
-            _ => {
-                plain[length] = byte;
-                length += 1;
-            }
-        }
-    }
-    digits(&plain)
-}
-
-fn digits(text: &[u8; 32]) -> Option<[u8; 16]> {
-    let value = |digit: u8| match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
-        _ => u8::MAX,
-    };
-    let mut bytes = [0; 16];
-    let mut wrong = 0;
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        let (high, low) = (value(pair[0]), value(pair[1]));
-        wrong |= (high | low) & 0xf0;
-        *byte = high << 4 | low & 0x0f;
-    }
-    (wrong == 0).then_some(bytes)
+    let id = Uuid::try_parse(text).ok()?;
+    (id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text).then(|| id.into_bytes())
 }
 
 #[cfg(test)]

@@ -62,11 +62,11 @@ impl Attempt<'_> {
         let manifest = self
             .unless_cancelled(async { read.await.map_err(StepFailure::storage) })
             .await?
-            .ok_or_else(|| StepFailure::new(Cause::Cancelled, "the recording is gone"))?;
-        if manifest.state == State::Deleted {
+            .filter(|manifest| manifest.state != State::Deleted);
+        let Some(manifest) = manifest else {
             self.stop_job().await;
-            return Err(StepFailure::new(Cause::Cancelled, "the recording was deleted"));
-        }
+            return Err(StepFailure::new(Cause::Cancelled, "the recording is gone"));
+        };
         // An attempt before this one was lost with its worker. Viewers are still sent to what it
         // had put out: they are sent elsewhere first.
         let is_live = manifest.revision.as_ref().is_some_and(|revision| revision.is_live);
@@ -89,8 +89,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Stops the job of a deleted recording. The deletion forgets it, but may still wait for Redis
-    /// or a server, and until then one worker after the other would take its steps.
+    /// Stops the job of a recording that is gone. Its deletion forgets it, but may still wait for
+    /// Redis or a server, and until then one worker after the other would take its steps.
     async fn stop_job(&self) {
         if let Err(error) = self.context.queue.cancel(&self.lease.tenant, &self.lease.recording).await {
             tracing::debug!(recording_id = self.lease.recording, %error, "job of a deleted recording not stopped");

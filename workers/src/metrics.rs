@@ -261,7 +261,7 @@ fn step_label(step: &str) -> &'static str {
 }
 
 fn code_label(code: &str) -> &'static str {
-    failure::TABLE.iter().find(|rule| rule.code == code).map_or(OTHER, |rule| rule.code)
+    failure::find(code).map_or(OTHER, |rule| rule.code)
 }
 
 /// Duration of the recording, by its inspection.

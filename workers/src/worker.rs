@@ -294,7 +294,7 @@ impl Worker {
                     );
                     self.metrics.count_end(lease, AttemptEnd::Done);
                     self.context.update_manifest(&job).await;
-                    if !outcome.result.objects.is_empty() {
+                    if outcome.result.inventory.is_some() && !outcome.result.objects.is_empty() {
                         self.discard_single_segments(lease).await;
                     }
                     return;

@@ -49,8 +49,8 @@ impl<'a> ObjectSink<'a> {
         })
     }
 
-    /// Segments in this folder are objects of their own as well, at once. Nothing names them in the
-    /// end, so the sweep at the job's end removes them.
+    /// Segments in this folder are objects of their own as well, at once. They are removed when the
+    /// manifest names the inventory, or by the sweep at the job's end.
     pub fn with_live(self, folder: String) -> Self {
         Self { live: Some(folder), ..self }
     }

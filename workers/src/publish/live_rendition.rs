@@ -1,9 +1,9 @@
 //! A rendition that can be watched while it is made: a media playlist of the segments that are
 //! stored already, written again as they come, and a revision of its own that names it.
 //!
-//! Meanwhile its segments are objects of their own; the inventory then names the files that they
-//! share, and the sweep at the job's end removes the single ones. The playlist is the one object
-//! that is overwritten; the lease's fence in its key keeps two attempts from sharing it.
+//! Meanwhile its segments are objects of their own. When the manifest names the inventory of the
+//! files that they share, the single ones are removed. The playlist is the one object that is
+//! overwritten; the lease's fence in its key keeps two attempts from sharing it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -183,6 +183,7 @@ async fn one_behind_500(head_start_s: f64) {
         head_start_s / 3_600.0,
         ready_s / 3_600.0
     );
+    assert!(playable_s < 10.0, "{playable_s}");
     for step in ["transcribe", "ladder"] {
         let times = simulation.of(&one, step);
         let wait_s = times.begun_s - times.ready_s;

@@ -1,4 +1,4 @@
-"""Constant quality below a cap beside the same ladder at constant rates: the bits each spends, also at equal SSIM."""
+"""Constant quality below a cap next to the same ladder at constant rates: the bits each spends, also at equal SSIM."""
 
 import math
 import shutil

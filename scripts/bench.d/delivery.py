@@ -1,4 +1,4 @@
-"""Our delivery of signed segments beside nginx with secure_link: the same bytes, under the same wrk."""
+"""Our delivery of signed segments next to nginx with secure_link: the same bytes, under the same wrk."""
 
 import base64
 import hashlib

@@ -4,7 +4,9 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import subprocess
+import sys
 import time
 import tomllib
 
@@ -35,7 +37,8 @@ def asked():
         prog="scripts/bench", usage=f"scripts/bench [{'|'.join(KINDS)} ...] [FILE] [--pairs N]"
     )
     parser.add_argument("words", nargs="*", metavar="KIND or FILE")
-    parser.add_argument("--pairs", type=int, help="runs of each side (5 for transcode, else 3)")
+    others = ", ".join(f"{name} {kind.PAIRS}" for name, kind in KINDS.items() if hasattr(kind, "PAIRS"))
+    parser.add_argument("--pairs", type=int, help=f"runs of each side (default: {others}, others {PAIRS})")
     arguments = parser.parse_args()
     wanted = [word for word in arguments.words if word in KINDS]
     files = [pathlib.Path(word) for word in arguments.words if word not in KINDS]
@@ -46,6 +49,12 @@ def asked():
     if arguments.pairs is not None and arguments.pairs < 1:
         parser.error("--pairs is at least 1")
     return wanted or list(KINDS if not files else OF_A_FILE), files[0].resolve() if files else None, arguments.pairs
+
+
+def end(*_):
+    """Ends as an error does, so that everything that was started is stopped."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit("bench: stopped by SIGTERM")
 
 
 def main(chalkstream, cache):
@@ -72,4 +81,5 @@ def main(chalkstream, cache):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, end)
     main(os.environ["CHALKSTREAM_BIN"], pathlib.Path(os.environ["CHALKSTREAM_CACHE"]))

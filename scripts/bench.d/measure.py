@@ -94,6 +94,11 @@ def run(command, limit_s, env=None, cwd=None):
         child.kill()
         child.communicate()
         sys.exit(f"bench: {command[0]} took longer than {limit_s} s")
+    except BaseException:
+        # The benchmark itself is stopped.
+        child.terminate()
+        child.communicate()
+        raise
     finally:
         stop.set()
         watcher.join()

@@ -1,4 +1,4 @@
-"""How long after the last uploaded byte a lesson can be watched, by its length, beside the time that decoding takes."""
+"""How long after the last uploaded byte a lesson can be watched, by its length, next to the time that decoding takes."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Our queue beside BullMQ: steps that do nothing, worked off by one process with as many slots, on the same Redis."""
+"""Our queue next to BullMQ: steps that do nothing, done by one process with as many slots, on the same Redis."""
 
 import json
 import pathlib
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from delivery import free_port, stop
@@ -13,6 +14,7 @@ from measure import table, tree
 
 PAIRS = 5
 JOBS, CONCURRENCY = 5_000, 16
+# A side that takes longer to add its steps and do them hangs.
 LIMIT_S = 120
 HERE = pathlib.Path(__file__).parent
 COLUMNS = (
@@ -55,14 +57,17 @@ class Redis:
 
 
 def worked_off(redis, command):
-    """One side: adds its steps, and works them off."""
+    """One side: adds its steps, and does them."""
     redis.ask("FLUSHALL")
     peer = subprocess.Popen(
         [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+    # Reading its lines waits for as long as it lives.
+    limit = threading.Timer(LIMIT_S, peer.kill)
+    limit.start()
     try:
         if peer.stdout.readline().strip() != "ready":
-            sys.exit(f"bench: {command[0]} did not add its steps")
+            sys.exit(f"bench: {command[0]} did not add its steps within {LIMIT_S} s")
         redis.ask("CONFIG", "RESETSTAT")
         _, redis_before = redis.counts()
         client_before = tree(peer.pid)[peer.pid][0]
@@ -70,7 +75,7 @@ def worked_off(redis, command):
         peer.stdin.flush()
         line = peer.stdout.readline()
         if not line:
-            sys.exit(f"bench: {command[0]} did not work its steps off")
+            sys.exit(f"bench: {command[0]} did not do its steps within {LIMIT_S} s")
         seconds = json.loads(line)["seconds"]
         client_s = tree(peer.pid)[peer.pid][0] - client_before
         calls, redis_after = redis.counts()
@@ -78,6 +83,7 @@ def worked_off(redis, command):
         peer.stdin.flush()
         peer.wait(30)
     finally:
+        limit.cancel()
         stop(peer)
     ours = ("info", "config|resetstat")
     total = sum(count for name, count in calls.items() if name not in ours)

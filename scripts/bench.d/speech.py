@@ -1,4 +1,4 @@
-"""Our speech step beside faster-whisper, on the same weights and the same lesson, one thread each."""
+"""Our speech step next to faster-whisper, on the same weights and the same lesson, one thread each."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Our transcode step beside ffmpeg making the same renditions from the same file."""
+"""Our transcode step next to ffmpeg making the same renditions from the same file."""
 
 import json
 import pathlib

@@ -108,7 +108,7 @@ impl Access {
             .and_then(|verified| {
                 let session = &verified.claims;
                 let targets = targets(session, &verified.kid);
-                self.check_revoked(&verified.owner, &targets, session.issued_at_s)?;
+                self.check_revoked(&verified.owner, &targets, session.first_issued_at_s())?;
                 Ok(verified)
             })
             .map_err(|refused| self.refuse(refused, is_key_missing))?;

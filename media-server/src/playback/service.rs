@@ -38,7 +38,8 @@ impl Links {
     }
 
     /// Makes a session of a valid link, for the newest revision. It lives for the length of the
-    /// lesson and some hours.
+    /// lesson and some hours, and carries the link's issue time. A link of version 1 has none, so
+    /// its session has version 1 too: both count as issued before every revocation.
     ///
     /// # Errors
     /// If the link's key cannot sign any more.
@@ -56,11 +57,12 @@ impl Links {
             link: claims.id.clone(),
             recording: claims.recording.clone(),
             viewer: claims.viewer.clone(),
-            issued_at_s: Some(issued_at_s),
+            issued_at_s: claims.issued_at_s.map(|_| issued_at_s),
             expires_at_s: issued_at_s + lifetime_s.min(self.lifetimes.session_s),
             window: claims.window,
             max_bps: claims.max_bps,
             revision: newest_revision(&manifest),
+            link_issued_at_s: claims.issued_at_s,
         };
         let token = session.seal(&link.kid, &key.secret_bytes()?).into();
         self.sessions.inc();
@@ -99,6 +101,7 @@ impl Links {
             window: Window::default(),
             max_bps: None,
             revision: newest_revision(manifest),
+            link_issued_at_s: Some(issued_at_s),
         };
         let token = session.seal_for_images(&key.kid, &key.secret_bytes()?);
         Ok(format!("{}/s/{token}/{}/", self.public_url.as_str(), manifest.recording))

@@ -1,13 +1,18 @@
 //! Revocations over HTTP: what they refuse, listing and lifting, and one tenant's flood.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use chalkstream_store::Authority;
+use prometheus_client::metrics::counter::Counter;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::Links;
 use crate::clock::now_s;
 use crate::testing::{Lesson, Server, TENANT, World, lesson, until};
-use crate::token::{Link, Window};
+use crate::token::{Lifetimes, Link, VerifiedToken, Window};
+use crate::url::PublicUrl;
 
 async fn json_of(response: Response, status: StatusCode) -> Value {
     assert_eq!(response.status(), status);
@@ -84,6 +89,55 @@ async fn a_viewer_gets_a_new_link_and_the_old_ones_stay_refused_until_that_is_li
     assert_eq!(lift().await, StatusCode::NOT_FOUND);
     assert_eq!(open(&server, &lost).await.0, 200);
     assert_eq!(revocations(&server, "").await["revocations"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_ends_sessions_that_an_unaware_server_makes_of_older_links() {
+    let (world, here, one) = stage().await;
+    let there = world.server("b").await;
+    // The keys of a third server, which does not read revocations in time.
+    let unaware = Authority::load(world.store.clone(), None).await.unwrap();
+    let key = unaware.newest_signing_key(TENANT).unwrap();
+    let public_url = PublicUrl::new(&world.settings.server, here.address);
+    let playback = world.settings.playback.clone();
+    let lifetimes = Lifetimes { link_s: playback.link_ttl_max_s, session_s: world.settings.max_session_s() };
+    let links = Links::new(unaware, playback, lifetimes, public_url.clone(), Counter::default());
+    let link = |issued_at_s: u64| VerifiedToken {
+        claims: Link {
+            id: format!("link-{issued_at_s}"),
+            recording: one.id.clone(),
+            viewer: "jane".into(),
+            issued_at_s: Some(issued_at_s),
+            expires_at_s: issued_at_s + 900,
+            window: Window::default(),
+            max_bps: None,
+        },
+        owner: TENANT.to_owned(),
+        kid: key.kid.clone(),
+    };
+    let exchange = |link: &VerifiedToken<Link, String>| {
+        let viewing = links.exchange(link, Arc::new(one.manifest.clone())).unwrap();
+        viewing.base_path(&public_url) + "hls/2/master.m3u8"
+    };
+    let old = link(now_s());
+    for server in [&here, &there] {
+        assert_eq!(open(server, &server.url(&exchange(&old))).await.0, 200);
+    }
+
+    let revocation = revoke(&here, json!({ "viewer": "jane" })).await;
+    let issued_before: jiff::Timestamp = revocation["issued_before"].as_str().unwrap().parse().unwrap();
+    let issued_before_s = u64::try_from(issued_before.as_second()).unwrap();
+    until("a later second", || async { (now_s() > issued_before_s).then_some(()) }).await;
+    let late = exchange(&old);
+    assert_eq!(open(&here, &here.url(&late)).await, refused("token_revoked"));
+    until("the other server refuses it too", || async {
+        (open(&there, &there.url(&late)).await == refused("token_revoked")).then_some(())
+    })
+    .await;
+    let new = exchange(&link(issued_before_s));
+    for server in [&here, &there] {
+        assert_eq!(open(server, &server.url(&new)).await.0, 200, "a link of a later time");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ pub(super) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let audience = Audience::Recording(viewing.tenant.clone(), viewing.recording().to_owned());
-    streams.open(audience, (viewing.targets(), viewing.session.issued_at_s), last_event_id(&headers))
+    streams.open(audience, (viewing.targets(), viewing.session.first_issued_at_s()), last_event_id(&headers))
 }
 
 /// The requested part of a transcript: the cues that begin in it. In ms.

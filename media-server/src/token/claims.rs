@@ -102,6 +102,8 @@ pub struct Session {
     pub max_bps: Option<u64>,
     /// The revision it plays.
     pub revision: u32,
+    /// The issue time of its link. `None` in version 1, and in sessions of earlier builds.
+    pub link_issued_at_s: Option<u64>,
 }
 
 impl Session {
@@ -129,7 +131,16 @@ impl Session {
         write_times(&mut writer, self.issued_at_s, self.expires_at_s);
         writer.optional(self.window.start_ms).optional(self.window.end_ms).optional(self.max_bps);
         writer.number(self.revision.into());
+        if let (Version::V2, Some(link_issued_at_s)) = (version, self.link_issued_at_s) {
+            writer.number(link_issued_at_s);
+        }
         writer.seal(version, kind, secret)
+    }
+
+    /// The time that revocations are compared with: the earlier issue time, of the link or of the
+    /// session. A server may make the session before it knows that the link is revoked.
+    pub fn first_issued_at_s(&self) -> Option<u64> {
+        self.issued_at_s.map(|own| own.min(self.link_issued_at_s.unwrap_or(own)))
     }
 
     pub(super) fn read(version: Version, reader: &mut Reader<'_>) -> Option<Self> {
@@ -143,6 +154,7 @@ impl Session {
             window: window(reader)?,
             max_bps: reader.optional()?,
             revision: u32::try_from(reader.number()?).ok()?,
+            link_issued_at_s: link_issued_at(version, reader)?,
         })
     }
 }
@@ -173,6 +185,14 @@ fn issued_at(version: Version, reader: &mut Reader<'_>) -> Option<Option<u64>> {
     match version {
         Version::V1 => Some(None),
         Version::V2 => reader.number().map(Some),
+    }
+}
+
+/// The last field of a session. Earlier builds did not write it.
+fn link_issued_at(version: Version, reader: &mut Reader<'_>) -> Option<Option<u64>> {
+    match version {
+        Version::V2 if !reader.is_at_end() => reader.number().map(Some),
+        Version::V1 | Version::V2 => Some(None),
     }
 }
 

@@ -59,6 +59,7 @@ fn session() -> Session {
         window: Window { start_ms: Some(60_000), end_ms: Some(120_000) },
         max_bps: Some(500_000),
         revision: 2,
+        link_issued_at_s: Some(1_794_999_100),
     }
 }
 
@@ -70,12 +71,14 @@ fn the_published_vectors_hold() {
         max_bps: Some(500_000),
         ..link()
     };
-    let (old_link, old_session) =
-        (Link { issued_at_s: None, ..link() }, Session { issued_at_s: None, ..session() });
+    let old_link = Link { issued_at_s: None, ..link() };
+    let earlier_session = Session { link_issued_at_s: None, ..session() };
+    let old_session = Session { issued_at_s: None, ..earlier_session.clone() };
     for (name, token) in [
         ("link without options", link().seal("k1", &secret())),
         ("link with every option", full.seal("k1", &secret())),
         ("session", session().seal("k1", &secret())),
+        ("session without the issue time of its link", earlier_session.seal("k1", &secret())),
         ("link of version 1", old_link.seal("k1", &secret())),
         ("session of version 1", old_session.seal("k1", &secret())),
     ] {
@@ -97,8 +100,26 @@ fn tokens_of_version_1_are_still_read() {
     let token = old.seal("k1", &secret());
     assert!(token.starts_with("AUw"), "version 1, byte for byte");
     assert_eq!(verify_link(&token, &ring(), &valid_at(NOW_S)).unwrap().claims, old);
-    let old = Session { issued_at_s: None, ..session() };
+    let old = Session { issued_at_s: None, link_issued_at_s: None, ..session() };
     assert_eq!(verify_session(&old.seal("k1", &secret()), &ring(), &valid_at(NOW_S)).unwrap().claims, old);
+}
+
+#[test]
+fn sessions_without_the_issue_time_of_their_link_are_still_read() {
+    let earlier = Session { link_issued_at_s: None, ..session() };
+    let token = earlier.seal("k1", &secret());
+    assert_eq!(verify_session(&token, &ring(), &valid_at(NOW_S)).unwrap().claims, earlier);
+}
+
+#[test]
+fn revocations_see_the_earlier_issue_time() {
+    let first = |link_s, own_s| {
+        Session { link_issued_at_s: link_s, issued_at_s: own_s, ..session() }.first_issued_at_s()
+    };
+    assert_eq!(first(Some(5), Some(9)), Some(5));
+    assert_eq!(first(Some(9), Some(5)), Some(5));
+    assert_eq!(first(None, Some(9)), Some(9));
+    assert_eq!(first(None, None), None);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use chalkstream_config::MAX_CLOCK_SKEW_S;
 
-use super::RefusalReason;
+use super::{RefusalReason, Session};
 
 /// From here on a number of seconds is one of milliseconds: in seconds it is the year 5138.
 const FIRST_IN_MS: u64 = 100_000_000_000;
@@ -39,15 +39,20 @@ impl Validity {
         self.check(issued_at_s, expires_at_s, self.lifetimes.link_s, last_of_version_1_s)
     }
 
-    /// Checks the times of a session.
-    pub(super) fn check_session(
-        &self,
-        issued_at_s: Option<u64>,
-        expires_at_s: u64,
-    ) -> Result<(), RefusalReason> {
+    /// Checks the times of a session: it lives no longer than a session may, and it was made while
+    /// its link could live.
+    pub(super) fn check_session(&self, session: &Session) -> Result<(), RefusalReason> {
         let Lifetimes { link_s, session_s } = self.lifetimes;
         let last_of_version_1_s = self.version_2_since_s + link_s + session_s + MAX_CLOCK_SKEW_S;
-        self.check(issued_at_s, expires_at_s, session_s, last_of_version_1_s)
+        self.check(session.issued_at_s, session.expires_at_s, session_s, last_of_version_1_s)?;
+        match (session.link_issued_at_s, session.issued_at_s) {
+            (Some(at_s), _) if at_s >= FIRST_IN_MS => Err(RefusalReason::TimeInMs),
+            (Some(at_s), _) if at_s > self.now_s + MAX_CLOCK_SKEW_S => Err(RefusalReason::IssuedInFuture),
+            (Some(at_s), Some(own_s)) if own_s > at_s + link_s + MAX_CLOCK_SKEW_S => {
+                Err(RefusalReason::LivesTooLong)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check(
@@ -80,6 +85,7 @@ impl Validity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::Window;
 
     const NOW_S: u64 = 1_795_000_000;
     const LIFE_S: u64 = 604_800;
@@ -91,6 +97,21 @@ mod tests {
 
     fn check(issued_at_s: Option<u64>, expires_at_s: u64) -> Option<RefusalReason> {
         validity(NOW_S).check_link(issued_at_s, expires_at_s).err()
+    }
+
+    fn session(link_issued_at_s: Option<u64>, issued_at_s: Option<u64>, expires_at_s: u64) -> Session {
+        Session {
+            id: "s".into(),
+            link: "l".into(),
+            recording: "r".into(),
+            viewer: "v".into(),
+            issued_at_s,
+            expires_at_s,
+            window: Window::default(),
+            max_bps: None,
+            revision: 1,
+            link_issued_at_s,
+        }
     }
 
     #[test]
@@ -131,9 +152,24 @@ mod tests {
         let after = validity(last_link_s);
         assert_eq!(after.check_link(None, last_link_s + 1), Err(RefusalReason::OldVersion));
         assert_eq!(after.check_link(Some(last_link_s), last_link_s + 1), Ok(()));
-        assert_eq!(after.check_session(None, last_link_s + 36_000), Ok(()));
+        assert_eq!(after.check_session(&session(None, None, last_link_s + 36_000)), Ok(()));
         let end = validity(last_link_s + 36_000);
-        assert_eq!(end.check_session(None, end.now_s + 1), Err(RefusalReason::OldVersion));
-        assert_eq!(end.check_session(Some(end.now_s), end.now_s + 36_000), Ok(()));
+        assert_eq!(end.check_session(&session(None, None, end.now_s + 1)), Err(RefusalReason::OldVersion));
+        assert_eq!(end.check_session(&session(None, Some(end.now_s), end.now_s + 36_000)), Ok(()));
+    }
+
+    #[test]
+    fn a_session_is_made_while_its_link_lives_and_a_server_takes_a_moment() {
+        let check = |link_s, own_s, life_s| {
+            validity(NOW_S).check_session(&session(Some(link_s), Some(own_s), own_s + life_s)).err()
+        };
+        let oldest_s = NOW_S - LIFE_S - MAX_CLOCK_SKEW_S;
+        assert_eq!(check(oldest_s, NOW_S, 36_000), None);
+        assert_eq!(check(oldest_s - 1, NOW_S, 36_000), Some(RefusalReason::LivesTooLong));
+        assert_eq!(check(0, NOW_S, 36_000), Some(RefusalReason::LivesTooLong));
+        assert_eq!(check(NOW_S, NOW_S, 36_001), Some(RefusalReason::LivesTooLong));
+        assert_eq!(check(NOW_S + MAX_CLOCK_SKEW_S, NOW_S, 36_000), None);
+        assert_eq!(check(NOW_S + MAX_CLOCK_SKEW_S + 1, NOW_S, 36_000), Some(RefusalReason::IssuedInFuture));
+        assert_eq!(check(NOW_S * 1000, NOW_S, 36_000), Some(RefusalReason::TimeInMs));
     }
 }

@@ -9,7 +9,7 @@ use sha2::Sha256;
 /// Layout of the fields. Each version has domains of its own, and all use the same algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// Without an issue time. Read, but no longer written.
+    /// Without an issue time. Written only for the session of a link of version 1.
     V1 = 1,
     /// With an issue time.
     V2 = 2,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use chalkstream_store::{Authority, Manifest, State, Target, authority};
 use http::request::Parts;
-use http::{StatusCode, header};
+use http::{Extensions, StatusCode, header};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use zeroize::Zeroizing;
@@ -54,65 +54,78 @@ impl Access {
         Self { authority, manifests, lifetimes, tokens_refused, requests }
     }
 
-    /// Takes the permit of a request as soon as its caller is known.
-    fn admit(&self, parts: &Parts, tenant: &str, session: Option<&str>) -> Result<(), Problem> {
+    /// Takes the permit of a request as soon as its caller is known, before storage is read.
+    fn admit(&self, request: &Extensions, tenant: &str, session: Option<&str>) -> Result<(), Problem> {
         let permit = self.requests.take(tenant, session).map_err(|_| {
             let detail = "Too many requests of this caller at once; try again shortly.";
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after_s(1)
         })?;
-        if let Some(slot) = parts.extensions.get::<RequestPermit>() {
+        if let Some(slot) = request.get::<RequestPermit>() {
             slot.keep(permit);
         }
         Ok(())
     }
 
-    /// Verifies a session's text and reads its recording.
+    /// Verifies the session of a request with these extensions, and reads its recording. `asked` is
+    /// the recording that the address names, if it names one.
     ///
     /// # Errors
-    /// 403 if the session is not valid, 503 while keys cannot be trusted.
-    pub async fn open_session(&self, text: &str) -> Result<Viewing, Problem> {
+    /// 403 if the session is not valid or for another recording, 429 if the session or its tenant
+    /// has too many requests, 503 while keys cannot be trusted.
+    pub async fn open_session(
+        &self,
+        request: &Extensions,
+        text: &str,
+        asked: Option<&str>,
+    ) -> Result<Viewing, Problem> {
         let keys = SigningKeys::new(&self.authority);
         let verified = token::verify_session(text, &keys, &self.validity());
-        self.open_verified(text, verified, keys.missed.get()).await
+        let verified = self.check_session(verified, keys.missed.get())?;
+        self.open_verified(request, text, asked, verified).await
     }
 
-    /// Verifies a session's text for one recording, for a request with these parts.
-    ///
-    /// # Errors
-    /// As [`Access::open_session`]; 403 if the session is for another recording.
-    pub async fn open_recording(
+    /// The same for a token that loads images alone.
+    async fn open_images(
         &self,
-        parts: &Parts,
+        request: &Extensions,
         text: &str,
-        recording: &str,
+        asked: Option<&str>,
     ) -> Result<Viewing, Problem> {
-        let viewing = for_recording(self.open_session(text).await?, Some(recording))?;
-        self.admit(parts, &viewing.tenant, Some(&viewing.session.id))?;
-        Ok(viewing)
-    }
-
-    async fn open_images(&self, text: &str) -> Result<Viewing, Problem> {
         let keys = SigningKeys::new(&self.authority);
         let verified = token::verify_images(text, &keys, &self.validity());
-        self.open_verified(text, verified, keys.missed.get()).await
+        let verified = self.check_session(verified, keys.missed.get())?;
+        self.open_verified(request, text, asked, verified).await
     }
 
-    async fn open_verified(
+    fn check_session(
         &self,
-        text: &str,
         verified: Result<VerifiedToken<Session, String>, RefusalReason>,
         is_key_missing: bool,
-    ) -> Result<Viewing, Problem> {
+    ) -> Result<VerifiedToken<Session, String>, Problem> {
         self.check_age()?;
-        let verified = verified
+        verified
             .and_then(|verified| {
                 let session = &verified.claims;
                 let targets = targets(session, &verified.kid);
                 self.check_revoked(&verified.owner, &targets, session.first_issued_at_s())?;
                 Ok(verified)
             })
-            .map_err(|refused| self.refuse(refused, is_key_missing))?;
+            .map_err(|refused| self.refuse(refused, is_key_missing))
+    }
+
+    async fn open_verified(
+        &self,
+        request: &Extensions,
+        text: &str,
+        asked: Option<&str>,
+        verified: VerifiedToken<Session, String>,
+    ) -> Result<Viewing, Problem> {
         let recording = &verified.claims.recording;
+        // The entire path segment: a session opens no other recording.
+        if asked.is_some_and(|asked| asked != recording) {
+            return Err(Problem::forbidden(Reason::OtherRecording));
+        }
+        self.admit(request, &verified.owner, Some(&verified.claims.id))?;
         let manifest = unless_deleted(self.manifests.get(&verified.owner, recording).await?, recording)?;
         Ok(Viewing {
             tenant: verified.owner,
@@ -123,13 +136,15 @@ impl Access {
         })
     }
 
-    /// Verifies a link's text and reads its recording. The tenant is the one whose key signed the
-    /// link.
+    /// Verifies the link of a request with these extensions, and reads its recording. The tenant is
+    /// the one whose key signed the link.
     ///
     /// # Errors
-    /// 403 if the link is not valid, 503 while keys cannot be trusted.
+    /// 403 if the link is not valid, 429 if its tenant has too many requests, 503 while keys cannot
+    /// be trusted.
     pub async fn open_link(
         &self,
+        request: &Extensions,
         text: &str,
     ) -> Result<(VerifiedToken<Link, String>, Arc<Manifest>), Problem> {
         self.check_age()?;
@@ -147,6 +162,7 @@ impl Access {
             })
             .map_err(|refused| self.refuse(refused, keys.missed.get()))?;
         let (tenant, recording) = (&verified.owner, &verified.claims.recording);
+        self.admit(request, tenant, None)?;
         let mut manifest = unless_deleted(self.manifests.get(tenant, recording).await?, recording)?;
         // A live revision disappears if its step fails. Read again, so that no viewer is sent to
         // one that is gone.
@@ -218,7 +234,7 @@ where
             .map(|(_, text)| text.trim())
             .ok_or_else(Problem::unauthorized)?;
         let key = access.authority.verify_api_key(text).ok_or_else(Problem::unauthorized)?;
-        access.admit(parts, &key.tenant, None)?;
+        access.admit(&parts.extensions, &key.tenant, None)?;
         Ok(Self { tenant: key.tenant, key: key.id })
     }
 }
@@ -237,7 +253,7 @@ pub struct Viewing {
     pub session: Session,
     /// The session's text, part of the addresses below it. Never log it.
     pub token: Arc<str>,
-    /// The recording, at most two seconds old; never a deleted one.
+    /// The recording, as old as [`Manifests::get`] may return it; never a deleted one.
     pub manifest: Arc<Manifest>,
 }
 
@@ -250,9 +266,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let access = Access::from_ref(state);
         let (text, recording) = session_and_recording(parts, state).await?;
-        let viewing = for_recording(access.open_session(&text).await?, recording.as_deref())?;
-        access.admit(parts, &viewing.tenant, Some(&viewing.session.id))?;
-        Ok(viewing)
+        access.open_session(&parts.extensions, &text, recording.as_deref()).await
     }
 }
 
@@ -275,12 +289,11 @@ where
         let access = Access::from_ref(state);
         let (text, recording) = session_and_recording(parts, state).await?;
         let only_images = token::is_for_images(&text);
+        let (request, asked) = (&parts.extensions, recording.as_deref());
         let viewing = match only_images {
-            true => access.open_images(&text).await?,
-            false => access.open_session(&text).await?,
+            true => access.open_images(request, &text, asked).await?,
+            false => access.open_session(request, &text, asked).await?,
         };
-        let viewing = for_recording(viewing, recording.as_deref())?;
-        access.admit(parts, &viewing.tenant, Some(&viewing.session.id))?;
         Ok(Self { viewing, only_images })
     }
 }
@@ -293,14 +306,6 @@ async fn session_and_recording<S: Send + Sync>(
     let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Problem::not_found())?;
     let param = |name: &str| params.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
     Ok((param("session").ok_or_else(Problem::not_found)?, param("recording")))
-}
-
-/// Compares the entire path segment: a session opens no other recording.
-fn for_recording(viewing: Viewing, asked: Option<&str>) -> Result<Viewing, Problem> {
-    if asked.is_some_and(|asked| asked != viewing.session.recording) {
-        return Err(Problem::forbidden(Reason::OtherRecording));
-    }
-    Ok(viewing)
 }
 
 impl Viewing {

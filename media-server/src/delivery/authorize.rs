@@ -38,7 +38,7 @@ async fn authorize(
     let uri = parts.headers.get(ORIGINAL_URI).and_then(|uri| uri.to_str().ok());
     let asked = uri.and_then(|uri| Asked::parse(uri, delivery.public_url.path()));
     let asked = asked.ok_or_else(|| Problem::forbidden(Reason::NoRoute))?;
-    let viewing = access.open_recording(&parts, asked.session, asked.recording).await?;
+    let viewing = access.open_session(&parts.extensions, asked.session, Some(asked.recording)).await?;
     let response = respond_to(&delivery, &viewing, asked.path, &Method::HEAD, &HeaderMap::new()).await;
     match response {
         Ok(_) => Ok(StatusCode::NO_CONTENT),

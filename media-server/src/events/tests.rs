@@ -70,6 +70,9 @@ async fn a_session_and_a_tenant_cannot_take_all_streams() {
     let lesson = lesson(&world.store, TENANT).await;
     let server = world.server("a").await;
     let base = crate::delivery::tests::session(&server, json!({ "recording": lesson.id })).await;
+    let link = json!({ "recording": lesson.id, "viewer": "v" });
+    let link = server.request(Method::POST, "/v1/links").json(&link).send().await.unwrap();
+    let link: serde_json::Value = link.json().await.unwrap();
     let mut open = Vec::new();
     for _ in 0..8 {
         let response = server.open(Method::GET, &format!("{base}events")).send().await.unwrap();
@@ -89,6 +92,11 @@ async fn a_session_and_a_tenant_cannot_take_all_streams() {
     let refused = server.request(Method::GET, "/v1/recordings").send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(refused.headers()["retry-after"], "1");
+    let session = server.url(&format!("/watch/s/{}", base.split('/').nth(2).unwrap()));
+    for url in [link["url"].as_str().unwrap(), link["master_url"].as_str().unwrap(), &session] {
+        let refused = server.client.get(url).send().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS, "{url}");
+    }
     let other = || async {
         let request = server.client.get(server.url("/v1/recordings")).bearer_auth(&world.other_key);
         request.send().await.unwrap().status()

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::{FromRef, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::StatusCode;
+use http::{Extensions, StatusCode};
 
 use super::service::Links;
 use crate::access::Access;
@@ -29,8 +29,9 @@ async fn stream(
     State(links): State<Links>,
     State(delivery): State<Delivery>,
     Path(link): Path<String>,
+    request: Extensions,
 ) -> Result<Response, Problem> {
-    let (link, manifest) = access.open_link(&link).await?;
+    let (link, manifest) = access.open_link(&request, &link).await?;
     if manifest.revision.is_none() {
         return Err(Problem::new(
             StatusCode::CONFLICT,

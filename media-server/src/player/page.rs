@@ -69,7 +69,7 @@ pub(super) fn refusal(player: &Player, problem: Problem) -> Response {
             "This link was not made correctly",
             "Ask the person who sent it for a new one, and give them the code below.",
         ),
-        "unavailable" => ("Not available at the moment", "Try again in a minute."),
+        "unavailable" | "too_many_requests" => ("Not available at the moment", "Try again in a minute."),
         _ => ("Something went wrong", "Try again in a minute. If that does not help, ask for a new link."),
     };
     let assets = assets(player.public_url.path());

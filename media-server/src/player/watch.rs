@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::{HeaderValue, header};
+use http::{Extensions, HeaderValue, header};
 
 use super::page;
 use super::service::Player;
@@ -17,8 +17,9 @@ pub(super) async fn watch(
     State(links): State<Links>,
     State(player): State<Player>,
     Path(link): Path<String>,
+    request: Extensions,
 ) -> Response {
-    let viewing = match access.open_link(&link).await {
+    let viewing = match access.open_link(&request, &link).await {
         Ok((link, manifest)) => links.exchange(&link, manifest),
         Err(problem) => Err(problem),
     };
@@ -30,8 +31,9 @@ pub(super) async fn watch_session(
     State(access): State<Access>,
     State(player): State<Player>,
     Path(session): Path<String>,
+    request: Extensions,
 ) -> Response {
-    respond(&player, access.open_session(&session).await).await
+    respond(&player, access.open_session(&request, &session, None).await).await
 }
 
 async fn respond(player: &Player, viewing: Result<Viewing, Problem>) -> Response {

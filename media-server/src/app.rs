@@ -120,15 +120,7 @@ impl App {
             metrics.delivered_bytes.clone(),
             settings.server.shared_cache,
         );
-        let lifetimes =
-            Lifetimes { link_s: settings.playback.link_ttl_max_s, session_s: settings.max_session_s() };
-        let links = Links::new(
-            authority.clone(),
-            settings.playback.clone(),
-            lifetimes,
-            public_url.clone(),
-            metrics.sessions.clone(),
-        );
+        let links = Links::new(authority.clone(), &settings, public_url.clone(), metrics.sessions.clone());
         let uploads = Uploads::new(
             &settings,
             (store.clone(), queue.clone(), events.clone()),
@@ -160,6 +152,7 @@ impl App {
             metrics.deletions.clone(),
             (tasks.clone(), shutdown.clone()),
         );
+        let lifetimes = Lifetimes::from_settings(&settings);
         let origins: Arc<[String]> = settings.server.cors_origins.into();
         let maintenance = Maintenance {
             store: store.clone(),

@@ -134,7 +134,7 @@ pub async fn create(
             "Too many revocations are in force; revoke the viewers, the recording or the signing key instead.",
         ));
     }
-    let revocation = links.authority.revoke(&caller.tenant, &target, links.revocation_life_s()).await?;
+    let revocation = links.authority.revoke(&caller.tenant, &target, links.revocation_life_s).await?;
     Ok((StatusCode::CREATED, Json(revocation.into())))
 }
 

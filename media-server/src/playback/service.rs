@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chalkstream_config::{MAX_CLOCK_SKEW_S, Playback};
+use chalkstream_config::{Playback, Settings};
 use chalkstream_store::{Authority, Manifest, SigningKey, Target};
 use prometheus_client::metrics::counter::Counter;
 
@@ -10,7 +10,7 @@ use super::quota::Quota;
 use crate::access::Viewing;
 use crate::problem::Problem;
 use crate::reason::Reason;
-use crate::token::{Lifetimes, Link, Session, VerifiedToken, Window};
+use crate::token::{Link, Session, VerifiedToken, Window};
 use crate::url::PublicUrl;
 
 /// Mints links and makes sessions of them.
@@ -20,21 +20,25 @@ pub struct Links {
     pub(super) limits: Playback,
     pub(super) public_url: PublicUrl,
     pub(super) quota: Quota,
-    lifetimes: Lifetimes,
+    /// How long a revocation is kept.
+    pub(super) revocation_life_s: u64,
+    max_session_s: u64,
     sessions: Counter,
 }
 
 impl Links {
     /// Signs with the keys of `authority`, and counts the sessions.
-    pub fn new(
-        authority: Authority,
-        limits: Playback,
-        lifetimes: Lifetimes,
-        public_url: PublicUrl,
-        sessions: Counter,
-    ) -> Self {
-        let quota = Quota::new(limits.revocations_per_minute);
-        Self { authority, limits, public_url, quota, lifetimes, sessions }
+    pub fn new(authority: Authority, settings: &Settings, public_url: PublicUrl, sessions: Counter) -> Self {
+        let limits = settings.playback.clone();
+        Self {
+            authority,
+            public_url,
+            quota: Quota::new(limits.revocations_per_minute),
+            limits,
+            revocation_life_s: settings.revocation_life_s(),
+            max_session_s: settings.max_session_s(),
+            sessions,
+        }
     }
 
     /// Makes a session of a valid link, for the newest revision. It lives for the length of the
@@ -58,7 +62,7 @@ impl Links {
             recording: claims.recording.clone(),
             viewer: claims.viewer.clone(),
             issued_at_s: claims.issued_at_s.map(|_| issued_at_s),
-            expires_at_s: issued_at_s + lifetime_s.min(self.lifetimes.session_s),
+            expires_at_s: issued_at_s + lifetime_s.min(self.max_session_s),
             window: claims.window,
             max_bps: claims.max_bps,
             revision: newest_revision(&manifest),
@@ -97,7 +101,7 @@ impl Links {
             recording: manifest.recording.clone(),
             viewer: viewer.into(),
             issued_at_s: Some(issued_at_s),
-            expires_at_s: issued_at_s + self.limits.link_ttl_s.min(self.lifetimes.session_s),
+            expires_at_s: issued_at_s + self.limits.link_ttl_s.min(self.max_session_s),
             window: Window::default(),
             max_bps: None,
             revision: newest_revision(manifest),
@@ -116,11 +120,6 @@ impl Links {
     pub(super) fn issue_time_s(&self, tenant: &str, viewer: &str, recording: &str) -> u64 {
         let targets = [Target::Viewer(viewer.into()), Target::Recording(recording.into())];
         self.authority.issue_time_s(tenant, &targets)
-    }
-
-    /// How long a revocation is kept: as long as a link, and a session made at its end.
-    pub(super) fn revocation_life_s(&self) -> u64 {
-        self.lifetimes.link_s + self.lifetimes.session_s + MAX_CLOCK_SKEW_S
     }
 }
 

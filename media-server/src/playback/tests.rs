@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Links;
 use crate::clock::now_s;
 use crate::testing::{Lesson, Server, TENANT, World, lesson, until};
-use crate::token::{Lifetimes, Link, VerifiedToken, Window};
+use crate::token::{Link, VerifiedToken, Window};
 use crate::url::PublicUrl;
 
 async fn json_of(response: Response, status: StatusCode) -> Value {
@@ -99,9 +99,7 @@ async fn a_revocation_ends_sessions_that_an_unaware_server_makes_of_older_links(
     let unaware = Authority::load(world.store.clone(), None).await.unwrap();
     let key = unaware.newest_signing_key(TENANT).unwrap();
     let public_url = PublicUrl::new(&world.settings.server, here.address);
-    let playback = world.settings.playback.clone();
-    let lifetimes = Lifetimes { link_s: playback.link_ttl_max_s, session_s: world.settings.max_session_s() };
-    let links = Links::new(unaware, playback, lifetimes, public_url.clone(), Counter::default());
+    let links = Links::new(unaware, &world.settings, public_url.clone(), Counter::default());
     let link = |issued_at_s: u64| VerifiedToken {
         claims: Link {
             id: format!("link-{issued_at_s}"),

@@ -1,7 +1,7 @@
 //! The times of a token: when it counts, and how long it may live. The same limits hold for tokens
 //! that a platform signs itself, because a revocation is kept only as long as a token can live.
 
-use chalkstream_config::MAX_CLOCK_SKEW_S;
+use chalkstream_config::{MAX_CLOCK_SKEW_S, Settings};
 
 use super::{RefusalReason, Session};
 
@@ -15,6 +15,13 @@ pub struct Lifetimes {
     pub link_s: u64,
     /// A session.
     pub session_s: u64,
+}
+
+impl Lifetimes {
+    /// The lifetimes that the settings allow.
+    pub fn from_settings(settings: &Settings) -> Self {
+        Self { link_s: settings.playback.link_ttl_max_s, session_s: settings.max_session_s() }
+    }
 }
 
 /// What a token's times are compared with.

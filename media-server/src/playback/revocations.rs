@@ -1,6 +1,7 @@
 //! Revoking a link, a session, a viewer, a recording or a key; listing and lifting revocations.
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use chalkstream_store::{Revocation, RevocationCursor, Target, TargetKind};
 use http::StatusCode;
@@ -25,9 +26,9 @@ pub struct RevocationRequest {
     link: Option<String>,
     /// A session's id.
     session: Option<String>,
-    /// All links and sessions of a viewer that were issued before now.
+    /// All links of a viewer that were issued before now, and the sessions made of them.
     viewer: Option<String>,
-    /// All links to and sessions of a recording that were issued before now.
+    /// All links to a recording that were issued before now, and the sessions made of them.
     recording: Option<String>,
     /// A signing key's `kid`, or an API key's id.
     key: Option<String>,
@@ -152,8 +153,9 @@ pub async fn create(
 pub async fn list(
     State(links): State<Links>,
     caller: ApiCaller,
-    Query(query): Query<RevocationQuery>,
+    query: Result<Query<RevocationQuery>, QueryRejection>,
 ) -> Result<Json<RevocationList>, Problem> {
+    let Query(query) = query.map_err(|_| Problem::invalid("query", "The query string is not valid."))?;
     let request = RevocationRequest {
         link: query.link,
         session: query.session,

@@ -167,6 +167,10 @@ async fn revocations_are_listed_in_pages_and_of_a_kind() {
         let response = server.request(Method::GET, &format!("/v1/revocations{bad}")).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{bad}");
     }
+    for bad in ["?limit=many", "?targets=a"] {
+        let response = server.request(Method::GET, &format!("/v1/revocations{bad}")).send().await.unwrap();
+        assert_eq!(json_of(response, StatusCode::BAD_REQUEST).await["code"], "query", "{bad}");
+    }
     let unknown = post(&server, "/v1/revocations", json!({ "key": "0000000000000000" })).await;
     assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
 }

@@ -1,17 +1,22 @@
 //! A deletion as the API shows it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use chalkstream_store::authority;
 use chalkstream_store::deletion::{Amount, Deletion};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::erase::LINGER_MS;
 use crate::clock::{now_ms, rfc3339};
-use crate::manifests::MAX_AGE_S;
 
 /// Time between two sweeps, and some for the last of them.
 const SWEEP_MS: u64 = 3 * 60 * 1000;
+
+/// Longest time from the announcement of a deletion until no server serves the recording. An event
+/// takes two seconds at most; without Redis a revocation takes its place.
+const ANNOUNCED_WITHIN: Duration = authority::MAX_AGE;
 
 /// The progress of a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -63,7 +68,8 @@ pub struct DeletionReceipt {
     state: DeletionState,
     /// When it was requested.
     requested_at: String,
-    /// From then on no address of any server has it.
+    /// From then on no address of any server has it: five seconds after the deletion was announced
+    /// to all servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_found_from: Option<String>,
     /// When objects, job and upload were gone.
@@ -81,6 +87,7 @@ impl DeletionReceipt {
     /// The receipt of a deletion.
     pub fn new(deletion: Deletion) -> Self {
         let text = |at_ms: u64| rfc3339(at_ms.div_ceil(1000));
+        let not_found = |buried_at_ms: u64| rfc3339(buried_at_ms.div_ceil(1000) + ANNOUNCED_WITHIN.as_secs());
         let expected = deletion.emptied_at_ms.unwrap_or_else(now_ms) + LINGER_MS + SWEEP_MS;
         let removed = deletion.contents.map(|contents| Removed {
             objects: contents.total.objects,
@@ -97,7 +104,7 @@ impl DeletionReceipt {
                 None => DeletionState::Erasing,
             },
             requested_at: rfc3339(deletion.requested_at_ms / 1000),
-            not_found_from: deletion.buried_at_ms.map(|at| text(at + MAX_AGE_S * 1000)),
+            not_found_from: deletion.buried_at_ms.map(not_found),
             emptied_at: deletion.emptied_at_ms.map(text),
             erased_by: text(deletion.erased_at_ms.unwrap_or(expected)),
             removed,

@@ -24,15 +24,17 @@ where
 
 /// Delete a recording with everything made of it.
 ///
-/// Once this answers, the recording is gone for platforms, and for viewers within two seconds. Its
+/// Once this answers, the recording is gone for platforms, and for viewers within five seconds. Its
 /// job, upload and objects are removed in the background, also if the client goes away;
 /// `Location` is the receipt. The same file can be uploaded again at once, as a new recording. A
-/// second request gives the same receipt. 404 if there was no such recording.
+/// second request gives the same receipt, and completes a first one that failed. 404 if there was
+/// no such recording.
 #[utoipa::path(
     delete, path = "/v1/recordings/{id}", tag = "recordings", params(("id" = String, Path)),
     responses(
         (status = 202, body = DeletionReceipt,
             description = "No longer served; Location is the address of the receipt"),
+        (status = 401, body = ProblemBody),
         (status = 404, body = ProblemBody),
         (status = 503, body = ProblemBody),
     ),

@@ -67,34 +67,38 @@ impl Deletions {
     }
 
     /// Makes a recording unreachable, and erases it in the background. Once the marker is written,
-    /// some server finishes that.
+    /// some server finishes that. An earlier request may have stopped after the marker, so a
+    /// repeated one makes the recording unreachable again until it is emptied.
     ///
     /// # Errors
     /// 404 if there is no such recording; 503 if storage is away.
     pub async fn delete(&self, tenant: &str, recording: &str) -> Result<Deletion, Problem> {
-        let deletion = match deletion::read(self.store(), tenant, recording).await? {
+        let mut deletion = match deletion::read(self.store(), tenant, recording).await? {
             Some(deletion) => deletion,
             None => self.order(tenant, recording).await?,
         };
+        if deletion.emptied_at_ms.is_none() && deletion.erased_at_ms.is_none() {
+            deletion::bury(self.store(), tenant, recording).await?;
+            self.local.manifests.forget(tenant, recording);
+            self.eraser.announce_order(tenant, recording).await?;
+            deletion.buried_at_ms = Some(now_ms());
+        }
         if deletion.erased_at_ms.is_none() {
             self.erase_in_background(tenant, recording);
         }
         Ok(deletion)
     }
 
+    /// Writes the marker.
     async fn order(&self, tenant: &str, recording: &str) -> Result<Deletion, Problem> {
         let manifest = match read_manifest(self.store(), tenant, recording).await {
             Ok(None) => return Err(Problem::not_found()),
             Err(error) if error.kind == Kind::Corrupt => None,
             manifest => manifest?,
         };
-        let mut deletion = Deletion::new(tenant, recording, manifest.as_ref(), now_ms());
+        let deletion = Deletion::new(tenant, recording, manifest.as_ref(), now_ms());
         deletion::mark(self.store(), tenant, &deletion).await?;
-        deletion::bury(self.store(), tenant, recording).await?;
-        deletion.buried_at_ms = Some(now_ms());
         self.metrics.requested.inc();
-        self.local.manifests.forget(tenant, recording);
-        self.eraser.announce_order(tenant, recording).await?;
         Ok(deletion)
     }
 

@@ -203,6 +203,31 @@ async fn a_server_finishes_what_another_one_began() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_completes_one_that_stopped_after_its_marker() {
+    let world = World::new().await;
+    let lesson = lesson(&world.store, TENANT).await;
+    let server = world.server("a").await;
+    let events = Events::connect(&world.settings.redis).unwrap();
+    let position = events.latest_id().await.unwrap();
+    let order = Deletion::new(TENANT, &lesson.id, Some(&lesson.manifest), now_ms() - 60_000);
+    deletion::mark(&world.store, TENANT, &order).await.unwrap();
+    let (asked_ms, receipt) = (now_ms(), delete(&server, &lesson.id).await);
+    let at_ms = |field: &str| {
+        let at: jiff::Timestamp = receipt[field].as_str().unwrap().parse().unwrap();
+        u64::try_from(at.as_millisecond()).unwrap()
+    };
+    assert_eq!(at_ms("requested_at"), order.requested_at_ms / 1000 * 1000);
+    assert!(at_ms("not_found_from") >= asked_ms + 5_000, "{receipt}");
+    let manifest = read_manifest(&world.store, TENANT, &lesson.id).await.unwrap().unwrap();
+    assert_eq!(manifest.state, State::Deleted);
+    let published = events.read_after(&position, Duration::ZERO).await.unwrap();
+    let is_order = |event: &chalkstream_store::Event| {
+        event.recording == lesson.id && event.kind == EventKind::State && event.data["state"] == "deleted"
+    };
+    assert!(published.iter().any(is_order), "{published:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn removed_words_leave_the_index_files() {
     let world = World::new().await;
     let (one, two) = (lesson(&world.store, TENANT).await, lesson(&world.store, TENANT).await);

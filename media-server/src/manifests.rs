@@ -1,15 +1,16 @@
 //! A cache of manifests, each read once however many viewers ask.
 //!
 //! Storage has the truth. One that is over (ready, failed, cancelled) changes rarely, and each
-//! change is an event: while this server hears all events, it is good for a minute, unless an event
-//! names it. Otherwise it is good for two seconds. Then storage is asked whether it has changed,
-//! and it is read again only if it has.
+//! change is an event, which drops it from the cache. So it is good for a minute while this server
+//! receives all events. Otherwise it is good for two seconds. Then storage is asked whether it has
+//! changed, and it is read again only if it has.
 
 use std::sync::Arc;
 
 use chalkstream_store::{Error, EventKind, Kind, Listed, Manifest, Store, newest_manifest, parse_manifest};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::clock::now_ms;
@@ -17,11 +18,11 @@ use crate::events::{Hub, News};
 use crate::metrics::CacheStats;
 
 /// Age limit of a manifest that events do not vouch for. Deleting a recording ends its sessions
-/// within this time.
-pub const MAX_AGE_S: u64 = 2;
-/// Age limit of a manifest that is over while every event is heard.
+/// within this time, or within five seconds if the server that deletes it cannot reach Redis.
+const MAX_AGE_S: u64 = 2;
+/// Age limit of a manifest that is over while every event is received.
 const MAX_QUIET_AGE_MS: u64 = 60_000;
-/// Events count as heard if the last ones were read this recently. It is part of [`MAX_AGE_S`].
+/// Events count as received if the last ones were read this recently. It is part of [`MAX_AGE_S`].
 const MAX_SILENCE_MS: u64 = 1_500;
 /// Age limit of a manifest that [`Manifests::renewed`] reads. It bounds how often storage is asked.
 const MAX_RENEWED_AGE_MS: u64 = 100;
@@ -35,8 +36,6 @@ const EXPECTED_ENTRIES: usize = 32;
 const MEMORY_PER_BYTE: u64 = 3;
 /// Manifests of more bytes are parsed on a thread of their own.
 const MAX_INLINE_BYTES: usize = 16 << 10;
-/// Recordings whose last event is remembered.
-const REMEMBERED_EVENTS: usize = 4_096;
 /// How often one is read whose object is gone: a newer one has replaced it.
 const MAX_READS: usize = 5;
 
@@ -65,29 +64,24 @@ impl Weighter<ManifestKey, ManifestEntry> for BySize {
 pub struct Manifests {
     store: Store,
     entries: Arc<Cache<ManifestKey, ManifestEntry, BySize>>,
-    news: Option<ManifestNews>,
-}
-
-/// What events say about manifests.
-#[derive(Clone)]
-struct ManifestNews {
-    hub: Hub,
-    /// When the last event of a recording came, in ms since 1970.
-    changed_at_ms: Arc<Cache<ManifestKey, u64>>,
+    /// `None` if no events are followed.
+    hub: Option<Hub>,
 }
 
 impl Manifests {
     /// An empty cache over `store`, which asks it every two seconds.
     pub fn new(store: Store) -> Self {
         let entries = Arc::new(Cache::with_weighter(EXPECTED_ENTRIES, MAX_BYTES, BySize));
-        Self { store, entries, news: None }
+        Self { store, entries, hub: None }
     }
 
     /// An empty cache over `store` that listens to events. The future listens, until dropped.
     pub fn listening(store: Store, hub: Hub) -> (Self, impl Future<Output = ()> + use<>) {
-        let news = ManifestNews { hub, changed_at_ms: Arc::new(Cache::new(REMEMBERED_EVENTS)) };
-        let listener = news.clone().listen();
-        (Self { news: Some(news), ..Self::new(store) }, listener)
+        // Subscribed before the first manifest is read, so that no event of one is missed.
+        let news = hub.subscribe();
+        let manifests = Self { hub: Some(hub.clone()), ..Self::new(store) };
+        let listener = manifests.clone().listen(hub, news);
+        (manifests, listener)
     }
 
     /// Returns the recording as it was at most two seconds ago; `None` if there is none. If it is
@@ -96,7 +90,7 @@ impl Manifests {
     /// # Errors
     /// If storage cannot be read.
     pub async fn get(&self, tenant: &str, recording: &str) -> Result<Option<Arc<Manifest>>, Error> {
-        self.read(tenant, recording, |key, entry| self.is_fresh(key, entry)).await
+        self.read(tenant, recording, |entry| self.is_fresh(entry)).await
     }
 
     /// Returns the recording as it was at most a tenth of a second ago.
@@ -104,7 +98,7 @@ impl Manifests {
     /// # Errors
     /// If storage cannot be read.
     pub async fn renewed(&self, tenant: &str, recording: &str) -> Result<Option<Arc<Manifest>>, Error> {
-        self.read(tenant, recording, |_, entry| entry.is_at_most(MAX_RENEWED_AGE_MS)).await
+        self.read(tenant, recording, |entry| entry.is_at_most(MAX_RENEWED_AGE_MS)).await
     }
 
     /// The state of the cache.
@@ -112,30 +106,30 @@ impl Manifests {
         CacheStats::from_cache(&self.entries)
     }
 
-    /// Drops a recording from memory.
+    /// Drops a recording from memory, also one that is being read: what is read then is not kept.
     pub fn forget(&self, tenant: &str, recording: &str) {
         self.entries.remove(&(tenant.to_owned(), recording.to_owned()));
     }
 
-    fn is_fresh(&self, key: &ManifestKey, entry: &ManifestEntry) -> bool {
+    fn is_fresh(&self, entry: &ManifestEntry) -> bool {
         if entry.is_at_most(MAX_AGE_S * 1000) {
             return true;
         }
         let is_over = entry.found.as_ref().is_some_and(|(_, manifest)| manifest.state.is_terminal());
         is_over
             && entry.is_at_most(MAX_QUIET_AGE_MS)
-            && self.news.as_ref().is_some_and(|news| news.has_heard_nothing(key, entry.read_at_ms))
+            && self.hub.as_ref().is_some_and(|hub| hub.has_all_since(entry.read_at_ms, MAX_SILENCE_MS))
     }
 
     async fn read(
         &self,
         tenant: &str,
         recording: &str,
-        is_fresh: impl Fn(&ManifestKey, &ManifestEntry) -> bool,
+        is_fresh: impl Fn(&ManifestEntry) -> bool,
     ) -> Result<Option<Arc<Manifest>>, Error> {
         let key = (tenant.to_owned(), recording.to_owned());
         // Of all requests that find it too old one reads it, and the others wait for that one.
-        let old = self.entries.remove_if(&key, |entry| !is_fresh(&key, entry));
+        let old = self.entries.remove_if(&key, |entry| !is_fresh(entry));
         let old = old.and_then(|(_, entry)| entry.found);
         let entry = self.entries.get_or_insert_async(&key, async {
             let read_at_ms = now_ms();
@@ -173,36 +167,28 @@ impl Manifests {
         }
         Err(Error::unavailable("the manifest changes faster than it can be read"))
     }
+
+    /// Forgets each recording of which an event says that it has changed.
+    async fn listen(self, hub: Hub, mut news: Receiver<News>) {
+        loop {
+            match news.recv().await {
+                Ok(News::Event(event)) if !matches!(event.kind, EventKind::Progress | EventKind::Step) => {
+                    self.forget(&event.tenant, &event.recording);
+                }
+                // After a gap the hub's coverage starts again.
+                Ok(News::Event(_) | News::Gap(_)) => {}
+                // Far more events than anyone makes.
+                Err(RecvError::Lagged(_)) => hub.restart_coverage(),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
 }
 
 impl ManifestEntry {
     fn is_at_most(&self, age_ms: u64) -> bool {
         // A clock that was set back makes no entry last.
         now_ms().abs_diff(self.read_at_ms) <= age_ms
-    }
-}
-
-impl ManifestNews {
-    async fn listen(self) {
-        let mut news = self.hub.subscribe();
-        loop {
-            match news.recv().await {
-                Ok(News::Event(event)) if !matches!(event.kind, EventKind::Progress | EventKind::Step) => {
-                    let key = (event.tenant.clone(), event.recording.clone());
-                    self.changed_at_ms.insert(key, now_ms());
-                }
-                Ok(News::Event(_) | News::Gap(_)) => {}
-                // Far more events than anyone makes: from here on they are heard again.
-                Err(RecvError::Lagged(_)) => self.hub.has_missed(),
-                Err(RecvError::Closed) => return,
-            }
-        }
-    }
-
-    /// True if every event since a time was heard, and none was of this recording.
-    fn has_heard_nothing(&self, key: &ManifestKey, since_ms: u64) -> bool {
-        self.hub.has_heard_all(since_ms, MAX_SILENCE_MS)
-            && self.changed_at_ms.get(key).is_none_or(|changed_at_ms| changed_at_ms < since_ms)
     }
 }
 

@@ -1,5 +1,4 @@
-//! What a session does not reach: other lessons, other revisions, and what its playlists
-//! do not name.
+//! What a session does not reach: other lessons and revisions, and what its playlists do not name.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;

@@ -16,14 +16,14 @@ use crate::testing::{Server, TENANT, World, lesson, until};
 /// How long a viewer is watched.
 const WATCHED: Duration = Duration::from_secs(20);
 
-/// Reads of a recording beside its segments.
+/// Reads of a recording apart from its segments.
 fn reads(requests: &[String], recording: &str) -> usize {
     let is_segment = |request: &&String| [".m4s", ".mp4", ".vtt"].iter().any(|end| request.contains(end));
     requests.iter().filter(|request| request.contains(recording) && !is_segment(request)).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_costs_storage_one_read_a_minute_beside_segments() {
+async fn a_viewer_costs_storage_one_read_a_minute_apart_from_segments() {
     let (world, s3) = World::on_s3().await;
     let lesson = lesson(&world.store, TENANT).await;
     let server = world.server("a").await;
@@ -31,11 +31,11 @@ async fn a_viewer_costs_storage_one_read_a_minute_beside_segments() {
     for name in ["hls/2/master.m3u8", "hls/video/9/v240/index.m3u8"] {
         assert_eq!(get(&server, &format!("{base}{name}")).await.status(), StatusCode::OK);
     }
-    let watch = async |unheard: Option<&Manifests>| {
+    let watch = async |asking: Option<&Manifests>| {
         s3.take_requests();
         let (started, mut segments) = (Instant::now(), 0);
         while started.elapsed() < WATCHED {
-            match unheard {
+            match asking {
                 Some(manifests) => drop(manifests.get(TENANT, &lesson.id).await.unwrap()),
                 None => {
                     let number = segments % 5 + 1;
@@ -49,21 +49,21 @@ async fn a_viewer_costs_storage_one_read_a_minute_beside_segments() {
         (reads(&s3.take_requests(), &lesson.id), segments)
     };
     // A machine that is busy elsewhere may read events too late to vouch: then storage is asked.
-    let (mut heard, mut segments) = watch(None).await;
+    let (mut listening, mut segments) = watch(None).await;
     for _ in 0..2 {
-        if heard > 1 {
-            (heard, segments) = watch(None).await;
+        if listening > 1 {
+            (listening, segments) = watch(None).await;
         }
     }
-    let (unheard, _) = watch(Some(&Manifests::new(world.store.clone()))).await;
+    let (asking, _) = watch(Some(&Manifests::new(world.store.clone()))).await;
     println!(
-        "in {WATCHED:?} ({segments} segments): {heard} reads with events, {unheard} without; \
+        "in {WATCHED:?} ({segments} segments): {listening} reads with events, {asking} without; \
          earlier builds made {} (a listing and a manifest every two seconds)",
         WATCHED.as_secs()
     );
     // Good for a minute, so at most one falls into a third of it.
-    assert!(heard <= 1, "{heard}");
-    assert!(unheard <= 12, "a listing every two seconds, and one manifest: {unheard}");
+    assert!(listening <= 1, "{listening}");
+    assert!(asking <= 12, "a listing every two seconds, and one manifest: {asking}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,8 +73,8 @@ async fn a_deletion_ends_sessions_on_other_servers_in_time() {
     let (server, other) = (world.server("a").await, world.server("b").await);
     // A server that cannot reach Redis.
     world.settings.redis.url = Secret::new("redis+unix:///nowhere/redis.sock");
-    let deaf = world.server("c").await;
-    for (deleting, lesson, limit) in [(&server, &one, 2), (&deaf, &two, 5)] {
+    let cut_off = world.server("c").await;
+    for (deleting, lesson, limit) in [(&server, &one, 2), (&cut_off, &two, 5)] {
         let base = session(&other, json!({ "recording": lesson.id })).await;
         let path = format!("{base}hls/video/9/v240/00001.m4s");
         assert_eq!(get(&other, &path).await.status(), StatusCode::OK);

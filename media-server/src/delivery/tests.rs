@@ -150,7 +150,7 @@ async fn plays_everything(server: &Server, one: &Lesson) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
+async fn a_revision_that_grows_is_read_again_and_its_audio_keeps_step() {
     let Stage { world, server, one, .. } = stage().await;
     let key = |relative: &str| layout::object_key(TENANT, &one.id, relative);
     let put = async |relative: &str, text: &str| {
@@ -206,7 +206,7 @@ async fn a_revision_that_grows_is_read_anew_and_its_sound_keeps_step() {
 
     put("hls/video/12/v240/growing.m3u8", &format!("{growing}#EXTINF:1.0,\n00003.m4s\n#EXT-X-ENDLIST\n"))
         .await;
-    until("the playlist is read anew", async || {
+    until("the playlist is read again", async || {
         (status(&format!("{picture}00003.m4s")).await == StatusCode::OK).then_some(())
     })
     .await;

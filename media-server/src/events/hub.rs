@@ -31,12 +31,12 @@ pub enum News {
 #[derive(Clone)]
 pub struct Hub {
     sender: broadcast::Sender<News>,
-    heard: Arc<Heard>,
+    coverage: Arc<Coverage>,
 }
 
 /// Between these times, in ms since 1970, every event was passed on.
 #[derive(Default)]
-struct Heard {
+struct Coverage {
     since_ms: AtomicU64,
     /// 0 before the first read.
     until_ms: AtomicU64,
@@ -46,7 +46,7 @@ impl Hub {
     /// Starts the readers.
     pub fn start(events: Events, tasks: &TaskTracker, shutdown: CancellationToken) -> Self {
         let (sender, _) = broadcast::channel(MAX_BUFFERED_EVENTS);
-        let hub = Self { sender, heard: Arc::default() };
+        let hub = Self { sender, coverage: Arc::default() };
         let (changes, progress) = (hub.clone(), hub.clone());
         let stop = shutdown.clone();
         let of_progress = events.for_progress();
@@ -61,16 +61,16 @@ impl Hub {
     }
 
     /// True if every event since `since_ms` was passed on, up to at most `max_silence_ms` ago.
-    pub fn has_heard_all(&self, since_ms: u64, max_silence_ms: u64) -> bool {
-        let until_ms = self.heard.until_ms.load(Ordering::Acquire);
+    pub fn has_all_since(&self, since_ms: u64, max_silence_ms: u64) -> bool {
+        let until_ms = self.coverage.until_ms.load(Ordering::Acquire);
         // A clock that was set back makes no news fresh.
         now_ms().abs_diff(until_ms) <= max_silence_ms
-            && self.heard.since_ms.load(Ordering::Acquire) <= since_ms
+            && self.coverage.since_ms.load(Ordering::Acquire) <= since_ms
     }
 
-    /// A listener has missed events: those before now count as not heard.
-    pub fn has_missed(&self) {
-        self.heard.since_ms.store(now_ms(), Ordering::Release);
+    /// For a listener that has missed events: those before now no longer count as passed on.
+    pub fn restart_coverage(&self) {
+        self.coverage.since_ms.store(now_ms(), Ordering::Release);
     }
 
     async fn read(&self, events: Events) {
@@ -84,7 +84,7 @@ impl Hub {
                         tracing::info!("event stream readable again");
                     }
                     if !has_more {
-                        self.heard.until_ms.store(began_ms, Ordering::Release);
+                        self.coverage.until_ms.store(began_ms, Ordering::Release);
                     }
                 }
                 Err(error) => {
@@ -102,14 +102,14 @@ impl Hub {
         let Some(id) = last.clone() else {
             // The position names this life of the stream, so that a loss can be noticed.
             *last = Some(events.position().await?.id);
-            self.has_missed();
+            self.restart_coverage();
             return Ok(false);
         };
         let page = events.read_after(&id, MAX_WAIT).await?;
         // Only now: a stream that was lost before the read has a new life by now.
         if let Some(left) = events.gap_after(&id).await? {
             tracing::warn!("events were lost");
-            self.has_missed();
+            self.restart_coverage();
             *last = Some(left.clone());
             let _ = self.sender.send(News::Gap(left.into()));
         }

@@ -110,9 +110,9 @@ impl Stack {
         self.folder.path()
     }
 
-    /// Keeps the folder when this ends.
-    pub fn keep_folder(&mut self) {
-        self.folder.disable_cleanup(true);
+    /// Keeps the folder when this ends, or removes it then.
+    pub fn keep_folder(&mut self, is_kept: bool) {
+        self.folder.disable_cleanup(is_kept);
     }
 
     /// The folder that holds the objects, whichever the storage.

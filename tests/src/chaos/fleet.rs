@@ -193,10 +193,9 @@ impl Fleet {
         self.stack.scratch(number(worker))
     }
 
-    /// Keeps the run's folder on disk; returns its path.
-    pub fn keep_folder(&mut self) -> PathBuf {
-        self.stack.keep_folder();
-        self.folder().to_owned()
+    /// Keeps the run's folder on disk, or removes it at the end.
+    pub fn keep_folder(&mut self, is_kept: bool) {
+        self.stack.keep_folder(is_kept);
     }
 
     /// Starts a member into its empty `process`.

@@ -1,6 +1,8 @@
 //! What happened in a run, for a person who looks for the cause of a violation.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -24,17 +26,21 @@ pub struct History {
     start: Instant,
     start_ms: u64,
     events: Mutex<Vec<Event>>,
-}
-
-impl Default for History {
-    fn default() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let start_ms = u64::try_from(since.as_millis()).unwrap_or_default();
-        Self { start: Instant::now(), start_ms, events: Mutex::default() }
-    }
+    /// Has each event at once, also of a run that is stopped.
+    log: File,
 }
 
 impl History {
+    /// One that starts now, and writes its events to `log` too.
+    ///
+    /// # Errors
+    /// If the file cannot be made.
+    pub fn start(log: &Path) -> io::Result<Self> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let start_ms = u64::try_from(since.as_millis()).unwrap_or_default();
+        Ok(Self { start: Instant::now(), start_ms, events: Mutex::default(), log: File::create(log)? })
+    }
+
     /// Time since the start.
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
@@ -43,8 +49,10 @@ impl History {
     /// Adds an event; returns its time in ms since 1970.
     pub fn add(&self, text: impl Into<String>) -> u64 {
         let at_ms = self.start_ms + u64::try_from(self.elapsed().as_millis()).unwrap_or_default();
+        let text = text.into();
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.push(Event { at_ms, text: text.into() });
+        let _ = writeln!(&self.log, "{:8.3} s  {text}", self.elapsed().as_secs_f64());
+        events.push(Event { at_ms, text });
         at_ms
     }
 

@@ -13,6 +13,7 @@ pub mod history;
 mod lessons;
 mod listings;
 pub mod plan;
+pub mod progress;
 pub mod report;
 pub mod steps;
 pub mod storage;
@@ -20,11 +21,13 @@ mod streams;
 pub mod violation;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use reqwest::{Method, StatusCode};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use api::{Api, Statuses};
@@ -32,6 +35,7 @@ use client::{Acknowledged, End, Outcome};
 use fleet::Fleet;
 use history::{History, LogLine};
 use plan::{Fault, Plan};
+use progress::{EarlyEnd, Progress};
 use report::Report;
 use violation::Violation;
 
@@ -56,35 +60,50 @@ pub struct Options {
     pub keep: bool,
 }
 
-/// Makes a run.
+/// Makes a run. The folder of a run that does not come to its end stays.
 ///
 /// # Panics
 /// If the fleet cannot be started.
 pub async fn run(options: Options) -> Report {
     let plan = Plan::new(options.seed, options.faults, options.lessons);
+    let progress = Progress::new(options.faults);
     let mut fleet = Fleet::new().await;
-    let files = lessons::make(&fleet.folder().join("lessons"), &plan.lessons);
+    fleet.keep_folder(true);
+    let folder = fleet.folder().to_owned();
+    let mut early_end = EarlyEnd { progress: progress.clone(), folder: folder.clone(), is_complete: false };
+    let mut printer = JoinSet::new();
+    printer.spawn(progress.clone().print(fleet.urls(), fleet.keys.clone()));
+    let files = lessons::make(&folder.join("lessons"), &plan.lessons);
     fleet.start_all().await;
     fleet.ready().await;
     let mut run = Run {
         fleet: &fleet,
-        history: History::default(),
+        history: History::start(&folder.join("history.log")).expect("the history has a file"),
         deadline: Instant::now() + options.limit,
         statuses: Statuses::default(),
         report: Report { seed: options.seed, no_disks: fleet.no_disks.clone(), ..Report::default() },
+        progress,
         recordings: Vec::new(),
         losses_ms: Vec::new(),
     };
     run.under_fire(&plan, &files).await;
     run.settle().await;
+    run.enter("checking lists");
     run.check_lists().await;
+    run.enter("watching streams");
     run.check_streams().await;
+    run.enter("checking deletions");
     run.check_deletions().await;
+    run.enter("checking the queue");
     run.check_queue().await;
+    run.enter("stopping the fleet and checking storage");
     run.end().await;
     let mut report = run.report;
+    early_end.is_complete = true;
     if options.keep || !report.violations.is_empty() {
-        report.folder = Some(fleet.keep_folder());
+        report.folder = Some(folder);
+    } else {
+        fleet.keep_folder(false);
     }
     report
 }
@@ -95,6 +114,7 @@ struct Run<'a> {
     deadline: Instant,
     statuses: Statuses,
     report: Report,
+    progress: Arc<Progress>,
     recordings: Vec<Acknowledged>,
     /// When Redis lost what it had accepted, in ms since 1970.
     losses_ms: Vec<u64>,
@@ -113,8 +133,16 @@ impl Run<'_> {
         Api::new(self.fleet.urls(), &self.fleet.keys[tenant], first, self.statuses.clone())
     }
 
+    /// Begins a phase of the run.
+    fn enter(&self, phase: &str) {
+        self.history.add(format!("run: {phase}"));
+        self.progress.enter(phase);
+        self.progress.set_violations(self.report.violations.len());
+    }
+
     /// Faults and clients, until both are through.
     async fn under_fire(&mut self, plan: &Plan, files: &[Vec<u8>]) {
+        self.enter("under fire");
         let (faults, clients, ended) = self.faults_and_clients(plan, files).await;
         self.report.violations.extend(ended.into_iter().map(Violation::general));
         self.fleet.start_all().await;
@@ -175,14 +203,18 @@ impl Run<'_> {
         sleep_until(start + fault.at).await;
         let (number, kind, lasts) = (fault.number, fault.kind, fault.lasts);
         let at_ms = self.history.add(format!("fault {number} {kind:?} begins, for {lasts:?}"));
+        self.progress.begin_fault(number, format!("{kind:?} for {lasts:.1?}"));
         let hit = faults::inject(self.fleet, fault).await;
+        self.progress.end_fault(number);
         self.history.add(format!("fault {number} {kind:?} is over: {hit:?}"));
         InjectedFault { kind, at_ms, hit }
     }
 
     /// Waits until every recording has its end.
     async fn settle(&mut self) {
+        self.enter("waiting for the servers");
         self.fleet.ready().await;
+        self.enter("settling");
         let mut open: Vec<(usize, String)> = Vec::new();
         for at in 0..self.recordings.len() {
             let recording = self.recordings[at].clone();
@@ -208,6 +240,8 @@ impl Run<'_> {
                     open.push((at, format!("should be {:?}: {seen:?}", recording.end)));
                     break;
                 }
+                let (of, id, end) = (self.recordings.len(), &recording.recording, recording.end);
+                self.progress.enter(format!("settling {at} of {of}: {id} is {state:?}, awaited {end:?}"));
                 sleep(Duration::from_millis(500)).await;
             }
             *self.report.ends.entry(recording.end).or_default() += 1;

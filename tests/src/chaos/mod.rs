@@ -54,7 +54,7 @@ pub struct Options {
     pub faults: usize,
     /// Number of lessons.
     pub lessons: usize,
-    /// Time limit for everything to come to its end.
+    /// Time limit of the run. Two thirds of it are for everything to come to its end.
     pub limit: Duration,
     /// Whether the folder with all logs and objects is kept, also if nothing is wrong.
     pub keep: bool,
@@ -79,7 +79,7 @@ pub async fn run(options: Options) -> Report {
     let mut run = Run {
         fleet: &fleet,
         history: History::start(&folder.join("history.log")).expect("the history has a file"),
-        deadline: Instant::now() + options.limit,
+        deadline: Instant::now() + options.limit * 2 / 3,
         statuses: Statuses::default(),
         report: Report { seed: options.seed, no_disks: fleet.no_disks.clone(), ..Report::default() },
         progress,

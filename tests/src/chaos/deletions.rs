@@ -13,18 +13,19 @@ use super::fleet::tenant_name;
 use super::storage::listing;
 use super::violation::Violation;
 
-/// A sweep, the lease of a server that died, and some.
+/// A sweep, the lease of a server that died, and some. One limit for all that were deleted.
 pub const MAX_EMPTYING: Duration = Duration::from_secs(180);
 
-/// Checks the receipt of a deleted recording, and that no address has it.
-pub async fn check(api: &Api, recording: &Acknowledged) -> Vec<Violation> {
-    let problems = problems(api, recording).await.unwrap_or_else(|problem| vec![problem]);
+/// Checks the receipt of a deleted recording, which is there by `deadline`, and that no address has
+/// it.
+pub async fn check(api: &Api, recording: &Acknowledged, deadline: Instant) -> Vec<Violation> {
+    let problems = problems(api, recording, deadline).await.unwrap_or_else(|problem| vec![problem]);
     problems.into_iter().map(|what| Violation::about(&recording.recording, what)).collect()
 }
 
-async fn problems(api: &Api, recording: &Acknowledged) -> Result<Vec<String>, String> {
+async fn problems(api: &Api, recording: &Acknowledged, deadline: Instant) -> Result<Vec<String>, String> {
     let id = &recording.recording;
-    let receipt = emptied(api, id).await?;
+    let receipt = emptied(api, id, deadline).await?;
     let mut problems = Vec::new();
     let removed = &receipt["removed"];
     let folders = removed["folders"].as_object().cloned().unwrap_or_default();
@@ -53,8 +54,7 @@ async fn problems(api: &Api, recording: &Acknowledged) -> Result<Vec<String>, St
 }
 
 /// The receipt, once everything is removed.
-async fn emptied(api: &Api, id: &str) -> Result<Value, String> {
-    let deadline = Instant::now() + MAX_EMPTYING;
+async fn emptied(api: &Api, id: &str, deadline: Instant) -> Result<Value, String> {
     loop {
         let answer = api.ask(Method::GET, &format!("/v1/deletions/{id}"), |request| request).await?;
         if answer.body["emptied_at"].is_string() {
@@ -68,14 +68,19 @@ async fn emptied(api: &Api, id: &str) -> Result<Value, String> {
 }
 
 /// Deletes a recording that nothing changes any more: its receipt has to be exact.
-pub async fn delete_exactly(api: &Api, objects: &Path, recording: &mut Acknowledged) -> Vec<Violation> {
+pub async fn delete_exactly(
+    api: &Api,
+    objects: &Path,
+    recording: &mut Acknowledged,
+    deadline: Instant,
+) -> Vec<Violation> {
     let folder = objects.join(tenant_name(recording.tenant)).join(&recording.recording);
     let (count, bytes, hash) = listing(&folder);
     recording.end = End::Deleted;
     let path = format!("/v1/recordings/{}", recording.recording);
     let receipt = async {
         api.ask(Method::DELETE, &path, |request| request).await?;
-        emptied(api, &recording.recording).await
+        emptied(api, &recording.recording, deadline).await
     };
     let problem = match receipt.await {
         Ok(receipt) => {

@@ -10,11 +10,11 @@ use super::api::Api;
 use super::client::{Acknowledged, End};
 use super::violation::Violation;
 
-/// Sweeps put right what a crash left in lists.
-const MAX_LAG: Duration = Duration::from_secs(180);
+/// Sweeps put right what a crash left in lists. One limit for all lists.
+pub const MAX_LAG: Duration = Duration::from_secs(180);
 
-/// Checks the lists of a tenant, by state and of all.
-pub async fn check(api: &Api, recordings: &[&Acknowledged]) -> Vec<Violation> {
+/// Checks the lists of a tenant, by state and of all. They may be wrong until `deadline`.
+pub async fn check(api: &Api, recordings: &[&Acknowledged], deadline: Instant) -> Vec<Violation> {
     let ids = |is_listed: fn(End) -> bool| -> BTreeSet<String> {
         let listed = recordings.iter().filter(|recording| is_listed(recording.end));
         listed.map(|recording| recording.recording.clone()).collect()
@@ -27,7 +27,6 @@ pub async fn check(api: &Api, recordings: &[&Acknowledged]) -> Vec<Violation> {
     ];
     let mut violations = Vec::new();
     for (query, expected) in lists {
-        let deadline = Instant::now() + MAX_LAG;
         let mut found = read(api, query).await;
         while found.as_ref() != Ok(&expected) && Instant::now() < deadline {
             sleep(Duration::from_secs(1)).await;

@@ -252,9 +252,10 @@ impl Run<'_> {
     }
 
     async fn check_lists(&mut self) {
+        let deadline = Instant::now() + listings::MAX_LAG;
         for tenant in 0..plan::TENANTS {
             let own = self.recordings.iter().filter(|recording| recording.tenant == tenant);
-            let found = listings::check(&self.api(tenant, tenant), &own.collect::<Vec<_>>()).await;
+            let found = listings::check(&self.api(tenant, tenant), &own.collect::<Vec<_>>(), deadline).await;
             self.report.violations.extend(found);
         }
     }
@@ -272,20 +273,22 @@ impl Run<'_> {
     }
 
     async fn check_deletions(&mut self) {
+        let deadline = Instant::now() + deletions::MAX_EMPTYING;
         let deleted = self.recordings.iter().filter(|recording| recording.end == End::Deleted);
         for recording in deleted.cloned().collect::<Vec<_>>() {
             let api = self.api(recording.tenant, 0);
-            self.report.violations.extend(deletions::check(&api, &recording).await);
+            self.report.violations.extend(deletions::check(&api, &recording, deadline).await);
         }
         let broken = |id: &str| self.report.violations.iter().any(|v| v.recording == id);
         let ready: Vec<usize> = (0..self.recordings.len())
             .filter(|at| self.recordings[*at].end == End::Ready && !broken(&self.recordings[*at].recording))
             .take(EXACT_DELETIONS)
             .collect();
+        let deadline = Instant::now() + deletions::MAX_EMPTYING;
         for at in ready {
             let api = self.api(self.recordings[at].tenant, 1);
             let objects = self.fleet.objects();
-            let found = deletions::delete_exactly(&api, &objects, &mut self.recordings[at]).await;
+            let found = deletions::delete_exactly(&api, &objects, &mut self.recordings[at], deadline).await;
             self.report.violations.extend(found);
             self.report.exact_receipts += 1;
         }

@@ -15,8 +15,9 @@ use tempfile::TempDir;
 
 #[test]
 fn what_was_promised_holds_under_fire() {
+    let faults = FaultKind::ALL.len().to_string();
     let done = Command::new(built_binary("chaos"))
-        .args(["--faults", "18", "--lessons", "8", "--seed", "15", "--minutes", "7"])
+        .args(["--faults", &faults, "--lessons", "8", "--seed", "15", "--minutes", "7"])
         .output()
         .unwrap();
     let report = String::from_utf8_lossy(&done.stdout);
@@ -30,7 +31,7 @@ fn a_seed_is_a_plan_and_few_faults_are_of_different_kinds() {
     assert_eq!(plan, Plan::new(7, FaultKind::ALL.len(), 40));
     assert_ne!(plan, Plan::new(8, FaultKind::ALL.len(), 40));
     for (kind, ..) in FaultKind::ALL {
-        assert!(plan.faults.iter().any(|fault| fault.kind == kind), "{kind:?}");
+        assert!(plan.faults.iter().any(|fault| fault.kind == *kind), "{kind:?}");
     }
 }
 
@@ -54,18 +55,40 @@ fn write(objects: &Path, key: &str, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// A bucket with one recording that is as it should be.
+const SOURCE: &str = "source/original.mp4";
+const INVENTORY: &str = "inventory/7/ladder.json";
+const SEGMENTS: &str = "hls/v360/7/segments-0";
+
+/// A bucket with one recording that is as it should be. An inventory names its two segments, which
+/// share an object.
 fn bucket() -> TempDir {
     let objects = TempDir::new().unwrap();
-    let facts = json!({ "size_bytes": 6, "sha256": sha256(b"lesson") });
+    let facts = |bytes: &[u8]| json!({ "size_bytes": bytes.len(), "sha256": sha256(bytes) });
+    let mut segments = facts(b"onetwo");
+    let parts = ["one", "two"].map(|name| {
+        let mut part = facts(name.as_bytes());
+        part["name"] = json!(name);
+        part
+    });
+    segments["parts"] = json!(parts);
+    let inventory = json!({ "version": 1, "fence": 7, "step": "ladder", "objects": { SEGMENTS: segments } });
+    let inventory = inventory.to_string();
+    let reference =
+        json!({ "key": INVENTORY, "objects": 1, "size_bytes": 6, "sha256": sha256(inventory.as_bytes()) });
     let manifest = json!({
         "state": "ready",
-        "source": { "key": "source/original.mp4", "sha256": sha256(b"lesson") },
-        "objects": { "source/original.mp4": facts },
+        "source": { "key": SOURCE, "sha256": sha256(b"lesson") },
+        "objects": { SOURCE: facts(b"lesson") },
+        "inventories": { "7": reference },
     });
-    let key = format!("{ID}/manifest/00000000000000000007.json");
-    write(objects.path(), &key, manifest.to_string().as_bytes());
-    write(objects.path(), &format!("{ID}/source/original.mp4"), b"lesson");
+    for (key, bytes) in [
+        (SOURCE, "lesson"),
+        (SEGMENTS, "onetwo"),
+        (INVENTORY, &inventory),
+        ("manifest/00000000000000000007.json", &manifest.to_string()),
+    ] {
+        write(objects.path(), &format!("{ID}/{key}"), bytes.as_bytes());
+    }
     objects
 }
 
@@ -79,14 +102,27 @@ fn found(objects: &TempDir, end: End) -> String {
 fn storage_is_held_to_what_was_promised() {
     assert_eq!(found(&bucket(), End::Ready), "");
     for (key, bytes, problem) in [
-        ("source/original.mp4", &b"lessen"[..], "not what was written"),
-        ("stills/7/poster.jpg", b"x", "nothing names it"),
-        ("manifest/00000000000000000008.json", b"{}", "names no objects"),
+        (SOURCE, "lessen", "bytes that are not what was written"),
+        (SEGMENTS, "ontwoo", "in hls/v360/7/segments-0 is not what was written"),
+        (SEGMENTS, "onetwothree", "has bytes of no part"),
+        (SEGMENTS, "onetw", "is too short"),
+        (INVENTORY, "{\"objects\":{}}", "names 0 objects of 0 bytes"),
+        ("stills/7/poster.jpg", "x", "nothing names it"),
+        ("hls/v360/9/segments-0", "onetwo", "nothing names it"),
+        ("inventory/9/ladder.json", "{}", "nothing names it"),
+        ("source/.original.mp4.tmp", "les", "nothing names it"),
+        ("manifest/00000000000000000008.json", "{}", "names no objects"),
     ] {
         let objects = bucket();
-        write(objects.path(), &format!("{ID}/{key}"), bytes);
+        write(objects.path(), &format!("{ID}/{key}"), bytes.as_bytes());
         let found = found(&objects, End::Ready);
         assert!(found.contains(problem), "{key}: {found}");
+    }
+    for key in [SOURCE, SEGMENTS, INVENTORY] {
+        let objects = bucket();
+        std::fs::remove_file(objects.path().join("school-0").join(ID).join(key)).unwrap();
+        let found = found(&objects, End::Ready);
+        assert!(found.contains(key) && found.contains("No such file"), "{key}: {found}");
     }
     let other = "01900000-0000-7000-8000-000000000002";
     for (key, problem) in [
@@ -101,6 +137,28 @@ fn storage_is_held_to_what_was_promised() {
     }
     assert!(found(&bucket(), End::Cancelled).contains("not cancelled"));
     assert!(found(&bucket(), End::Deleted).contains("source/original.mp4 is there"));
+}
+
+#[test]
+fn an_inventory_is_what_was_written() {
+    let objects = bucket();
+    let path = objects.path().join("school-0").join(ID).join(INVENTORY);
+    let mut inventory = std::fs::read(&path).unwrap();
+    inventory.push(b' ');
+    std::fs::write(path, inventory).unwrap();
+    let found = found(&objects, End::Ready);
+    assert!(found.contains("ladder.json: ") && found.contains("not what was written"), "{found}");
+}
+
+#[test]
+fn a_temporary_file_that_a_worker_left_is_found() {
+    let scratch = TempDir::new().unwrap();
+    let folders = [scratch.path().to_owned()];
+    std::fs::create_dir_all(scratch.path().join("worker-1/attempt")).unwrap();
+    assert_eq!(storage::temporary_files(&folders), []);
+    std::fs::write(scratch.path().join("worker-1/attempt/segment.tmp"), b"x").unwrap();
+    let found = storage::temporary_files(&folders);
+    assert!(found.len() == 1 && found[0].what.ends_with("segment.tmp was left"), "{found:?}");
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All kinds, each with its share of the faults and its longest duration in ms.
-    pub const ALL: [(FaultKind, usize, u64); 18] = [
+    pub const ALL: &[(FaultKind, usize, u64)] = &[
         (FaultKind::WorkerKilled, 3, 3_000),
         (FaultKind::WorkerStopped, 3, 8_000),
         (FaultKind::WorkerTerminated, 2, 2_000),

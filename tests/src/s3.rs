@@ -32,6 +32,15 @@ pub struct S3 {
     task: tokio::task::JoinHandle<()>,
 }
 
+/// The answer of S3 to a request about a multipart upload that is completed or aborted.
+fn no_such_upload() -> http::Response<s3s::Body> {
+    let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchUpload</Code></Error>";
+    let mut answer = http::Response::new(s3s::Body::from(body.to_owned()));
+    *answer.status_mut() = http::StatusCode::NOT_FOUND;
+    answer.headers_mut().insert("content-type", http::HeaderValue::from_static("application/xml"));
+    answer
+}
+
 impl S3 {
     /// Starts one with its objects in `root`.
     pub async fn start(root: &Path) -> Self {
@@ -66,7 +75,16 @@ impl S3 {
                         if is_delete && length.is_some_and(|length| length > FEW_KEYS_BYTES) {
                             let _ = is_held.wait_for(|held| !held).await;
                         }
-                        s3.call(request.map(s3s::Body::from)).await
+                        let is_upload = request.uri().query().is_some_and(|query| query.contains("uploadId"));
+                        let call = async move { s3.call(request.map(s3s::Body::from)).await };
+                        if !is_upload {
+                            return call.await;
+                        }
+                        // A task of its own: S3 completes an upload also if its client is gone.
+                        let answer = tokio::spawn(call).await.expect("the S3 API panicked")?;
+                        // `s3s-fs` answers 403 to a multipart upload that is over.
+                        let is_over = answer.status() == http::StatusCode::FORBIDDEN;
+                        Ok(if is_over { no_such_upload() } else { answer })
                     }
                 });
                 tokio::spawn(async move {

@@ -1,16 +1,26 @@
 //! Child processes: the built binary and the tools next to it, killed when dropped, their log kept.
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::net::TcpSocket;
 
 use crate::wait;
 
-/// A port nothing listens on just now.
+/// A port nothing listens on. It is bound until this process ends, so no other program gets it, nor
+/// does a connection. A server that sets `SO_REUSEADDR` can listen on it all the same.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static BOUND: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    BOUND.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
+    port
 }
 
 /// The built `chalkstream` binary.

@@ -167,6 +167,7 @@ impl<'a> Ingest<'a> {
             };
             let alive = pace.keeps(asked.elapsed(), chunk.len());
             let mut chunk = chunk;
+            self.counters.uploaded_bytes.inc_by(chunk.len() as u64);
             self.compare(&mut chunk)?;
             while !chunk.is_empty() {
                 if self.room() == 0 {
@@ -178,7 +179,6 @@ impl<'a> Ingest<'a> {
                     hash.update(&taken);
                 }
                 self.buffer.extend_from_slice(&taken);
-                self.counters.uploaded_bytes.inc_by(taken.len() as u64);
                 if self.buffer.len() as u64 >= self.upload.part_bytes && !self.is_full() {
                     self.part().await?;
                     self.save().await?;

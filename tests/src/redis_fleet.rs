@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::process::{Process, free_port, tool};
+use crate::redis::{PAUSE_WRITES, is_in_sync};
 use crate::wait;
 
 /// Milliseconds after which a server that does not answer counts as gone.
@@ -53,7 +54,8 @@ impl RedisFleet {
     /// Three primaries, and a replica of the one that holds our keys.
     pub async fn cluster(folder: &Path) -> Self {
         std::fs::create_dir_all(folder).unwrap();
-        let mut nodes: Vec<Node> = (0..4).map(|_| cluster_node(folder)).collect();
+        let buses = [(); 4].map(|()| free_port());
+        let mut nodes = buses.map(|bus| cluster_node(folder, bus)).into_iter().collect::<Vec<Node>>();
         let ports: Vec<u16> = nodes.iter().map(|node| node.port).collect();
         for port in &ports {
             until(*port, &["PING"], "PONG").await;
@@ -65,8 +67,8 @@ impl RedisFleet {
             ask(ports[index], &["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]);
             ask(ports[index], &["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
         }
-        for port in &ports[1..] {
-            ask(ports[0], &["CLUSTER", "MEET", "127.0.0.1", &port.to_string(), &bus(*port).to_string()]);
+        for (port, bus) in ports.iter().zip(buses).skip(1) {
+            ask(ports[0], &["CLUSTER", "MEET", "127.0.0.1", &port.to_string(), &bus.to_string()]);
         }
         for port in &ports {
             until(*port, &["CLUSTER", "INFO"], "cluster_known_nodes:4").await;
@@ -87,26 +89,26 @@ impl RedisFleet {
         Self { settings, primary, replica: ports[3], _others: nodes }
     }
 
-    /// Kills the server that holds our keys, and waits until the other one has taken over.
+    /// Kills the server that holds our keys, and waits until the other one has taken over. That has
+    /// all that was acknowledged.
     pub async fn fail_over(&mut self) {
+        ask(self.primary.port, PAUSE_WRITES);
+        wait::until("the replica is in sync", Duration::from_secs(60), || async {
+            is_in_sync(&ask(self.primary.port, &["INFO", "replication"])).then_some(())
+        })
+        .await;
         self.primary.process = None;
         until(self.replica, &["INFO", "replication"], "role:master").await;
     }
-}
-
-/// The port on which the nodes of a cluster talk to each other. Above those that the system gives
-/// away.
-fn bus(port: u16) -> u16 {
-    if port < 55_000 { port + 10_000 } else { port - 10_000 }
 }
 
 fn server(folder: &Path, more: &[&str]) -> Node {
     start(folder, free_port(), more)
 }
 
-fn cluster_node(folder: &Path) -> Node {
-    let port = free_port();
-    let bus = bus(port).to_string();
+/// A node that talks to the others on the port `bus`.
+fn cluster_node(folder: &Path, bus: u16) -> Node {
+    let (port, bus) = (free_port(), bus.to_string());
     let cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", GONE_MS, "--cluster-port", &bus];
     start(folder, port, &[&cluster[..], &["--cluster-replica-validity-factor", "0"]].concat())
 }

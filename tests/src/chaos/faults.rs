@@ -37,6 +37,11 @@ pub async fn inject(fleet: &Fleet, fault: Fault) -> Result<Option<String>, Strin
             fleet.redis().up().await;
             Some("redis".to_owned())
         }
+        FaultKind::RedisFailedOver => {
+            let _redis = fleet.redis_in_hand.lock().await;
+            fleet.redis().fail_over().await;
+            Some("redis".to_owned())
+        }
         FaultKind::RedisEmptied => {
             let _redis = fleet.redis_in_hand.lock().await;
             Some(fleet.redis().command(&["FLUSHALL"]))

@@ -28,6 +28,8 @@ pub enum FaultKind {
     ServerTerminated,
     /// Redis gets SIGKILL, and is started again on its files.
     RedisKilled,
+    /// Redis gets SIGKILL, and a replica that has everything takes over.
+    RedisFailedOver,
     /// Redis loses everything.
     RedisEmptied,
     /// Redis has no memory left.
@@ -60,6 +62,7 @@ impl FaultKind {
         (FaultKind::ServerStopped, 2, 8_000),
         (FaultKind::ServerTerminated, 2, 2_000),
         (FaultKind::RedisKilled, 2, 4_000),
+        (FaultKind::RedisFailedOver, 2, 0),
         (FaultKind::RedisEmptied, 1, 0),
         (FaultKind::RedisFull, 2, 6_000),
         (FaultKind::RedisCut, 3, 8_000),

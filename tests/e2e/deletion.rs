@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use chalkstream_tests::chaos::storage::files;
 use chalkstream_tests::client::Client;
 use chalkstream_tests::media::clip;
 use chalkstream_tests::stack::Stack;
@@ -11,7 +12,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::CLIP;
-use crate::kill::files;
 
 /// A sweep after the lease of a server that died, and some.
 const BOUND: Duration = Duration::from_secs(150);

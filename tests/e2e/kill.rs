@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use chalkstream_tests::chaos::storage::files;
 use chalkstream_tests::client::Client;
 use chalkstream_tests::media::{ffmpeg, heavy_clip};
 use chalkstream_tests::playlist::uris;
@@ -15,23 +16,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::CLIP;
-
-/// Every file below `folder`, by its path relative to it.
-pub fn files(folder: &Path) -> BTreeMap<String, u64> {
-    fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, u64>) {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                walk(root, &path, found);
-            } else if let Ok(metadata) = entry.metadata() {
-                found.insert(path.strip_prefix(root).unwrap().display().to_string(), metadata.len());
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    walk(folder, folder, &mut found);
-    found
-}
 
 /// Each media object is there once: one attempt's folder a rendition, no intermediate, no pending
 /// marker.

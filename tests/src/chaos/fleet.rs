@@ -238,7 +238,8 @@ impl Fleet {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let status = running.ended(Duration::from_secs(1)).await;
-        // One that had not even begun has nothing to hand back.
+        // SIGTERM ends a process that does not handle it yet. It has logged nothing, and has no
+        // work to hand back.
         let is_early = status.signal() == Some(libc::SIGTERM)
             && running.log().len() == member.log_start.load(Ordering::Relaxed);
         *process = None;
@@ -287,7 +288,7 @@ impl Fleet {
         }
     }
 
-    /// Jobs and steps that the queue still has, by the server's metrics, without failed ones.
+    /// Jobs and steps that the queue still has, and jobs that failed, by the server's metrics.
     pub async fn queue_counts(&self) -> Vec<(String, u64)> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
         let address = format!("{}/metrics", admin_url(&self.urls()[0]));

@@ -294,7 +294,7 @@ impl Run<'_> {
         }
     }
 
-    /// Nothing is left running.
+    /// Nothing is left in the queue, and nothing failed.
     async fn check_queue(&mut self) {
         for (name, count) in self.fleet.queue_counts().await {
             if count > 0 {

@@ -1,8 +1,7 @@
 //! Counts the runs of each step in the workers' logs.
 //!
-//! A run that is accepted is the last one of its step. So no step runs more often than workers were
-//! lost with it and it failed, plus one: unless Redis lost what it had accepted, or a client
-//! retried it.
+//! A run whose result is accepted is the last one of its step, unless Redis lost what it had
+//! accepted, or a client retried the recording.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +23,7 @@ pub struct StepCounts {
     pub failed: BTreeMap<String, usize>,
     /// Runs that their worker gave up, by the reason.
     pub given_up: BTreeMap<String, usize>,
-    /// Runs of which nothing more was heard: their worker was killed.
+    /// Runs without an end in the logs: their worker was killed, perhaps before it logged one.
     pub lost: usize,
     /// Most runs of one step.
     pub most: usize,

@@ -16,7 +16,8 @@ const TOMBSTONE: &str = "manifest/18446744073709551615.json";
 /// Manifests of a recording that are kept.
 const MAX_MANIFESTS: usize = 3;
 
-/// Every file below `folder`, by its path relative to it, with its size.
+/// The files below `folder`, by their path relative to it, with their size. Those that are removed
+/// meanwhile are left out.
 pub fn files(folder: &Path) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];

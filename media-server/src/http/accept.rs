@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::stall::Stall;
 
-/// How long open requests may take once shutdown has begun.
+/// How long open requests may take once shutdown has started.
 const MAX_DRAIN: Duration = Duration::from_secs(10);
 
 /// Serves connections until `shutdown`, then lets the open requests end.

@@ -50,7 +50,7 @@ pub async fn built_at_ms(store: &Store, tenant: &str) -> Result<Option<u64>> {
 /// meanwhile.
 ///
 /// # Errors
-/// If storage does not answer: it can be begun again.
+/// If storage does not answer: it can be started again.
 pub async fn verify(store: &Store, tenant: &str) -> Result<Verified> {
     let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for id in store.list_dirs(&layout::tenant_prefix(tenant)).await? {

@@ -10,7 +10,7 @@ use crate::objects::list_all_of;
 use crate::recording::{newest, read_newest};
 use crate::{Error, Kind, Listed, Manifest, Result, State, Store, layout};
 
-/// How often an entry is written anew because its manifest changed meanwhile.
+/// How often an entry is written again because its manifest changed meanwhile.
 const MAX_ROUNDS: usize = 5;
 
 /// One recording in a list.

@@ -252,19 +252,20 @@ impl Events {
     /// If an event after `id` may have been lost, the id after which all that is left can be read.
     ///
     /// An id alone does not say in which life of the stream it was made. One from before this life
-    /// began has lost events.
+    /// began has lost events. It began when it got its name, or with an event that came sooner.
     pub async fn gap_after(&self, id: &str) -> Result<Option<String>> {
         let id = Id::parse(id)?;
         let epoch =
             self.epoch().await?.get_timestamp().ok_or_else(|| Error::corrupt("no time in an epoch"))?;
         let (s, ns) = epoch.to_unix();
-        let began = Id { ms: s * 1000 + u64::from(ns / 1_000_000), number: 0 };
-        let last = self.last().await?;
+        // An event of the same millisecond comes after it.
+        let named = Id { ms: s * 1000 + u64::from(ns / 1_000_000), number: 0 }.predecessor();
+        let (first, last) = (self.first().await?.map(Id::predecessor), self.last().await?);
+        let began = first.map_or(named, |first| first.min(named));
         if id >= began && last.unwrap_or_default().max(began) >= id && self.has_all_after(id).await? {
             return Ok(None);
         }
-        let first = self.first().await?;
-        Ok(Some(first.map_or(began, Id::predecessor).max(began).to_string()))
+        Ok(Some(first.unwrap_or(began).to_string()))
     }
 
     async fn has_all_after(&self, id: Id) -> Result<bool> {

@@ -100,8 +100,10 @@ impl Hub {
     /// Passes on what is new. True if there is more.
     async fn read_once(&self, events: &Events, last: &mut Option<String>) -> Result<bool, Error> {
         let Some(id) = last.clone() else {
-            // The position names this life of the stream, so that a loss can be noticed.
-            *last = Some(events.position().await?.id);
+            // The position names this life of the stream, so that a loss can be noticed. An empty
+            // stream has no event to start from: then its start is where this life began.
+            let id = events.position().await?.id;
+            *last = Some(events.gap_after(&id).await?.unwrap_or(id));
             self.restart_coverage();
             return Ok(false);
         };

@@ -51,7 +51,7 @@ async fn work_is_cancelled_and_asked_for_again() {
     let lease = queue.lease("w", 10_000).await.unwrap().unwrap();
     assert_eq!((lease.recording.as_str(), lease.step.as_str()), (id.as_str(), "inspect"));
     let (_, body) = json(&server, Method::GET, &format!("/v1/recordings/{id}")).await;
-    assert_eq!(body["state"], "processing", "a worker has begun: {body}");
+    assert_eq!(body["state"], "processing", "a worker has started: {body}");
     let (_, jobs) = json(&server, Method::GET, "/v1/jobs").await;
     assert_eq!(jobs["jobs"].as_array().unwrap().len(), 1, "{jobs}");
     let (_, failed) = json(&server, Method::GET, "/v1/jobs?failed=true").await;
@@ -134,16 +134,14 @@ async fn events_go_on_from_the_last_one_seen_and_are_a_tenants_own() {
     let id = lesson(&world.store, TENANT).await.id;
     let server = world.server("a").await;
     let events = Events::connect(&world.settings.redis).unwrap();
-    // Names this life of the stream: an event from before it has a name counts as lost.
-    events.position().await.unwrap();
     let publish = |tenant: &'static str, kind: EventKind, n: u64| {
         let (events, id) = (events.clone(), id.clone());
         async move { events.publish(tenant, &id, kind, json!({ "n": n })).await.unwrap() }
     };
-    let tell = |tenant: &'static str, n: u64| publish(tenant, EventKind::Step, n);
-    let first = tell(TENANT, 1).await;
-    tell(TENANT, 2).await;
-    tell(OTHER, 3).await;
+    let publish_step = |tenant: &'static str, n: u64| publish(tenant, EventKind::Step, n);
+    let first = publish_step(TENANT, 1).await;
+    publish_step(TENANT, 2).await;
+    publish_step(OTHER, 3).await;
 
     for path in ["/v1/events".to_owned(), format!("/v1/recordings/{id}/events")] {
         let response =
@@ -151,20 +149,21 @@ async fn events_go_on_from_the_last_one_seen_and_are_a_tenants_own() {
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let mut stream = response.bytes_stream();
         let mut text = String::new();
-        let heard = async {
+        let reads = async {
             let mut leaked = false;
             while !text.contains("\"n\":5") || !text.contains("\"n\":7") {
                 text += std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap();
                 if text.contains("\"n\":2") && !std::mem::replace(&mut leaked, true) {
-                    tell(OTHER, 4).await;
-                    tell(TENANT, 5).await;
+                    publish_step(OTHER, 4).await;
+                    publish_step(TENANT, 5).await;
                     publish(OTHER, EventKind::Progress, 6).await;
                     publish(TENANT, EventKind::Progress, 7).await;
                 }
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(10), heard).await.unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(10), reads).await.unwrap();
         assert!(!text.contains("\"n\":1"), "seen before: {text}");
+        assert!(!text.contains("event: reset"), "nothing was lost: {text}");
         for other in ["\"n\":3", "\"n\":4", "\"n\":6"] {
             assert!(!text.contains(other), "another tenant's: {text}");
         }

@@ -88,6 +88,24 @@ async fn a_flush_neither_hangs_a_reader_nor_hides_what_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_from_before_the_stream_has_a_name_are_no_gap() {
+    let (redis, events) = events().await;
+    let seen = publish(&events, 1).await;
+    publish(&events, 2).await;
+    assert_eq!(events.gap_after(&seen).await.unwrap(), None);
+    assert_eq!(numbers(&events.read_after(&seen, NOW).await.unwrap()), [2]);
+
+    redis.flush().await;
+    let next = publish(&events, 3).await;
+    let lost = Id { ms: Id::parse(&seen).unwrap().ms - 1, number: 0 }.to_string();
+    let left = events.gap_after(&lost).await.unwrap().expect("a loss is a gap");
+    assert_eq!(numbers(&events.read_after(&left, NOW).await.unwrap()), [3]);
+    for id in [left, next] {
+        assert_eq!(events.gap_after(&id).await.unwrap(), None, "reported once: {id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stream_is_trimmed_and_says_what_it_covers() {
     let redis = RedisServer::start().await;
     let settings = config::Redis { events_kept: 100, ..redis.settings() };
@@ -121,7 +139,7 @@ async fn redis_away_is_said_and_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn progress_pushes_out_nothing_and_is_read_beside() {
+async fn progress_pushes_out_nothing_and_is_read_separately() {
     let redis = RedisServer::start().await;
     let settings = chalkstream_config::Redis { events_kept: 100, ..redis.settings() };
     let events = Events::connect(&settings).unwrap();

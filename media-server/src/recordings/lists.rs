@@ -50,8 +50,8 @@ pub struct Lists {
 pub struct Page {
     /// Their short fields.
     pub recordings: Vec<Arc<Manifest>>,
-    /// Whether there are older ones.
-    pub has_more: bool,
+    /// The position after which older ones follow; `None` on the last page.
+    pub next: Option<String>,
 }
 
 impl Lists {
@@ -86,6 +86,28 @@ impl Lists {
             return self.scan(tenant, state, after, limit).await;
         }
         let states: Vec<State> = listing::states().filter(|one| state.is_none_or(|s| s == *one)).collect();
+        let mut page = Page { recordings: Vec::new(), next: after.map(str::to_owned) };
+        // Recordings leave the lists while these are read: older ones fill up the page.
+        loop {
+            let missing = limit - page.recordings.len();
+            let older = self.read_lists(tenant, &states, page.next.as_deref(), missing).await?;
+            page.recordings.extend(older.recordings);
+            page.next = older.next;
+            if page.next.is_none() || page.recordings.len() >= limit {
+                return Ok(page);
+            }
+        }
+    }
+
+    /// At most `limit` recordings in some states. Fewer, even none, do not mean that it is the last
+    /// page.
+    async fn read_lists(
+        &self,
+        tenant: &str,
+        states: &[State],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, Error> {
         let reads = states.iter().map(|state| async {
             let page = listing::page(&self.store, tenant, *state, after, limit + 1).await?;
             Ok::<_, Error>(page.into_iter().map(|entry| (*state, entry)))
@@ -93,21 +115,50 @@ impl Lists {
         let pages = futures_util::future::try_join_all(reads).await?;
         let mut entries: Vec<(State, Entry)> = pages.into_iter().flatten().collect();
         entries.sort_by(|(_, a), (_, b)| b.recording.cmp(&a.recording));
-        let has_more = entries.len() > limit;
-        entries.truncate(limit);
+        // A recording may have several entries: they are of one page.
+        let by_recording: Vec<_> = entries.chunk_by(|(_, a), (_, b)| a.recording == b.recording).collect();
+        let (page, rest) = by_recording.split_at(limit.min(by_recording.len()));
+        let next = page.last().filter(|_| !rest.is_empty()).map(|group| group[0].1.recording.clone());
+        let groups: Vec<Vec<Entry>> =
+            page.iter().map(|group| group.iter().map(|(_, entry)| entry.clone()).collect()).collect();
+        entries.truncate(groups.iter().map(Vec::len).sum());
         if after.is_none() {
-            self.take_copies(tenant, &states, &entries).await?;
+            self.take_copies(tenant, states, &entries).await?;
         }
-        let summaries: Vec<Option<Arc<Manifest>>> = stream::iter(entries)
-            .map(|(_, entry)| self.summary(tenant, entry))
+        let is_any_state = states.len() > 1;
+        let recordings: Vec<Option<Arc<Manifest>>> = stream::iter(groups)
+            .map(|group| self.newest(tenant, group, is_any_state))
             .buffered(READS)
             .try_collect()
             .await?;
-        let mut recordings: Vec<Arc<Manifest>> = summaries.into_iter().flatten().collect();
-        // A writer that was cut off may have left an older entry in another list.
-        recordings.sort_by(|a, b| (&b.recording, b.fence).cmp(&(&a.recording, a.fence)));
-        recordings.dedup_by(|a, b| a.recording == b.recording);
-        Ok(Page { recordings, has_more })
+        Ok(Page { recordings: recordings.into_iter().flatten().collect(), next })
+    }
+
+    /// The newest of one recording's entries: a writer that was cut off may have left an older one
+    /// in another list.
+    async fn newest(
+        &self,
+        tenant: &str,
+        entries: Vec<Entry>,
+        is_any_state: bool,
+    ) -> Result<Option<Arc<Manifest>>, Error> {
+        let Some(recording) = entries.first().map(|entry| entry.recording.clone()) else { return Ok(None) };
+        let reads = entries.into_iter().map(|entry| self.summary(tenant, entry));
+        let read = futures_util::future::try_join_all(reads).await?;
+        let has_left = read.iter().any(Option::is_none);
+        let newest = read.into_iter().rev().flatten().max_by_key(|summary| summary.fence);
+        if !has_left || !is_any_state {
+            return Ok(newest);
+        }
+        // Perhaps it has moved to a list that was read before: its manifest has its state.
+        match read_manifest(&self.store, tenant, &recording).await {
+            Ok(manifest) => {
+                let listed = manifest.filter(|manifest| manifest.state != State::Deleted);
+                Ok(listed.map(|manifest| Arc::new(listing::summary(&manifest))))
+            }
+            Err(error) if error.kind == Kind::Corrupt => Ok(newest),
+            Err(error) => Err(error),
+        }
     }
 
     async fn is_built(&self, tenant: &str) -> Result<bool, Error> {
@@ -185,7 +236,7 @@ impl Lists {
                 .map(|id| async move { read_manifest(&self.store, tenant, &id).await })
                 .buffered(READS)
         );
-        let mut recordings = Vec::new();
+        let mut recordings: Vec<Arc<Manifest>> = Vec::new();
         while let Some(manifest) = manifests.next().await {
             let manifest = match manifest {
                 Ok(Some(manifest)) => manifest,
@@ -197,10 +248,11 @@ impl Lists {
                 continue;
             }
             if recordings.len() == limit {
-                return Ok(Page { recordings, has_more: true });
+                let next = recordings.last().map(|last| last.recording.clone());
+                return Ok(Page { recordings, next });
             }
             recordings.push(Arc::new(listing::summary(&manifest)));
         }
-        Ok(Page { recordings, has_more: false })
+        Ok(Page { recordings, next: None })
     }
 }

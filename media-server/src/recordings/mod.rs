@@ -10,6 +10,8 @@ mod service;
 mod view;
 
 #[cfg(test)]
+mod lists_tests;
+#[cfg(test)]
 mod scale_tests;
 #[cfg(test)]
 mod tests;

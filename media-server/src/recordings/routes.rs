@@ -52,9 +52,8 @@ pub async fn list(
         return Err(Problem::invalid("after", "`after` is not the `next` of a page."));
     }
     let page = recordings.lists.page(&caller.tenant, state, query.after.as_deref(), limit).await?;
-    let next = page.recordings.last().filter(|_| page.has_more).map(|last| last.recording.clone());
     let views = page.recordings.iter().map(|summary| RecordingView::brief(summary)).collect();
-    Ok(Json(RecordingList { recordings: views, next }))
+    Ok(Json(RecordingList { recordings: views, next: page.next }))
 }
 
 fn parse_state(name: &str) -> Result<RecordingState, Problem> {

@@ -1,6 +1,7 @@
 //! Lists of a tenant with a hundred thousand recordings.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use chalkstream_store::{
-    Listed, Manifest, ObjectBody, ObjectFacts, Objects, Part, Result, State, Store, layout, listing, open,
+    Error, Kind, Listed, Manifest, ObjectBody, ObjectFacts, Objects, Part, Result, State, Store, layout,
+    listing, open,
 };
 use reqwest::Method;
 use serde_json::json;
@@ -19,16 +21,21 @@ use super::Lists;
 use crate::delivery::tests::session;
 use crate::testing::{Server, TENANT, World, lesson};
 
-/// Storage that counts its calls.
-struct Counted {
+/// Storage that counts its calls, and has lost some objects since it listed them.
+pub struct Counted {
     inner: Store,
     calls: Arc<AtomicU64>,
+    lost: HashSet<String>,
 }
 
 impl Counted {
     fn over(inner: Store) -> (Store, Arc<AtomicU64>) {
         let calls = Arc::<AtomicU64>::default();
-        (Arc::new(Self { inner, calls: Arc::clone(&calls) }), calls)
+        (Arc::new(Self { inner, calls: Arc::clone(&calls), lost: HashSet::new() }), calls)
+    }
+
+    pub fn without(inner: Store, lost: HashSet<String>) -> Store {
+        Arc::new(Self { inner, calls: Arc::default(), lost })
     }
 
     fn store(&self) -> &Store {
@@ -46,6 +53,9 @@ impl Objects for Counted {
         self.store().put_file(key, path).await
     }
     async fn get(&self, key: &str) -> Result<Bytes> {
+        if self.lost.contains(key) {
+            return Err(Error::new(Kind::NotFound, "lost"));
+        }
         self.store().get(key).await
     }
     async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<ObjectBody> {

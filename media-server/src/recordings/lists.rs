@@ -8,6 +8,7 @@ use chalkstream_store::{Error, Kind, Manifest, State, Store, layout, read_manife
 use futures_util::{StreamExt, TryStreamExt, stream};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use tokio::task::JoinHandle;
 
 use crate::metrics::CacheStats;
 
@@ -44,6 +45,32 @@ pub struct Lists {
     known: Arc<Cache<(String, String), Known, BySize>>,
     /// Tenants whose lists have all recordings. That never ends.
     built: Arc<Mutex<HashSet<String>>>,
+    /// Lists whose copies are being made.
+    refreshes: Refreshes,
+}
+
+/// Tenant and state of lists whose copies are being made.
+type Refreshes = Arc<Mutex<HashSet<(String, &'static str)>>>;
+
+/// The only task that makes the copies of a list, until dropped.
+struct Refresh {
+    list: (String, &'static str),
+    refreshes: Refreshes,
+}
+
+impl Refresh {
+    /// `None` while another task makes them.
+    fn start(refreshes: &Refreshes, tenant: &str, state: State) -> Option<Self> {
+        let list = (tenant.to_owned(), state.as_str());
+        let is_first = refreshes.lock().unwrap_or_else(PoisonError::into_inner).insert(list.clone());
+        is_first.then(|| Self { list, refreshes: Arc::clone(refreshes) })
+    }
+}
+
+impl Drop for Refresh {
+    fn drop(&mut self) {
+        self.refreshes.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.list);
+    }
 }
 
 /// Recordings, newest first.
@@ -58,7 +85,7 @@ impl Lists {
     /// The lists in `store`.
     pub fn new(store: Store) -> Self {
         let known = Arc::new(Cache::with_weighter(EXPECTED_ENTRIES, MAX_BYTES, BySize));
-        Self { store, known, built: Arc::default() }
+        Self { store, known, built: Arc::default(), refreshes: Arc::default() }
     }
 
     /// The state of the cache.
@@ -193,15 +220,22 @@ impl Lists {
                 self.known.insert(key, Known { version: copy.version, summary: Arc::new(copy.summary) });
             }
             if missing() > MAX_SINGLE_READS {
-                let (store, tenant, state) = (self.store.clone(), tenant.to_owned(), *state);
-                tokio::spawn(async move {
-                    if let Err(error) = listing::copy_newest(&store, &tenant, state).await {
-                        tracing::debug!(tenant_id = tenant, %error, "copies of a list not written");
-                    }
-                });
+                self.refresh_copies(tenant, *state);
             }
         }
         Ok(())
+    }
+
+    /// Makes new copies of a list in the background. `None` if that is under way.
+    pub(super) fn refresh_copies(&self, tenant: &str, state: State) -> Option<JoinHandle<()>> {
+        let refresh = Refresh::start(&self.refreshes, tenant, state)?;
+        let (store, tenant) = (self.store.clone(), tenant.to_owned());
+        Some(tokio::spawn(async move {
+            let _refresh = refresh;
+            if let Err(error) = listing::copy_newest(&store, &tenant, state).await {
+                tracing::debug!(tenant_id = tenant, %error, "copies of a list not written");
+            }
+        }))
     }
 
     fn known(&self, tenant: &str, entry: &Entry) -> Option<Arc<Manifest>> {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Lists;
 use super::scale_tests::Counted;
-use crate::testing::{TENANT, World};
+use crate::testing::{OTHER, TENANT, World};
 
 /// Says that the lists have all recordings.
 async fn set_built(store: &Store) {
@@ -69,4 +69,16 @@ async fn every_live_recording_is_on_one_page_while_others_change() {
         assert_eq!(all_pages(&lists, None, limit).await, live, "{limit} a page");
         assert_eq!(all_pages(&lists, Some(State::Ready), limit).await, ready, "ready ones, {limit} a page");
     }
+}
+
+#[tokio::test]
+async fn copies_of_a_list_are_made_once_at_a_time() {
+    let world = World::new().await;
+    let lists = Lists::new(world.store.clone());
+    let first = lists.refresh_copies(TENANT, State::Ready).unwrap();
+    assert!(lists.refresh_copies(TENANT, State::Ready).is_none());
+    let others = [(TENANT, State::Failed), (OTHER, State::Ready)];
+    assert!(others.into_iter().all(|(tenant, state)| lists.refresh_copies(tenant, state).is_some()));
+    first.await.unwrap();
+    assert!(lists.refresh_copies(TENANT, State::Ready).is_some());
 }

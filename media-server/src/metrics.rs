@@ -2,6 +2,7 @@
 
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chalkstream_store::{CLASSES, QueueStats, WorkerView};
@@ -76,6 +77,8 @@ pub struct WorkerLabels {
 /// All the server's metrics.
 pub struct Metrics {
     registry: Registry,
+    /// Held while the text is made: it sets what is read from the queue.
+    render: Mutex<()>,
     /// Requests responded to.
     pub requests: Family<RequestLabels, Counter>,
     /// Time to the first byte of a response, in seconds.
@@ -172,6 +175,7 @@ impl Default for Metrics {
         }
         let mut metrics = Self {
             registry: Registry::with_prefix("chalkstream"),
+            render: Mutex::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
             tokens_refused: Family::default(),
@@ -259,6 +263,7 @@ impl Metrics {
     /// The text a scraper reads (OpenMetrics). Without `queue`, as while Redis is away, the queue's
     /// metrics are left out: old numbers would hide the outage.
     pub fn render(&self, queue: Option<(&[WorkerView], QueueStats)>) -> Result<String, std::fmt::Error> {
+        let _render = self.render.lock().unwrap_or_else(PoisonError::into_inner);
         self.redis_up.set(queue.is_some().into());
         self.workers.clear();
         if let Some((workers, stats)) = queue {
@@ -332,6 +337,18 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }
+        // Scrapes at the same time.
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let text = metrics.render(Some((&workers, QueueStats::default()))).unwrap();
+                        let mut lines = text.lines().filter(|line| line.contains("state=\"working\",code"));
+                        assert_eq!(lines.next(), Some("chalkstream_workers{state=\"working\",code=\"\"} 2"));
+                    }
+                });
+            }
+        });
         // Redis is away: no number rather than an old one.
         assert!(!metrics.render(None).unwrap().contains("chalkstream_workers{"));
     }

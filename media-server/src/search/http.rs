@@ -109,14 +109,15 @@ impl MomentView {
 /// Find moments by what was said.
 ///
 /// `q` is the query and `viewer` the person for whom links are made. Each moment has a link that
-/// opens the page there, and a still if there is one. 503 while the server builds its index; try
-/// again shortly.
+/// opens the page there, and a still if there is one. 503 while the server builds its index, 429 if
+/// too many of the tenant's queries wait; try again shortly.
 #[utoipa::path(
     get, path = "/v1/search", tag = "search", params(SearchRequest),
     responses(
         (status = 200, body = SearchResults),
         (status = 400, body = ProblemBody),
         (status = 401, body = ProblemBody),
+        (status = 429, body = ProblemBody),
         (status = 503, body = ProblemBody),
     ),
 )]

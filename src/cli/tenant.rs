@@ -58,11 +58,38 @@ pub async fn authority(global: &GlobalArgs) -> CommandResult<Authority> {
 }
 
 /// The tenant that was given, or the only one there is.
+///
+/// # Errors
+/// If there is no such tenant.
 pub fn tenant_or_only(authority: &Authority, given: Option<String>) -> CommandResult<String> {
     match (given, authority.tenants().as_slice()) {
-        (Some(tenant), _) => Ok(tenant),
+        (Some(given), tenants) if tenants.iter().any(|tenant| tenant.id == given) => Ok(given),
+        (Some(given), _) => {
+            Err(CommandError::usage(format!("there is no tenant {given}: chalkstream tenant list")))
+        }
         (None, [only]) => Ok(only.id.clone()),
         (None, []) => Err(CommandError::usage("there is no tenant yet: chalkstream tenant create ID")),
         (None, _) => Err(CommandError::usage("there are several tenants: name one with --tenant")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use chalkstream_config::Store;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tenant_that_does_not_exist_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Store { path: folder.path().to_owned(), ..Store::default() };
+        let store = chalkstream_store::open(&settings).await.unwrap();
+        let authority = Authority::load(store, None).await.unwrap();
+        tenant_or_only(&authority, None).unwrap_err();
+        authority.create_tenant("school", "School").await.unwrap();
+        assert_eq!(tenant_or_only(&authority, None).unwrap(), "school");
+        assert_eq!(tenant_or_only(&authority, Some("school".into())).unwrap(), "school");
+        tenant_or_only(&authority, Some("shcool".into())).unwrap_err();
     }
 }

@@ -1,7 +1,7 @@
 //! `chalkstream jobs`, `retry`, `cancel` and `delete`
 
-use chalkstream_store::Queue;
 use chalkstream_store::retry::{self, RetryFilter};
+use chalkstream_store::{EventKind, Events, Manifest, Queue};
 use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -67,8 +67,10 @@ pub async fn list(global: &GlobalArgs, command: JobsArgs) -> CommandResult {
             .flatten()
             .map(|step| format!("{}={}", text(&step["name"]), text(&step["state"])))
             .collect();
-        let why = text(&job["failure"]["message"]);
-        output::line(&[text(&job["recording"]), text(&job["state"]), steps.join(" "), why].join("\t"));
+        let [code, message] = ["code", "message"].map(|field| text(&job["failure"][field]));
+        // The code is last, so that the earlier columns keep their positions.
+        let row = [text(&job["recording"]), text(&job["state"]), steps.join(" "), message, code];
+        output::line(&row.join("\t"));
     }
     Ok(())
 }
@@ -89,7 +91,9 @@ async fn retry_all(global: &GlobalArgs, filter: RetryFilter) -> CommandResult {
     let settings = settings_source::load_for_command(global)?;
     let store = chalkstream_store::open(&settings.store).await?;
     let queue = Queue::connect(&settings.redis).await?;
+    let events = Events::connect(&settings.redis)?;
     let retried = retry::all(&store, &queue, &filter).await?;
+    announce(&events, &retried).await;
     if global.json {
         let retried = retried.iter().map(|manifest| {
             json!({ "tenant": manifest.tenant, "recording": manifest.recording, "title": manifest.title })
@@ -102,6 +106,19 @@ async fn retry_all(global: &GlobalArgs, filter: RetryFilter) -> CommandResult {
         output::note(&format!("{} recordings queued again", retried.len()));
     }
     Ok(())
+}
+
+/// Publishes the new states. Lost events cost nothing: readers find the states in storage. So the
+/// first failure ends it, and nothing waits for a Redis that is away.
+async fn announce(events: &Events, retried: &[Manifest]) {
+    for manifest in retried {
+        let (tenant, recording) = (manifest.tenant.as_str(), manifest.recording.as_str());
+        let data = json!({ "state": manifest.state.as_str() });
+        if let Err(error) = events.publish(tenant, recording, EventKind::State, data).await {
+            tracing::debug!(tenant_id = tenant, recording_id = recording, %error, "event not published");
+            return;
+        }
+    }
 }
 
 /// Cancels a job.

@@ -17,9 +17,9 @@ use crate::clock::now_ms;
 use crate::events::{Hub, News};
 use crate::metrics::CacheStats;
 
-/// Age limit of a manifest that events do not vouch for. Deleting a recording ends its sessions
-/// within this time, or within five seconds if the server that deletes it cannot reach Redis.
-const MAX_AGE_S: u64 = 2;
+/// Age limit of a manifest while events are missing. Deleting a recording ends its sessions within
+/// this time, or within five seconds if the server that deletes it cannot reach Redis.
+pub const MAX_AGE_S: u64 = 2;
 /// Age limit of a manifest that is over while every event is received.
 const MAX_QUIET_AGE_MS: u64 = 60_000;
 /// Events count as received if the last ones were read this recently. It is part of [`MAX_AGE_S`].
@@ -118,7 +118,7 @@ impl Manifests {
         let is_over = entry.found.as_ref().is_some_and(|(_, manifest)| manifest.state.is_terminal());
         is_over
             && entry.is_at_most(MAX_QUIET_AGE_MS)
-            && self.hub.as_ref().is_some_and(|hub| hub.has_all_since(entry.read_at_ms, MAX_SILENCE_MS))
+            && self.hub.as_ref().is_some_and(|hub| hub.has_passed_on_all(entry.read_at_ms, MAX_SILENCE_MS))
     }
 
     async fn read(

@@ -61,14 +61,14 @@ impl Hub {
     }
 
     /// True if every event since `since_ms` was passed on, up to at most `max_silence_ms` ago.
-    pub fn has_all_since(&self, since_ms: u64, max_silence_ms: u64) -> bool {
+    pub fn has_passed_on_all(&self, since_ms: u64, max_silence_ms: u64) -> bool {
         let until_ms = self.coverage.until_ms.load(Ordering::Acquire);
         // A clock that was set back makes no news fresh.
         now_ms().abs_diff(until_ms) <= max_silence_ms
             && self.coverage.since_ms.load(Ordering::Acquire) <= since_ms
     }
 
-    /// For a listener that has missed events: those before now no longer count as passed on.
+    /// Events were lost, or a listener has missed some: coverage starts now.
     pub fn restart_coverage(&self) {
         self.coverage.since_ms.store(now_ms(), Ordering::Release);
     }

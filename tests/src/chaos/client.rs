@@ -52,6 +52,7 @@ pub async fn run(plan: &LessonPlan, apis: &[Api], file: &[u8], start: Instant, h
     let mut client = Client { plan, apis, file, history, uploads: 0, outcome: Outcome::default() };
     sleep_until(start + plan.at).await;
     if let Err(problem) = client.carry_out().await {
+        history.add(format!("client {}: {problem}", plan.number));
         let recording = client.outcome.recordings.last().map(|last| last.recording.clone());
         client.outcome.violations.push((recording.unwrap_or_default(), problem));
     }

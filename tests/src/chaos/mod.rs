@@ -137,7 +137,7 @@ impl Run<'_> {
     fn enter(&self, phase: &str) {
         self.history.add(format!("run: {phase}"));
         self.progress.enter(phase);
-        self.progress.set_violations(self.report.violations.len());
+        self.progress.set_violations(&self.report.violations);
     }
 
     /// Faults and clients, until both are through.

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::violation::Violation;
+
 /// Time between two lines.
 const INTERVAL: Duration = Duration::from_secs(30);
 /// Time limit of a look at a tenant's recordings: servers may be stopped.
@@ -27,7 +29,8 @@ struct State {
     present: BTreeMap<usize, String>,
     /// Recordings by state, as a server listed them last.
     recordings: BTreeMap<String, usize>,
-    violations: usize,
+    /// What is wrong so far.
+    violations: Vec<String>,
 }
 
 impl Progress {
@@ -46,9 +49,10 @@ impl Progress {
         self.state().phase = phase.into();
     }
 
-    /// Sets the number of violations so far.
-    pub fn set_violations(&self, count: usize) {
-        self.state().violations = count;
+    /// Sets what is wrong so far.
+    pub fn set_violations(&self, violations: &[Violation]) {
+        let texts = violations.iter().map(|Violation { recording, what, .. }| format!("{recording}: {what}"));
+        self.state().violations = texts.collect();
     }
 
     /// Begins a fault.
@@ -75,7 +79,7 @@ impl Progress {
             state.ended_faults,
             self.faults,
             state.recordings,
-            state.violations
+            state.violations.len()
         )
     }
 
@@ -110,6 +114,9 @@ impl Drop for EarlyEnd {
     fn drop(&mut self) {
         if !self.is_complete {
             print(&format!("ended early: {}", self.progress.describe()));
+            for violation in &self.progress.state().violations {
+                print(&format!("VIOLATION {violation}"));
+            }
             print(&format!("all logs and objects are in {}", self.folder.display()));
         }
     }

@@ -111,7 +111,7 @@ impl Run {
 
 /// A segment's entry in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct IndexEntry {
     /// Start of the segment, in ticks.
     pub start: u64,
     /// Duration of the segment, in ticks.
@@ -130,7 +130,7 @@ pub struct Entry {
     pub source_bytes: u32,
 }
 
-impl Entry {
+impl IndexEntry {
     /// Returns the entry as it is stored.
     pub fn to_bytes(&self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
@@ -254,7 +254,7 @@ pub struct SourceIndex<'a> {
     /// The init segment.
     pub init: &'a [u8],
     /// The segments, in order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<IndexEntry>,
 }
 
 impl<'a> SourceIndex<'a> {
@@ -267,7 +267,8 @@ impl<'a> SourceIndex<'a> {
         let entries = table
             .chunks_exact(ENTRY_BYTES)
             .map(|bytes| {
-                Entry::parse(bytes).filter(|entry| entry.fits(head_bytes, object_bytes, header.source_bytes))
+                IndexEntry::parse(bytes)
+                    .filter(|entry| entry.fits(head_bytes, object_bytes, header.source_bytes))
             })
             .collect::<Option<Vec<_>>>()?;
         Some(Self { header, init, entries })
@@ -317,7 +318,7 @@ impl<W: Write + Seek> IndexWriter<W> {
     /// If a size does not fit its field, or `out` cannot be written.
     pub fn add(&mut self, segment: &SegmentRecord<'_>) -> io::Result<()> {
         let sum = |bytes: fn(&Run) -> u64| field(segment.runs.iter().map(bytes).sum());
-        let entry = Entry {
+        let entry = IndexEntry {
             start: segment.start,
             duration: segment.duration,
             runs: field(segment.runs.len() as u64)?,

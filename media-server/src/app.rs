@@ -31,10 +31,10 @@ use crate::url::PublicUrl;
 
 /// The state of the server's routes. Each handler takes the parts that it names.
 #[derive(Clone)]
-pub struct App(Arc<Parts>);
+pub struct App(Arc<AppParts>);
 
 /// The parts of the server.
-pub struct Parts {
+pub struct AppParts {
     pub access: Access,
     pub delivery: Delivery,
     pub streams: Streams,
@@ -54,9 +54,9 @@ pub struct Parts {
 }
 
 impl Deref for App {
-    type Target = Parts;
+    type Target = AppParts;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &AppParts {
         &self.0
     }
 }
@@ -162,7 +162,7 @@ impl App {
             leases,
         };
         maintenance.start(&tasks, shutdown.clone());
-        Ok(Self(Arc::new(Parts {
+        Ok(Self(Arc::new(AppParts {
             access: Access::new(
                 authority.clone(),
                 manifests.clone(),

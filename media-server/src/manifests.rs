@@ -51,9 +51,9 @@ struct ManifestEntry {
 }
 
 #[derive(Clone)]
-struct BySize;
+struct ManifestWeighter;
 
-impl Weighter<ManifestKey, ManifestEntry> for BySize {
+impl Weighter<ManifestKey, ManifestEntry> for ManifestWeighter {
     fn weight(&self, _: &ManifestKey, entry: &ManifestEntry) -> u64 {
         400 + entry.found.as_ref().map_or(0, |(object, _)| MEMORY_PER_BYTE * object.size_bytes)
     }
@@ -63,7 +63,7 @@ impl Weighter<ManifestKey, ManifestEntry> for BySize {
 #[derive(Clone)]
 pub struct Manifests {
     store: Store,
-    entries: Arc<Cache<ManifestKey, ManifestEntry, BySize>>,
+    entries: Arc<Cache<ManifestKey, ManifestEntry, ManifestWeighter>>,
     /// `None` if no events are followed.
     hub: Option<Hub>,
 }
@@ -71,7 +71,7 @@ pub struct Manifests {
 impl Manifests {
     /// An empty cache over `store`, which asks it every two seconds.
     pub fn new(store: Store) -> Self {
-        let entries = Arc::new(Cache::with_weighter(EXPECTED_ENTRIES, MAX_BYTES, BySize));
+        let entries = Arc::new(Cache::with_weighter(EXPECTED_ENTRIES, MAX_BYTES, ManifestWeighter));
         Self { store, entries, hub: None }
     }
 

@@ -42,11 +42,11 @@ impl Reached {
 #[derive(Clone)]
 pub struct Permits {
     limits: Limits,
-    held: Arc<Mutex<Held>>,
+    held: Arc<Mutex<HeldPermits>>,
 }
 
 #[derive(Default)]
-struct Held {
+struct HeldPermits {
     all: usize,
     tenants: HashMap<Arc<str>, usize>,
     sessions: HashMap<Arc<str>, usize>,

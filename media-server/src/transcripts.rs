@@ -74,9 +74,9 @@ impl CutTranscript {
 }
 
 #[derive(Clone)]
-struct BySize;
+struct TranscriptWeighter;
 
-impl Weighter<String, Arc<CutTranscript>> for BySize {
+impl Weighter<String, Arc<CutTranscript>> for TranscriptWeighter {
     fn weight(&self, key: &String, transcript: &Arc<CutTranscript>) -> u64 {
         let spans = transcript.cues.len() * size_of::<CueSpan>();
         (key.len() + transcript.head.len() + transcript.text.len() + spans + 200) as u64
@@ -87,13 +87,13 @@ impl Weighter<String, Arc<CutTranscript>> for BySize {
 #[derive(Clone)]
 pub struct Transcripts {
     store: Store,
-    entries: Arc<Cache<String, Arc<CutTranscript>, BySize>>,
+    entries: Arc<Cache<String, Arc<CutTranscript>, TranscriptWeighter>>,
 }
 
 impl Transcripts {
     /// An empty cache over `store`.
     pub fn new(store: Store) -> Self {
-        let entries = Arc::new(Cache::with_weighter(EXPECTED_TRANSCRIPTS, MAX_BYTES, BySize));
+        let entries = Arc::new(Cache::with_weighter(EXPECTED_TRANSCRIPTS, MAX_BYTES, TranscriptWeighter));
         Self { store, entries }
     }
 

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::announcer::Announcer;
 use crate::clock::now_s;
 use crate::objects::{all_keys, in_time};
-use crate::revocations::{self, Known, LiveRevocations, RevocationLog};
+use crate::revocations::{self, KnownObjects, LiveRevocations, RevocationLog};
 use crate::{Error, Kind, Leases, Result, Store, layout};
 use snapshot::{Record, Snapshot};
 
@@ -61,7 +61,7 @@ struct Shared {
     /// Tenants and keys.
     copy: RwLock<Arc<Snapshot>>,
     live: Arc<LiveRevocations>,
-    known: Known,
+    known: KnownObjects,
     log: RevocationLog,
     /// When the last listing that succeeded began.
     fresh: Mutex<Instant>,
@@ -79,7 +79,7 @@ impl Authority {
     /// arrive sooner.
     pub async fn load(store: Store, redis: Option<&config::Redis>) -> Result<Self> {
         let announcer = Announcer::new(redis)?;
-        let (live, known) = (Arc::new(LiveRevocations::default()), Known::default());
+        let (live, known) = (Arc::new(LiveRevocations::default()), KnownObjects::default());
         let log = RevocationLog::new(store.clone(), live.clone(), known.clone(), announcer.clone());
         let shared = Shared {
             version_2_since_s: version_2_since_s(&store).await?,

@@ -97,13 +97,13 @@ pub struct Position {
 /// process has one clone for each of its readers (best one, that hands events on), not one for each
 /// of its viewers.
 pub struct Events {
-    inner: Arc<Inner>,
+    inner: Arc<EventsInner>,
     /// Key of the stream that is read.
     stream: String,
     reads: RedisConnection,
 }
 
-struct Inner {
+struct EventsInner {
     client: RedisClient,
     changes: String,
     progress: String,
@@ -124,7 +124,7 @@ impl Events {
     pub fn connect(settings: &config::Redis) -> Result<Self> {
         let client = RedisClient::new(settings)?;
         let base = base(settings);
-        let inner = Inner {
+        let inner = EventsInner {
             client: client.clone(),
             changes: format!("{base}:events"),
             progress: format!("{base}:progress"),

@@ -25,11 +25,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct RedisConnection {
     client: RedisClient,
     answer: Duration,
-    slot: Mutex<Slot>,
+    slot: Mutex<ConnectionSlot>,
 }
 
 #[derive(Default)]
-struct Slot {
+struct ConnectionSlot {
     /// Counts connections, so that a late failure on an old one does not drop its successor.
     number: u64,
     open: Option<OpenConnection>,
@@ -117,7 +117,7 @@ impl RedisConnection {
         }
         match tokio::time::timeout(self.client.connect_limit(), self.client.connect(self.answer)).await {
             Ok(Ok(open)) => {
-                *slot = Slot { number: slot.number + 1, open: Some(open.clone()), failed: None };
+                *slot = ConnectionSlot { number: slot.number + 1, open: Some(open.clone()), failed: None };
                 Ok((slot.number, open))
             }
             Ok(Err(error)) => {

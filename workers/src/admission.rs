@@ -133,7 +133,7 @@ pub fn check_disk(scratch: &Path) -> Result<(), StepFailure> {
 
 /// A step that runs, waits for room, or is being asked for.
 #[derive(Clone, Copy, Debug)]
-struct Held {
+struct HeldSlot {
     slot: Slot,
     need: Need,
     state: HeldState,
@@ -153,12 +153,12 @@ enum HeldState {
 #[derive(Debug)]
 struct Ledger {
     capacity: Capacity,
-    held: BTreeMap<u64, Held>,
+    held: BTreeMap<u64, HeldSlot>,
     next: u64,
 }
 
 impl Ledger {
-    fn in_state(&self, state: HeldState) -> impl Iterator<Item = &Held> {
+    fn in_state(&self, state: HeldState) -> impl Iterator<Item = &HeldSlot> {
         self.held.values().filter(move |held| held.state == state)
     }
 
@@ -220,7 +220,7 @@ impl Ledger {
     fn add(&mut self, slot: Slot, need: Need, now: Instant) -> u64 {
         self.next += 1;
         let (state, is_short, is_alone) = (HeldState::Asking, true, false);
-        self.held.insert(self.next, Held { slot, need, state, is_short, is_alone, since: now });
+        self.held.insert(self.next, HeldSlot { slot, need, state, is_short, is_alone, since: now });
         self.next
     }
 
@@ -283,7 +283,7 @@ impl Admission {
     }
 
     /// Waits until a slot may ask for a step. [`Full::Disk`] at once if the disk is nearly full.
-    pub async fn ask(self: &Arc<Self>, slot: Slot) -> Result<(Permit, Ask), Full> {
+    pub async fn ask(self: &Arc<Self>, slot: Slot) -> Result<(StepPermit, Ask), Full> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -295,7 +295,7 @@ impl Admission {
                 Ok((ledger.add(slot, need, now), ask))
             });
             match decided {
-                Ok((id, ask)) => return Ok((Permit { admission: Arc::clone(self), id }, ask)),
+                Ok((id, ask)) => return Ok((StepPermit { admission: Arc::clone(self), id }, ask)),
                 Err(Full::Disk) => return Err(Full::Disk),
                 Err(Full::Taken) => {}
             }
@@ -308,12 +308,12 @@ impl Admission {
 }
 
 /// Room for one step; given back when it is dropped.
-pub struct Permit {
+pub struct StepPermit {
     admission: Arc<Admission>,
     id: u64,
 }
 
-impl Permit {
+impl StepPermit {
     /// Waits until there is room for the step that was given.
     ///
     /// # Errors
@@ -331,7 +331,7 @@ impl Permit {
         need.memory_bytes = need.memory_bytes.min(self.admission.step_memory_bytes);
         self.admission.with(|ledger| {
             if let Some(held) = ledger.held.get_mut(&self.id) {
-                *held = Held {
+                *held = HeldSlot {
                     need,
                     is_alone,
                     is_short: definition.class.is_short(),
@@ -365,7 +365,7 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for StepPermit {
     fn drop(&mut self) {
         self.admission.with(|ledger| ledger.held.remove(&self.id));
         self.admission.changed.notify_waiters();

@@ -194,7 +194,7 @@ impl WorkerMetrics {
         attempt: impl Future<Output = Result<StepOutcome, StepFailure>>,
     ) -> Result<StepOutcome, StepFailure> {
         let labels = StepLabels { step: step_label(&lease.step) };
-        let running = Running::new(self.running.get_or_create_owned(&labels));
+        let running = RunningStep::new(self.running.get_or_create_owned(&labels));
         let start = Instant::now();
         let outcome = attempt.await?;
         drop(running);
@@ -241,16 +241,16 @@ impl WorkerMetrics {
 }
 
 /// A step that runs; counted until this is dropped.
-struct Running(Gauge);
+struct RunningStep(Gauge);
 
-impl Running {
+impl RunningStep {
     fn new(gauge: Gauge) -> Self {
         gauge.inc();
         Self(gauge)
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningStep {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -69,7 +69,7 @@ pub async fn process(
     let partial = tempfile::Builder::new().prefix(".chalkstream-").tempdir_in(&parent).map_err(ours)?;
     let root = partial.path().join("out");
     std::fs::create_dir(&root).map_err(ours)?;
-    let run = Run {
+    let run = ProcessRun {
         runner: Runner::new(&settings.worker, &partial.path().join("scratch")),
         settings,
         source: &source,
@@ -123,7 +123,7 @@ fn move_into_place(root: &Path, out: &Path, partial: &Path) -> io::Result<()> {
     std::fs::rename(root, out)
 }
 
-struct Run<'a> {
+struct ProcessRun<'a> {
     runner: Runner,
     settings: &'a Settings,
     source: &'a File,
@@ -137,7 +137,7 @@ type Made = (StepResult, BTreeMap<String, ObjectFacts>);
 /// A step that is over: how long it took, and what it made.
 type Ended = (StepSpec, Duration, Result<Made, StepFailure>);
 
-impl Run<'_> {
+impl ProcessRun<'_> {
     /// Runs the graph, as many steps at once as there are slots.
     async fn all(&self) -> Result<Value, ProcessError> {
         let failed = |step: &str| {

@@ -18,10 +18,10 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// all, or until `shutdown`.
 pub async fn check(runner: &Runner, settings: &Settings, shutdown: &CancellationToken) -> Result<(), Error> {
     let reason = loop {
-        match Verdict::from_probe(runner.probe(Probe::Socket).await) {
-            Verdict::Holds => return Ok(()),
-            Verdict::Broken(reason) => break reason,
-            Verdict::Unknown(failure) => {
+        match SandboxVerdict::from_probe(runner.probe(Probe::Socket).await) {
+            SandboxVerdict::Holds => return Ok(()),
+            SandboxVerdict::Broken(reason) => break reason,
+            SandboxVerdict::Unknown(failure) => {
                 tracing::warn!(code = failure.code, error = failure.detail, "sandbox not checked yet");
             }
         }
@@ -39,7 +39,7 @@ pub async fn check(runner: &Runner, settings: &Settings, shutdown: &Cancellation
 
 /// What a child's attempt to open a socket says about the sandbox.
 #[derive(Debug)]
-enum Verdict {
+enum SandboxVerdict {
     /// It stopped the attempt.
     Holds,
     /// It did not, or there is none.
@@ -48,7 +48,7 @@ enum Verdict {
     Unknown(StepFailure),
 }
 
-impl Verdict {
+impl SandboxVerdict {
     fn from_probe(outcome: Result<Value, StepFailure>) -> Self {
         match outcome {
             Ok(_) => Self::Broken("a child can open an internet socket".into()),
@@ -71,15 +71,15 @@ mod tests {
 
     #[test]
     fn a_child_that_was_killed_says_nothing_about_the_sandbox() {
-        let verdict = |cause| Verdict::from_probe(Err(StepFailure::new(cause, "")));
+        let verdict = |cause| SandboxVerdict::from_probe(Err(StepFailure::new(cause, "")));
         for cause in [Cause::Killed, Cause::DiskFull, Cause::Machine, Cause::Stalled] {
-            assert!(matches!(verdict(cause), Verdict::Unknown(_)), "{cause:?}");
+            assert!(matches!(verdict(cause), SandboxVerdict::Unknown(_)), "{cause:?}");
         }
-        assert!(matches!(verdict(Cause::Sandbox), Verdict::Holds));
+        assert!(matches!(verdict(Cause::Sandbox), SandboxVerdict::Holds));
         // There is no sandbox on this machine, or the child broke.
         for cause in [Cause::Reported, Cause::Crashed] {
-            assert!(matches!(verdict(cause), Verdict::Broken(_)), "{cause:?}");
+            assert!(matches!(verdict(cause), SandboxVerdict::Broken(_)), "{cause:?}");
         }
-        assert!(matches!(Verdict::from_probe(Ok(json!({}))), Verdict::Broken(_)));
+        assert!(matches!(SandboxVerdict::from_probe(Ok(json!({}))), SandboxVerdict::Broken(_)));
     }
 }

@@ -57,13 +57,13 @@ pub fn open_files(files: &[PathBuf]) -> io::Result<Source> {
 
 fn joined<R: RangeReader + 'static>(parts: Vec<(R, u64)>) -> Source {
     let size_bytes = parts.iter().map(|(_, size_bytes)| size_bytes).sum();
-    Source::Ranges { size_bytes, reader: Arc::new(Parts(parts)) }
+    Source::Ranges { size_bytes, reader: Arc::new(PartSources(parts)) }
 }
 
 /// Readers and their sizes, one after the other.
-struct Parts<R>(Vec<(R, u64)>);
+struct PartSources<R>(Vec<(R, u64)>);
 
-impl<R: RangeReader> RangeReader for Parts<R> {
+impl<R: RangeReader> RangeReader for PartSources<R> {
     fn read(&self, range: Range<u64>) -> BoxFuture<'_, io::Result<Bytes>> {
         Box::pin(async move {
             let mut bytes = BytesMut::new();

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
-use crate::admission::{Admission, Ask, Capacity, Permit, Slot};
+use crate::admission::{Admission, Ask, Capacity, Slot, StepPermit};
 use crate::attempt::{Attempt, StepOutcome};
 use crate::capabilities;
 use crate::context::WorkerContext;
@@ -198,7 +198,7 @@ impl Worker {
     }
 
     /// Waits until the worker is well and has room for a step. A nearly full disk pauses it.
-    async fn room(&self, slot: Slot) -> (Permit, Ask) {
+    async fn room(&self, slot: Slot) -> (StepPermit, Ask) {
         loop {
             self.health.working().await;
             match self.admission.ask(slot).await {
@@ -209,7 +209,7 @@ impl Worker {
     }
 
     /// Works on one leased step to its end.
-    async fn step(&self, lease: Lease, given: Instant, permit: Permit) {
+    async fn step(&self, lease: Lease, given: Instant, permit: StepPermit) {
         let (progress, seen) = watch::channel(Progress::default());
         let handle = self.renewer.keep_alive(&lease, given, seen.clone()).await;
         let cancel = CancellationToken::new();

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use chalkstream_formats::NalFraming;
-use chalkstream_formats::source_index::{Entry, Header, SourceIndex};
+use chalkstream_formats::source_index::{Header, IndexEntry, SourceIndex};
 
 /// One track of a source.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct TrackIndex {
     pub source_bytes: u64,
     /// How its samples are divided into NAL units; `None` for audio.
     pub framing: Option<NalFraming>,
-    entries: Vec<Entry>,
+    entries: Vec<IndexEntry>,
 }
 
 /// Returns the size of header, init segment and table from the header. `None` if it is malformed.
@@ -36,12 +36,12 @@ impl TrackIndex {
     }
 
     /// A segment by its number, from 1.
-    pub fn segment(&self, number: usize) -> Option<Entry> {
+    pub fn segment(&self, number: usize) -> Option<IndexEntry> {
         self.entries.get(number.checked_sub(1)?).copied()
     }
 
     /// Approximate size in memory.
     pub fn weight(&self) -> usize {
-        self.init.len() + self.entries.len() * size_of::<Entry>()
+        self.init.len() + self.entries.len() * size_of::<IndexEntry>()
     }
 }

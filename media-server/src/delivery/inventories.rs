@@ -19,9 +19,9 @@ const EXPECTED_ENTRIES: usize = 64;
 type InventoryKey = (String, String);
 
 #[derive(Clone)]
-struct BySize;
+struct InventoryWeighter;
 
-impl Weighter<InventoryKey, Arc<InventoryIndex>> for BySize {
+impl Weighter<InventoryKey, Arc<InventoryIndex>> for InventoryWeighter {
     fn weight(&self, key: &InventoryKey, index: &Arc<InventoryIndex>) -> u64 {
         (key.0.len() + 256 + index.weight()) as u64
     }
@@ -30,13 +30,13 @@ impl Weighter<InventoryKey, Arc<InventoryIndex>> for BySize {
 /// The cache.
 pub struct Inventories {
     store: Store,
-    indexes: Cache<InventoryKey, Arc<InventoryIndex>, BySize>,
+    indexes: Cache<InventoryKey, Arc<InventoryIndex>, InventoryWeighter>,
 }
 
 impl Inventories {
     /// An empty cache over `store`.
     pub fn new(store: Store) -> Self {
-        Self { store, indexes: Cache::with_weighter(EXPECTED_ENTRIES, MAX_BYTES, BySize) }
+        Self { store, indexes: Cache::with_weighter(EXPECTED_ENTRIES, MAX_BYTES, InventoryWeighter) }
     }
 
     /// The state of the cache.

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 /// A set of keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamedKeys {
-    runs: Vec<Run>,
+    runs: Vec<KeyRun>,
     others: BTreeSet<String>,
 }
 
 /// Keys that differ in their number only, such as `hls/video/9/v240/00001.m4s` to `…/00844.m4s`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Run {
+struct KeyRun {
     prefix: Box<str>,
     suffix: Box<str>,
     digits: usize,
@@ -39,7 +39,7 @@ impl NamedKeys {
                 return;
             }
         }
-        let run = Run {
+        let run = KeyRun {
             prefix: prefix.into(),
             suffix: suffix.into(),
             digits: number.len(),
@@ -67,12 +67,12 @@ impl NamedKeys {
 
     /// Approximate bytes in memory.
     pub fn weight(&self) -> usize {
-        let runs = self.runs.iter().map(|run| size_of::<Run>() + run.prefix.len() + run.suffix.len() + 32);
+        let runs = self.runs.iter().map(|run| size_of::<KeyRun>() + run.prefix.len() + run.suffix.len() + 32);
         runs.chain(self.others.iter().map(|key| key.len() + 48)).sum()
     }
 }
 
-impl Run {
+impl KeyRun {
     fn is_of(&self, prefix: &str, number: &str, suffix: &str) -> bool {
         *self.prefix == *prefix && *self.suffix == *suffix && self.digits == number.len()
     }

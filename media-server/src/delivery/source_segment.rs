@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use chalkstream_formats::NalFraming;
-use chalkstream_formats::source_index::{Entry, Run};
+use chalkstream_formats::source_index::{IndexEntry, Run};
 use chalkstream_store::{Result as Stored, Store, layout};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
@@ -98,7 +98,7 @@ pub async fn segment_response(
 /// Returns the bytes `wanted` of a segment, from the objects of its index and its source.
 async fn assemble(
     store: &Store,
-    segment: &Entry,
+    segment: &IndexEntry,
     framing: Option<NalFraming>,
     (index, source): (&str, &str),
     wanted: Range<u64>,

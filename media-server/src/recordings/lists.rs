@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chalkstream_store::listing::{self, Entry, build};
+use chalkstream_store::listing::{self, ListEntry, build};
 use chalkstream_store::{Error, Kind, Manifest, State, Store, layout, read_manifest};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use quick_cache::Weighter;
@@ -23,16 +23,16 @@ const EXPECTED_ENTRIES: usize = 10_000;
 
 /// A recording's short fields, and the version of its entry.
 #[derive(Clone)]
-struct Known {
+struct KnownSummary {
     version: (u64, u64),
     summary: Arc<Manifest>,
 }
 
 #[derive(Clone)]
-struct BySize;
+struct SummaryWeighter;
 
-impl Weighter<(String, String), Known> for BySize {
-    fn weight(&self, _: &(String, String), known: &Known) -> u64 {
+impl Weighter<(String, String), KnownSummary> for SummaryWeighter {
+    fn weight(&self, _: &(String, String), known: &KnownSummary) -> u64 {
         // In memory it takes about twice its bytes.
         200 + 2 * known.version.0
     }
@@ -42,7 +42,7 @@ impl Weighter<(String, String), Known> for BySize {
 #[derive(Clone)]
 pub struct Lists {
     store: Store,
-    known: Arc<Cache<(String, String), Known, BySize>>,
+    known: Arc<Cache<(String, String), KnownSummary, SummaryWeighter>>,
     /// Tenants whose lists have all recordings. That never ends.
     built: Arc<Mutex<HashSet<String>>>,
     /// Lists whose copies are being made.
@@ -84,7 +84,7 @@ pub struct Page {
 impl Lists {
     /// The lists in `store`.
     pub fn new(store: Store) -> Self {
-        let known = Arc::new(Cache::with_weighter(EXPECTED_ENTRIES, MAX_BYTES, BySize));
+        let known = Arc::new(Cache::with_weighter(EXPECTED_ENTRIES, MAX_BYTES, SummaryWeighter));
         Self { store, known, built: Arc::default(), refreshes: Arc::default() }
     }
 
@@ -140,13 +140,13 @@ impl Lists {
             Ok::<_, Error>(page.into_iter().map(|entry| (*state, entry)))
         });
         let pages = futures_util::future::try_join_all(reads).await?;
-        let mut entries: Vec<(State, Entry)> = pages.into_iter().flatten().collect();
+        let mut entries: Vec<(State, ListEntry)> = pages.into_iter().flatten().collect();
         entries.sort_by(|(_, a), (_, b)| b.recording.cmp(&a.recording));
         // A recording may have several entries: they are of one page.
         let by_recording: Vec<_> = entries.chunk_by(|(_, a), (_, b)| a.recording == b.recording).collect();
         let (page, rest) = by_recording.split_at(limit.min(by_recording.len()));
         let next = page.last().filter(|_| !rest.is_empty()).map(|group| group[0].1.recording.clone());
-        let groups: Vec<Vec<Entry>> =
+        let groups: Vec<Vec<ListEntry>> =
             page.iter().map(|group| group.iter().map(|(_, entry)| entry.clone()).collect()).collect();
         entries.truncate(groups.iter().map(Vec::len).sum());
         if after.is_none() {
@@ -166,7 +166,7 @@ impl Lists {
     async fn newest(
         &self,
         tenant: &str,
-        entries: Vec<Entry>,
+        entries: Vec<ListEntry>,
         is_any_state: bool,
     ) -> Result<Option<Arc<Manifest>>, Error> {
         let Some(recording) = entries.first().map(|entry| entry.recording.clone()) else { return Ok(None) };
@@ -205,7 +205,7 @@ impl Lists {
         &self,
         tenant: &str,
         states: &[State],
-        entries: &[(State, Entry)],
+        entries: &[(State, ListEntry)],
     ) -> Result<(), Error> {
         for state in states {
             let missing = || {
@@ -217,7 +217,8 @@ impl Lists {
             }
             for copy in listing::read_copies(&self.store, tenant, *state).await? {
                 let key = (tenant.to_owned(), copy.summary.recording.clone());
-                self.known.insert(key, Known { version: copy.version, summary: Arc::new(copy.summary) });
+                self.known
+                    .insert(key, KnownSummary { version: copy.version, summary: Arc::new(copy.summary) });
             }
             if missing() > MAX_SINGLE_READS {
                 self.refresh_copies(tenant, *state);
@@ -238,19 +239,19 @@ impl Lists {
         }))
     }
 
-    fn known(&self, tenant: &str, entry: &Entry) -> Option<Arc<Manifest>> {
+    fn known(&self, tenant: &str, entry: &ListEntry) -> Option<Arc<Manifest>> {
         let known = self.known.get(&(tenant.to_owned(), entry.recording.clone()))?;
         (known.version == entry.version()).then_some(known.summary)
     }
 
-    async fn summary(&self, tenant: &str, entry: Entry) -> Result<Option<Arc<Manifest>>, Error> {
+    async fn summary(&self, tenant: &str, entry: ListEntry) -> Result<Option<Arc<Manifest>>, Error> {
         if let Some(summary) = self.known(tenant, &entry) {
             return Ok(Some(summary));
         }
         let Some(summary) = listing::read(&self.store, &entry).await? else { return Ok(None) };
         let summary = Arc::new(summary);
         let key = (tenant.to_owned(), entry.recording.clone());
-        self.known.insert(key, Known { version: entry.version(), summary: Arc::clone(&summary) });
+        self.known.insert(key, KnownSummary { version: entry.version(), summary: Arc::clone(&summary) });
         Ok(Some(summary))
     }
 

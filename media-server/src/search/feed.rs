@@ -26,7 +26,7 @@ const SCANNED_AT_ONCE: usize = 32;
 
 /// A recording that a scan finds.
 enum Scanned {
-    Listed(listing::Entry),
+    Listed(listing::ListEntry),
     /// From its folder: it may not be in a list yet.
     Unlisted(String),
 }

@@ -32,10 +32,10 @@ const BEAT: Duration = Duration::from_millis(500);
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 
 type Name = (String, String);
-type Slots = Arc<Mutex<HashMap<Name, Slot>>>;
+type Slots = Arc<Mutex<HashMap<Name, LockSlot>>>;
 
 #[derive(Default)]
-struct Slot {
+struct LockSlot {
     turn: Arc<tokio::sync::Mutex<()>>,
     /// Stops the request that asked last.
     stop: Option<CancellationToken>,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Authority;
 use super::snapshot;
 use crate::clock::{now_ms, now_s};
-use crate::revocations::{Entry, Record};
+use crate::revocations::{RevocationEntry, RevocationRecord};
 use crate::{Error, Result, Revocation, RevokedKey, Target, TargetKind, TargetName, layout};
 
 /// First part of the id of a key's revocation.
@@ -41,11 +41,11 @@ impl Authority {
         };
         let mut at_ms = now_ms();
         // Another server lifted it, whose clock is ahead.
-        if let Some(lifted) = self.live().entry(tenant, &name).filter(Entry::is_lifted) {
+        if let Some(lifted) = self.live().entry(tenant, &name).filter(RevocationEntry::is_lifted) {
             at_ms = at_ms.max(lifted.at_ms() + 1);
         }
-        let entry = Entry::new(at_ms, at_ms / 1000 + 1 + life_s, false);
-        self.log().append(Record { tenant: tenant.into(), name, entry }).await?;
+        let entry = RevocationEntry::new(at_ms, at_ms / 1000 + 1 + life_s, false);
+        self.log().append(RevocationRecord { tenant: tenant.into(), name, entry }).await?;
         Revocation::new(&name, &entry).ok_or_else(|| Error::internal("a time beyond the calendar"))
     }
 
@@ -85,8 +85,8 @@ impl Authority {
             self.refresh().await?;
         }
         let revoked = in_force().ok_or_else(missing)?;
-        let entry = Entry::new(now_ms().max(revoked.at_ms() + 1), revoked.until_s(), true);
-        self.log().append(Record { tenant: tenant.into(), name, entry }).await
+        let entry = RevocationEntry::new(now_ms().max(revoked.at_ms() + 1), revoked.until_s(), true);
+        self.log().append(RevocationRecord { tenant: tenant.into(), name, entry }).await
     }
 
     /// True if a token with any of these targets, or a key, is refused. Without an issue time it

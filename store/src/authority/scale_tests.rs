@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::clock::now_ms;
-use crate::revocations::{Entry, Record, write_log};
+use crate::revocations::{RevocationEntry, RevocationRecord, write_log};
 use crate::testing::{RedisServer, folder};
 use crate::{Target, TargetName};
 
@@ -87,11 +87,11 @@ async fn a_million_revocations_cost_microseconds_and_keep_the_five_seconds() {
 
     let until_s = now_s() + 100_000;
     for first in (0..MILLION).step_by(20_000) {
-        let records: Vec<Record> = (first..first + 20_000)
-            .map(|n| Record {
+        let records: Vec<RevocationRecord> = (first..first + 20_000)
+            .map(|n| RevocationRecord {
                 tenant: "flood".into(),
                 name: TargetName::new("flood", &target(n)).unwrap(),
-                entry: Entry::new(now_ms(), until_s, false),
+                entry: RevocationEntry::new(now_ms(), until_s, false),
             })
             .collect();
         write_log(&store, &records).await;

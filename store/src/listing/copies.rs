@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, page, read, states};
+use super::entry::{ListEntry, page, read, states};
 use crate::{Error, Kind, Manifest, Result, State, Store, layout};
 
 /// Entries that are copied: a longest page.
@@ -22,7 +22,7 @@ pub struct Copy {
     pub summary: Manifest,
 }
 
-impl Entry {
+impl ListEntry {
     /// Size and tag of its object.
     pub fn version(&self) -> (u64, u64) {
         (self.object.size_bytes, self.object.tag)

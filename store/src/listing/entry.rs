@@ -15,7 +15,7 @@ const MAX_ROUNDS: usize = 5;
 
 /// One recording in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct ListEntry {
     /// The recording.
     pub recording: String,
     /// Its object.
@@ -71,19 +71,20 @@ pub async fn page(
     state: State,
     after: Option<&str>,
     limit: usize,
-) -> Result<Vec<Entry>> {
+) -> Result<Vec<ListEntry>> {
     let after = after.map(|recording| layout::list_key(tenant, state.as_str(), recording));
     let listed = store.list(&layout::list_prefix(tenant, state.as_str()), after.as_deref(), limit).await?;
-    let entry = |object: Listed| Some(Entry { recording: layout::listed_recording(&object.key)?, object });
+    let entry =
+        |object: Listed| Some(ListEntry { recording: layout::listed_recording(&object.key)?, object });
     Ok(listed.into_iter().filter_map(entry).collect())
 }
 
 /// All recordings of a tenant in one state, newest first.
-pub fn all<'a>(store: &'a Store, tenant: &str, state: State) -> impl Stream<Item = Result<Entry>> + 'a {
+pub fn all<'a>(store: &'a Store, tenant: &str, state: State) -> impl Stream<Item = Result<ListEntry>> + 'a {
     let prefix = layout::list_prefix(tenant, state.as_str());
     list_all_of(store, prefix).try_filter_map(|object| async move {
         let recording = layout::listed_recording(&object.key);
-        Ok(recording.map(|recording| Entry { recording, object }))
+        Ok(recording.map(|recording| ListEntry { recording, object }))
     })
 }
 
@@ -91,7 +92,7 @@ pub fn all<'a>(store: &'a Store, tenant: &str, state: State) -> impl Stream<Item
 ///
 /// # Errors
 /// If storage does not answer, or the entry is corrupt.
-pub async fn read(store: &Store, entry: &Entry) -> Result<Option<Manifest>> {
+pub async fn read(store: &Store, entry: &ListEntry) -> Result<Option<Manifest>> {
     match store.get(&entry.object.key).await {
         Ok(body) => serde_json::from_slice(&body)
             .map(Some)

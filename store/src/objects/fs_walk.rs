@@ -13,7 +13,7 @@ pub(super) fn list(root: &Path, prefix: &str, after: &str, limit: usize) -> Resu
     let mut found = Vec::new();
     let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
     let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-    walk(root, &folder, &mut Walk { prefix, after, limit, found: &mut found })?;
+    walk(root, &folder, &mut FolderWalk { prefix, after, limit, found: &mut found })?;
     Ok(found)
 }
 
@@ -52,14 +52,14 @@ fn holds_object(folder: &Path) -> Result<bool> {
     Ok(false)
 }
 
-struct Walk<'a> {
+struct FolderWalk<'a> {
     prefix: &'a str,
     after: &'a str,
     limit: usize,
     found: &'a mut Vec<Listed>,
 }
 
-fn walk(root: &Path, folder: &str, walk_of: &mut Walk<'_>) -> Result<()> {
+fn walk(root: &Path, folder: &str, walk_of: &mut FolderWalk<'_>) -> Result<()> {
     for entry in entries(root, folder)? {
         if walk_of.found.len() >= walk_of.limit {
             return Ok(());
@@ -82,7 +82,7 @@ fn walk(root: &Path, folder: &str, walk_of: &mut Walk<'_>) -> Result<()> {
     Ok(())
 }
 
-struct Entry {
+struct FolderEntry {
     /// With a slash at the end where it is a folder: that gives the byte order of complete keys
     /// (`a-b` < `a/b`).
     name: String,
@@ -92,7 +92,7 @@ struct Entry {
 
 /// Content of a folder, in the order of keys; empty if there is no such folder. Hidden
 /// entries are ours.
-fn entries(root: &Path, folder: &str) -> Result<Vec<Entry>> {
+fn entries(root: &Path, folder: &str) -> Result<Vec<FolderEntry>> {
     let failed = |e| Error::io("cannot list objects", e);
     let listing = match std::fs::read_dir(root.join(folder)) {
         Ok(listing) => listing,
@@ -110,12 +110,12 @@ fn entries(root: &Path, folder: &str) -> Result<Vec<Entry>> {
         }
         // Known from the listing itself, without a look at the folder.
         if entry.file_type().map_err(failed)?.is_dir() {
-            entries.push(Entry { name: name + "/", facts: None });
+            entries.push(FolderEntry { name: name + "/", facts: None });
             continue;
         }
         match entry.metadata() {
-            Ok(facts) if facts.is_dir() => entries.push(Entry { name: name + "/", facts: None }),
-            Ok(facts) => entries.push(Entry { name, facts: Some((facts.len(), tag(&facts))) }),
+            Ok(facts) if facts.is_dir() => entries.push(FolderEntry { name: name + "/", facts: None }),
+            Ok(facts) => entries.push(FolderEntry { name, facts: Some((facts.len(), tag(&facts))) }),
             // Removed since it was listed.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(failed(e)),

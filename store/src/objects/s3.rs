@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use super::key::check_prefix;
 use super::s3_client::{self, from_sdk, retry};
 use super::s3_delete::{Remover, fine_if_absent};
-use super::s3_read::Reader;
+use super::s3_read::PartReader;
 use super::{Listed, MAX_GET_BYTES, ObjectBody, ObjectFacts, Objects, Part, check_key};
 use crate::{Error, Kind, Result};
 
@@ -70,8 +70,8 @@ impl S3Objects {
         Remover { client: &self.client, bucket: &self.bucket, retry_for: self.retry_for }
     }
 
-    fn reader(&self, key: &str) -> Result<Reader> {
-        Ok(Reader {
+    fn reader(&self, key: &str) -> Result<PartReader> {
+        Ok(PartReader {
             client: self.client.clone(),
             bucket: self.bucket.clone(),
             key: self.full(key)?,

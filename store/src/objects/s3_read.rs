@@ -20,7 +20,7 @@ const MAX_END_OFFSET: u64 = i64::MAX as u64;
 
 /// One object to be read.
 #[derive(Clone)]
-pub(super) struct Reader {
+pub(super) struct PartReader {
     pub(super) client: Client,
     pub(super) bucket: String,
     pub(super) key: String,
@@ -38,7 +38,7 @@ pub(super) struct Opened {
     start: u64,
 }
 
-impl Reader {
+impl PartReader {
     /// Asks for a range (or all) and waits for the head of the answer.
     pub(super) async fn open(&self, range: Option<Range<u64>>, same: Option<&str>) -> Result<Opened> {
         retry(self.retry_for, || async {
@@ -63,7 +63,7 @@ impl Reader {
     /// object only.
     pub(super) fn stream(self, opened: Opened) -> BoxStream<'static, Result<Bytes>> {
         let end = opened.start + opened.size_bytes;
-        let state = State {
+        let state = ReadState {
             reader: self,
             etag: opened.etag,
             body: Some(opened.body),
@@ -83,8 +83,8 @@ impl Reader {
     }
 }
 
-struct State {
-    reader: Reader,
+struct ReadState {
+    reader: PartReader,
     etag: Option<String>,
     body: Option<ByteStream>,
     at: u64,
@@ -92,7 +92,7 @@ struct State {
     breaks: u32,
 }
 
-impl State {
+impl ReadState {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         while self.at < self.end {
             let body = match &mut self.body {

@@ -44,14 +44,14 @@ const RETRY_ELSEWHERE_MS: u64 = 600_000;
 /// Every call returns within seconds: with [`Kind::Unavailable`] if Redis is away.
 #[derive(Clone)]
 pub struct Queue {
-    inner: Arc<Inner>,
+    inner: Arc<QueueInner>,
     policy: RetryPolicy,
     /// Time of the scripts, in ms since the epoch, where a test moves it.
     #[cfg(test)]
     clock: Option<Arc<std::sync::atomic::AtomicU64>>,
 }
 
-struct Inner {
+struct QueueInner {
     base: String,
     main: RedisConnection,
     /// A connection of its own: a heartbeat must not wait behind large results.
@@ -69,7 +69,7 @@ impl Queue {
     /// Does not connect before the first call.
     pub fn connect_lazy(settings: &config::Redis) -> Result<Self> {
         let client = RedisClient::new(settings)?;
-        let inner = Inner {
+        let inner = QueueInner {
             base: base(settings),
             main: RedisConnection::new(client.clone(), ANSWER),
             heartbeats: RedisConnection::new(client, ANSWER),

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, HashSet};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::entry::Entry;
+use super::entry::RevocationEntry;
 use super::legacy::LegacyRevocation;
 use super::log::key_of_new;
-use super::record::{Record, encode, parse};
+use super::record::{RevocationRecord, encode, parse};
 use super::target::TargetName;
 use crate::clock::now_s;
 use crate::objects::{list_all, sha256_hex};
@@ -33,7 +33,7 @@ const KEPT_S: u64 = 3_600;
 
 /// A log object, as its key describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Part {
+struct LogPart {
     key: String,
     level: u8,
     size_bytes: u64,
@@ -49,7 +49,9 @@ pub(crate) async fn compact(store: &Store) -> Result<u64> {
         let mut legacy = Vec::new();
         for Listed { key, size_bytes, .. } in list(store).await? {
             match layout::revocation_log_level(&key) {
-                Some((level, _)) if !unreadable.contains(&key) => parts.push(Part { key, level, size_bytes }),
+                Some((level, _)) if !unreadable.contains(&key) => {
+                    parts.push(LogPart { key, level, size_bytes })
+                }
                 Some(_) => {}
                 None => legacy.push(key),
             }
@@ -65,21 +67,21 @@ async fn list(store: &Store) -> Result<Vec<Listed>> {
 }
 
 /// The parts of the next merged object: small ones of the lowest level that has enough of them.
-fn next_group(parts: &[Part]) -> Option<Vec<Part>> {
+fn next_group(parts: &[LogPart]) -> Option<Vec<LogPart>> {
     (0..LAST_LEVEL).find_map(|level| {
-        let is_small = |part: &&Part| part.level == level && part.size_bytes < MAX_OBJECT_BYTES / 2;
+        let is_small = |part: &&LogPart| part.level == level && part.size_bytes < MAX_OBJECT_BYTES / 2;
         let mut bytes = 0;
-        let small: Vec<&Part> = parts.iter().filter(is_small).take(MAX_PARTS).collect();
+        let small: Vec<&LogPart> = parts.iter().filter(is_small).take(MAX_PARTS).collect();
         let fitting = small.iter().take_while(|part| {
             bytes += part.size_bytes;
             bytes <= MAX_OBJECT_BYTES
         });
-        let fitting: Vec<Part> = fitting.map(|part| (*part).clone()).collect();
+        let fitting: Vec<LogPart> = fitting.map(|part| (*part).clone()).collect();
         (small.len() >= MIN_PARTS).then_some(fitting)
     })
 }
 
-async fn merge(store: &Store, group: Vec<Part>, unreadable: &mut HashSet<String>) -> Result<u64> {
+async fn merge(store: &Store, group: Vec<LogPart>, unreadable: &mut HashSet<String>) -> Result<u64> {
     let level = group.iter().map(|part| part.level).max().unwrap_or_default() + 1;
     let read: Vec<(String, Option<Bytes>)> = stream::iter(group)
         .map(|part| async move {
@@ -93,7 +95,7 @@ async fn merge(store: &Store, group: Vec<Part>, unreadable: &mut HashSet<String>
         .buffered(READS)
         .try_collect()
         .await?;
-    let mut merged: BTreeMap<(String, TargetName), Entry> = BTreeMap::new();
+    let mut merged: BTreeMap<(String, TargetName), RevocationEntry> = BTreeMap::new();
     let mut keys = Vec::new();
     for (key, body) in read {
         let Some(body) = body else { continue };
@@ -104,16 +106,16 @@ async fn merge(store: &Store, group: Vec<Part>, unreadable: &mut HashSet<String>
             continue;
         }
         keys.push(key);
-        for Record { tenant, name, entry } in parsed.records {
+        for RevocationRecord { tenant, name, entry } in parsed.records {
             let merged = merged.entry((tenant, name)).or_insert(entry);
             *merged = merged.merged(entry);
         }
     }
     let now_s = now_s();
-    let records: Vec<Record> = merged
+    let records: Vec<RevocationRecord> = merged
         .into_iter()
         .filter(|(_, entry)| entry.until_s() + KEPT_S > now_s)
-        .map(|((tenant, name), entry)| Record { tenant, name, entry })
+        .map(|((tenant, name), entry)| RevocationRecord { tenant, name, entry })
         .collect();
     if let Some(until_s) = records.iter().map(|record| record.entry.until_s()).max() {
         // Named after its parts: two that merge the same write the same.
@@ -162,15 +164,15 @@ pub async fn forget_old_revocations(store: &Store) -> Result<u64> {
 mod tests {
     use super::*;
 
-    fn part(level: u8, number: usize, size_bytes: u64) -> Part {
-        Part { key: format!("{level}-{number}"), level, size_bytes }
+    fn part(level: u8, number: usize, size_bytes: u64) -> LogPart {
+        LogPart { key: format!("{level}-{number}"), level, size_bytes }
     }
 
     #[test]
     fn the_lowest_level_with_enough_small_objects_is_merged_first() {
-        let few: Vec<Part> = (0..MIN_PARTS - 1).map(|n| part(0, n, 100)).collect();
+        let few: Vec<LogPart> = (0..MIN_PARTS - 1).map(|n| part(0, n, 100)).collect();
         assert_eq!(next_group(&few), None);
-        let above: Vec<Part> = (0..MIN_PARTS).map(|n| part(1, n, 100)).collect();
+        let above: Vec<LogPart> = (0..MIN_PARTS).map(|n| part(1, n, 100)).collect();
         assert_eq!(next_group(&[few.clone(), above.clone()].concat()), Some(above.clone()));
         let enough = [few, vec![part(0, 99, 100)], above].concat();
         assert_eq!(next_group(&enough).map(|group| group.len()), Some(MIN_PARTS));
@@ -179,9 +181,9 @@ mod tests {
 
     #[test]
     fn a_merged_object_stays_small_and_a_large_one_is_left_alone() {
-        let large: Vec<Part> = (0..100).map(|n| part(2, n, MAX_OBJECT_BYTES / 2)).collect();
+        let large: Vec<LogPart> = (0..100).map(|n| part(2, n, MAX_OBJECT_BYTES / 2)).collect();
         assert_eq!(next_group(&large), None);
-        let middling: Vec<Part> = (0..100).map(|n| part(2, n, MAX_OBJECT_BYTES / 8)).collect();
+        let middling: Vec<LogPart> = (0..100).map(|n| part(2, n, MAX_OBJECT_BYTES / 8)).collect();
         assert_eq!(next_group(&middling).map(|group| group.len()), Some(8));
     }
 }

@@ -4,14 +4,14 @@ use super::target::TargetKind;
 
 /// The state of a target. Twelve bytes, because there may be a million.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct RevocationEntry {
     at_s: u32,
     at_sub_ms: u16,
     is_lifted: bool,
     until_s: u32,
 }
 
-impl Entry {
+impl RevocationEntry {
     /// Revoked, or lifted, at a time in ms; forgotten after `until_s`.
     pub(crate) fn new(at_ms: u64, until_s: u64, is_lifted: bool) -> Self {
         let seconds = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::entry::Entry;
-use super::record::Record;
+use super::entry::RevocationEntry;
+use super::record::RevocationRecord;
 use super::target::{Target, TargetName};
 use crate::clock::now_s;
 use crate::objects::sha256_hex;
@@ -45,14 +45,18 @@ impl LegacyRevocation {
     }
 
     /// The same as a record; `None` for a key's.
-    pub(crate) fn record(&self) -> Option<Record> {
+    pub(crate) fn record(&self) -> Option<RevocationRecord> {
         let name = TargetName::new(&self.tenant, &self.target)?;
         let at_ms = u64::try_from(self.at.as_millisecond()).unwrap_or_default();
         let until_s = match self.until {
             Some(until) => u64::try_from(until.as_second()).unwrap_or_default(),
             None => now_s() + MAX_TOKEN_LIFE_S,
         };
-        Some(Record { tenant: self.tenant.clone(), name, entry: Entry::new(at_ms, until_s, false) })
+        Some(RevocationRecord {
+            tenant: self.tenant.clone(),
+            name,
+            entry: RevocationEntry::new(at_ms, until_s, false),
+        })
     }
 
     /// The same as a revoked key; `None` for another's.

@@ -7,25 +7,25 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use super::entry::Entry;
+use super::entry::RevocationEntry;
 use super::hasher::NameHashers;
-use super::record::Record;
+use super::record::RevocationRecord;
 use super::target::{Target, TargetKind, TargetName};
 
 /// Parts of a tenant's table. A write locks one of them.
 const SHARDS: usize = 16;
 
-type Shard = HashMap<TargetName, Entry, NameHashers>;
+type Shard = HashMap<TargetName, RevocationEntry, NameHashers>;
 
 /// A tenant's table.
 #[derive(Default)]
-struct Table {
+struct TenantRevocations {
     shards: [RwLock<Shard>; SHARDS],
     /// Targets of each kind: nothing is computed for a kind of which there are none.
     counts: [AtomicUsize; TargetKind::ALL.len()],
 }
 
-impl Table {
+impl TenantRevocations {
     fn shard(&self, name: &TargetName) -> RwLockReadGuard<'_, Shard> {
         self.shards[shard_number(name)].read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -39,7 +39,7 @@ impl Table {
     }
 
     /// Takes in records of one shard.
-    fn apply(&self, number: usize, records: &[&Record]) {
+    fn apply(&self, number: usize, records: &[&RevocationRecord]) {
         let mut shard = self.shards[number].write().unwrap_or_else(PoisonError::into_inner);
         for record in records {
             match shard.entry(record.name) {
@@ -79,16 +79,16 @@ fn shard_number(name: &TargetName) -> usize {
 /// All tenants' tables.
 #[derive(Default)]
 pub(crate) struct LiveRevocations {
-    tables: RwLock<HashMap<String, Arc<Table>>>,
+    tables: RwLock<HashMap<String, Arc<TenantRevocations>>>,
 }
 
 impl LiveRevocations {
     /// Returns a tenant's table, without the lock of all tables.
-    fn table(&self, tenant: &str) -> Option<Arc<Table>> {
+    fn table(&self, tenant: &str) -> Option<Arc<TenantRevocations>> {
         self.tables.read().unwrap_or_else(PoisonError::into_inner).get(tenant).map(Arc::clone)
     }
 
-    fn table_or_new(&self, tenant: &str) -> Arc<Table> {
+    fn table_or_new(&self, tenant: &str) -> Arc<TenantRevocations> {
         if let Some(table) = self.table(tenant) {
             return table;
         }
@@ -97,8 +97,8 @@ impl LiveRevocations {
     }
 
     /// Takes in records. Each shard is locked once, for some microseconds.
-    pub(crate) fn apply<'a>(&self, records: impl IntoIterator<Item = &'a Record>) {
-        let mut by_tenant: BTreeMap<&str, [Vec<&Record>; SHARDS]> = BTreeMap::new();
+    pub(crate) fn apply<'a>(&self, records: impl IntoIterator<Item = &'a RevocationRecord>) {
+        let mut by_tenant: BTreeMap<&str, [Vec<&RevocationRecord>; SHARDS]> = BTreeMap::new();
         for record in records {
             by_tenant.entry(&record.tenant).or_default()[shard_number(&record.name)].push(record);
         }
@@ -111,7 +111,7 @@ impl LiveRevocations {
     }
 
     /// The state of a target.
-    pub(crate) fn entry(&self, tenant: &str, name: &TargetName) -> Option<Entry> {
+    pub(crate) fn entry(&self, tenant: &str, name: &TargetName) -> Option<RevocationEntry> {
         let table = self.table(tenant)?;
         table.shard(name).get(name).copied()
     }
@@ -136,7 +136,7 @@ impl LiveRevocations {
 
     /// The number of all.
     pub(crate) fn count_all(&self) -> usize {
-        let tables: Vec<Arc<Table>> =
+        let tables: Vec<Arc<TenantRevocations>> =
             self.tables.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
         tables.iter().flat_map(|table| &table.counts).map(|count| count.load(Ordering::Relaxed)).sum()
     }
@@ -150,7 +150,7 @@ impl LiveRevocations {
         before: Option<(u64, Option<TargetName>)>,
         limit: usize,
         now_s: u64,
-    ) -> Vec<(TargetName, Entry)> {
+    ) -> Vec<(TargetName, RevocationEntry)> {
         let Some(table) = self.table(tenant) else { return Vec::new() };
         let mut newest = BinaryHeap::new();
         for shard in table.shards() {
@@ -168,12 +168,14 @@ impl LiveRevocations {
             }
         }
         let sorted = newest.into_sorted_vec().into_iter();
-        sorted.map(|Reverse((at_ms, name, until_s))| (name, Entry::new(at_ms, until_s, false))).collect()
+        sorted
+            .map(|Reverse((at_ms, name, until_s))| (name, RevocationEntry::new(at_ms, until_s, false)))
+            .collect()
     }
 
     /// Drops what is over.
     pub(crate) fn prune(&self, now_s: u64) {
-        let tables: Vec<Arc<Table>> =
+        let tables: Vec<Arc<TenantRevocations>> =
             self.tables.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
         tables.iter().for_each(|table| table.prune(now_s));
     }

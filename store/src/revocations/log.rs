@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::live::LiveRevocations;
-use super::record::{Record, encode};
+use super::record::{RevocationRecord, encode};
 use crate::announcer::Announcer;
 use crate::{Error, Kind, Result, Store, layout};
 
@@ -20,9 +20,9 @@ const MAX_SHARE_RECORDS: usize = 2_000;
 
 /// Keys of log objects whose records are in memory.
 #[derive(Clone, Default)]
-pub(crate) struct Known(Arc<Mutex<HashSet<String>>>);
+pub(crate) struct KnownObjects(Arc<Mutex<HashSet<String>>>);
 
-impl Known {
+impl KnownObjects {
     fn keys(&self) -> MutexGuard<'_, HashSet<String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -49,36 +49,41 @@ impl Known {
 pub(crate) struct RevocationLog {
     store: Store,
     live: Arc<LiveRevocations>,
-    known: Known,
+    known: KnownObjects,
     announcer: Announcer,
-    queue: Arc<Mutex<Queue>>,
+    queue: Arc<Mutex<WaitingRecords>>,
 }
 
 #[derive(Default)]
-struct Queue {
-    waiting: BTreeMap<String, VecDeque<Waiting>>,
+struct WaitingRecords {
+    waiting: BTreeMap<String, VecDeque<WaitingRecord>>,
     is_writing: bool,
     /// When the last object was begun.
     begun: Option<Instant>,
 }
 
-struct Waiting {
-    record: Record,
+struct WaitingRecord {
+    record: RevocationRecord,
     done: oneshot::Sender<Result<()>>,
 }
 
 impl RevocationLog {
-    pub(crate) fn new(store: Store, live: Arc<LiveRevocations>, known: Known, announcer: Announcer) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        live: Arc<LiveRevocations>,
+        known: KnownObjects,
+        announcer: Announcer,
+    ) -> Self {
         Self { store, live, known, announcer, queue: Arc::default() }
     }
 
     /// Appends a record. It is durable and in force here when this returns, and goes on without its
     /// caller.
-    pub(crate) async fn append(&self, record: Record) -> Result<()> {
+    pub(crate) async fn append(&self, record: RevocationRecord) -> Result<()> {
         let (done, written) = oneshot::channel();
         let must_start = {
             let mut queue = self.queue();
-            queue.waiting.entry(record.tenant.clone()).or_default().push_back(Waiting { record, done });
+            queue.waiting.entry(record.tenant.clone()).or_default().push_back(WaitingRecord { record, done });
             !std::mem::replace(&mut queue.is_writing, true)
         };
         if must_start {
@@ -87,7 +92,7 @@ impl RevocationLog {
         written.await.unwrap_or_else(|_| Err(Error::unavailable("stopped before it was written")))
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, WaitingRecords> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -99,7 +104,7 @@ impl RevocationLog {
                 tokio::time::sleep(rest).await;
             }
             let Some(batch) = self.next_batch() else { return };
-            let (records, callers): (Vec<Record>, Vec<_>) =
+            let (records, callers): (Vec<RevocationRecord>, Vec<_>) =
                 batch.into_iter().map(|waiting| (waiting.record, waiting.done)).unzip();
             let outcome = self.put(&records).await;
             for caller in callers {
@@ -114,7 +119,7 @@ impl RevocationLog {
     }
 
     /// The next object's records. With none the writer ends, and the next record starts another.
-    fn next_batch(&self) -> Option<Vec<Waiting>> {
+    fn next_batch(&self) -> Option<Vec<WaitingRecord>> {
         let mut queue = self.queue();
         let mut batch = Vec::new();
         for waiting in queue.waiting.values_mut() {
@@ -128,7 +133,7 @@ impl RevocationLog {
     }
 
     /// The error in parts, because each caller gets one.
-    async fn put(&self, records: &[Record]) -> Result<(), (Kind, String)> {
+    async fn put(&self, records: &[RevocationRecord]) -> Result<(), (Kind, String)> {
         let key = key_of_new(records);
         let written = self.store.put(&key, Bytes::from(encode(records))).await;
         written.map_err(|error| (error.kind, error.to_string()))?;
@@ -139,7 +144,7 @@ impl RevocationLog {
 }
 
 /// A key at the lowest level.
-pub(super) fn key_of_new(records: &[Record]) -> String {
+pub(super) fn key_of_new(records: &[RevocationRecord]) -> String {
     let until_s = records.iter().map(|record| record.entry.until_s()).max().unwrap_or_default();
     layout::revocation_log_key(0, &uuid::Uuid::now_v7().simple().to_string(), until_s)
 }

@@ -21,11 +21,11 @@ pub(crate) use tests::write_log;
 
 pub(crate) use compaction::compact;
 pub use compaction::forget_old_revocations;
-pub(crate) use entry::Entry;
+pub(crate) use entry::RevocationEntry;
 pub(crate) use legacy::LegacyRevocation;
 pub(crate) use live::LiveRevocations;
-pub(crate) use log::{Known, RevocationLog};
-pub(crate) use record::Record;
+pub(crate) use log::{KnownObjects, RevocationLog};
+pub(crate) use record::RevocationRecord;
 pub use target::{Target, TargetKind, TargetName};
 
 use jiff::Timestamp;
@@ -69,7 +69,7 @@ pub(crate) fn read(key: &str, body: &[u8], live: &LiveRevocations) -> Option<Rev
 
 impl Revocation {
     /// `None` if a time is beyond the calendar.
-    pub(crate) fn new(name: &TargetName, entry: &Entry) -> Option<Self> {
+    pub(crate) fn new(name: &TargetName, entry: &RevocationEntry) -> Option<Self> {
         let second = |at_s: u64| Timestamp::from_second(i64::try_from(at_s).ok()?).ok();
         Some(Self {
             id: name.to_string(),

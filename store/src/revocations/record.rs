@@ -1,6 +1,6 @@
 //! The text of a log object: a first line with its version, then a line for each record.
 
-use super::entry::Entry;
+use super::entry::RevocationEntry;
 use super::target::TargetName;
 use crate::layout;
 
@@ -9,28 +9,28 @@ const HEADER: &str = "chalkstream revocations 1";
 
 /// A revocation, or that one was lifted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Record {
+pub(crate) struct RevocationRecord {
     /// The tenant that it belongs to.
     pub(crate) tenant: String,
     /// The target.
     pub(crate) name: TargetName,
     /// When, for how long, and which of the two.
-    pub(crate) entry: Entry,
+    pub(crate) entry: RevocationEntry,
 }
 
 /// The content of an object.
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
     /// Its records.
-    pub(super) records: Vec<Record>,
+    pub(super) records: Vec<RevocationRecord>,
     /// Lines that cannot be read.
     pub(super) unreadable: u64,
 }
 
 /// The text of records.
-pub(super) fn encode<'a>(records: impl IntoIterator<Item = &'a Record>) -> String {
+pub(super) fn encode<'a>(records: impl IntoIterator<Item = &'a RevocationRecord>) -> String {
     let mut text = format!("{HEADER}\n");
-    for Record { tenant, name, entry } in records {
+    for RevocationRecord { tenant, name, entry } in records {
         let action = if entry.is_lifted() { "lift" } else { "revoke" };
         let (kind, id) = (name.kind().as_str(), name.hex());
         let (at_ms, until_s) = (entry.at_ms(), entry.until_s());
@@ -55,7 +55,7 @@ pub(super) fn parse(text: &[u8]) -> Parsed {
     parsed
 }
 
-fn line_record(line: &str) -> Option<Record> {
+fn line_record(line: &str) -> Option<RevocationRecord> {
     let mut columns = line.split('\t');
     let mut column = || columns.next();
     let is_lifted = match column()? {
@@ -66,7 +66,7 @@ fn line_record(line: &str) -> Option<Record> {
     let tenant = column().filter(|tenant| layout::valid_tenant(tenant))?.to_owned();
     let name = TargetName::from_parts(column()?, column()?)?;
     let (at_ms, until_s) = (column()?.parse().ok()?, column()?.parse().ok()?);
-    Some(Record { tenant, name, entry: Entry::new(at_ms, until_s, is_lifted) })
+    Some(RevocationRecord { tenant, name, entry: RevocationEntry::new(at_ms, until_s, is_lifted) })
 }
 
 #[cfg(test)]
@@ -77,10 +77,10 @@ mod tests {
     #[test]
     fn what_was_written_is_read_back() {
         let name = |id: &str| TargetName::new("t", &Target::Viewer(id.into())).unwrap();
-        let record = |id, is_lifted| Record {
+        let record = |id, is_lifted| RevocationRecord {
             tenant: "t".into(),
             name: name(id),
-            entry: Entry::new(1_795_000_000_123, 1_795_600_000, is_lifted),
+            entry: RevocationEntry::new(1_795_000_000_123, 1_795_600_000, is_lifted),
         };
         let records = [record("a", false), record("b", true)];
         let text = encode(&records);

@@ -19,12 +19,12 @@ fn name(n: u32) -> TargetName {
     TargetName::new("t", &Target::Link(n.to_string())).unwrap()
 }
 
-fn record(n: u32, entry: Entry) -> Record {
-    Record { tenant: "t".into(), name: name(n), entry }
+fn record(n: u32, entry: RevocationEntry) -> RevocationRecord {
+    RevocationRecord { tenant: "t".into(), name: name(n), entry }
 }
 
 /// Writes an object of the log.
-pub(crate) async fn write_log(store: &Store, records: &[Record]) {
+pub(crate) async fn write_log(store: &Store, records: &[RevocationRecord]) {
     let key = log::key_of_new(records);
     store.put(&key, Bytes::from(record::encode(records))).await.unwrap();
 }
@@ -38,16 +38,17 @@ async fn merging_loses_nothing(store: Store) {
     let until_s = now_s() + 1_000;
     let at_ms = now_ms();
     for n in 0..200 {
-        write_log(&store, &[record(n, Entry::new(at_ms, until_s, false))]).await;
+        write_log(&store, &[record(n, RevocationEntry::new(at_ms, until_s, false))]).await;
     }
     // Every third one is lifted, every ninth revoked again; some are over.
     for n in (0..200).step_by(3) {
-        write_log(&store, &[record(n, Entry::new(at_ms + 1, until_s, true))]).await;
+        write_log(&store, &[record(n, RevocationEntry::new(at_ms + 1, until_s, true))]).await;
     }
     for n in (0..200).step_by(9) {
-        write_log(&store, &[record(n, Entry::new(at_ms + 2, until_s, false))]).await;
+        write_log(&store, &[record(n, RevocationEntry::new(at_ms + 2, until_s, false))]).await;
     }
-    write_log(&store, &[record(1_000, Entry::new(at_ms - 9_000_000, now_s() - 8_000, false))]).await;
+    write_log(&store, &[record(1_000, RevocationEntry::new(at_ms - 9_000_000, now_s() - 8_000, false))])
+        .await;
     let before = objects(&store).await;
     compact(&store).await.unwrap();
     let after = objects(&store).await;
@@ -90,7 +91,7 @@ async fn a_listing_that_runs_while_the_log_is_merged_misses_nothing() {
         })
         .collect();
     for n in 0..300 {
-        write_log(&store, &[record(n, Entry::new(now_ms(), until_s, false))]).await;
+        write_log(&store, &[record(n, RevocationEntry::new(now_ms(), until_s, false))]).await;
         if n % 10 == 9 {
             let authority = Authority::load(store.clone(), None).await.unwrap();
             let missing: Vec<u32> = (0..=n)
@@ -111,7 +112,7 @@ async fn a_damaged_object_stays_for_a_person_and_harms_no_other() {
     let damaged = layout::revocation_log_key(0, "damaged", now_s() + 1_000);
     store.put(&damaged, Bytes::from_static(b"chalkstream revocations 1\nrevoke\n")).await.unwrap();
     for n in 0..20 {
-        write_log(&store, &[record(n, Entry::new(now_ms(), now_s() + 1_000, false))]).await;
+        write_log(&store, &[record(n, RevocationEntry::new(now_ms(), now_s() + 1_000, false))]).await;
     }
     compact(&store).await.unwrap();
     assert!(store.head(&damaged).await.is_ok());
@@ -126,9 +127,9 @@ proptest! {
         records in prop::collection::vec((0_u32..4, 0_u64..6, any::<bool>(), 5_u64..9), 1..20),
         turned in 0_usize..20,
     ) {
-        let records: Vec<Record> = records
+        let records: Vec<RevocationRecord> = records
             .into_iter()
-            .map(|(n, at_ms, is_lifted, until_s)| record(n, Entry::new(at_ms, until_s, is_lifted)))
+            .map(|(n, at_ms, is_lifted, until_s)| record(n, RevocationEntry::new(at_ms, until_s, is_lifted)))
             .collect();
         let in_order = LiveRevocations::default();
         in_order.apply(&records);

@@ -127,9 +127,9 @@ mod tests {
     use super::*;
 
     /// A lease that holds, or does not.
-    struct Lease(bool);
+    struct TestLease(bool);
 
-    impl LeaseGuard for Lease {
+    impl LeaseGuard for TestLease {
         fn ensure_held(&self) -> BoxFuture<'_, Result<(), StepFailure>> {
             let held = if self.0 { Ok(()) } else { Err(StepFailure::new(Cause::Cancelled, "lost")) };
             Box::pin(std::future::ready(held))
@@ -151,7 +151,7 @@ mod tests {
     async fn an_output_goes_under_its_attempts_fence_with_size_and_hash() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
-        let lease = Lease(true);
+        let lease = TestLease(true);
         let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease, folder.path()).unwrap();
         sink.take(output(folder.path(), "video/v240/index.m3u8", "#EXTM3U\n")).await.unwrap();
         assert_eq!(store.get("t/r/hls/video/7/v240/index.m3u8").await.unwrap(), "#EXTM3U\n");
@@ -164,7 +164,7 @@ mod tests {
     async fn a_lost_lease_writes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
-        let lease = Lease(false);
+        let lease = TestLease(false);
         let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease, folder.path()).unwrap();
         let failure = sink.take(output(folder.path(), "stills/poster.jpg", "x")).await.unwrap_err();
         assert_eq!(failure.cause, Cause::Cancelled);
@@ -175,7 +175,7 @@ mod tests {
     async fn a_file_that_changed_after_it_was_announced_is_not_accepted() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
-        let lease = Lease(true);
+        let lease = TestLease(true);
         let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease, folder.path()).unwrap();
         let mut announced = output(folder.path(), "stills/poster.jpg", "four");
         announced.size_bytes = 3;
@@ -186,7 +186,7 @@ mod tests {
     async fn segments_share_objects_in_order_and_keep_their_own_facts() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
-        let lease = Lease(true);
+        let lease = TestLease(true);
         let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease, folder.path()).unwrap();
         // They are taken four at a time, so two may come in any order.
         let numbers: Vec<u32> = (1..=20).chain([22, 21, 24, 25, 23, 26]).collect();
@@ -222,7 +222,7 @@ mod tests {
     async fn a_live_segment_is_an_object_of_its_own_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
-        let lease = Lease(true);
+        let lease = TestLease(true);
         let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease, folder.path()).unwrap();
         let sink = sink.with_live("video/v240".into());
         for path in ["video/v240/00001.m4s", "video/v480/00001.m4s"] {
@@ -238,7 +238,7 @@ mod tests {
     async fn a_segment_that_is_announced_twice_or_changes_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
-        let lease = Lease(true);
+        let lease = TestLease(true);
         let path = "video/v240/00001.m4s";
         let sink = ObjectSink::new(&store, "t/r/".into(), 7, &lease, folder.path()).unwrap();
         sink.take(output(folder.path(), path, "x")).await.unwrap();

@@ -23,11 +23,11 @@ const MAX_WAITING_BYTES: u64 = 1 << 30;
 /// Segments of a step that wait for their neighbours.
 pub struct SharedFiles {
     folder: TempDir,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<WaitingSegments>,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingSegments {
     /// By the path of the file that they will share, then by number.
     files: BTreeMap<String, BTreeMap<u32, Output>>,
     segments: usize,

@@ -224,7 +224,7 @@ impl Runner {
         };
         let end = follow(
             &mut running,
-            pipes::Events::new(stdout),
+            pipes::ChildEvents::new(stdout),
             Following {
                 folder,
                 bounds,
@@ -339,7 +339,7 @@ enum End {
 /// Follows a child to its end: events, outputs, its time and its memory.
 async fn follow(
     running: &mut spawn::Running,
-    mut events: pipes::Events<tokio::process::ChildStdout>,
+    mut events: pipes::ChildEvents<tokio::process::ChildStdout>,
     with: Following<'_>,
     sink: &dyn OutputSink,
 ) -> End {

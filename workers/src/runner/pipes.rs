@@ -13,13 +13,13 @@ const MAX_LINE_BYTES: usize = 16 << 20;
 pub const MAX_TAIL_BYTES: usize = 64 << 10;
 
 /// Events, one JSON object a line.
-pub struct Events<R> {
+pub struct ChildEvents<R> {
     reader: R,
     buffer: Vec<u8>,
     searched: usize,
 }
 
-impl<R: AsyncRead + Unpin> Events<R> {
+impl<R: AsyncRead + Unpin> ChildEvents<R> {
     /// Reads events from `reader`.
     pub fn new(reader: R) -> Self {
         Self { reader, buffer: Vec::new(), searched: 0 }
@@ -74,7 +74,7 @@ mod tests {
                 tokio::io::AsyncWriteExt::write_all(&mut write, &[*byte]).await.unwrap();
             }
         });
-        let mut events = Events::new(read);
+        let mut events = ChildEvents::new(read);
         assert!(matches!(
             events.next().await.unwrap(),
             Some(StepEvent::Progress { done_ms: 1, total_ms: 2 })
@@ -86,9 +86,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_that_is_no_event_or_has_no_end_is_refused() {
-        assert!(Events::new(&b"hello\n"[..]).next().await.is_err());
+        assert!(ChildEvents::new(&b"hello\n"[..]).next().await.is_err());
         let endless = tokio::io::repeat(b'x');
-        assert!(Events::new(endless).next().await.is_err());
+        assert!(ChildEvents::new(endless).next().await.is_err());
     }
 
     #[tokio::test]

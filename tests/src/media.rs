@@ -78,13 +78,13 @@ pub fn flashes(folder: &Path, turns: u32, uneven: bool) -> (PathBuf, f64) {
     (out, f64::from(turns) * 20.48)
 }
 
-/// A recording whose transcode takes a while: noise, 720p.
+/// A recording whose transcode takes a while: noise, 480 lines.
 pub fn heavy_clip(folder: &Path, seconds: u32) -> PathBuf {
     let out = folder.join(format!("heavy-{seconds}.mp4"));
     ffmpeg(
         &format!(
-            "-f lavfi -i testsrc2=s=1280x720:r=30:d={seconds},noise=alls=20:allf=t -f lavfi -i sine=f=440:d={seconds} \
-             -c:v libx264 -preset ultrafast -b:v 6M -pix_fmt yuv420p -c:a aac -shortest"
+            "-f lavfi -i testsrc2=s=640x480:r=30:d={seconds},noise=alls=20:allf=t -f lavfi -i sine=f=440:d={seconds} \
+             -c:v libx264 -preset ultrafast -b:v 3M -pix_fmt yuv420p -c:a aac -shortest"
         ),
         &out,
     );

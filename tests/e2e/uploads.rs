@@ -17,7 +17,7 @@ async fn an_upload_cut_at_three_mebibytes_resumes_on_a_second_server() {
     let mut first = stack.server().await;
     let second = stack.server().await;
     let _worker = stack.worker();
-    let file = std::fs::read(heavy_clip(stack.folder(), 12)).unwrap();
+    let file = std::fs::read(heavy_clip(stack.folder(), 24)).unwrap();
     assert!(file.len() > 6 * MIB, "the clip is too small for this test: {} bytes", file.len());
 
     let client = stack.client(&first);

@@ -26,4 +26,4 @@ mod weak_line;
 use std::time::Duration;
 
 /// Long enough for a short clip on a busy machine.
-const CLIP: Duration = Duration::from_secs(180);
+const CLIP: Duration = Duration::from_secs(300);

@@ -17,7 +17,7 @@ use crate::runner::outputs::Output;
 
 /// Most segments that wait at once: those of a ladder are some hundred.
 const MAX_WAITING: usize = 4_096;
-/// Most bytes of segments that wait at once: those of a ladder are some 100 MB.
+/// Most bytes of segments that wait at once: by its bitrates, a ladder needs some 80 MB.
 const MAX_WAITING_BYTES: u64 = 1 << 30;
 
 /// Segments of a step that wait for their neighbours.

@@ -5,7 +5,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::names::{PathPart, SettingPath};
-use crate::problem::{Origin, Problem};
+use crate::problem::{Origin, SettingProblem};
 
 /// One given value: a scalar, or an empty array or table.
 #[derive(Clone, Debug)]
@@ -16,11 +16,11 @@ pub(crate) struct Leaf {
 }
 
 /// Reads the text of a file. Syntax errors do not hide what follows them.
-pub(crate) fn read(file: &str, text: &str) -> (Vec<Leaf>, Vec<Problem>) {
+pub(crate) fn read(file: &str, text: &str) -> (Vec<Leaf>, Vec<SettingProblem>) {
     let (table, errors) = DeTable::parse_recoverable(text);
     let problems = errors
         .iter()
-        .map(|error| Problem {
+        .map(|error| SettingProblem {
             origin: origin(file, text, error.span().map_or(0, |span| span.start)),
             key: String::new(),
             message: error.message().to_owned(),

@@ -16,7 +16,7 @@ mod show;
 
 pub use admin_listen::AdminListen;
 pub use load::load;
-pub use problem::{Origin, Problem, Problems};
+pub use problem::{Origin, Problems, SettingProblem};
 pub use redis::{Redis, RedisTopology};
 pub use secret::Secret;
 pub use settings::*;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::document::{self, Leaf};
 use crate::names::{PathPart, SettingPath, renamed};
-use crate::problem::{Origin, Problem, Problems};
+use crate::problem::{Origin, Problems, SettingProblem};
 use crate::{Settings, checks, show};
 
 /// Variables of this prefix are settings: `CHALKSTREAM__STORE__S3__BUCKET` is `store.s3.bucket`.
@@ -30,7 +30,7 @@ pub fn load(file: Option<&FilePath>, flags: &[(String, String)]) -> Result<Setti
             Ok(text) => Some((name, text)),
             Err(message) => {
                 let origin = Origin::File { file: name, line: 0, column: 0 };
-                unreadable.push(Problem { origin, key: String::new(), message });
+                unreadable.push(SettingProblem { origin, key: String::new(), message });
                 None
             }
         }
@@ -95,7 +95,11 @@ pub(crate) fn merge(
             Ok(()) => leaf.path.put(&mut root, leaf.value.clone()),
             Err(message) => {
                 bad.push(leaf.path.clone());
-                problems.push(Problem { origin: leaf.origin.clone(), key: leaf.path.to_string(), message });
+                problems.push(SettingProblem {
+                    origin: leaf.origin.clone(),
+                    key: leaf.path.to_string(),
+                    message,
+                });
             }
         }
     }
@@ -104,7 +108,7 @@ pub(crate) fn merge(
         Ok(settings) => settings,
         // Each value was valid alone. Together they fail only if one is given in two shapes.
         Err(error) => {
-            problems.push(Problem {
+            problems.push(SettingProblem {
                 origin: Origin::Default,
                 key: String::new(),
                 message: error.to_string(),
@@ -120,7 +124,7 @@ pub(crate) fn merge(
         let origin = origin_of(&given, &path)
             .or_else(|| finding.because.and_then(|because| origin_of(&given, &because)))
             .unwrap_or(Origin::Default);
-        problems.push(Problem { origin, key: path.to_string(), message: finding.message });
+        problems.push(SettingProblem { origin, key: path.to_string(), message: finding.message });
     }
     if problems.is_empty() {
         return Ok(settings);

@@ -36,7 +36,7 @@ impl fmt::Display for Origin {
 
 /// One problem. Its message never contains the value of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
+pub struct SettingProblem {
     /// The origin of the value.
     pub origin: Origin,
     /// The setting (`store.s3.bucket`); empty if the problem is no setting's.
@@ -45,7 +45,7 @@ pub struct Problem {
     pub message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for SettingProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.key.is_empty() {
             write!(f, "{}: {}", self.origin, self.message)
@@ -57,7 +57,7 @@ impl fmt::Display for Problem {
 
 /// Every problem, in order of origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Problems(pub Vec<Problem>);
+pub struct Problems(pub Vec<SettingProblem>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -337,7 +337,7 @@ pub struct Media {
     /// one.
     pub drop_redundant: bool,
     /// The renditions, largest first; those above the source are left out.
-    pub ladder: Vec<Rung>,
+    pub ladder: Vec<RungSettings>,
 }
 
 impl Default for Media {
@@ -355,8 +355,8 @@ impl Default for Media {
 }
 
 /// The ladder of `default.toml`, which is the one place that spells it.
-fn default_ladder() -> Vec<Rung> {
-    static LADDER: LazyLock<Vec<Rung>> = LazyLock::new(|| {
+fn default_ladder() -> Vec<RungSettings> {
+    static LADDER: LazyLock<Vec<RungSettings>> = LazyLock::new(|| {
         let table: toml::Table = include_str!("../default.toml").parse().unwrap_or_default();
         let rungs = table.get("media").and_then(|media| media.get("ladder")).cloned();
         rungs.and_then(|rungs| rungs.try_into().ok()).unwrap_or_default()
@@ -368,7 +368,7 @@ fn default_ladder() -> Vec<Rung> {
 /// refuse with the rung's place.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Rung {
+pub struct RungSettings {
     /// Its name, as in storage and playlists.
     pub name: String,
     /// Width of the box that landscape video is fitted into, in pixels.

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::clock::now_s;
 use crate::manifests::Manifests;
 use crate::metrics::ReasonLabels;
-use crate::permits::{Limits, Permits, RequestPermit};
+use crate::permits::{PermitLimits, Permits, RequestPermit};
 use crate::problem::Problem;
 use crate::reason::Reason;
 use crate::token::{self, Keys, Lifetimes, Link, RefusalReason, Session, Validity, VerifiedToken, Window};
@@ -45,7 +45,7 @@ impl Access {
         tokens_refused: Family<ReasonLabels, Counter>,
         max_connections: usize,
     ) -> Self {
-        let requests = Permits::new(Limits {
+        let requests = Permits::new(PermitLimits {
             // A request has a connection, and these are limited.
             server: usize::MAX,
             tenant: (max_connections / TENANT_SHARE).max(1),

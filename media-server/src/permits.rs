@@ -8,7 +8,7 @@ use http::StatusCode;
 
 /// Numbers that are allowed at once.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct PermitLimits {
     /// On this server.
     pub server: usize,
     /// Of one tenant.
@@ -41,7 +41,7 @@ impl Reached {
 /// Hands out permits. Clones share the limits.
 #[derive(Clone)]
 pub struct Permits {
-    limits: Limits,
+    limits: PermitLimits,
     held: Arc<Mutex<HeldPermits>>,
 }
 
@@ -61,7 +61,7 @@ pub struct Permit {
 
 impl Permits {
     /// Permits within `limits`.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: PermitLimits) -> Self {
         Self { limits, held: Arc::default() }
     }
 
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn one_tenant_or_session_cannot_take_everything() {
-        let permits = Permits::new(Limits { server: 4, tenant: 3, session: 2 });
+        let permits = Permits::new(PermitLimits { server: 4, tenant: 3, session: 2 });
         let refused = |tenant: &str, session| permits.take(tenant, session).err();
         let one = permits.take("a", Some("s")).ok();
         let two = permits.take("a", Some("s")).ok();

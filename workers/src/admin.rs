@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::Error;
 use crate::admission::Admission;
-use crate::health::{Health, HealthState};
+use crate::health::{HealthState, WorkerHealth};
 use crate::metrics::{WorkerMetrics, WorkerState};
 
 /// Most connections at once.
@@ -48,7 +48,7 @@ impl Admin {
     /// Serves until the handle is dropped.
     pub fn serve(
         self,
-        health: Arc<Health>,
+        health: Arc<WorkerHealth>,
         admission: Arc<Admission>,
         metrics: Arc<WorkerMetrics>,
     ) -> AbortOnDropHandle<()> {
@@ -88,7 +88,7 @@ async fn accept_loop(listener: &TcpListener, routes: Router) {
 
 #[derive(Clone)]
 struct Observed {
-    health: Arc<Health>,
+    health: Arc<WorkerHealth>,
     admission: Arc<Admission>,
     metrics: Arc<WorkerMetrics>,
 }
@@ -182,7 +182,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let admission = Admission::new(&chalkstream_config::Worker::default(), capacity, scratch.path());
         let metrics = Arc::new(WorkerMetrics::new(capacity));
-        let health = Arc::new(Health::new(Arc::clone(&metrics)));
+        let health = Arc::new(WorkerHealth::new(Arc::clone(&metrics)));
         let admin = Admin::bind(AdminListen(Some(SocketAddr::from(([127, 0, 0, 1], 0))))).await.unwrap();
         let address = admin.0.as_ref().unwrap().local_addr().unwrap();
         let _serving = admin.serve(Arc::clone(&health), admission, metrics);

@@ -38,7 +38,7 @@ pub enum HealthState {
 }
 
 /// Health of a worker.
-pub struct Health {
+pub struct WorkerHealth {
     state: watch::Sender<HealthState>,
     metrics: Arc<WorkerMetrics>,
 }
@@ -59,7 +59,7 @@ pub struct Machine {
     pub scratch_path: PathBuf,
 }
 
-impl Health {
+impl WorkerHealth {
     /// A worker that takes steps.
     pub fn new(metrics: Arc<WorkerMetrics>) -> Self {
         Self { state: watch::Sender::new(HealthState::Working), metrics }

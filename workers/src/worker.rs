@@ -20,7 +20,7 @@ use crate::capabilities;
 use crate::context::WorkerContext;
 use crate::drain::{Drain, Shutdown};
 use crate::failure::{Cause, StepFailure};
-use crate::health::{Health, Machine};
+use crate::health::{Machine, WorkerHealth};
 use crate::lease::{LeaseHandle, LeaseRenewer, LeaseStatus};
 use crate::manifest::writer::ManifestWriter;
 use crate::metrics::{AttemptEnd, WorkerMetrics};
@@ -38,11 +38,11 @@ const HAND_IN_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_STOP: Duration = Duration::from_secs(6);
 
 /// The slots of this process.
-struct Worker {
+struct WorkerProcess {
     context: WorkerContext,
     renewer: Arc<LeaseRenewer>,
     name: String,
-    health: Arc<Health>,
+    health: Arc<WorkerHealth>,
     drain: Drain,
     metrics: Arc<WorkerMetrics>,
     /// Steps that run.
@@ -90,7 +90,7 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
     let capacity = Capacity::new(&settings.worker);
     let admission = Admission::new(&settings.worker, capacity, scratch.path());
     let metrics = Arc::new(WorkerMetrics::new(capacity));
-    let health = Arc::new(Health::new(Arc::clone(&metrics)));
+    let health = Arc::new(WorkerHealth::new(Arc::clone(&metrics)));
     let _admin = admin.serve(Arc::clone(&health), Arc::clone(&admission), Arc::clone(&metrics));
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = format!("{}-{}", host.trim(), std::process::id());
@@ -112,7 +112,7 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
         settings: settings.clone(),
         scratch_path: scratch.path().to_owned(),
     };
-    let worker = Arc::new(Worker {
+    let worker = Arc::new(WorkerProcess {
         context: WorkerContext { settings, store, queue, runner, manifests },
         renewer,
         name,
@@ -143,7 +143,7 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
     Ok(())
 }
 
-impl Worker {
+impl WorkerProcess {
     /// Leases steps while there is room for them.
     async fn take_steps(self: &Arc<Self>, slot: Slot) {
         let poll = Duration::from_millis(self.context.settings.worker.poll_ms);

@@ -65,14 +65,14 @@ fn blank(action: Action, offset: u32, length: u32) -> u8 {
 
 /// Where the next byte of a sample lies.
 #[derive(Clone, Copy, Debug)]
-enum Position {
+enum UnitPosition {
     /// In the length field of a unit.
     Length { read: u32, length: u32 },
     /// In a unit: its action, and how far.
     Unit { action: Action, offset: u32, length: u32 },
 }
 
-const FIRST: Position = Position::Length { read: 0, length: 0 };
+const FIRST: UnitPosition = UnitPosition::Length { read: 0, length: 0 };
 
 /// Scrubs samples that arrive in chunks of any size.
 pub struct NalScrubber {
@@ -80,7 +80,7 @@ pub struct NalScrubber {
     sizes: std::vec::IntoIter<u32>,
     /// Bytes of the current sample that have not arrived.
     left: u32,
-    at: Position,
+    at: UnitPosition,
 }
 
 impl NalScrubber {
@@ -99,7 +99,7 @@ impl NalScrubber {
                 // Bytes outside of any sample are overwritten.
                 self.left = self.sizes.next().unwrap_or_else(|| {
                     self.at =
-                        Position::Unit { action: Action::Filler, offset: u32::MAX / 2, length: u32::MAX };
+                        UnitPosition::Unit { action: Action::Filler, offset: u32::MAX / 2, length: u32::MAX };
                     u32::MAX
                 });
                 continue;
@@ -119,29 +119,29 @@ impl NalScrubber {
     fn step(&mut self, bytes: &[u8], mut put: impl FnMut(usize, u8)) -> u32 {
         let there = bytes.len() as u32;
         match self.at {
-            Position::Length { read, length } if read < self.framing.length_bytes => {
-                self.at = Position::Length { read: read + 1, length: length << 8 | u32::from(bytes[0]) };
+            UnitPosition::Length { read, length } if read < self.framing.length_bytes => {
+                self.at = UnitPosition::Length { read: read + 1, length: length << 8 | u32::from(bytes[0]) };
                 1
             }
-            Position::Length { length: 0, .. } => {
+            UnitPosition::Length { length: 0, .. } => {
                 self.at = FIRST;
                 0
             }
-            Position::Length { length, .. } => {
+            UnitPosition::Length { length, .. } => {
                 let (coding, head) = (self.framing.coding, bytes[0]);
                 let action = action(coding, head);
                 if action == Action::Filler {
                     put(0, filler(coding, head));
                 }
                 // A unit that claims to be longer than its sample ends with it.
-                self.at = Position::Unit { action, offset: 1, length: length.min(self.left) };
+                self.at = UnitPosition::Unit { action, offset: 1, length: length.min(self.left) };
                 1
             }
-            Position::Unit { offset, length, .. } if offset >= length => {
+            UnitPosition::Unit { offset, length, .. } if offset >= length => {
                 self.at = FIRST;
                 0
             }
-            Position::Unit { action, offset, length } => {
+            UnitPosition::Unit { action, offset, length } => {
                 let passed = (length - offset).min(there);
                 if action != Action::Keep {
                     let head = header_bytes(self.framing.coding);
@@ -149,7 +149,7 @@ impl NalScrubber {
                         put(at, blank(action, nth - head, length - head));
                     }
                 }
-                self.at = Position::Unit { action, offset: offset + passed, length };
+                self.at = UnitPosition::Unit { action, offset: offset + passed, length };
                 passed
             }
         }

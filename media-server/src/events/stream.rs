@@ -18,12 +18,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::hub::{Hub, News};
 use crate::clock::now_ms;
-use crate::permits::{Limits, Permit, Permits, Reached};
+use crate::permits::{Permit, PermitLimits, Permits, Reached};
 use crate::problem::Problem;
 
 /// Event streams open at once; further ones are asked to come back later. A page has one, and opens
 /// the next before the server notices that the last one is closed.
-const MAX_STREAMS: Limits = Limits { server: 2_000, tenant: 1_000, session: 8 };
+const MAX_STREAMS: PermitLimits = PermitLimits { server: 2_000, tenant: 1_000, session: 8 };
 /// A stream ends after this, so that its reader is checked again: an expired session gets no more
 /// events.
 const MAX_LIFE: Duration = Duration::from_secs(300);

@@ -13,13 +13,13 @@ use super::find::{Area, Hit};
 use super::index::{Error, Index};
 use super::purge;
 use super::still::Storyboards;
-use crate::permits::{Limits, Permits, Reached};
+use crate::permits::{PermitLimits, Permits, Reached};
 use crate::problem::Problem;
 
 /// Queries at once; each takes a blocking thread for some milliseconds.
 const MAX_QUERIES: usize = 8;
 /// Queries that run or wait.
-const MAX_WAITING: Limits = Limits { server: 256, tenant: 64, session: 4 };
+const MAX_WAITING: PermitLimits = PermitLimits { server: 256, tenant: 64, session: 4 };
 
 /// Search. Clones share the index.
 #[derive(Clone)]

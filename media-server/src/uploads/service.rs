@@ -14,7 +14,7 @@ use super::lock::{Locks, UploadGuard};
 use super::problems::gone;
 use super::state::{self, Upload};
 use crate::clock::now_ms;
-use crate::permits::{Limits, Permits};
+use crate::permits::{PermitLimits, Permits};
 use crate::problem::Problem;
 use crate::url::PublicUrl;
 
@@ -83,7 +83,7 @@ impl Uploads {
         };
         let locks = Arc::new(Locks::new(&settings.redis)?);
         let patches = Arc::new(Semaphore::new(MAX_PATCHES));
-        let tenant_patches = Permits::new(Limits {
+        let tenant_patches = Permits::new(PermitLimits {
             server: MAX_PATCHES,
             tenant: MAX_TENANT_PATCHES,
             session: MAX_TENANT_PATCHES,

@@ -180,13 +180,13 @@ mod tests {
 
     use super::*;
 
-    struct Memory {
+    struct MemoryReader {
         bytes: Bytes,
         asked: Mutex<Vec<Range<u64>>>,
         broken: bool,
     }
 
-    impl RangeReader for Memory {
+    impl RangeReader for MemoryReader {
         fn read(&self, range: Range<u64>) -> BoxFuture<'_, io::Result<Bytes>> {
             self.asked.lock().unwrap().push(range.clone());
             let answer = match self.broken {
@@ -197,9 +197,9 @@ mod tests {
         }
     }
 
-    fn memory(size: usize, broken: bool) -> Arc<Memory> {
+    fn memory(size: usize, broken: bool) -> Arc<MemoryReader> {
         let bytes: Vec<u8> = (0..size).map(|at| (at * 31 % 251) as u8).collect();
-        Arc::new(Memory { bytes: bytes.into(), asked: Mutex::default(), broken })
+        Arc::new(MemoryReader { bytes: bytes.into(), asked: Mutex::default(), broken })
     }
 
     async fn ask(socket: &mut UnixStream, offset: u64, length: u32) -> Option<Vec<u8>> {

@@ -162,9 +162,9 @@ async fn a_dropped_run_kills_its_child() {
 
 /// Remembers what it took, and that it had it while it was taken.
 #[derive(Default)]
-struct Memory(Mutex<BTreeSet<String>>);
+struct MemorySink(Mutex<BTreeSet<String>>);
 
-impl OutputSink for Memory {
+impl OutputSink for MemorySink {
     fn take(&self, output: Output) -> BoxFuture<'_, Result<(), StepFailure>> {
         Box::pin(async move {
             // Slower than the child: it has to wait.
@@ -181,7 +181,7 @@ impl OutputSink for Memory {
 async fn every_output_is_taken_once_and_deleted() {
     let scratch = tempfile::tempdir().unwrap();
     let work = Work::quiet("outputs", WorkTask::Probe(Probe::Outputs(300)));
-    let sink = Memory::default();
+    let sink = MemorySink::default();
     runner(scratch.path()).run(work, &sink).await.unwrap();
     assert_eq!(sink.0.lock().unwrap().len(), 300);
 }
@@ -190,7 +190,7 @@ async fn every_output_is_taken_once_and_deleted() {
 async fn a_step_that_makes_too_much_is_stopped() {
     let scratch = tempfile::tempdir().unwrap();
     let work = Work::quiet("much", WorkTask::Probe(Probe::Outputs(300)));
-    let sink = Memory::default();
+    let sink = MemorySink::default();
     let mut runner = runner(scratch.path());
     // An output is "segment 1" and so on.
     runner.output_bytes = 100;

@@ -59,7 +59,7 @@ pub fn report_without_work(step: &Step) -> Option<TranscodeReport> {
 
 /// The renditions of a video track, by the settings.
 pub fn for_video(video: &VideoTrack, settings: &config::Media) -> Ladder {
-    let rung = |rung: &config::Rung| Rung {
+    let rung = |rung: &config::RungSettings| Rung {
         name: rung.name.clone(),
         width: rung.width,
         height: rung.height,

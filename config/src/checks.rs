@@ -180,10 +180,22 @@ fn server(server: &Server, report: &mut Report) {
     report.expect(!server.index_path.as_os_str().is_empty(), "server.index_path", || "is empty".into());
     report.range("server.max_upload_bytes", server.max_upload_bytes, 1, 5 << 40);
     report.range("server.max_open_uploads", server.max_open_uploads.into(), 1, 1_000_000);
+    report.range(
+        "server.max_open_uploads_per_uploader",
+        server.max_open_uploads_per_uploader.into(),
+        1,
+        1_000_000,
+    );
     // Storage folders keep parts of open uploads for five days more than the longest time allowed
     // here.
     report.range("server.upload_ttl_s", server.upload_ttl_s, 60, 30 * 86_400);
     report.range("server.max_connections", server.max_connections.into(), 1, 1_000_000);
+    report.range(
+        "server.max_connections_per_address",
+        server.max_connections_per_address.into(),
+        0,
+        1_000_000,
+    );
     report.range("server.header_timeout_ms", server.header_timeout_ms, 100, 600_000);
     for (index, origin) in server.cors_origins.iter().enumerate() {
         let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));

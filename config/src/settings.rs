@@ -161,6 +161,8 @@ pub struct Server {
     pub max_upload_bytes: u64,
     /// Most uploads in progress per tenant.
     pub max_open_uploads: u32,
+    /// Most of them per uploader.
+    pub max_open_uploads_per_uploader: u32,
     /// An upload that receives no byte for this long expires, in seconds.
     pub upload_ttl_s: u64,
     /// Origins that may embed the player and fetch streams; `*` for any.
@@ -169,6 +171,8 @@ pub struct Server {
     pub shared_cache: bool,
     /// Most connections open at once.
     pub max_connections: u32,
+    /// Most of them from one address; 0 means any number.
+    pub max_connections_per_address: u32,
     /// Time to read a request's headers, in ms.
     pub header_timeout_ms: u64,
 }
@@ -182,10 +186,12 @@ impl Default for Server {
             index_path: "data/index".into(),
             max_upload_bytes: 16 << 30,
             max_open_uploads: 200,
+            max_open_uploads_per_uploader: 50,
             upload_ttl_s: 7 * 86_400,
             cors_origins: vec!["*".into()],
             shared_cache: false,
             max_connections: 4096,
+            max_connections_per_address: 0,
             header_timeout_ms: 10_000,
         }
     }

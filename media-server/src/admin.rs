@@ -14,13 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::health::{self, Health};
-use crate::http::accept_loop;
+use crate::http::{ConnectionLimits, accept_loop};
 use crate::problem::Problem;
 
-/// Most connections of operators at once.
-const MAX_CONNECTIONS: u32 = 64;
-/// Longest time to send a request's headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Limits of operators' connections.
+const LIMITS: ConnectionLimits =
+    ConnectionLimits { connections: 64, connections_per_address: 0, header_timeout: Duration::from_secs(10) };
 
 /// The listener; none if the settings have no address for it.
 pub struct Admin(Option<TcpListener>);
@@ -43,7 +42,7 @@ impl Admin {
     /// Serves `routes` until `shutdown`.
     pub async fn serve(&self, routes: Router, shutdown: CancellationToken) {
         match &self.0 {
-            Some(listener) => accept_loop(listener, routes, MAX_CONNECTIONS, HEADER_TIMEOUT, shutdown).await,
+            Some(listener) => accept_loop(listener, routes, LIMITS, shutdown).await,
             None => shutdown.cancelled().await,
         }
     }

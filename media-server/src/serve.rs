@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{self, Admin};
 use crate::app::App;
 use crate::error::Error;
-use crate::http::{accept_loop, apply};
+use crate::http::{ConnectionLimits, accept_loop, apply};
 use crate::problem::Problem;
 
 /// Limit of the wait for background work at shutdown.
@@ -41,13 +41,16 @@ pub async fn serve_on(
     let address = settings.server.listen;
     let bound = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
     tracing::info!(address = %bound, "listening");
-    let header_timeout = Duration::from_millis(settings.server.header_timeout_ms.max(1));
-    let max_connections = settings.server.max_connections;
+    let limits = ConnectionLimits {
+        connections: settings.server.max_connections,
+        connections_per_address: settings.server.max_connections_per_address,
+        header_timeout: Duration::from_millis(settings.server.header_timeout_ms.max(1)),
+    };
     let admin = Admin::bind(settings.server.admin_listen).await?;
 
     let app = {
         let starting = shutdown.child_token();
-        let waiting = accept_loop(&listener, not_ready(), max_connections, header_timeout, starting.clone());
+        let waiting = accept_loop(&listener, not_ready(), limits, starting.clone());
         let admin_waiting = admin.serve(not_ready(), starting.clone());
         let start = async {
             let app = App::start(settings, bound, shutdown.clone()).await;
@@ -61,7 +64,7 @@ pub async fn serve_on(
     };
     tracing::info!(address = %bound, "ready");
     tokio::join!(
-        accept_loop(&listener, routes(&app), max_connections, header_timeout, shutdown.clone()),
+        accept_loop(&listener, routes(&app), limits, shutdown.clone()),
         admin.serve(admin::routes(app.health.clone()), shutdown.clone()),
     );
     shutdown.cancel();

@@ -5,6 +5,8 @@ use chalkstream_store::{EventKind, Events};
 use futures_util::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -91,6 +93,27 @@ async fn a_stream_that_was_empty_has_no_gap() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_cannot_take_all_connections() {
+    let mut world = World::new().await;
+    world.settings.server.max_connections_per_address = 2;
+    let server = world.server("a").await;
+    let ask = async |connection: &mut TcpStream| {
+        connection.write_all(b"GET /healthz HTTP/1.1\r\nhost: h\r\n\r\n").await?;
+        connection.read_u8().await
+    };
+    let first = async || {
+        let mut connection = TcpStream::connect(server.address).await.unwrap();
+        ask(&mut connection).await.ok().map(|_| connection)
+    };
+    // The client of this test may still hold connections of its own.
+    let (one, two) = until("two are open", async || Some((first().await?, first().await?))).await;
+    assert!(first().await.is_none(), "the third is closed without a response");
+    drop(one);
+    let three = until("one that closed makes room", first).await;
+    drop((two, three));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use chalkstream_store::objects::list_all;
 use chalkstream_store::{Blame, Kind, State as RecordingState, layout, read_manifest, write_manifest};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, StatusCode};
 
 use super::concat;
@@ -16,11 +16,14 @@ use super::finish::{awaiting_manifest, finish};
 use super::protocol::{self, ConcatHeader};
 use super::receive::{PatchHeaders, receive};
 use super::responses::{created, created_before};
-use super::service::Uploads;
+use super::service::{UploadLimits, Uploads};
 use super::state::{self, Concat, Upload};
 use crate::access::ApiCaller;
 use crate::clock::now_ms;
 use crate::problem::{Problem, ProblemBody};
+
+/// Records of open uploads that are read at once.
+const READS: usize = 16;
 
 /// Create an upload.
 ///
@@ -86,7 +89,7 @@ pub async fn create(
     }
     // Its parts were counted already. It must not fail because they use up the limit.
     if !upload.is_final() {
-        check_open_uploads(&uploads, &caller.tenant).await?;
+        check_open_uploads(&uploads, &upload).await?;
     }
 
     upload.idempotency = key;
@@ -157,23 +160,42 @@ async fn first_bytes(
     }
 }
 
-async fn check_open_uploads(uploads: &Uploads, tenant: &str) -> Result<(), Problem> {
-    let limit = uploads.limits.max_open_uploads as usize;
-    let prefix = layout::uploads_prefix(tenant);
-    let open = list_all(&uploads.store, &prefix)
+async fn check_open_uploads(uploads: &Uploads, upload: &Upload) -> Result<(), Problem> {
+    let UploadLimits { max_open_uploads, max_open_uploads_per_uploader, .. } = uploads.limits;
+    let prefix = layout::uploads_prefix(&upload.tenant);
+    let open: Vec<String> = list_all(&uploads.store, &prefix)
         .try_filter(|object| ready(object.key.ends_with(".json")))
-        .take(limit)
-        .try_fold(0, |count, _| ready(Ok(count + 1)))
+        .take(max_open_uploads as usize)
+        .map_ok(|object| object.key)
+        .try_collect()
         .await?;
-    if open < limit {
+    if open.len() >= max_open_uploads as usize {
+        return Err(too_many_uploads(format!("At most {max_open_uploads} uploads can be open at once.")));
+    }
+    // Records are read only where they can matter. Unknown uploaders count for the tenant only.
+    let limit = max_open_uploads_per_uploader as usize;
+    if upload.uploader.is_empty() || open.len() < limit {
         return Ok(());
     }
-    Err(Problem::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "too_many_uploads",
-        format!("At most {limit} uploads can be open at once."),
-    )
-    .retry_after_s(30))
+    let records = stream::iter(open.into_iter().map(|key| async move { uploads.store.get(&key).await }));
+    let of_uploader = records
+        .buffer_unordered(READS)
+        // One that ended meanwhile has no record any more.
+        .filter_map(|read| ready(read.ok().and_then(|body| serde_json::from_slice::<Upload>(&body).ok())))
+        .filter(|other| ready(other.uploader == upload.uploader))
+        .take(limit)
+        .count()
+        .await;
+    if of_uploader >= limit {
+        return Err(too_many_uploads(format!(
+            "At most {limit} uploads of one uploader can be open at once."
+        )));
+    }
+    Ok(())
+}
+
+fn too_many_uploads(sentence: String) -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", sentence).retry_after_s(30)
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -50,6 +50,8 @@ pub struct UploadLimits {
     pub max_upload_bytes: u64,
     /// Open uploads that a tenant may have.
     pub max_open_uploads: u32,
+    /// Open uploads that one uploader may have.
+    pub max_open_uploads_per_uploader: u32,
     /// How long an upload may stand still.
     pub ttl_ms: u64,
 }
@@ -79,6 +81,7 @@ impl Uploads {
         let limits = UploadLimits {
             max_upload_bytes: server.max_upload_bytes,
             max_open_uploads: server.max_open_uploads,
+            max_open_uploads_per_uploader: server.max_open_uploads_per_uploader,
             ttl_ms: server.upload_ttl_s * 1000,
         };
         let locks = Arc::new(Locks::new(&settings.redis)?);

@@ -284,6 +284,29 @@ async fn what_tus_asks_for_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_uploader_cannot_use_up_the_uploads_of_a_tenant() {
+    let mut world = World::new().await;
+    world.settings.server.max_open_uploads = 6;
+    world.settings.server.max_open_uploads_per_uploader = 2;
+    let server = world.server("a").await;
+    let of = async |metadata: &'static str| {
+        let request = server.tus(Method::POST, "/v1/uploads").header("upload-length", 100);
+        request.header("upload-metadata", metadata).send().await.unwrap()
+    };
+    let (one, two, nobody) = ("uploader dC0x", "uploader dC0y", "filename bGVzc29uLk1PVg==");
+    let first = of(one).await;
+    assert_eq!(of(one).await.status(), StatusCode::CREATED);
+    assert_eq!(code(of(one).await).await, (429, "too_many_uploads".into()));
+    assert_eq!(of(two).await.status(), StatusCode::CREATED, "another uploader has room");
+    for _ in 0..3 {
+        assert_eq!(of(nobody).await.status(), StatusCode::CREATED, "who is unknown counts for the tenant");
+    }
+    assert_eq!(code(of(two).await).await, (429, "too_many_uploads".into()), "the tenant's limit");
+    server.tus(Method::DELETE, &path(&first)).send().await.unwrap();
+    assert_eq!(of(one).await.status(), StatusCode::CREATED, "one that ended makes room");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn equal_files_of_unknown_uploaders_are_two_recordings() {
     let world = World::new().await;
     let server = world.server("a").await;

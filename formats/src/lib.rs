@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod boxes;
+pub mod captions;
 mod coding;
 mod fault;
 pub mod hex;

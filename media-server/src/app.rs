@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
+use crate::corrections::{Corrections, Layers};
 use crate::deletion::{Deletions, Eraser, LocalCopies};
 use crate::delivery::Delivery;
 use crate::error::Error;
@@ -46,6 +47,7 @@ pub struct AppParts {
     pub player: Player,
     pub manifests: Manifests,
     pub transcripts: Transcripts,
+    pub corrections: Corrections,
     pub health: Health,
     /// Sites whose pages may use the server.
     pub origins: Arc<[String]>,
@@ -83,6 +85,7 @@ from_ref! {
     player: Player,
     manifests: Manifests,
     transcripts: Transcripts,
+    corrections: Corrections,
     health: Health,
 }
 
@@ -113,9 +116,15 @@ impl App {
         let stop = shutdown.clone();
         tasks.spawn(async move { stop.run_until_cancelled(listener).await });
         let lists = Lists::new(store.clone());
-        let transcripts = Transcripts::new(store.clone());
+        let leases = Arc::new(Leases::connect(&settings.redis)?);
+        let (layers, listener) = Layers::listening(store.clone(), hub.clone());
+        let stop = shutdown.clone();
+        tasks.spawn(async move { stop.run_until_cancelled(listener).await });
+        let corrections = Corrections::new(store.clone(), events.clone(), Arc::clone(&leases), layers);
+        let transcripts = Transcripts::new(store.clone(), corrections.clone());
         let delivery = Delivery::new(
             store.clone(),
+            transcripts.clone(),
             public_url.clone(),
             metrics.delivered_bytes.clone(),
             settings.server.shared_cache,
@@ -131,7 +140,6 @@ impl App {
             },
             (tasks.clone(), shutdown.clone()),
         )?;
-        let leases = Arc::new(Leases::connect(&settings.redis)?);
         let deletions = Deletions::new(
             Eraser {
                 store: store.clone(),
@@ -145,6 +153,7 @@ impl App {
                 manifests: manifests.clone(),
                 lists: lists.clone(),
                 transcripts: transcripts.clone(),
+                corrections: corrections.clone(),
                 delivery: delivery.clone(),
                 search: search.clone(),
             },
@@ -194,6 +203,7 @@ impl App {
                 manifests: manifests.clone(),
                 lists,
                 transcripts: transcripts.clone(),
+                corrections: corrections.clone(),
                 delivery: delivery.clone(),
                 metrics,
             },
@@ -204,6 +214,7 @@ impl App {
             deletions,
             manifests,
             transcripts,
+            corrections,
             origins,
             tasks,
         })))

@@ -12,6 +12,7 @@ use chalkstream_store::{Authority, Queue, Store, authority};
 use http::{StatusCode, header};
 use serde::Serialize;
 
+use crate::corrections::Corrections;
 use crate::delivery::Delivery;
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
@@ -39,6 +40,7 @@ pub struct Health {
     pub lists: Lists,
     /// Transcripts in memory.
     pub transcripts: Transcripts,
+    pub corrections: Corrections,
     /// Playlists, indexes and inventories in memory.
     pub delivery: Delivery,
     /// The server's metrics.
@@ -94,6 +96,7 @@ impl Health {
         metrics.set_cache("manifests", self.manifests.stats());
         metrics.set_cache("lists", self.lists.stats());
         metrics.set_cache("transcripts", self.transcripts.stats());
+        metrics.set_cache("corrections", self.corrections.stats());
         for (cache, stats) in self.delivery.cache_stats() {
             metrics.set_cache(cache, stats);
         }

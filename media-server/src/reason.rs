@@ -27,6 +27,8 @@ pub enum Reason {
     NotInPlaylists,
     /// The address opens images alone.
     ImagesOnly,
+    /// The session's link does not grant to correct the transcript.
+    NoRightToCorrect,
     /// The manifest does not name it.
     NotInManifest,
     /// A playlist names a segment that the source index does not have.
@@ -70,6 +72,7 @@ impl Reason {
             Self::OutsideWindow => "outside the window",
             Self::NotInPlaylists => "not in the session's playlists",
             Self::ImagesOnly => "images only",
+            Self::NoRightToCorrect => "no right to correct",
             Self::NotInManifest => "not in the manifest",
             Self::NotInIndex => "not in the source index",
             Self::NotInStorage => "not in storage",

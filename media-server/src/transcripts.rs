@@ -1,15 +1,16 @@
-//! A cache of transcripts, cut into their cues: a page asks for a lesson's words in parts, and each
-//! part is put together from bytes that are there already.
+//! A cache of transcripts with their corrections, cut into their cues: a page asks for a lesson's
+//! words in parts, and each part is put together from bytes that are there already.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chalkstream_store::{Store, layout};
+use chalkstream_store::{Manifest, Store, layout};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
 
+use crate::corrections::{CaptionChange, Corrections, StoredLayer, Transcript, apply};
 use crate::metrics::CacheStats;
 use crate::problem::Problem;
 
@@ -32,6 +33,10 @@ pub struct CutTranscript {
     /// The JSON of all cues, one after the other.
     text: Vec<u8>,
     cues: Vec<CueSpan>,
+    /// The corrections that it has; empty if it has none.
+    pub tag: String,
+    /// The cues that differ from what was recognised.
+    pub changes: Vec<CaptionChange>,
 }
 
 impl CutTranscript {
@@ -52,7 +57,22 @@ impl CutTranscript {
         head.pop();
         head.extend_from_slice(if transcript.is_empty() { b"\"cues\":[" } else { b",\"cues\":[" });
         text.shrink_to_fit();
-        Ok(Self { head, text, cues })
+        Ok(Self { head, text, cues, tag: String::new(), changes: Vec::new() })
+    }
+
+    /// The same with corrections.
+    fn parse_corrected(body: &[u8], stored: &StoredLayer) -> Result<Self, serde_json::Error> {
+        let corrected = apply(Transcript::parse(body)?, &stored.layer);
+        let cut = Self::parse(&serde_json::to_vec(&corrected.transcript)?)?;
+        Ok(Self { tag: stored.tag.clone(), changes: corrected.changes, ..cut })
+    }
+
+    /// The transcript, for those who need more than its bytes.
+    ///
+    /// # Errors
+    /// If it is malformed.
+    pub fn transcript(&self) -> Result<Transcript, serde_json::Error> {
+        Transcript::parse(&self.select(|_, _| true))
     }
 
     /// Returns the JSON of the transcript with the cues that `is_wanted` names by start and end in
@@ -79,37 +99,57 @@ struct TranscriptWeighter;
 impl Weighter<String, Arc<CutTranscript>> for TranscriptWeighter {
     fn weight(&self, key: &String, transcript: &Arc<CutTranscript>) -> u64 {
         let spans = transcript.cues.len() * size_of::<CueSpan>();
-        (key.len() + transcript.head.len() + transcript.text.len() + spans + 200) as u64
+        let changes: usize = transcript.changes.iter().map(|change| 64 + change.text.len()).sum();
+        (key.len() + transcript.head.len() + transcript.text.len() + spans + changes + 200) as u64
     }
 }
 
-/// The cache, by the keys of immutable objects: no entry is ever stale. Clones share it.
+/// The cache, by the keys of immutable objects and the tags of corrections: no entry is ever stale.
+/// Clones share it.
 #[derive(Clone)]
 pub struct Transcripts {
     store: Store,
+    corrections: Corrections,
     entries: Arc<Cache<String, Arc<CutTranscript>, TranscriptWeighter>>,
 }
 
 impl Transcripts {
     /// An empty cache over `store`.
-    pub fn new(store: Store) -> Self {
+    pub fn new(store: Store, corrections: Corrections) -> Self {
         let entries = Arc::new(Cache::with_weighter(EXPECTED_TRANSCRIPTS, MAX_BYTES, TranscriptWeighter));
-        Self { store, entries }
+        Self { store, corrections, entries }
     }
 
-    /// Returns the transcript with this full key, read and parsed once however many viewers ask.
+    /// True if corrections of a recording apply, which viewers must get.
+    ///
+    /// # Errors
+    /// If storage cannot be read.
+    pub async fn is_corrected(&self, manifest: &Manifest) -> Result<bool, Problem> {
+        let stored = self.corrections.layer(&manifest.tenant, &manifest.recording).await?;
+        Ok(!stored.layer.is_empty())
+    }
+
+    /// Returns the transcript of a recording, read and parsed once however many viewers ask; `None`
+    /// if it has none.
     ///
     /// # Errors
     /// If storage cannot be read, or the object is no transcript.
-    pub async fn get(&self, key: &str) -> Result<Arc<CutTranscript>, Problem> {
-        self.entries
-            .get_or_insert_async(key, async {
-                let body = self.store.get(key).await?;
-                // Parsing some megabytes must not keep other requests waiting.
-                let parsed = tokio::task::spawn_blocking(move || CutTranscript::parse(&body));
-                parsed.await.map_err(Problem::internal)?.map(Arc::new).map_err(Problem::internal)
-            })
-            .await
+    pub async fn get(&self, manifest: &Manifest) -> Result<Option<Arc<CutTranscript>>, Problem> {
+        let Some(relative) = manifest.files.get("transcript.json") else { return Ok(None) };
+        let key = layout::object_key(&manifest.tenant, &manifest.recording, relative);
+        let stored = self.corrections.layer(&manifest.tenant, &manifest.recording).await?;
+        let stored = Some(stored).filter(|stored| !stored.layer.is_empty());
+        let entry = format!("{key} {}", stored.as_ref().map_or("", |stored| stored.tag.as_str()));
+        let read = self.entries.get_or_insert_async(&entry, async {
+            let body = self.store.get(&key).await?;
+            // Parsing some megabytes must not keep other requests waiting.
+            let parsed = tokio::task::spawn_blocking(move || match stored {
+                Some(stored) => CutTranscript::parse_corrected(&body, &stored),
+                None => CutTranscript::parse(&body),
+            });
+            parsed.await.map_err(Problem::internal)?.map(Arc::new).map_err(Problem::internal)
+        });
+        read.await.map(Some)
     }
 
     /// The state of the cache.

@@ -4,7 +4,6 @@
 //! Nothing here uses Redis, object storage or HTTP. Every step that opens a user's file runs
 //! through [`step::run`], in a child process that may crash, hang or be killed.
 
-pub mod captions;
 mod codec;
 mod container;
 pub mod context;
@@ -25,5 +24,6 @@ pub mod step;
 pub mod steps;
 mod voice;
 
+pub use chalkstream_formats::captions;
 pub use declined::DeclineReason;
 pub use error::{Error, ErrorKind, Fault, Result};

@@ -28,6 +28,9 @@ pub struct LinkArgs {
     /// End of the part that may be watched, in ms [default: the end].
     #[arg(long, value_name = "MS")]
     end_ms: Option<u64>,
+    /// Allow the viewer to correct the transcript on the page.
+    #[arg(long)]
+    correct: bool,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -46,6 +49,9 @@ pub async fn run(global: &GlobalArgs, command: LinkArgs) -> CommandResult {
         if let Some(value) = value {
             request[name] = value.into();
         }
+    }
+    if command.correct {
+        request["rights"] = json!(["correct"]);
     }
     let link = api.json(api.request(reqwest::Method::POST, "/v1/links").json(&request)).await?;
     if global.json {

@@ -45,6 +45,8 @@ pub enum EventKind {
     Step,
     /// The transcript can be read.
     TranscriptReady,
+    /// The text of the transcript was corrected.
+    TranscriptCorrected,
     /// A newer revision is published.
     Revision,
     /// The recording is gone.
@@ -59,6 +61,7 @@ impl EventKind {
             EventKind::Progress => "progress",
             EventKind::Step => "step",
             EventKind::TranscriptReady => "transcript_ready",
+            EventKind::TranscriptCorrected => "transcript_corrected",
             EventKind::Revision => "revision",
             EventKind::Deleted => "deleted",
         }

@@ -128,6 +128,24 @@ pub fn inventory_relative(fence: u64, step: &str) -> String {
     format!("inventory/{fence}/{step}.json")
 }
 
+/// All objects with corrections of a recording's transcript.
+pub fn corrections_prefix(tenant: &str, recording: &str) -> String {
+    object_key(tenant, recording, "corrections/")
+}
+
+/// The corrections of a recording after so many changes. `writer` keeps two writers of one number
+/// from writing to the same key. Padded, as the keys of manifests are.
+pub fn corrections_key(tenant: &str, recording: &str, number: u64, writer: &str) -> String {
+    object_key(tenant, recording, &format!("corrections/{number:020}-{writer}.json"))
+}
+
+/// Number and writer of such an object; `None` if the key is another one's.
+pub fn parse_corrections_key(key: &str) -> Option<(u64, &str)> {
+    let name = key.rsplit_once("/corrections/")?.1.strip_suffix(".json")?;
+    let (number, writer) = name.split_once('-')?;
+    Some((number.parse().ok()?, writer))
+}
+
 /// The recordings of a tenant that are in one state, newest first.
 pub fn list_prefix(tenant: &str, state: &str) -> String {
     format!("{tenant}/_list/{state}/")
@@ -362,5 +380,8 @@ mod tests {
     fn manifests_sort_by_fence() {
         assert!(manifest_key("t", "r", 9) < manifest_key("t", "r", 10));
         assert!(manifest_key("t", "r", 99) < manifest_key("t", "r", u64::MAX));
+        assert!(corrections_key("t", "r", 9, "b") < corrections_key("t", "r", 10, "a"));
+        assert_eq!(parse_corrections_key(&corrections_key("t", "r", 10, "a1")), Some((10, "a1")));
+        assert_eq!(fence_of("corrections/00000000000000000010-a1.json"), None);
     }
 }

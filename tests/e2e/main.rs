@@ -5,6 +5,7 @@ mod apple;
 mod cancel;
 mod chaos;
 mod conformance;
+mod corrections;
 mod deletion;
 mod drain;
 mod failover;

@@ -7,6 +7,9 @@ export async function start(player) {
   storyboard(player);
   const transcript = new Transcript(player);
   new Search(player, transcript);
+  if (player.lesson().correct) {
+    import('./correct.js').then((m) => new m.Corrections(player, transcript), () => {});
+  }
   await transcript.load();
   return {
     // The lesson has changed.

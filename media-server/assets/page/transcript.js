@@ -131,7 +131,9 @@ export class Transcript {
   }
 
   #add({ number, cues }) {
-    const page = { cues: cues.filter((cue) => cue.text.trim()), box: el('div') };
+    // Who may correct can also take back that nothing was said.
+    const isShown = (cue) => cue.text.trim() || (cue.corrected && this.player.lesson().correct);
+    const page = { cues: cues.filter(isShown), box: el('div') };
     page.rows = page.cues.map((cue) => this.#row(cue));
     for (let at = 0; at < page.rows.length; at += CHUNK) {
       const chunk = el('div', 'chunk');
@@ -177,9 +179,29 @@ export class Transcript {
       span.dataset.w = w;
       text.append(span, ' ');
     });
-    if (!words.length) text.textContent = cue.text;
+    if (!words.length) text.textContent = cue.text || 'Nothing is said here.';
+    if (!cue.text) row.dataset.silent = '';
     row.append(el('time', '', clock(cue.start_ms)), text);
     return row;
+  }
+
+  // Replaces a cue by its corrected form; returns its new row.
+  replace(row, cue) {
+    const next = this.#row(cue);
+    for (const { rows, cues } of [...this.pages.values(), this]) {
+      const at = rows.indexOf(row);
+      if (at >= 0) [rows[at], cues[at]] = [next, cue];
+    }
+    row.replaceWith(next);
+    if (this.tab === row) this.#stop(next);
+    this.row = this.word = null;
+    this.#update();
+    return next;
+  }
+
+  // Stops following the playback.
+  hold() {
+    this.#handsOff();
   }
 
   // Explains why there is no transcript (yet).

@@ -8,8 +8,8 @@ use chalkstream_store::deletion::{self, Amount, Deletion};
 use chalkstream_store::{Authority, EventKind, Events, Leases, Queue, State, Store, Target, submit};
 use serde_json::json;
 
-use super::exclusive::exclusively;
 use crate::clock::now_ms;
+use crate::exclusive::exclusively;
 use crate::problem::Problem;
 use crate::uploads::{Uploads, forget, unbind_object};
 

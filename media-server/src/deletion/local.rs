@@ -1,5 +1,6 @@
 //! The copies that this server itself has of a recording: caches, and its search index.
 
+use crate::corrections::Corrections;
 use crate::delivery::Delivery;
 use crate::manifests::Manifests;
 use crate::problem::Problem;
@@ -16,6 +17,8 @@ pub struct LocalCopies {
     pub lists: Lists,
     /// Transcripts in memory.
     pub transcripts: Transcripts,
+    /// Corrections in memory.
+    pub corrections: Corrections,
     /// Playlists and index tables in memory.
     pub delivery: Delivery,
     /// Words on disk, and storyboards in memory.
@@ -32,6 +35,7 @@ impl LocalCopies {
         self.manifests.forget(tenant, recording);
         self.lists.forget(tenant, recording);
         self.transcripts.forget(tenant, recording);
+        self.corrections.forget(tenant, recording);
         self.delivery.forget(tenant, recording);
         self.search.forget(tenant, recording).await
     }

@@ -2,7 +2,6 @@
 //! erases everything of it, even if its client goes away or this server stops.
 
 mod erase;
-mod exclusive;
 mod local;
 mod receipt;
 mod routes;

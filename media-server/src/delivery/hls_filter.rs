@@ -117,6 +117,23 @@ pub fn filter_media(text: &str, key: &str, window: Window) -> SessionPlaylist {
     plan
 }
 
+/// The time that the segment `key` covers in a complete media playlist, in ms; `None` if that does
+/// not name it.
+pub fn span_ms(text: &str, key: &str) -> Option<(u64, u64)> {
+    let name = key.rsplit('/').next()?;
+    let (mut at_us, mut duration_us) = (0_u64, 0_u64);
+    for line in text.lines() {
+        if let Some(value) = line.strip_prefix("#EXTINF:") {
+            duration_us = microseconds(value.split(',').next().unwrap_or_default());
+        } else if line == name {
+            return Some((at_us / 1000, (at_us + duration_us).div_ceil(1000)));
+        } else if !line.starts_with('#') && !line.trim().is_empty() {
+            at_us += std::mem::take(&mut duration_us);
+        }
+    }
+    None
+}
+
 /// Cuts a complete media playlist to the length of a live one. It ends only when that one has
 /// ended.
 pub fn in_step(complete: &str, live: &str) -> String {
@@ -333,6 +350,8 @@ mod tests {
             assert_eq!(plan.named_keys.contains(&format!("hls/video/7/v240/{name}")), is_named, "{name}");
         }
         assert!(plan.text.contains("#EXT-X-MEDIA-SEQUENCE:2\n"), "{}", plan.text);
+        assert_eq!(span_ms(text, "hls/video/7/v240/00003.m4s"), Some((6_400, 9_600)));
+        assert_eq!(span_ms(text, "hls/video/7/v240/00005.m4s"), None);
         assert!(plan.text.ends_with("#EXT-X-ENDLIST\n"));
         assert_eq!(filter_media(text, "a/index.m3u8", Window::default()).text, text);
     }

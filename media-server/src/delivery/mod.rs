@@ -1,6 +1,7 @@
 //! Delivery: the streams of a session, and nothing but what its own playlists name.
 
 mod authorize;
+mod captions;
 mod conditional;
 mod hevc_source;
 mod hls_filter;
@@ -29,6 +30,7 @@ mod source_segment_tests;
 pub(crate) mod tests;
 
 pub use authorize::routes as authorize_routes;
+pub use captions::{caption_file, transcript_file};
 pub use hevc_source::{HevcSource, hevc_source};
 pub use object::{CachePolicy, object_response};
 pub use preload::{Preload, preload};

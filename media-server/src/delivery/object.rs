@@ -20,9 +20,7 @@ pub enum CachePolicy {
     /// The viewer, for a year. The bytes are the same for all viewers, so a cache that asks
     /// `/authorize` may share them (`server.shared_cache`).
     Immutable,
-    /// The viewer alone, for a year: a session with a window gets other bytes.
-    Captions,
-    /// The viewer alone.
+    /// The viewer alone, who asks each time whether it has changed.
     Private,
 }
 
@@ -59,6 +57,30 @@ pub async fn object_response(
     respond(delivery, representation, method, request, |range| async move {
         let body = object.open(&delivery.store, range).await?;
         Ok(Body::from_stream(body.stream.map(log_error)))
+    })
+    .await
+}
+
+/// Responds with a text that was made of an object with this key.
+///
+/// # Errors
+/// If the requested range begins beyond the end.
+pub async fn text_response(
+    delivery: &Delivery,
+    (key, etag, text): (&str, String, Bytes),
+    method: &Method,
+    request: &HeaderMap,
+) -> Result<Response, Problem> {
+    let representation = Representation {
+        etag,
+        size_bytes: text.len() as u64,
+        content_type: content_type(key),
+        cache: CachePolicy::Private,
+    };
+    respond(delivery, representation, method, request, |range| async move {
+        let all = 0..text.len() as u64;
+        let range = range.unwrap_or(all);
+        Ok(Body::from(text.slice(range.start as usize..range.end as usize)))
     })
     .await
 }
@@ -110,7 +132,7 @@ pub async fn respond<F: Future<Output = Result<Body, Problem>>>(
         header::CACHE_CONTROL,
         HeaderValue::from_static(match cache {
             CachePolicy::Immutable if delivery.has_shared_cache => "public, max-age=31536000, immutable",
-            CachePolicy::Immutable | CachePolicy::Captions => "private, max-age=31536000, immutable",
+            CachePolicy::Immutable => "private, max-age=31536000, immutable",
             CachePolicy::Private => "private, no-cache",
         }),
     );

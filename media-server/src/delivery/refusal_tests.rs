@@ -56,6 +56,7 @@ fn foreign_link(recording: &str) -> String {
         expires_at_s: crate::clock::now_s() + 60,
         window: Window::default(),
         max_bps: None,
+        may_correct: false,
     };
     link.seal("k9", &[7; 32])
 }

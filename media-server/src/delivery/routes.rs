@@ -8,6 +8,7 @@ use chalkstream_store::objects::sha256_hex;
 use chalkstream_store::{Location, ObjectFacts, layout, read_manifest};
 use http::{HeaderMap, HeaderValue, Method, header};
 
+use super::captions;
 use super::hls_filter::{self, SessionPlaylist};
 use super::object::{CachePolicy, object_response};
 use super::object_ref::ObjectRef;
@@ -85,10 +86,7 @@ pub async fn respond_to(
         return segment_response(delivery, viewing, &key, method, headers).await;
     };
     if key.ends_with(".vtt") {
-        if !viewing.window().is_open() {
-            return captions(delivery, object, viewing.window()).await;
-        }
-        return object_response(delivery, object, method, headers, CachePolicy::Captions).await;
+        return captions::segment(delivery, viewing, (object, &playlist), method, headers).await;
     }
     object_response(delivery, object, method, headers, CachePolicy::Immutable).await
 }
@@ -186,18 +184,6 @@ async fn live_segment(
         Some(object) => respond(object).await,
         None => Err(failed),
     }
-}
-
-/// A segment of captions for a session with a window. It holds a minute of words; only those inside
-/// the window are sent.
-async fn captions(delivery: &Delivery, object: ObjectRef, window: Window) -> Result<Response, Problem> {
-    let body = object.read(&delivery.store).await?;
-    let text = hls_filter::captions_within(&String::from_utf8_lossy(&body), window);
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/vtt; charset=utf-8")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
-    ];
-    Ok((headers, text).into_response())
 }
 
 /// A response with a playlist. It belongs to one session, so no cache may store it.

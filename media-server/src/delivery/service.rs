@@ -10,6 +10,7 @@ use super::object_ref::{ObjectRef, missing_object};
 use super::playlist_cache::PlaylistCache;
 use crate::metrics::CacheStats;
 use crate::problem::Problem;
+use crate::transcripts::Transcripts;
 use crate::url::PublicUrl;
 
 /// Delivers the objects of recordings. Clones share its caches.
@@ -19,6 +20,8 @@ pub struct Delivery {
     pub store: Store,
     /// The address that absolute URIs begin with.
     pub public_url: PublicUrl,
+    /// Transcripts with their corrections.
+    pub transcripts: Transcripts,
     pub(super) playlists: Arc<PlaylistCache>,
     inventories: Arc<Inventories>,
     pub(super) delivered_bytes: Counter,
@@ -30,13 +33,14 @@ impl Delivery {
     /// Delivers from `store`, and counts bytes in `delivered_bytes`.
     pub fn new(
         store: Store,
+        transcripts: Transcripts,
         public_url: PublicUrl,
         delivered_bytes: Counter,
         has_shared_cache: bool,
     ) -> Self {
         let playlists = Arc::new(PlaylistCache::new(store.clone()));
         let inventories = Arc::new(Inventories::new(store.clone()));
-        Self { store, public_url, playlists, inventories, delivered_bytes, has_shared_cache }
+        Self { store, transcripts, public_url, playlists, inventories, delivered_bytes, has_shared_cache }
     }
 
     /// The state of each cache, by name.

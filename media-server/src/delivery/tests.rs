@@ -111,7 +111,9 @@ async fn plays_everything(server: &Server, one: &Lesson) {
                 ("application/vnd.apple.mpegurl", "private, no-store")
             );
         } else {
-            assert!(cached.contains("immutable"), "{cached}");
+            // The text of captions may be corrected.
+            let is_fixed = !key.ends_with(".vtt");
+            assert_eq!(cached.contains("immutable"), is_fixed, "{key}: {cached}");
             assert_eq!(response.bytes().await.unwrap(), one.content(key), "{key}");
         }
         // HEAD has the same length and no body.

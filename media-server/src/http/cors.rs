@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE, OPTIONS";
 /// Headers that our own page and tus clients send. A preflight may ask for others.
-const REQUEST_HEADERS: &str = "authorization, content-type, range, if-range, if-none-match, last-event-id, \
+const REQUEST_HEADERS: &str = "authorization, content-type, range, if-range, if-match, if-none-match, last-event-id, \
     idempotency-key, tus-resumable, upload-length, upload-metadata, upload-offset, upload-concat, \
     upload-defer-length, upload-checksum, x-http-method-override, x-requested-with, x-request-id, traceparent, \
     tracestate, baggage, sentry-trace";

@@ -35,6 +35,17 @@ pub struct LinkRequest {
     /// First ms that may no longer be seen.
     #[serde(default)]
     pub end_ms: Option<u64>,
+    /// Rights beyond watching. Servers of earlier builds refuse a link that has any.
+    #[serde(default)]
+    pub rights: Vec<LinkRight>,
+}
+
+/// A right that a link grants beyond watching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkRight {
+    /// To correct the transcript on the page.
+    Correct,
 }
 
 /// A link.
@@ -102,6 +113,7 @@ impl Links {
             expires_at_s,
             window: Window { start_ms: request.start_ms, end_ms: request.end_ms },
             max_bps: request.max_bps,
+            may_correct: request.rights.contains(&LinkRight::Correct),
         };
         let (base, token) = (self.public_url.as_str(), link.seal(&key.kid, &secret));
         Ok(MintedLink {

@@ -67,6 +67,7 @@ impl Links {
             max_bps: claims.max_bps,
             revision: newest_revision(&manifest),
             link_issued_at_s: claims.issued_at_s,
+            may_correct: claims.may_correct,
         };
         let token = session.seal(&link.kid, &key.secret_bytes()?).into();
         self.sessions.inc();
@@ -106,6 +107,7 @@ impl Links {
             max_bps: None,
             revision: newest_revision(manifest),
             link_issued_at_s: Some(issued_at_s),
+            may_correct: false,
         };
         let token = session.seal_for_images(&key.kid, &key.secret_bytes()?);
         Ok(format!("{}/s/{token}/{}/", self.public_url.as_str(), manifest.recording))

@@ -109,6 +109,7 @@ async fn a_revocation_ends_sessions_that_an_unaware_server_makes_of_older_links(
             expires_at_s: issued_at_s + 900,
             window: Window::default(),
             max_bps: None,
+            may_correct: false,
         },
         owner: TENANT.to_owned(),
         kid: key.kid.clone(),
@@ -188,6 +189,7 @@ async fn a_link_that_a_platform_signs_has_the_limits_of_a_minted_one() {
             expires_at_s,
             window: Window::default(),
             max_bps: None,
+            may_correct: false,
         };
         server.url(&format!("/p/{}/master.m3u8", link.seal(&key.kid, &key.secret_bytes().unwrap())))
     };

@@ -30,9 +30,10 @@ pub(super) struct Bundle {
 
 /// Our own scripts and style: without comments, and compressed when first requested.
 pub(super) static PAGE: LazyLock<Bundle> = LazyLock::new(|| {
-    const FILES: [(&str, &str); 12] = [
+    const FILES: [(&str, &str); 13] = [
         ("app.js", include_str!("../../assets/page/app.js")),
         ("preload.js", include_str!("../../assets/page/preload.js")),
+        ("correct.js", include_str!("../../assets/page/correct.js")),
         ("extras.js", include_str!("../../assets/page/extras.js")),
         ("keys.js", include_str!("../../assets/page/keys.js")),
         ("original.js", include_str!("../../assets/page/original.js")),

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use serde::Deserialize;
 
 use crate::access::{FileViewing, Viewing};
-use crate::delivery::{CachePolicy, Delivery, object_response};
+use crate::delivery::{CachePolicy, Delivery, caption_file, object_response};
 use crate::events::{Audience, Streams, last_event_id};
 use crate::problem::Problem;
 use crate::reason::Reason;
@@ -69,6 +69,9 @@ pub(super) async fn serve(
     if !window.is_open() {
         return Err(Problem::forbidden(Reason::OutsideWindow));
     }
+    if file == "captions.vtt" {
+        return caption_file(&delivery, &viewing.manifest, &method, &headers).await;
+    }
     let key = key(&viewing, &file).ok_or_else(Problem::not_found)?;
     let object = delivery.find(&viewing.manifest, &key).await?;
     let object = object.ok_or_else(|| Problem::not_found().because(Reason::NotInManifest))?;
@@ -80,7 +83,7 @@ fn key(viewing: &Viewing, file: &str) -> Option<String> {
     let files = &viewing.manifest.files;
     match file {
         "poster.jpg" => files.get("poster").cloned(),
-        "storyboard.vtt" | "captions.vtt" => files.get(file).cloned(),
+        "storyboard.vtt" => files.get(file).cloned(),
         sheet => {
             let number = sheet.strip_prefix("storyboard-")?.strip_suffix(".jpg")?;
             if !(1..=6).contains(&number.len()) || !number.bytes().all(|b| b.is_ascii_digit()) {
@@ -101,15 +104,17 @@ async fn transcript(
     viewing: &Viewing,
     part: TimeRange,
 ) -> Result<Response, Problem> {
-    let key = viewing.manifest.files.get("transcript.json").ok_or_else(Problem::not_found)?;
-    let key = layout::object_key(&viewing.tenant, viewing.recording(), key);
+    let manifest = &viewing.manifest;
+    let key = manifest.files.get("transcript.json").ok_or_else(Problem::not_found)?;
     let window = viewing.window();
-    let body = if window.is_open() && part.is_all() {
+    let body = if window.is_open() && part.is_all() && !transcripts.is_corrected(manifest).await? {
+        let key = layout::object_key(&viewing.tenant, viewing.recording(), key);
         Body::from_stream(delivery.store.read(&key, None).await?.stream)
     } else {
+        let found = transcripts.get(manifest).await?.ok_or_else(Problem::not_found)?;
         // The cues that lie entirely inside the window, as in search, and begin in the part.
         let is_wanted = |start_ms, end_ms| window.holds(start_ms, end_ms) && part.holds(start_ms);
-        Body::from(transcripts.get(&key).await?.select(is_wanted))
+        Body::from(found.select(is_wanted))
     };
     let mut response = body.into_response();
     let headers = response.headers_mut();

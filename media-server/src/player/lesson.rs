@@ -55,6 +55,8 @@ pub struct Lesson {
     pub poster: Option<&'static str>,
     /// A small blurred image as a data URI, shown before the first frame.
     pub placeholder: Option<String>,
+    /// Whether the viewer may correct the transcript.
+    pub correct: bool,
     /// First ms that may be seen, if the session has a window.
     pub window_start_ms: Option<u64>,
 }
@@ -141,6 +143,7 @@ impl Lesson {
             transcript: has("transcript.json").then_some("transcript.json"),
             poster: (is_complete && has("poster")).then_some("poster.jpg"),
             placeholder: if is_complete { placeholder(manifest) } else { None },
+            correct: newest.session.may_correct,
             window_start_ms: newest.window().start_ms,
         }
     }

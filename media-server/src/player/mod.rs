@@ -1,6 +1,7 @@
 //! The player page: its HTML, its scripts, and what it reads of its session.
 
 mod assets;
+mod cues;
 mod files;
 mod lesson;
 mod page;
@@ -12,9 +13,10 @@ mod tests;
 
 use axum::Router;
 use axum::extract::FromRef;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::access::Access;
+use crate::corrections::Corrections;
 use crate::delivery::Delivery;
 use crate::events::Streams;
 use crate::playback::Links;
@@ -29,6 +31,7 @@ pub fn routes<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
     Access: FromRef<S>,
+    Corrections: FromRef<S>,
     Delivery: FromRef<S>,
     Links: FromRef<S>,
     Player: FromRef<S>,
@@ -44,5 +47,7 @@ where
         .route("/s/{session}/{recording}/lesson.json", get(lesson::serve))
         .route("/s/{session}/{recording}/events", get(files::events))
         .route("/s/{session}/{recording}/search", get(crate::search::search_session))
+        .route("/s/{session}/{recording}/cues/{cue}", get(cues::get).patch(cues::correct))
+        .route("/s/{session}/{recording}/cues/{cue}/undo", post(cues::undo))
         .route("/s/{session}/{recording}/{file}", get(files::serve))
 }

@@ -19,7 +19,7 @@ use crate::problem::{Problem, ProblemBody};
     get, path = "/v1/recordings/{id}/events", tag = "events", params(("id" = String, Path)),
     responses(
         (status = 200, content_type = "text/event-stream",
-            description = "state, progress, step, transcript_ready, revision, deleted, reset"),
+            description = "state, progress, step, transcript_ready, transcript_corrected, revision, deleted, reset"),
         (status = 404, body = ProblemBody),
         (status = 429, body = ProblemBody),
     ),
@@ -45,7 +45,7 @@ pub async fn recording_events(
     get, path = "/v1/events", tag = "events",
     responses(
         (status = 200, content_type = "text/event-stream",
-            description = "state, progress, step, transcript_ready, revision, deleted, reset"),
+            description = "state, progress, step, transcript_ready, transcript_corrected, revision, deleted, reset"),
         (status = 401, body = ProblemBody),
         (status = 429, body = ProblemBody),
     ),

@@ -1,6 +1,7 @@
 //! Recordings: listing, reading, cancelling, retrying, and their events.
 
 mod actions;
+mod cues;
 mod files;
 mod jobs;
 mod lists;
@@ -24,6 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::Access;
+use crate::corrections::Corrections;
 use crate::delivery::Delivery;
 use crate::events::Streams;
 
@@ -35,6 +37,7 @@ where
     Recordings: FromRef<S>,
     Streams: FromRef<S>,
     Delivery: FromRef<S>,
+    Corrections: FromRef<S>,
 {
     OpenApiRouter::new()
         .routes(routes!(routes::list))
@@ -44,5 +47,7 @@ where
         .routes(routes!(live::recording_events))
         .routes(routes!(live::tenant_events))
         .routes(routes!(files::transcript))
+        .routes(routes!(cues::get, cues::correct))
+        .routes(routes!(cues::undo))
         .routes(routes!(jobs::list))
 }

@@ -14,6 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::index::{Index, IndexedLesson};
 use super::transcript::Transcript;
+use crate::corrections;
 
 /// Time that one read of the event stream waits.
 const MAX_READ_WAIT: Duration = Duration::from_secs(5);
@@ -227,8 +228,19 @@ impl Feed {
             self.index.remove(tenant, recording);
             return Ok(());
         };
+        let stored = match corrections::read(&self.store, tenant, recording).await {
+            Ok(stored) => stored,
+            Err(error) if is_transient(&error) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(tenant_id = tenant, recording_id = recording, %error, "corrections not indexed");
+                corrections::StoredLayer::default()
+            }
+        };
         // The key names the attempt that wrote it; the title is shown with each hit.
-        let version = format!("{key}\n{title}");
+        let mut version = format!("{key}\n{title}");
+        if !stored.tag.is_empty() {
+            version = format!("{version}\n{}", stored.tag);
+        }
         let (index, of) = (self.index.clone(), (tenant.to_owned(), recording.to_owned()));
         let known = tokio::task::spawn_blocking(move || index.version(&of.0, &of.1)).await??;
         if known.as_deref() == Some(&version) {
@@ -244,6 +256,7 @@ impl Feed {
         };
         let (index, of) = (self.index.clone(), (tenant.to_owned(), recording.to_owned()));
         let added = tokio::task::spawn_blocking(move || {
+            let body = corrections::put_over(&body, &stored.layer);
             let Ok(transcript) = serde_json::from_slice::<Transcript>(&body) else { return Ok(false) };
             let lesson = IndexedLesson { tenant: &of.0, recording: &of.1, title: &title, version: &version };
             index.replace(&lesson, &transcript).map(|()| true)

@@ -7,6 +7,9 @@ pub const MAX_VIEWER_BYTES: usize = 128;
 /// Size limit of a token's id.
 pub const MAX_ID_BYTES: usize = 64;
 
+/// The right to correct the transcript.
+const CORRECT: &str = "correct";
+
 /// A part of a lesson, in ms from its start. `None` leaves that side open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Window {
@@ -51,6 +54,8 @@ pub struct Link {
     pub window: Window,
     /// Limit on a variant's bits per second.
     pub max_bps: Option<u64>,
+    /// Whether the viewer may correct the transcript.
+    pub may_correct: bool,
 }
 
 impl Link {
@@ -64,6 +69,7 @@ impl Link {
         writer.bytes(self.id.as_bytes()).bytes(self.recording.as_bytes()).bytes(self.viewer.as_bytes());
         write_times(&mut writer, self.issued_at_s, self.expires_at_s);
         writer.optional(self.window.start_ms).optional(self.window.end_ms).optional(self.max_bps);
+        write_rights(&mut writer, version, self.may_correct);
         writer.seal(version, &Self::KIND, secret)
     }
 
@@ -76,6 +82,7 @@ impl Link {
             expires_at_s: reader.number()?,
             window: window(reader)?,
             max_bps: reader.optional()?,
+            may_correct: may_correct(version, reader)?,
         })
     }
 }
@@ -104,6 +111,8 @@ pub struct Session {
     pub revision: u32,
     /// The issue time of its link. `None` in version 1, and in sessions of earlier builds.
     pub link_issued_at_s: Option<u64>,
+    /// Whether the viewer may correct the transcript. Only with `link_issued_at_s`.
+    pub may_correct: bool,
 }
 
 impl Session {
@@ -133,6 +142,7 @@ impl Session {
         writer.number(self.revision.into());
         if let (Version::V2, Some(link_issued_at_s)) = (version, self.link_issued_at_s) {
             writer.number(link_issued_at_s);
+            write_rights(&mut writer, version, self.may_correct);
         }
         writer.seal(version, kind, secret)
     }
@@ -155,6 +165,7 @@ impl Session {
             max_bps: reader.optional()?,
             revision: u32::try_from(reader.number()?).ok()?,
             link_issued_at_s: link_issued_at(version, reader)?,
+            may_correct: may_correct(version, reader)?,
         })
     }
 }
@@ -188,7 +199,22 @@ fn issued_at(version: Version, reader: &mut Reader<'_>) -> Option<Option<u64>> {
     }
 }
 
-/// The last field of a session. Earlier builds did not write it.
+/// The last field of a link and of a session, which is absent without rights.
+fn write_rights(writer: &mut Writer, version: Version, may_correct: bool) {
+    if version == Version::V2 && may_correct {
+        writer.bytes(CORRECT.as_bytes());
+    }
+}
+
+fn may_correct(version: Version, reader: &mut Reader<'_>) -> Option<bool> {
+    if version == Version::V1 || reader.is_at_end() {
+        return Some(false);
+    }
+    // Any other right is one that this server does not know.
+    (reader.text()? == CORRECT).then_some(true)
+}
+
+/// The field before a session's rights. Earlier builds did not write it.
 fn link_issued_at(version: Version, reader: &mut Reader<'_>) -> Option<Option<u64>> {
     match version {
         Version::V2 if !reader.is_at_end() => reader.number().map(Some),

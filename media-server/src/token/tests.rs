@@ -45,6 +45,7 @@ fn link() -> Link {
         expires_at_s: 1_795_000_000,
         window: Window::default(),
         max_bps: None,
+        may_correct: false,
     }
 }
 
@@ -60,6 +61,28 @@ fn session() -> Session {
         max_bps: Some(500_000),
         revision: 2,
         link_issued_at_s: Some(1_794_999_100),
+        may_correct: false,
+    }
+}
+
+fn correcting_link() -> Link {
+    Link { may_correct: true, ..link() }
+}
+
+#[test]
+fn the_right_to_correct_is_read_back_and_no_other_right() {
+    let read = verify_link(&correcting_link().seal("k1", &secret()), &ring(), &valid_at(NOW_S)).unwrap();
+    assert!(read.claims.may_correct);
+    let session = Session { may_correct: true, ..session() };
+    let read = verify_session(&session.seal("k1", &secret()), &ring(), &valid_at(NOW_S)).unwrap();
+    assert_eq!(read.claims, session);
+    for (rights, is_valid) in [("correct", true), ("", false), ("Correct", false), ("delete", false)] {
+        let mut writer = wire::Writer::new(Version::V2, &Link::KIND, "k1");
+        writer.bytes(b"Zq3v0aJx").bytes(A.as_bytes()).bytes(b"coach-17");
+        writer.number(1_794_999_100).number(1_795_000_000);
+        writer.optional(None).optional(None).optional(None).bytes(rights.as_bytes());
+        let token = writer.seal(Version::V2, &Link::KIND, &secret());
+        assert_eq!(verify_link(&token, &ring(), &valid_at(NOW_S)).is_ok(), is_valid, "{rights}");
     }
 }
 
@@ -77,6 +100,7 @@ fn the_published_vectors_hold() {
     for (name, token) in [
         ("link without options", link().seal("k1", &secret())),
         ("link with every option", full.seal("k1", &secret())),
+        ("link with the right to correct", correcting_link().seal("k1", &secret())),
         ("session", session().seal("k1", &secret())),
         ("session without the issue time of its link", earlier_session.seal("k1", &secret())),
         ("link of version 1", old_link.seal("k1", &secret())),

@@ -118,6 +118,7 @@ mod tests {
             max_bps: None,
             revision: 1,
             link_issued_at_s,
+            may_correct: false,
         }
     }
 

@@ -1,10 +1,12 @@
-//! Writers of caption files: WebVTT and SubRip. What they write, the strictest readers accept.
+//! Caption files: WebVTT and SubRip. What the writers write, the strictest readers accept.
 
-#[cfg(test)]
-pub(crate) mod parser;
+pub mod parser;
 pub mod srt;
 mod timestamp;
 pub mod vtt;
+mod wrap;
+
+pub use wrap::wrap;
 
 /// Text that is displayed for a time.
 #[derive(Clone, Debug, PartialEq, Eq)]

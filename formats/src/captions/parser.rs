@@ -1,20 +1,20 @@
-//! Readers of caption files, for tests: they read back what [`srt`](super::srt) and
-//! [`vtt`](super::vtt) write.
+//! Readers of caption files: of what [`srt`](super::srt) and [`vtt`](super::vtt) write, and others.
 
 use super::{Caption, clean_text, lines};
 
 /// A caption with this text.
-pub(crate) fn caption(start_ms: u64, end_ms: u64, text: &str) -> Caption {
+#[cfg(test)]
+pub(super) fn caption(start_ms: u64, end_ms: u64, text: &str) -> Caption {
     Caption { start_ms, end_ms, text: text.to_owned() }
 }
 
 /// Reads SubRip; ignores numbers.
-pub(crate) fn parse_srt(text: &str) -> Vec<Caption> {
+pub fn parse_srt(text: &str) -> Vec<Caption> {
     parse(text, clean_text)
 }
 
 /// Reads WebVTT; removes tags and replaces entities.
-pub(crate) fn parse_vtt(text: &str) -> Vec<Caption> {
+pub fn parse_vtt(text: &str) -> Vec<Caption> {
     parse(text, |text| clean_text(&unescape(&without_tags(text))))
 }
 

@@ -1,0 +1,29 @@
+//! Corrections of transcripts: layers over what was recognised.
+//!
+//! A layer is stored next to the recording and put over its transcript whenever one is read. The
+//! recognised transcript never changes. Pure parts: `layer`, `apply`, `anchor`, `retime`,
+//! `captions`.
+
+mod anchor;
+mod apply;
+mod cache;
+mod captions;
+mod layer;
+mod retime;
+mod service;
+mod storage;
+mod transcript;
+mod view;
+
+#[cfg(test)]
+mod apply_tests;
+#[cfg(test)]
+mod http_tests;
+
+pub use apply::{CaptionChange, apply, put_over};
+pub use cache::Layers;
+pub use captions::{change_srt, change_vtt, plain_text};
+pub use service::{Corrections, CueChange, CueRequest, one_line};
+pub use storage::{StoredLayer, read};
+pub use transcript::Transcript;
+pub use view::{CueText, CueView, Revealed};

@@ -1,0 +1,165 @@
+//! Layers in storage. Each change is an object of its own with the complete layer; the highest
+//! number counts. No storage needs compare-and-swap: a lease in Redis lets one writer in at a time,
+//! and a writer that lost its lease finds the other's object after its own.
+
+use bytes::Bytes;
+use chalkstream_store::{Error, Kind, Listed, Result, Store, layout};
+
+use super::layer::{Layer, MAX_LAYER_BYTES};
+
+/// Layers of a recording that are kept: a reader that listed just before a write still finds its
+/// one.
+const MAX_KEPT: usize = 3;
+/// Objects of one listing: those that are kept, and what was not swept.
+const MAX_LISTED: usize = 1000;
+/// How often a layer is read whose object is gone: a newer one has replaced it.
+const MAX_READS: usize = 5;
+
+/// A layer as it is in storage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredLayer {
+    /// The corrections.
+    pub layer: Layer,
+    /// Names this content: empty if nothing was ever corrected.
+    pub tag: String,
+}
+
+/// Reads the newest layer of a recording; an empty one if nothing was corrected.
+///
+/// # Errors
+/// If storage does not answer, or a layer is corrupt.
+pub async fn read(store: &Store, tenant: &str, recording: &str) -> Result<StoredLayer> {
+    for _ in 0..MAX_READS {
+        let newest = newest(&list(store, tenant, recording).await?);
+        let mut read = StoredLayer::default();
+        let mut is_gone = false;
+        for key in newest {
+            let body = match store.get(&key).await {
+                Ok(body) => body,
+                Err(error) if error.kind == Kind::NotFound => {
+                    is_gone = true;
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            let layer: Layer = serde_json::from_slice(&body)
+                .map_err(|e| Error::new(Kind::Corrupt, "corrections cannot be read").with_source(e))?;
+            let (number, writer) = layout::parse_corrections_key(&key).unwrap_or_default();
+            read.layer.merge(layer);
+            let separator = if read.tag.is_empty() { "" } else { "." };
+            read.tag = format!("{}{separator}{number}-{writer}", read.tag);
+        }
+        if !is_gone {
+            return Ok(read);
+        }
+    }
+    Err(Error::new(Kind::Unavailable, "the corrections change faster than they can be read"))
+}
+
+/// Writes the next layer of a recording, and sweeps older ones.
+///
+/// # Errors
+/// `Conflict` if another writer wrote one meanwhile: then this one is not there.
+pub async fn write(store: &Store, tenant: &str, recording: &str, layer: &Layer) -> Result<()> {
+    let body = serde_json::to_vec(layer)
+        .map_err(|e| Error::new(Kind::Internal, "corrections cannot be written").with_source(e))?;
+    if body.len() > MAX_LAYER_BYTES {
+        return Err(Error::new(Kind::InvalidInput, "the corrections are too large"));
+    }
+    let writer = uuid::Uuid::now_v7().simple().to_string();
+    let key = layout::corrections_key(tenant, recording, layer.number, &writer[20..]);
+    store.put(&key, Bytes::from(body)).await?;
+    let listed = list(store, tenant, recording).await?;
+    if newest(&listed) != [key.clone()] {
+        store.delete(&key).await?;
+        return Err(Error::new(Kind::Conflict, "another correction was written meanwhile"));
+    }
+    for old in listed.iter().rev().skip(MAX_KEPT) {
+        // The next write sweeps it.
+        if let Err(error) = store.delete(&old.key).await {
+            tracing::debug!(kind = error.kind.as_str(), "an old layer was not removed");
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn list(store: &Store, tenant: &str, recording: &str) -> Result<Vec<Listed>> {
+    store.list(&layout::corrections_prefix(tenant, recording), None, MAX_LISTED).await
+}
+
+/// The keys with the highest number; several only if two writers wrote at once.
+fn newest(listed: &[Listed]) -> Vec<String> {
+    let number = |key: &str| layout::parse_corrections_key(key).map(|(number, _)| number);
+    let Some(highest) = listed.iter().filter_map(|one| number(&one.key)).max() else { return Vec::new() };
+    let newest = listed.iter().filter(|one| number(&one.key) == Some(highest));
+    newest.map(|one| one.key.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::layer::Anchor;
+    use super::*;
+
+    async fn folder() -> (Store, tempfile::TempDir) {
+        let folder = tempfile::TempDir::new().unwrap();
+        let settings =
+            chalkstream_config::Store { path: folder.path().join("objects"), ..Default::default() };
+        (chalkstream_store::open(&settings).await.unwrap(), folder)
+    }
+
+    fn corrected(layer: &Layer, start_ms: u64, text: &str) -> Layer {
+        let mut layer = layer.clone();
+        let anchor = Anchor { start_ms, end_ms: start_ms + 1000, quote: "heard".into() };
+        layer.correct(None, anchor, (text, "ann"), 1).unwrap();
+        layer
+    }
+
+    #[tokio::test]
+    async fn the_newest_layer_counts_and_older_ones_are_swept() {
+        let (store, _folder) = folder().await;
+        let id = layout::new_recording_id();
+        assert_eq!(read(&store, "t", &id).await.unwrap(), StoredLayer::default());
+        let mut layer = Layer::default();
+        let mut tags = std::collections::HashSet::new();
+        for n in 0..12 {
+            layer = corrected(&layer, n * 1000, "x");
+            write(&store, "t", &id, &layer).await.unwrap();
+            let stored = read(&store, "t", &id).await.unwrap();
+            assert_eq!(stored.layer, layer);
+            assert!(tags.insert(stored.tag));
+        }
+        assert_eq!(list(&store, "t", &id).await.unwrap().len(), MAX_KEPT);
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_comes_late_is_refused_and_leaves_nothing() {
+        let (store, _folder) = folder().await;
+        let id = layout::new_recording_id();
+        let first = corrected(&Layer::default(), 0, "first");
+        write(&store, "t", &id, &first).await.unwrap();
+        // It read before the first one wrote, and was paused beyond its lease.
+        let late = corrected(&Layer::default(), 9000, "late");
+        assert_eq!(write(&store, "t", &id, &late).await.unwrap_err().kind, Kind::Conflict);
+        assert_eq!(read(&store, "t", &id).await.unwrap().layer, first);
+        let second = corrected(&first, 5000, "second");
+        write(&store, "t", &id, &second).await.unwrap();
+        assert_eq!(write(&store, "t", &id, &late).await.unwrap_err().kind, Kind::Conflict);
+        assert_eq!(read(&store, "t", &id).await.unwrap().layer, second);
+    }
+
+    #[tokio::test]
+    async fn two_objects_of_one_number_are_read_as_one_layer() {
+        let (store, _folder) = folder().await;
+        let id = layout::new_recording_id();
+        for (writer, start_ms) in [("aa", 0), ("bb", 5000)] {
+            let layer = corrected(&Layer::default(), start_ms, writer);
+            let key = layout::corrections_key("t", &id, 1, writer);
+            store.put(&key, serde_json::to_vec(&layer).unwrap().into()).await.unwrap();
+        }
+        let stored = read(&store, "t", &id).await.unwrap();
+        assert_eq!((stored.layer.corrections.len(), stored.layer.number), (2, 1));
+        assert_eq!(stored.tag, "1-aa.1-bb");
+    }
+}

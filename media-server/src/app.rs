@@ -21,6 +21,7 @@ use crate::health::Health;
 use crate::maintenance::Maintenance;
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
+use crate::moments::Moments;
 use crate::playback::Links;
 use crate::player::Player;
 use crate::recordings::{Lists, Recordings};
@@ -48,6 +49,7 @@ pub struct AppParts {
     pub manifests: Manifests,
     pub transcripts: Transcripts,
     pub corrections: Corrections,
+    pub moments: Moments,
     pub health: Health,
     /// Sites whose pages may use the server.
     pub origins: Arc<[String]>,
@@ -86,6 +88,7 @@ from_ref! {
     manifests: Manifests,
     transcripts: Transcripts,
     corrections: Corrections,
+    moments: Moments,
     health: Health,
 }
 
@@ -122,6 +125,7 @@ impl App {
         tasks.spawn(async move { stop.run_until_cancelled(listener).await });
         let corrections = Corrections::new(store.clone(), events.clone(), Arc::clone(&leases), layers);
         let transcripts = Transcripts::new(store.clone(), corrections.clone());
+        let moments = Moments::new(store.clone(), transcripts.clone());
         let delivery = Delivery::new(
             store.clone(),
             transcripts.clone(),
@@ -215,6 +219,7 @@ impl App {
             manifests,
             transcripts,
             corrections,
+            moments,
             origins,
             tasks,
         })))

@@ -16,6 +16,7 @@ mod http;
 mod maintenance;
 mod manifests;
 mod metrics;
+mod moments;
 mod openapi;
 mod permits;
 mod playback;

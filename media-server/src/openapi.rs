@@ -16,6 +16,7 @@ fn api() -> (Router<App>, OpenApi) {
         .merge(crate::deletion::routes())
         .merge(crate::playback::api_routes())
         .merge(crate::search::routes())
+        .merge(crate::moments::api_routes())
         .split_for_parts()
 }
 

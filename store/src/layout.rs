@@ -146,6 +146,16 @@ pub fn parse_corrections_key(key: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, writer))
 }
 
+/// All moments of a recording.
+pub fn moments_prefix(tenant: &str, recording: &str) -> String {
+    object_key(tenant, recording, "moments/")
+}
+
+/// A moment of a recording.
+pub fn moment_key(tenant: &str, recording: &str, moment: &str) -> String {
+    object_key(tenant, recording, &format!("moments/{moment}.json"))
+}
+
 /// The recordings of a tenant that are in one state, newest first.
 pub fn list_prefix(tenant: &str, state: &str) -> String {
     format!("{tenant}/_list/{state}/")

@@ -219,7 +219,7 @@ fn mark(cue: &mut Cue) {
 }
 
 /// The words of a cue. One without times for them has its time spread over its text.
-fn words_of(cue: &Cue, uses_spaces: bool) -> Vec<Word> {
+pub fn words_of(cue: &Cue, uses_spaces: bool) -> Vec<Word> {
     if cue.words.is_empty() {
         let spread = retime(&[], &cue.text, (cue.start_ms, cue.end_ms), uses_spaces);
         return spread.into_iter().map(|one| one.word).collect();

@@ -20,10 +20,12 @@ mod apply_tests;
 #[cfg(test)]
 mod http_tests;
 
-pub use apply::{CaptionChange, apply, put_over};
+pub use anchor::{locate, words_within};
+pub use apply::{CaptionChange, apply, put_over, words_of};
 pub use cache::Layers;
 pub use captions::{change_srt, change_vtt, plain_text};
+pub use layer::Anchor;
 pub use service::{Corrections, CueChange, CueRequest, one_line};
 pub use storage::{StoredLayer, read};
-pub use transcript::Transcript;
+pub use transcript::{Transcript, Word as TranscriptWord, join};
 pub use view::{CueText, CueView, Revealed};

@@ -28,7 +28,7 @@ impl Recordings {
     ///
     /// # Errors
     /// 404 if there is none, 410 if it was deleted.
-    pub(super) async fn current(&self, tenant: &str, id: &str) -> Result<Manifest, Problem> {
+    pub async fn current(&self, tenant: &str, id: &str) -> Result<Manifest, Problem> {
         if !layout::valid_recording(id) {
             return Err(Problem::not_found());
         }

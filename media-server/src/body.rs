@@ -1,8 +1,8 @@
-//! JSON bodies of requests: small, and refused with the server's own problems.
+//! Bodies of requests: small, and refused with the server's own problems.
 
 use std::time::Duration;
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use http::StatusCode;
 use serde::de::DeserializeOwned;
@@ -11,8 +11,12 @@ use crate::problem::Problem;
 
 /// Size limit of a JSON body.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Size limit of a text.
+const MAX_TEXT_BYTES: usize = 2 << 20;
 /// Time limit for a body to arrive.
 const MAX_WAIT: Duration = Duration::from_secs(10);
+/// The same for a text.
+const MAX_TEXT_WAIT: Duration = Duration::from_secs(60);
 
 /// A request's JSON body.
 pub struct JsonBody<T>(pub T);
@@ -21,15 +25,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let read = to_bytes(request.into_body(), MAX_BODY_BYTES);
-        let bytes = tokio::time::timeout(MAX_WAIT, read)
-            .await
-            .map_err(|_| {
-                Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long to arrive.")
-            })?
-            .map_err(|_| {
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request is too large.")
-            })?;
+        let bytes = read(request, MAX_BODY_BYTES, MAX_WAIT).await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             Problem::invalid(
                 "invalid_json",
@@ -41,4 +37,26 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
             )
         })
     }
+}
+
+/// A request's body as text, in UTF-8.
+pub struct TextBody(pub String);
+
+impl<S: Send + Sync> FromRequest<S> for TextBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let bytes = read(request, MAX_TEXT_BYTES, MAX_TEXT_WAIT).await?;
+        let text = String::from_utf8(bytes.into());
+        text.map(Self).map_err(|_| Problem::invalid("encoding", "The body is not UTF-8."))
+    }
+}
+
+async fn read(request: Request, max_bytes: usize, max_wait: Duration) -> Result<Bytes, Problem> {
+    tokio::time::timeout(max_wait, to_bytes(request.into_body(), max_bytes))
+        .await
+        .map_err(|_| {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long to arrive.")
+        })?
+        .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request is too large."))
 }

@@ -9,8 +9,9 @@ use std::ops::Range;
 
 use super::anchor::locate;
 use super::layer::{Anchor, Layer};
-use super::retime::{retime, split};
+use super::retime::{retime, words_of};
 use super::transcript::{Cue, Transcript, Word, join};
+use super::uploaded::transcript_of;
 
 /// Fields of a cue that describe what was recognised, not what a person wrote.
 const RECOGNISERS_OWN: [&str; 1] = ["doubt"];
@@ -39,17 +40,30 @@ pub struct CaptionChange {
     pub is_new: bool,
 }
 
-/// Puts `layer` over a transcript.
+/// Puts `layer` over a transcript. Uploaded captions replace all cues, and corrections that are
+/// newer apply to these.
 pub fn apply(recognised: Transcript, layer: &Layer) -> Corrected {
-    let before: Vec<String> = recognised.cues.iter().map(|cue| cue.text.clone()).collect();
-    let mut work = Work {
-        uses_spaces: recognised.uses_spaces(),
-        corrections: vec![None; recognised.cues.len()],
-        is_new: vec![false; recognised.cues.len()],
-        before,
-        transcript: recognised,
+    let uploaded = layer.uploaded.as_ref().filter(|uploaded| uploaded.undone.is_none());
+    let (base, removed) = match uploaded {
+        Some(uploaded) => {
+            let removed = recognised.cues.iter().map(removed).collect();
+            (transcript_of(recognised, &uploaded.cues), removed)
+        }
+        None => (recognised, Vec::new()),
     };
+    let mut work = Work {
+        uses_spaces: base.uses_spaces(),
+        corrections: vec![None; base.cues.len()],
+        is_new: vec![uploaded.is_some(); base.cues.len()],
+        before: base.cues.iter().map(|cue| cue.text.clone()).collect(),
+        transcript: base,
+        removed,
+    };
+    let first_number = uploaded.map_or(0, |uploaded| uploaded.number);
     for (index, correction) in layer.corrections.iter().enumerate() {
+        if correction.number() < first_number {
+            continue;
+        }
         let known = work.exact(&correction.anchor);
         match (correction.current(), known) {
             (Some(version), Some(cue)) => {
@@ -82,6 +96,7 @@ struct Work {
     corrections: Vec<Option<usize>>,
     is_new: Vec<bool>,
     before: Vec<String>,
+    removed: Vec<CaptionChange>,
 }
 
 impl Work {
@@ -198,17 +213,21 @@ impl Work {
 
     fn finish(self) -> Corrected {
         let cues = self.transcript.cues.iter().zip(&self.before).zip(&self.is_new);
-        let changes = cues
-            .filter(|((cue, before), is_new)| **is_new || cue.text != **before)
-            .map(|((cue, _), is_new)| CaptionChange {
+        let changed = cues.filter(|((cue, before), is_new)| **is_new || cue.text != **before).map(
+            |((cue, _), is_new)| CaptionChange {
                 start_ms: cue.start_ms,
                 end_ms: cue.end_ms,
                 text: cue.text.clone(),
                 is_new: *is_new,
-            })
-            .collect();
+            },
+        );
+        let changes = self.removed.iter().cloned().chain(changed).collect();
         Corrected { changes, corrections: self.corrections, transcript: self.transcript }
     }
+}
+
+fn removed(cue: &Cue) -> CaptionChange {
+    CaptionChange { start_ms: cue.start_ms, end_ms: cue.end_ms, text: String::new(), is_new: false }
 }
 
 fn mark(cue: &mut Cue) {
@@ -216,28 +235,4 @@ fn mark(cue: &mut Cue) {
     for field in RECOGNISERS_OWN {
         cue.rest.remove(field);
     }
-}
-
-/// The words of a cue. One without times for them has its time spread over its text.
-pub fn words_of(cue: &Cue, uses_spaces: bool) -> Vec<Word> {
-    if cue.words.is_empty() {
-        let spread = retime(&[], &cue.text, (cue.start_ms, cue.end_ms), uses_spaces);
-        return spread.into_iter().map(|one| one.word).collect();
-    }
-    if uses_spaces {
-        return cue.words.clone();
-    }
-    // Characters are what is compared where no spaces are.
-    let in_characters = cue.words.iter().flat_map(|word| {
-        let parts = split(&word.text, false);
-        let (count, length_ms) = (parts.len() as u64, word.end_ms.saturating_sub(word.start_ms));
-        let at = move |n: u64| word.start_ms + length_ms * n / count.max(1);
-        parts.into_iter().zip(0_u64..).map(move |(text, n)| Word {
-            start_ms: at(n),
-            end_ms: at(n + 1),
-            text,
-            rest: word.rest.clone(),
-        })
-    });
-    in_characters.collect()
 }

@@ -47,7 +47,9 @@ impl Weighter<LayerKey, LayerEntry> for LayerWeighter {
             let versions = correction.versions.iter().map(|one| 120 + one.text.len() + one.author.len());
             80 + correction.anchor.quote.len() + versions.sum::<usize>()
         });
-        400 + texts.sum::<usize>() as u64
+        let uploaded = entry.stored.layer.uploaded.iter().flat_map(|uploaded| &uploaded.cues);
+        let captions = uploaded.map(|cue| 40 + cue.text.len());
+        400 + (texts.sum::<usize>() + captions.sum::<usize>()) as u64
     }
 }
 

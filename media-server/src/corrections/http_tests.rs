@@ -309,3 +309,67 @@ async fn a_deletion_removes_and_counts_corrections() {
     assert!(left.iter().all(|object| object.key.contains("/manifest/")), "{left:?}");
     assert_eq!(correct(&server, &id, 1, &tag, "x").await.status(), 410);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploaded_captions_are_a_layer_that_corrections_and_new_recognitions_leave() {
+    let world = World::new().await;
+    let mut manifest = lesson(&world.store).await;
+    let id = manifest.recording.clone();
+    let (a, b) = (world.server("a").await, world.server("b").await);
+    let path = format!("/v1/recordings/{id}/transcript/captions?author=ann");
+    let put = |path: &str, body: &str| a.request(Method::PUT, path).body(body.to_owned()).send();
+    for (path, body, expected) in [
+        (path.as_str(), "hello", "captions"),
+        (path.trim_end_matches("ann"), "WEBVTT", "author"),
+        (&path.replace("author", "autor"), "WEBVTT", "author"),
+    ] {
+        assert_eq!(code(put(path, body).await.unwrap()).await, (400, expected.into()));
+    }
+    let file = "1\n00:00:00,500 --> 00:00:02,500\nA fraction\nhas a numerator.\n\n\
+        2\n00:00:07,000 --> 00:00:09,000\nquiet words\n";
+    let foreign = a.client.put(a.url(&path)).bearer_auth(&world.other_key).body(file);
+    assert_eq!(foreign.send().await.unwrap().status(), 404, "another tenant");
+    let large = put(&path, &"x".repeat((2 << 20) + 1)).await.unwrap();
+    assert_eq!(code(large).await, (413, "too_large".into()));
+
+    // A correction that is older than the file does not apply to it; a newer one does.
+    let (tag, _) = cue(&a, &id, 1).await;
+    assert_eq!(correct(&a, &id, 1, &tag, "a fraction has a murmur").await.status(), 200);
+    assert_eq!(put(&path, file).await.unwrap().json::<Value>().await.unwrap(), json!({ "cues": 2 }));
+    let text = until("the other server's transcript", || async {
+        let text = transcript(&b, &id, "txt").await;
+        text.contains("quiet").then_some(text)
+    })
+    .await;
+    assert_eq!(text, "A fraction has a numerator.\n\nquiet words\n");
+    let json: Value = serde_json::from_str(&transcript(&b, &id, "json").await).unwrap();
+    assert_eq!(json["cues"][0]["words"][1]["start_ms"], 900, "a word that was recognised too");
+    for format in ["vtt", "srt"] {
+        let text = transcript(&b, &id, format).await;
+        assert!(text.contains("numerator.") && text.contains("quiet") && !text.contains("not!"), "{text}");
+    }
+    let (tag, _) = cue(&a, &id, 2).await;
+    assert_eq!(correct(&a, &id, 2, &tag, "loud words").await.status(), 200);
+
+    let again = [(300, 1700, "A fraction has"), (1800, 5000, "a new mother ask not"), (9000, 9900, "later")];
+    let file = ("transcript.json", "transcript/20/transcript.json", timed(&again).to_string());
+    write(&world.store, &mut manifest, &[file]).await;
+    let events = Events::connect(&world.settings.redis).unwrap();
+    events.publish(TENANT, &id, EventKind::TranscriptReady, json!({})).await.unwrap();
+    until("search has what was uploaded, corrected, and nothing else", || async {
+        let found = [found(&b, "numerator").await, found(&b, "loud").await, found(&b, "later").await];
+        (found == [1, 1, 0]).then_some(())
+    })
+    .await;
+    assert_eq!(transcript(&b, &id, "txt").await, "A fraction has a numerator.\n\nloud words\n");
+
+    let take_back = || a.request(Method::DELETE, &path).send();
+    assert_eq!(take_back().await.unwrap().status(), 204);
+    assert_eq!(code(take_back().await.unwrap()).await, (409, "nothing_to_undo".into()));
+    let text = until("what was recognised, with its corrections", || async {
+        let text = transcript(&b, &id, "txt").await;
+        text.contains("later").then_some(text)
+    })
+    .await;
+    assert!(text.contains("a fraction has a murmur"), "{text}");
+}

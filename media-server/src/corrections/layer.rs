@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 pub const MAX_CORRECTIONS: usize = 5_000;
 /// Versions of a span that are kept. Of more, the oldest goes.
 pub const MAX_VERSIONS: usize = 32;
+/// Size limit of a cue's text.
+pub const MAX_TEXT_CHARS: usize = 1_000;
 /// Size limit of a layer, in bytes.
 pub const MAX_LAYER_BYTES: usize = 4 << 20;
 
@@ -16,6 +18,36 @@ pub struct Layer {
     pub number: u64,
     /// The corrections, in the order in which they were first made.
     pub corrections: Vec<Correction>,
+    /// The last captions that were uploaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uploaded: Option<Uploaded>,
+}
+
+/// Captions that were uploaded in place of what was recognised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uploaded {
+    /// The change that brought them. Corrections of earlier changes do not apply to them.
+    pub number: u64,
+    /// The captions, in order; none once they were taken back.
+    pub cues: Vec<UploadedCue>,
+    /// The platform's id of the person who uploaded them.
+    pub author: String,
+    /// When, in ms since 1970.
+    pub at_ms: u64,
+    /// Who took them back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Undone>,
+}
+
+/// A caption of such a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadedCue {
+    /// Start in ms.
+    pub start_ms: u64,
+    /// End in ms.
+    pub end_ms: u64,
+    /// Its text on one line.
+    pub text: String,
 }
 
 /// The corrections of one span.
@@ -94,7 +126,32 @@ impl Correction {
 impl Layer {
     /// True if no correction applies.
     pub fn is_empty(&self) -> bool {
-        self.corrections.iter().all(|correction| correction.current().is_none())
+        !self.has_uploaded() && self.corrections.iter().all(|correction| correction.current().is_none())
+    }
+
+    /// True if uploaded captions apply.
+    pub fn has_uploaded(&self) -> bool {
+        self.uploaded.as_ref().is_some_and(|uploaded| uploaded.undone.is_none())
+    }
+
+    /// Puts captions in place of what was recognised.
+    pub fn upload(&mut self, cues: Vec<UploadedCue>, author: &str, at_ms: u64) {
+        self.number += 1;
+        let author = author.to_owned();
+        self.uploaded = Some(Uploaded { number: self.number, cues, author, at_ms, undone: None });
+    }
+
+    /// Takes uploaded captions back.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn take_back(&mut self, author: &str, at_ms: u64) -> Result<(), LayerLimit> {
+        let uploaded = self.uploaded.as_mut().filter(|uploaded| uploaded.undone.is_none());
+        let uploaded = uploaded.ok_or(LayerLimit::NothingToUndo)?;
+        self.number += 1;
+        uploaded.undone = Some(Undone { number: self.number, author: author.to_owned(), at_ms });
+        uploaded.cues = Vec::new();
+        Ok(())
     }
 
     /// Adds a version: to the correction at `known`, or of a new span at `anchor`.
@@ -158,6 +215,14 @@ impl Layer {
             }
             ours.versions.sort_by_key(|version| (version.number, version.at_ms));
         }
+        self.uploaded = match (self.uploaded.take(), other.uploaded) {
+            (Some(ours), Some(theirs)) => {
+                // Of the same upload, the one that was taken back; else the later upload.
+                let age = |one: &Uploaded| (one.number, one.undone.is_some(), one.at_ms);
+                Some(if age(&ours) < age(&theirs) { theirs } else { ours })
+            }
+            (ours, theirs) => ours.or(theirs),
+        };
         self.number = self.number.max(other.number);
     }
 }
@@ -219,5 +284,21 @@ mod tests {
         other.correct(None, anchor(5000), ("z", "bob"), 2).unwrap();
         both.merge(other);
         assert_eq!((both.number, text(&both, 0), text(&both, 1)), (2, Some("y"), Some("z")));
+    }
+
+    #[test]
+    fn what_was_taken_back_by_one_of_two_writers_stays_so() {
+        let cue = UploadedCue { start_ms: 0, end_ms: 900, text: "x".into() };
+        let mut ours = Layer::default();
+        ours.upload(vec![cue], "ann", 1);
+        let mut theirs = ours.clone();
+        assert!(!ours.is_empty());
+        ours.take_back("ann", 2).unwrap();
+        assert_eq!(ours.take_back("ann", 3), Err(LayerLimit::NothingToUndo));
+        theirs.correct(None, anchor(0), ("y", "bob"), 2).unwrap();
+        for (mut one, other) in [(ours.clone(), theirs.clone()), (theirs, ours)] {
+            one.merge(other);
+            assert_eq!((one.has_uploaded(), one.corrections.len(), one.number), (false, 1, 2));
+        }
     }
 }

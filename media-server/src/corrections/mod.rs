@@ -2,7 +2,7 @@
 //!
 //! A layer is stored next to the recording and put over its transcript whenever one is read. The
 //! recognised transcript never changes. Pure parts: `layer`, `apply`, `anchor`, `retime`,
-//! `captions`.
+//! `captions`, `uploaded`.
 
 mod anchor;
 mod apply;
@@ -13,6 +13,7 @@ mod retime;
 mod service;
 mod storage;
 mod transcript;
+mod uploaded;
 mod view;
 
 #[cfg(test)]
@@ -21,11 +22,13 @@ mod apply_tests;
 mod http_tests;
 
 pub use anchor::{locate, words_within};
-pub use apply::{CaptionChange, apply, put_over, words_of};
+pub use apply::{CaptionChange, apply, put_over};
 pub use cache::Layers;
 pub use captions::{change_srt, change_vtt, plain_text};
 pub use layer::Anchor;
+pub use retime::words_of;
 pub use service::{Corrections, CueChange, CueRequest, one_line};
 pub use storage::{StoredLayer, read};
 pub use transcript::{Transcript, Word as TranscriptWord, join};
+pub use uploaded::{NoCaptions, read_captions};
 pub use view::{CueText, CueView, Revealed};

@@ -1,7 +1,7 @@
 //! Times for the words of a corrected text. Unchanged words keep theirs; new ones are spread over
 //! the time of the words that they replace.
 
-use super::transcript::{Word, normalized};
+use super::transcript::{Cue, Word, normalized};
 
 /// A word of the new text without room gets so much of the word before it, in ms.
 const MIN_WORD_MS: u64 = 60;
@@ -82,6 +82,30 @@ fn fill(out: &mut Vec<Retimed>, texts: &[String], from_ms: u64, to_ms: u64) {
         let word = Word { start_ms, end_ms, text: text.clone(), ..Word::default() };
         out.push(Retimed { word, kept: None });
     }
+}
+
+/// The words of a cue. One without times for them has its time spread over its text.
+pub fn words_of(cue: &Cue, uses_spaces: bool) -> Vec<Word> {
+    if cue.words.is_empty() {
+        let spread = retime(&[], &cue.text, (cue.start_ms, cue.end_ms), uses_spaces);
+        return spread.into_iter().map(|one| one.word).collect();
+    }
+    if uses_spaces {
+        return cue.words.clone();
+    }
+    // Characters are what is compared where no spaces are.
+    let in_characters = cue.words.iter().flat_map(|word| {
+        let parts = split(&word.text, false);
+        let (count, length_ms) = (parts.len() as u64, word.end_ms.saturating_sub(word.start_ms));
+        let at = move |n: u64| word.start_ms + length_ms * n / count.max(1);
+        parts.into_iter().zip(0_u64..).map(move |(text, n)| Word {
+            start_ms: at(n),
+            end_ms: at(n + 1),
+            text,
+            rest: word.rest.clone(),
+        })
+    });
+    in_characters.collect()
 }
 
 /// Splits a text into words. Without spaces each character is one, but for runs of ASCII letters.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::apply::{Corrected, apply};
 use super::cache::Layers;
-use super::layer::{Anchor, Layer, LayerLimit};
+use super::layer::{Anchor, Layer, LayerLimit, MAX_TEXT_CHARS, UploadedCue};
 use super::storage::{self, StoredLayer};
 use super::transcript::Transcript;
 use super::view::{CueView, Revealed};
@@ -23,8 +23,6 @@ use crate::metrics::CacheStats;
 use crate::problem::Problem;
 use crate::token::Window;
 
-/// Size limit of a corrected text.
-pub const MAX_TEXT_CHARS: usize = 1_000;
 /// How often a writer asks for its turn, and how long it waits in between.
 const TURNS: usize = 20;
 const TURN_PAUSE: Duration = Duration::from_millis(100);
@@ -131,17 +129,47 @@ impl Corrections {
             let detail = "Send the entity tag of the cue that you change as If-Match.";
             Problem::new(StatusCode::PRECONDITION_REQUIRED, "if_match", detail)
         })?;
-        let (tenant, recording) = (&request.manifest.tenant, &request.manifest.recording);
+        self.in_turn(request.manifest, || self.change_exclusively(request, expected, change, author)).await
+    }
+
+    /// Puts uploaded captions in place of what was recognised; `None` takes them back. It is
+    /// durable when this returns.
+    ///
+    /// # Errors
+    /// 409 if there are none to take back or they are too large, 503 if Redis or storage is away.
+    pub async fn upload(
+        &self,
+        manifest: &Manifest,
+        cues: Option<&[UploadedCue]>,
+        author: &str,
+    ) -> Result<(), Problem> {
+        let work = || async {
+            let mut layer = storage::read(&self.store, &manifest.tenant, &manifest.recording).await?.layer;
+            match cues {
+                Some(cues) => layer.upload(cues.to_vec(), author, now_ms()),
+                None => layer.take_back(author, now_ms()).map_err(limit_problem)?,
+            }
+            self.write(manifest, &layer).await.map(|()| ((), true))
+        };
+        self.in_turn(manifest, work).await
+    }
+
+    /// Does `work` when no other server changes this recording's layer, and announces a change.
+    async fn in_turn<T, F: Future<Output = Result<(T, bool), Problem>>>(
+        &self,
+        manifest: &Manifest,
+        work: impl Fn() -> F,
+    ) -> Result<T, Problem> {
+        let (tenant, recording) = (&manifest.tenant, &manifest.recording);
         let name = format!("corrections:{tenant}:{recording}");
         for _ in 0..TURNS {
-            let work = self.change_exclusively(request, expected, change, author);
-            if let Some((tagged, is_changed)) = exclusively(&self.leases, &name, work).await? {
+            if let Some((done, is_changed)) = exclusively(&self.leases, &name, work()).await? {
                 if is_changed {
                     self.layers.forget(tenant, recording);
                     let kind = EventKind::TranscriptCorrected;
                     announce(&self.events, tenant, recording, kind, json!({})).await;
                 }
-                return Ok(tagged);
+                return Ok(done);
             }
             tokio::time::sleep(TURN_PAUSE).await;
         }
@@ -173,25 +201,20 @@ impl Corrections {
             }
             CueChange::Undo => layer.undo(corrected.corrections[at], author, now_ms()),
         };
-        changed.map_err(|limit| match limit {
-            LayerLimit::Full => full(),
-            LayerLimit::NothingToUndo => {
-                let detail = "No correction of this cue is left to take back.";
-                Problem::new(StatusCode::CONFLICT, "nothing_to_undo", detail)
-            }
-        })?;
-        storage::write(&self.store, &manifest.tenant, &manifest.recording, &layer).await.map_err(
-            |error| {
-                match error.kind {
-                    Kind::InvalidInput => full(),
-                    // Its lease ended while it wrote.
-                    Kind::Conflict => Problem::unavailable("Another correction came first; try again."),
-                    _ => error.into(),
-                }
-            },
-        )?;
+        changed.map_err(limit_problem)?;
+        self.write(manifest, &layer).await?;
         let (layer, corrected) = self.corrected(manifest).await?;
         Ok((tagged(&layer, &corrected, request)?, true))
+    }
+
+    async fn write(&self, manifest: &Manifest, layer: &Layer) -> Result<(), Problem> {
+        let written = storage::write(&self.store, &manifest.tenant, &manifest.recording, layer).await;
+        written.map_err(|error| match error.kind {
+            Kind::InvalidInput => full(),
+            // Its lease ended while it wrote.
+            Kind::Conflict => Problem::unavailable("Another correction came first; try again."),
+            _ => error.into(),
+        })
     }
 
     /// The transcript with its corrections, from storage.
@@ -220,6 +243,16 @@ pub fn one_line(text: &str) -> Result<String, Problem> {
     }
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     Ok(plain.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn limit_problem(limit: LayerLimit) -> Problem {
+    match limit {
+        LayerLimit::Full => full(),
+        LayerLimit::NothingToUndo => {
+            let detail = "No correction is left to take back.";
+            Problem::new(StatusCode::CONFLICT, "nothing_to_undo", detail)
+        }
+    }
 }
 
 fn full() -> Problem {

@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE, OPTIONS";
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// Headers that our own page and tus clients send. A preflight may ask for others.
 const REQUEST_HEADERS: &str = "authorization, content-type, range, if-range, if-match, if-none-match, last-event-id, \
     idempotency-key, tus-resumable, upload-length, upload-metadata, upload-offset, upload-concat, \

@@ -1,6 +1,7 @@
 //! The routes of moments, for platforms.
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use chalkstream_store::Manifest;
 use http::StatusCode;
@@ -164,8 +165,9 @@ pub async fn get(
     State(search): State<Search>,
     caller: ApiCaller,
     Path((id, moment)): Path<(String, String)>,
-    Query(query): Query<MomentQuery>,
+    query: Result<Query<MomentQuery>, QueryRejection>,
 ) -> Result<Json<StableMomentView>, Problem> {
+    let Query(query) = query.map_err(|_| Problem::invalid("query", "The query string is not valid."))?;
     let manifest = recordings.current(&caller.tenant, &id).await?;
     let mut view = view(&manifest, moments.find(&manifest, &moment).await?);
     if let Some(viewer) = query.viewer {

@@ -1,6 +1,7 @@
 //! Recordings: listing, reading, cancelling, retrying, and their events.
 
 mod actions;
+mod captions;
 mod cues;
 mod files;
 mod jobs;
@@ -49,5 +50,6 @@ where
         .routes(routes!(files::transcript))
         .routes(routes!(cues::get, cues::correct))
         .routes(routes!(cues::undo))
+        .routes(routes!(captions::upload, captions::take_back))
         .routes(routes!(jobs::list))
 }

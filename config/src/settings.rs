@@ -393,13 +393,15 @@ pub struct RungSettings {
 pub struct Speech {
     /// Whether to make transcripts.
     pub enabled: bool,
-    /// Name of the model: `tiny.en`, `base`, …
+    /// Name of the model: `base`, `tiny.en`, …
     pub model: String,
     /// Folder of the model files; empty means `$CHALKSTREAM_MODELS`, else `chalkstream/models` in
     /// the user's cache folder.
     pub model_path: PathBuf,
     /// Language spoken (`en`), or `auto`.
     pub language: String,
+    /// How much is searched for the best words.
+    pub effort: SpeechEffort,
     /// Threads of one transcription.
     pub threads: u32,
 }
@@ -408,12 +410,23 @@ impl Default for Speech {
     fn default() -> Self {
         Self {
             enabled: true,
-            model: "tiny.en".into(),
+            model: "base".into(),
             model_path: PathBuf::new(),
             language: "auto".into(),
+            effort: SpeechEffort::Careful,
             threads: 1,
         }
     }
+}
+
+/// How much a transcription searches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SpeechEffort {
+    /// The likeliest word each time.
+    Fast,
+    /// Several sentences at once, and again where they fail: fewer errors for more CPU time.
+    Careful,
 }
 
 /// How long things are kept.

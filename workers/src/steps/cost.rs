@@ -119,12 +119,12 @@ impl Cost {
         disk_mib: 128,
         cores: 1.9,
     };
-    /// `transcribe`. Memory is that of the larger model, `base`.
+    /// `transcribe`, careful, with the model `base`.
     pub const TRANSCRIBE: Self = Self {
         base_ms: 500.0,
-        per_second_ms: 59.0,
+        per_second_ms: 200.0,
         decode_ms: 0.0,
-        memory_mib: 230.0,
+        memory_mib: 420.0,
         decode_mib: 0.0,
         encode_mib: 0.0,
         disk_mib: 16,

@@ -1,10 +1,11 @@
 //! `transcribe`: makes transcript and captions from the speech.
 
+use chalkstream_config::SpeechEffort;
 use chalkstream_pipeline::media::{MediaInfo, Warning};
 use chalkstream_pipeline::model;
 use chalkstream_pipeline::step::Step;
 use chalkstream_pipeline::steps::audio::AudioReport;
-use chalkstream_pipeline::steps::speech::{TranscribeRequest, TranscriptReport};
+use chalkstream_pipeline::steps::speech::{Effort, TranscribeRequest, TranscriptReport};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -44,6 +45,10 @@ fn request(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
         language: (speech.language != "auto").then(|| speech.language.clone()),
         threads: speech.threads,
         duration_ms: captions_ms(&audio, ctx.results.media()?.as_ref()),
+        effort: match speech.effort {
+            SpeechEffort::Fast => Effort::Fast,
+            SpeechEffort::Careful => Effort::Careful,
+        },
     }))
 }
 

@@ -171,8 +171,13 @@ mod tests {
     use super::*;
 
     fn words(text: &str, starts: &[u64]) -> Vec<Word> {
-        let word =
-            |(text, start): (&str, &u64)| Word { start_ms: *start, end_ms: *start, text: text.to_owned() };
+        let word = |(text, start): (&str, &u64)| Word {
+            start_ms: *start,
+            end_ms: *start,
+            text: text.to_owned(),
+            probability: 1.0,
+            doubt: 0.0,
+        };
         text.split_whitespace().zip(starts).map(word).collect()
     }
 

@@ -1,26 +1,36 @@
-//! Readable cues from words: at most two lines of 42 columns, at most seven seconds, cut where
-//! people pause.
+//! Readable cues from words: at most two lines of 42 columns, cut where sentences, phrases and
+//! pauses end, on the screen for as long as it takes to read them.
+//!
+//! Dynamic programming chooses the cuts with the least cost over all words.
 
 use serde::{Deserialize, Serialize};
 
-use super::words::Word;
+use super::lines::{self, Fit};
+use super::phrases::{Break, break_between};
+use super::words::{Word, two_decimals};
 use crate::captions;
 
-/// Maximum width of a line, in columns.
-const MAX_LINE_COLUMNS: usize = 42;
-/// Maximum duration of a cue's words, in ms.
+/// Maximum time for which a cue is displayed, in ms.
 const MAX_CUE_MS: u64 = 7_000;
-/// Minimum pause at which a new cue starts, in ms.
+/// Minimum time for which a cue is displayed if there is room, in ms.
+const MIN_CUE_MS: u64 = 833;
+/// Maximum duration of a cue's words, in ms; the rest is to appear early and to stay.
+const MAX_WORDS_MS: u64 = MAX_CUE_MS - LEAD_MS - MIN_GAP_MS;
+/// Reading speed that a cue does not exceed if there is room, in columns per second.
+const MAX_COLUMNS_PER_S: u64 = 20;
+/// Pause at which a new cue starts, in ms.
 const MIN_PAUSE_MS: u64 = 700;
+/// Pause at which a new cue always starts, in ms.
+const LONG_PAUSE_MS: u64 = 2_000;
 /// Time by which a cue appears before its first word if there is room, in ms.
 const LEAD_MS: u64 = 300;
 /// Time for which a cue stays after its last word if there is room, in ms.
 const LINGER_MS: u64 = 400;
-/// Minimum time for which a cue is displayed if there is room, in ms.
-const MIN_CUE_MS: u64 = 1_000;
+/// Minimum time between two cues, in ms; a shorter gap flickers and is closed.
+const MIN_GAP_MS: u64 = 200;
 
 /// A caption with its words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cue {
     /// Number, from 1.
     pub id: u32,
@@ -30,6 +40,9 @@ pub struct Cue {
     pub end_ms: u64,
     /// Its text on one line.
     pub text: String,
+    /// How doubtful its words are, from 0 to 1; 0 in transcripts of earlier builds.
+    #[serde(default, serialize_with = "two_decimals")]
+    pub doubt: f32,
     /// Its words, within the cue's time.
     pub words: Vec<Word>,
 }
@@ -38,30 +51,33 @@ pub struct Cue {
 pub fn make_cues(words: &[Word], uses_spaces: bool, duration_ms: u64) -> Vec<Cue> {
     let words = put_in_order(words, duration_ms);
     let mut groups: Vec<&[Word]> = Vec::new();
-    let mut first = 0;
-    for index in 1..=words.len() {
-        if index == words.len()
-            || words[index].start_ms.saturating_sub(words[index - 1].end_ms) >= MIN_PAUSE_MS
-        {
-            split_until_readable(&words[first..index], uses_spaces, &mut groups);
-            first = index;
-        }
+    let mut rest = words.as_slice();
+    while !rest.is_empty() {
+        let end = (1..rest.len()).find(|at| pause_ms(rest, *at) >= LONG_PAUSE_MS).unwrap_or(rest.len());
+        let (run, after) = rest.split_at(end);
+        split_run(run, uses_spaces, &mut groups);
+        rest = after;
     }
     let mut cues: Vec<Cue> = Vec::new();
     for (index, group) in groups.iter().enumerate() {
-        let (first_ms, last_ms) = (group[0].start_ms, group[group.len() - 1].end_ms);
-        let floor = cues.last().map_or(0, |cue| cue.end_ms);
-        let start_ms = first_ms.saturating_sub(LEAD_MS).max(floor);
-        let ceiling = groups.get(index + 1).map_or(duration_ms, |next| {
-            let next = next[0].start_ms;
-            // Leaves room for the next cue to appear early.
-            next.saturating_sub(LEAD_MS).max(last_ms).min(next)
-        });
-        let end_ms = (last_ms + LINGER_MS).max(start_ms + MIN_CUE_MS).min(ceiling).max(last_ms);
-        let text = join(group, uses_spaces);
-        cues.push(Cue { id: index as u32 + 1, start_ms, end_ms, text, words: group.to_vec() });
+        let next_ms = groups.get(index + 1).map_or(duration_ms, |next| next[0].start_ms);
+        let floor_ms = cues.last().map_or(0, |cue| cue.end_ms);
+        let text = lines::join(group, uses_spaces);
+        let is_last = index + 1 == groups.len();
+        let (start_ms, end_ms) = display_times(group, reading_ms(&text), floor_ms, next_ms, is_last);
+        let doubt = doubt(group);
+        cues.push(Cue { id: index as u32 + 1, start_ms, end_ms, text, doubt, words: group.to_vec() });
     }
+    close_gaps(&mut cues);
     cues
+}
+
+/// Returns the doubt of a cue: what its words' probabilities leave, or another reason that weighs
+/// more.
+fn doubt(words: &[Word]) -> f32 {
+    let sum: f32 = words.iter().map(|word| word.probability.max(0.001).ln()).sum();
+    let probability = (sum / words.len() as f32).exp();
+    words.iter().map(|word| word.doubt).fold(1.0 - probability, f32::max)
 }
 
 /// Converts a cue to a caption. Breaks its text into two lines if it is too long for one.
@@ -69,7 +85,7 @@ pub fn to_caption(cue: &Cue, uses_spaces: bool) -> captions::Caption {
     captions::Caption {
         start_ms: cue.start_ms,
         end_ms: cue.end_ms,
-        text: break_lines(&cue.words, uses_spaces).join("\n"),
+        text: lines::break_lines(&cue.words, uses_spaces).join("\n"),
     }
 }
 
@@ -82,157 +98,119 @@ fn put_in_order(words: &[Word], duration_ms: u64) -> Vec<Word> {
         let end_ms = word.end_ms.max(start_ms + 1).min(duration_ms);
         if start_ms < end_ms {
             now = end_ms;
-            out.push(Word { start_ms, end_ms, text: word.text.clone() });
+            out.push(Word { start_ms, end_ms, ..word.clone() });
         }
     }
     out
 }
 
-/// Splits words without a long pause between them until each part is readable.
-fn split_until_readable<'a>(words: &'a [Word], uses_spaces: bool, out: &mut Vec<&'a [Word]>) {
-    let duration_ms = words[words.len() - 1].end_ms - words[0].start_ms;
-    if words.len() < 2 || (duration_ms <= MAX_CUE_MS && break_lines(words, uses_spaces).len() <= 2) {
-        out.push(words);
-        return;
-    }
-    let total_width = width(&join(words, uses_spaces)) as f32;
-    let mut before = 0.0;
-    let mut best = (f32::NEG_INFINITY, 1);
-    for at in 1..words.len() {
-        let word = &words[at - 1];
-        before += width(&word.text) as f32 + if uses_spaces { 1.0 } else { 0.0 };
-        let mark = match word.text.chars().last() {
-            Some('.' | '?' | '!' | '。' | '？' | '！') => 1.0,
-            Some(',' | ';' | ':' | '，' | '、' | '…') => 0.6,
-            _ => 0.0,
-        };
-        let pause = words[at].start_ms.saturating_sub(word.end_ms).min(600) as f32 / 600.0;
-        // Parts of similar length read best, a part of one word reads worst.
-        let off_centre = (before / total_width - 0.5).abs() * 2.0;
-        let single_word = if at == 1 || at + 1 == words.len() { 0.5 } else { 0.0 };
-        let score = mark + pause - off_centre - single_word;
-        if score > best.0 {
-            best = (score, at);
-        }
-    }
-    split_until_readable(&words[..best.1], uses_spaces, out);
-    split_until_readable(&words[best.1..], uses_spaces, out);
+/// Returns the pause before a word, in ms.
+fn pause_ms(words: &[Word], at: usize) -> u64 {
+    words[at].start_ms.saturating_sub(words[at - 1].end_ms)
 }
 
-/// Breaks words into as few lines as hold them. Two lines get about the same length.
-fn break_lines(words: &[Word], uses_spaces: bool) -> Vec<String> {
-    let line = join(words, uses_spaces);
-    if width(&line) <= MAX_LINE_COLUMNS {
-        return vec![line];
-    }
-    let best = (1..words.len())
-        .map(|at| (join(&words[..at], uses_spaces), join(&words[at..], uses_spaces)))
-        .filter(|(first, second)| width(first) <= MAX_LINE_COLUMNS && width(second) <= MAX_LINE_COLUMNS)
-        .min_by_key(|(first, second)| width(first).abs_diff(width(second)));
-    if let Some((first, second)) = best {
-        return vec![first, second];
-    }
-    // Too long for two lines: fill one after the other.
-    let mut lines: Vec<String> = Vec::new();
-    for word in words {
-        let space = if uses_spaces { " " } else { "" };
-        match lines.last_mut() {
-            Some(line) if width(line) + space.len() + width(&word.text) <= MAX_LINE_COLUMNS => {
-                line.push_str(space);
-                line.push_str(&word.text);
+/// Returns the time that it takes to read a text, in ms.
+fn reading_ms(text: &str) -> u64 {
+    (lines::width(text) as u64 * 1000).div_ceil(MAX_COLUMNS_PER_S).max(MIN_CUE_MS)
+}
+
+/// Splits words without a long pause between them into cues, with the least cost.
+fn split_run<'a>(run: &'a [Word], uses_spaces: bool, out: &mut Vec<&'a [Word]>) {
+    let count = run.len();
+    // `best[n]`: the least cost of cues for the first n words, and where the last of them starts.
+    let mut best: Vec<(f32, usize)> = vec![(f32::INFINITY, 0); count + 1];
+    best[0].0 = 0.0;
+    for start in 0..count {
+        for end in start + 1..=count {
+            let words = &run[start..end];
+            let is_possible = words[words.len() - 1].end_ms - words[0].start_ms <= MAX_WORDS_MS
+                && lines::fit(words, uses_spaces) != Fit::More;
+            if !is_possible && words.len() > 1 {
+                break;
             }
-            _ => lines.push(word.text.clone()),
+            let cost = best[start].0 + cue_cost(run, start, end, uses_spaces);
+            if cost < best[end].0 {
+                best[end] = (cost, start);
+            }
         }
     }
-    lines
+    let first = out.len();
+    let mut end = count;
+    while end > 0 {
+        let start = best[end].1;
+        out.push(&run[start..end]);
+        end = start;
+    }
+    out[first..].reverse();
 }
 
-fn join(words: &[Word], uses_spaces: bool) -> String {
-    let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-    texts.join(if uses_spaces { " " } else { "" })
+/// Returns the cost of a cue: of its end, its pauses, its length and its haste.
+fn cue_cost(run: &[Word], start: usize, end: usize, uses_spaces: bool) -> f32 {
+    const TORN: f32 = 30.0;
+    let pause_cost = |at: usize| if pause_ms(run, at) >= MIN_PAUSE_MS { 4.0 } else { 0.0 };
+    let mut cost = 1.0;
+    if end < run.len() {
+        let pause = pause_ms(run, end).min(MIN_PAUSE_MS) as f32 / MIN_PAUSE_MS as f32;
+        cost += match break_between(&run[end - 1].text, &run[end].text) {
+            Break::Sentence => 0.0,
+            Break::Clause => 0.8 * (1.0 - pause),
+            Break::Phrase => 2.5 * (1.0 - pause),
+            Break::Words => 4.0 * (1.0 - pause),
+            Break::Torn => TORN,
+        };
+    }
+    // Inside a cue: pauses, and sentences of which another part is elsewhere.
+    for at in start + 1..end {
+        cost += pause_cost(at);
+        let ends_here =
+            end == run.len() || break_between(&run[end - 1].text, &run[end].text) == Break::Sentence;
+        if !ends_here && break_between(&run[at - 1].text, &run[at].text) == Break::Sentence {
+            cost += 1.5;
+        }
+    }
+    let words = &run[start..end];
+    let text = lines::join(words, uses_spaces);
+    // It may stay until the next cue, or a while after its last word.
+    let until_ms = run.get(end).map_or(words[words.len() - 1].end_ms + LINGER_MS, |next| next.start_ms);
+    let missing_ms = reading_ms(&text).saturating_sub(until_ms - words[0].start_ms);
+    cost += missing_ms as f32 / 1000.0 * 12.0;
+    if words.len() == 1 && run.len() > 1 {
+        cost += 0.7;
+    }
+    if let Fit::Two(at) = lines::fit(words, uses_spaces)
+        && break_between(&words[at - 1].text, &words[at].text) == Break::Torn
+    {
+        cost += 6.0;
+    }
+    cost
 }
 
-/// Returns the width in columns: characters of East Asian scripts take two.
-fn width(text: &str) -> usize {
-    text.chars().map(|c| if c >= '\u{2e80}' { 2 } else { 1 }).sum()
+/// Returns when a cue appears and disappears. It takes what it needs to be read from the time
+/// before and after its words.
+fn display_times(words: &[Word], reading_ms: u64, floor_ms: u64, next_ms: u64, is_last: bool) -> (u64, u64) {
+    let (first_ms, last_ms) = (words[0].start_ms, words[words.len() - 1].end_ms);
+    // Leaves the next cue room to appear early, if this one can be read all the same.
+    let early_ms = if is_last { next_ms } else { next_ms.saturating_sub(LEAD_MS).max(last_ms).min(next_ms) };
+    let start_ms = first_ms.saturating_sub(LEAD_MS).max(floor_ms);
+    let wanted_ms = start_ms + reading_ms;
+    let end_ms = (last_ms + LINGER_MS).min(early_ms).max(wanted_ms.min(next_ms)).max(last_ms);
+    // Early enough to be read, where the time after it is taken.
+    let start_ms = start_ms.min(end_ms.saturating_sub(reading_ms).max(floor_ms));
+    (start_ms, end_ms.min((start_ms + MAX_CUE_MS).max(last_ms)))
+}
+
+/// Closes gaps between cues that are too short to see.
+fn close_gaps(cues: &mut [Cue]) {
+    for at in 1..cues.len() {
+        let next_ms = cues[at].start_ms;
+        let before = &mut cues[at - 1];
+        if next_ms - before.end_ms < MIN_GAP_MS {
+            let may_stay = next_ms - before.start_ms <= MAX_CUE_MS || next_ms == before.end_ms;
+            before.end_ms = if may_stay { next_ms } else { next_ms - MIN_GAP_MS };
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn said(text: &str, start_ms: u64, word_ms: u64) -> Vec<Word> {
-        let word = |(i, text): (usize, &str)| {
-            let start_ms = start_ms + i as u64 * word_ms;
-            Word { start_ms, end_ms: start_ms + word_ms, text: text.to_owned() }
-        };
-        text.split_whitespace().enumerate().map(word).collect()
-    }
-
-    #[test]
-    fn a_pause_starts_a_cue_and_a_cue_comes_a_little_early() {
-        let mut words = said("Where are you going?", 1000, 300);
-        words.extend(said("Home.", 4000, 400));
-        let cues = make_cues(&words, true, 4500);
-        assert_eq!(cues.len(), 2);
-        assert_eq!((cues[0].start_ms, cues[0].end_ms), (700, 2600));
-        assert_eq!((cues[1].start_ms, cues[1].end_ms), (3700, 4500));
-        assert_eq!(cues[0].text, "Where are you going?");
-        assert_eq!((cues[1].id, cues[1].words.len()), (2, 1));
-    }
-
-    #[test]
-    fn long_speech_is_cut_after_its_sentences_and_set_on_two_lines() {
-        let text = "This is the first sentence of them all, which is rather long. \
-                    And this is another one that follows it at once.";
-        let cues = make_cues(&said(text, 0, 250), true, 60_000);
-        assert_eq!(cues[0].text, "This is the first sentence of them all, which is rather long.");
-        assert_eq!(
-            to_caption(&cues[0], true).text,
-            "This is the first sentence of\nthem all, which is rather long."
-        );
-        assert!(cues[1].text.starts_with("And"));
-    }
-
-    #[test]
-    fn scripts_without_spaces_are_joined_without() {
-        let words = said("砸 自己 的 脚", 0, 300);
-        assert_eq!(make_cues(&words, false, 2000)[0].text, "砸自己的脚");
-    }
-
-    proptest! {
-        #[test]
-        fn cues_are_readable_in_order_and_within_the_recording(
-            words in proptest::collection::vec(("[a-zA-Z]{1,14}[,.]?", 0u64..3000, 1u64..900), 0..120),
-            short in 0u64..4000,
-        ) {
-            let mut now = 0;
-            let words: Vec<Word> = words.into_iter().map(|(text, gap, length)| {
-                let start_ms = now + gap.saturating_sub(1500);
-                now = start_ms + length;
-                Word { start_ms, end_ms: now, text }
-            }).collect();
-            let duration_ms = now.saturating_sub(short);
-            let cues = make_cues(&words, true, duration_ms);
-            let mut last = 0;
-            for cue in &cues {
-                prop_assert!(last <= cue.start_ms && cue.start_ms < cue.end_ms && cue.end_ms <= duration_ms);
-                prop_assert!(cue.words[0].start_ms >= cue.start_ms);
-                prop_assert!(cue.words.last().unwrap().end_ms <= cue.end_ms);
-                prop_assert!(cue.words.windows(2).all(|w| w[0].end_ms <= w[1].start_ms));
-                let displayed = to_caption(cue, true).text;
-                prop_assert!(displayed.lines().count() <= 2);
-                prop_assert!(displayed.lines().all(|l| l.chars().count() <= MAX_LINE_COLUMNS));
-                let cue_ms = cue.end_ms - cue.start_ms;
-                prop_assert!(cue_ms <= MAX_CUE_MS + LEAD_MS + LINGER_MS || cue.words.len() == 1);
-                last = cue.end_ms;
-            }
-            if short == 0 {
-                prop_assert_eq!(cues.iter().map(|c| c.words.len()).sum::<usize>(), words.len());
-            }
-        }
-    }
-}
+#[path = "cue_tests.rs"]
+mod tests;

@@ -1,24 +1,36 @@
 //! Hallucinations: text that the model writes for noise, music and silence, and its loops.
 
-use super::words::Word;
+use super::words::{Token, Word};
 
-/// Maximum length of a phrase that is recognised as a loop.
-const MAX_PHRASE_WORDS: usize = 8;
+/// Maximum length of a phrase that is recognised as a loop, in words or tokens.
+const MAX_PHRASE: usize = 12;
 
-/// Whether a text repeats itself: a short phrase many times in a row, or one sentence twice.
+/// Whether text repeats itself: a short phrase many times in a row, or one sentence twice.
 ///
 /// People repeat a sentence too, but models do it more often. So such text is worth a second
 /// attempt, but is not removed.
-pub fn is_repetitive(text: &str) -> bool {
-    let words: Vec<String> = text.split_whitespace().map(normalise).collect();
+pub fn is_repetitive(tokens: &[Token]) -> bool {
+    let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.bytes.iter().copied()).collect();
+    let words: Vec<String> = String::from_utf8_lossy(&bytes).split_whitespace().map(normalise).collect();
     let (first, second) = words.split_at(words.len() / 2);
-    find_loop(&words).is_some() || (first.len() >= 3 && first == second)
+    find_loop(&words, DOUBTFUL_ROUNDS).is_some()
+        || find_token_loop(tokens).is_some()
+        || (first.len() >= 3 && first == second)
+}
+
+/// Reduces a loop of tokens to its first round. It may be within a word ("s-y-y-y-y").
+pub fn without_loops(tokens: &[Token]) -> Vec<Token> {
+    let mut tokens = tokens.to_vec();
+    if let Some((at, length, rounds)) = find_token_loop(&tokens) {
+        tokens.drain(at + length..at + length * rounds);
+    }
+    tokens
 }
 
 /// Removes hallucinated words. `activity` is the mean probability of speech in the chunk,
 /// `confidence` the mean log-probability of the tokens.
 pub fn remove(words: Vec<Word>, activity: f32, confidence: f32) -> Vec<Word> {
-    let words = without_loops(without_stage_directions(words));
+    let words = without_word_loops(without_stage_directions(words));
     let text: Vec<String> = words.iter().map(|w| normalise(&w.text)).filter(|w| !w.is_empty()).collect();
     if text.is_empty() || is_unlikely(&text.join(" "), activity, confidence) {
         return Vec::new();
@@ -84,27 +96,46 @@ fn without_stage_directions(words: Vec<Word>) -> Vec<Word> {
     kept
 }
 
-/// Reduces a loop to its first round.
-fn without_loops(mut words: Vec<Word>) -> Vec<Word> {
+/// Reduces a loop of words to its first round.
+fn without_word_loops(mut words: Vec<Word>) -> Vec<Word> {
     let texts: Vec<String> = words.iter().map(|w| normalise(&w.text)).collect();
-    if let Some((at, length, rounds)) = find_loop(&texts) {
+    if let Some((at, length, rounds)) = find_loop(&texts, WORD_ROUNDS) {
         words.drain(at + length..at + length * rounds);
     }
     words
 }
 
-/// Finds the first loop: its start, the length of its phrase in words, and its number of rounds.
-fn find_loop(words: &[String]) -> Option<(usize, usize, usize)> {
-    for length in 1..=MAX_PHRASE_WORDS {
-        // People say a single word up to five times ("no, no, no"), a phrase up to three times.
-        let min_rounds = if length == 1 { 6 } else { 4 };
-        for at in 0..words.len() {
-            let phrase = words.get(at..at + length)?.to_vec();
-            let rounds = words[at..].chunks(length).take_while(|round| *round == phrase).count();
-            if rounds >= min_rounds && phrase.iter().any(|word| !word.is_empty()) {
+fn find_token_loop(tokens: &[Token]) -> Option<(usize, usize, usize)> {
+    let texts: Vec<String> =
+        tokens.iter().map(|token| String::from_utf8_lossy(&token.bytes).to_lowercase()).collect();
+    find_loop(&texts, TOKEN_ROUNDS)
+}
+
+/// Numbers of rounds that make a loop: of one word or token, of two, of three to five, of more.
+type Rounds = [usize; 4];
+
+/// People say a single word up to five times ("no, no, no"), a phrase up to three times.
+const WORD_ROUNDS: Rounds = [6, 4, 4, 3];
+/// A word said several times is two tokens with its comma.
+const TOKEN_ROUNDS: Rounds = [6, 6, 4, 3];
+/// Rounds of words that are worth a second attempt.
+const DOUBTFUL_ROUNDS: Rounds = [6, 4, 3, 2];
+
+/// Finds the first loop: its start, the length of its phrase, and its number of rounds.
+fn find_loop(items: &[String], min_rounds: Rounds) -> Option<(usize, usize, usize)> {
+    for length in 1..=MAX_PHRASE {
+        let min_rounds = match length {
+            1 | 2 => min_rounds[length - 1],
+            3..=5 => min_rounds[2],
+            _ => min_rounds[3],
+        };
+        for at in 0..items.len() {
+            let phrase = items.get(at..at + length)?.to_vec();
+            let rounds = items[at..].chunks(length).take_while(|round| *round == phrase).count();
+            if rounds >= min_rounds && phrase.iter().any(|item| item.chars().any(char::is_alphanumeric)) {
                 return Some((at, length, rounds));
             }
-            if at + 2 * length > words.len() {
+            if at + 2 * length > items.len() {
                 break;
             }
         }
@@ -122,8 +153,23 @@ mod tests {
     use super::*;
 
     fn words(text: &str) -> Vec<Word> {
-        let word = |text: &str| Word { start_ms: 0, end_ms: 0, text: text.to_owned() };
+        let word =
+            |text: &str| Word { start_ms: 0, end_ms: 0, text: text.to_owned(), probability: 1.0, doubt: 0.0 };
         text.split_whitespace().map(word).collect()
+    }
+
+    fn tokens(text: &str) -> Vec<Token> {
+        let token = |text: &str| Token {
+            bytes: text.as_bytes().to_vec(),
+            start_ms: 0,
+            log_probability: -0.2,
+            segment: 1,
+        };
+        text.split('|').map(token).collect()
+    }
+
+    fn repeats(text: &str) -> bool {
+        is_repetitive(&tokens(&text.replace(' ', "| ")))
     }
 
     fn kept(text: &str) -> String {
@@ -142,12 +188,33 @@ mod tests {
 
     #[test]
     fn a_loop_is_said_once() {
-        assert!(is_repetitive("I said I said I said I said I said"));
-        assert!(!is_repetitive("no, no, no, no"));
-        assert!(is_repetitive("What do you think? What do you think?"));
+        assert!(repeats("I said I said I said I said I said"));
+        assert!(!repeats("no, no, no, no"));
+        assert!(repeats("What do you think? What do you think?"));
         assert_eq!(kept("What do you think? What do you think?"), "What do you think? What do you think?");
         assert_eq!(kept("so I said go I said go I said go I said go then"), "so I said go then");
         assert_eq!(kept("no no no no no"), "no no no no no");
+    }
+
+    #[test]
+    fn a_long_phrase_is_a_loop_sooner_than_a_word() {
+        let twice = "it is time for all of us to know. It is time for all of us to know.";
+        assert!(repeats(twice));
+        assert_eq!(kept(twice), twice);
+        assert_eq!(
+            kept(&format!("{twice} It is time for all of us to know. It is")),
+            "it is time for all of us to know. It is"
+        );
+    }
+
+    #[test]
+    fn a_loop_within_a_word_is_found_in_its_tokens() {
+        let stuck = tokens(" old|-|s|-|y|-|y|-|y|-|y|-|y|-|y");
+        assert!(is_repetitive(&stuck));
+        let once: Vec<u8> = without_loops(&stuck).into_iter().flat_map(|token| token.bytes).collect();
+        assert_eq!(String::from_utf8_lossy(&once), " old-s-y");
+        let fine = tokens(" no|,| no|,| no|,| no| they|.| are| n|ine|teen|.");
+        assert_eq!(without_loops(&fine), fine);
     }
 
     #[test]

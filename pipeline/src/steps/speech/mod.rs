@@ -1,23 +1,29 @@
 //! Transcription: speech to cues with the time of every word.
 //!
-//! A small network finds speech ([`activity`]), which is cut at pauses into chunks ([`chunks`]).
-//! The model transcribes each chunk ([`recognizer`]), and text that was not spoken is removed
-//! ([`hallucinations`]). The words are aligned to the speech ([`onset`], [`align`]) and joined to
-//! readable cues ([`cues`]).
+//! A small network finds speech ([`activity`]), which is cut at long pauses into stretches
+//! ([`stretches`]), each transcribed on its own ([`transcriber`]). The model takes a window of it
+//! at a time ([`windows`], [`recognizer`]). Text that was not spoken is removed
+//! ([`hallucinations`]), and speech without words is transcribed again ([`coverage`]). The words
+//! are aligned to the speech ([`onset`], [`align`]) and joined to readable cues ([`cues`]).
 //!
 //! Memory does not grow with the recording, except for its words and four bytes for every 32 ms.
 
 mod activity;
 mod align;
-mod chunks;
+mod coverage;
 mod cues;
 mod hallucinations;
+mod lines;
 mod onset;
+mod phrases;
 mod recognizer;
+mod stretches;
 #[cfg(test)]
 mod tests;
+mod transcriber;
 mod transcript_files;
 mod wav;
+mod windows;
 mod words;
 
 use std::sync::Mutex;
@@ -25,10 +31,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use self::activity::SpeechSpan;
-use self::chunks::Chunk;
-use self::recognizer::{Recognizer, WhisperModel};
-use self::wav::{RATE_HZ, WavReader};
+use self::recognizer::WhisperModel;
+use self::stretches::{Stretch, StretchRules};
+use self::transcriber::Lesson;
+use self::wav::WavReader;
 use self::words::Word;
 use crate::context::StepContext;
 use crate::error::{Error, Result};
@@ -49,6 +55,20 @@ pub struct TranscribeRequest {
     pub threads: u32,
     /// Duration of the recording, in ms; the captions cover all of it.
     pub duration_ms: u64,
+    /// How much is searched for the best words.
+    #[serde(default)]
+    pub effort: Effort,
+}
+
+/// How much is searched for the best words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effort {
+    /// The likeliest token each time.
+    Fast,
+    /// Several sequences at once, and higher temperatures where they fail.
+    #[default]
+    Careful,
 }
 
 /// Report of the step.
@@ -78,8 +98,8 @@ pub struct TranscriptReport {
 
 /// Maximum number of states at once: each takes memory, and the machine has other work.
 const MAX_THREADS: u32 = 8;
-/// Maximum number of chunks by which the language is detected.
-const MAX_LANGUAGE_CHUNKS: usize = 4;
+/// Maximum number of windows by which the language is detected.
+const MAX_LANGUAGE_WINDOWS: usize = 4;
 
 /// Runs the step. The source is a WAV file of 16 kHz, mono, 16 bits.
 ///
@@ -98,15 +118,17 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
     whisper_rs::install_logging_hooks();
     let probabilities = activity::speech_probabilities(&vad, &wav, ctx)?;
     let spans = activity::find_spans(&probabilities, activity::SpanRules::default());
-    let chunks = chunks::split_into_chunks(&spans, wav.duration_ms(), chunks::ChunkRules::default());
+    let stretches = stretches::join_spans(&spans, wav.duration_ms(), StretchRules::default());
     let speech_ms = spans.iter().map(|span| span.duration_ms()).sum();
 
-    let (language, words) = if chunks.is_empty() {
+    let (language, words) = if stretches.is_empty() {
         (request.language.clone().unwrap_or_else(|| "en".into()), Vec::new())
     } else {
-        let model = WhisperModel::load(&request.model_path)?;
-        let language = choose_language(request, &model, &wav, &chunks, ctx)?;
-        let words = transcribe_chunks(request, &model, &language, &wav, &chunks, &probabilities, ctx)?;
+        let model = WhisperModel::load(&request.model_path, &request.model_name)?;
+        let language = choose_language(request, &model, &wav, &stretches, ctx)?;
+        let lesson =
+            Lesson { wav: &wav, probabilities: &probabilities, language: &language, effort: request.effort };
+        let words = transcribe_stretches(request.threads, &model, lesson, &stretches, ctx)?;
         (language, words)
     };
     let uses_spaces = words::uses_spaces(&language);
@@ -135,12 +157,12 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
 }
 
 /// Chooses the language: the requested one, English for a model that supports no other, or the one
-/// detected in the longest chunks.
+/// detected in the longest stretches.
 fn choose_language(
     request: &TranscribeRequest,
     model: &WhisperModel,
     wav: &WavReader,
-    chunks: &[Chunk],
+    stretches: &[Stretch],
     ctx: &StepContext,
 ) -> Result<String> {
     if !model.is_multilingual() {
@@ -153,13 +175,11 @@ fn choose_language(
             return Ok(primary);
         }
     }
-    let mut longest: Vec<&Chunk> = chunks.iter().collect();
-    longest.sort_by_key(|chunk| std::cmp::Reverse(chunk.audio.duration_ms()));
     let mut recognizer = model.recognizer()?;
     let mut votes: Vec<f32> = Vec::new();
-    for chunk in longest.into_iter().take(MAX_LANGUAGE_CHUNKS) {
+    for audio in windows::first_windows(stretches, MAX_LANGUAGE_WINDOWS) {
         ctx.check_cancelled()?;
-        let probabilities = recognizer.language_probabilities(&read_samples(wav, chunk.audio)?)?;
+        let probabilities = recognizer.language_probabilities(&transcriber::read_samples(wav, audio)?)?;
         votes.resize(probabilities.len(), 0.0);
         votes.iter_mut().zip(&probabilities).for_each(|(sum, probability)| *sum += probability);
     }
@@ -167,37 +187,34 @@ fn choose_language(
     Ok(best.and_then(whisper_rs::get_lang_str).unwrap_or("en").to_owned())
 }
 
-/// Transcribes all chunks, with as many recognizers as there are threads; returns the words in
+/// Transcribes all stretches, with as many recognizers as there are threads; returns the words in
 /// order.
-fn transcribe_chunks(
-    request: &TranscribeRequest,
+fn transcribe_stretches(
+    threads: u32,
     model: &WhisperModel,
-    language: &str,
-    wav: &WavReader,
-    chunks: &[Chunk],
-    probabilities: &[f32],
+    lesson: Lesson<'_>,
+    stretches: &[Stretch],
     ctx: &StepContext,
 ) -> Result<Vec<Word>> {
-    let threads = (request.threads.clamp(1, MAX_THREADS) as usize).min(chunks.len());
+    let threads = (threads.clamp(1, MAX_THREADS) as usize).min(stretches.len());
     let (next, done_ms) = (AtomicUsize::new(0), AtomicU64::new(0));
-    let all_ms: u64 = chunks.iter().map(|chunk| chunk.audio.duration_ms()).sum();
-    let transcribed: Mutex<Vec<Vec<Word>>> = Mutex::new(vec![Vec::new(); chunks.len()]);
+    let all_ms: u64 = stretches.iter().map(|stretch| stretch.audio.duration_ms()).sum();
+    let transcribed: Mutex<Vec<Vec<Word>>> = Mutex::new(vec![Vec::new(); stretches.len()]);
+    // The detection of speech counted for the first tenth.
+    let duration_ms = lesson.wav.duration_ms();
+    let report = |length_ms| {
+        let done_ms = done_ms.fetch_add(length_ms, Ordering::Relaxed) + length_ms;
+        ctx.report_progress(duration_ms / 10 + duration_ms * 9 / 10 * done_ms / all_ms.max(1), duration_ms);
+    };
     let work = || -> Result<()> {
         let mut recognizer = model.recognizer()?;
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(chunk) = chunks.get(index) else { return Ok(()) };
-            // A cancelled step stops between chunks; a child that must stop at once is killed.
-            ctx.check_cancelled()?;
-            let words = transcribe_chunk(&mut recognizer, language, wav, chunk, probabilities)?;
+            let Some(stretch) = stretches.get(index) else { return Ok(()) };
+            let words = transcriber::transcribe(&mut recognizer, lesson, stretch, ctx, &report)?;
             if let Ok(mut transcribed) = transcribed.lock() {
                 transcribed[index] = words;
             }
-            let length = chunk.audio.duration_ms();
-            let done = done_ms.fetch_add(length, Ordering::Relaxed) + length;
-            // The detection of speech counted for the first tenth.
-            let duration = wav.duration_ms();
-            ctx.report_progress(duration / 10 + duration * 9 / 10 * done / all_ms.max(1), duration);
         }
     };
     let results: Vec<Result<()>> = std::thread::scope(|scope| {
@@ -207,30 +224,4 @@ fn transcribe_chunks(
     });
     results.into_iter().collect::<Result<()>>()?;
     Ok(transcribed.into_inner().unwrap_or_default().into_iter().flatten().collect())
-}
-
-fn transcribe_chunk(
-    recognizer: &mut Recognizer<'_>,
-    language: &str,
-    wav: &WavReader,
-    chunk: &Chunk,
-    probabilities: &[f32],
-) -> Result<Vec<Word>> {
-    let samples = read_samples(wav, chunk.audio)?;
-    let recognition = recognizer.transcribe(&samples, language)?;
-    let activity =
-        chunk.spans.iter().map(|span| activity::mean_probability(probabilities, *span)).fold(0.0, f32::max);
-    let mut words = hallucinations::remove(
-        words::join_tokens(&recognition.tokens, language),
-        activity,
-        recognition.confidence,
-    );
-    let loudness = align::relative_loudness(&samples);
-    let spans = onset::refine_starts(&chunk.spans, chunk.audio, &loudness);
-    align::align_words(&mut words, &spans, chunk.audio.start_ms, &loudness);
-    Ok(words)
-}
-
-fn read_samples(wav: &WavReader, span: SpeechSpan) -> Result<Vec<f32>> {
-    wav.read(span.start_ms * RATE_HZ / 1000, span.duration_ms() * RATE_HZ / 1000)
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
+use super::wav::RATE_HZ;
 use super::*;
 use crate::context::StepEvent;
 use crate::source::Bytes;
@@ -35,6 +36,7 @@ fn request(duration_ms: u64, threads: u32) -> TranscribeRequest {
         language: None,
         threads,
         duration_ms,
+        effort: Effort::Careful,
     }
 }
 
@@ -144,7 +146,7 @@ fn a_lesson_is_transcribed_and_its_first_words_are_where_they_are() {
     let truth: Vec<&str> = utterances.iter().map(|u| u.2.as_str()).collect();
     let (found, truth) = (plain_words(&text.join(" ")), plain_words(&truth.join(" ")));
     let wrong = word_errors(&truth, &found);
-    assert!(wrong * 100 <= truth.len() * 12, "{wrong} of {} words are wrong", truth.len());
+    assert!(wrong * 100 <= truth.len() * 7, "{wrong} of {} words are wrong", truth.len());
 
     // A player seeks to 0.4 s before a word, but not before its cue.
     let near = utterances.iter().filter(|(start_ms, _, text)| {
@@ -171,6 +173,22 @@ fn a_lesson_is_transcribed_and_its_first_words_are_where_they_are() {
     for path in [&report.json, &report.vtt, &report.srt, &report.text, &"subtitles/en/00001.vtt".to_owned()] {
         assert_eq!(announced.iter().filter(|p| *p == path).count(), 1, "{path}");
     }
+}
+
+#[test]
+fn whisper_is_compiled_for_speed() {
+    // With debug assertions its build script takes other flags, and every lesson 1.5 times the CPU.
+    let program = std::env::current_exe().unwrap();
+    let builds = program.ancestors().nth(2).unwrap().join("build");
+    let caches = std::fs::read_dir(&builds).unwrap().filter_map(|entry| {
+        let cache = entry.unwrap().path().join("out/build/CMakeCache.txt");
+        let is_whisper = cache.to_string_lossy().contains("/whisper-rs-sys-");
+        Some((std::fs::metadata(&cache).ok().filter(|_| is_whisper)?.modified().unwrap(), cache))
+    });
+    let (_, newest) = caches.max().unwrap_or_else(|| panic!("no build of whisper.cpp in {builds:?}"));
+    let flags = std::fs::read_to_string(&newest).unwrap();
+    assert!(flags.contains("CMAKE_BUILD_TYPE:STRING=Release"), "{newest:?}");
+    assert!(!flags.contains("WHISPER_DEBUG"), "{newest:?}");
 }
 
 #[test]

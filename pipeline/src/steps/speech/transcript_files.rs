@@ -159,8 +159,9 @@ mod tests {
     #[test]
     fn plain_text_has_paragraphs() {
         let cue = |id: u32, start_ms: u64, text: &str| {
-            let word = Word { start_ms, end_ms: start_ms + 500, text: text.into() };
-            Cue { id, start_ms, end_ms: start_ms + 900, text: text.into(), words: vec![word] }
+            let word =
+                Word { start_ms, end_ms: start_ms + 500, text: text.into(), probability: 1.0, doubt: 0.0 };
+            Cue { id, start_ms, end_ms: start_ms + 900, text: text.into(), doubt: 0.0, words: vec![word] }
         };
         let cues = [cue(1, 0, "One."), cue(2, 1500, "Two."), cue(3, 9000, "Three.")];
         assert_eq!(plain_text(&cues, true), "One. Two.\n\nThree.\n");

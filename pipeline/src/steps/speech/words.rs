@@ -7,12 +7,16 @@ use serde::{Deserialize, Serialize};
 pub struct Token {
     /// Its text in UTF-8; one character may be spread over several tokens.
     pub bytes: Vec<u8>,
-    /// Its start by the model's coarse estimate, in ms from the chunk's start.
+    /// Its start by the model's estimate, in ms from the window's start.
     pub start_ms: u64,
+    /// Logarithm of its probability.
+    pub log_probability: f32,
+    /// Number of time tokens before it; it changes between the model's segments.
+    pub segment: u32,
 }
 
 /// A word with its time in the recording.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Word {
     /// Start, in ms.
     pub start_ms: u64,
@@ -20,6 +24,22 @@ pub struct Word {
     pub end_ms: u64,
     /// The word with its punctuation, without spaces around it.
     pub text: String,
+    /// Probability that the model gives it, from 0 to 1; 1 in transcripts of earlier builds.
+    #[serde(rename = "p", default = "certain", serialize_with = "two_decimals")]
+    pub probability: f32,
+    /// Doubt for reasons that the model does not know of, from 0 to 1; part of its cue's.
+    #[serde(skip)]
+    pub doubt: f32,
+}
+
+fn certain() -> f32 {
+    1.0
+}
+
+/// Writes a share with two decimals.
+pub fn two_decimals<S: serde::Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    // In 64 bits: a 32-bit 0.87 is written as it is, but read by others as 0.8700000047683716.
+    serializer.serialize_f64((f64::from(*value) * 100.0).round() / 100.0)
 }
 
 /// Whether the language is written with spaces between words.
@@ -30,25 +50,31 @@ pub fn uses_spaces(language: &str) -> bool {
 /// Joins tokens to words. In languages written without spaces, every complete character or token is
 /// a word.
 ///
-/// A word's time is the model's estimate, in ms from the chunk's start. The alignment sets its end.
+/// A word's time is the model's estimate, in ms from the window's start. The alignment sets its
+/// end. Its probability is the geometric mean of its tokens'.
 pub fn join_tokens(tokens: &[Token], language: &str) -> Vec<Word> {
     let has_spaces = uses_spaces(language);
-    let mut words: Vec<(u64, Vec<u8>)> = Vec::new();
+    let mut words: Vec<Joined> = Vec::new();
     for token in tokens {
         let is_start = match words.last() {
             None => true,
-            Some((_, bytes)) if has_spaces => {
-                token.bytes.first().is_some_and(u8::is_ascii_whitespace) && std::str::from_utf8(bytes).is_ok()
+            Some(word) if has_spaces => {
+                token.bytes.first().is_some_and(u8::is_ascii_whitespace) && word.is_complete()
             }
-            Some((_, bytes)) => std::str::from_utf8(bytes).is_ok(),
+            Some(word) => word.is_complete(),
         };
         match words.last_mut() {
-            Some((_, bytes)) if !is_start => bytes.extend_from_slice(&token.bytes),
-            _ => words.push((token.start_ms, token.bytes.clone())),
+            Some(word) if !is_start => word.push(token),
+            _ => {
+                let mut word = Joined { start_ms: token.start_ms, ..Joined::default() };
+                word.push(token);
+                words.push(word);
+            }
         }
     }
     let mut out: Vec<Word> = Vec::new();
-    for (start_ms, bytes) in words {
+    for Joined { start_ms, bytes, sum, count } in words {
+        let probability = (sum / count as f32).exp().min(1.0);
         let text = String::from_utf8_lossy(&bytes).replace('\u{fffd}', "");
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let is_punctuation = !text.chars().any(char::is_alphanumeric);
@@ -61,15 +87,36 @@ pub fn join_tokens(tokens: &[Token], language: &str) -> Vec<Word> {
                 }
                 last.text.push_str(&text);
             }
-            _ => out.push(Word { start_ms, end_ms: start_ms, text }),
+            _ => out.push(Word { start_ms, end_ms: start_ms, text, probability, doubt: 0.0 }),
         }
     }
     out
 }
 
+/// Tokens that make a word.
+#[derive(Default)]
+struct Joined {
+    start_ms: u64,
+    bytes: Vec<u8>,
+    sum: f32,
+    count: u32,
+}
+
+impl Joined {
+    fn is_complete(&self) -> bool {
+        std::str::from_utf8(&self.bytes).is_ok()
+    }
+
+    fn push(&mut self, token: &Token) {
+        self.bytes.extend_from_slice(&token.bytes);
+        self.sum += token.log_probability;
+        self.count += 1;
+    }
+}
+
 /// Whether marks open or close a stage direction. It stays a word of its own, so that it can be
 /// removed.
-fn is_stage_direction(text: &str) -> bool {
+pub fn is_stage_direction(text: &str) -> bool {
     text.contains(['[', ']', '(', ')', '*', '♪', '♫'])
 }
 
@@ -78,7 +125,11 @@ mod tests {
     use super::*;
 
     fn token(text: &str, start_ms: u64) -> Token {
-        Token { bytes: text.as_bytes().to_vec(), start_ms }
+        bytes(text.as_bytes(), start_ms)
+    }
+
+    fn bytes(bytes: &[u8], start_ms: u64) -> Token {
+        Token { bytes: bytes.to_vec(), start_ms, log_probability: -0.5, segment: 1 }
     }
 
     fn texts(tokens: &[Token], language: &str) -> Vec<String> {
@@ -93,23 +144,16 @@ mod tests {
         assert_eq!(words.len(), 2);
         assert_eq!((words[0].text.as_str(), words[0].start_ms), ("Don't", 10));
         assert_eq!((words[1].text.as_str(), words[1].start_ms), ("stop, -", 30));
+        assert!((words[0].probability - (-0.5f32).exp()).abs() < 1e-6);
     }
 
     #[test]
     fn a_character_spread_over_tokens_stays_intact() {
-        let bytes = "é".as_bytes();
-        let split = [
-            token(" caf", 0),
-            Token { bytes: vec![bytes[0]], start_ms: 1 },
-            Token { bytes: vec![bytes[1]], start_ms: 2 },
-        ];
+        let e = "é".as_bytes();
+        let split = [token(" caf", 0), bytes(&e[..1], 1), bytes(&e[1..], 2)];
         assert_eq!(texts(&split, "fr"), ["café"]);
         let chinese = "脚".as_bytes();
-        let split = [
-            token("自己", 0),
-            Token { bytes: chinese[..1].to_vec(), start_ms: 1 },
-            Token { bytes: chinese[1..].to_vec(), start_ms: 2 },
-        ];
+        let split = [token("自己", 0), bytes(&chinese[..1], 1), bytes(&chinese[1..], 2)];
         assert_eq!(texts(&split, "zh"), ["自己", "脚"]);
     }
 

@@ -27,28 +27,30 @@ KINDS = {
     "weak-line": weak_line,
     "queue": queue_steps,
 }
-# Kinds that take a file, and as many pairs as they say where none are asked for.
+# Kinds that take a file or a folder, and as many pairs as they say where none are asked for.
 OF_A_FILE = ("transcode", "content-aware")
+OF_A_FOLDER = ("speech",)
 PAIRS = 3
 
 
 def asked():
     parser = argparse.ArgumentParser(
-        prog="scripts/bench", usage=f"scripts/bench [{'|'.join(KINDS)} ...] [FILE] [--pairs N]"
+        prog="scripts/bench", usage=f"scripts/bench [{'|'.join(KINDS)} ...] [FILE or FOLDER] [--pairs N]"
     )
-    parser.add_argument("words", nargs="*", metavar="KIND or FILE")
+    parser.add_argument("words", nargs="*", metavar="KIND, FILE or FOLDER")
     others = ", ".join(f"{name} {kind.PAIRS}" for name, kind in KINDS.items() if hasattr(kind, "PAIRS"))
     parser.add_argument("--pairs", type=int, help=f"runs of each side (default: {others}, others {PAIRS})")
     arguments = parser.parse_args()
     wanted = [word for word in arguments.words if word in KINDS]
     files = [pathlib.Path(word) for word in arguments.words if word not in KINDS]
-    if missing := [str(file) for file in files if not file.is_file()]:
+    if missing := [str(file) for file in files if not file.exists()]:
         parser.error(f"neither a comparison nor a file: {', '.join(missing)}")
-    if len(files) > 1 or (files and not set(wanted) <= set(OF_A_FILE)):
-        parser.error(f"one file, and only for {' and '.join(OF_A_FILE)}")
+    fits = OF_A_FOLDER if files and files[0].is_dir() else OF_A_FILE
+    if len(files) > 1 or (files and not set(wanted) <= set(fits)):
+        parser.error(f"one file, and only for {' and '.join(OF_A_FILE)}; or one folder, and only for speech")
     if arguments.pairs is not None and arguments.pairs < 1:
         parser.error("--pairs is at least 1")
-    return wanted or list(KINDS if not files else OF_A_FILE), files[0].resolve() if files else None, arguments.pairs
+    return wanted or list(KINDS if not files else fits), files[0].resolve() if files else None, arguments.pairs
 
 
 def end(*_):
@@ -71,7 +73,7 @@ def main(chalkstream, cache):
     for name in wanted:
         kind = KINDS[name]
         count = pairs or getattr(kind, "PAIRS", PAIRS)
-        more = {"file": file} if name in OF_A_FILE else {}
+        more = {"file": file} if name in OF_A_FILE else {"folder": file} if name in OF_A_FOLDER else {}
         results[name] = kind.main(chalkstream, cache, count, settings, **more)
     path = cache / "bench.json"
     path.write_text(

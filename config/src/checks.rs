@@ -293,7 +293,7 @@ fn media(media: &Media, report: &mut Report) {
 fn speech(speech: &Speech, report: &mut Report) {
     let named = !speech.model.is_empty()
         && speech.model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
-    report.expect(named, "speech.model", || "is not a model's name, such as tiny.en".into());
+    report.expect(named, "speech.model", || "is not a model's name, such as base".into());
     let language = &speech.language;
     let code = (2..=3).contains(&language.len()) && language.bytes().all(|byte| byte.is_ascii_lowercase());
     report.expect(code || language == "auto", "speech.language", || {

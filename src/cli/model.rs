@@ -17,7 +17,7 @@ use crate::ui::progress::{ProgressDisplay, ProgressUnit};
 pub enum ModelCommand {
     /// Download a model and check its pinned hash.
     Fetch {
-        /// Name: tiny.en, base, …
+        /// Name: base, tiny.en, …
         name: String,
         /// Folder [default: speech.model_path].
         #[arg(long, value_name = "DIR")]

@@ -10,7 +10,7 @@ use crate::process::chalkstream;
 use crate::report::{Row, SEEK_FROM_S, warnings};
 use crate::source::ProbedSource;
 use crate::source_delivery::SourceDelivery;
-use crate::stack::models;
+use crate::stack::{SPEECH_MODEL, models};
 use crate::video_similarity::compare_video;
 use crate::{apple, audio_sync, check, expectations, metadata_leaks, presentation, stream};
 
@@ -45,6 +45,7 @@ pub fn check_against(
     let out = folder.join("out");
     let output = Command::new(chalkstream())
         .env("CHALKSTREAM__SPEECH__MODEL_PATH", models())
+        .env("CHALKSTREAM__SPEECH__MODEL", SPEECH_MODEL)
         .args(["process", "--json", "--out"])
         .arg(&out)
         .arg(file)

@@ -37,6 +37,9 @@ pub struct Server {
     pub url: String,
 }
 
+/// The speech model of the tests: the smallest.
+pub const SPEECH_MODEL: &str = "tiny.en";
+
 /// The folder of the speech models.
 pub fn models() -> PathBuf {
     std::env::var_os("CHALKSTREAM_TEST_MODELS").map(PathBuf::from).expect(
@@ -69,6 +72,7 @@ impl Stack {
             ("WORKER__LEASE_MS".to_owned(), LEASE_MS.to_string()),
             ("WORKER__SLOTS".to_owned(), "2".to_owned()),
             ("SPEECH__MODEL_PATH".to_owned(), models().display().to_string()),
+            ("SPEECH__MODEL".to_owned(), SPEECH_MODEL.to_owned()),
         ];
         match &s3 {
             Some(s3) => settings.extend([

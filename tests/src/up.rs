@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::client::Client;
 use crate::process::{Process, chalkstream, free_port};
-use crate::stack::{models, ready};
+use crate::stack::{SPEECH_MODEL, models, ready};
 
 /// A running `up`.
 pub struct Up {
@@ -23,6 +23,7 @@ impl Up {
         let port = free_port();
         let mut settings: Vec<_> = settings.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
         settings.push(("SPEECH__MODEL_PATH".to_owned(), models().display().to_string()));
+        settings.push(("SPEECH__MODEL".to_owned(), SPEECH_MODEL.to_owned()));
         let listen = format!("127.0.0.1:{port}");
         std::fs::create_dir_all(data).unwrap();
         let command = command(data, &settings, &["up", "--listen", &listen]);

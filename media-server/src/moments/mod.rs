@@ -29,5 +29,7 @@ where
     Recordings: FromRef<S>,
     Search: FromRef<S>,
 {
-    OpenApiRouter::new().routes(routes!(routes::mint)).routes(routes!(routes::get, routes::remove))
+    OpenApiRouter::new()
+        .routes(routes!(routes::mint, routes::list))
+        .routes(routes!(routes::get, routes::remove))
 }

@@ -34,6 +34,13 @@ pub struct NewMoment {
     author: String,
 }
 
+/// The moments of a recording.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MomentIds {
+    /// Their ids, at most 1,000.
+    moments: Vec<String>,
+}
+
 /// The viewer of a moment.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -152,6 +159,19 @@ pub async fn mint(
     let (found, is_new) = moments.mint(&manifest, (new.start_ms, new.end_ms), new.author).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(view(&manifest, found))))
+}
+
+/// List the ids of a recording's moments.
+#[utoipa::path(get, path = "/v1/recordings/{id}/moments", tag = "search", params(("id" = String, Path)),
+    responses((status = 200, body = MomentIds), (status = 404, body = ProblemBody)))]
+pub async fn list(
+    State(recordings): State<Recordings>,
+    State(moments): State<Moments>,
+    caller: ApiCaller,
+    Path(id): Path<String>,
+) -> Result<Json<MomentIds>, Problem> {
+    let manifest = recordings.current(&caller.tenant, &id).await?;
+    Ok(Json(MomentIds { moments: moments.ids(&manifest).await? }))
 }
 
 /// Get a moment: its words, a still, a link that starts there, and its selector.

@@ -85,6 +85,17 @@ impl Moments {
         Ok((FoundMoment { stored, span, is_found: true }, true))
     }
 
+    /// The ids of a recording's moments, in order of ids.
+    ///
+    /// # Errors
+    /// If storage does not answer.
+    pub async fn ids(&self, manifest: &Manifest) -> Result<Vec<String>, Problem> {
+        let prefix = layout::moments_prefix(&manifest.tenant, &manifest.recording);
+        let listed = self.store.list(&prefix, None, MAX_MOMENTS).await?;
+        let id = |key: &str| Some(key.strip_prefix(&prefix)?.strip_suffix(".json")?.to_owned());
+        Ok(listed.iter().filter_map(|one| id(&one.key)).collect())
+    }
+
     /// Finds a moment in the transcript as it is now.
     ///
     /// # Errors

@@ -35,6 +35,13 @@ async fn a_moment_keeps_its_id_while_its_words_are_corrected() {
     let (_, other) =
         mint(&server, &lesson, json!({ "start_ms": 400, "end_ms": 1100, "author": "ann" })).await;
     assert_ne!(other["id"].as_str(), Some(id), "another span");
+    let all = format!("/v1/recordings/{}/moments", lesson.id);
+    let listed: Value = server.request(Method::GET, &all).send().await.unwrap().json().await.unwrap();
+    let mut ids = [id, other["id"].as_str().unwrap()];
+    ids.sort_unstable();
+    assert_eq!(listed, json!({ "moments": ids }));
+    let foreign = server.client.get(server.url(&all)).bearer_auth(&world.other_key).send().await.unwrap();
+    assert_eq!(foreign.status(), 404, "another tenant");
 
     // Its cue is corrected: the moment has the words that are there now.
     let cue = format!("/v1/recordings/{}/transcript/cues/1", lesson.id);

@@ -57,10 +57,15 @@ fn is_unlikely(text: &str, activity: f32, confidence: f32) -> bool {
         "subtitles by the amara org community",
         "sous titres réalisés par la communauté d amara org",
     ];
+    // What it writes for laughter alone.
+    const LAUGHTER: [&str; 5] = ["lol", "haha", "ha ha", "hahaha", "ha ha ha"];
     // A speaker may well say "thank you". So it is removed only if it is doubtful that anyone
     // speaks.
     let is_doubtful = activity < 0.75 || confidence < -1.0;
-    confidence < -1.6 || (activity < 0.6 && confidence < -1.0) || (is_doubtful && TITLES.contains(&text))
+    confidence < -1.6
+        || (activity < 0.6 && confidence < -1.0)
+        || (is_doubtful && TITLES.contains(&text))
+        || LAUGHTER.contains(&text)
 }
 
 /// Removes `[noise]`, `(laughs)`, `*sighs*` and notes, also if they span several words.
@@ -222,5 +227,12 @@ mod tests {
         assert_eq!(remove(words("Thank you."), 0.95, -0.2).len(), 2);
         assert!(remove(words("Thank you."), 0.6, -0.4).is_empty());
         assert!(remove(words("What a strange noise"), 0.9, -2.0).is_empty());
+    }
+
+    #[test]
+    fn laughter_alone_is_no_words_and_told_laughter_is() {
+        assert!(remove(words("LOL!"), 0.95, -0.2).is_empty());
+        assert!(remove(words("Ha, ha, ha."), 0.95, -0.2).is_empty());
+        assert_eq!(remove(words("He said ha ha."), 0.95, -0.2).len(), 4);
     }
 }

@@ -1,17 +1,17 @@
-// Correcting a line of the transcript in place, for viewers whose link grants it: by the button next to
-// the line that has the focus or the pointer, or by the key `e` on the line.
+// Correcting a line of the transcript in place, for viewers whose link grants it: by the button
+// next to the line that has the focus or the pointer, or by the key `e` on the line.
 import { clock, el, say } from './view.js';
 
 // hls.js gives captions the times of their cues, in seconds.
 const SAME_MS = 20;
 // So long an answer is awaited.
 const ANSWER_MS = 15_000;
-const MADE_ANEW = 'The transcript was made anew. Load the page again.';
+const REPLACED = 'The transcript has changed. Load the page again.';
 
 // Why a request failed, and what helps.
 function reason(response, what) {
   if (response?.status === 403) return `${what} This link does not work any more.`;
-  if (response?.status === 404) return MADE_ANEW;
+  if (response?.status === 404) return REPLACED;
   if (response?.status === 409) return `${what} Too much of this transcript was corrected, or nothing is left to undo.`;
   return `${what} Check your connection, and try again.`;
 }
@@ -57,14 +57,14 @@ export class Corrections {
     return `${this.player.lesson().base}cues/${row.cue.id}${rest}`;
   }
 
-  // Reads the line as it is now, with the tag that a change needs; its `wrong` says why that failed.
+  // Reads the line as it is now, with the tag that a change needs. `wrong` says why that failed.
   async #read(row) {
     const response = await this.#fetch(this.#address(row), { cache: 'no-store' });
     if (!response?.ok) return { wrong: reason(response, 'The line could not be read.') };
     const now = await response.json().catch(() => null);
     if (!now) return { wrong: reason(null, 'The line could not be read.') };
     // After a new recognition the number may be another line's.
-    if (now.start_ms !== row.cue.start_ms || now.end_ms !== row.cue.end_ms) return { wrong: MADE_ANEW };
+    if (now.start_ms !== row.cue.start_ms || now.end_ms !== row.cue.end_ms) return { wrong: REPLACED };
     return { ...now, tag: response.headers.get('etag') };
   }
 
@@ -172,12 +172,12 @@ export class Corrections {
     say('count', body ? 'Saved. Captions and search follow.' : 'Undone. Captions and search follow.');
   }
 
-  // Somebody was faster: what the line is now, which a second try replaces.
+  // Another person was first: returns the line as it is now, which a second try replaces.
   async #changed(row) {
     const now = await this.#read(row);
     if (now.wrong) return now.wrong;
     this.now = now;
-    return `Somebody corrected this line meanwhile: “${now.text}”. Save again to replace that.`;
+    return `Someone else has corrected this line: “${now.text}”. Save again to replace it.`;
   }
 
   // The cue with the times of its new words; without them if this server does not have them yet.

@@ -15,11 +15,11 @@ const MAX_SHIFT_MS: u64 = 2_000;
 pub fn locate(words: &[&Word], anchor: &Anchor, corrected: &str, uses_spaces: bool) -> Option<Range<usize>> {
     let near =
         words_within(words, anchor.start_ms.saturating_sub(MAX_SHIFT_MS), anchor.end_ms + MAX_SHIFT_MS);
-    let heard: Vec<String> = words[near.clone()].iter().map(|word| normalized(&word.text)).collect();
+    let recognised: Vec<String> = words[near.clone()].iter().map(|word| normalized(&word.text)).collect();
     let starts: Vec<u64> = words[near.clone()].iter().map(|word| word.start_ms).collect();
     let by_words = [anchor.quote.as_str(), corrected]
         .into_iter()
-        .filter_map(|text| best_match(&heard, &starts, &split(text, uses_spaces), anchor.start_ms))
+        .filter_map(|text| best_match(&recognised, &starts, &split(text, uses_spaces), anchor.start_ms))
         .min_by_key(|found| (found.permille, found.away_ms));
     if let Some(found) = by_words {
         return Some(near.start + found.range.start..near.start + found.range.end);
@@ -49,19 +49,19 @@ struct MatchedRun {
 /// Edits, and the word at which the run begins.
 type Cell = (usize, usize);
 
-/// The run of `heard` that needs the fewest edits to be `text`; of equal ones the nearest in time.
-/// `None` if fewer than half of the words are right.
-fn best_match(heard: &[String], starts: &[u64], text: &[String], start_ms: u64) -> Option<MatchedRun> {
+/// The run of `recognised` that needs the fewest edits to be `text`; of equal ones the nearest
+/// in time. `None` if fewer than half of the words are right.
+fn best_match(recognised: &[String], starts: &[u64], text: &[String], start_ms: u64) -> Option<MatchedRun> {
     let text: Vec<String> = text.iter().map(|word| normalized(word)).filter(|w| !w.is_empty()).collect();
-    if text.is_empty() || heard.is_empty() {
+    if text.is_empty() || recognised.is_empty() {
         return None;
     }
     // Row by row of the text; a run may begin and end anywhere.
-    let mut row: Vec<Cell> = (0..=heard.len()).map(|at| (0, at)).collect();
+    let mut row: Vec<Cell> = (0..=recognised.len()).map(|at| (0, at)).collect();
     for (n, word) in text.iter().enumerate() {
         let mut next: Vec<Cell> = Vec::with_capacity(row.len());
         next.push((n + 1, 0));
-        for (at, one) in heard.iter().enumerate() {
+        for (at, one) in recognised.iter().enumerate() {
             let (edits, from) = row[at];
             let replaced = (edits + usize::from(one != word), from);
             let missing = (row[at + 1].0 + 1, row[at + 1].1);
@@ -109,7 +109,7 @@ mod tests {
         // The new recognition has what was corrected.
         let better = said("so a fraction has a numerator and so on", 10_000);
         assert_eq!(found(&better, "a new murder", 12_000, 13_500, "a numerator"), "a numerator");
-        // One word was heard in another way.
+        // One word was recognised in another way.
         let other = said("so a fraction has a new mother and so on", 10_000);
         assert_eq!(found(&other, "a new murder", 12_000, 13_500, "a numerator"), "a new mother");
     }

@@ -27,7 +27,7 @@ pub use cache::Layers;
 pub use captions::{change_srt, change_vtt, plain_text};
 pub use layer::Anchor;
 pub use retime::words_of;
-pub use service::{Corrections, CueChange, CueRequest, one_line};
+pub use service::{Corrections, CueChange, CueRequest, check_author, one_line};
 pub use storage::{StoredLayer, read};
 pub use transcript::{Transcript, Word as TranscriptWord, join};
 pub use uploaded::{NoCaptions, read_captions};

@@ -21,7 +21,7 @@ use crate::events::announce;
 use crate::exclusive::exclusively;
 use crate::metrics::CacheStats;
 use crate::problem::Problem;
-use crate::token::Window;
+use crate::token::{Window, is_viewer};
 
 /// How often a writer asks for its turn, and how long it waits in between.
 const TURNS: usize = 20;
@@ -230,6 +230,18 @@ impl Corrections {
         });
         work.await.map_err(Problem::internal)?.map_err(Problem::internal)
     }
+}
+
+/// Checks the name of the person who writes something.
+///
+/// # Errors
+/// 400 if it is none.
+pub fn check_author(author: &str) -> Result<(), Problem> {
+    if is_viewer(author) {
+        return Ok(());
+    }
+    let detail = "An author is named with 1 to 128 bytes, without control characters.";
+    Err(Problem::invalid("author", detail))
 }
 
 /// Checks a corrected text, and returns it on one line.

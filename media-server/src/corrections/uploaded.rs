@@ -64,8 +64,8 @@ pub fn read_captions(text: &str, duration_ms: u64) -> Result<Vec<UploadedCue>, N
 
 /// The uploaded captions as a transcript. Words that were recognised too have the times of these.
 pub fn transcript_of(recognised: Transcript, uploaded: &[UploadedCue]) -> Transcript {
-    let heard_spaces = recognised.uses_spaces();
-    let words: Vec<Word> = recognised.cues.iter().flat_map(|cue| words_of(cue, heard_spaces)).collect();
+    let had_spaces = recognised.uses_spaces();
+    let words: Vec<Word> = recognised.cues.iter().flat_map(|cue| words_of(cue, had_spaces)).collect();
     let all: Vec<&Word> = words.iter().collect();
     let uses_spaces = uploaded.iter().any(|cue| cue.text.contains(' '));
     let cue = |(id, cue): (u64, &UploadedCue)| {
@@ -154,7 +154,7 @@ mod tests {
         #[test]
         fn cues_are_in_order_and_their_words_inside(
             parts in prop::collection::vec((0_u64..20_000, 1_u64..6_000, "[a-c]{1,3}( [a-c]{1,3}){0,4}"), 1..8),
-            heard in prop::collection::vec("[a-c]{1,3}", 0..20),
+            recognised_words in prop::collection::vec("[a-c]{1,3}", 0..20),
         ) {
             let stamp = |ms: u64| format!("00:{:02}.{:03}", ms / 1000, ms % 1000);
             let part = |(at, length, text): &(u64, u64, String)| {
@@ -163,11 +163,11 @@ mod tests {
             let file: String = parts.iter().map(part).collect();
             let Ok(cues) = read_captions(&format!("WEBVTT\n\n{file}"), 20_000) else { return Ok(()) };
             prop_assert!(cues.windows(2).all(|two| two[0].end_ms <= two[1].start_ms));
-            let words: Vec<Word> = heard.iter().enumerate().map(|(n, text)| {
+            let words: Vec<Word> = recognised_words.iter().enumerate().map(|(n, text)| {
                 let start_ms = 900 * n as u64;
                 Word { start_ms, end_ms: start_ms + 800, text: text.clone(), ..Word::default() }
             }).collect();
-            let all = Cue { id: 1, end_ms: 20_000, text: heard.join(" "), words, ..Cue::default() };
+            let all = Cue { id: 1, end_ms: 20_000, text: recognised_words.join(" "), words, ..Cue::default() };
             let recognised = Transcript { cues: vec![all], ..Transcript::default() };
             for cue in transcript_of(recognised, &cues).cues {
                 let texts: Vec<&str> = cue.words.iter().map(|word| word.text.as_str()).collect();

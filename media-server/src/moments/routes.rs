@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 use super::service::{FoundMoment, Moments};
 use crate::access::ApiCaller;
 use crate::body::JsonBody;
+use crate::corrections::check_author;
 use crate::playback::{LinkRequest, Links};
 use crate::problem::{Problem, ProblemBody};
 use crate::recordings::Recordings;
 use crate::search::Search;
-use crate::token::is_viewer;
 
 /// Length limit of a span.
 const MAX_SPAN_MS: u64 = 600_000;
@@ -145,10 +145,7 @@ pub async fn mint(
     if new.start_ms >= new.end_ms {
         return Err(Problem::invalid("window", "start_ms must be below end_ms."));
     }
-    if !is_viewer(&new.author) {
-        let detail = "An author is named with 1 to 128 bytes, without control characters.";
-        return Err(Problem::invalid("author", detail));
-    }
+    check_author(&new.author)?;
     if new.end_ms - new.start_ms > MAX_SPAN_MS {
         return Err(Problem::invalid("window", "A moment has at most ten minutes."));
     }

@@ -11,9 +11,8 @@ use utoipa::ToSchema;
 use super::service::Recordings;
 use crate::access::ApiCaller;
 use crate::body::TextBody;
-use crate::corrections::{Corrections, NoCaptions, read_captions};
+use crate::corrections::{Corrections, NoCaptions, check_author, read_captions};
 use crate::problem::{Problem, ProblemBody};
-use crate::token;
 
 /// Who changes captions.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -96,11 +95,8 @@ pub async fn take_back(
 
 fn author(query: Result<Query<CaptionsQuery>, QueryRejection>) -> Result<String, Problem> {
     let Query(query) = query.map_err(|_| Problem::invalid("query", "The query string is not valid."))?;
-    if token::is_viewer(&query.author) {
-        return Ok(query.author);
-    }
-    let detail = "An author is named with 1 to 128 bytes, without control characters: author=…";
-    Err(Problem::invalid("author", detail))
+    check_author(&query.author)?;
+    Ok(query.author)
 }
 
 async fn editable(recordings: &Recordings, caller: &ApiCaller, id: &str) -> Result<Manifest, Problem> {

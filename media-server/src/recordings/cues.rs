@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use chalkstream_store::Manifest;
 use http::HeaderMap;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -9,9 +10,9 @@ use utoipa::ToSchema;
 use super::service::Recordings;
 use crate::access::ApiCaller;
 use crate::body::JsonBody;
-use crate::corrections::{Corrections, CueChange, CueRequest, CueView, Revealed, one_line};
+use crate::corrections::{Corrections, CueChange, CueRequest, CueView, Revealed, check_author, one_line};
 use crate::problem::{Problem, ProblemBody};
-use crate::token::{self, Window};
+use crate::token::Window;
 
 /// The new text of a cue.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -45,13 +46,7 @@ pub async fn get(
     Path((id, cue)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let manifest = recordings.current(&caller.tenant, &id).await?;
-    let request = CueRequest {
-        manifest: &manifest,
-        cue: number(&cue)?,
-        window: Window::default(),
-        revealed: Revealed::All,
-    };
-    Ok(corrections.cue(request).await?.into_response())
+    Ok(corrections.cue(request(&manifest, &cue)?).await?.into_response())
 }
 
 /// Correct the text of a cue.
@@ -117,20 +112,14 @@ async fn apply(
     headers: &HeaderMap,
     (change, author): (&CueChange, &str),
 ) -> Result<Response, Problem> {
-    if !token::is_viewer(author) {
-        let detail = "An author is named with 1 to 128 bytes, without control characters.";
-        return Err(Problem::invalid("author", detail));
-    }
+    check_author(author)?;
     let manifest = recordings.current(&caller.tenant, id).await?;
-    let request = CueRequest {
-        manifest: &manifest,
-        cue: number(cue)?,
-        window: Window::default(),
-        revealed: Revealed::All,
-    };
+    let request = request(&manifest, cue)?;
     Ok(corrections.change(request, headers, change, author).await?.into_response())
 }
 
-fn number(cue: &str) -> Result<u64, Problem> {
-    cue.parse().map_err(|_| Problem::not_found())
+/// A platform sees every cue and every author.
+fn request<'a>(manifest: &'a Manifest, cue: &str) -> Result<CueRequest<'a>, Problem> {
+    let cue = cue.parse().map_err(|_| Problem::not_found())?;
+    Ok(CueRequest { manifest, cue, window: Window::default(), revealed: Revealed::All })
 }

@@ -31,6 +31,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::recognizer::Effort;
 use self::recognizer::WhisperModel;
 use self::stretches::{Stretch, StretchRules};
 use self::transcriber::Lesson;
@@ -58,17 +59,6 @@ pub struct TranscribeRequest {
     /// How much is searched for the best words.
     #[serde(default)]
     pub effort: Effort,
-}
-
-/// How much is searched for the best words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Effort {
-    /// The likeliest token each time.
-    Fast,
-    /// Several sequences at once, and higher temperatures where they fail.
-    #[default]
-    Careful,
 }
 
 /// Report of the step.

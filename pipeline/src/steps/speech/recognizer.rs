@@ -6,12 +6,12 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use whisper_rs::{
     DtwMode, DtwModelPreset, DtwParameters, FullParams, SamplingStrategy, WhisperContext,
     WhisperContextParameters, WhisperState,
 };
 
-use super::Effort;
 use super::wav::RATE_HZ;
 use super::words::Token;
 use crate::error::{Error, Result};
@@ -38,6 +38,17 @@ const BEAMS: i32 = 5;
 const TEMPERATURE_STEP: f32 = 0.2;
 /// Memory for the alignment of tokens to audio, in bytes; a window takes 40 MiB at most.
 const ALIGNMENT_BYTES: usize = 128 << 20;
+
+/// How much is searched for the best words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effort {
+    /// The likeliest token each time.
+    Fast,
+    /// Several sequences at once, and higher temperatures where they fail.
+    #[default]
+    Careful,
+}
 
 /// How one window is transcribed.
 #[derive(Clone, Copy, Debug)]

@@ -5,14 +5,15 @@
 //! such marks. Speech that no word covers is transcribed once more on its own.
 
 use super::activity::{self, SpeechSpan};
+use super::align;
 use super::coverage;
 use super::hallucinations;
-use super::recognizer::{Attempt, Recognition, Recognizer};
+use super::onset;
+use super::recognizer::{Attempt, Effort, Recognition, Recognizer};
 use super::stretches::Stretch;
 use super::wav::{RATE_HZ, WavReader};
 use super::windows::{self, Window, WindowRules};
 use super::words::{self, Word};
-use super::{Effort, align, onset};
 use crate::context::StepContext;
 use crate::error::Result;
 

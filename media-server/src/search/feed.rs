@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chalkstream_store::{
@@ -12,8 +11,9 @@ use chalkstream_store::{
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::index::{Index, IndexedLesson};
-use super::transcript::Transcript;
+use super::engine::{Error, IndexedLesson, SearchEngine};
+use super::index::Index;
+use super::transcript::SpokenLesson;
 use crate::corrections;
 
 /// Time that one read of the event stream waits.
@@ -38,20 +38,20 @@ enum FeedError {
     #[error("{0}")]
     Store(#[from] chalkstream_store::Error),
     #[error("{0}")]
-    Index(#[from] super::Error),
+    Index(#[from] Error),
     #[error("a blocking thread ended early: {0}")]
     Thread(#[from] tokio::task::JoinError),
 }
 
 /// The feed of one index.
 pub(super) struct Feed {
-    index: Arc<Index>,
+    index: Index,
     store: Store,
     events: Events,
 }
 
 impl Feed {
-    pub(super) fn new(index: Arc<Index>, store: Store, events: Events) -> Self {
+    pub(super) fn new(index: Index, store: Store, events: Events) -> Self {
         Self { index, store, events }
     }
 
@@ -68,10 +68,10 @@ impl Feed {
         }
     }
 
-    /// Returns if the event stream was lost: then storage must be scanned again.
+    /// Returns if the event stream or a part of the index was lost: then storage must be scanned
+    /// again.
     async fn catch_up_and_follow(&self, logged: &mut bool) -> Result<(), FeedError> {
-        let index = self.index.clone();
-        let stored = tokio::task::spawn_blocking(move || index.position()).await??;
+        let stored = self.blocking(|engine| engine.position()).await?;
         let stored: Option<Position> = stored.and_then(|text| serde_json::from_str(&text).ok());
         let mut position = match self.resume(stored).await {
             Ok(position) => position,
@@ -88,6 +88,10 @@ impl Feed {
             tracing::info!("search index updated again");
         }
         loop {
+            if self.blocking(|engine| engine.position()).await?.is_none() {
+                tracing::info!("a part of the search index was lost, scanning storage");
+                return Ok(());
+            }
             let block = if self.index.ready() { MAX_READ_WAIT } else { Duration::ZERO };
             let page = self.events.read_after(&position.id, block).await?;
             let Some(last) = page.last() else {
@@ -109,7 +113,8 @@ impl Feed {
             position.id = id;
             // Progress events are not worth a commit; reading them again costs nothing.
             if changed {
-                self.commit(Some(&position)).await?;
+                self.commit().await?;
+                self.store_position(&position).await?;
             }
         }
     }
@@ -130,6 +135,7 @@ impl Feed {
     /// Reconciles every recording in storage, and removes those that are gone. Stores the position
     /// at the end.
     async fn scan(&self, position: Option<&Position>) -> Result<(), FeedError> {
+        self.blocking(|engine| engine.set_position(None)).await?;
         let mut present = HashSet::new();
         for tenant in self.store.list_dirs("").await?.into_iter().filter(|name| layout::valid_tenant(name)) {
             let scan = self.recordings(&tenant).await?.map(|listed| {
@@ -157,37 +163,49 @@ impl Feed {
                     self.reconcile(&tenant, &recording, manifest).await?;
                 }
                 if present.len().is_multiple_of(SCAN_BATCH) {
-                    self.commit(None).await?;
+                    self.commit().await?;
                 }
             }
         }
         let recordings = present.len();
-        let index = self.index.clone();
-        let gone = tokio::task::spawn_blocking(move || {
-            let mut gone = Vec::new();
-            index.each_indexed(|tenant, recording| {
-                let scope = (tenant.to_owned(), recording.to_owned());
-                if !present.contains(&scope) {
-                    gone.push(scope);
-                }
-            })?;
-            Ok::<_, super::Error>(gone)
-        });
         // A recording made since the listing is not in the set, but it was not indexed by this feed
         // either.
-        for (tenant, recording) in gone.await?? {
-            self.index.remove(&tenant, &recording);
+        let remove_gone = move |engine: &dyn SearchEngine| {
+            for tenant in engine.tenants()? {
+                for recording in engine.recordings(&tenant)? {
+                    let scope = (tenant.clone(), recording);
+                    if !present.contains(&scope) {
+                        engine.remove(&scope.0, &scope.1)?;
+                    }
+                }
+            }
+            Ok::<_, Error>(())
+        };
+        self.blocking(remove_gone).await?;
+        self.commit().await?;
+        if let Some(position) = position {
+            self.store_position(position).await?;
         }
-        self.commit(position).await?;
         tracing::info!(recordings, "storage scanned for the search index");
         Ok(())
     }
 
-    async fn commit(&self, position: Option<&Position>) -> Result<(), FeedError> {
-        let text = position.and_then(|p| serde_json::to_string(p).ok()).unwrap_or_default();
+    async fn commit(&self) -> Result<(), FeedError> {
         let index = self.index.clone();
-        tokio::task::spawn_blocking(move || index.commit(&text)).await??;
-        Ok(())
+        Ok(tokio::task::spawn_blocking(move || index.commit()).await??)
+    }
+
+    async fn store_position(&self, position: &Position) -> Result<(), FeedError> {
+        let text = serde_json::to_string(position).ok();
+        self.blocking(move |engine| engine.set_position(text.as_deref())).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn SearchEngine) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, FeedError> {
+        let index = self.index.clone();
+        Ok(tokio::task::spawn_blocking(move || work(index.engine())).await??)
     }
 
     /// The recordings of a tenant: from its lists, or, while these are still being made, from the
@@ -222,11 +240,11 @@ impl Feed {
         };
         let found = manifest.filter(|m| m.state != State::Deleted).and_then(|mut m| {
             let key = m.files.remove("transcript.json")?;
-            Some((m.title, key))
+            Some((m, key))
         });
-        let Some((title, key)) = found else {
-            self.index.remove(tenant, recording);
-            return Ok(());
+        let of = (tenant.to_owned(), recording.to_owned());
+        let Some((manifest, key)) = found else {
+            return self.blocking(move |engine| engine.remove(&of.0, &of.1)).await;
         };
         let stored = match corrections::read(&self.store, tenant, recording).await {
             Ok(stored) => stored,
@@ -236,14 +254,21 @@ impl Feed {
                 corrections::StoredLayer::default()
             }
         };
-        // The key names the attempt that wrote it; the title is shown with each hit.
-        let mut version = format!("{key}\n{title}");
-        if !stored.tag.is_empty() {
-            version = format!("{version}\n{}", stored.tag);
-        }
-        let (index, of) = (self.index.clone(), (tenant.to_owned(), recording.to_owned()));
-        let known = tokio::task::spawn_blocking(move || index.version(&of.0, &of.1)).await??;
-        if known.as_deref() == Some(&version) {
+        // The key names the attempt that wrote the transcript.
+        let version = match stored.tag.is_empty() {
+            true => key.clone(),
+            false => format!("{key}\n{}", stored.tag),
+        };
+        let known = self.blocking(move |engine| engine.lesson(&of.0, &of.1)).await?;
+        let lesson = IndexedLesson {
+            tenant: tenant.into(),
+            recording: recording.into(),
+            title: manifest.title,
+            uploader: manifest.uploader,
+            created_at_ms: u64::try_from(manifest.created_at.as_millisecond()).unwrap_or_default(),
+            version,
+        };
+        if known.as_ref() == Some(&lesson) {
             return Ok(());
         }
         let body = match self.store.get(&layout::object_key(tenant, recording, &key)).await {
@@ -254,14 +279,12 @@ impl Feed {
                 return Ok(());
             }
         };
-        let (index, of) = (self.index.clone(), (tenant.to_owned(), recording.to_owned()));
-        let added = tokio::task::spawn_blocking(move || {
+        let replace = move |engine: &dyn SearchEngine| {
             let body = corrections::put_over(&body, &stored.layer);
-            let Ok(transcript) = serde_json::from_slice::<Transcript>(&body) else { return Ok(false) };
-            let lesson = IndexedLesson { tenant: &of.0, recording: &of.1, title: &title, version: &version };
-            index.replace(&lesson, &transcript).map(|()| true)
-        });
-        if !added.await?? {
+            let Ok(transcript) = serde_json::from_slice::<SpokenLesson>(&body) else { return Ok(false) };
+            engine.replace(&lesson, &transcript).map(|()| true)
+        };
+        if !self.blocking(replace).await? {
             tracing::warn!(tenant_id = tenant, recording_id = recording, "malformed transcript not indexed");
         }
         Ok(())

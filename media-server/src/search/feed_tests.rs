@@ -141,8 +141,15 @@ async fn a_server_that_was_away_catches_up_from_where_it_was() {
     events.publish(TENANT, &second.recording, EventKind::TranscriptReady, json!({})).await.unwrap();
     // Not announced: the stream still has the position, so storage is not scanned again.
     lesson(&world.store, TENANT, "three denominators").await;
-    let server = world.server("index").await;
+    let mut server = world.server("index").await;
     finds(&server, &world.key, "denominator", 2).await;
+    server.stop.cancel();
+    server.task.take().unwrap().await.unwrap().unwrap();
+    // An index that cannot be read sends the feed through storage.
+    let version = std::fs::read_dir(world.folder.path().join("index")).unwrap().next().unwrap().unwrap();
+    std::fs::write(version.path().join("tenants").join(TENANT).join("meta.json"), "broken").unwrap();
+    let server = world.server("index").await;
+    finds(&server, &world.key, "denominator", 3).await;
     // A new index, without a position, scans storage.
     let other = world.server("another").await;
     finds(&other, &world.key, "denominator", 3).await;

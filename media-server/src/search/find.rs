@@ -1,37 +1,44 @@
 //! Finding the moments that match a query.
 
-use std::collections::HashSet;
-use std::ops::Bound;
+use std::collections::HashMap;
 
-use tantivy::collector::TopDocs;
-use tantivy::query::{
-    BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, Occur, PhraseQuery, Query as EngineQuery, RangeQuery,
-    TermQuery,
-};
-use tantivy::schema::{Field, IndexRecordOption, Value};
-use tantivy::{Searcher, TantivyDocument, Term};
-
-use super::index::{Error, Index, MomentEntry, scope};
-use super::locate::locate;
-use super::query::{Clause, Query};
+use super::engine::{Area, EngineSearch, Error, IndexedLesson, SearchEngine};
+use super::locate::Locator;
+use super::moments::{LocatedMoment, MomentList};
+use super::query::{Query, Rank};
 
 /// Limit of moments in one response.
 pub const MAX_LIMIT: usize = 100;
-/// Score bonus of a moment that has all words exactly as in the query. It is far above any BM25
-/// score of a few words, and small enough for 32-bit floats to distinguish such scores.
-const EXACT_FIRST: f32 = 1_000.0;
+/// Limit of moments of a query, on all pages.
+pub const MAX_MOMENTS: usize = 1_000;
+/// Limit of lessons in one response.
+const MAX_LESSONS: usize = 10;
+/// With so many moments of a word, none are looked for that are misspelt or sound alike. Of more
+/// words fewer are enough: they hardly occur together by chance.
+const MIN_SURE: usize = 5;
+/// Passages that one search reads at most. Not each that the engine finds has a moment: the words
+/// may lie too far apart in it.
+const MAX_PASSAGES: usize = 3_000;
+/// Limit of searches at once; each takes a blocking thread.
+const MAX_AT_ONCE: usize = 8;
+/// Passages of which those with doubtful words come last. The engine's order has the doubt of whole
+/// passages, so of larger groups it would make little difference.
+const GROUP: usize = 32;
 
-/// The area to search. The tenant is not optional.
-#[derive(Clone, Debug)]
-pub struct Area<'a> {
-    /// Only this tenant's lessons.
-    pub tenant: &'a str,
-    /// Only this recording, if given.
-    pub recording: Option<&'a str>,
-    /// Only moments that begin at or after this time, in ms, if given.
-    pub from_ms: Option<u64>,
-    /// Only moments that end at or before this time, in ms, if given.
-    pub to_ms: Option<u64>,
+/// Searches that run at once. Each only computes, so that more would delay one another.
+pub fn max_at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_AT_ONCE)
+}
+
+/// A page of what was found.
+#[derive(Clone, Debug, Default)]
+pub struct SearchPage {
+    /// The moments, best first.
+    pub moments: Vec<Hit>,
+    /// Lessons whose title or uploader has all words, best first. On the first page only.
+    pub lessons: Vec<IndexedLesson>,
+    /// Number of the first moment of the next page; `None` on the last.
+    pub next: Option<usize>,
 }
 
 /// A moment that was found.
@@ -43,129 +50,153 @@ pub struct Hit {
     pub title: String,
     /// Start of the first matching word, in ms.
     pub start_ms: u64,
-    /// Start of the cue it is in, in ms.
+    /// Start of the first cue, in ms.
     pub cue_start_ms: u64,
-    /// End of that cue, in ms.
+    /// End of the last cue, in ms.
     pub end_ms: u64,
     /// The words that were said.
     pub text: String,
     /// The matches, as ranges of UTF-16 code units of `text`.
     pub highlights: Vec<[usize; 2]>,
+    /// How it matches.
+    pub rank: Rank,
+    /// True if its words were recognised with doubt.
+    pub is_doubtful: bool,
 }
 
-impl Index {
-    /// Returns the best moments for a query, at most `limit` (and `MAX_LIMIT`).
-    ///
-    /// All words must occur, in any form. Moments with all words exactly as in the query come
-    /// first. If no moment has all words, those with some are returned.
-    pub fn find(&self, text: &str, area: &Area<'_>, limit: usize) -> Result<Vec<Hit>, Error> {
-        let limit = limit.clamp(1, MAX_LIMIT);
-        let query = Query::parse(text, &self.languages()?);
-        if query.is_empty() {
-            return Ok(Vec::new());
-        }
-        let searcher = self.searcher();
-        let hits = self.run(&searcher, &query, area, Occur::Must, limit)?;
-        if hits.is_empty() && query.parts.len() > 1 {
-            return self.run(&searcher, &query, area, Occur::Should, limit);
-        }
-        Ok(hits)
+/// Finds the best moments for a query: at most `limit` (and `MAX_LIMIT`) after the first `skip`.
+///
+/// All words must occur close to each other. Moments with the words just as in the query come
+/// first, then those with other forms and unfinished words. If these are few (`MIN_SURE`),
+/// misspelt and misheard ones follow. Of moments that match as well, those with doubtful words come
+/// later. If no moment has all words, those with some are returned.
+///
+/// # Errors
+/// If the index cannot be read.
+pub fn find(
+    engine: &dyn SearchEngine,
+    text: &str,
+    area: &Area,
+    skip: usize,
+    limit: usize,
+) -> Result<SearchPage, Error> {
+    let limit = limit.clamp(1, MAX_LIMIT);
+    let query = Query::parse(text, &engine.languages(&area.tenant)?);
+    if query.is_empty() {
+        return Ok(SearchPage::default());
     }
-
-    fn run(
-        &self,
-        searcher: &Searcher,
-        query: &Query,
-        area: &Area<'_>,
-        each: Occur,
-        limit: usize,
-    ) -> Result<Vec<Hit>, Error> {
-        let engine_query = self.engine_query(query, area, each);
-        let mut hits: Vec<(bool, Hit)> = Vec::new();
-        let mut seen = HashSet::new();
-        let (mut offset, step) = (0, limit * 2);
-        // A match in the words ahead of a moment is dropped in favour of the next moment. So more
-        // results may be needed; their number is bounded.
-        while hits.len() < limit && offset < MAX_LIMIT * 10 {
-            let collector = TopDocs::with_limit(step).and_offset(offset).order_by_score();
-            let found = searcher.search(&engine_query, &collector)?;
-            for (_, address) in &found {
-                let doc: TantivyDocument = searcher.doc(*address)?;
-                let Some(stored) = doc.get_first(self.fields.stored).and_then(|v| v.as_bytes()) else {
-                    continue;
-                };
-                let mut entry: MomentEntry = serde_json::from_slice(stored)?;
-                // The engine matched the words ahead too, and some of them may lie past the area.
-                let is_cut = area.to_ms.is_some_and(|to_ms| entry.moment.end_by(to_ms));
-                let needs_all = is_cut && each == Occur::Must;
-                let Some(at) = locate(&entry.moment, &entry.language, query, needs_all) else { continue };
-                if hits.len() < limit && seen.insert((entry.recording.clone(), at.start_ms)) {
-                    let hit = Hit {
-                        recording: entry.recording,
-                        title: entry.title,
-                        start_ms: at.start_ms,
-                        cue_start_ms: entry.moment.cue.start_ms,
-                        end_ms: entry.moment.cue.end_ms,
-                        text: at.text,
-                        highlights: at.highlights,
-                    };
-                    hits.push((at.exact, hit));
-                }
-            }
-            if found.len() < step {
-                break;
-            }
-            offset += step;
+    let end = (skip + limit).min(MAX_MOMENTS);
+    let found = moments(engine, &query, area, end + 1)?;
+    let next = (found.len() > end && end < MAX_MOMENTS).then_some(end);
+    let mut titles = HashMap::new();
+    let mut hits = Vec::new();
+    for moment in found.into_iter().take(end).skip(skip) {
+        if !titles.contains_key(&moment.recording) {
+            let lesson = engine.lesson(&area.tenant, &moment.recording)?;
+            titles.insert(moment.recording.clone(), lesson.map(|lesson| lesson.title).unwrap_or_default());
         }
-        // The engine also counts the words ahead, which belong to the next moment.
-        hits.sort_by_key(|(exact, _)| !exact);
-        Ok(hits.into_iter().map(|(_, hit)| hit).collect())
+        let title = titles[&moment.recording].clone();
+        hits.push(hit(moment, title));
     }
-
-    fn engine_query(&self, query: &Query, area: &Area<'_>, each: Occur) -> BooleanQuery {
-        let f = self.fields;
-        let silent = |query| Box::new(ConstScoreQuery::new(query, 0.0)) as Box<dyn EngineQuery>;
-        let mut clauses = vec![(Occur::Must, silent(term(f.tenant, area.tenant)))];
-        if let Some(recording) = area.recording {
-            clauses.push((Occur::Must, silent(term(f.scope, &scope(area.tenant, recording)))));
-        }
-        if let Some(from) = area.from_ms {
-            let bound = Bound::Included(Term::from_field_u64(f.start_ms, from));
-            clauses.push((Occur::Must, silent(Box::new(RangeQuery::new(bound, Bound::Unbounded)))));
-        }
-        if let Some(to) = area.to_ms {
-            let bound = Bound::Included(Term::from_field_u64(f.end_ms, to));
-            clauses.push((Occur::Must, silent(Box::new(RangeQuery::new(Bound::Unbounded, bound)))));
-        }
-        let wanted: Vec<_> = query.parts.iter().map(|part| (each, self.part(part))).collect();
-        clauses.push((Occur::Must, Box::new(BooleanQuery::new(wanted))));
-        let exactly: Vec<_> = query
-            .parts
-            .iter()
-            .flat_map(Clause::terms)
-            .map(|t| (Occur::Must, term(f.exact, &t.exact)))
-            .collect();
-        let exactly = ConstScoreQuery::new(Box::new(BooleanQuery::new(exactly)), EXACT_FIRST);
-        clauses.push((Occur::Should, Box::new(exactly)));
-        BooleanQuery::new(clauses)
-    }
-
-    fn part(&self, part: &Clause) -> Box<dyn EngineQuery> {
-        let f = self.fields;
-        match part {
-            Clause::Word(word) => {
-                let mut forms = vec![term(f.exact, &word.exact)];
-                forms.extend(word.stems.iter().map(|stem| term(f.stem, stem)));
-                Box::new(DisjunctionMaxQuery::new(forms))
-            }
-            Clause::Phrase(words) => {
-                let terms = words.iter().map(|word| Term::from_field_text(f.exact, &word.exact)).collect();
-                Box::new(PhraseQuery::new(terms))
-            }
-        }
-    }
+    let lessons = match skip {
+        0 => engine.lessons(&EngineSearch { query: &query, rank: Rank::Prefix, area }, MAX_LESSONS)?,
+        _ => Vec::new(),
+    };
+    Ok(SearchPage { moments: hits, lessons, next })
 }
 
-fn term(field: Field, text: &str) -> Box<dyn EngineQuery> {
-    Box::new(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::WithFreqs))
+/// The first `wanted` moments, or some more.
+fn moments(
+    engine: &dyn SearchEngine,
+    query: &Query,
+    area: &Area,
+    wanted: usize,
+) -> Result<Vec<LocatedMoment>, Error> {
+    let mut moments = MomentList::default();
+    let mut locators = HashMap::new();
+    for (rank, query) in query.searches() {
+        let enough = match rank {
+            Rank::Misspelt | Rank::Sound => (MIN_SURE / query.parts.len()).max(1),
+            Rank::Partial => 1,
+            _ => wanted,
+        };
+        if moments.count() >= enough {
+            continue;
+        }
+        search(engine, &EngineSearch { query: &query, rank, area }, wanted, &mut locators, &mut moments)?;
+        if moments.count() >= wanted {
+            break;
+        }
+    }
+    locators.into_values().for_each(Locator::finish);
+    Ok(moments.into_found())
+}
+
+fn search(
+    engine: &dyn SearchEngine,
+    sought: &EngineSearch<'_>,
+    wanted: usize,
+    locators: &mut HashMap<String, Locator>,
+    moments: &mut MomentList,
+) -> Result<(), Error> {
+    // Whole groups, so that the order is the same for every page.
+    let (mut offset, mut batch) = (0, (wanted - moments.count()).next_multiple_of(GROUP));
+    let mut visited = 0_usize;
+    while offset < MAX_PASSAGES {
+        let count = engine.passages(sought, offset, batch, &mut |entry| {
+            let mut passage = entry.passage;
+            passage.cut(sought.area.from_ms, sought.area.to_ms);
+            let locator =
+                locators.entry(entry.language).or_insert_with_key(|language| Locator::new(language));
+            let spans = locator.locate(&passage, sought.query, sought.rank);
+            moments.add(&entry.recording, sought.rank, passage.first, spans);
+            visited += 1;
+            if !visited.is_multiple_of(GROUP) {
+                return true;
+            }
+            moments.end_group();
+            moments.count() < wanted
+        })?;
+        if count < batch || moments.count() >= wanted {
+            break;
+        }
+        offset += batch;
+        batch *= 2;
+    }
+    moments.end_group();
+    Ok(())
+}
+
+fn hit(moment: LocatedMoment, title: String) -> Hit {
+    let pieces = &moment.span.pieces;
+    let mut text = String::new();
+    let mut length = 0;
+    let mut highlights: Vec<[usize; 2]> = Vec::new();
+    for piece in pieces {
+        if !text.is_empty() {
+            text.push(' ');
+            length += 1;
+        }
+        let mut marks = piece.marks.iter().map(|[from, to]| [from + length, to + length]);
+        // A match from the cue before is one with it.
+        if let (true, Some(last)) = (piece.continues, highlights.last_mut())
+            && let Some(mark) = marks.next()
+        {
+            last[1] = mark[1];
+        }
+        highlights.extend(marks);
+        text.push_str(&piece.text);
+        length += piece.text.encode_utf16().count();
+    }
+    Hit {
+        is_doubtful: moment.is_doubtful(),
+        recording: moment.recording,
+        title,
+        start_ms: pieces.iter().find_map(|piece| piece.match_ms).unwrap_or_default(),
+        cue_start_ms: pieces.first().map_or(0, |piece| piece.start_ms),
+        end_ms: pieces.last().map_or(0, |piece| piece.end_ms),
+        text,
+        highlights,
+        rank: moment.rank,
+    }
 }

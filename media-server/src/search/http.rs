@@ -13,8 +13,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::find::{Hit, MAX_LIMIT};
-use super::service::{OwnedArea, Search};
+use super::engine::Area;
+use super::find::{Hit, MAX_LIMIT, MAX_MOMENTS, SearchPage};
+use super::query::Rank;
+use super::service::Search;
+use super::words;
 use crate::access::{Access, ApiCaller, Viewing};
 use crate::manifests::Manifests;
 use crate::playback::{LinkRequest, Links, MintedLink};
@@ -38,19 +41,52 @@ where
 }
 
 /// A search.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct SearchRequest {
     /// Words, all of which a moment must contain in some form; "words in quotes" exactly and in
-    /// sequence.
+    /// sequence. The last word may be unfinished, unless a space follows it.
     #[serde(default)]
     q: String,
     /// The viewer of the links: an opaque name of at most 128 bytes.
     viewer: Option<String>,
     /// Maximum number of moments, 1 to 100 (default 20).
     limit: Option<usize>,
+    /// `next` of the previous page.
+    after: Option<String>,
     /// Only this recording.
     recording: Option<String>,
+    /// Only recordings of this uploader.
+    uploader: Option<String>,
+    /// Only recordings in this language: `en`, `es`, …
+    language: Option<String>,
+    /// Only recordings whose upload was created at this time or later (RFC 3339).
+    created_from: Option<String>,
+    /// Only recordings whose upload was created before this time (RFC 3339).
+    created_before: Option<String>,
+}
+
+impl SearchRequest {
+    /// The area that the filters leave of a tenant's lessons.
+    fn area(&self, tenant: &str) -> Result<Area, Problem> {
+        Ok(Area {
+            recording: self.recording.clone(),
+            uploader: self.uploader.clone(),
+            language: self.language.as_deref().map(words::primary),
+            created_from_ms: self.created_from.as_deref().map(time_ms).transpose()?,
+            created_before_ms: self.created_before.as_deref().map(time_ms).transpose()?,
+            ..Area::for_tenant(tenant)
+        })
+    }
+
+    /// The moments before the page, and its length.
+    fn page(&self) -> Result<(usize, usize), Problem> {
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+        let Some(after) = &self.after else { return Ok((0, limit)) };
+        let skip = after.parse().ok().filter(|skip| *skip < MAX_MOMENTS);
+        let skip = skip.ok_or_else(|| Problem::invalid("after", "`after` is not the `next` of a page."))?;
+        Ok((skip, limit))
+    }
 }
 
 /// Moments that match.
@@ -59,6 +95,43 @@ pub struct SearchRequest {
 pub struct SearchResults {
     /// Best first: exact matches come before other forms of the words.
     moments: Vec<MomentView>,
+    /// Recordings whose title or uploader has all the words, best first; on the first page only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    recordings: Vec<NamedRecording>,
+    /// `after` of the next page; absent on the last. A query has at most 1000 moments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// A recording found by its name.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NamedRecording {
+    /// The recording.
+    recording: String,
+    /// Its title.
+    title: String,
+    /// Its uploader.
+    uploader: String,
+    /// Link to the page.
+    link: String,
+}
+
+/// How a moment's words match those of the query, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MatchKind {
+    /// All words just as in the query.
+    Exact,
+    /// Another form of a word.
+    Form,
+    /// A word that begins as the last one of the query.
+    Prefix,
+    /// A word with a letter or two different.
+    Misspelt,
+    /// One or two words that sound like one of the query.
+    Sound,
+    /// Only some of the words. Such moments are returned if there are no others.
+    Partial,
 }
 
 /// One moment.
@@ -71,9 +144,9 @@ pub struct MomentView {
     title: String,
     /// Start of the first matching word, in ms.
     start_ms: u64,
-    /// Start of the cue it is in, in ms.
+    /// Start of the cue it is in, in ms. Matches in neighbouring cues are one moment.
     cue_start_ms: u64,
-    /// End of that cue, in ms.
+    /// End of the moment's last cue, in ms.
     end_ms: u64,
     /// The words that were said: plain text, never markup.
     text: String,
@@ -81,6 +154,12 @@ pub struct MomentView {
     /// `slice`).
     #[schema(value_type = Vec<Vec<usize>>)]
     highlights: Vec<[usize; 2]>,
+    /// How the words match.
+    #[serde(rename = "match")]
+    kind: MatchKind,
+    /// True if its words were recognised with doubt. Such moments follow others that match as well.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    doubtful: bool,
     /// A still of the moment: one tile of a sheet (`#xywh=x,y,width,height` in pixels), or the
     /// poster. Its address is valid as long as the link.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,6 +179,15 @@ impl MomentView {
             end_ms: hit.end_ms,
             text: hit.text,
             highlights: hit.highlights,
+            doubtful: hit.is_doubtful,
+            kind: match hit.rank {
+                Rank::Phrase | Rank::Exact => MatchKind::Exact,
+                Rank::Stem => MatchKind::Form,
+                Rank::Prefix => MatchKind::Prefix,
+                Rank::Misspelt => MatchKind::Misspelt,
+                Rank::Sound => MatchKind::Sound,
+                Rank::Partial => MatchKind::Partial,
+            },
             still: None,
             link: None,
         }
@@ -109,8 +197,10 @@ impl MomentView {
 /// Find moments by what was said.
 ///
 /// `q` is the query and `viewer` the person for whom links are made. Each moment has a link that
-/// opens the page there, and a still if there is one. 503 while the server builds its index, 429 if
-/// too many of the tenant's queries wait; try again shortly.
+/// opens the page there, and a still if there is one. All words must be said within 24 words. Words
+/// just as in the query come first, then other forms of them, unfinished, misspelt and misheard
+/// ones; `match` says which. Recordings are also found by title and uploader. 503 while the server
+/// builds its index, 429 if too many of the tenant's queries wait; try again shortly.
 #[utoipa::path(
     get, path = "/v1/search", tag = "search", params(SearchRequest),
     responses(
@@ -129,12 +219,11 @@ pub async fn search(
     request: Result<Query<SearchRequest>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<SearchResults>, Problem> {
     let Query(request) = request.map_err(|_| bad_query())?;
+    let (query, area, page) = (request.q.clone(), request.area(&caller.tenant)?, request.page()?);
     let viewer = request
         .viewer
         .ok_or_else(|| Problem::invalid("viewer", "Name the viewer for whom the links are made: viewer=…"))?;
-    let area =
-        OwnedArea { tenant: caller.tenant.clone(), recording: request.recording, from_ms: None, to_ms: None };
-    let hits = index.find(&request.q, area, None, limit(request.limit)).await?;
+    let found = index.find(&query, area, None, page).await?;
     let mut addresses = Addresses {
         links: &links,
         manifests: &manifests,
@@ -144,9 +233,9 @@ pub async fn search(
     };
     // Refuses an invalid viewer even if nothing was found.
     addresses.check()?;
-    addresses.prefetch(&hits).await;
-    let mut moments = Vec::with_capacity(hits.len());
-    for hit in hits {
+    addresses.prefetch(&found).await;
+    let mut moments = Vec::with_capacity(found.moments.len());
+    for hit in found.moments {
         // Deleted since it was indexed: it must not be found.
         let Some(address) = addresses.of_recording(&hit.recording).await? else { continue };
         let mut moment = MomentView::new(hit);
@@ -155,7 +244,17 @@ pub async fn search(
             index.still(&address.manifest, moment.start_ms).await.map(|image| address.base.clone() + &image);
         moments.push(moment);
     }
-    Ok(Json(SearchResults { moments }))
+    let mut recordings = Vec::with_capacity(found.lessons.len());
+    for lesson in found.lessons {
+        let Some(address) = addresses.of_recording(&lesson.recording).await? else { continue };
+        recordings.push(NamedRecording {
+            recording: lesson.recording,
+            title: lesson.title,
+            uploader: lesson.uploader,
+            link: address.link.url.clone(),
+        });
+    }
+    Ok(Json(SearchResults { moments, recordings, next: found.next.map(|next| next.to_string()) }))
 }
 
 /// `/s/{session}/{recording}/search?q=`: the same in the session's lesson, inside its window,
@@ -167,26 +266,32 @@ pub async fn search_session(
 ) -> Result<([(header::HeaderName, &'static str); 1], Json<SearchResults>), Problem> {
     let Query(request) = request.map_err(|_| bad_query())?;
     let window = viewing.window();
-    let area = OwnedArea {
-        tenant: viewing.tenant.clone(),
+    let area = Area {
         recording: Some(viewing.recording().to_owned()),
         from_ms: window.start_ms,
         to_ms: window.end_ms,
+        ..Area::for_tenant(&viewing.tenant)
     };
-    let hits = index.find(&request.q, area, Some(&viewing.session.id), limit(request.limit)).await?;
-    let moments = hits.into_iter().map(MomentView::new).collect();
-    Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(SearchResults { moments })))
+    let found = index.find(&request.q, area, Some(&viewing.session.id), request.page()?).await?;
+    let moments = found.moments.into_iter().map(MomentView::new).collect();
+    // Its title stands on the page already.
+    let results =
+        SearchResults { moments, recordings: Vec::new(), next: found.next.map(|next| next.to_string()) };
+    Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(results)))
 }
 
 fn bad_query() -> Problem {
     Problem::invalid(
         "query",
-        "The query string is not valid: it takes q, viewer, limit (a number) and recording.",
+        "The query string is not valid: it takes q, viewer, limit (a number), after, recording, uploader, \
+         language, created_from and created_before.",
     )
 }
 
-fn limit(asked: Option<usize>) -> usize {
-    asked.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT)
+fn time_ms(text: &str) -> Result<u64, Problem> {
+    let time: Option<jiff::Timestamp> = text.parse().ok();
+    time.and_then(|time| u64::try_from(time.as_millisecond()).ok())
+        .ok_or_else(|| Problem::invalid("query", "A time is like 2026-03-01T00:00:00Z."))
 }
 
 /// Where the page starts: a little before the word, but not before its cue, as on the page itself.
@@ -226,8 +331,10 @@ impl Addresses<'_> {
     }
 
     /// Reads the recordings at once into the cache; a failure shows when one is needed.
-    async fn prefetch(&self, hits: &[Hit]) {
-        let recordings: BTreeSet<String> = hits.iter().map(|hit| hit.recording.clone()).collect();
+    async fn prefetch(&self, found: &SearchPage) {
+        let moments = found.moments.iter().map(|hit| hit.recording.clone());
+        let lessons = found.lessons.iter().map(|lesson| lesson.recording.clone());
+        let recordings: BTreeSet<String> = moments.chain(lessons).collect();
         let reads = stream::iter(recordings)
             .map(|recording| async move { drop(self.manifests.get(self.tenant, &recording).await) });
         reads.buffer_unordered(PREFETCHED_AT_ONCE).collect::<()>().await;

@@ -1,28 +1,35 @@
 //! Search over what was said: each server's own index, fed by events.
 //!
-//! The index is a cache of the transcripts in storage. `feed` keeps it up to date and `find` reads
-//! it; every query names its tenant.
+//! The index is a cache of the transcripts in storage, an own one for each tenant. `feed` keeps it
+//! up to date and `find` reads it. Both use an engine (`engine`), of which `embedded` is one.
 
+mod edits;
+mod embedded;
+mod engine;
+mod entry;
 mod feed;
 mod find;
 mod http;
 mod index;
 mod locate;
+mod moments;
 mod purge;
 mod query;
-mod schema;
 mod service;
+mod sound;
 mod still;
 mod transcript;
 mod words;
 
 #[cfg(test)]
-mod feed_tests;
+mod contract_tests;
 #[cfg(test)]
-mod tests;
+mod feed_tests;
 
-pub use find::{Area, Hit, MAX_LIMIT};
+pub use embedded::Embedded;
+pub use engine::{Area, EngineSearch, Error, IndexedLesson, SearchEngine};
+pub use find::{Hit, MAX_LIMIT, MAX_MOMENTS, SearchPage, find, max_at_once};
 pub use http::{routes, search_session};
-pub use index::{Error, Index, IndexedLesson};
-pub use service::{OwnedArea, Search};
-pub use transcript::{Cue, SpokenWord, Transcript};
+pub use query::Rank;
+pub use service::Search;
+pub use transcript::{SpokenCue, SpokenLesson, SpokenWord};

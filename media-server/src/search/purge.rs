@@ -1,9 +1,9 @@
 //! Takes removed words off the disk: soon where that is cheap, and always within half an hour.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::index::{Error, Index};
+use super::engine::Error;
+use super::index::Index;
 
 /// Shortest and longest time between two purges. A deletion counts on the longest.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
@@ -12,7 +12,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(30 * 60);
 const PAUSE_FACTOR: u32 = 20;
 
 /// Purges the index after removals. Never returns.
-pub(super) async fn run(index: Arc<Index>) {
+pub(super) async fn run(index: Index) {
     loop {
         let started = Instant::now();
         match purge(&index).await {
@@ -31,7 +31,7 @@ pub(super) async fn run(index: Arc<Index>) {
     }
 }
 
-async fn purge(index: &Arc<Index>) -> Result<usize, Error> {
-    let index = Arc::clone(index);
-    tokio::task::spawn_blocking(move || index.purge()).await.map_err(std::io::Error::other)?
+async fn purge(index: &Index) -> Result<usize, Error> {
+    let index = index.clone();
+    tokio::task::spawn_blocking(move || index.engine().purge()).await.map_err(std::io::Error::other)?
 }

@@ -1,19 +1,49 @@
 //! Queries: words, and phrases in quotes. Any text is a query; none is an error.
 
+use super::sound;
 use super::words::{self, Analyzer};
 
 /// Limit of a query's characters; the rest is not read.
 pub const MAX_QUERY_CHARS: usize = 300;
 /// Limit of a query's words; the rest is not read.
 pub const MAX_WORDS: usize = 24;
+/// Characters that the start of a word needs, to stand for all words that begin so.
+const MIN_PREFIX_CHARS: usize = 2;
+/// From so many letters on, a word may have one wrong letter, and two.
+const MIN_LETTERS: [usize; 2] = [4, 8];
+
+/// How a moment matches, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// All words just as in the query, and in its sequence.
+    Phrase,
+    /// All words just as in the query.
+    Exact,
+    /// Another form of a word.
+    Stem,
+    /// A word that begins as the last one of the query, which may not be typed to its end.
+    Prefix,
+    /// A word with a letter or two different.
+    Misspelt,
+    /// A word, or two in sequence, that sound like one of the query.
+    Sound,
+    /// Only some of the words.
+    Partial,
+}
 
 /// A word of the query, as index terms.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Term {
     /// The word itself.
     pub exact: String,
     /// Its stems in the languages that are spoken in the index, without repeats.
     pub stems: Vec<String>,
+    /// Its key by sound; empty if it is too short to find by sound.
+    pub sound: String,
+    /// Letters that may differ.
+    pub edits: usize,
+    /// True if it may be the start of a word that is still being typed.
+    pub open: bool,
 }
 
 /// A word or phrase that must occur.
@@ -70,6 +100,10 @@ impl Query {
             }));
         }
         parts.dedup();
+        let is_typing = text.ends_with(char::is_alphanumeric);
+        if let (true, Some(Clause::Word(term))) = (is_typing, parts.last_mut()) {
+            term.open = term.exact.chars().count() >= MIN_PREFIX_CHARS;
+        }
         Self { parts }
     }
 
@@ -77,18 +111,59 @@ impl Query {
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
+
+    /// The searches that answer the query, best results first. A later one finds again what an
+    /// earlier one found.
+    pub fn searches(&self) -> Vec<(Rank, Query)> {
+        let words: Vec<&Term> = self
+            .parts
+            .iter()
+            .filter_map(|part| match part {
+                Clause::Word(term) => Some(term),
+                Clause::Phrase(_) => None,
+            })
+            .collect();
+        let mut searches = Vec::new();
+        if words.len() > 1 && words.len() == self.parts.len() {
+            let phrase = Clause::Phrase(words.iter().map(|term| (*term).clone()).collect());
+            searches.push((Rank::Phrase, Query { parts: vec![phrase] }));
+        }
+        let ranks = [
+            (Rank::Exact, true),
+            (Rank::Stem, !words.is_empty()),
+            (Rank::Prefix, words.iter().any(|term| term.open)),
+            (Rank::Misspelt, words.iter().any(|term| term.edits > 0)),
+            (Rank::Sound, words.iter().any(|term| !term.sound.is_empty())),
+            (Rank::Partial, self.parts.len() > 1),
+        ];
+        searches.extend(
+            ranks.into_iter().filter(|(_, is_useful)| *is_useful).map(|(rank, _)| (rank, self.clone())),
+        );
+        searches
+    }
 }
 
-fn term(word: &words::Word, analyzers: &mut [Analyzer]) -> Term {
-    let exact = analyzers.first_mut().map(|a| a.exact(word)).unwrap_or_default();
-    let mut stems: Vec<String> = Vec::new();
+fn term(word: &words::TextWord, analyzers: &mut [Analyzer]) -> Term {
+    let mut term = Term::default();
     for analyzer in analyzers {
-        let stem = analyzer.stem(word);
-        if !stems.contains(&stem) {
-            stems.push(stem);
+        let forms = analyzer.forms(word);
+        if term.exact.is_empty() {
+            term.exact = forms.exact.clone();
+            term.sound = forms.sound.clone();
+        }
+        if !term.stems.contains(&forms.stem) {
+            term.stems.push(forms.stem.clone());
         }
     }
-    Term { exact, stems }
+    if term.sound.len() < sound::MIN_CODES {
+        term.sound.clear();
+    }
+    // One digit more or less is another number.
+    if term.exact.chars().all(char::is_alphabetic) {
+        let letters = term.exact.chars().count();
+        term.edits = MIN_LETTERS.iter().filter(|least| letters >= **least).count();
+    }
+    term
 }
 
 #[cfg(test)]
@@ -116,6 +191,21 @@ mod tests {
         );
         assert!(shape("   \"\" *:* [ TO ] ").concat().contains(&"to".to_owned()));
         assert!(Query::parse("!!! \" ' ", &[]).is_empty());
+    }
+
+    #[test]
+    fn the_last_word_may_be_unfinished_and_long_words_may_be_misspelt() {
+        let query = Query::parse("cat denominators num", &["en".into()]);
+        let terms: Vec<_> = query.parts.iter().flat_map(Clause::terms).collect();
+        assert_eq!(terms.iter().map(|t| t.open).collect::<Vec<_>>(), [false, false, true]);
+        assert_eq!(terms.iter().map(|t| t.edits).collect::<Vec<_>>(), [0, 2, 0]);
+        let ranks = |text: &str| {
+            Query::parse(text, &[]).searches().into_iter().map(|(rank, _)| rank).collect::<Vec<_>>()
+        };
+        assert_eq!(ranks("\"turn and talk\""), [Rank::Exact]);
+        assert_eq!(ranks("it "), [Rank::Exact, Rank::Stem]);
+        assert_eq!(ranks("it is"), [Rank::Phrase, Rank::Exact, Rank::Stem, Rank::Prefix, Rank::Partial]);
+        assert_eq!(ranks("1234 "), [Rank::Exact, Rank::Stem], "a number is not misspelt");
     }
 
     proptest! {

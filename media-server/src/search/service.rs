@@ -8,23 +8,23 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::embedded::Embedded;
+use super::engine::{Area, Error};
 use super::feed::Feed;
-use super::find::{Area, Hit};
-use super::index::{Error, Index};
+use super::find::{self, SearchPage};
+use super::index::Index;
 use super::purge;
 use super::still::Storyboards;
 use crate::permits::{PermitLimits, Permits, Reached};
 use crate::problem::Problem;
 
-/// Queries at once; each takes a blocking thread for some milliseconds.
-const MAX_QUERIES: usize = 8;
 /// Queries that run or wait.
 const MAX_WAITING: PermitLimits = PermitLimits { server: 256, tenant: 64, session: 4 };
 
 /// Search. Clones share the index.
 #[derive(Clone)]
 pub struct Search {
-    index: Arc<Index>,
+    index: Index,
     permits: Arc<Semaphore>,
     waiting: Permits,
     storyboards: Arc<Storyboards>,
@@ -43,10 +43,10 @@ impl Search {
         shutdown: CancellationToken,
     ) -> Result<Self, Error> {
         let folder = settings.server.index_path.clone();
-        let index = tokio::task::spawn_blocking(move || Index::open(&folder))
+        let engine = tokio::task::spawn_blocking(move || Embedded::open(&folder))
             .await
             .map_err(std::io::Error::other)??;
-        let index = Arc::new(index);
+        let index = Index::new(engine);
         let storyboards = Arc::new(Storyboards::new(store.clone()));
         let feed = Feed::new(index.clone(), store, events);
         let purged = index.clone();
@@ -57,7 +57,7 @@ impl Search {
                 () = purge::run(purged) => {}
             }
         });
-        let permits = Arc::new(Semaphore::new(MAX_QUERIES));
+        let permits = Arc::new(Semaphore::new(find::max_at_once()));
         Ok(Self { index, permits, waiting: Permits::new(MAX_WAITING), storyboards })
     }
 
@@ -66,8 +66,8 @@ impl Search {
         self.index.ready()
     }
 
-    /// The best moments for a query in an area, best first; for a session, if it is not for a
-    /// platform.
+    /// The best moments for a query in an area, at most `limit` after the first `skip`; for a
+    /// session, if it is not for a platform.
     ///
     /// # Errors
     /// 503 before the index has caught up, or if too many queries wait; 429 if these are the
@@ -75,26 +75,17 @@ impl Search {
     pub async fn find(
         &self,
         query: &str,
-        area: OwnedArea,
+        area: Area,
         session: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Hit>, Problem> {
+        (skip, limit): (usize, usize),
+    ) -> Result<SearchPage, Problem> {
         if !self.caught_up() {
             return Err(Problem::unavailable("The search index is being built; try again shortly."));
         }
         let _waiting = self.waiting.take(&area.tenant, session).map_err(too_many)?;
         let _permit = self.permits.acquire().await.map_err(Problem::internal)?;
-        let (index, query) = (self.index.clone(), query.to_owned());
-        let found = tokio::task::spawn_blocking(move || {
-            let area = Area {
-                tenant: &area.tenant,
-                recording: area.recording.as_deref(),
-                from_ms: area.from_ms,
-                to_ms: area.to_ms,
-            };
-            index.find(&query, &area, limit)
-        });
-        found.await.map_err(Problem::internal)?.map_err(Problem::internal)
+        let query = query.to_owned();
+        self.blocking(move |index| find::find(index.engine(), &query, &area, skip, limit)).await
     }
 }
 
@@ -115,7 +106,7 @@ impl Search {
     /// 500 if the index cannot be read.
     pub async fn has_words(&self, tenant: &str, recording: &str) -> Result<bool, Problem> {
         let (tenant, recording) = (tenant.to_owned(), recording.to_owned());
-        self.blocking(move |index| index.has_words(&tenant, &recording)).await
+        self.blocking(move |index| index.engine().has_words(&tenant, &recording)).await
     }
 
     async fn blocking<T: Send + 'static>(
@@ -137,17 +128,4 @@ impl Search {
 fn too_many(reached: Reached) -> Problem {
     Problem::new(reached.status(), "too_many_searches", "Too many searches at once; try again shortly.")
         .retry_after_s(1)
-}
-
-/// [`Area`] for another thread.
-#[derive(Clone, Debug)]
-pub struct OwnedArea {
-    /// Only this tenant's lessons.
-    pub tenant: String,
-    /// Only this recording, if given.
-    pub recording: Option<String>,
-    /// Only moments that begin at or after this time, in ms.
-    pub from_ms: Option<u64>,
-    /// Only moments that end at or before this time, in ms.
-    pub to_ms: Option<u64>,
 }

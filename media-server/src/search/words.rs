@@ -1,16 +1,25 @@
 //! Splitting text into words, in the same way for transcripts, queries and highlights, so that what
 //! matches is what is highlighted.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tantivy::tokenizer::{
     AsciiFoldingFilter, Language, LowerCaser, RawTokenizer, Stemmer, TextAnalyzer, TokenStream,
 };
 
+use super::sound;
+
+/// Words that an analyzer remembers. A lesson has some hundred different ones.
+const MAX_KNOWN: usize = 8_000;
+/// Analyzers kept for the next search. With all their words they take some megabytes.
+const MAX_SPARE: usize = 4;
 /// Size limit of a word; longer runs are noise.
 const MAX_WORD_BYTES: usize = 80;
 
 /// A word of a text, from byte `from` to byte `to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
+pub struct TextWord {
     /// The word as written, without the apostrophes inside it.
     pub text: String,
     /// First byte.
@@ -24,8 +33,8 @@ pub struct Word {
 
 /// Splits a text into words. Apostrophes inside a word belong to it (`don't` is one word); scripts
 /// written without spaces give a word per character.
-pub fn split(text: &str) -> Vec<Word> {
-    let mut words: Vec<Word> = Vec::new();
+pub fn split(text: &str) -> Vec<TextWord> {
+    let mut words: Vec<TextWord> = Vec::new();
     let mut chars = text.char_indices().peekable();
     while let Some((from, first)) = chars.next() {
         if !first.is_alphanumeric() {
@@ -33,7 +42,7 @@ pub fn split(text: &str) -> Vec<Word> {
         }
         if is_unspaced(first) {
             let joined = words.last().is_some_and(|last| last.to == from);
-            words.push(Word { text: first.into(), from, to: from + first.len_utf8(), joined });
+            words.push(TextWord { text: first.into(), from, to: from + first.len_utf8(), joined });
             continue;
         }
         let mut word = String::from(first);
@@ -56,7 +65,7 @@ pub fn split(text: &str) -> Vec<Word> {
             }
         }
         if word.len() <= MAX_WORD_BYTES {
-            words.push(Word { text: word, from, to, joined: false });
+            words.push(TextWord { text: word, from, to, joined: false });
         }
     }
     words
@@ -77,10 +86,26 @@ fn is_unspaced(c: char) -> bool {
         | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{2fa1f}')
 }
 
-/// Turns words into index terms: as spoken (`exact`), and by their stem in one language.
+/// The index terms of a word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forms {
+    /// The word itself: lower case, without accents and apostrophes.
+    pub exact: String,
+    /// Its stem.
+    pub stem: String,
+    /// Its key by sound; empty if it has none.
+    pub sound: String,
+}
+
+/// Analyzers that no search uses now. They know the words of the last lessons.
+static SPARE: Mutex<Vec<Analyzer>> = Mutex::new(Vec::new());
+
+/// Turns words into index terms.
 pub struct Analyzer {
+    language: String,
     exact: TextAnalyzer,
     stem: Option<TextAnalyzer>,
+    known: HashMap<String, Arc<Forms>>,
 }
 
 impl Analyzer {
@@ -98,20 +123,52 @@ impl Analyzer {
                 .filter(AsciiFoldingFilter)
                 .build()
         });
-        Self { exact, stem }
+        Self { language: language.into(), exact, stem, known: HashMap::new() }
     }
 
-    /// The word itself: lower case, without accents and apostrophes.
-    pub fn exact(&mut self, word: &Word) -> String {
-        run(&mut self.exact, &word.text).replace('\'', "")
-    }
-
-    /// The word's stem.
-    pub fn stem(&mut self, word: &Word) -> String {
-        match &mut self.stem {
-            Some(stem) => run(stem, &word.text).replace('\'', ""),
-            None => self.exact(word),
+    /// An analyzer for text in `language` that may know many of its words.
+    pub fn spare(language: &str) -> Self {
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        match spare.iter().rposition(|analyzer| analyzer.language == language) {
+            Some(at) => spare.remove(at),
+            None => Self::new(language),
         }
+    }
+
+    /// Keeps an analyzer for [`Analyzer::spare`].
+    pub fn keep(self) {
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.push(self);
+        if spare.len() > MAX_SPARE {
+            spare.remove(0);
+        }
+    }
+
+    /// The word's terms.
+    pub fn forms(&mut self, word: &TextWord) -> Arc<Forms> {
+        if let Some(forms) = self.known.get(&word.text) {
+            return forms.clone();
+        }
+        let exact = self.exact(word);
+        let stem = match &mut self.stem {
+            Some(stem) => run(stem, &word.text).replace('\'', ""),
+            None => exact.clone(),
+        };
+        let forms = Arc::new(Forms { sound: sound::key(&exact), exact, stem });
+        if self.known.len() >= MAX_KNOWN {
+            self.known.clear();
+        }
+        self.known.insert(word.text.clone(), forms.clone());
+        forms
+    }
+
+    /// The word itself, see [`Forms::exact`].
+    pub fn exact(&mut self, word: &TextWord) -> String {
+        match word.text.is_ascii() {
+            true => word.text.to_ascii_lowercase(),
+            false => run(&mut self.exact, &word.text),
+        }
+        .replace('\'', "")
     }
 }
 
@@ -184,9 +241,10 @@ mod tests {
         let mut en = Analyzer::new("en-GB");
         let one = split("explaining").remove(0);
         let two = split("Explained").remove(0);
-        assert_eq!(en.stem(&one), en.stem(&two));
-        assert_ne!(en.exact(&one), en.exact(&two));
+        assert_eq!(en.forms(&one).stem, en.forms(&two).stem);
+        assert_ne!(en.forms(&one).exact, en.forms(&two).exact);
         let cafe = split("Café").remove(0);
-        assert_eq!(en.exact(&cafe), "cafe");
+        assert_eq!(en.forms(&cafe).exact, "cafe");
+        assert_eq!(en.forms(&cafe), en.forms(&cafe));
     }
 }

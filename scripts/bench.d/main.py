@@ -14,6 +14,7 @@ import content_aware
 import delivery
 import playable
 import queue_steps
+import search
 import speech
 import transcode
 import weak_line
@@ -26,6 +27,7 @@ KINDS = {
     "delivery": delivery,
     "weak-line": weak_line,
     "queue": queue_steps,
+    "search": search,
 }
 # Kinds that take a file or a folder, and as many pairs as they say where none are asked for.
 OF_A_FILE = ("transcode", "content-aware")
@@ -35,11 +37,13 @@ PAIRS = 3
 
 def asked():
     parser = argparse.ArgumentParser(
-        prog="scripts/bench", usage=f"scripts/bench [{'|'.join(KINDS)} ...] [FILE or FOLDER] [--pairs N]"
+        prog="scripts/bench",
+        usage=f"scripts/bench [{'|'.join(KINDS)} ...] [FILE or FOLDER] [--pairs N] [--lessons N]",
     )
     parser.add_argument("words", nargs="*", metavar="KIND, FILE or FOLDER")
     others = ", ".join(f"{name} {kind.PAIRS}" for name, kind in KINDS.items() if hasattr(kind, "PAIRS"))
     parser.add_argument("--pairs", type=int, help=f"runs of each side (default: {others}, others {PAIRS})")
+    parser.add_argument("--lessons", type=int, default=search.LESSONS, help="of search (default: %(default)s)")
     arguments = parser.parse_args()
     wanted = [word for word in arguments.words if word in KINDS]
     files = [pathlib.Path(word) for word in arguments.words if word not in KINDS]
@@ -50,7 +54,9 @@ def asked():
         parser.error(f"one file, and only for {' and '.join(OF_A_FILE)}; or one folder, and only for speech")
     if arguments.pairs is not None and arguments.pairs < 1:
         parser.error("--pairs is at least 1")
-    return wanted or list(KINDS if not files else fits), files[0].resolve() if files else None, arguments.pairs
+    if arguments.lessons < 40:
+        parser.error("--lessons is at least 40, two for each tenant")
+    return wanted or list(KINDS if not files else fits), files[0].resolve() if files else None, arguments
 
 
 def end(*_):
@@ -60,7 +66,7 @@ def end(*_):
 
 
 def main(chalkstream, cache):
-    wanted, file, pairs = asked()
+    wanted, file, arguments = asked()
     settings = tomllib.loads(
         subprocess.run([chalkstream, "config", "print"], capture_output=True, text=True, check=True).stdout
     )
@@ -72,8 +78,10 @@ def main(chalkstream, cache):
     results = {}
     for name in wanted:
         kind = KINDS[name]
-        count = pairs or getattr(kind, "PAIRS", PAIRS)
+        count = arguments.pairs or getattr(kind, "PAIRS", PAIRS)
         more = {"file": file} if name in OF_A_FILE else {"folder": file} if name in OF_A_FOLDER else {}
+        if name == "search":
+            more = {"lessons": arguments.lessons}
         results[name] = kind.main(chalkstream, cache, count, settings, **more)
     path = cache / "bench.json"
     path.write_text(

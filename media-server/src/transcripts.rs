@@ -10,7 +10,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
 
-use crate::corrections::{CaptionChange, Corrections, StoredLayer, Transcript, apply};
+use crate::corrections::{CaptionChange, Corrections, StoredLayer, TranscriptDocument, apply};
 use crate::metrics::CacheStats;
 use crate::problem::Problem;
 
@@ -62,7 +62,7 @@ impl CutTranscript {
 
     /// The same with corrections.
     fn parse_corrected(body: &[u8], stored: &StoredLayer) -> Result<Self, serde_json::Error> {
-        let corrected = apply(Transcript::parse(body)?, &stored.layer);
+        let corrected = apply(TranscriptDocument::parse(body)?, &stored.layer);
         let cut = Self::parse(&serde_json::to_vec(&corrected.transcript)?)?;
         Ok(Self { tag: stored.tag.clone(), changes: corrected.changes, ..cut })
     }
@@ -71,8 +71,8 @@ impl CutTranscript {
     ///
     /// # Errors
     /// If it is malformed.
-    pub fn transcript(&self) -> Result<Transcript, serde_json::Error> {
-        Transcript::parse(&self.select(|_, _| true))
+    pub fn transcript(&self) -> Result<TranscriptDocument, serde_json::Error> {
+        TranscriptDocument::parse(&self.select(|_, _| true))
     }
 
     /// Returns the JSON of the transcript with the cues that `is_wanted` names by start and end in

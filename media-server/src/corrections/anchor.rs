@@ -5,14 +5,19 @@ use std::ops::Range;
 
 use super::layer::Anchor;
 use super::retime::split;
-use super::transcript::{Word, normalized};
+use super::transcript::{TranscriptWord, normalized};
 
 /// How far the words of a span may have moved in another recognition, in ms.
 const MAX_SHIFT_MS: u64 = 2_000;
 
 /// The words of a span. `corrected` is its corrected text: a better recognition may have found
 /// that. `None` if there are no words at its time.
-pub fn locate(words: &[&Word], anchor: &Anchor, corrected: &str, uses_spaces: bool) -> Option<Range<usize>> {
+pub fn locate(
+    words: &[&TranscriptWord],
+    anchor: &Anchor,
+    corrected: &str,
+    uses_spaces: bool,
+) -> Option<Range<usize>> {
     let near =
         words_within(words, anchor.start_ms.saturating_sub(MAX_SHIFT_MS), anchor.end_ms + MAX_SHIFT_MS);
     let recognised: Vec<String> = words[near.clone()].iter().map(|word| normalized(&word.text)).collect();
@@ -29,8 +34,8 @@ pub fn locate(words: &[&Word], anchor: &Anchor, corrected: &str, uses_spaces: bo
 }
 
 /// The words whose middle lies in a time.
-pub fn words_within(words: &[&Word], start_ms: u64, end_ms: u64) -> Range<usize> {
-    let middle = |word: &Word| word.start_ms + word.end_ms.saturating_sub(word.start_ms) / 2;
+pub fn words_within(words: &[&TranscriptWord], start_ms: u64, end_ms: u64) -> Range<usize> {
+    let middle = |word: &TranscriptWord| word.start_ms + word.end_ms.saturating_sub(word.start_ms) / 2;
     let first = words.partition_point(|word| middle(word) < start_ms);
     first..words.partition_point(|word| middle(word) < end_ms).max(first)
 }
@@ -86,16 +91,21 @@ fn best_match(recognised: &[String], starts: &[u64], text: &[String], start_ms: 
 mod tests {
     use super::*;
 
-    fn said(text: &str, from_ms: u64) -> Vec<Word> {
+    fn said(text: &str, from_ms: u64) -> Vec<TranscriptWord> {
         let word = |(n, text): (usize, &str)| {
             let start_ms = from_ms + 500 * n as u64;
-            Word { start_ms, end_ms: start_ms + 400, text: text.into(), ..Word::default() }
+            TranscriptWord {
+                start_ms,
+                end_ms: start_ms + 400,
+                text: text.into(),
+                ..TranscriptWord::default()
+            }
         };
         text.split(' ').enumerate().map(word).collect()
     }
 
-    fn found(words: &[Word], quote: &str, start_ms: u64, end_ms: u64, corrected: &str) -> String {
-        let all: Vec<&Word> = words.iter().collect();
+    fn found(words: &[TranscriptWord], quote: &str, start_ms: u64, end_ms: u64, corrected: &str) -> String {
+        let all: Vec<&TranscriptWord> = words.iter().collect();
         let anchor = Anchor { start_ms, end_ms, quote: quote.into() };
         let range = locate(&all, &anchor, corrected, true).unwrap_or_default();
         words[range].iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
@@ -117,7 +127,7 @@ mod tests {
     #[test]
     fn of_equal_words_those_nearest_in_time() {
         let words = said("yes yes yes yes yes", 0);
-        let all: Vec<&Word> = words.iter().collect();
+        let all: Vec<&TranscriptWord> = words.iter().collect();
         for (n, word) in words.iter().enumerate() {
             let anchor = Anchor { start_ms: word.start_ms, end_ms: word.end_ms, quote: "Yes.".into() };
             assert_eq!(locate(&all, &anchor, "no", true), Some(n..n + 1));

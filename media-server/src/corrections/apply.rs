@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::anchor::locate;
 use super::layer::{Anchor, Layer};
 use super::retime::{retime, words_of};
-use super::transcript::{Cue, Transcript, Word, join};
+use super::transcript::{TranscriptCue, TranscriptDocument, TranscriptWord, join};
 use super::uploaded::transcript_of;
 
 /// Fields of a cue that describe what was recognised, not what a person wrote.
@@ -20,7 +20,7 @@ const RECOGNISERS_OWN: [&str; 1] = ["doubt"];
 #[derive(Clone, Debug)]
 pub struct Corrected {
     /// The text that applies.
-    pub transcript: Transcript,
+    pub transcript: TranscriptDocument,
     /// For each cue the correction of exactly this cue, by its index in the layer.
     pub corrections: Vec<Option<usize>>,
     /// The cues that differ from what was recognised.
@@ -42,7 +42,7 @@ pub struct CaptionChange {
 
 /// Puts `layer` over a transcript. Uploaded captions replace all cues, and corrections that are
 /// newer apply to these.
-pub fn apply(recognised: Transcript, layer: &Layer) -> Corrected {
+pub fn apply(recognised: TranscriptDocument, layer: &Layer) -> Corrected {
     let uploaded = layer.uploaded.as_ref().filter(|uploaded| uploaded.undone.is_none());
     let (base, removed) = match uploaded {
         Some(uploaded) => {
@@ -85,13 +85,13 @@ pub fn put_over<'a>(body: &'a [u8], layer: &Layer) -> Cow<'a, [u8]> {
     if layer.is_empty() {
         return body.into();
     }
-    let corrected = Transcript::parse(body).map(|transcript| apply(transcript, layer).transcript);
+    let corrected = TranscriptDocument::parse(body).map(|transcript| apply(transcript, layer).transcript);
     let bytes = corrected.and_then(|transcript| serde_json::to_vec(&transcript));
     bytes.map_or_else(|_| body.into(), Cow::Owned)
 }
 
 struct Work {
-    transcript: Transcript,
+    transcript: TranscriptDocument,
     uses_spaces: bool,
     corrections: Vec<Option<usize>>,
     is_new: Vec<bool>,
@@ -121,15 +121,15 @@ impl Work {
     /// Replaces the words at an anchor, which may lie in several cues, or in parts of them.
     fn replace_span(&mut self, anchor: &Anchor, text: &str, index: usize) {
         let (first_cue, last_cue) = self.cues_near(anchor);
-        let mut words: Vec<(usize, Word)> = Vec::new();
+        let mut words: Vec<(usize, TranscriptWord)> = Vec::new();
         for at in first_cue..last_cue {
             let of_cue = words_of(&self.transcript.cues[at], self.uses_spaces);
             words.extend(of_cue.into_iter().map(|word| (at, word)));
         }
-        let all: Vec<&Word> = words.iter().map(|(_, word)| word).collect();
+        let all: Vec<&TranscriptWord> = words.iter().map(|(_, word)| word).collect();
         let found = locate(&all, anchor, text, self.uses_spaces);
         let Some(range) = found else { return self.insert(anchor, text, index) };
-        let old: Vec<Word> = words[range.clone()].iter().map(|(_, word)| word.clone()).collect();
+        let old: Vec<TranscriptWord> = words[range.clone()].iter().map(|(_, word)| word.clone()).collect();
         let cues: Vec<usize> = words[range.clone()].iter().map(|(cue, _)| *cue).collect();
         let span_ms = self.room(&words, &range);
         let new = retime(&old, text, span_ms, self.uses_spaces);
@@ -140,7 +140,7 @@ impl Work {
         // The cue of each new word: that of the unchanged one, else by its time between those
         // around.
         let mut floor = first;
-        let mut placed: Vec<(usize, Word)> = Vec::with_capacity(new.len());
+        let mut placed: Vec<(usize, TranscriptWord)> = Vec::with_capacity(new.len());
         for (n, one) in new.iter().enumerate() {
             let ceiling = new[n..].iter().find_map(|later| later.kept).map_or(last, |kept| cues[kept]);
             let cue = match one.kept {
@@ -156,7 +156,7 @@ impl Work {
         words.splice(range, placed);
         for at in first..=last {
             let cue = &mut self.transcript.cues[at];
-            let own: Vec<Word> =
+            let own: Vec<TranscriptWord> =
                 words.iter().filter(|(of, _)| *of == at).map(|(_, word)| word.clone()).collect();
             let text = join(&own, self.uses_spaces);
             if text != cue.text {
@@ -181,7 +181,7 @@ impl Work {
     }
 
     /// The time that new words in a range may have: up to their neighbours, within their cues.
-    fn room(&self, words: &[(usize, Word)], range: &Range<usize>) -> (u64, u64) {
+    fn room(&self, words: &[(usize, TranscriptWord)], range: &Range<usize>) -> (u64, u64) {
         let cues = &self.transcript.cues;
         let (first, last) = (words[range.start].0, words[range.end - 1].0);
         let before = range.start.checked_sub(1).map_or(0, |at| words[at].1.end_ms);
@@ -202,7 +202,8 @@ impl Work {
         }
         let id = cues.iter().map(|cue| cue.id).max().unwrap_or(0) + 1;
         let words = retime(&[], text, (start_ms, end_ms), self.uses_spaces);
-        let mut cue = Cue { id, start_ms, end_ms, text: text.to_owned(), ..Cue::default() };
+        let mut cue =
+            TranscriptCue { id, start_ms, end_ms, text: text.to_owned(), ..TranscriptCue::default() };
         cue.words = words.into_iter().map(|one| one.word).collect();
         mark(&mut cue);
         self.transcript.cues.insert(at, cue);
@@ -226,11 +227,11 @@ impl Work {
     }
 }
 
-fn removed(cue: &Cue) -> CaptionChange {
+fn removed(cue: &TranscriptCue) -> CaptionChange {
     CaptionChange { start_ms: cue.start_ms, end_ms: cue.end_ms, text: String::new(), is_new: false }
 }
 
-fn mark(cue: &mut Cue) {
+fn mark(cue: &mut TranscriptCue) {
     cue.corrected = true;
     for field in RECOGNISERS_OWN {
         cue.rest.remove(field);

@@ -6,26 +6,38 @@ use serde_json::json;
 
 use super::apply::apply;
 use super::layer::{Anchor, Layer, TextVersion};
-use super::transcript::{Cue, Transcript, Word, join};
+use super::transcript::{TranscriptCue, TranscriptDocument, TranscriptWord, join};
 
 /// A transcript of cues: start in ms, and words of half a second each.
-fn transcript(cues: &[(u64, &str)]) -> Transcript {
+fn transcript(cues: &[(u64, &str)]) -> TranscriptDocument {
     let cue = |(n, (start_ms, text)): (usize, &(u64, &str))| {
         let words = text.split(' ').filter(|word| !word.is_empty()).enumerate();
-        let words: Vec<Word> = words
+        let words: Vec<TranscriptWord> = words
             .map(|(w, text)| {
                 let start_ms = start_ms + 200 + 500 * w as u64;
-                Word { start_ms, end_ms: start_ms + 400, text: text.into(), ..Word::default() }
+                TranscriptWord {
+                    start_ms,
+                    end_ms: start_ms + 400,
+                    text: text.into(),
+                    ..TranscriptWord::default()
+                }
             })
             .collect();
         let end_ms = words.last().map_or(start_ms + 1000, |word| word.end_ms + 300);
-        Cue { id: n as u64 + 1, start_ms: *start_ms, end_ms, text: (*text).into(), words, ..Cue::default() }
+        TranscriptCue {
+            id: n as u64 + 1,
+            start_ms: *start_ms,
+            end_ms,
+            text: (*text).into(),
+            words,
+            ..TranscriptCue::default()
+        }
     };
-    Transcript { cues: cues.iter().enumerate().map(cue).collect(), ..Transcript::default() }
+    TranscriptDocument { cues: cues.iter().enumerate().map(cue).collect(), ..TranscriptDocument::default() }
 }
 
 /// A layer that corrects cues of `on`, each by its number from 0.
-fn layer(on: &Transcript, corrections: &[(usize, &str)]) -> Layer {
+fn layer(on: &TranscriptDocument, corrections: &[(usize, &str)]) -> Layer {
     let mut layer = Layer::default();
     for (cue, text) in corrections {
         let corrected = apply(on.clone(), &layer);
@@ -37,7 +49,7 @@ fn layer(on: &Transcript, corrections: &[(usize, &str)]) -> Layer {
     layer
 }
 
-fn texts(transcript: &Transcript) -> Vec<&str> {
+fn texts(transcript: &TranscriptDocument) -> Vec<&str> {
     transcript.cues.iter().map(|cue| cue.text.as_str()).collect()
 }
 
@@ -54,7 +66,7 @@ fn the_cue_of_a_correction_has_its_text() {
     assert_eq!(corrected.corrections, [Some(0), None, Some(1)]);
     assert_eq!(corrected.changes.len(), 2);
     assert_eq!(corrected.transcript.cues[1], heard.cues[1]);
-    let fellow = |transcript: &Transcript, at: usize| transcript.cues[0].words[at].start_ms;
+    let fellow = |transcript: &TranscriptDocument, at: usize| transcript.cues[0].words[at].start_ms;
     assert_eq!(fellow(&corrected.transcript, 3), fellow(&heard, 4), "an unchanged word keeps its time");
 }
 
@@ -119,7 +131,7 @@ fn what_is_not_known_here_stays() {
         { "id": 1, "start_ms": 0, "end_ms": 900, "text": "a b", "doubt": 0.9, "speaker": "main", "words": [
             { "start_ms": 100, "end_ms": 400, "text": "a", "p": 0.5 },
             { "start_ms": 500, "end_ms": 800, "text": "b", "p": 0.4 } ] } ] });
-    let heard: Transcript = serde_json::from_value(body.clone()).unwrap();
+    let heard: TranscriptDocument = serde_json::from_value(body.clone()).unwrap();
     assert_eq!(serde_json::to_value(&heard).unwrap(), body);
     let corrected = apply(heard.clone(), &layer(&heard, &[(0, "a c")]));
     let value = serde_json::to_value(&corrected.transcript).unwrap();
@@ -132,16 +144,18 @@ fn what_is_not_known_here_stays() {
 
 #[test]
 fn scripts_without_spaces_keep_the_times_of_their_characters() {
-    let word = |start_ms, text: &str| Word {
+    let word = |start_ms, text: &str| TranscriptWord {
         start_ms,
         end_ms: start_ms + 400,
         text: text.into(),
-        ..Word::default()
+        ..TranscriptWord::default()
     };
-    let cue = Cue { id: 1, end_ms: 2000, text: "砸自己的".into(), ..Cue::default() };
-    let heard = Transcript {
-        cues: vec![Cue { words: vec![word(0, "砸"), word(500, "自己"), word(1000, "的")], ..cue }],
-        ..Transcript::default()
+    let cue = TranscriptCue { id: 1, end_ms: 2000, text: "砸自己的".into(), ..TranscriptCue::default() };
+    let heard = TranscriptDocument {
+        cues: vec![TranscriptCue {
+            words: vec![word(0, "砸"), word(500, "自己"), word(1000, "的")], ..cue
+        }],
+        ..TranscriptDocument::default()
     };
     let corrected = apply(heard.clone(), &layer(&heard, &[(0, "打自己的")]));
     let times: Vec<_> =
@@ -175,7 +189,7 @@ proptest! {
         for over in [heard.clone(), timed(&again, shift)] {
             let result = apply(over, &layer).transcript;
             prop_assert!(result.cues.windows(2).all(|pair| pair[0].end_ms <= pair[1].start_ms));
-            let words: Vec<&Word> = result.cues.iter().flat_map(|cue| &cue.words).collect();
+            let words: Vec<&TranscriptWord> = result.cues.iter().flat_map(|cue| &cue.words).collect();
             prop_assert!(words.windows(2).all(|pair| pair[0].start_ms <= pair[1].start_ms), "{:?}", words);
             prop_assert!(words.iter().all(|word| word.start_ms <= word.end_ms));
             for cue in &result.cues {

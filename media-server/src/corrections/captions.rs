@@ -4,7 +4,7 @@
 use chalkstream_formats::captions::{Caption, parser, srt, vtt, wrap};
 
 use super::apply::CaptionChange;
-use super::transcript::Transcript;
+use super::transcript::TranscriptDocument;
 
 /// Minimum pause at which the plain text starts a new paragraph, in ms.
 const MIN_PARAGRAPH_PAUSE_MS: u64 = 2_000;
@@ -39,7 +39,7 @@ fn change(mut captions: Vec<Caption>, changes: &[CaptionChange], span_ms: (u64, 
 }
 
 /// The text alone, with a new paragraph after each long pause.
-pub fn plain_text(transcript: &Transcript) -> String {
+pub fn plain_text(transcript: &TranscriptDocument) -> String {
     let between_words = if transcript.uses_spaces() { " " } else { "" };
     let mut out = String::new();
     let mut previous_end_ms = None;
@@ -61,7 +61,7 @@ pub fn plain_text(transcript: &Transcript) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::transcript::{Cue, Word};
+    use super::super::transcript::{TranscriptCue, TranscriptWord};
     use super::*;
 
     fn changed(start_ms: u64, text: &str, is_new: bool) -> CaptionChange {
@@ -97,10 +97,24 @@ mod tests {
     #[test]
     fn plain_text_has_paragraphs_and_no_empty_cues() {
         let cue = |start_ms: u64, text: &str| {
-            let word = Word { start_ms, end_ms: start_ms + 500, text: text.into(), ..Word::default() };
-            Cue { start_ms, end_ms: start_ms + 900, text: text.into(), words: vec![word], ..Cue::default() }
+            let word = TranscriptWord {
+                start_ms,
+                end_ms: start_ms + 500,
+                text: text.into(),
+                ..TranscriptWord::default()
+            };
+            TranscriptCue {
+                start_ms,
+                end_ms: start_ms + 900,
+                text: text.into(),
+                words: vec![word],
+                ..TranscriptCue::default()
+            }
         };
         let cues = vec![cue(0, "One."), cue(1000, ""), cue(1500, "Two."), cue(9000, "Three.")];
-        assert_eq!(plain_text(&Transcript { cues, ..Transcript::default() }), "One. Two.\n\nThree.\n");
+        assert_eq!(
+            plain_text(&TranscriptDocument { cues, ..TranscriptDocument::default() }),
+            "One. Two.\n\nThree.\n"
+        );
     }
 }

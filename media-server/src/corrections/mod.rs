@@ -29,6 +29,6 @@ pub use layer::Anchor;
 pub use retime::words_of;
 pub use service::{Corrections, CueChange, CueRequest, check_author, one_line};
 pub use storage::{StoredLayer, read};
-pub use transcript::{Transcript, Word as TranscriptWord, join};
+pub use transcript::{TranscriptDocument, TranscriptWord, join};
 pub use uploaded::{NoCaptions, read_captions};
 pub use view::{CueText, CueView, Revealed};

@@ -1,7 +1,7 @@
 //! Times for the words of a corrected text. Unchanged words keep theirs; new ones are spread over
 //! the time of the words that they replace.
 
-use super::transcript::{Cue, Word, normalized};
+use super::transcript::{TranscriptCue, TranscriptWord, normalized};
 
 /// A word of the new text without room gets so much of the word before it, in ms.
 const MIN_WORD_MS: u64 = 60;
@@ -10,14 +10,14 @@ const MIN_WORD_MS: u64 = 60;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retimed {
     /// The word.
-    pub word: Word,
+    pub word: TranscriptWord,
     /// Index of the unchanged word.
     pub kept: Option<usize>,
 }
 
 /// Gives the words of `text` times within `span_ms`, in order and without overlap. `old` are the
 /// words in its place, in order and within the span.
-pub fn retime(old: &[Word], text: &str, span_ms: (u64, u64), uses_spaces: bool) -> Vec<Retimed> {
+pub fn retime(old: &[TranscriptWord], text: &str, span_ms: (u64, u64), uses_spaces: bool) -> Vec<Retimed> {
     let texts = split(text, uses_spaces);
     let pairs = common(old, &texts);
     let mut out: Vec<Retimed> = Vec::with_capacity(texts.len());
@@ -27,7 +27,10 @@ pub fn retime(old: &[Word], text: &str, span_ms: (u64, u64), uses_spaces: bool) 
         let next_ms = old.get(old_kept).map_or(span_ms.1, |word| word.start_ms);
         spread(&mut out, &texts[new_at..new_kept], replaced, (span_ms.0, next_ms), old_kept < old.len());
         if let (Some(word), Some(text)) = (old.get(old_kept), texts.get(new_kept)) {
-            out.push(Retimed { word: Word { text: text.clone(), ..word.clone() }, kept: Some(old_kept) });
+            out.push(Retimed {
+                word: TranscriptWord { text: text.clone(), ..word.clone() },
+                kept: Some(old_kept),
+            });
         }
         (old_at, new_at) = (old_kept + 1, new_kept + 1);
     }
@@ -39,7 +42,7 @@ pub fn retime(old: &[Word], text: &str, span_ms: (u64, u64), uses_spaces: bool) 
 fn spread(
     out: &mut Vec<Retimed>,
     texts: &[String],
-    replaced: &[Word],
+    replaced: &[TranscriptWord],
     (span_start_ms, next_ms): (u64, u64),
     has_next: bool,
 ) {
@@ -79,13 +82,13 @@ fn fill(out: &mut Vec<Retimed>, texts: &[String], from_ms: u64, to_ms: u64) {
         let start_ms = from_ms + room_ms * before / total;
         before += letters(text);
         let end_ms = from_ms + room_ms * before / total;
-        let word = Word { start_ms, end_ms, text: text.clone(), ..Word::default() };
+        let word = TranscriptWord { start_ms, end_ms, text: text.clone(), ..TranscriptWord::default() };
         out.push(Retimed { word, kept: None });
     }
 }
 
 /// The words of a cue. One without times for them has its time spread over its text.
-pub fn words_of(cue: &Cue, uses_spaces: bool) -> Vec<Word> {
+pub fn words_of(cue: &TranscriptCue, uses_spaces: bool) -> Vec<TranscriptWord> {
     if cue.words.is_empty() {
         let spread = retime(&[], &cue.text, (cue.start_ms, cue.end_ms), uses_spaces);
         return spread.into_iter().map(|one| one.word).collect();
@@ -98,7 +101,7 @@ pub fn words_of(cue: &Cue, uses_spaces: bool) -> Vec<Word> {
         let parts = split(&word.text, false);
         let (count, length_ms) = (parts.len() as u64, word.end_ms.saturating_sub(word.start_ms));
         let at = move |n: u64| word.start_ms + length_ms * n / count.max(1);
-        parts.into_iter().zip(0_u64..).map(move |(text, n)| Word {
+        parts.into_iter().zip(0_u64..).map(move |(text, n)| TranscriptWord {
             start_ms: at(n),
             end_ms: at(n + 1),
             text,
@@ -127,7 +130,7 @@ pub fn split(text: &str, uses_spaces: bool) -> Vec<String> {
 }
 
 /// The longest common subsequence of words, as pairs of indices.
-fn common(old: &[Word], texts: &[String]) -> Vec<(usize, usize)> {
+fn common(old: &[TranscriptWord], texts: &[String]) -> Vec<(usize, usize)> {
     let old: Vec<String> = old.iter().map(|word| normalized(&word.text)).collect();
     let new: Vec<String> = texts.iter().map(|text| normalized(text)).collect();
     let same = |a: usize, b: usize| !old[a].is_empty() && old[a] == new[b];
@@ -162,10 +165,15 @@ mod tests {
 
     use super::*;
 
-    fn said(text: &str) -> Vec<Word> {
+    fn said(text: &str) -> Vec<TranscriptWord> {
         let word = |(n, text): (usize, &str)| {
             let start_ms = 1000 + 500 * n as u64;
-            Word { start_ms, end_ms: start_ms + 400, text: text.into(), ..Word::default() }
+            TranscriptWord {
+                start_ms,
+                end_ms: start_ms + 400,
+                text: text.into(),
+                ..TranscriptWord::default()
+            }
         };
         text.split(' ').enumerate().map(word).collect()
     }
@@ -193,8 +201,13 @@ mod tests {
 
     #[test]
     fn a_word_without_room_takes_the_end_of_the_word_before() {
-        let old: Vec<Word> = [(0, 500, "one"), (500, 900, "three")]
-            .map(|(start_ms, end_ms, text)| Word { start_ms, end_ms, text: text.into(), ..Word::default() })
+        let old: Vec<TranscriptWord> = [(0, 500, "one"), (500, 900, "three")]
+            .map(|(start_ms, end_ms, text)| TranscriptWord {
+                start_ms,
+                end_ms,
+                text: text.into(),
+                ..TranscriptWord::default()
+            })
             .into();
         let new = retime(&old, "one two three", (0, 900), true);
         let times: Vec<_> = new.iter().map(|one| (one.word.start_ms, one.word.end_ms)).collect();
@@ -214,10 +227,10 @@ mod tests {
             lead in 0u64..400, linger in 0u64..400,
         ) {
             let mut now = lead;
-            let old: Vec<Word> = old.into_iter().map(|(text, gap, length)| {
+            let old: Vec<TranscriptWord> = old.into_iter().map(|(text, gap, length)| {
                 let start_ms = now + gap;
                 now = start_ms + length;
-                Word { start_ms, end_ms: now, text, ..Word::default() }
+                TranscriptWord { start_ms, end_ms: now, text, ..TranscriptWord::default() }
             }).collect();
             let span = (0, now + linger);
             let words = retime(&old, &new.join(" "), span, true);

@@ -14,7 +14,7 @@ use super::apply::{Corrected, apply};
 use super::cache::Layers;
 use super::layer::{Anchor, Layer, LayerLimit, MAX_TEXT_CHARS, UploadedCue};
 use super::storage::{self, StoredLayer};
-use super::transcript::Transcript;
+use super::transcript::TranscriptDocument;
 use super::view::{CueView, Revealed};
 use crate::clock::now_ms;
 use crate::events::announce;
@@ -225,7 +225,7 @@ impl Corrections {
         let stored = storage::read(&self.store, &manifest.tenant, &manifest.recording).await?;
         // Parsing some megabytes must not keep other requests waiting.
         let work = tokio::task::spawn_blocking(move || {
-            let corrected = apply(Transcript::parse(&body)?, &stored.layer);
+            let corrected = apply(TranscriptDocument::parse(&body)?, &stored.layer);
             Ok::<_, serde_json::Error>((stored.layer, corrected))
         });
         work.await.map_err(Problem::internal)?.map_err(Problem::internal)

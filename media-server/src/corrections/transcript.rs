@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 /// A lesson's words.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Transcript {
+pub struct TranscriptDocument {
     /// The cues, in order.
     #[serde(default)]
-    pub cues: Vec<Cue>,
+    pub cues: Vec<TranscriptCue>,
     /// All else.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -17,7 +17,7 @@ pub struct Transcript {
 
 /// One caption.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Cue {
+pub struct TranscriptCue {
     /// Number, from 1; 0 if it has none.
     #[serde(default)]
     pub id: u64,
@@ -30,7 +30,7 @@ pub struct Cue {
     pub text: String,
     /// Its words with their times.
     #[serde(default)]
-    pub words: Vec<Word>,
+    pub words: Vec<TranscriptWord>,
     /// True if a person wrote some of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub corrected: bool,
@@ -41,7 +41,7 @@ pub struct Cue {
 
 /// One word with its time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Word {
+pub struct TranscriptWord {
     /// Start in ms.
     pub start_ms: u64,
     /// End in ms.
@@ -53,7 +53,7 @@ pub struct Word {
     pub rest: Map<String, Value>,
 }
 
-impl Transcript {
+impl TranscriptDocument {
     /// Reads a `transcript.json`.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Transcript {
 }
 
 /// The text of words.
-pub fn join(words: &[Word], uses_spaces: bool) -> String {
+pub fn join(words: &[TranscriptWord], uses_spaces: bool) -> String {
     let texts: Vec<&str> = words.iter().map(|word| word.text.trim()).collect();
     texts.join(if uses_spaces { " " } else { "" })
 }

@@ -5,7 +5,7 @@ use chalkstream_formats::captions::{Caption, parser};
 use super::anchor::words_within;
 use super::layer::{MAX_CORRECTIONS, MAX_TEXT_CHARS, UploadedCue};
 use super::retime::{retime, words_of};
-use super::transcript::{Cue, Transcript, Word};
+use super::transcript::{TranscriptCue, TranscriptDocument, TranscriptWord};
 
 /// Why a file is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,32 +63,33 @@ pub fn read_captions(text: &str, duration_ms: u64) -> Result<Vec<UploadedCue>, N
 }
 
 /// The uploaded captions as a transcript. Words that were recognised too have the times of these.
-pub fn transcript_of(recognised: Transcript, uploaded: &[UploadedCue]) -> Transcript {
+pub fn transcript_of(recognised: TranscriptDocument, uploaded: &[UploadedCue]) -> TranscriptDocument {
     let had_spaces = recognised.uses_spaces();
-    let words: Vec<Word> = recognised.cues.iter().flat_map(|cue| words_of(cue, had_spaces)).collect();
-    let all: Vec<&Word> = words.iter().collect();
+    let words: Vec<TranscriptWord> =
+        recognised.cues.iter().flat_map(|cue| words_of(cue, had_spaces)).collect();
+    let all: Vec<&TranscriptWord> = words.iter().collect();
     let uses_spaces = uploaded.iter().any(|cue| cue.text.contains(' '));
     let cue = |(id, cue): (u64, &UploadedCue)| {
         let range = words_within(&all, cue.start_ms, cue.end_ms);
-        let inside = words[range].iter().map(|word| Word {
+        let inside = words[range].iter().map(|word| TranscriptWord {
             start_ms: word.start_ms.max(cue.start_ms),
             end_ms: word.end_ms.min(cue.end_ms),
             ..word.clone()
         });
-        let old: Vec<Word> = inside.collect();
+        let old: Vec<TranscriptWord> = inside.collect();
         let timed = retime(&old, &cue.text, (cue.start_ms, cue.end_ms), uses_spaces);
-        Cue {
+        TranscriptCue {
             id,
             start_ms: cue.start_ms,
             end_ms: cue.end_ms,
             text: cue.text.clone(),
             words: timed.into_iter().map(|one| one.word).collect(),
             corrected: true,
-            ..Cue::default()
+            ..TranscriptCue::default()
         }
     };
     let cues = (1..).zip(uploaded).map(cue).collect();
-    Transcript { cues, rest: recognised.rest }
+    TranscriptDocument { cues, rest: recognised.rest }
 }
 
 /// SubRip has no escapes, so only what is certainly a tag goes.
@@ -163,12 +164,12 @@ mod tests {
             let file: String = parts.iter().map(part).collect();
             let Ok(cues) = read_captions(&format!("WEBVTT\n\n{file}"), 20_000) else { return Ok(()) };
             prop_assert!(cues.windows(2).all(|two| two[0].end_ms <= two[1].start_ms));
-            let words: Vec<Word> = recognised_words.iter().enumerate().map(|(n, text)| {
+            let words: Vec<TranscriptWord> = recognised_words.iter().enumerate().map(|(n, text)| {
                 let start_ms = 900 * n as u64;
-                Word { start_ms, end_ms: start_ms + 800, text: text.clone(), ..Word::default() }
+                TranscriptWord { start_ms, end_ms: start_ms + 800, text: text.clone(), ..TranscriptWord::default() }
             }).collect();
-            let all = Cue { id: 1, end_ms: 20_000, text: recognised_words.join(" "), words, ..Cue::default() };
-            let recognised = Transcript { cues: vec![all], ..Transcript::default() };
+            let all = TranscriptCue { id: 1, end_ms: 20_000, text: recognised_words.join(" "), words, ..TranscriptCue::default() };
+            let recognised = TranscriptDocument { cues: vec![all], ..TranscriptDocument::default() };
             for cue in transcript_of(recognised, &cues).cues {
                 let texts: Vec<&str> = cue.words.iter().map(|word| word.text.as_str()).collect();
                 prop_assert_eq!(texts.join(" "), cue.text.as_str());

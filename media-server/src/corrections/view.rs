@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::layer::Correction;
-use super::transcript::Cue;
+use super::transcript::TranscriptCue;
 use crate::clock::rfc3339;
 
 /// The persons whom a response names.
@@ -64,7 +64,7 @@ pub struct VersionView {
 
 impl CueView {
     /// A cue with its correction. Authors that are not `revealed` are left out.
-    pub fn new(cue: &Cue, correction: Option<&Correction>, revealed: Revealed<'_>) -> Self {
+    pub fn new(cue: &TranscriptCue, correction: Option<&Correction>, revealed: Revealed<'_>) -> Self {
         let versions = correction.into_iter().flat_map(|one| &one.versions);
         Self {
             id: cue.id,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::span::{self, Span};
 use crate::clock::now_ms;
-use crate::corrections::{Anchor, Transcript};
+use crate::corrections::{Anchor, TranscriptDocument};
 use crate::problem::Problem;
 use crate::transcripts::Transcripts;
 
@@ -139,12 +139,12 @@ impl Moments {
     async fn with_transcript<T: Send + 'static>(
         &self,
         manifest: &Manifest,
-        look: impl FnOnce(&Transcript) -> T + Send + 'static,
+        look: impl FnOnce(&TranscriptDocument) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let cut = self.transcripts.get(manifest).await?;
         // Parsing some megabytes must not keep other requests waiting.
         let work = tokio::task::spawn_blocking(move || {
-            let transcript = cut.map_or_else(|| Ok(Transcript::default()), |cut| cut.transcript())?;
+            let transcript = cut.map_or_else(|| Ok(TranscriptDocument::default()), |cut| cut.transcript())?;
             Ok::<_, serde_json::Error>(look(&transcript))
         });
         work.await.map_err(Problem::internal)?.map_err(Problem::internal)

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::corrections::{Anchor, Transcript, TranscriptWord, join, locate, words_of, words_within};
+use crate::corrections::{Anchor, TranscriptDocument, TranscriptWord, join, locate, words_of, words_within};
 
 /// Characters of the text on either side that a quote carries.
 const CONTEXT_CHARS: usize = 32;
@@ -23,7 +23,7 @@ pub struct Span {
 }
 
 /// The words that are said in a time. Without any, the span has no text.
-pub fn at_time(transcript: &Transcript, start_ms: u64, end_ms: u64) -> Span {
+pub fn at_time(transcript: &TranscriptDocument, start_ms: u64, end_ms: u64) -> Span {
     let words = words(transcript);
     let range = words_within(&words.iter().collect::<Vec<_>>(), start_ms, end_ms);
     Span { start_ms, end_ms, ..quoted(transcript, &words, range) }
@@ -31,7 +31,7 @@ pub fn at_time(transcript: &Transcript, start_ms: u64, end_ms: u64) -> Span {
 
 /// The span that was minted with these words at this time, as it is now; `None` if nothing is said
 /// there any more.
-pub fn find(transcript: &Transcript, anchor: &Anchor) -> Option<Span> {
+pub fn find(transcript: &TranscriptDocument, anchor: &Anchor) -> Option<Span> {
     if anchor.quote.is_empty() {
         return Some(at_time(transcript, anchor.start_ms, anchor.end_ms));
     }
@@ -43,12 +43,12 @@ pub fn find(transcript: &Transcript, anchor: &Anchor) -> Option<Span> {
     Some(Span { start_ms, end_ms, ..quoted(transcript, &words, range) })
 }
 
-fn words(transcript: &Transcript) -> Vec<TranscriptWord> {
+fn words(transcript: &TranscriptDocument) -> Vec<TranscriptWord> {
     let uses_spaces = transcript.uses_spaces();
     transcript.cues.iter().flat_map(|cue| words_of(cue, uses_spaces)).collect()
 }
 
-fn quoted(transcript: &Transcript, words: &[TranscriptWord], range: Range<usize>) -> Span {
+fn quoted(transcript: &TranscriptDocument, words: &[TranscriptWord], range: Range<usize>) -> Span {
     let text = |words: &[TranscriptWord]| join(words, transcript.uses_spaces());
     // A word has at least a character, so these hold enough.
     let before = text(&words[range.start.saturating_sub(CONTEXT_CHARS)..range.start]);
@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    fn said(text: &str, from_ms: u64) -> Transcript {
+    fn said(text: &str, from_ms: u64) -> TranscriptDocument {
         let words: Vec<_> = text
             .split(' ')
             .enumerate()

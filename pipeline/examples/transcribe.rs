@@ -41,6 +41,7 @@ fn transcribe(
     let request = TranscribeRequest {
         model_path: found.model,
         vad_model_path: Some(found.vad),
+        voices_path: Some(found.voices),
         model_name: found.name,
         language: (language != "auto").then(|| language.to_owned()),
         threads: 1,

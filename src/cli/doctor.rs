@@ -179,6 +179,12 @@ fn scratch_disk(settings: &Settings, quick: bool) -> Check {
 fn speech_model(settings: &Settings) -> Check {
     let folder = chalkstream_workers::models(settings);
     let detail = match chalkstream_pipeline::model::locate(&settings.speech.model, &folder) {
+        Ok(installed) if !installed.voices.is_file() => Err(format!(
+            "{} transcribes, but there is no voice encoder, so nothing says who speaks; run: chalkstream \
+             model fetch {}",
+            installed.model.display(),
+            installed.name
+        )),
         Ok(installed) => Ok(installed.model.display().to_string()),
         Err(error) => Err(error.message),
     };

@@ -36,15 +36,22 @@ pub async fn run(global: &GlobalArgs, command: ModelCommand) -> CommandResult {
         let report = |p: model::FetchProgress<'_>| {
             display.update(p.task, ProgressUnit::Bytes, p.done_bytes, p.total_bytes)
         };
-        model::fetch(&name, &folder, &report)
+        let installed = model::fetch(&name, &folder, &report)?;
+        Ok((installed, model::fetch_voices(&folder, &report)))
     });
-    let installed = fetched.await.map_err(|error| CommandError::failed("model", error.to_string()))?;
-    let installed = installed.map_err(|error| match error.kind {
+    let fetched: Result<_, chalkstream_pipeline::Error> =
+        fetched.await.map_err(|error| CommandError::failed("model", error.to_string()))?;
+    let (installed, voices) = fetched.map_err(|error| match error.kind {
         ErrorKind::Dependency => CommandError::dependency(error.code, error.message),
         _ => CommandError::failed(error.code, format!("{:#}", anyhow::Error::from(error))),
     })?;
+    if let Err(error) = &voices {
+        output::note(&format!("Transcripts will not say who speaks: {}", error.message));
+    }
     if global.json {
-        output::json(&json!({ "name": installed.name, "model": installed.model, "vad": installed.vad }));
+        let voices = voices.is_ok().then_some(&installed.voices);
+        let (model, vad) = (&installed.model, &installed.vad);
+        output::json(&json!({ "name": installed.name, "model": model, "vad": vad, "voices": voices }));
     } else {
         output::line(&installed.model.display().to_string());
     }

@@ -106,6 +106,18 @@ async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
     assert!(near >= 18, "{near} of 20 land near the word: {found:#}");
     let hits = results.iter().filter(|r| r["hit_s"].is_number()).count();
     assert_eq!(in_cue, hits, "all that are found land in their cue: {found:#}");
+    // Who speaks: the announcer most of all, before that other voices.
+    let announcement = lesson.utterances.iter().find(|u| u.text.starts_with("Nobody is available")).unwrap();
+    let at_s = announcement.start_ms as f64 / 1000.0 + 1.0;
+    let screenshot = Path::new(env!("CARGO_TARGET_TMPDIR")).join("talk.png");
+    let talk = node::run("talk.mjs", &json!({ "url": link, "at_s": at_s, "screenshot": screenshot }));
+    let went = talk["clicked"]["to_s"].as_f64().unwrap();
+    assert!((at_s - 0.3..at_s + 0.3).contains(&went), "a click seeks there: {talk}");
+    assert!(talk["clicked"]["text"].as_str().unwrap().ends_with(", Main voice"), "{talk}");
+    assert!(talk["pressed"]["to_s"].as_f64().unwrap() > at_s, "a key seeks to the next turn: {talk}");
+    assert!(talk["shares"][0].as_str().unwrap().starts_with("Main voice"), "{talk}");
+    let times = up.client().get(&format!("/v1/recordings/{id}/talk")).await;
+    assert!((0.5..0.7).contains(&times["main_share"].as_f64().unwrap()), "{}", times["total"]);
     // The source is one of its renditions.
     let watched = fetched_stream::fetch(&up.client(), &id, &folder.path().join("served")).await;
     assert!(watched.playlists.iter().any(|(uri, _)| uri.contains("/source/")), "the source plays as it is");

@@ -1,10 +1,11 @@
-// Loaded after playback has started: the transcript, the search, and the storyboard on the seek
-// bar.
+// Loaded after playback has started: the transcript, the search, who speaks, and the storyboard
+// on the seek bar.
 import { Search } from './search.js';
 import { Transcript } from './transcript.js';
 
 export async function start(player) {
   storyboard(player);
+  talk(player);
   const transcript = new Transcript(player);
   new Search(player, transcript);
   if (player.lesson().correct) {
@@ -15,6 +16,7 @@ export async function start(player) {
     // The lesson has changed.
     changed() {
       storyboard(player);
+      talk(player);
       if (!transcript.loaded) transcript.load();
     },
     // A step has made progress.
@@ -22,6 +24,13 @@ export async function start(player) {
       if (!transcript.loaded) transcript.explain();
     },
   };
+}
+
+let talkTimes = null;
+
+function talk(player) {
+  if (!player.lesson().talk) return;
+  talkTimes ??= import('./talk.js').then((m) => m.start(player)).catch(() => (talkTimes = null));
 }
 
 // Media Chrome takes previews from a metadata track with this label. Its images are relative to the

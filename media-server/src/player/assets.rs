@@ -30,13 +30,14 @@ pub(super) struct Bundle {
 
 /// Our own scripts and style: without comments, and compressed when first requested.
 pub(super) static PAGE: LazyLock<Bundle> = LazyLock::new(|| {
-    const FILES: [(&str, &str); 13] = [
+    const FILES: [(&str, &str); 14] = [
         ("app.js", include_str!("../../assets/page/app.js")),
         ("preload.js", include_str!("../../assets/page/preload.js")),
         ("correct.js", include_str!("../../assets/page/correct.js")),
         ("extras.js", include_str!("../../assets/page/extras.js")),
         ("keys.js", include_str!("../../assets/page/keys.js")),
         ("original.js", include_str!("../../assets/page/original.js")),
+        ("talk.js", include_str!("../../assets/page/talk.js")),
         ("search.js", include_str!("../../assets/page/search.js")),
         ("stream.js", include_str!("../../assets/page/stream.js")),
         ("style.css", include_str!("../../assets/page/style.css")),
@@ -202,7 +203,11 @@ mod tests {
                 assert!(first.contains(&needed), "{name} needs {needed}, which the page does not name");
             }
         }
-        let sizes = |bundle: &Bundle| bundle.assets.iter().map(|asset| asset.brotli.len()).sum::<usize>();
+        // Only viewers who may correct the transcript load that script, after everything else.
+        let loaded = |asset: &&Asset| asset.name != "correct.js";
+        let sizes = |bundle: &Bundle| {
+            bundle.assets.iter().filter(loaded).map(|asset| asset.brotli.len()).sum::<usize>()
+        };
         let (own, vendored) = (sizes(&PAGE), sizes(&VENDOR));
         // A lesson with the playlist of a full ladder and a placeholder image: mostly letters that
         // do not compress. The server compresses pages as it sends them, less well than files.

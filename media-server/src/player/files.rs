@@ -45,7 +45,7 @@ impl TimeRange {
     }
 }
 
-/// `/s/{session}/{recording}/{file}`: poster, storyboard, transcript, captions.
+/// `/s/{session}/{recording}/{file}`: poster, storyboard, transcript, captions, talk times.
 ///
 /// A session with a window gets the words inside it and no images, because a storyboard sheet
 /// covers the entire lesson. The address of a search result's still loads images and nothing else.
@@ -83,7 +83,7 @@ fn key(viewing: &Viewing, file: &str) -> Option<String> {
     let files = &viewing.manifest.files;
     match file {
         "poster.jpg" => files.get("poster").cloned(),
-        "storyboard.vtt" => files.get(file).cloned(),
+        "storyboard.vtt" | "talk.json" => files.get(file).cloned(),
         sheet => {
             let number = sheet.strip_prefix("storyboard-")?.strip_suffix(".jpg")?;
             if !(1..=6).contains(&number.len()) || !number.bytes().all(|b| b.is_ascii_digit()) {

@@ -51,6 +51,8 @@ pub struct Lesson {
     pub storyboard: Option<&'static str>,
     /// The transcript, if there is one.
     pub transcript: Option<&'static str>,
+    /// Who speaks when, if it is known.
+    pub talk: Option<&'static str>,
     /// The poster, if there is one.
     pub poster: Option<&'static str>,
     /// A small blurred image as a data URI, shown before the first frame.
@@ -141,6 +143,7 @@ impl Lesson {
             has_audio: manifest.media.as_ref().map(|media| media.has_audio),
             storyboard: (is_complete && has("storyboard.vtt")).then_some("storyboard.vtt"),
             transcript: has("transcript.json").then_some("transcript.json"),
+            talk: (is_complete && has("talk.json")).then_some("talk.json"),
             poster: (is_complete && has("poster")).then_some("poster.jpg"),
             placeholder: if is_complete { placeholder(manifest) } else { None },
             correct: newest.session.may_correct,

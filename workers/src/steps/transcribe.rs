@@ -41,6 +41,7 @@ fn request(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
     Ok(Step::Transcribe(TranscribeRequest {
         model_path: installed.model,
         vad_model_path: Some(installed.vad),
+        voices_path: Some(installed.voices),
         model_name: installed.name,
         language: (speech.language != "auto").then(|| speech.language.clone()),
         threads: speech.threads,
@@ -69,17 +70,19 @@ fn verify(report: &Value, outputs: &CollectedOutputs, _media: Option<&MediaInfo>
     for path in [&report.json, &report.vtt, &report.srt, &report.text] {
         verify::made(path, outputs)?;
     }
-    report.subtitles.as_deref().map_or(Ok(()), |path| verify::made(path, outputs))
+    let optional = [&report.subtitles, &report.talk].into_iter().flatten();
+    optional.into_iter().try_for_each(|path| verify::made(path, outputs))
 }
 
 fn contribute(report: &Value) -> Result<Contribution, StepFailure> {
     let report = TranscriptReport::deserialize(report).map_err(StepFailure::ours)?;
-    let files = vec![
+    let mut files = vec![
         ("transcript.json", report.json),
         ("captions.vtt", report.vtt),
         ("captions.srt", report.srt),
         ("transcript.txt", report.text),
     ];
+    files.extend(report.talk.map(|path| ("talk.json", path)));
     Ok(Contribution { files, ..Contribution::default() })
 }
 

@@ -12,12 +12,15 @@ mod activity;
 mod align;
 mod coverage;
 mod cues;
+mod edges;
 mod hallucinations;
 mod lines;
 mod onset;
 mod phrases;
 mod recognizer;
+mod speakers;
 mod stretches;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod transcriber;
@@ -48,6 +51,9 @@ pub struct TranscribeRequest {
     pub model_path: std::path::PathBuf,
     /// The voice activity model file.
     pub vad_model_path: Option<std::path::PathBuf>,
+    /// The voice encoder's file; without it nothing is said about who speaks.
+    #[serde(default)]
+    pub voices_path: Option<std::path::PathBuf>,
     /// The model's name, for the transcript.
     pub model_name: String,
     /// Language spoken; `None` to detect it.
@@ -84,6 +90,9 @@ pub struct TranscriptReport {
     pub text: String,
     /// Path of the subtitles media playlist; `None` without cues.
     pub subtitles: Option<String>,
+    /// Path of talk.json; `None` without a voice encoder.
+    #[serde(default)]
+    pub talk: Option<String>,
 }
 
 /// Maximum number of states at once: each takes memory, and the machine has other work.
@@ -121,6 +130,11 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
         let words = transcribe_stretches(request.threads, &model, lesson, &stretches, ctx)?;
         (language, words)
     };
+    let spans = edges::widen(&spans, &wav)?;
+    let turns = match request.voices_path.as_deref().filter(|path| path.is_file()) {
+        Some(path) => Some(speakers::find_turns(path, &wav, &spans, ctx)?),
+        None => None,
+    };
     let uses_spaces = words::uses_spaces(&language);
     let cues = cues::make_cues(&words, uses_spaces, duration_ms);
     let transcript = transcript_files::Transcript {
@@ -131,6 +145,7 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
         cues: &cues,
     };
     let files = transcript_files::write_files(&transcript, uses_spaces, ctx)?;
+    let talk = turns.map(|turns| talk::write(turns, &spans, &words, duration_ms, ctx)).transpose()?;
     ctx.report_progress(duration_ms, duration_ms);
     Ok(TranscriptReport {
         language,
@@ -143,6 +158,7 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
         srt: files.srt,
         text: files.text,
         subtitles: files.subtitles,
+        talk,
     })
 }
 

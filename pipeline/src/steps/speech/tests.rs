@@ -32,6 +32,7 @@ fn request(duration_ms: u64, threads: u32) -> TranscribeRequest {
     TranscribeRequest {
         model_path,
         vad_model_path,
+        voices_path: None,
         model_name: found.name,
         language: None,
         threads,
@@ -217,4 +218,34 @@ fn a_missing_model_and_a_cancelled_step_say_so() {
     assert_eq!((error.code, error.kind), ("model_missing", crate::ErrorKind::Dependency));
     let error = Run::new(&request(1000, 1), source, true).1.unwrap_err();
     assert_eq!(error.code, "cancelled");
+}
+
+#[test]
+fn the_announcer_of_the_composed_lesson_is_its_main_voice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (wav, utterances) = lesson(folder.path());
+    let found = crate::model::locate("tiny.en", &models()).unwrap();
+    assert!(found.voices.is_file(), "scripts/test fetches the voice encoder");
+    let wav = WavReader::open(Arc::new(FileSource::open(&wav).unwrap())).unwrap();
+    let ctx = StepContext { out_dir: folder.path().into(), emit: Arc::new(|_| {}), cancel: Arc::default() };
+    let probabilities = activity::speech_probabilities(&found.vad, &wav, &ctx).unwrap();
+    let spans = activity::find_spans(&probabilities, activity::SpanRules::default());
+    let spans = edges::widen(&spans, &wav).unwrap();
+    let turns = speakers::find_turns(&found.voices, &wav, &spans, &ctx).unwrap();
+    let heard_ms = |from_ms: u64, to_ms: u64, voice| -> u64 {
+        let own = turns.iter().filter(|turn| turn.voice == voice);
+        own.map(|turn| turn.end_ms.min(to_ms).saturating_sub(turn.start_ms.max(from_ms))).sum()
+    };
+    // After the first announcement two men read and speak; then the announcer goes on, but for one
+    // sentence by another voice.
+    let wrong: Vec<_> = utterances
+        .iter()
+        .enumerate()
+        .filter(|(index, (from_ms, to_ms, text))| {
+            let is_main = !(1..=6).contains(index) && !text.starts_with("Go forward");
+            let expected = if is_main { speakers::Voice::Main } else { speakers::Voice::Other };
+            heard_ms(*from_ms, *to_ms, expected) * 10 < (to_ms - from_ms) * 8
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?} in {turns:?}");
 }

@@ -9,6 +9,7 @@
 //! Memory does not grow with the recording, except for its words and four bytes for every 32 ms.
 
 mod activity;
+mod agreement;
 mod align;
 mod coverage;
 mod cues;

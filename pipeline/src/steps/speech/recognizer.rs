@@ -34,8 +34,6 @@ const MAX_TOKENS_PER_S: u64 = 8;
 const MAX_TOKENS: u64 = 216;
 /// Sequences followed at once in a careful search.
 const BEAMS: i32 = 5;
-/// Step by which a careful search gets hotter after a failure.
-const TEMPERATURE_STEP: f32 = 0.2;
 /// Memory for the alignment of tokens to audio, in bytes; a window takes 40 MiB at most.
 const ALIGNMENT_BYTES: usize = 128 << 20;
 
@@ -45,7 +43,7 @@ const ALIGNMENT_BYTES: usize = 128 << 20;
 pub enum Effort {
     /// The likeliest token each time.
     Fast,
-    /// Several sequences at once, and higher temperatures where they fail.
+    /// Several sequences at once.
     #[default]
     Careful,
 }
@@ -183,7 +181,9 @@ impl Recognizer<'_> {
         params.set_language(Some(attempt.language));
         params.set_audio_ctx(positions(samples.len() as u64, attempt.wider) as i32);
         params.set_temperature(0.0);
-        params.set_temperature_inc(if careful { TEMPERATURE_STEP } else { 0.0 });
+        // whisper.cpp would try higher temperatures, but then gives the probabilities of the
+        // sharpened distribution: after the first step, any text seems certain.
+        params.set_temperature_inc(0.0);
         // The state must not remember: several passes go over the same audio.
         params.set_no_context(true);
         params.set_tokens(attempt.context);

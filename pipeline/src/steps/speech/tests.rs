@@ -210,6 +210,19 @@ fn noise_and_silence_give_no_words_and_no_failure() {
 }
 
 #[test]
+fn speech_played_backwards_gives_no_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let (wav, _) = lesson(folder.path());
+    let reader = WavReader::open(Arc::new(FileSource::open(&wav).unwrap())).unwrap();
+    let forwards = reader.read(0, RATE_HZ * 40).unwrap();
+    let backwards: Vec<i16> = forwards.iter().rev().map(|sample| (sample * 32_767.0) as i16).collect();
+    let (run, report) = Run::new(&request(40_000, 1), Arc::new(Bytes(wav_file(&backwards))), false);
+    let report = report.unwrap();
+    assert!(report.speech_ms > 10_000, "the detector finds voices in {} ms", report.speech_ms);
+    assert_eq!(run.read(&report.text), "");
+}
+
+#[test]
 fn a_missing_model_and_a_cancelled_step_say_so() {
     let source: Source = Arc::new(Bytes(wav_file(&[0; 16_000])));
     let mut missing = request(1000, 1);

@@ -2,9 +2,11 @@
 //!
 //! The text of one window is the context of the next. A result that is doubtful or repeats itself
 //! is made again without it. Marks of sounds where there is speech are recognised again without
-//! such marks. Speech that no word covers is transcribed once more on its own.
+//! such marks. A window of which the model is not sure is heard a second time, and without words if
+//! it is not sure then either. Speech that no word covers is transcribed once more on its own.
 
 use super::activity::{self, SpeechSpan};
+use super::agreement;
 use super::align;
 use super::coverage;
 use super::hallucinations;
@@ -25,6 +27,16 @@ const MIN_CONTEXT_CONFIDENCE: f32 = -0.7;
 const MAX_CONTEXT_TOKENS: usize = 120;
 /// Minimum mean probability of speech for which marks of sounds are not believed.
 const SURE_SPEECH: f32 = 0.75;
+/// Mean log-probability below which a window is heard a second time.
+const MIN_SURE_CONFIDENCE: f32 = -0.8;
+/// Mean log-probability below which, in both hearings, it is no speech that the model knows.
+const MIN_BELIEVED_CONFIDENCE: f32 = -0.9;
+/// Minimum share of a window's words that its second hearing must confirm, or none is believed.
+const MIN_AGREEMENT: f32 = 0.3;
+/// What is left of the probability of a word that the second hearing does not confirm.
+const UNCONFIRMED: f32 = 0.5;
+/// By how much later the audio begins in the second hearing, in samples.
+const LATER_SAMPLES: usize = RATE_HZ as usize / 2;
 /// Minimum mean log-probability of words found in speech that was left over.
 const MIN_LEFTOVER_CONFIDENCE: f32 = -0.8;
 /// Doubt of words in a window that repeats itself after every attempt.
@@ -77,7 +89,10 @@ pub fn transcribe(
         context.drain(..context.len().saturating_sub(MAX_CONTEXT_TOKENS));
 
         let mut found = believed_words(&recognition, lesson, &window);
-        add_leftover(recognizer, lesson, &window, &mut found)?;
+        if confirm(recognizer, lesson, &samples, &recognition, &mut found)? {
+            add_leftover(recognizer, lesson, &window, &mut found)?;
+        }
+        words::weigh_neighbours(&mut found);
         let loudness = align::relative_loudness(&samples);
         let spans = onset::refine_starts(&window.spans, window.audio, &loudness);
         align::align_words(&mut found, &spans, window.audio.start_ms, &loudness);
@@ -114,6 +129,42 @@ fn recognize(
         }
     }
     Ok(best)
+}
+
+/// Hears a window again of which the model is not sure, or which repeats itself. Words that are not
+/// heard again become doubtful. If the model is not sure of those either, or hardly any word is
+/// heard again, all are removed. Returns whether the window is speech.
+fn confirm(
+    recognizer: &mut Recognizer<'_>,
+    lesson: Lesson<'_>,
+    samples: &[f32],
+    recognition: &Recognition,
+    words: &mut Vec<Word>,
+) -> Result<bool> {
+    let is_sure = recognition.confidence >= MIN_SURE_CONFIDENCE && !repeats(recognition);
+    if words.is_empty() || is_sure {
+        return Ok(true);
+    }
+    let later = [vec![0.0; LATER_SAMPLES], samples.to_vec()].concat();
+    let attempt = Attempt {
+        language: lesson.language,
+        effort: Effort::Fast,
+        context: &[],
+        speech_only: false,
+        wider: false,
+    };
+    let second = recognizer.transcribe(&later, attempt)?;
+    let heard = words::join_tokens(&hallucinations::without_loops(&second.tokens), lesson.language);
+    let confirmed = agreement::confirmed(words, &heard);
+    let share = confirmed.iter().filter(|is| **is).count() as f32 / words.len() as f32;
+    if recognition.confidence.max(second.confidence) < MIN_BELIEVED_CONFIDENCE || share < MIN_AGREEMENT {
+        words.clear();
+        return Ok(false);
+    }
+    for (word, _) in words.iter_mut().zip(&confirmed).filter(|(_, is_confirmed)| !**is_confirmed) {
+        word.probability *= UNCONFIRMED;
+    }
+    Ok(true)
 }
 
 /// Transcribes speech that no word covers, and adds what is found.
@@ -172,6 +223,7 @@ fn believed_words(recognition: &Recognition, lesson: Lesson<'_>, window: &Window
         for word in &mut kept {
             word.doubt = if is_repetitive { REPETITION_DOUBT } else { 0.0 };
             word.doubt = word.doubt.max(1.0 - activity);
+            word.probability = word.probability.min(1.0 - word.doubt);
         }
         words.append(&mut kept);
     }

@@ -42,6 +42,24 @@ pub fn two_decimals<S: serde::Serializer>(value: &f32, serializer: S) -> Result<
     serializer.serialize_f64((f64::from(*value) * 100.0).round() / 100.0)
 }
 
+/// How much the words next to a word weigh in its probability.
+const NEIGHBOURS: f32 = 0.7;
+
+/// Weighs in each word's probability those of the words next to it: errors come in groups.
+pub fn weigh_neighbours(words: &mut [Word]) {
+    let own: Vec<f32> = words.iter().map(|word| word.probability).collect();
+    for (index, word) in words.iter_mut().enumerate() {
+        let before = index.checked_sub(1).and_then(|before| own.get(before));
+        let (sum, count) = before
+            .into_iter()
+            .chain(own.get(index + 1))
+            .fold((0.0, 0.0), |(sum, count), probability| (sum + probability, count + 1.0));
+        if count > 0.0 {
+            word.probability = (own[index] + NEIGHBOURS * sum / count) / (1.0 + NEIGHBOURS);
+        }
+    }
+}
+
 /// Whether the language is written with spaces between words.
 pub fn uses_spaces(language: &str) -> bool {
     !matches!(language, "zh" | "yue" | "ja" | "th" | "lo" | "my" | "km" | "bo")
@@ -145,6 +163,20 @@ mod tests {
         assert_eq!((words[0].text.as_str(), words[0].start_ms), ("Don't", 10));
         assert_eq!((words[1].text.as_str(), words[1].start_ms), ("stop, -", 30));
         assert!((words[0].probability - (-0.5f32).exp()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_word_among_doubtful_ones_is_doubtful() {
+        let mut words = join_tokens(&[token(" so", 0), token(" we", 1), token(" go", 2)], "en");
+        for (word, probability) in words.iter_mut().zip([0.9, 0.2, 0.5]) {
+            word.probability = probability;
+        }
+        weigh_neighbours(&mut words);
+        let hundredths = words.iter().map(|word| (word.probability * 100.0).round() as u32);
+        assert_eq!(hundredths.collect::<Vec<_>>(), [61, 41, 38]);
+        let mut alone = words.split_off(2);
+        weigh_neighbours(&mut alone);
+        assert_eq!((alone[0].probability * 100.0).round() as u32, 38);
     }
 
     #[test]

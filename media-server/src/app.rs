@@ -120,9 +120,7 @@ impl App {
         tasks.spawn(async move { stop.run_until_cancelled(listener).await });
         let lists = Lists::new(store.clone());
         let leases = Arc::new(Leases::connect(&settings.redis)?);
-        let (layers, listener) = Layers::listening(store.clone(), hub.clone());
-        let stop = shutdown.clone();
-        tasks.spawn(async move { stop.run_until_cancelled(listener).await });
+        let layers = Layers::new(store.clone(), manifests.clone());
         let corrections = Corrections::new(store.clone(), events.clone(), Arc::clone(&leases), layers);
         let transcripts = Transcripts::new(store.clone(), corrections.clone());
         let moments = Moments::new(store.clone(), transcripts.clone());

@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use chalkstream_store::{Error, EventKind, Kind, Listed, Manifest, Store, newest_manifest, parse_manifest};
+use chalkstream_store::{
+    Error, EventKind, Kind, Manifest, NewestObjects, Store, newest_objects, parse_manifest,
+};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::broadcast::Receiver;
@@ -47,7 +49,14 @@ type ManifestKey = (String, String);
 struct ManifestEntry {
     /// When it began to be read: it is no newer than that.
     read_at_ms: u64,
-    found: Option<(Listed, Arc<Manifest>)>,
+    found: Option<Found>,
+}
+
+/// What there is of a recording.
+#[derive(Clone)]
+struct Found {
+    newest: Arc<NewestObjects>,
+    manifest: Arc<Manifest>,
 }
 
 #[derive(Clone)]
@@ -55,7 +64,7 @@ struct ManifestWeighter;
 
 impl Weighter<ManifestKey, ManifestEntry> for ManifestWeighter {
     fn weight(&self, _: &ManifestKey, entry: &ManifestEntry) -> u64 {
-        400 + entry.found.as_ref().map_or(0, |(object, _)| MEMORY_PER_BYTE * object.size_bytes)
+        400 + entry.found.as_ref().map_or(0, |found| MEMORY_PER_BYTE * found.newest.manifest.size_bytes)
     }
 }
 
@@ -90,7 +99,8 @@ impl Manifests {
     /// # Errors
     /// If storage cannot be read.
     pub async fn get(&self, tenant: &str, recording: &str) -> Result<Option<Arc<Manifest>>, Error> {
-        self.read(tenant, recording, |entry| self.is_fresh(entry)).await
+        let found = self.read(tenant, recording, |entry| self.is_fresh(entry)).await?;
+        Ok(found.map(|found| found.manifest))
     }
 
     /// Returns the recording as it was at most a tenth of a second ago.
@@ -98,7 +108,17 @@ impl Manifests {
     /// # Errors
     /// If storage cannot be read.
     pub async fn renewed(&self, tenant: &str, recording: &str) -> Result<Option<Arc<Manifest>>, Error> {
-        self.read(tenant, recording, |entry| entry.is_at_most(MAX_RENEWED_AGE_MS)).await
+        let found = self.read(tenant, recording, |entry| entry.is_at_most(MAX_RENEWED_AGE_MS)).await?;
+        Ok(found.map(|found| found.manifest))
+    }
+
+    /// Returns the newest objects about a recording, as old as [`Manifests::get`] may return it.
+    ///
+    /// # Errors
+    /// If storage cannot be read.
+    pub async fn newest(&self, tenant: &str, recording: &str) -> Result<Option<Arc<NewestObjects>>, Error> {
+        let found = self.read(tenant, recording, |entry| self.is_fresh(entry)).await?;
+        Ok(found.map(|found| found.newest))
     }
 
     /// The state of the cache.
@@ -115,7 +135,7 @@ impl Manifests {
         if entry.is_at_most(MAX_AGE_S * 1000) {
             return true;
         }
-        let is_over = entry.found.as_ref().is_some_and(|(_, manifest)| manifest.state.is_terminal());
+        let is_over = entry.found.as_ref().is_some_and(|found| found.manifest.state.is_terminal());
         is_over
             && entry.is_at_most(MAX_QUIET_AGE_MS)
             && self.hub.as_ref().is_some_and(|hub| hub.has_passed_on_all(entry.read_at_ms, MAX_SILENCE_MS))
@@ -126,7 +146,7 @@ impl Manifests {
         tenant: &str,
         recording: &str,
         is_fresh: impl Fn(&ManifestEntry) -> bool,
-    ) -> Result<Option<Arc<Manifest>>, Error> {
+    ) -> Result<Option<Found>, Error> {
         let key = (tenant.to_owned(), recording.to_owned());
         // Of all requests that find it too old one reads it, and the others wait for that one.
         let old = self.entries.remove_if(&key, |entry| !is_fresh(entry));
@@ -136,23 +156,23 @@ impl Manifests {
             let found = self.read_unless_unchanged(tenant, recording, old).await?;
             Ok::<_, Error>(ManifestEntry { read_at_ms, found })
         });
-        Ok(entry.await?.found.map(|(_, manifest)| manifest))
+        Ok(entry.await?.found)
     }
 
     async fn read_unless_unchanged(
         &self,
         tenant: &str,
         recording: &str,
-        old: Option<(Listed, Arc<Manifest>)>,
-    ) -> Result<Option<(Listed, Arc<Manifest>)>, Error> {
+        old: Option<Found>,
+    ) -> Result<Option<Found>, Error> {
         for _ in 0..MAX_READS {
-            let Some(newest) = newest_manifest(&self.store, tenant, recording).await? else {
+            let Some(newest) = newest_objects(&self.store, tenant, recording).await? else {
                 return Ok(None);
             };
-            if let Some(old) = old.as_ref().filter(|(object, _)| *object == newest) {
-                return Ok(Some(old.clone()));
+            if let Some(old) = old.as_ref().filter(|old| old.newest.manifest == newest.manifest) {
+                return Ok(Some(Found { newest: Arc::new(newest), manifest: Arc::clone(&old.manifest) }));
             }
-            let body = match self.store.get(&newest.key).await {
+            let body = match self.store.get(&newest.manifest.key).await {
                 Ok(body) => body,
                 Err(error) if error.kind == Kind::NotFound => continue,
                 Err(error) => return Err(error),
@@ -163,7 +183,7 @@ impl Manifests {
             } else {
                 without_results(parse_manifest(&body)?)
             };
-            return Ok(Some((newest, Arc::new(manifest))));
+            return Ok(Some(Found { newest: Arc::new(newest), manifest: Arc::new(manifest) }));
         }
         Err(Error::unavailable("the manifest changes faster than it can be read"))
     }

@@ -41,7 +41,7 @@ pub struct Contents {
     /// All of them.
     #[serde(flatten)]
     pub total: Amount,
-    /// By the folder they lie in: `source`, `hls`, `stills`, `transcript`, …
+    /// By what they belong to: `source`, `hls`, `stills`, `transcript`, …
     pub folders: BTreeMap<String, Amount>,
     /// Hex SHA-256 over a line `{key} {size}\n` for each object, in the order of their keys, which
     /// are relative to the recording.
@@ -204,9 +204,8 @@ pub async fn count(store: &Store, tenant: &str, recording: &str) -> Result<Conte
             continue;
         }
         let relative = object.key.strip_prefix(&prefix).unwrap_or_default();
-        let folder = relative.split('/').next().unwrap_or_default();
         contents.total.add(object.size_bytes);
-        contents.folders.entry(folder.to_owned()).or_default().add(object.size_bytes);
+        contents.folders.entry(layout::part_of(relative).to_owned()).or_default().add(object.size_bytes);
         hash.update(format!("{relative} {}\n", object.size_bytes));
     }
     contents.listing_sha256 = hex::encode(&hash.finalize());

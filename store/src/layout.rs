@@ -128,22 +128,30 @@ pub fn inventory_relative(fence: u64, step: &str) -> String {
     format!("inventory/{fence}/{step}.json")
 }
 
-/// All objects with corrections of a recording's transcript.
-pub fn corrections_prefix(tenant: &str, recording: &str) -> String {
-    object_key(tenant, recording, "corrections/")
-}
+/// What the names of objects with corrections begin with. They lie among the manifests, so that one
+/// listing shows whether either has changed.
+const CORRECTIONS: &str = "manifest/corrections-";
 
 /// The corrections of a recording after so many changes. `writer` keeps two writers of one number
 /// from writing to the same key. Padded, as the keys of manifests are.
 pub fn corrections_key(tenant: &str, recording: &str, number: u64, writer: &str) -> String {
-    object_key(tenant, recording, &format!("corrections/{number:020}-{writer}.json"))
+    object_key(tenant, recording, &format!("{CORRECTIONS}{number:020}-{writer}.json"))
 }
 
 /// Number and writer of such an object; `None` if the key is another one's.
 pub fn parse_corrections_key(key: &str) -> Option<(u64, &str)> {
-    let name = key.rsplit_once("/corrections/")?.1.strip_suffix(".json")?;
+    let name = key.rsplit_once(CORRECTIONS)?.1.strip_suffix(".json")?;
     let (number, writer) = name.split_once('-')?;
     Some((number.parse().ok()?, writer))
+}
+
+/// What an object belongs to, by its key relative to the recording: `source`, `hls`, `corrections`,
+/// …
+pub fn part_of(relative: &str) -> &str {
+    if relative.starts_with(CORRECTIONS) {
+        return "corrections";
+    }
+    relative.split('/').next().unwrap_or_default()
 }
 
 /// All moments of a recording.
@@ -333,65 +341,4 @@ pub(crate) fn revocation_log_level(key: &str) -> Option<(u8, u64)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_checked() {
-        assert!(valid_tenant("district-9"));
-        for bad in ["", "A", "a/b", "..", "_system", "a b", &"a".repeat(41)] {
-            assert!(!valid_tenant(bad), "{bad}");
-        }
-        assert!(valid_recording(&new_recording_id()));
-        for bad in [
-            "",
-            "..",
-            "0198-",
-            "0198C0DE-0000-7000-8000-000000000000",
-            "0198c0de00007000800000000000000000-0",
-        ] {
-            assert!(!valid_recording(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn an_extension_never_leaves_its_segment() {
-        assert_eq!(source_relative("IMG_0001.MOV"), "source/original.mov");
-        for hostile in ["x./../../etc", "noext", "a.", "a.mp4/..", "a.\u{0}", "a.verylongext"] {
-            assert_eq!(source_relative(hostile), "source/original.bin");
-        }
-    }
-
-    #[test]
-    fn an_attempts_keys_carry_its_fence() {
-        for key in ["hls/video/17/v240/00001.m4s", "index/17/video", "work/17/speech.wav"] {
-            assert_eq!(fence_of(key), Some(17), "{key}");
-        }
-        assert_eq!(fence_of(&inventory_relative(17, "ladder")), Some(17));
-        for key in ["hls/1/master.m3u8", "source/original.mp4", "manifest/00000000000000000017.json"] {
-            assert_eq!(fence_of(key), None, "{key}");
-        }
-    }
-
-    #[test]
-    fn newer_recordings_are_listed_first() {
-        let (old, new) = ("0198c0de-0000-7000-8000-000000000000", "0198c0de-0001-7000-8000-000000000000");
-        assert!(list_key("t", "ready", new) < list_key("t", "ready", old));
-        let key = list_key("t", "ready", old);
-        assert_eq!(
-            key,
-            format!("{}{}fe673f21-ffff-8fff-7fff-ffffffffffff", list_prefix("t", "ready"), list_folder(old))
-        );
-        assert_eq!(listed_recording(&key).unwrap(), old);
-        assert_eq!(listed_recording("t/_list/ready/fe673/x"), None);
-    }
-
-    #[test]
-    fn manifests_sort_by_fence() {
-        assert!(manifest_key("t", "r", 9) < manifest_key("t", "r", 10));
-        assert!(manifest_key("t", "r", 99) < manifest_key("t", "r", u64::MAX));
-        assert!(corrections_key("t", "r", 9, "b") < corrections_key("t", "r", 10, "a"));
-        assert_eq!(parse_corrections_key(&corrections_key("t", "r", 10, "a1")), Some((10, "a1")));
-        assert_eq!(fence_of("corrections/00000000000000000010-a1.json"), None);
-    }
-}
+mod tests;

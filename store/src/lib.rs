@@ -54,8 +54,8 @@ pub use queue::{
     QueueStats, RetryPolicy, StepView, Submitted, WorkerView,
 };
 pub use recording::{
-    Manifest, MediaFacts, Notice, Revision, SourceFacts, State, newest as newest_manifest,
-    parse as parse_manifest, read_manifest,
+    Manifest, ManifestFolder, MediaFacts, NewestObjects, Notice, Revision, SourceFacts, State,
+    newest as newest_objects, parse as parse_manifest, read_manifest, read_newest,
 };
 pub use revocations::{Revocation, Target, TargetKind, TargetName, forget_old_revocations};
 pub use step::{StepRecord, StepSpec, StepState};

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::listing::entry;
-use crate::recording::manifests;
-use crate::{Error, Manifest, Result, Store, layout};
+use crate::recording::{ManifestFolder, NewestObjects};
+use crate::{Error, Listed, Manifest, Result, Store, layout};
 
 /// Manifests of a recording that are kept: a reader that listed just before a write still finds its
 /// one.
@@ -50,19 +50,19 @@ pub async fn put_manifest(store: &Store, manifest: &Manifest) -> Result<WrittenM
 /// If storage does not answer.
 pub async fn list_manifest(store: &Store, manifest: &Manifest, written: &WrittenManifest) -> Result<()> {
     let (tenant, recording) = (manifest.tenant.as_str(), manifest.recording.as_str());
-    let mut listed = manifests(store, tenant, recording).await?;
+    let mut folder = ManifestFolder::list(store, tenant, recording).await?;
     // The write is done; older ones are swept on the way, and by the next write where this fails.
-    for old in listed.iter().rev().skip(MAX_MANIFESTS) {
+    for old in folder.manifests.iter().rev().skip(MAX_MANIFESTS) {
         if let Err(error) = store.delete(&old.key).await {
             tracing::debug!(kind = error.kind.as_str(), "an old manifest was not removed");
             break;
         }
     }
-    let newest = listed.pop();
-    let is_newest = newest
-        .as_ref()
-        .is_some_and(|newest| newest.key == written.key && newest.size_bytes == written.size_bytes);
-    let known = newest.filter(|_| is_newest).map(|newest| (newest, Cow::Borrowed(manifest)));
+    let corrections = folder.newest_corrections();
+    let is_written = |newest: &Listed| newest.key == written.key && newest.size_bytes == written.size_bytes;
+    let newest = folder.manifests.pop().filter(is_written);
+    let known =
+        newest.map(|newest| (NewestObjects { manifest: newest, corrections }, Cow::Borrowed(manifest)));
     entry::update(store, tenant, recording, known).await
 }
 

@@ -202,6 +202,10 @@ pub struct Manifest {
     /// Deduplication value of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedupe: Option<String>,
+    /// Whether there may be corrections of its transcript. Only entries of lists say so: workers
+    /// write manifests, servers write corrections.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_have_corrections: bool,
 }
 
 impl Manifest {
@@ -230,6 +234,7 @@ impl Manifest {
             warnings: Vec::new(),
             source_declined: None,
             dedupe: None,
+            may_have_corrections: false,
         }
     }
 
@@ -251,21 +256,37 @@ impl Manifest {
     }
 }
 
+/// The newest objects about a recording, as storage lists them: unchanged, what they say is
+/// unchanged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewestObjects {
+    /// The manifest with the highest fence.
+    pub manifest: Listed,
+    /// Keys of the newest corrections of its transcript; several only if two servers wrote at once.
+    pub corrections: Vec<String>,
+}
+
 /// The manifest with the highest fence; `None` if there is none.
+///
+/// # Errors
+/// If storage does not answer, or it is corrupt.
 pub async fn read_manifest(store: &Store, tenant: &str, recording: &str) -> Result<Option<Manifest>> {
     Ok(read_newest(store, tenant, recording).await?.map(|(_, manifest)| manifest))
 }
 
-/// The manifest with the highest fence, and its object; `None` if there is none.
-pub(crate) async fn read_newest(
+/// The manifest with the highest fence, and the newest objects; `None` if there is none.
+///
+/// # Errors
+/// If storage does not answer, or it is corrupt.
+pub async fn read_newest(
     store: &Store,
     tenant: &str,
     recording: &str,
-) -> Result<Option<(Listed, Manifest)>> {
+) -> Result<Option<(NewestObjects, Manifest)>> {
     // A newer write may remove what was listed; it has then put a newer one there.
     for _ in 0..5 {
         let Some(newest) = newest(store, tenant, recording).await? else { return Ok(None) };
-        match store.get(&newest.key).await {
+        match store.get(&newest.manifest.key).await {
             Ok(body) => return parse(&body).map(|manifest| Some((newest, manifest))),
             Err(error) if error.kind == Kind::NotFound => continue,
             Err(error) => return Err(error),
@@ -274,19 +295,50 @@ pub(crate) async fn read_newest(
     Err(Error::unavailable("the manifest changes faster than it can be read"))
 }
 
-/// The object of the manifest with the highest fence, as storage lists it: unchanged, the manifest
-/// is unchanged.
-pub async fn newest(store: &Store, tenant: &str, recording: &str) -> Result<Option<Listed>> {
+/// The newest objects about a recording, by one listing; `None` if it has no manifest.
+///
+/// # Errors
+/// If storage does not answer.
+pub async fn newest(store: &Store, tenant: &str, recording: &str) -> Result<Option<NewestObjects>> {
     layout::check_ids(tenant, recording)?;
-    Ok(manifests(store, tenant, recording).await?.pop())
+    let mut folder = ManifestFolder::list(store, tenant, recording).await?;
+    let corrections = folder.newest_corrections();
+    Ok(folder.manifests.pop().map(|manifest| NewestObjects { manifest, corrections }))
 }
 
-/// The objects of all its manifests that are kept, the highest fence last.
-pub(crate) async fn manifests(store: &Store, tenant: &str, recording: &str) -> Result<Vec<Listed>> {
-    let prefix = layout::manifest_prefix(tenant, recording);
-    let mut listed = store.list(&prefix, None, 1000).await?;
-    listed.retain(|object| object.key.ends_with(".json"));
-    Ok(listed)
+/// The objects in the folder of a recording's manifests.
+#[derive(Debug, Default)]
+pub struct ManifestFolder {
+    /// All manifests that are kept, the highest fence last.
+    pub manifests: Vec<Listed>,
+    /// All corrections that are kept, the newest last.
+    pub corrections: Vec<Listed>,
+}
+
+impl ManifestFolder {
+    /// Lists it.
+    ///
+    /// # Errors
+    /// If storage does not answer.
+    pub async fn list(store: &Store, tenant: &str, recording: &str) -> Result<Self> {
+        let mut folder = Self::default();
+        for object in store.list(&layout::manifest_prefix(tenant, recording), None, 1000).await? {
+            if layout::parse_corrections_key(&object.key).is_some() {
+                folder.corrections.push(object);
+            } else if object.key.ends_with(".json") {
+                folder.manifests.push(object);
+            }
+        }
+        Ok(folder)
+    }
+
+    /// The keys of the corrections with the highest number.
+    pub fn newest_corrections(&self) -> Vec<String> {
+        let number = |object: &Listed| layout::parse_corrections_key(&object.key).map(|(number, _)| number);
+        let highest = self.corrections.last().and_then(number);
+        let newest = self.corrections.iter().filter(|object| number(object) == highest);
+        newest.map(|object| object.key.clone()).collect()
+    }
 }
 
 /// Reads a manifest from its object's bytes.

@@ -79,7 +79,8 @@ fn recognise_again(objects: &Path, id: &str, word: &str, heard: &str) {
     let folders = std::fs::read_dir(objects).unwrap().map(|entry| entry.unwrap().path().join(id));
     let folder = folders.into_iter().find(|folder| folder.join("manifest").is_dir()).unwrap();
     let manifests = std::fs::read_dir(folder.join("manifest")).unwrap();
-    let newest = manifests.map(|entry| entry.unwrap().path()).max().unwrap();
+    let is_manifest = |path: &std::path::PathBuf| !path.to_string_lossy().contains("corrections-");
+    let newest = manifests.map(|entry| entry.unwrap().path()).filter(is_manifest).max().unwrap();
     let mut manifest: Value = serde_json::from_slice(&std::fs::read(newest).unwrap()).unwrap();
     let fence = manifest["fence"].as_u64().unwrap() + 1;
     let stored = manifest["files"]["transcript.json"].as_str().unwrap().to_owned();

@@ -1,17 +1,16 @@
-//! Layers in storage. Each change is an object of its own with the complete layer; the highest
-//! number counts. No storage needs compare-and-swap: a lease in Redis lets one writer in at a time,
-//! and a writer that lost its lease finds the other's object after its own.
+//! Layers in storage. Each change is an object of its own with the complete layer, among the
+//! recording's manifests; the highest number counts. No storage needs compare-and-swap: a lease in
+//! Redis lets one writer in at a time, and a writer that lost its lease finds the other's object
+//! after its own.
 
 use bytes::Bytes;
-use chalkstream_store::{Error, Kind, Listed, Result, Store, layout};
+use chalkstream_store::{Error, Kind, ManifestFolder, Result, Store, layout, listing};
 
 use super::layer::{Layer, MAX_LAYER_BYTES};
 
 /// Layers of a recording that are kept: a reader that listed just before a write still finds its
 /// one.
 const MAX_KEPT: usize = 3;
-/// Objects of one listing: those that are kept, and what was not swept.
-const MAX_LISTED: usize = 1000;
 /// How often a layer is read whose object is gone: a newer one has replaced it.
 const MAX_READS: usize = 5;
 
@@ -30,30 +29,35 @@ pub struct StoredLayer {
 /// If storage does not answer, or a layer is corrupt.
 pub async fn read(store: &Store, tenant: &str, recording: &str) -> Result<StoredLayer> {
     for _ in 0..MAX_READS {
-        let newest = newest(&list(store, tenant, recording).await?);
-        let mut read = StoredLayer::default();
-        let mut is_gone = false;
-        for key in newest {
-            let body = match store.get(&key).await {
-                Ok(body) => body,
-                Err(error) if error.kind == Kind::NotFound => {
-                    is_gone = true;
-                    break;
-                }
-                Err(error) => return Err(error),
-            };
-            let layer: Layer = serde_json::from_slice(&body)
-                .map_err(|e| Error::new(Kind::Corrupt, "corrections cannot be read").with_source(e))?;
-            let (number, writer) = layout::parse_corrections_key(&key).unwrap_or_default();
-            read.layer.merge(layer);
-            let separator = if read.tag.is_empty() { "" } else { "." };
-            read.tag = format!("{}{separator}{number}-{writer}", read.tag);
-        }
-        if !is_gone {
-            return Ok(read);
+        let folder = ManifestFolder::list(store, tenant, recording).await?;
+        match read_objects(store, &folder.newest_corrections()).await {
+            Err(error) if error.kind == Kind::NotFound => {}
+            read => return read,
         }
     }
-    Err(Error::new(Kind::Unavailable, "the corrections change faster than they can be read"))
+    Err(too_fast())
+}
+
+/// Reads the layer that is in these objects: usually one, and none if nothing was corrected.
+///
+/// # Errors
+/// `NotFound` if one is gone, because a newer one has replaced it.
+pub async fn read_objects(store: &Store, keys: &[String]) -> Result<StoredLayer> {
+    let mut read = StoredLayer::default();
+    for key in keys {
+        let layer: Layer = serde_json::from_slice(&store.get(key).await?)
+            .map_err(|e| Error::new(Kind::Corrupt, "corrections cannot be read").with_source(e))?;
+        let (number, writer) = layout::parse_corrections_key(key).unwrap_or_default();
+        read.layer.merge(layer);
+        let separator = if read.tag.is_empty() { "" } else { "." };
+        read.tag = format!("{}{separator}{number}-{writer}", read.tag);
+    }
+    Ok(read)
+}
+
+/// Why a layer could not be read.
+pub fn too_fast() -> Error {
+    Error::new(Kind::Unavailable, "the corrections change faster than they can be read")
 }
 
 /// Writes the next layer of a recording, and sweeps older ones.
@@ -68,13 +72,22 @@ pub async fn write(store: &Store, tenant: &str, recording: &str, layer: &Layer) 
     }
     let writer = uuid::Uuid::now_v7().simple().to_string();
     let key = layout::corrections_key(tenant, recording, layer.number, &writer[20..]);
+    let is_first = ManifestFolder::list(store, tenant, recording).await?.corrections.is_empty();
+    if is_first {
+        // Before it: after a crash, a scan of lists looks for corrections in vain, but misses none.
+        listing::expect_corrections(store, tenant, recording).await?;
+    }
     store.put(&key, Bytes::from(body)).await?;
-    let listed = list(store, tenant, recording).await?;
-    if newest(&listed) != [key.clone()] {
+    if is_first {
+        // A worker that wrote a manifest meanwhile may have found none.
+        listing::repair(store, tenant, recording).await?;
+    }
+    let folder = ManifestFolder::list(store, tenant, recording).await?;
+    if folder.newest_corrections() != [key.clone()] {
         store.delete(&key).await?;
         return Err(Error::new(Kind::Conflict, "another correction was written meanwhile"));
     }
-    for old in listed.iter().rev().skip(MAX_KEPT) {
+    for old in folder.corrections.iter().rev().skip(MAX_KEPT) {
         // The next write sweeps it.
         if let Err(error) = store.delete(&old.key).await {
             tracing::debug!(kind = error.kind.as_str(), "an old layer was not removed");
@@ -84,21 +97,11 @@ pub async fn write(store: &Store, tenant: &str, recording: &str, layer: &Layer) 
     Ok(())
 }
 
-async fn list(store: &Store, tenant: &str, recording: &str) -> Result<Vec<Listed>> {
-    store.list(&layout::corrections_prefix(tenant, recording), None, MAX_LISTED).await
-}
-
-/// The keys with the highest number; several only if two writers wrote at once.
-fn newest(listed: &[Listed]) -> Vec<String> {
-    let number = |key: &str| layout::parse_corrections_key(key).map(|(number, _)| number);
-    let Some(highest) = listed.iter().filter_map(|one| number(&one.key)).max() else { return Vec::new() };
-    let newest = listed.iter().filter(|one| number(&one.key) == Some(highest));
-    newest.map(|one| one.key.clone()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use chalkstream_store::{Manifest, write_manifest};
+
     use super::super::layer::Anchor;
     use super::*;
 
@@ -130,7 +133,8 @@ mod tests {
             assert_eq!(stored.layer, layer);
             assert!(tags.insert(stored.tag));
         }
-        assert_eq!(list(&store, "t", &id).await.unwrap().len(), MAX_KEPT);
+        let kept = ManifestFolder::list(&store, "t", &id).await.unwrap().corrections;
+        assert_eq!(kept.len(), MAX_KEPT);
     }
 
     #[tokio::test]
@@ -147,6 +151,36 @@ mod tests {
         write(&store, "t", &id, &second).await.unwrap();
         assert_eq!(write(&store, "t", &id, &late).await.unwrap_err().kind, Kind::Conflict);
         assert_eq!(read(&store, "t", &id).await.unwrap().layer, second);
+    }
+
+    #[tokio::test]
+    async fn lists_say_that_there_may_be_corrections_whoever_writes_between() {
+        let (store, _folder) = folder().await;
+        let mut manifest = Manifest::new("t", layout::new_recording_id());
+        let id = manifest.recording.clone();
+        write_manifest(&store, &manifest).await.unwrap();
+        let says = async || {
+            let entries = listing::page(&store, "t", manifest.state, None, 10).await.unwrap();
+            listing::read(&store, &entries[0]).await.unwrap().unwrap().may_have_corrections
+        };
+        assert!(!says().await);
+        // A server that ends here has corrected nothing, and a reader looks in vain.
+        listing::expect_corrections(&store, "t", &id).await.unwrap();
+        assert!(says().await);
+        assert_eq!(read(&store, "t", &id).await.unwrap(), StoredLayer::default());
+        // A comparison of all manifests, between the entry and the corrections of another server.
+        listing::build::verify(&store, "t").await.unwrap();
+        assert!(!says().await);
+        write(&store, "t", &id, &corrected(&Layer::default(), 0, "x")).await.unwrap();
+        assert!(says().await);
+        manifest.fence = 1;
+        write_manifest(&store, &manifest).await.unwrap();
+        assert!(says().await, "a worker's manifest");
+        assert_eq!(listing::build::verify(&store, "t").await.unwrap().repaired, 0);
+        // A server that ended between the two, and whose entry a worker wrote over.
+        listing::remove(&store, "t", &id).await.unwrap();
+        listing::build::verify(&store, "t").await.unwrap();
+        assert!(says().await);
     }
 
     #[tokio::test]

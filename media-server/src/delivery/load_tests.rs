@@ -31,10 +31,10 @@ async fn a_viewer_costs_storage_one_read_a_minute_apart_from_segments() {
     let (world, s3) = World::on_s3().await;
     let lesson = lesson(&world.store, TENANT).await;
     let server = world.server("a").await;
-    let base = session(&server, json!({ "recording": lesson.id })).await;
-    for name in ["hls/2/master.m3u8", "hls/video/9/v240/index.m3u8"] {
-        assert_eq!(get(&server, &format!("{base}{name}")).await.status(), StatusCode::OK);
-    }
+    correct(&server, &lesson.id).await;
+    let base = opened(&server, &lesson.id).await;
+    let path = format!("{base}transcript.json?from_ms=0&to_ms=4000");
+    assert!(get(&server, &path).await.text().await.unwrap().contains("Decimals"));
     let watch = async |without_events: Option<&Manifests>| {
         s3.take_requests();
         let (started, mut segments) = (Instant::now(), 0);
@@ -43,7 +43,13 @@ async fn a_viewer_costs_storage_one_read_a_minute_apart_from_segments() {
                 Some(manifests) => drop(manifests.get(TENANT, &lesson.id).await.unwrap()),
                 None => {
                     let number = segments % 5 + 1;
-                    let path = format!("{base}hls/video/9/v240/{number:05}.m4s");
+                    for path in
+                        [format!("video/9/v240/{number:05}.m4s"), format!("subtitles/9/en/{number:05}.vtt")]
+                    {
+                        let path = format!("{base}hls/{path}");
+                        assert_eq!(get(&server, &path).await.status(), StatusCode::OK);
+                    }
+                    let path = format!("{base}transcript.json?from_ms=0&to_ms=4000");
                     assert_eq!(get(&server, &path).await.status(), StatusCode::OK);
                 }
             }
@@ -69,6 +75,65 @@ async fn a_viewer_costs_storage_one_read_a_minute_apart_from_segments() {
     // Good for a minute, so at most one falls into a third of it.
     assert!(with_events <= 1, "{with_events}");
     assert!(without_events <= 12, "a listing every two seconds, and one manifest: {without_events}");
+}
+
+/// Corrects the first cue of a lesson.
+async fn correct(server: &Server, recording: &str) {
+    let path = format!("/v1/recordings/{recording}/transcript/cues/1");
+    let request = server.request(Method::PATCH, &path).header("if-match", "*");
+    let response = request.json(&json!({ "text": "Decimals", "author": "ann" })).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+/// A session that has read all its playlists.
+async fn opened(server: &Server, recording: &str) -> String {
+    let base = session(server, json!({ "recording": recording })).await;
+    for name in ["2/master.m3u8", "video/9/v240/index.m3u8", "subtitles/9/en/index.m3u8"] {
+        assert_eq!(get(server, &format!("{base}hls/{name}")).await.status(), StatusCode::OK);
+    }
+    base
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn captions_and_the_index_list_no_corrections() {
+    let (world, s3) = World::on_s3().await;
+    let (plain, corrected) = (lesson(&world.store, TENANT).await, lesson(&world.store, TENANT).await);
+    chalkstream_store::listing::build::verify(&world.store, TENANT).await.unwrap();
+    let writer = world.server("a").await;
+    correct(&writer, &corrected.id).await;
+    let listings = |requests: &[String], id: &str| {
+        requests.iter().filter(|request| request.contains("list-type") && request.contains(id)).count()
+    };
+    until("the first server has indexed that, and asks for nothing more", || async {
+        let request = writer.request(Method::GET, "/v1/search?viewer=coach&q=decimals");
+        let found = request.send().await.ok()?.text().await.ok()?;
+        found.contains("Decimals").then_some(())
+    })
+    .await;
+    drop(writer);
+    s3.take_requests();
+    let server = world.server("b").await;
+    server.searches().await;
+    let requests = s3.take_requests();
+    assert_eq!(listings(&requests, &plain.id), 0, "{requests:?}");
+    assert_eq!(listings(&requests, &corrected.id), 1, "{requests:?}");
+
+    for (lesson, words) in [(&plain, "Fractions"), (&corrected, "Decimals")] {
+        let base = opened(&server, &lesson.id).await;
+        s3.take_requests();
+        let segment = get(&server, &format!("{base}hls/subtitles/9/en/00001.vtt")).await;
+        assert_eq!(segment.status(), StatusCode::OK);
+        let transcript = get(&server, &format!("{base}transcript.json?from_ms=0&to_ms=4000")).await;
+        assert!(transcript.text().await.unwrap().contains(words));
+        let requests = s3.take_requests();
+        // A machine that is busy elsewhere may have to ask again whether the manifest has changed.
+        let lists =
+            requests.iter().filter(|request| request.contains("list-type") && request.contains(&lesson.id));
+        assert!(
+            lists.clone().count() <= 1 && lists.clone().all(|one| one.contains("manifest%2F")),
+            "{requests:?}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use chalkstream_store::{
-    Event, EventKind, Events, Kind, Manifest, Position, State, Store, layout, listing, read_manifest,
+    Event, EventKind, Events, Kind, Manifest, Position, State, Store, layout, listing, read_newest,
 };
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -31,6 +31,9 @@ enum Scanned {
     /// From its folder: it may not be in a list yet.
     Unlisted(String),
 }
+
+/// A recording's manifest, and whether there may be corrections of its transcript.
+type FoundLesson = Result<Option<(Manifest, bool)>, chalkstream_store::Error>;
 
 /// Why the feed failed. Each may succeed later.
 #[derive(Debug, thiserror::Error)]
@@ -107,8 +110,8 @@ impl Feed {
                 page.into_iter().filter_map(recording_to_reconcile).collect();
             let changed = !touched.is_empty();
             for (tenant, recording) in touched {
-                let manifest = read_manifest(&self.store, &tenant, &recording).await;
-                self.reconcile(&tenant, &recording, manifest).await?;
+                let found = self.read(&tenant, &recording).await;
+                self.reconcile(&tenant, &recording, found).await?;
             }
             position.id = id;
             // Progress events are not worth a commit; reading them again costs nothing.
@@ -146,11 +149,17 @@ impl Feed {
                         Scanned::Listed(entry) => entry.recording.clone(),
                         Scanned::Unlisted(recording) => recording.clone(),
                     };
-                    let manifest = match &listed {
-                        Scanned::Listed(entry) => listing::read(&self.store, entry).await,
-                        Scanned::Unlisted(recording) => read_manifest(&self.store, tenant, recording).await,
+                    let found = match &listed {
+                        Scanned::Listed(entry) => {
+                            let with_flag = |manifest: Manifest| {
+                                let may_have_corrections = manifest.may_have_corrections;
+                                (manifest, may_have_corrections)
+                            };
+                            listing::read(&self.store, entry).await.map(|found| found.map(with_flag))
+                        }
+                        Scanned::Unlisted(recording) => self.read(tenant, recording).await,
                     };
-                    self.reconcile(tenant, &recording, manifest).await?;
+                    self.reconcile(tenant, &recording, found).await?;
                     Ok::<_, FeedError>(recording)
                 }
             });
@@ -159,8 +168,8 @@ impl Feed {
                 let recording = recording?;
                 if !present.insert((tenant.clone(), recording.clone())) {
                     // A writer that was cut off left it in two lists, one of them older.
-                    let manifest = read_manifest(&self.store, &tenant, &recording).await;
-                    self.reconcile(&tenant, &recording, manifest).await?;
+                    let found = self.read(&tenant, &recording).await;
+                    self.reconcile(&tenant, &recording, found).await?;
                 }
                 if present.len().is_multiple_of(SCAN_BATCH) {
                     self.commit().await?;
@@ -223,30 +232,39 @@ impl Feed {
         Ok(stream::iter(states).flatten().map_ok(Scanned::Listed).boxed())
     }
 
-    /// Makes the index equal to one recording's manifest.
-    async fn reconcile(
-        &self,
-        tenant: &str,
-        recording: &str,
-        manifest: Result<Option<Manifest>, chalkstream_store::Error>,
-    ) -> Result<(), FeedError> {
-        let manifest = match manifest {
-            Ok(manifest) => manifest,
+    /// Reads a recording by its own objects.
+    async fn read(&self, tenant: &str, recording: &str) -> FoundLesson {
+        let found = read_newest(&self.store, tenant, recording).await?;
+        Ok(found.map(|(newest, manifest)| (manifest, !newest.corrections.is_empty())))
+    }
+
+    /// Makes the index equal to one recording's manifest and corrections.
+    async fn reconcile(&self, tenant: &str, recording: &str, found: FoundLesson) -> Result<(), FeedError> {
+        let found = match found {
+            Ok(found) => found,
             Err(error) if is_transient(&error) => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(tenant_id = tenant, recording_id = recording, %error, "manifest not indexed");
                 return Ok(());
             }
         };
-        let found = manifest.filter(|m| m.state != State::Deleted).and_then(|mut m| {
-            let key = m.files.remove("transcript.json")?;
-            Some((m, key))
-        });
+        let found = found.filter(|(manifest, _)| manifest.state != State::Deleted).and_then(
+            |(mut manifest, may_have_corrections)| {
+                let key = manifest.files.remove("transcript.json")?;
+                Some((manifest, key, may_have_corrections))
+            },
+        );
         let of = (tenant.to_owned(), recording.to_owned());
-        let Some((manifest, key)) = found else {
+        let Some((manifest, key, may_have_corrections)) = found else {
             return self.blocking(move |engine| engine.remove(&of.0, &of.1)).await;
         };
-        let stored = match corrections::read(&self.store, tenant, recording).await {
+        let read = async {
+            if !may_have_corrections {
+                return Ok(corrections::StoredLayer::default());
+            }
+            corrections::read(&self.store, tenant, recording).await
+        };
+        let stored = match read.await {
             Ok(stored) => stored,
             Err(error) if is_transient(&error) => return Err(error.into()),
             Err(error) => {

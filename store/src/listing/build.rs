@@ -105,8 +105,9 @@ async fn entries(store: &Store, tenant: &str, folder: &str) -> Result<BTreeMap<S
 /// Compares one recording; true if it was repaired.
 async fn one(store: &Store, tenant: &str, recording: String, listed: Vec<(State, u64)>) -> Result<bool> {
     let expected = match read_newest(store, tenant, &recording).await {
-        Ok(Some((_, manifest))) if manifest.state != State::Deleted => {
-            Some((manifest.state, body(&manifest)?.len() as u64))
+        Ok(Some((newest, manifest))) if manifest.state != State::Deleted => {
+            let body = body(&manifest, !newest.corrections.is_empty())?;
+            Some((manifest.state, body.len() as u64))
         }
         Ok(_) => None,
         Err(error) if error.kind == Kind::Corrupt => return Ok(false),

@@ -7,7 +7,7 @@ use futures_util::{Stream, TryStreamExt};
 use serde_json::Value;
 
 use crate::objects::list_all_of;
-use crate::recording::{newest, read_newest};
+use crate::recording::{NewestObjects, newest, read_newest};
 use crate::{Error, Kind, Listed, Manifest, Result, State, Store, layout};
 
 /// How often an entry is written again because its manifest changed meanwhile.
@@ -111,27 +111,42 @@ pub async fn repair(store: &Store, tenant: &str, recording: &str) -> Result<()> 
     update(store, tenant, recording, None).await
 }
 
-/// The same for a caller that has just listed and has the newest manifest.
+/// Lists a recording as one that may have corrections, before the first one is written.
+///
+/// # Errors
+/// If storage does not answer.
+pub async fn expect_corrections(store: &Store, tenant: &str, recording: &str) -> Result<()> {
+    match read_newest(store, tenant, recording).await? {
+        Some((_, manifest)) => write(store, &manifest, true).await,
+        None => Ok(()),
+    }
+}
+
+/// The same as [`repair`] for a caller that has just listed and has the newest manifest.
 pub(crate) async fn update(
     store: &Store,
     tenant: &str,
     recording: &str,
-    mut known: Option<(Listed, Cow<'_, Manifest>)>,
+    mut known: Option<(NewestObjects, Cow<'_, Manifest>)>,
 ) -> Result<()> {
+    let has_corrections = |newest: &NewestObjects| !newest.corrections.is_empty();
     for _ in 0..MAX_ROUNDS {
-        let (object, manifest) = match known.take() {
+        let (listed, manifest) = match known.take() {
             Some(known) => known,
             None => match read_newest(store, tenant, recording).await {
-                Ok(Some((object, manifest))) => (object, Cow::Owned(manifest)),
+                Ok(Some((listed, manifest))) => (listed, Cow::Owned(manifest)),
                 Ok(None) => return remove(store, tenant, recording).await,
                 // Nothing is known of it, so what was listed stays.
                 Err(error) if error.kind == Kind::Corrupt => return Ok(()),
                 Err(error) => return Err(error),
             },
         };
-        write(store, &manifest).await?;
-        // Another one may have written a manifest since, and its entry before this one.
-        if newest(store, tenant, recording).await?.as_ref() == Some(&object) {
+        write(store, &manifest, has_corrections(&listed)).await?;
+        // Another one may have written since, and its entry before this one.
+        let is_same = |now: &NewestObjects| {
+            now.manifest == listed.manifest && has_corrections(now) == has_corrections(&listed)
+        };
+        if newest(store, tenant, recording).await?.as_ref().is_some_and(is_same) {
             return Ok(());
         }
     }
@@ -146,19 +161,19 @@ pub async fn remove(store: &Store, tenant: &str, recording: &str) -> Result<()> 
     store.delete_many(&keys(tenant, recording, |_| true)).await
 }
 
-pub(super) async fn write(store: &Store, manifest: &Manifest) -> Result<()> {
+pub(super) async fn write(store: &Store, manifest: &Manifest, may_have_corrections: bool) -> Result<()> {
     let (tenant, recording, state) = (&manifest.tenant, &manifest.recording, manifest.state);
     if state == State::Deleted {
         return remove(store, tenant, recording).await;
     }
     // The new one first: a recording is never in no list.
     let key = layout::list_key(tenant, state.as_str(), recording);
-    store.put(&key, Bytes::from(body(manifest)?)).await?;
+    store.put(&key, Bytes::from(body(manifest, may_have_corrections)?)).await?;
     store.delete_many(&keys(tenant, recording, |other| other != state)).await
 }
 
-pub(super) fn body(manifest: &Manifest) -> Result<Vec<u8>> {
-    serde_json::to_vec(&summary(manifest))
+pub(super) fn body(manifest: &Manifest, may_have_corrections: bool) -> Result<Vec<u8>> {
+    serde_json::to_vec(&Manifest { may_have_corrections, ..summary(manifest) })
         .map_err(|e| Error::internal("an entry of a list cannot be written as json").with_source(e))
 }
 

@@ -13,4 +13,4 @@ pub(crate) mod entry;
 mod tests;
 
 pub use copies::{Copy, copy_newest, read_copies, remove_copies};
-pub use entry::{ListEntry, all, page, read, remove, repair, states, summary};
+pub use entry::{ListEntry, all, expect_corrections, page, read, remove, repair, states, summary};

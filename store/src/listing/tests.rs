@@ -57,7 +57,7 @@ async fn an_entry_stays_small_however_long_the_lesson() {
             serde_json::from_value(serde_json::json!({ "state": "done", "result": result })).unwrap();
         long.steps.insert(name.into(), record);
     }
-    let size_bytes = body(&long).unwrap().len();
+    let size_bytes = body(&long, false).unwrap().len();
     println!("an entry of a long lesson has {size_bytes} bytes");
     assert!(size_bytes < 2_000, "{size_bytes}");
 }
@@ -72,8 +72,8 @@ async fn what_crashes_left_is_repaired() {
     }
     // Cut off before its entry, between two entries, and a recording that was never acknowledged.
     remove(&store, "t", &hidden.recording).await.unwrap();
-    write(&store, &Manifest { state: State::Failed, ..doubled.clone() }).await.unwrap();
-    write(&store, &doubled).await.unwrap();
+    write(&store, &Manifest { state: State::Failed, ..doubled.clone() }, false).await.unwrap();
+    write(&store, &doubled, false).await.unwrap();
     let failed = layout::list_key("t", "failed", &doubled.recording);
     store.put(&failed, Bytes::from_static(b"{}")).await.unwrap();
     store.delete(&layout::manifest_key("t", &gone.recording, 1)).await.unwrap();

@@ -34,6 +34,8 @@ pub mod submit;
 mod tenants;
 
 #[cfg(test)]
+mod redis_tls_tests;
+#[cfg(test)]
 mod testing;
 
 pub use authority::{Authority, RevocationCursor};

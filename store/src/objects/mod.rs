@@ -14,6 +14,8 @@ mod s3_read;
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod s3_access_tests;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;

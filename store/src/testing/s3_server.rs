@@ -1,8 +1,8 @@
 //! A real S3 API on a free port, in this process, that fails, hangs up or breaks off on request.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use chalkstream_config as config;
@@ -13,6 +13,13 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use s3s::service::{S3Service, S3ServiceBuilder};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{
+    self,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+
+use super::private_ca::PrivateCa;
 
 const KEY: &str = "test-key";
 const SECRET: &str = "test-secret";
@@ -34,42 +41,74 @@ pub(crate) struct Trouble {
     pub(crate) no_batches: AtomicBool,
     /// Requests seen.
     pub(crate) seen: AtomicU32,
+    /// The session token of the last request.
+    pub(crate) token: Mutex<Option<String>>,
 }
 
 pub(crate) struct S3Server {
     _folder: tempfile::TempDir,
-    address: std::net::SocketAddr,
+    endpoint: String,
     pub(crate) trouble: Arc<Trouble>,
     accepting: tokio::task::JoinHandle<()>,
 }
 
 impl S3Server {
     pub(crate) async fn start() -> Self {
+        Self::serve(None).await
+    }
+
+    /// The same behind TLS, with a certificate of this authority.
+    pub(crate) async fn start_with_tls(ca: &PrivateCa) -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let chain = CertificateDer::pem_file_iter(ca.cert_path()).unwrap().collect::<Result<_, _>>();
+        let key = PrivateKeyDer::from_pem_file(ca.key_path()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain.unwrap(), key);
+        Self::serve(Some(TlsAcceptor::from(Arc::new(config.unwrap())))).await
+    }
+
+    async fn serve(tls: Option<TlsAcceptor>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).unwrap());
         builder.set_auth(s3s::auth::SimpleAuth::from_single(KEY, SECRET));
         let service = builder.build();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let endpoint = format!("{scheme}://{}", listener.local_addr().unwrap());
         let trouble = Arc::new(Trouble::default());
         let troubled = trouble.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (service, trouble) = (service.clone(), troubled.clone());
+                let (service, trouble, tls) = (service.clone(), troubled.clone(), tls.clone());
                 tokio::spawn(async move {
                     let serve = service_fn(move |request| answer(service.clone(), trouble.clone(), request));
                     let connection = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                    let _ = connection.serve_connection(TokioIo::new(socket), serve).await;
+                    let Some(tls) = tls else {
+                        let _ = connection.serve_connection(TokioIo::new(socket), serve).await;
+                        return;
+                    };
+                    // A client that does not trust us leaves here.
+                    if let Ok(socket) = tls.accept(socket).await {
+                        let _ = connection.serve_connection(TokioIo::new(socket), serve).await;
+                    }
                 });
             }
         });
-        Self { _folder: folder, address, trouble, accepting }
+        Self { _folder: folder, endpoint, trouble, accepting }
+    }
+
+    /// Id and secret of the one key that it knows.
+    pub(crate) fn keys() -> (&'static str, &'static str) {
+        (KEY, SECRET)
     }
 
     pub(crate) fn settings(&self) -> config::S3 {
         config::S3 {
-            endpoint: format!("http://{}", self.address),
+            endpoint: self.endpoint.clone(),
             bucket: BUCKET.into(),
             access_key_id: KEY.into(),
             secret_access_key: config::Secret::new(SECRET),
@@ -98,6 +137,8 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Failure> {
     trouble.seen.fetch_add(1, Ordering::SeqCst);
+    let token = request.headers().get("x-amz-security-token").and_then(|token| token.to_str().ok());
+    *trouble.token.lock().unwrap() = token.map(str::to_owned);
     if take(&trouble.hang_up) {
         return Err("hung up".into());
     }

@@ -257,9 +257,9 @@ impl WorkerProcess {
         }
     }
 
-    /// Publishes the step's progress while it runs.
+    /// Publishes the step's progress while it runs, from none on: a lost attempt's is no more.
     async fn publish_progress(&self, lease: &Lease, mut seen: watch::Receiver<Progress>) {
-        while seen.changed().await.is_ok() {
+        loop {
             let now = *seen.borrow_and_update();
             let data = json!({ "step": lease.step, "done_ms": now.done_ms, "total_ms": now.total_ms });
             let published = self
@@ -272,6 +272,9 @@ impl WorkerProcess {
                 tracing::debug!(%error, "progress was not published");
             }
             tokio::time::sleep(PROGRESS_INTERVAL).await;
+            if seen.changed().await.is_err() {
+                break;
+            }
         }
         // The attempt has its own end.
         std::future::pending::<()>().await;

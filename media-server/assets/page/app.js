@@ -289,7 +289,8 @@ function onStep({ step, state, done_ms, total_ms }) {
   lesson.steps ??= [];
   let known = lesson.steps.find((s) => s.name === step);
   if (!known) lesson.steps.push((known = { name: step }));
-  Object.assign(known, { state: state ?? 'leased' }, total_ms ? { done_ms, total_ms } : {});
+  // One that begins again, after its worker was lost, says so with a total of 0.
+  Object.assign(known, { state: state ?? 'leased', done_ms, total_ms });
   showProgress();
 }
 

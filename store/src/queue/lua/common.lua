@@ -372,6 +372,9 @@ local function has_others(job, name)
   return is_there(failed_on(job, name), words(get(job, name .. '.requires')), false)
 end
 
+-- What a worker did of a step is lost with it, so nobody is shown that it was nearly done.
+local function forget_progress(job, name) redis.call('HDEL', job, name .. '.done', name .. '.total') end
+
 -- A lease ended without a word: the worker is lost. That is no try of the step, and what it had put out already is no
 -- more. Answers whether it may go on.
 local function lose(id, job, name, losses_max)
@@ -380,6 +383,7 @@ local function lose(id, job, name, losses_max)
     redis.call('SADD', base .. ':unrecorded', id)
   end
   next_fence(job)
+  forget_progress(job, name)
   redis.call('HINCRBY', job, name .. '.attempts', -1)
   redis.call('INCR', base .. ':lost')
   return redis.call('HINCRBY', job, name .. '.losses', 1) < losses_max

@@ -63,6 +63,7 @@ local wait = math.floor(ceiling * tonumber(ARGV[11]))
 -- What says nothing about the step is another worker's at once, and so is a second opinion.
 if tries == 'confirm' or (others and tries ~= 'outage' and not counted) then wait = 0 end
 unqueue(id, job, name)
+forget_progress(job, name)
 set(job, name .. '.failure', failure)
 if wait == 0 then
   push_ready(id, job, name)

@@ -6,5 +6,6 @@ redis.call('ZREM', base .. ':leases', id .. '|' .. name)
 redis.call('HINCRBY', job, name .. '.attempts', -1)
 -- What the step had put out already is no more: the recording is written anew.
 next_fence(job)
+forget_progress(job, name)
 push_ready(id, job, name)
 return 'ok'

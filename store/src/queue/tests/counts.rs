@@ -44,3 +44,32 @@ async fn a_lease_that_ends_without_a_word_is_counted_as_lost() {
         queue.sweep(0).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn progress_is_that_of_the_attempt_that_runs() {
+    let (_redis, queue) = queue().await;
+    let spec = job("t", vec![step("words", &[])]);
+    queue.submit(&spec).await.unwrap();
+    let shown = async || {
+        let view = queue.job("t", &spec.recording).await.unwrap().unwrap();
+        let words = view.step("words").unwrap();
+        (words.state, words.progress)
+    };
+    let nearly = Progress { done_ms: 9, total_ms: 10 };
+    for end in ["released", "failed", "lost", "lost and leased again"] {
+        let lease = next(&queue).await;
+        assert_eq!(shown().await, (StepState::Leased, None));
+        let lease_ms = if end.starts_with("lost") { ENDED_MS } else { LEASE_MS };
+        assert_eq!(queue.heartbeat(&lease, lease_ms, Some(nearly)).await.unwrap(), Heartbeat::Continue);
+        assert_eq!(shown().await, (StepState::Leased, Some(nearly)));
+        match end {
+            "released" => queue.release(&lease).await.unwrap(),
+            "failed" => drop(queue.fail(&lease, &failure("internal")).await.unwrap()),
+            "lost" => drop(queue.sweep(0).await.unwrap()),
+            _ => continue,
+        }
+        assert_eq!(shown().await, (StepState::Ready, None), "{end}");
+    }
+    next(&queue).await;
+    assert_eq!(shown().await, (StepState::Leased, None));
+}

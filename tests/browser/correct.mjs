@@ -68,6 +68,10 @@ async function search(page, word, timeout) {
   while (Date.now() < end) {
     // The page asks for the same words again only after they were cleared.
     await page.press('#query', 'Escape');
+    // The key works wherever the focus is, in the player too.
+    await page.focus('#controller');
+    await page.keyboard.press('/');
+    await until(page, 'the focus in the search box', () => document.activeElement?.id === 'query', null, timeout);
     await page.fill('#query', word);
     await page.press('#query', 'Enter');
     await until(page, 'an answer to the search', (q) => document.getElementById('hits').dataset.query === q, word, timeout);

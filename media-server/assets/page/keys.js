@@ -4,13 +4,16 @@ export function bind({ video, play, stream, query }) {
   document.addEventListener('keydown', (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.composedPath()[0];
-    if (target instanceof HTMLInputElement || target.closest?.('media-controller')) return;
-    const onControl = target.closest?.('button, [role=button], a');
+    if (target instanceof HTMLInputElement) return;
     if (event.key === '/') {
       event.preventDefault();
       query.focus();
       query.select();
-    } else if ((event.key === ' ' && !onControl) || event.key === 'k') {
+      return;
+    }
+    if (target.closest?.('media-controller')) return;
+    const onControl = target.closest?.('button, [role=button], a');
+    if ((event.key === ' ' && !onControl) || event.key === 'k') {
       event.preventDefault();
       if (video.paused) play();
       else video.pause();

@@ -92,7 +92,11 @@ impl Eraser {
     async fn erase(&self, tenant: &str, mut deletion: Deletion) -> Result<Deletion, Problem> {
         let recording = deletion.recording.clone();
         deletion::bury(&self.store, tenant, &recording).await?;
-        deletion.buried_at_ms.get_or_insert_with(now_ms);
+        if deletion.buried_at_ms.is_none() {
+            // The request may have ended before it announced this.
+            self.announce_order(tenant, &recording).await?;
+            deletion.buried_at_ms = Some(now_ms());
+        }
         // The job comes first: from now on no worker writes, and the same file makes a new job.
         self.queue.forget(tenant, &recording).await?;
         submit::clear(&self.store, tenant, &recording).await?;

@@ -218,7 +218,14 @@ async fn a_server_finishes_what_another_one_began() {
     let result = queue.complete(&held, json!({}), &[]).await.unwrap_err();
     assert_eq!(result.kind, Kind::Lost, "the worker's result is worth nothing");
     let published = events.read_after(&position, Duration::ZERO).await.unwrap();
-    assert!(published.iter().any(|event| event.recording == lesson.id && event.kind.as_str() == "deleted"));
+    let mut of_lesson = published.iter().filter(|event| event.recording == lesson.id);
+    let order = of_lesson.next().unwrap();
+    assert_eq!(
+        (order.kind, &order.data["state"]),
+        (EventKind::State, &json!("deleted")),
+        "servers hear of it"
+    );
+    assert!(of_lesson.any(|event| event.kind == EventKind::Deleted));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -177,16 +177,23 @@ async fn check_open_uploads(uploads: &Uploads, upload: &Upload) -> Result<(), Pr
     if upload.uploader.is_empty() || open.len() < limit {
         return Ok(());
     }
-    let records = stream::iter(open.into_iter().map(|key| async move { uploads.store.get(&key).await }));
-    let of_uploader = records
+    let records = stream::iter(open.into_iter().map(|key| async move {
+        match uploads.store.get(&key).await {
+            // One that cannot be read may be anyone's.
+            Ok(body) => Ok(serde_json::from_slice::<Upload>(&body)
+                .map_or(true, |other| other.uploader == upload.uploader)),
+            // It ended meanwhile.
+            Err(error) if error.kind == Kind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }));
+    let of_uploader: Vec<bool> = records
         .buffer_unordered(READS)
-        // One that ended meanwhile has no record any more.
-        .filter_map(|read| ready(read.ok().and_then(|body| serde_json::from_slice::<Upload>(&body).ok())))
-        .filter(|other| ready(other.uploader == upload.uploader))
+        .try_filter(|is_counted| ready(*is_counted))
         .take(limit)
-        .count()
-        .await;
-    if of_uploader >= limit {
+        .try_collect()
+        .await?;
+    if of_uploader.len() >= limit {
         return Err(too_many_uploads(format!(
             "At most {limit} uploads of one uploader can be open at once."
         )));

@@ -307,6 +307,17 @@ async fn an_uploader_cannot_use_up_the_uploads_of_a_tenant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_cannot_be_read_may_be_anyones() {
+    let mut world = World::new().await;
+    world.settings.server.max_open_uploads_per_uploader = 2;
+    let key = layout::upload_state_key(TENANT, "00000000-0000-7000-8000-000000000000");
+    world.store.put(&key, "{".into()).await.unwrap();
+    let server = world.server("a").await;
+    assert_eq!(create(&server, 100, None).await.status(), StatusCode::CREATED);
+    assert_eq!(code(create(&server, 100, None).await).await, (429, "too_many_uploads".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn equal_files_of_unknown_uploaders_are_two_recordings() {
     let world = World::new().await;
     let server = world.server("a").await;

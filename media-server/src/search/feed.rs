@@ -18,8 +18,10 @@ use crate::corrections;
 
 /// Time that one read of the event stream waits.
 const MAX_READ_WAIT: Duration = Duration::from_secs(5);
-/// Pause after a failure.
+/// Pause after a failure, doubled by each one that follows.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Maximum of that pause. Each attempt may scan storage.
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// Recordings between two commits of a scan.
 const SCAN_BATCH: usize = 200;
 /// Recordings that a scan reads at once.
@@ -60,14 +62,16 @@ impl Feed {
 
     /// Catches up, then follows events. Never returns.
     pub(super) async fn run(self) {
-        let mut logged = false;
+        let (mut logged, mut pause) = (false, RETRY_PAUSE);
         loop {
-            if let Err(error) = self.catch_up_and_follow(&mut logged).await
+            let failed = self.catch_up_and_follow(&mut logged).await;
+            pause = if logged { (pause * 2).min(MAX_RETRY_PAUSE) } else { RETRY_PAUSE };
+            if let Err(error) = failed
                 && !std::mem::replace(&mut logged, true)
             {
                 tracing::warn!(%error, "search index not updated");
             }
-            tokio::time::sleep(RETRY_PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
 

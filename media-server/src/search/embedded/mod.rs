@@ -139,10 +139,15 @@ impl Embedded {
         remove_file(&self.folder.join("position"))
     }
 
-    /// Works with the writers. What one of them had not committed is lost if that fails.
+    /// Works with the writers. What they had not committed is lost if that fails: the disk may be
+    /// full, or a folder deleted. So all indexes are opened anew.
     fn write<T>(&self, work: impl FnOnce(&mut Writers) -> Result<T, Error>) -> Result<T, Error> {
-        let done = work(&mut lock_of(&self.writers));
+        let mut writers = lock_of(&self.writers);
+        let done = work(&mut writers);
         if done.is_err() {
+            *writers = Writers::default();
+            drop(writers);
+            lock_of(&self.open).clear();
             self.lose()?;
         }
         done
@@ -271,9 +276,10 @@ impl SearchEngine for Embedded {
                         lock_of(&self.unpurged).insert(tenant);
                     }
                 }
+                // The words of others must not wait for it.
                 Err(error) => {
+                    tracing::warn!(tenant_id = tenant, %error, "search index not purged");
                     lock_of(&self.unpurged).insert(tenant);
-                    return Err(error);
                 }
             }
         }

@@ -81,3 +81,33 @@ fn a_second_opener_is_refused_and_breaks_nothing() {
     assert!(matches!(Embedded::open(folder.path()), Err(Error::InUse)));
     assert_eq!(count(&engine, "acme", "words"), 1);
 }
+
+#[test]
+fn a_folder_deleted_while_it_is_open_stops_no_other_tenant() {
+    let folder = TempDir::new().unwrap();
+    let engine = Embedded::open(folder.path()).unwrap();
+    for tenant in ["acme", "other"] {
+        engine.replace(&lesson(tenant, "r1"), &said("these words")).unwrap();
+        engine.remove(tenant, "r1").unwrap();
+        engine.replace(&lesson(tenant, "r2"), &said("these words")).unwrap();
+    }
+    engine.commit().unwrap();
+    let acme = folder.path().join(format!("v{}/tenants/acme", schema::VERSION));
+    // The engine's own threads may be writing to it.
+    while acme.exists() {
+        let _ = std::fs::remove_dir_all(&acme);
+    }
+
+    // The first change may fail, and says so: the position is gone, and storage is scanned.
+    let failed = engine.replace(&lesson("acme", "r3"), &said("these words")).and_then(|()| engine.commit());
+    if failed.is_err() {
+        assert_eq!(engine.position().unwrap(), None);
+        engine.replace(&lesson("acme", "r3"), &said("these words")).unwrap();
+        engine.commit().unwrap();
+    }
+    engine.replace(&lesson("other", "r3"), &said("these words")).unwrap();
+    engine.commit().unwrap();
+    assert_eq!((count(&engine, "acme", "words"), count(&engine, "other", "words")), (1, 2));
+    engine.purge().unwrap();
+    assert!(!engine.has_words("other", "r1").unwrap(), "purged");
+}

@@ -26,7 +26,9 @@ function draw({ turns, total, questions, duration_ms: duration }) {
     const path = document.createElementNS(SVG, 'path');
     path.setAttribute('class', voice);
     const own = turns.filter((turn) => turn.voice === voice);
-    path.setAttribute('d', own.map(({ start_ms, end_ms }) => `M${start_ms} 0H${end_ms}V1H${start_ms}z`).join(''));
+    // Not by colour alone: the main voice is the tallest.
+    const top = { main: 0, other: 0.35, group: 0.65 }[voice];
+    path.setAttribute('d', own.map(({ start_ms, end_ms }) => `M${start_ms} ${top}H${end_ms}V1H${start_ms}z`).join(''));
     svg.append(path);
   }
   const strip = document.getElementById('strip');
@@ -51,8 +53,9 @@ function waits(questions) {
   const answered = questions.filter(({ next }) => next && next !== 'main').map(({ wait_ms }) => wait_ms);
   if (!answered.length) return [el('li', '', count)];
   answered.sort((a, b) => a - b);
-  const middle = answered[Math.floor(answered.length / 2)] / 1000;
-  return [el('li', '', `${count}, half answered within ${middle.toFixed(1)} s`)];
+  const middle = (answered[Math.floor(answered.length / 2)] / 1000).toFixed(1);
+  if (answered.length === 1) return [el('li', '', `${count}, one answered after ${middle} s`)];
+  return [el('li', '', `${count}, ${answered.length} answered, after ${middle} s in the middle`)];
 }
 
 function follow(player, { turns, duration_ms: duration }) {
@@ -60,11 +63,15 @@ function follow(player, { turns, duration_ms: duration }) {
   const here = strip.querySelector('.here');
   const now = () => player.stream.now() * 1000;
   const turnAt = (ms) => turns.findLast((turn) => turn.start_ms <= ms);
+  let [shown, shownMs] = ['', 0];
   const show = () => {
     const ms = Math.min(now(), duration);
     here.style.left = `${(ms / duration) * 100}%`;
     const turn = turnAt(ms);
     const who = turn && ms < turn.end_ms ? VOICES[turn.voice] : 'Silence';
+    // Screen readers speak every change: of a turn, or after a seek, but not each second.
+    if (who === shown && Math.abs(ms - shownMs) < 5000) return void (shownMs = ms);
+    [shown, shownMs] = [who, ms];
     strip.setAttribute('aria-valuenow', Math.round(ms / 1000));
     strip.setAttribute('aria-valuetext', `${clock(ms)}, ${who}`);
   };
@@ -75,13 +82,18 @@ function follow(player, { turns, duration_ms: duration }) {
   strip.addEventListener('keydown', (event) => {
     const ms = now();
     // A little later than its start is still the turn's start.
-    const earlier = turns.findLast((turn) => turn.start_ms < ms - 1000) ?? turns[0];
+    const earlier = turns.findLast((turn) => turn.start_ms < ms - 1000);
     const later = turns.find((turn) => turn.start_ms > ms);
-    const target = { ArrowLeft: earlier, ArrowRight: later, Home: turns[0], End: turns.at(-1) }[event.key];
-    if (!target) return;
+    const targets = {
+      ArrowLeft: earlier, ArrowDown: earlier, PageDown: earlier, Home: turns[0],
+      ArrowRight: later, ArrowUp: later, PageUp: later, End: turns.at(-1),
+    };
+    if (!(event.key in targets)) return;
+    // Also where there is no further turn: these keys mean nothing else here.
     event.preventDefault();
     event.stopPropagation();
-    player.seek(target.start_ms / 1000);
+    const target = targets[event.key];
+    if (target) player.seek(target.start_ms / 1000);
   });
   for (const type of ['timeupdate', 'seeking']) player.video.addEventListener(type, show);
   show();

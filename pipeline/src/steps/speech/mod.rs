@@ -113,6 +113,8 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
     let vad = vad.filter(|path| path.is_file()).filter(|_| request.model_path.is_file());
     let Some(vad) = vad else { return Err(crate::model::missing_model(&request.model_name)) };
 
+    // A transcript is worth having without it, even if the file is damaged.
+    let encoder = request.voices_path.as_deref().and_then(|path| speakers::Network::load(path).ok());
     let wav = WavReader::open(source)?;
     let duration_ms = request.duration_ms.max(wav.duration_ms());
     whisper_rs::install_logging_hooks();
@@ -132,10 +134,7 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
         (language, words)
     };
     let spans = edges::widen(&spans, &wav)?;
-    let turns = match request.voices_path.as_deref().filter(|path| path.is_file()) {
-        Some(path) => Some(speakers::find_turns(path, &wav, &spans, ctx)?),
-        None => None,
-    };
+    let turns = encoder.map(|encoder| speakers::find_turns(&encoder, &wav, &spans, ctx)).transpose()?;
     let uses_spaces = words::uses_spaces(&language);
     let cues = cues::make_cues(&words, uses_spaces, duration_ms);
     let transcript = transcript_files::Transcript {

@@ -19,6 +19,8 @@ const MINUTE_MS: u64 = 60_000;
 const MAX_LONGEST: usize = 3;
 /// Maximum distance of a question's last word to the main voice's turn, in ms.
 const MAX_WORD_DISTANCE_MS: u64 = 300;
+/// It looks like a semicolon.
+const GREEK_QUESTION_MARK: char = '\u{37e}';
 
 /// The format of `talk.json`.
 #[derive(Debug, PartialEq, Serialize)]
@@ -87,6 +89,7 @@ pub fn write(
 
 impl Talk {
     fn new(turns: Vec<Turn>, spans: &[SpeechSpan], words: &[Word], duration_ms: u64) -> Self {
+        let last_minute = duration_ms.saturating_sub(1) / MINUTE_MS;
         let questions: Vec<Question> = words
             .iter()
             .filter(|word| is_question_end(word))
@@ -94,7 +97,8 @@ impl Talk {
             .collect();
         let minutes = (0..duration_ms.div_ceil(MINUTE_MS)).map(|minute| {
             let (from_ms, to_ms) = (minute * MINUTE_MS, ((minute + 1) * MINUTE_MS).min(duration_ms));
-            let asked = questions.iter().filter(|question| (from_ms..to_ms).contains(&question.end_ms));
+            let asked =
+                questions.iter().filter(|question| (question.end_ms / MINUTE_MS).min(last_minute) == minute);
             Minute { times: times(&turns, from_ms, to_ms), questions: asked.count() as u32 }
         });
         let total = times(&turns, 0, duration_ms);
@@ -141,7 +145,7 @@ fn longest(turns: &[Turn]) -> Vec<Turn> {
 
 fn is_question_end(word: &Word) -> bool {
     let marks = |c: char| matches!(c, '"' | '”' | '’' | '\'' | ')' | '\u{bb}' | '!');
-    word.text.trim_end_matches(marks).ends_with(['?', '？', '؟', ';'])
+    word.text.trim_end_matches(marks).ends_with(['?', '？', '؟', GREEK_QUESTION_MARK])
 }
 
 /// Returns the question that ends with a word; `None` if it is not the main voice's.
@@ -194,6 +198,7 @@ mod tests {
             word(2_980, "ready?"),
             word(5_100, "seven?”"),
             word(9_900, "eight?"),
+            word(60_000, "first;"),
             word(69_000, "right?"),
             word(80_000, "no?"),
         ];

@@ -244,7 +244,8 @@ fn the_announcer_of_the_composed_lesson_is_its_main_voice() {
     let probabilities = activity::speech_probabilities(&found.vad, &wav, &ctx).unwrap();
     let spans = activity::find_spans(&probabilities, activity::SpanRules::default());
     let spans = edges::widen(&spans, &wav).unwrap();
-    let turns = speakers::find_turns(&found.voices, &wav, &spans, &ctx).unwrap();
+    let encoder = speakers::Network::load(&found.voices).unwrap();
+    let turns = speakers::find_turns(&encoder, &wav, &spans, &ctx).unwrap();
     let heard_ms = |from_ms: u64, to_ms: u64, voice| -> u64 {
         let own = turns.iter().filter(|turn| turn.voice == voice);
         own.map(|turn| turn.end_ms.min(to_ms).saturating_sub(turn.start_ms.max(from_ms))).sum()

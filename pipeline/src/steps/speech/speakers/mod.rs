@@ -10,11 +10,9 @@ mod mel;
 mod network;
 mod turns;
 
-use std::path::Path;
-
 use self::clusters::{Cluster, join_voices};
 use self::mel::{FRAME_MS, MelSpectrogram};
-use self::network::Network;
+pub use self::network::Network;
 use self::turns::VoicedSpan;
 pub use self::turns::{Turn, Voice};
 use super::activity::SpeechSpan;
@@ -32,6 +30,8 @@ const MIN_WINDOW_MS: u64 = 300;
 const LENGTH_STEP_MS: u64 = 100;
 /// Number of windows that wait to be computed together.
 const MAX_PENDING_WINDOWS: usize = 256;
+/// Number of voices that are followed, more than any lesson has: noise must not add up.
+const MAX_VOICES: usize = 200;
 /// Number of windows whose voices are joined at once.
 const MAX_JOINED_WINDOWS: usize = 1_000;
 /// Minimum speech of a voice, in ms. What sounds like no other voice for less time is noise, or an
@@ -58,16 +58,19 @@ struct Window {
 
 /// Finds who speaks when. `spans` are the recording's speech.
 pub fn find_turns(
-    encoder: &Path,
+    encoder: &dyn VoiceEncoder,
     wav: &WavReader,
     spans: &[SpeechSpan],
     ctx: &StepContext,
 ) -> Result<Vec<Turn>> {
-    let windows = embed_all(&Network::load(encoder)?, wav, spans, ctx)?;
+    let windows = embed_all(encoder, wav, spans, ctx)?;
     let mut voices: Vec<Cluster> = Vec::new();
     for windows in windows.chunks(MAX_JOINED_WINDOWS) {
         voices.extend(windows.iter().map(|window| Cluster::new(&window.embedding, window.share_ms)));
+        ctx.check_cancelled()?;
         voices = join_voices(voices);
+        // The longest are first.
+        voices.truncate(MAX_VOICES);
     }
     let lasting = voices.iter().filter(|voice| voice.duration_ms >= MIN_VOICE_MS).count();
     voices.truncate(lasting.max(1));
@@ -86,8 +89,8 @@ fn similarities(window: &Window, voices: &[Cluster]) -> Vec<f32> {
 /// Returns the factor that raises quiet speech to the level that the encoder knows.
 fn gain(wav: &WavReader, spans: &[SpeechSpan]) -> Result<f32> {
     let (mut energy, mut count) = (0.0_f64, 0.0_f64);
-    for span in spans {
-        let samples = read(wav, *span)?;
+    for part in spans.iter().copied().flat_map(parts) {
+        let samples = read(wav, part)?;
         energy += samples.iter().map(|sample| f64::from(sample * sample)).sum::<f64>();
         count += samples.len() as f64;
     }

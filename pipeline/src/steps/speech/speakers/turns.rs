@@ -121,7 +121,10 @@ fn parts_of(voiced: &VoicedSpan, before: usize) -> Vec<Part> {
 fn voice_at(windows: &[(SpeechSpan, Vec<f32>)], at_ms: u64) -> usize {
     let voices = windows[0].1.len();
     let mut sums = vec![0.0_f32; voices];
-    for (audio, similarities) in windows {
+    // Windows are in order. At the end of a span there may be none.
+    let first = windows.partition_point(|(audio, _)| audio.end_ms <= at_ms).min(windows.len() - 1);
+    let end = windows.partition_point(|(audio, _)| audio.start_ms <= at_ms).max(first + 1);
+    for (audio, similarities) in &windows[first..end] {
         let half_ms = audio.duration_ms() as f32 / 2.0;
         let distance_ms = ((audio.start_ms + audio.end_ms) / 2).abs_diff(at_ms) as f32;
         let weight = (1.0 - distance_ms / half_ms.max(1.0)).max(0.001);
@@ -194,6 +197,18 @@ mod tests {
         assert_eq!(turns(&exchange), [(0, 6_500, Voice::Group)]);
         let two = [span(0, &[1, 1, 1, 1, 1, 1, 1]), span(4_100, &[2, 2, 2, 2])];
         assert_eq!(turns(&two).iter().map(|turn| turn.2).collect::<Vec<_>>(), [Voice::Other; 2]);
+    }
+
+    #[test]
+    fn a_voice_within_a_long_span_is_found() {
+        let voices: Vec<usize> =
+            (0..3_000).map(|window| usize::from((1_500..1_520).contains(&window))).collect();
+        let found = turns(&[span(0, &voices)]);
+        assert_eq!(
+            found.iter().map(|turn| turn.2).collect::<Vec<_>>(),
+            [Voice::Main, Voice::Other, Voice::Main]
+        );
+        assert!((7_000..9_000).contains(&(found[1].1 - found[1].0)), "{found:?}");
     }
 
     #[test]

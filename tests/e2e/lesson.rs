@@ -122,7 +122,9 @@ async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
     assert!((pressed - next_s).abs() < 0.3, "a key goes to the next turn, at {next_s} s: {talk}");
     let share = times["main_share"].as_f64().unwrap();
     assert!((0.5..0.7).contains(&share), "{}", times["total"]);
-    assert_eq!(talk["shares"][0], format!("Main voice {:.0}%", share * 100.0), "{talk}");
+    let ms = |voice: &str| times["total"][voice].as_f64().unwrap();
+    let percent = 100.0 * ms("main_ms") / (ms("main_ms") + ms("other_ms") + ms("group_ms"));
+    assert_eq!(talk["shares"][0], format!("Main voice {}%", percent.round()), "{talk}");
     // The source is one of its renditions.
     let watched = fetched_stream::fetch(&up.client(), &id, &folder.path().join("served")).await;
     assert!(watched.playlists.iter().any(|(uri, _)| uri.contains("/source/")), "the source plays as it is");

@@ -63,15 +63,15 @@ function follow(player, { turns, duration_ms: duration }) {
   const here = strip.querySelector('.here');
   const now = () => player.stream.now() * 1000;
   const turnAt = (ms) => turns.findLast((turn) => turn.start_ms <= ms);
-  let [shown, shownMs] = ['', 0];
-  const show = () => {
+  let shown = '';
+  const show = (event) => {
     const ms = Math.min(now(), duration);
     here.style.left = `${(ms / duration) * 100}%`;
     const turn = turnAt(ms);
     const who = turn && ms < turn.end_ms ? VOICES[turn.voice] : 'Silence';
     // Screen readers speak every change: of a turn, or after a seek, but not each second.
-    if (who === shown && Math.abs(ms - shownMs) < 5000) return void (shownMs = ms);
-    [shown, shownMs] = [who, ms];
+    if (who === shown && event?.type !== 'seeking') return;
+    shown = who;
     strip.setAttribute('aria-valuenow', Math.round(ms / 1000));
     strip.setAttribute('aria-valuetext', `${clock(ms)}, ${who}`);
   };

@@ -5,12 +5,14 @@
 //! that is the teacher's as a rule. Nothing that could identify a voice leaves the step's memory.
 
 mod clusters;
+mod encoder;
 mod matrix;
 mod mel;
 mod network;
 mod turns;
 
 use self::clusters::{Cluster, join_voices};
+pub use self::encoder::VoiceEncoder;
 use self::mel::{FRAME_MS, MelSpectrogram};
 pub use self::network::Network;
 use self::turns::VoicedSpan;
@@ -39,12 +41,6 @@ const MAX_JOINED_WINDOWS: usize = 1_000;
 const MIN_VOICE_MS: f32 = 1_200.0;
 /// Level to which quiet audio is raised, relative to full scale.
 const LEVEL: f32 = 0.031_6;
-
-/// Turns windows of speech into numbers that are close for one voice and apart for two.
-pub trait VoiceEncoder {
-    /// Returns the embedding of every window. A window is a spectrogram, frame by frame.
-    fn embed(&self, windows: &[&[f32]]) -> Vec<Vec<f32>>;
-}
 
 /// A window of speech and its embedding.
 struct Window {

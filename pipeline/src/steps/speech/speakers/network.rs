@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::VoiceEncoder;
+use super::encoder::VoiceEncoder;
 use super::matrix::multiply_transposed;
 use super::mel::BANDS;
 use crate::error::{Error, Result};

@@ -16,6 +16,7 @@ pub mod hls;
 pub mod ladder;
 pub mod limits;
 pub mod media;
+mod mel;
 pub mod model;
 mod mp4;
 pub mod report;

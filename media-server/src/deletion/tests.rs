@@ -223,7 +223,7 @@ async fn a_server_finishes_what_another_one_began() {
     assert_eq!(
         (order.kind, &order.data["state"]),
         (EventKind::State, &json!("deleted")),
-        "servers hear of it"
+        "the deletion is announced"
     );
     assert!(of_lesson.any(|event| event.kind == EventKind::Deleted));
 }

@@ -8,6 +8,8 @@ use crate::error::{Error, Result};
 
 /// The file's first four bytes.
 pub const MAGIC: u32 = 0x6767_6d6c;
+/// Number of bands in Whisper's spectrograms.
+pub const BANDS: usize = 80;
 /// Index of the weight type among the header's numbers.
 const FILE_TYPE_INDEX: usize = 10;
 /// Weight type of a file of 16-bit weights.
@@ -57,8 +59,8 @@ pub fn write_header(out: &mut impl Write, header: [i32; 11], mel: &[f32], tokens
     for number in header {
         out.write_all(&number.to_le_bytes())?;
     }
-    out.write_all(&(super::mel::BANDS as i32).to_le_bytes())?;
-    out.write_all(&(super::mel::BINS as i32).to_le_bytes())?;
+    out.write_all(&(BANDS as i32).to_le_bytes())?;
+    out.write_all(&(crate::mel::BINS as i32).to_le_bytes())?;
     for value in mel {
         out.write_all(&value.to_le_bytes())?;
     }
@@ -194,7 +196,7 @@ mod tests {
     fn small(file_type: i32) -> Vec<u8> {
         let mut out = Vec::new();
         let header = [3, 1, 32, 1, 1, 1, 32, 1, 1, 80, file_type];
-        let mel = vec![0.5; crate::model::mel::BANDS * crate::model::mel::BINS];
+        let mel = vec![0.5; BANDS * crate::mel::BINS];
         write_header(&mut out, header, &mel, &[b"a".to_vec(), b" b".to_vec()]).unwrap();
         write_tensor(&mut out, "bias", &[2], TensorType::F32, &[1; 8]).unwrap();
         write_tensor(&mut out, "matrix", &[2, 32], TensorType::F16, &[0; 128]).unwrap();

@@ -16,7 +16,6 @@ mod download;
 mod fetch;
 mod ggml;
 mod half_float;
-mod mel;
 mod protobuf;
 mod quantise;
 mod silero;

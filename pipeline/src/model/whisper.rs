@@ -9,8 +9,9 @@ use std::io::Write;
 use super::ctranslate2::{TYPE_F16, TYPE_I16, Variable};
 use super::ggml::{self, TensorType};
 use super::half_float::f16_to_f32;
-use super::{mel, vocabulary};
+use super::vocabulary;
 use crate::error::{Error, Result};
+use crate::mel;
 
 type Variables<'a> = BTreeMap<String, Variable<'a>>;
 
@@ -36,13 +37,13 @@ pub fn to_ggml(variables: &Variables<'_>, vocabulary_text: &str, out: &mut impl 
         width,
         weights.heads("decoder")?,
         text_layers,
-        mel::BANDS as u32,
+        ggml::BANDS as u32,
         ggml::FILE_F16 as u32,
     ];
     // The loader adds the special tokens itself.
     let text_tokens = if vocabulary_size >= MIN_MULTILINGUAL_TOKENS { 50257 } else { 50256 };
     let tokens = vocabulary::parse_tokens(vocabulary_text, text_tokens.min(vocabulary_size as usize))?;
-    ggml::write_header(out, header.map(|n| n as i32), &mel::filters(), &tokens)?;
+    ggml::write_header(out, header.map(|n| n as i32), &mel::filters(ggml::BANDS), &tokens)?;
 
     let mut writer = TensorWriter { weights: &weights, out };
     writer.write_as_f32("encoder/position_encodings/encodings", "encoder.positional_embedding")?;

@@ -139,8 +139,8 @@ impl Embedded {
         remove_file(&self.folder.join("position"))
     }
 
-    /// Works with the writers. What they had not committed is lost if that fails: the disk may be
-    /// full, or a folder deleted. So all indexes are opened anew.
+    /// Works with the writers. If that fails (the disk is full, a folder was deleted), what they
+    /// had not committed is lost, and all indexes are opened again.
     fn write<T>(&self, work: impl FnOnce(&mut Writers) -> Result<T, Error>) -> Result<T, Error> {
         let mut writers = lock_of(&self.writers);
         let done = work(&mut writers);

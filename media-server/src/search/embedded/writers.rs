@@ -12,7 +12,8 @@ const MEMORY_BYTES: usize = 32 << 20;
 /// Writers at once. The feed reads one tenant after the other, so it needs few.
 const MAX_WRITERS: usize = 2;
 
-/// The open writers.
+/// The open writers. After an error they do not work any more: new ones begin with what is
+/// committed.
 #[derive(Default)]
 pub struct Writers {
     /// The least recently used first.
@@ -61,11 +62,7 @@ impl Writers {
         if !entry.changed {
             return Ok(());
         }
-        if let Err(error) = entry.writer.commit() {
-            // It does not work any more. The next one begins with what is committed.
-            self.open.remove(at);
-            return Err(error.into());
-        }
+        entry.writer.commit()?;
         entry.changed = false;
         self.committed.push(entry.tenant.clone());
         entry.index.reload()

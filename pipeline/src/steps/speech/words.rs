@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How much the words next to a word weigh in its probability.
+const NEIGHBOURS: f32 = 0.7;
+
 /// A token of the model's output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Token {
@@ -24,7 +27,8 @@ pub struct Word {
     pub end_ms: u64,
     /// The word with its punctuation, without spaces around it.
     pub text: String,
-    /// Probability that the model gives it, from 0 to 1; 1 in transcripts of earlier builds.
+    /// Its probability, from 0 to 1: the model's, less for every doubt; 1 in transcripts of earlier
+    /// builds.
     #[serde(rename = "p", default = "certain", serialize_with = "two_decimals")]
     pub probability: f32,
     /// Doubt for reasons that the model does not know of, from 0 to 1; part of its cue's.
@@ -41,9 +45,6 @@ pub fn two_decimals<S: serde::Serializer>(value: &f32, serializer: S) -> Result<
     // In 64 bits: a 32-bit 0.87 is written as it is, but read by others as 0.8700000047683716.
     serializer.serialize_f64((f64::from(*value) * 100.0).round() / 100.0)
 }
-
-/// How much the words next to a word weigh in its probability.
-const NEIGHBOURS: f32 = 0.7;
 
 /// Weighs in each word's probability those of the words next to it: errors come in groups.
 pub fn weigh_neighbours(words: &mut [Word]) {

@@ -3,6 +3,7 @@
 use std::f32::consts::TAU;
 
 use super::matrix::multiply_transposed;
+use crate::mel::{self, BINS};
 use crate::steps::speech::wav::RATE_HZ;
 
 /// Bands of the spectrogram.
@@ -13,14 +14,6 @@ pub const FRAME_MS: u64 = 10;
 const STEP_SAMPLES: usize = (RATE_HZ * FRAME_MS / 1000) as usize;
 /// Samples of a frame: 25 ms.
 const FRAME_SAMPLES: usize = 400;
-/// Frequencies of a frame's spectrum.
-const BINS: usize = FRAME_SAMPLES / 2 + 1;
-/// Up to this frequency the mel scale is linear, beyond it logarithmic.
-const BREAK_HZ: f64 = 1_000.0;
-/// Frequency of one mel on the linear part.
-const HZ_PER_MEL: f64 = 200.0 / 3.0;
-/// Number of mels in which the frequency grows by 6.4 on the logarithmic part.
-const MELS_PER_FACTOR: f64 = 27.0;
 
 /// Computes spectrograms.
 pub struct MelSpectrogram {
@@ -38,7 +31,7 @@ impl MelSpectrogram {
         let rows = |wave: fn(f32) -> f32| {
             (0..BINS).flat_map(move |bin| (0..FRAME_SAMPLES).map(move |n| window(n) * wave(angle(bin, n))))
         };
-        Self { waves: rows(f32::cos).chain(rows(f32::sin)).collect(), filters: mel_filters() }
+        Self { waves: rows(f32::cos).chain(rows(f32::sin)).collect(), filters: mel::filters(BANDS) }
     }
 
     /// Returns the frames of `samples`, [`BANDS`] numbers each. The first is centred on the first
@@ -63,27 +56,6 @@ impl MelSpectrogram {
         multiply_transposed((frames, BINS, BANDS), &power, &self.filters, 0.0, &mut bands);
         bands
     }
-}
-
-/// Returns triangular filters of equal area, evenly spread on the mel scale.
-fn mel_filters() -> Vec<f32> {
-    let step = MELS_PER_FACTOR / 6.4_f64.ln();
-    let break_mel = BREAK_HZ / HZ_PER_MEL;
-    let highest = break_mel + (RATE_HZ as f64 / 2.0 / BREAK_HZ).ln() * step;
-    let hz = |mel: f64| {
-        if mel < break_mel { mel * HZ_PER_MEL } else { BREAK_HZ * ((mel - break_mel) / step).exp() }
-    };
-    let edges: Vec<f64> = (0..BANDS + 2).map(|i| hz(highest * i as f64 / (BANDS + 1) as f64)).collect();
-    let mut filters = Vec::with_capacity(BANDS * BINS);
-    for edge in edges.windows(3) {
-        let (low, centre, high) = (edge[0], edge[1], edge[2]);
-        for bin in 0..BINS {
-            let at = bin as f64 * RATE_HZ as f64 / FRAME_SAMPLES as f64;
-            let weight = ((at - low) / (centre - low)).min((high - at) / (high - centre)).max(0.0);
-            filters.push((weight * 2.0 / (high - low)) as f32);
-        }
-    }
-    filters
 }
 
 #[cfg(test)]

@@ -177,11 +177,12 @@ fn scratch_disk(settings: &Settings, quick: bool) -> Check {
 
 #[cfg(feature = "worker")]
 fn speech_model(settings: &Settings) -> Check {
+    use chalkstream_pipeline::model;
     let folder = chalkstream_workers::models(settings);
-    let detail = match chalkstream_pipeline::model::locate(&settings.speech.model, &folder) {
-        Ok(installed) if !installed.voices.is_file() => Err(format!(
-            "{} transcribes, but there is no voice encoder, so nothing says who speaks; run: chalkstream \
-             model fetch {}",
+    let detail = match model::locate(&settings.speech.model, &folder) {
+        Ok(installed) if !model::is_voice_encoder(&installed.voices) => Err(format!(
+            "{} transcribes, but the voice encoder is missing or damaged, so nothing says who speaks; run: \
+             chalkstream model fetch {}",
             installed.model.display(),
             installed.name
         )),

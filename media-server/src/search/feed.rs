@@ -298,12 +298,15 @@ impl Feed {
             Err(error) if is_transient(&error) => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(tenant_id = tenant, recording_id = recording, %error, "transcript not indexed");
-                return Ok(());
+                return self.blocking(move |engine| engine.remove(&lesson.tenant, &lesson.recording)).await;
             }
         };
         let replace = move |engine: &dyn SearchEngine| {
             let body = corrections::put_over(&body, &stored.layer);
-            let Ok(transcript) = serde_json::from_slice::<SpokenLesson>(&body) else { return Ok(false) };
+            let Ok(transcript) = serde_json::from_slice::<SpokenLesson>(&body) else {
+                // The words that it replaces must not be found.
+                return engine.remove(&lesson.tenant, &lesson.recording).map(|()| false);
+            };
             engine.replace(&lesson, &transcript).map(|()| true)
         };
         if !self.blocking(replace).await? {

@@ -19,9 +19,8 @@ async fn lesson(store: &Store, tenant: &str, words: &str) -> Manifest {
     manifest
 }
 
-/// Writes a transcript under the next fence, as a worker does.
+/// Writes a transcript of these words.
 async fn say(store: &Store, manifest: &mut Manifest, words: &str) {
-    manifest.fence += 1;
     let timed: Vec<Value> = words
         .split(' ')
         .enumerate()
@@ -29,6 +28,12 @@ async fn say(store: &Store, manifest: &mut Manifest, words: &str) {
         .collect();
     let cue = json!({ "id": 1, "start_ms": 5_000, "end_ms": 9_000, "text": words, "words": timed });
     let body = json!({ "version": 1, "language": "en", "cues": [cue] }).to_string();
+    write_transcript(store, manifest, body).await;
+}
+
+/// Writes a transcript under the next fence, as a worker does.
+async fn write_transcript(store: &Store, manifest: &mut Manifest, body: String) {
+    manifest.fence += 1;
     let storyboard = "WEBVTT\n\n00:00:00.000 --> 00:00:05.000\nstoryboard-000.jpg#xywh=0,0,160,90\n\n\
         00:00:05.000 --> 00:00:10.000\nstoryboard-000.jpg#xywh=160,0,160,90\n";
     let fence = manifest.fence;
@@ -121,6 +126,13 @@ async fn what_is_said_is_found_until_it_is_said_otherwise_or_deleted() {
     events.publish(TENANT, &first.recording, EventKind::TranscriptReady, json!({})).await.unwrap();
     finds(&server, &world.key, "sentence", 1).await;
     assert!(moments(&server, &world.key, "denominator").await.is_empty());
+    // A transcript that cannot be read: what it replaces is found no more.
+    let mut third = lesson(&world.store, TENANT, "an integer at last").await;
+    events.publish(TENANT, &third.recording, EventKind::TranscriptReady, json!({})).await.unwrap();
+    finds(&server, &world.key, "integer", 1).await;
+    write_transcript(&world.store, &mut third, "not JSON".into()).await;
+    events.publish(TENANT, &third.recording, EventKind::TranscriptReady, json!({})).await.unwrap();
+    finds(&server, &world.key, "integer", 0).await;
     remove(&world.store, &mut first).await;
     events.publish(TENANT, &first.recording, EventKind::Deleted, json!({})).await.unwrap();
     finds(&server, &world.key, "sentence", 0).await;

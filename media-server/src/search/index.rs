@@ -46,11 +46,9 @@ impl Index {
         Ok(())
     }
 
-    /// Removes a recording at once, if it is there. Blocks.
+    /// Removes a recording at once, if it is there or in the changes that wait for a commit.
+    /// Blocks.
     pub(super) fn remove_now(&self, tenant: &str, recording: &str) -> Result<(), Error> {
-        if self.engine().lesson(tenant, recording)?.is_none() {
-            return Ok(());
-        }
         self.engine().remove(tenant, recording)?;
         self.commit()
     }

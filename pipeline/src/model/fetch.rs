@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::catalog::{self, CatalogModel, PinnedFile, RegistrySource};
 use super::{
-    InstalledModel, VOICES_FILE, ctranslate2, download, ggml, installed_model, silero, unknown_model, voices,
-    whisper,
+    InstalledModel, VOICES_FILE, ctranslate2, download, ggml, installed_model, is_voice_encoder, silero,
+    unknown_model, voices, whisper,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -57,7 +57,7 @@ pub fn fetch(name: &str, dir: &Path, progress: &dyn Fn(FetchProgress<'_>)) -> Re
 /// As for [`fetch`].
 pub fn fetch_voices(dir: &Path, progress: &dyn Fn(FetchProgress<'_>)) -> Result<()> {
     let installed = dir.join(VOICES_FILE);
-    if installed.is_file() {
+    if is_voice_encoder(&installed) {
         return Ok(());
     }
     std::fs::create_dir_all(dir)?;

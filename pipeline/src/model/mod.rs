@@ -69,6 +69,11 @@ pub fn locate(name: &str, dir: &Path) -> Result<InstalledModel> {
     Err(missing_model(name))
 }
 
+/// True if `path` has a voice encoder of the right size.
+pub fn is_voice_encoder(path: &Path) -> bool {
+    path.metadata().is_ok_and(|file| file.is_file() && file.len() == voices::SIZE_BYTES)
+}
+
 /// The folder of models if the settings name none: `$CHALKSTREAM_MODELS`, or one in the user's
 /// cache folder.
 pub fn default_dir() -> PathBuf {

@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 /// biases), the projection's weights, its bias.
 const PARTS: [(usize, usize); 3] = [(269_883, 4 * 1_357_824), (7_731, 4 * 65_536), (6_699, 4 * 256)];
 
+/// Size of the weights in bytes.
+pub const SIZE_BYTES: u64 = (PARTS[0].1 + PARTS[1].1 + PARTS[2].1) as u64;
+
 /// Writes the weights of the checkpoint.
 pub fn write_weights(checkpoint: &[u8], out: &mut impl Write) -> Result<()> {
     for (from, size) in PARTS {
@@ -32,7 +35,7 @@ mod tests {
         let mut out = Vec::new();
         write_weights(&checkpoint, &mut out).unwrap();
         assert_eq!((out[0], out[4 * 1_357_824], out[4 * (1_357_824 + 65_536)]), (1, 2, 3));
-        assert_eq!(out.len(), 4 * (1_357_824 + 65_536 + 256));
+        assert_eq!(out.len() as u64, SIZE_BYTES);
         assert!(write_weights(&checkpoint[1..], &mut Vec::new()).is_err());
     }
 }

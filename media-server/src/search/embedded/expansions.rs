@@ -21,15 +21,10 @@ pub struct Expansions {
     known: Mutex<HashMap<Key, Arc<[String]>>>,
 }
 
-/// The field, the word, and the edits; none for the start of a word.
-type Key = (Field, String, Option<usize>);
+/// The state of the index, the field, the word, and the edits; none for the start of a word.
+type Key = (u64, Field, String, Option<usize>);
 
 impl Expansions {
-    /// Forgets all, because the index has other words now.
-    pub fn clear(&self) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
     /// The most frequent words that begin so.
     pub fn starting(
         &self,
@@ -37,7 +32,7 @@ impl Expansions {
         field: Field,
         word: &query::Term,
     ) -> Result<Arc<[String]>, Error> {
-        self.known((field, word.exact.clone(), None), || starting(searcher, field, &word.exact))
+        self.known(key(searcher, field, word, None), || starting(searcher, field, &word.exact))
     }
 
     /// The most frequent words that differ in few letters.
@@ -47,7 +42,7 @@ impl Expansions {
         field: Field,
         word: &query::Term,
     ) -> Result<Arc<[String]>, Error> {
-        self.known((field, word.exact.clone(), Some(word.edits)), || similar(searcher, field, word))
+        self.known(key(searcher, field, word, Some(word.edits)), || similar(searcher, field, word))
     }
 
     fn known(
@@ -66,6 +61,10 @@ impl Expansions {
         known.insert(key, found.clone());
         Ok(found)
     }
+}
+
+fn key(searcher: &Searcher, field: Field, word: &query::Term, edits: Option<usize>) -> Key {
+    (searcher.generation().generation_id(), field, word.exact.clone(), edits)
 }
 
 fn starting(searcher: &Searcher, field: Field, start: &str) -> Result<Vec<String>, Error> {

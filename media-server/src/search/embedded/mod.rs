@@ -17,13 +17,14 @@ mod tests;
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chalkstream_store::layout;
-use tantivy::Term;
+use tantivy::directory::error::{OpenDirectoryError, OpenReadError};
+use tantivy::{TantivyError, Term};
 
 use self::tenant::TenantIndex;
 use self::writers::Writers;
@@ -33,6 +34,9 @@ use super::transcript::SpokenLesson;
 
 /// Indexes that are open at once. Each keeps some files mapped, and little memory.
 const MAX_OPEN: usize = 64;
+/// Codes of the operating system for too many open files, which have no [`ErrorKind`].
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
 
 /// The embedded engine.
 pub struct Embedded {
@@ -84,7 +88,9 @@ impl Embedded {
         };
         let tenants = engine.tenants()?;
         for tenant in &tenants {
-            engine.existing(tenant)?;
+            if let Err(error) = engine.existing(tenant) {
+                tracing::warn!(tenant_id = tenant, %error, "search index not opened");
+            }
         }
         lock_of(&engine.unpurged).extend(tenants);
         Ok(engine)
@@ -114,6 +120,9 @@ impl Embedded {
             Some(at) => open.remove(at),
             None => {
                 let index = TenantIndex::open(&path).or_else(|error| {
+                    if is_shortage(&error) {
+                        return Err(error);
+                    }
                     tracing::warn!(tenant_id = tenant, %error, "search index unreadable, rebuilding");
                     self.lose()?;
                     std::fs::remove_dir_all(&path)?;
@@ -189,7 +198,7 @@ impl SearchEngine for Embedded {
     fn position(&self) -> Result<Option<String>, Error> {
         match std::fs::read_to_string(self.folder.join("position")) {
             Ok(position) => Ok(Some(position)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -312,13 +321,28 @@ impl Embedded {
     }
 }
 
+/// True if the machine lacks memory, files or disk for it. The index itself may be whole.
+fn is_shortage(error: &Error) -> bool {
+    let error: &std::io::Error = match error {
+        Error::Folder(error) => error,
+        Error::Engine(TantivyError::IoError(error)) => error,
+        Error::Engine(TantivyError::OpenReadError(OpenReadError::IoError { io_error, .. })) => io_error,
+        Error::Engine(TantivyError::OpenDirectoryError(OpenDirectoryError::IoError { io_error, .. })) => {
+            io_error
+        }
+        _ => return false,
+    };
+    let kinds = [ErrorKind::OutOfMemory, ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
+    kinds.contains(&error.kind()) || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
 fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn remove_file(path: &Path) -> Result<(), Error> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
 }

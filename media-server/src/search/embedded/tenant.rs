@@ -75,9 +75,7 @@ impl TenantIndex {
 
     /// Lets queries see what was committed.
     pub(super) fn reload(&self) -> Result<(), Error> {
-        self.reader.reload()?;
-        self.expansions.clear();
-        Ok(())
+        Ok(self.reader.reload()?)
     }
 
     pub(super) fn passages(

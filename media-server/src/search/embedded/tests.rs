@@ -111,3 +111,21 @@ fn a_folder_deleted_while_it_is_open_stops_no_other_tenant() {
     engine.purge().unwrap();
     assert!(!engine.has_words("other", "r1").unwrap(), "purged");
 }
+
+#[test]
+fn an_index_that_the_machine_has_no_files_or_memory_for_is_not_deleted() {
+    let of_system = |code| Error::Folder(std::io::Error::from_raw_os_error(code));
+    let reading =
+        |error: std::io::Error| Error::Engine(OpenReadError::wrap_io_error(error, "meta.json".into()).into());
+    for shortage in [of_system(EMFILE), of_system(ENFILE), reading(ErrorKind::OutOfMemory.into())] {
+        assert!(is_shortage(&shortage), "{shortage}");
+    }
+    let not_found = OpenReadError::FileDoesNotExist("meta.json".into());
+    for damage in [
+        Error::Entry,
+        Error::Engine(not_found.into()),
+        reading(std::io::Error::new(ErrorKind::InvalidData, "no footer")),
+    ] {
+        assert!(!is_shortage(&damage), "{damage}");
+    }
+}

@@ -8,8 +8,10 @@
 pub mod boxes;
 pub mod captions;
 mod coding;
+pub mod edits;
 mod fault;
 pub mod hex;
+pub mod sound;
 pub mod source_index;
 
 pub use coding::{Coding, NalFraming};

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::edits;
+use chalkstream_formats::edits;
+
 use super::query::{Clause, Query, Rank, Term};
 use super::transcript::{MAX_SPAN_WORDS, Passage, SpokenCue};
 use super::words::{self, Analyzer, Forms, TextWord};

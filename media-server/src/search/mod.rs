@@ -3,7 +3,6 @@
 //! The index is a cache of the transcripts in storage, an own one for each tenant. `feed` keeps it
 //! up to date and `find` reads it. Both use an engine (`engine`), of which `embedded` is one.
 
-mod edits;
 mod embedded;
 mod engine;
 mod entry;
@@ -16,7 +15,6 @@ mod moments;
 mod purge;
 mod query;
 mod service;
-mod sound;
 mod still;
 mod transcript;
 mod words;

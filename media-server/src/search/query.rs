@@ -1,6 +1,7 @@
 //! Queries: words, and phrases in quotes. Any text is a query; none is an error.
 
-use super::sound;
+use chalkstream_formats::sound;
+
 use super::words::{self, Analyzer};
 
 /// Limit of a query's characters; the rest is not read.

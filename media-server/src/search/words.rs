@@ -4,11 +4,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chalkstream_formats::sound;
 use tantivy::tokenizer::{
     AsciiFoldingFilter, Language, LowerCaser, RawTokenizer, Stemmer, TextAnalyzer, TokenStream,
 };
-
-use super::sound;
 
 /// Words that an analyzer remembers. A lesson has some hundred different ones.
 const MAX_KNOWN: usize = 8_000;

@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 
+use chalkstream_formats::sound;
 use tantivy::query::{
     BooleanQuery, ConstScoreQuery, Occur, PhraseQuery, Query as EngineQuery, RangeQuery, TermQuery,
 };
@@ -10,7 +11,6 @@ use tantivy::{Searcher, Term};
 
 use super::super::engine::{Area, EngineSearch, Error};
 use super::super::query::{self, Clause, Rank};
-use super::super::sound;
 use super::expansions::Expansions;
 use super::schema::Fields;
 

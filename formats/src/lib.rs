@@ -11,6 +11,7 @@ mod coding;
 pub mod edits;
 mod fault;
 pub mod hex;
+pub mod names;
 pub mod sound;
 pub mod source_index;
 

@@ -47,6 +47,7 @@ fn transcribe(
         threads: 1,
         duration_ms: 0,
         effort,
+        names: None,
     };
     let ctx = StepContext { out_dir: PathBuf::from(out), emit: Arc::new(|_| {}), cancel: Arc::default() };
     speech::run(&request, Arc::new(FileSource::open(Path::new(file))?), &ctx)?;

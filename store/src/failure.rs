@@ -88,6 +88,8 @@ pub struct Rule {
 pub const INTERNAL: &str = "internal";
 /// Code of a step that failed by what its child says is not the recording's fault.
 pub const STEP_FAILED: &str = "step_failed";
+/// Code of a step that cannot remove names, because their list cannot be read.
+pub const NAMES_UNREADABLE: &str = "names_unreadable";
 /// Code of a step whose worker stopped answering too often.
 pub const WORKER_LOST: &str = "worker_lost";
 /// Code by which a worker is paused whose refusal another worker did not confirm.
@@ -133,6 +135,7 @@ pub const TABLE: &[Rule] = &[
     rule("disk_full", Blame::Machine, Tries::Machine, Reporter::Worker),
     rule(INTERNAL, Blame::Internal, Tries::Counted, Reporter::Worker),
     rule("machine_failed", Blame::Machine, Tries::Machine, Reporter::Worker),
+    rule(NAMES_UNREADABLE, Blame::Outage, Tries::Outage, Reporter::Worker),
     rule("output_too_large", Blame::Internal, Tries::Never, Reporter::Worker),
     rule("step_crashed", Blame::Internal, Tries::Twice, Reporter::Worker),
     rule("step_disk", Blame::Internal, Tries::Twice, Reporter::Worker),

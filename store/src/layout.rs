@@ -277,6 +277,11 @@ pub fn receipt_key(tenant: &str, recording: &str) -> String {
     format!("{tenant}/_receipts/{recording}.json")
 }
 
+/// The list of pupils' names of a tenant.
+pub fn names_key(tenant: &str) -> String {
+    format!("{tenant}/_names/list.json")
+}
+
 /// Which recording a deduplication value belongs to; the value is hashed, since it may name a
 /// person.
 pub fn dedupe_key(tenant: &str, value: &str) -> String {

@@ -19,6 +19,7 @@ pub mod layout;
 mod leases;
 pub mod listing;
 mod manifest_writer;
+pub mod names;
 pub mod objects;
 pub mod projection;
 pub mod queue;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
+use chalkstream_formats::names::NameList;
 use chalkstream_pipeline::media::MediaInfo;
 use chalkstream_pipeline::step::Step;
 use chalkstream_pipeline::steps::source_rendition::SourceRenditionReport;
 use chalkstream_store::{
-    Inventory, InventoryObject, InventoryRef, Lease, Manifest, ObjectFacts, State, StepSpec, inventory,
-    layout, projection, read_manifest,
+    Inventory, InventoryObject, InventoryRef, Kind, Lease, Manifest, ObjectFacts, State, StepSpec, inventory,
+    layout, names, projection, read_manifest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -83,10 +84,27 @@ impl Attempt<'_> {
             Execution::Child { request, .. } => {
                 let settings = &self.context.settings;
                 let input = &self.lease.input;
-                let step = request(&RequestContext { input, results: &results, settings })?;
+                let names = match kind {
+                    StepKind::Transcribe => self.unless_cancelled(self.names()).await?,
+                    _ => None,
+                };
+                let step = request(&RequestContext { input, results: &results, settings, names })?;
                 self.run_child(kind, step, &results, &manifest).await
             }
         }
+    }
+
+    /// The tenant's list of names, which must not be said; `None` if it has none. One that cannot
+    /// be read fails the step, because its names would be published.
+    async fn names(&self) -> Result<Option<NameList>, StepFailure> {
+        let (store, tenant) = (&self.context.store, &self.lease.tenant);
+        let read = wait_out(self.context.outage_limit(), || async {
+            names::read(store, tenant).await.map_err(|error| match error.kind {
+                Kind::Unavailable => StepFailure::storage(error),
+                _ => StepFailure::new(Cause::Names, error),
+            })
+        });
+        read.await
     }
 
     /// Stops the job of a recording that is gone. Its deletion forgets it, but may still wait for

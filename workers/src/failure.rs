@@ -36,6 +36,8 @@ pub enum Cause {
     Unverified,
     /// Storage did not give or take bytes.
     Storage,
+    /// The list of names to remove cannot be read.
+    Names,
     /// The scratch disk is full.
     DiskFull,
     /// A folder that could not be made, a child that could not be started.
@@ -82,6 +84,9 @@ impl StepFailure {
             ),
             Cause::Unverified => ("step_unverified", "What was made of the recording is not complete."),
             Cause::Storage => ("storage_unavailable", "The storage did not answer."),
+            Cause::Names => {
+                (failure::NAMES_UNREADABLE, "The names that are to be removed could not be read.")
+            }
             Cause::DiskFull => {
                 ("disk_full", "The machine that worked on this recording has no disk space left.")
             }
@@ -160,7 +165,7 @@ impl std::error::Error for StepFailure {}
 mod tests {
     use super::*;
 
-    const CAUSES: [Cause; 16] = [
+    const CAUSES: [Cause; 17] = [
         Cause::Reported,
         Cause::Crashed,
         Cause::Killed,
@@ -172,6 +177,7 @@ mod tests {
         Cause::Sandbox,
         Cause::Unverified,
         Cause::Storage,
+        Cause::Names,
         Cause::DiskFull,
         Cause::Machine,
         Cause::UnknownStep,

@@ -2,6 +2,8 @@
 //! the test; everything after them is real: sinks, inventories, queue, manifests, sweep.
 #![allow(clippy::unwrap_used)]
 
+mod names;
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -224,8 +226,8 @@ async fn world() -> World {
 }
 
 impl World {
-    /// Makes a lesson up to `finish`, and then that. Weighs it before `finish` and afterwards.
-    async fn lesson(&self, as_before: bool) -> (Weight, Weight) {
+    /// A lesson that was just uploaded.
+    async fn uploaded(&self) -> Manifest {
         let context = &self.context;
         let mut manifest = Manifest::new("district", layout::new_recording_id());
         let source = SourceFacts {
@@ -241,7 +243,12 @@ impl World {
         let job = chalkstream_store::JobSpec::for_recording(&manifest);
         submit::mark(&context.store, &job).await.unwrap();
         context.queue.submit(&job).await.unwrap();
+        manifest
+    }
 
+    /// Makes a lesson up to `finish`, and then that. Weighs it before `finish` and afterwards.
+    async fn lesson(&self, as_before: bool) -> (Weight, Weight) {
+        let (context, manifest) = (&self.context, self.uploaded().await);
         let mut running = None;
         while let Some(lease) = context.queue.lease("w", 60_000).await.unwrap() {
             if lease.step == finish::NAME {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use chalkstream_config::Settings;
+use chalkstream_formats::names::NameList;
 use chalkstream_pipeline::limits::Limits;
 use chalkstream_pipeline::model;
 use chalkstream_pipeline::step::Step;
@@ -20,6 +21,8 @@ pub struct RequestContext<'a> {
     pub results: &'a Results,
     /// The settings of this worker.
     pub settings: &'a Settings,
+    /// The tenant's list of names, for a step that removes them.
+    pub names: Option<NameList>,
 }
 
 /// The step as it was planned.

@@ -16,6 +16,7 @@ mod cues;
 mod edges;
 mod hallucinations;
 mod lines;
+mod names;
 mod onset;
 mod phrases;
 mod recognizer;
@@ -33,6 +34,7 @@ mod words;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use chalkstream_formats::names::NameList;
 use serde::{Deserialize, Serialize};
 
 pub use self::recognizer::Effort;
@@ -66,6 +68,9 @@ pub struct TranscribeRequest {
     /// How much is searched for the best words.
     #[serde(default)]
     pub effort: Effort,
+    /// Names that are removed from what is said; `None` if the tenant has no list.
+    #[serde(default)]
+    pub names: Option<NameList>,
 }
 
 /// Report of the step.
@@ -133,9 +138,14 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
         let words = transcribe_stretches(request.threads, &model, lesson, &stretches, ctx)?;
         (language, words)
     };
+    let uses_spaces = words::uses_spaces(&language);
+    // Before anything is written, and before anything else is made of the words.
+    let words = match &request.names {
+        Some(list) => names::redact(&words, list, uses_spaces),
+        None => words,
+    };
     let spans = edges::widen(&spans, &wav)?;
     let turns = encoder.map(|encoder| speakers::find_turns(&encoder, &wav, &spans, ctx)).transpose()?;
-    let uses_spaces = words::uses_spaces(&language);
     let cues = cues::make_cues(&words, uses_spaces, duration_ms);
     let transcript = transcript_files::Transcript {
         version: 1,

@@ -38,6 +38,7 @@ fn request(duration_ms: u64, threads: u32) -> TranscribeRequest {
         threads,
         duration_ms,
         effort: Effort::Careful,
+        names: None,
     }
 }
 

@@ -22,6 +22,7 @@ use crate::maintenance::Maintenance;
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
 use crate::moments::Moments;
+use crate::names::NameLists;
 use crate::playback::Links;
 use crate::player::Player;
 use crate::recordings::{Lists, Recordings};
@@ -50,6 +51,7 @@ pub struct AppParts {
     pub transcripts: Transcripts,
     pub corrections: Corrections,
     pub moments: Moments,
+    pub names: NameLists,
     pub health: Health,
     /// Sites whose pages may use the server.
     pub origins: Arc<[String]>,
@@ -89,6 +91,7 @@ from_ref! {
     transcripts: Transcripts,
     corrections: Corrections,
     moments: Moments,
+    names: NameLists,
     health: Health,
 }
 
@@ -121,9 +124,11 @@ impl App {
         let lists = Lists::new(store.clone());
         let leases = Arc::new(Leases::connect(&settings.redis)?);
         let layers = Layers::new(store.clone(), manifests.clone());
-        let corrections = Corrections::new(store.clone(), events.clone(), Arc::clone(&leases), layers);
+        let names = NameLists::new(store.clone());
+        let corrections =
+            Corrections::new(store.clone(), events.clone(), Arc::clone(&leases), layers, names.clone());
         let transcripts = Transcripts::new(store.clone(), corrections.clone());
-        let moments = Moments::new(store.clone(), transcripts.clone());
+        let moments = Moments::new(store.clone(), transcripts.clone(), names.clone());
         let delivery = Delivery::new(
             store.clone(),
             transcripts.clone(),
@@ -218,6 +223,7 @@ impl App {
             transcripts,
             corrections,
             moments,
+            names,
             origins,
             tasks,
         })))

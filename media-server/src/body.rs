@@ -13,6 +13,8 @@ use crate::problem::Problem;
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Size limit of a text.
 const MAX_TEXT_BYTES: usize = 2 << 20;
+/// Size limit of a list of names: the most names of the most characters, four bytes each.
+const MAX_NAMES_BYTES: usize = 9 << 20;
 /// Time limit for a body to arrive.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// The same for a text.
@@ -46,10 +48,23 @@ impl<S: Send + Sync> FromRequest<S> for TextBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let bytes = read(request, MAX_TEXT_BYTES, MAX_TEXT_WAIT).await?;
-        let text = String::from_utf8(bytes.into());
-        text.map(Self).map_err(|_| Problem::invalid("encoding", "The body is not UTF-8."))
+        text(read(request, MAX_TEXT_BYTES, MAX_TEXT_WAIT).await?).map(Self)
     }
+}
+
+/// A list of names, in UTF-8.
+pub struct NamesBody(pub String);
+
+impl<S: Send + Sync> FromRequest<S> for NamesBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        text(read(request, MAX_NAMES_BYTES, MAX_TEXT_WAIT).await?).map(Self)
+    }
+}
+
+fn text(bytes: Bytes) -> Result<String, Problem> {
+    String::from_utf8(bytes.into()).map_err(|_| Problem::invalid("encoding", "The body is not UTF-8."))
 }
 
 async fn read(request: Request, max_bytes: usize, max_wait: Duration) -> Result<Bytes, Problem> {

@@ -17,6 +17,7 @@ mod maintenance;
 mod manifests;
 mod metrics;
 mod moments;
+mod names;
 mod openapi;
 mod permits;
 mod playback;

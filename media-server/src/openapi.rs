@@ -17,6 +17,7 @@ fn api() -> (Router<App>, OpenApi) {
         .merge(crate::playback::api_routes())
         .merge(crate::search::routes())
         .merge(crate::moments::api_routes())
+        .merge(crate::names::api_routes())
         .split_for_parts()
 }
 

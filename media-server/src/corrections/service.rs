@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use chalkstream_formats::names::Names;
 use chalkstream_store::objects::sha256_hex;
 use chalkstream_store::{Error, EventKind, Events, Kind, Leases, Manifest, Store, layout};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -20,6 +21,7 @@ use crate::clock::now_ms;
 use crate::events::announce;
 use crate::exclusive::exclusively;
 use crate::metrics::CacheStats;
+use crate::names::NameLists;
 use crate::problem::Problem;
 use crate::token::{Window, is_viewer};
 
@@ -34,6 +36,7 @@ pub struct Corrections {
     events: Events,
     leases: Arc<Leases>,
     layers: Layers,
+    names: NameLists,
 }
 
 /// A change of one cue.
@@ -79,9 +82,10 @@ pub struct CueRequest<'a> {
 }
 
 impl Corrections {
-    /// Writes to `store`, one server at a time by `leases`, and announces in `events`.
-    pub fn new(store: Store, events: Events, leases: Arc<Leases>, layers: Layers) -> Self {
-        Self { store, events, leases, layers }
+    /// Writes to `store` without `names`, one server at a time by `leases`, and announces in
+    /// `events`.
+    pub fn new(store: Store, events: Events, leases: Arc<Leases>, layers: Layers, names: NameLists) -> Self {
+        Self { store, events, leases, layers, names }
     }
 
     /// Returns the corrections of a recording, as old as [`Layers::get`] may return them.
@@ -112,7 +116,7 @@ impl Corrections {
     }
 
     /// Changes a cue on behalf of `author`, if it still is as the request's `If-Match` says. It is
-    /// durable when this returns.
+    /// durable when this returns. Names are removed from it.
     ///
     /// # Errors
     /// 412 if the cue has changed, 428 without `If-Match`, 409 if there is nothing to take back or
@@ -133,7 +137,7 @@ impl Corrections {
     }
 
     /// Puts uploaded captions in place of what was recognised; `None` takes them back. It is
-    /// durable when this returns.
+    /// durable when this returns. Names are removed from them.
     ///
     /// # Errors
     /// 409 if there are none to take back or they are too large, 503 if Redis or storage is away.
@@ -143,10 +147,14 @@ impl Corrections {
         cues: Option<&[UploadedCue]>,
         author: &str,
     ) -> Result<(), Problem> {
+        let cues = match cues {
+            Some(cues) => Some(self.names.redacted(&manifest.tenant, cues.to_vec(), without_names).await?),
+            None => None,
+        };
         let work = || async {
             let mut layer = storage::read(&self.store, &manifest.tenant, &manifest.recording).await?.layer;
-            match cues {
-                Some(cues) => layer.upload(cues.to_vec(), author, now_ms()),
+            match &cues {
+                Some(cues) => layer.upload(cues.clone(), author, now_ms()),
                 None => layer.take_back(author, now_ms()).map_err(limit_problem)?,
             }
             self.write(manifest, &layer).await.map(|()| ((), true))
@@ -194,10 +202,18 @@ impl Corrections {
         let at = position(&corrected, request)?;
         let cue = &corrected.transcript.cues[at];
         let changed = match change {
-            CueChange::Text(text) if *text == cue.text => return Ok((now, false)),
             CueChange::Text(text) => {
-                let anchor = Anchor { start_ms: cue.start_ms, end_ms: cue.end_ms, quote: cue.text.clone() };
-                layer.correct(corrected.corrections[at], anchor, (text, author), now_ms())
+                // A transcript that is older than the list has its names still.
+                let written = (text.clone(), cue.text.clone());
+                let redact = |names: &Names, (text, quote): (String, String)| {
+                    (names.redact(&text), names.redact(&quote))
+                };
+                let (text, quote) = self.names.redacted(&manifest.tenant, written, redact).await?;
+                if text == cue.text {
+                    return Ok((now, false));
+                }
+                let anchor = Anchor { start_ms: cue.start_ms, end_ms: cue.end_ms, quote };
+                layer.correct(corrected.corrections[at], anchor, (&text, author), now_ms())
             }
             CueChange::Undo => layer.undo(corrected.corrections[at], author, now_ms()),
         };
@@ -255,6 +271,15 @@ pub fn one_line(text: &str) -> Result<String, Problem> {
     }
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     Ok(plain.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Captions without names; one that had nothing else is left out.
+fn without_names(names: &Names, mut cues: Vec<UploadedCue>) -> Vec<UploadedCue> {
+    let lines: Vec<&str> = cues.iter().map(|cue| cue.text.as_str()).collect();
+    let redacted = names.redact_lines(&lines);
+    cues.iter_mut().zip(redacted).for_each(|(cue, text)| cue.text = text);
+    cues.retain(|cue| !cue.text.is_empty());
+    cues
 }
 
 fn limit_problem(limit: LayerLimit) -> Problem {

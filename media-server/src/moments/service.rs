@@ -1,6 +1,7 @@
 //! Moments in storage: each an immutable object next to its recording.
 
 use bytes::Bytes;
+use chalkstream_formats::names::Names;
 use chalkstream_store::objects::sha256_hex;
 use chalkstream_store::{Kind, Manifest, Store, layout};
 use http::StatusCode;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::span::{self, Span};
 use crate::clock::now_ms;
 use crate::corrections::{Anchor, TranscriptDocument};
+use crate::names::NameLists;
 use crate::problem::Problem;
 use crate::transcripts::Transcripts;
 
@@ -20,6 +22,7 @@ const MAX_MOMENTS: usize = 1_000;
 pub struct Moments {
     store: Store,
     transcripts: Transcripts,
+    names: NameLists,
 }
 
 /// A moment as it is stored.
@@ -51,9 +54,9 @@ pub struct FoundMoment {
 }
 
 impl Moments {
-    /// Stores in `store`, and looks words up in `transcripts`.
-    pub fn new(store: Store, transcripts: Transcripts) -> Self {
-        Self { store, transcripts }
+    /// Stores in `store` without `names`, and looks words up in `transcripts`.
+    pub fn new(store: Store, transcripts: Transcripts, names: NameLists) -> Self {
+        Self { store, transcripts, names }
     }
 
     /// Mints the moment of a span. The same span with the same words has the same id. True if it is
@@ -68,7 +71,10 @@ impl Moments {
         author: String,
     ) -> Result<(FoundMoment, bool), Problem> {
         let span = self.with_transcript(manifest, move |all| span::at_time(all, start_ms, end_ms)).await?;
-        let facts = format!("{start_ms} {end_ms} {:?}", span.exact);
+        // A transcript that is older than the list has its names still.
+        let redact = |names: &Names, quote: String| names.redact(&quote);
+        let quote = self.names.redacted(&manifest.tenant, span.exact.clone(), redact).await?;
+        let facts = format!("{start_ms} {end_ms} {quote:?}");
         let id = sha256_hex(facts.as_bytes())[..32].to_owned();
         if let Some(stored) = self.read(manifest, &id).await? {
             return Ok((FoundMoment { stored, span, is_found: true }, false));
@@ -79,7 +85,7 @@ impl Moments {
             return Err(Problem::new(StatusCode::CONFLICT, "too_many_moments", detail));
         }
         let at_ms = now_ms();
-        let stored = StoredMoment { id, start_ms, end_ms, quote: span.exact.clone(), author, at_ms };
+        let stored = StoredMoment { id, start_ms, end_ms, quote, author, at_ms };
         let body = serde_json::to_vec(&stored).map_err(Problem::internal)?;
         self.store.put(&key(manifest, &stored.id), Bytes::from(body)).await?;
         Ok((FoundMoment { stored, span, is_found: true }, true))

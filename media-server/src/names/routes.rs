@@ -1,0 +1,85 @@
+//! The routes of a tenant's list of names.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use chalkstream_formats::names::NameList;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::service::NameLists;
+use crate::access::ApiCaller;
+use crate::body::NamesBody;
+use crate::problem::{Problem, ProblemBody};
+
+/// Names that are removed from text, search and captions.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Names)]
+pub struct NamesView {
+    /// The names.
+    names: Vec<String>,
+}
+
+/// The number of names that count now.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NamesCount {
+    /// Names, each once.
+    count: usize,
+}
+
+/// Get the list of names of the key's tenant; it is empty if there is none.
+#[utoipa::path(get, path = "/v1/names", tag = "names",
+    responses((status = 200, body = NamesView), (status = 503, body = ProblemBody)))]
+pub async fn get(State(lists): State<NameLists>, caller: ApiCaller) -> Result<Response, Problem> {
+    let view = NamesView { names: lists.list(&caller.tenant).await?.into() };
+    let no_store = HeaderValue::from_static("private, no-store");
+    Ok(([(header::CACHE_CONTROL, no_store)], Json(view)).into_response())
+}
+
+/// Replace the list of names of the key's tenant.
+///
+/// The body is a JSON list of strings, or plain text with a name a line: first names or full names,
+/// at most 20,000 of 100 characters. From then on they are removed from what is recognised,
+/// corrected or uploaded, with their inflected forms and what sounds like them: `[name]` stands
+/// there. Each part of a full name counts too. What is stored already stays as it is.
+#[utoipa::path(put, path = "/v1/names", tag = "names",
+    request_body(content = Vec<String>, content_type = "application/json"),
+    responses(
+        (status = 200, body = NamesCount),
+        (status = 400, body = ProblemBody),
+        (status = 413, body = ProblemBody),
+    ))]
+pub async fn put(
+    State(lists): State<NameLists>,
+    caller: ApiCaller,
+    NamesBody(text): NamesBody,
+) -> Result<Json<NamesCount>, Problem> {
+    let list = if text.trim_start_matches('\u{feff}').trim_start().starts_with('[') {
+        // The parser's own words would quote a name.
+        let names: Vec<String> = serde_json::from_str(&text).map_err(|error| {
+            Problem::invalid(
+                "invalid_json",
+                format!(
+                    "The JSON body is not a list of strings: line {}, column {}.",
+                    error.line(),
+                    error.column()
+                ),
+            )
+        })?;
+        NameList::new(names)
+    } else {
+        NameList::from_lines(&text)
+    };
+    let list = list.map_err(|error| Problem::invalid("names", error.to_string()))?;
+    let count = list.len();
+    lists.write(&caller.tenant, list).await?;
+    Ok(Json(NamesCount { count }))
+}
+
+/// Remove the list of names of the key's tenant; none is fine.
+#[utoipa::path(delete, path = "/v1/names", tag = "names", responses((status = 204)))]
+pub async fn remove(State(lists): State<NameLists>, caller: ApiCaller) -> Result<StatusCode, Problem> {
+    lists.remove(&caller.tenant).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

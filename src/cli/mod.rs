@@ -7,6 +7,7 @@ mod key;
 mod link;
 #[cfg(feature = "worker")]
 mod model;
+mod names;
 #[cfg(feature = "worker")]
 mod process;
 mod rebuild;

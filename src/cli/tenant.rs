@@ -1,9 +1,10 @@
-//! `chalkstream tenant create|list`
+//! `chalkstream tenant create|list|names`
 
 use chalkstream_store::Authority;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::names::{self, NamesCommand};
 use crate::args::GlobalArgs;
 use crate::exit::{CommandError, CommandResult};
 use crate::settings_source;
@@ -22,6 +23,14 @@ pub enum TenantCommand {
     },
     /// List the tenants.
     List,
+    /// Manage the names that are removed from a tenant's transcripts.
+    Names {
+        #[command(subcommand)]
+        command: NamesCommand,
+        /// Id of the tenant [default: the only one].
+        #[arg(long, global = true)]
+        tenant: Option<String>,
+    },
 }
 
 /// Runs the command.
@@ -36,6 +45,9 @@ pub async fn run(global: &GlobalArgs, command: TenantCommand) -> CommandResult {
             } else {
                 output::line(&tenant.id);
             }
+        }
+        TenantCommand::Names { command, tenant } => {
+            names::run(global, &tenant_or_only(&authority, tenant)?, command).await?;
         }
         TenantCommand::List => {
             let tenants = authority.tenants();

@@ -12,6 +12,7 @@ mod failover;
 mod kill;
 mod lesson;
 mod metrics;
+mod names;
 mod outage;
 mod playback;
 mod player;

@@ -395,8 +395,8 @@ pub struct Speech {
     pub enabled: bool,
     /// Name of the model: `base`, `tiny.en`, …
     pub model: String,
-    /// Folder of the model files; empty means `$CHALKSTREAM_MODELS`, else `chalkstream/models` in
-    /// the user's cache folder.
+    /// Folder of the model files, of workers and servers; empty means `$CHALKSTREAM_MODELS`, else
+    /// `chalkstream/models` in the user's cache folder.
     pub model_path: PathBuf,
     /// Language spoken (`en`), or `auto`.
     pub language: String,
@@ -416,6 +416,21 @@ impl Default for Speech {
             effort: SpeechEffort::Careful,
             threads: 1,
         }
+    }
+}
+
+impl Speech {
+    /// The folder of the models: the one that is set, else `$CHALKSTREAM_MODELS`, else one in the
+    /// user's cache folder.
+    pub fn models_folder(&self) -> PathBuf {
+        if !self.model_path.as_os_str().is_empty() {
+            return self.model_path.clone();
+        }
+        let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        from("CHALKSTREAM_MODELS")
+            .or_else(|| from("XDG_CACHE_HOME").map(|dir| dir.join("chalkstream/models")))
+            .or_else(|| from("HOME").map(|dir| dir.join(".cache/chalkstream/models")))
+            .unwrap_or_else(|| PathBuf::from("models"))
     }
 }
 

@@ -42,6 +42,7 @@ fn transcribe(
         model_path: found.model,
         vad_model_path: Some(found.vad),
         voices_path: Some(found.voices),
+        meaning_path: Some(found.meaning),
         model_name: found.name,
         language: (language != "auto").then(|| language.to_owned()),
         threads: 1,

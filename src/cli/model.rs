@@ -37,21 +37,28 @@ pub async fn run(global: &GlobalArgs, command: ModelCommand) -> CommandResult {
             display.update(p.task, ProgressUnit::Bytes, p.done_bytes, p.total_bytes)
         };
         let installed = model::fetch(&name, &folder, &report)?;
-        Ok((installed, model::fetch_voices(&folder, &report)))
+        let voices = model::fetch_voices(&folder, &report);
+        Ok((installed, voices, model::fetch_meaning(&folder, &report)))
     });
     let fetched: Result<_, chalkstream_pipeline::Error> =
         fetched.await.map_err(|error| CommandError::failed("model", error.to_string()))?;
-    let (installed, voices) = fetched.map_err(|error| match error.kind {
+    let (installed, voices, meaning) = fetched.map_err(|error| match error.kind {
         ErrorKind::Dependency => CommandError::dependency(error.code, error.message),
         _ => CommandError::failed(error.code, format!("{:#}", anyhow::Error::from(error))),
     })?;
     if let Err(error) = &voices {
         output::note(&format!("Transcripts will not say who speaks: {}", error.message));
     }
+    if let Err(error) = &meaning {
+        output::note(&format!("Lessons will be found by their words alone: {}", error.message));
+    }
     if global.json {
+        let meaning = meaning.is_ok().then_some(&installed.meaning);
         let voices = voices.is_ok().then_some(&installed.voices);
         let (model, vad) = (&installed.model, &installed.vad);
-        output::json(&json!({ "name": installed.name, "model": model, "vad": vad, "voices": voices }));
+        output::json(&json!({
+            "name": installed.name, "model": model, "vad": vad, "voices": voices, "meaning": meaning,
+        }));
     } else {
         output::line(&installed.model.display().to_string());
     }

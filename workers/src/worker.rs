@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chalkstream_config::Settings;
+use chalkstream_pipeline::model;
 use chalkstream_store::{
     EventKind, Events, Kind, Lease, LeaseOffer, LeaseRequest, Leases, MachineCheck, Outcome, Pause, Queue,
     RetryPolicy, open,
@@ -103,6 +104,9 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
     );
     if capacity.is_short_of_memory() {
         tracing::warn!("memory allows fewer steps at once than cores and settings do");
+    }
+    if settings.speech.enabled && !settings.speech.models_folder().join(model::MEANING_FILE).is_file() {
+        tracing::warn!("model of meaning not installed, transcripts are found by their words alone");
     }
     let machine = Machine {
         name: name.clone(),

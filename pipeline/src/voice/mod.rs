@@ -94,7 +94,7 @@ impl Detector {
 /// The voice activity model that tests use.
 #[cfg(test)]
 pub fn test_model() -> std::path::PathBuf {
-    let dir = std::env::var_os("CHALKSTREAM_TEST_MODELS").map_or_else(crate::model::default_dir, Into::into);
+    let dir = std::env::var_os("CHALKSTREAM_TEST_MODELS").map(std::path::PathBuf::from).unwrap_or_default();
     let model = dir.join(crate::model::VAD_FILE);
     assert!(model.is_file(), "scripts/setup test installs the voice activity model");
     model

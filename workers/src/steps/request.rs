@@ -41,8 +41,7 @@ pub fn limits(settings: &Settings) -> Limits {
 
 /// The folder of the speech models.
 pub fn models(settings: &Settings) -> PathBuf {
-    let given = &settings.speech.model_path;
-    if given.as_os_str().is_empty() { model::default_dir() } else { given.clone() }
+    settings.speech.models_folder()
 }
 
 /// The voice activity model of this worker; `None` if it is not installed.

@@ -42,6 +42,7 @@ fn request(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
         model_path: installed.model,
         vad_model_path: Some(installed.vad),
         voices_path: Some(installed.voices),
+        meaning_path: Some(installed.meaning),
         model_name: installed.name,
         language: (speech.language != "auto").then(|| speech.language.clone()),
         threads: speech.threads,
@@ -71,7 +72,7 @@ fn verify(report: &Value, outputs: &CollectedOutputs, _media: Option<&MediaInfo>
     for path in [&report.json, &report.vtt, &report.srt, &report.text] {
         verify::made(path, outputs)?;
     }
-    let optional = [&report.subtitles, &report.talk].into_iter().flatten();
+    let optional = [&report.subtitles, &report.talk, &report.passages].into_iter().flatten();
     optional.into_iter().try_for_each(|path| verify::made(path, outputs))
 }
 
@@ -84,6 +85,7 @@ fn contribute(report: &Value) -> Result<Contribution, StepFailure> {
         ("transcript.txt", report.text),
     ];
     files.extend(report.talk.map(|path| ("talk.json", path)));
+    files.extend(report.passages.map(|path| ("passages.bin", path)));
     Ok(Contribution { files, ..Contribution::default() })
 }
 

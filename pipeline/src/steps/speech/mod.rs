@@ -18,6 +18,7 @@ mod hallucinations;
 mod lines;
 mod names;
 mod onset;
+mod passages;
 mod phrases;
 mod recognizer;
 mod speakers;
@@ -57,6 +58,9 @@ pub struct TranscribeRequest {
     /// The voice encoder's file; without it nothing is said about who speaks.
     #[serde(default)]
     pub voices_path: Option<std::path::PathBuf>,
+    /// The model of meaning; without it the transcript is found by its words alone.
+    #[serde(default)]
+    pub meaning_path: Option<std::path::PathBuf>,
     /// The model's name, for the transcript.
     pub model_name: String,
     /// Language spoken; `None` to detect it.
@@ -99,6 +103,9 @@ pub struct TranscriptReport {
     /// Path of talk.json; `None` without a voice encoder.
     #[serde(default)]
     pub talk: Option<String>,
+    /// Path of passages.bin; `None` without a model of meaning.
+    #[serde(default)]
+    pub passages: Option<String>,
 }
 
 /// Maximum number of states at once: each takes memory, and the machine has other work.
@@ -155,6 +162,10 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
         cues: &cues,
     };
     let files = transcript_files::write_files(&transcript, uses_spaces, ctx)?;
+    let passages = match request.meaning_path.as_deref() {
+        Some(path) => passages::write(path, &cues, uses_spaces, ctx)?,
+        None => None,
+    };
     let talk = turns.map(|turns| talk::write(turns, &spans, &words, duration_ms, ctx)).transpose()?;
     ctx.report_progress(duration_ms, duration_ms);
     Ok(TranscriptReport {
@@ -169,6 +180,7 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
         text: files.text,
         subtitles: files.subtitles,
         talk,
+        passages,
     })
 }
 

@@ -15,8 +15,7 @@ use crate::source::Bytes;
 use crate::source::FileSource;
 
 fn models() -> PathBuf {
-    let dir =
-        std::env::var_os("CHALKSTREAM_TEST_MODELS").map_or_else(crate::model::default_dir, PathBuf::from);
+    let dir = std::env::var_os("CHALKSTREAM_TEST_MODELS").map(PathBuf::from).unwrap_or_default();
     assert!(
         crate::model::locate("tiny.en", &dir).is_ok(),
         "the speech model is not in {}: run the tests with scripts/test, \
@@ -33,6 +32,7 @@ fn request(duration_ms: u64, threads: u32) -> TranscribeRequest {
         model_path,
         vad_model_path,
         voices_path: None,
+        meaning_path: Some(found.meaning),
         model_name: found.name,
         language: None,
         threads,
@@ -171,6 +171,17 @@ fn a_lesson_is_transcribed_and_its_first_words_are_where_they_are() {
     let playlist = run.read(report.subtitles.as_deref().unwrap());
     assert_eq!(playlist.matches("#EXTINF").count() as u64, duration_ms.div_ceil(60_000));
     assert!(playlist.contains("#EXT-X-ENDLIST"));
+    // The passages cover all cues.
+    let passages = report.passages.as_deref().expect("no model of meaning: chalkstream model fetch tiny.en");
+    let passages = std::fs::read(run.folder.path().join(passages)).unwrap();
+    let passages = chalkstream_meaning::read_passages(&passages).unwrap();
+    for cue in &cues {
+        let own = passages.iter().filter(|passage| {
+            u64::from(passage.start_ms) <= cue.start_ms && cue.end_ms <= u64::from(passage.end_ms)
+        });
+        assert_eq!(own.count(), 1, "{}", cue.text);
+    }
+    assert!(passages.iter().all(|passage| passage.end_ms - passage.start_ms <= 30_000));
     let announced = run.outputs.lock().unwrap().clone();
     for path in [&report.json, &report.vtt, &report.srt, &report.text, &"subtitles/en/00001.vtt".to_owned()] {
         assert_eq!(announced.iter().filter(|p| *p == path).count(), 1, "{path}");

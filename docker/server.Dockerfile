@@ -15,7 +15,8 @@ FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --home-dir /var/lib/chalkstream --create-home chalkstream
+ && useradd --system --uid 10001 --home-dir /var/lib/chalkstream --create-home chalkstream \
+ && install -d -o 10001 -g 10001 /var/lib/chalkstream/models
 COPY --from=build /usr/local/bin/chalkstream /usr/local/bin/chalkstream
 COPY docker/healthcheck /usr/local/bin/healthcheck
 USER 10001:10001
@@ -24,6 +25,7 @@ WORKDIR /var/lib/chalkstream
 ENV CHALKSTREAM__SERVER__LISTEN=0.0.0.0:8480 \
     CHALKSTREAM__SERVER__ADMIN_LISTEN=0.0.0.0:8481 \
     CHALKSTREAM__SERVER__INDEX_PATH=/var/lib/chalkstream/index \
+    CHALKSTREAM__SPEECH__MODEL_PATH=/var/lib/chalkstream/models \
     CHALKSTREAM__LOG__FORMAT=json
 EXPOSE 8480
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 CMD ["healthcheck"]

@@ -34,6 +34,7 @@ pub async fn run(global: &GlobalArgs, command: &DoctorArgs) -> CommandResult {
     checks.extend(worker_checks(&settings, command.quick).await);
     #[cfg(not(feature = "worker"))]
     let _ = command.quick;
+    checks.push(meaning_model(&settings));
     checks.push(storage(&settings).await);
     checks.push(eviction(&settings).await);
 
@@ -73,6 +74,20 @@ fn redis_server() -> Check {
         None => Err("not installed; `up` needs it: apt-get install redis-server".into()),
     };
     Check { name: "redis-server", detail, needed: false }
+}
+
+/// A worker embeds passages with it, a server queries.
+fn meaning_model(settings: &Settings) -> Check {
+    let path = settings.speech.models_folder().join(chalkstream_meaning::MODEL_FILE);
+    let detail = match chalkstream_meaning::Model::open(&path) {
+        Ok(_) => Ok(path.display().to_string()),
+        Err(error) => Err(format!(
+            "{}: {error}; lessons are found by their words alone; run: chalkstream model fetch {}",
+            path.display(),
+            settings.speech.model
+        )),
+    };
+    Check { name: "model of meaning", detail, needed: false }
 }
 
 async fn storage(settings: &Settings) -> Check {

@@ -39,17 +39,26 @@ pub async fn run(global: &GlobalArgs, command: SearchArgs) -> CommandResult {
         output::json(&found);
         return Ok(());
     }
-    for moment in found["moments"].as_array().into_iter().flatten() {
+    print_all(&found["moments"]);
+    if found["meaning"].as_array().is_some_and(|passages| !passages.is_empty()) {
+        output::line("Similar in meaning:");
+        print_all(&found["meaning"]);
+    }
+    Ok(())
+}
+
+/// Prints time, title, words and link of each result.
+fn print_all(results: &Value) {
+    for result in results.as_array().into_iter().flatten() {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let at_s = moment["start_ms"].as_u64().unwrap_or_default() / 1000;
+        let at_s = result["start_ms"].as_u64().unwrap_or_default() / 1000;
         output::line(&format!(
             "{}:{:02}  {}  {}",
             at_s / 60,
             at_s % 60,
-            text(&moment["title"]),
-            text(&moment["text"])
+            text(&result["title"]),
+            text(&result["text"])
         ));
-        output::line(&format!("      {}", text(&moment["link"])));
+        output::line(&format!("      {}", text(&result["link"])));
     }
-    Ok(())
 }

@@ -106,6 +106,13 @@ async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
     assert!(near >= 18, "{near} of 20 land near the word: {found:#}");
     let hits = results.iter().filter(|r| r["hit_s"].is_number()).count();
     assert_eq!(in_cue, hits, "all that are found land in their cue: {found:#}");
+    // By its meaning: "weasels have eaten our phone system", asked for in Spanish.
+    let asked = "los+animales+rompieron+el+sistema+de+tel%C3%A9fonos";
+    let found = up.client().get(&format!("/v1/search?viewer=coach-7&recording={id}&q={asked}")).await;
+    let nearest = &found["meaning"][0];
+    let text = nearest["text"].as_str().unwrap_or_default().to_lowercase();
+    assert!(text.contains("phone system"), "{found:#}");
+    assert!(nearest["link"].as_str().unwrap().contains("#t=") && nearest["still"].is_string(), "{nearest}");
     // Who speaks: the announcer most of all, before that other voices.
     let announcement = lesson.utterances.iter().find(|u| u.text.starts_with("Nobody is available")).unwrap();
     let at_s = announcement.start_ms as f64 / 1000.0 + 1.0;

@@ -4,6 +4,7 @@ import { clock, el } from './view.js';
 
 const PAUSE_MS = 220;
 const LIMIT = 50;
+const MAX_SIMILAR = 5;
 
 export class Search {
   constructor(player, transcript) {
@@ -52,7 +53,7 @@ export class Search {
       const response = await fetch(url, { signal: this.pending.signal, cache: 'no-store' });
       if (response.status === 403) this.player.refused();
       if (!response.ok) throw new Error(String(response.status));
-      this.#show(text, (await response.json()).moments);
+      this.#show(text, await response.json());
     } catch (error) {
       if (error.name === 'AbortError') return;
       this.asked = '';
@@ -60,15 +61,19 @@ export class Search {
     }
   }
 
-  #show(text, moments) {
+  #show(text, { moments, meaning = [] }) {
     // The server returns the best first; within one lesson they are listed in order of time.
     moments.sort((a, b) => a.start_ms - b.start_ms);
-    this.#list(moments.map((moment) => this.#hit(moment)));
+    const similar = meaning.slice(0, MAX_SIMILAR).map((passage) =>
+      this.#hit({ ...passage, cue_start_ms: passage.start_ms, highlights: [] }));
+    similar[0]?.prepend(el('h2', '', 'Similar in meaning'));
+    this.#list([...moments.map((moment) => this.#hit(moment)), ...similar]);
     this.hits.dataset.query = text;
     const n = moments.length;
     const many = n === LIMIT ? `The first ${n} moments` : n === 1 ? '1 moment' : `${n} moments`;
     // With no hits, this sentence is the result.
-    this.count.textContent = n ? many : `“${text}” was not found in this lesson. Try fewer or other words.`;
+    const none = similar.length ? 'No moment has these words.' : `“${text}” was not found in this lesson. Try fewer or other words.`;
+    this.count.textContent = n ? many : none;
   }
 
   #list(items) {
@@ -113,7 +118,7 @@ export class Search {
     }[event.key];
     if (to) {
       event.preventDefault();
-      to.firstElementChild.focus();
+      to.querySelector('.cue').focus();
     } else if (event.key === 'ArrowUp' || event.key === 'Escape') {
       event.preventDefault();
       if (event.key === 'Escape') this.#clear();

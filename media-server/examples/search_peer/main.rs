@@ -126,7 +126,8 @@ impl<L: Iterator<Item = std::io::Result<String>>> Lessons<L> {
             created_at_ms: number as u64 * 3_600_000,
             version: "1".into(),
         };
-        let mut transcript = SpokenLesson { language: "en".into(), cues: vec![cue(&first)?] };
+        let cues = vec![cue(&first)?];
+        let mut transcript = SpokenLesson { language: "en".into(), cues, embedded: Vec::new() };
         while let Some(line) = self.line()? {
             if line[1] != first[1] {
                 self.ahead = Some(line);

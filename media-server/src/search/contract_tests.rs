@@ -12,6 +12,7 @@ use super::find::SearchPage;
 use super::*;
 
 mod isolation;
+mod meaning;
 mod phrases;
 
 /// Opens an engine whose data is in a folder.
@@ -42,6 +43,9 @@ contract!(embedded, |folder| Ok(Box::new(super::Embedded::open(folder)?)), [
     super::names => lessons_are_found_by_title_and_uploader,
     super::filters => filters_leave_only_what_they_name,
     super::purging => removed_words_are_gone_after_a_purge,
+    super::meaning::nearest_first => passages_of_like_meaning_come_nearest_first,
+    super::meaning::areas => passages_are_found_only_in_the_area,
+    super::meaning::purged => removed_vectors_are_gone_after_a_purge,
     super::phrases::equal_a_scan => phrases_equal_a_scan_of_all_words,
     super::isolation::between_tenants => a_tenant_never_reads_another_ones_words,
     super::isolation::in_a_window => a_window_never_shows_other_words,
@@ -69,7 +73,8 @@ fn transcript(lines: &[&str]) -> SpokenLesson {
         let words = words.collect();
         SpokenCue { start_ms, end_ms: start_ms + 4_800, text: (*line).into(), words, doubt_percent: 0 }
     };
-    SpokenLesson { language: "en".into(), cues: lines.iter().enumerate().map(cue).collect() }
+    let cues = lines.iter().enumerate().map(cue).collect();
+    SpokenLesson { language: "en".into(), cues, embedded: Vec::new() }
 }
 
 fn opened(open: Open) -> (TempDir, Box<dyn SearchEngine>) {

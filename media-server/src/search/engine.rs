@@ -1,11 +1,14 @@
-//! The engine behind search: a store of postings, and nothing else. What matches, what is a moment
-//! and what is highlighted, is decided by `query`, `locate` and `find`, the same for every engine.
+//! The engine behind search: a store of postings and vectors, and nothing else. What matches, what
+//! is a moment and what is highlighted, is decided by `query`, `locate` and `find`, the same for
+//! every engine.
 //!
 //! `contract_tests.rs` is the suite that every engine passes.
 
+use chalkstream_meaning::Vector;
+
 use super::entry::PassageEntry;
 use super::query::{Query, Rank};
-use super::transcript::SpokenLesson;
+use super::transcript::{SimilarPassage, SpokenLesson};
 
 /// A failure of the engine. Nothing is lost, because an index is a cache.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +133,18 @@ pub trait SearchEngine: Send + Sync + 'static {
         limit: usize,
         visit: &mut dyn FnMut(PassageEntry) -> bool,
     ) -> Result<usize, Error>;
+
+    /// The passages of like meaning that lie completely in the area, with the cosine of the angle
+    /// between their vector and this one: the nearest first, at most `limit`.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    fn similar(
+        &self,
+        vector: &Vector,
+        area: &Area,
+        limit: usize,
+    ) -> Result<Vec<(f32, SimilarPassage)>, Error>;
 
     /// The lessons whose title and uploader match, best first.
     ///

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::pin::pin;
 use std::time::Duration;
 
+use chalkstream_meaning::{EmbeddedPassage, read_passages};
 use chalkstream_store::{
     Event, EventKind, Events, Kind, Manifest, Position, State, Store, layout, listing, read_newest,
 };
@@ -285,8 +286,8 @@ impl Feed {
         let lesson = IndexedLesson {
             tenant: tenant.into(),
             recording: recording.into(),
-            title: manifest.title,
-            uploader: manifest.uploader,
+            title: manifest.title.clone(),
+            uploader: manifest.uploader.clone(),
             created_at_ms: u64::try_from(manifest.created_at.as_millisecond()).unwrap_or_default(),
             version,
         };
@@ -301,18 +302,41 @@ impl Feed {
                 return self.blocking(move |engine| engine.remove(&lesson.tenant, &lesson.recording)).await;
             }
         };
+        let embedded = match manifest.files.get("passages.bin") {
+            Some(key) => self.read_passages(tenant, recording, key).await?,
+            None => Vec::new(),
+        };
         let replace = move |engine: &dyn SearchEngine| {
             let body = corrections::put_over(&body, &stored.layer);
-            let Ok(transcript) = serde_json::from_slice::<SpokenLesson>(&body) else {
+            let Ok(mut transcript) = serde_json::from_slice::<SpokenLesson>(&body) else {
                 // The words that it replaces must not be found.
                 return engine.remove(&lesson.tenant, &lesson.recording).map(|()| false);
             };
+            transcript.embedded = embedded;
             engine.replace(&lesson, &transcript).map(|()| true)
         };
         if !self.blocking(replace).await? {
             tracing::warn!(tenant_id = tenant, recording_id = recording, "malformed transcript not indexed");
         }
         Ok(())
+    }
+
+    /// The vectors of a transcript's passages; none if they are of another model, or damaged.
+    async fn read_passages(
+        &self,
+        tenant: &str,
+        recording: &str,
+        key: &str,
+    ) -> Result<Vec<EmbeddedPassage>, FeedError> {
+        let body = match self.store.get(&layout::object_key(tenant, recording, key)).await {
+            Err(error) if is_transient(&error) => return Err(error.into()),
+            body => body.map_err(|error| error.to_string()),
+        };
+        let read = |body: bytes::Bytes| read_passages(&body).map_err(|error| error.to_string());
+        Ok(body.and_then(read).unwrap_or_else(|error| {
+            tracing::warn!(tenant_id = tenant, recording_id = recording, %error, "passages not indexed");
+            Vec::new()
+        }))
     }
 }
 

@@ -2,12 +2,16 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
+use chalkstream_meaning::{EmbeddedPassage, Vector, write_passages};
 use chalkstream_store::{
     EventKind, Events, Manifest, ObjectFacts, State, Store, layout, objects, write_manifest,
 };
 use http::Method;
 use serde_json::{Value, json};
 
+use super::feed::Feed;
+use super::index::Index;
+use super::{Area, Embedded, find};
 use crate::testing::{OTHER, Server, TENANT, World, until};
 
 /// A lesson in which `words` are spoken from 5.0 s on, half a second each.
@@ -136,6 +140,65 @@ async fn what_is_said_is_found_until_it_is_said_otherwise_or_deleted() {
     remove(&world.store, &mut first).await;
     events.publish(TENANT, &first.recording, EventKind::Deleted, json!({})).await.unwrap();
     finds(&server, &world.key, "sentence", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passages_are_indexed_with_the_words_and_follow_the_transcript() {
+    let world = World::new().await;
+    let events = Events::connect(&world.settings.redis).unwrap();
+    let mut manifest = lesson(&world.store, TENANT, "why does the denominator matter").await;
+    let vector = Vector::new(&std::array::from_fn(|n| if n % 3 == 0 { 0.07 } else { 0.02 }));
+    let passage = EmbeddedPassage { start_ms: 5_000, end_ms: 9_000, vector: vector.clone() };
+    let embed = async |manifest: &mut Manifest, body: Vec<u8>| {
+        let key = format!("transcript/{}/passages.bin", manifest.fence);
+        let at = layout::object_key(TENANT, &manifest.recording, &key);
+        world.store.put(&at, Bytes::from(body)).await.unwrap();
+        manifest.files.insert("passages.bin".into(), key);
+        write_manifest(&world.store, manifest).await.unwrap();
+        events.publish(TENANT, &manifest.recording, EventKind::TranscriptReady, json!({})).await.unwrap();
+    };
+    embed(&mut manifest, write_passages(std::slice::from_ref(&passage))).await;
+    let index = Index::new(Embedded::open(&world.folder.path().join("index")).unwrap());
+    let feed = Feed::new(index.clone(), world.store.clone(), events.clone());
+    let feed = tokio::spawn(feed.run());
+    let follows = async |words: &str, count: usize| {
+        until(words, || async {
+            let area = Area::for_tenant(TENANT);
+            let engine = index.engine();
+            let said = find(engine, words, &area, 0, 1).unwrap().moments.len();
+            let similar = engine.similar(&vector, &area, 9).unwrap();
+            let texts: Vec<_> = similar.into_iter().map(|(_, passage)| passage.text).collect();
+            (said == 1 && texts == vec![words; count]).then_some(())
+        })
+        .await;
+    };
+    follows("why does the denominator matter", 1).await;
+    say(&world.store, &mut manifest, "another sentence").await;
+    embed(&mut manifest, write_passages(&[passage])).await;
+    follows("another sentence", 1).await;
+    // Damaged passages cost no words.
+    say(&world.store, &mut manifest, "yet another").await;
+    embed(&mut manifest, b"CSP\x01?".to_vec()).await;
+    follows("yet another", 0).await;
+    feed.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_model_says_so_and_finds_words() {
+    let world = World::new().await;
+    lesson(&world.store, TENANT, "why does the denominator matter").await;
+    let server = world.server("index").await;
+    finds(&server, &world.key, "denominator", 1).await;
+    let ask = async |query: &str| {
+        let request = server.request(Method::GET, "/v1/search").query(&[("q", query), ("viewer", "coach-7")]);
+        request.send().await.unwrap().json::<Value>().await.unwrap()
+    };
+    let found = ask("the denominator").await;
+    assert_eq!(found["moments"].as_array().unwrap().len(), 1);
+    assert_eq!((&found["meaning_unavailable"], found.get("meaning")), (&json!(true), None));
+    for query in ["denominator", "\"the denominator\""] {
+        assert_eq!(ask(query).await.get("meaning_unavailable"), None, "{query} is not searched by meaning");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

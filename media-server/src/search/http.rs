@@ -1,30 +1,26 @@
 //! The routes: search over all lessons of a tenant, and over the one lesson of a session.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::{FromRef, Query, State};
-use chalkstream_store::{Manifest, State as RecordingState};
-use futures_util::{StreamExt, stream};
 use http::header;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::addresses::Addresses;
 use super::engine::Area;
-use super::find::{Hit, MAX_LIMIT, MAX_MOMENTS, SearchPage};
+use super::find::{Hit, MAX_LIMIT, MAX_MOMENTS};
+use super::meaning::SimilarHit;
 use super::query::Rank;
 use super::service::Search;
+use super::transcript::SimilarPassage;
 use super::words;
 use crate::access::{Access, ApiCaller, Viewing};
 use crate::manifests::Manifests;
-use crate::playback::{LinkRequest, Links, MintedLink};
+use crate::playback::Links;
 use crate::problem::{Problem, ProblemBody};
 
-/// Recordings read at once for the links of a response.
-const PREFETCHED_AT_ONCE: usize = 16;
 /// Moments in a response if no limit is given.
 const DEFAULT_LIMIT: usize = 20;
 
@@ -98,6 +94,14 @@ pub struct SearchResults {
     /// Recordings whose title or uploader has all the words, best first; on the first page only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     recordings: Vec<NamedRecording>,
+    /// Passages of about half a minute that mean what the query says, in whatever words and
+    /// language: the nearest first, at most 10, on the first page only. Those with a moment that
+    /// has all the words are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    meaning: Vec<SimilarView>,
+    /// True if the server has no model to search by meaning.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    meaning_unavailable: bool,
     /// `after` of the next page; absent on the last. A query has at most 1000 moments.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
@@ -194,13 +198,47 @@ impl MomentView {
     }
 }
 
+/// A passage that means what the query says.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SimilarPassage)]
+pub struct SimilarView {
+    /// The recording.
+    recording: String,
+    /// Its title.
+    title: String,
+    /// Start of the passage, in ms.
+    start_ms: u64,
+    /// Its end, in ms.
+    end_ms: u64,
+    /// The words that were said, with corrections: plain text, never markup.
+    text: String,
+    /// How near it is to the query: 1 for the same meaning, about 0 for none in common. Only
+    /// figures of one query can be compared.
+    score: f32,
+    /// A still of the passage, as of a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    still: Option<String>,
+    /// Link to the page, at this passage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
+}
+
+impl SimilarView {
+    fn new(hit: SimilarHit) -> Self {
+        let SimilarPassage { recording, start_ms, end_ms, text } = hit.passage;
+        let score = (hit.cosine * 1000.0).round() / 1000.0;
+        Self { recording, title: hit.title, start_ms, end_ms, text, score, still: None, link: None }
+    }
+}
+
 /// Find moments by what was said.
 ///
 /// `q` is the query and `viewer` the person for whom links are made. Each moment has a link that
 /// opens the page there, and a still if there is one. All words must be said within 24 words. Words
 /// just as in the query come first, then other forms of them, unfinished, misspelt and misheard
-/// ones; `match` says which. Recordings are also found by title and uploader. 503 while the server
-/// builds its index, 429 if too many of the tenant's queries wait; try again shortly.
+/// ones; `match` says which. Recordings are also found by title and uploader. A query of two words
+/// or more, without quotes, also finds passages by their meaning, in a list of their own. 503 while
+/// the server builds its index, 429 if too many of the tenant's queries wait; try again shortly.
 #[utoipa::path(
     get, path = "/v1/search", tag = "search", params(SearchRequest),
     responses(
@@ -223,17 +261,14 @@ pub async fn search(
     let viewer = request
         .viewer
         .ok_or_else(|| Problem::invalid("viewer", "Name the viewer for whom the links are made: viewer=…"))?;
-    let found = index.find(&query, area, None, page).await?;
-    let mut addresses = Addresses {
-        links: &links,
-        manifests: &manifests,
-        tenant: &caller.tenant,
-        viewer: &viewer,
-        known: HashMap::new(),
-    };
+    let (found, similarity) = index.find(&query, area, None, page).await?;
+    let mut addresses = Addresses::new(&links, &manifests, &caller.tenant, &viewer);
     // Refuses an invalid viewer even if nothing was found.
     addresses.check()?;
-    addresses.prefetch(&found).await;
+    let moments = found.moments.iter().map(|hit| &hit.recording);
+    let lessons = found.lessons.iter().map(|lesson| &lesson.recording);
+    let passages = similarity.hits.iter().map(|hit| &hit.passage.recording);
+    addresses.prefetch(moments.chain(lessons).chain(passages).cloned().collect()).await;
     let mut moments = Vec::with_capacity(found.moments.len());
     for hit in found.moments {
         // Deleted since it was indexed: it must not be found.
@@ -254,7 +289,22 @@ pub async fn search(
             link: address.link.url.clone(),
         });
     }
-    Ok(Json(SearchResults { moments, recordings, next: found.next.map(|next| next.to_string()) }))
+    let mut meaning = Vec::with_capacity(similarity.hits.len());
+    for hit in similarity.hits {
+        let Some(address) = addresses.of_recording(&hit.passage.recording).await? else { continue };
+        let mut passage = SimilarView::new(hit);
+        passage.link = Some(format!("{}#t={}", address.link.url, seconds(passage.start_ms)));
+        passage.still =
+            index.still(&address.manifest, passage.start_ms).await.map(|image| address.base.clone() + &image);
+        meaning.push(passage);
+    }
+    Ok(Json(SearchResults {
+        moments,
+        recordings,
+        meaning,
+        meaning_unavailable: similarity.is_unavailable,
+        next: found.next.map(|next| next.to_string()),
+    }))
 }
 
 /// `/s/{session}/{recording}/search?q=`: the same in the session's lesson, inside its window,
@@ -272,11 +322,16 @@ pub async fn search_session(
         to_ms: window.end_ms,
         ..Area::for_tenant(&viewing.tenant)
     };
-    let found = index.find(&request.q, area, Some(&viewing.session.id), request.page()?).await?;
-    let moments = found.moments.into_iter().map(MomentView::new).collect();
-    // Its title stands on the page already.
-    let results =
-        SearchResults { moments, recordings: Vec::new(), next: found.next.map(|next| next.to_string()) };
+    let page = request.page()?;
+    let (found, similarity) = index.find(&request.q, area, Some(&viewing.session.id), page).await?;
+    let results = SearchResults {
+        moments: found.moments.into_iter().map(MomentView::new).collect(),
+        // Its title stands on the page already.
+        recordings: Vec::new(),
+        meaning: similarity.hits.into_iter().map(SimilarView::new).collect(),
+        meaning_unavailable: similarity.is_unavailable,
+        next: found.next.map(|next| next.to_string()),
+    };
     Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(results)))
 }
 
@@ -302,59 +357,4 @@ fn begin_ms(moment: &MomentView) -> u64 {
 /// Milliseconds as seconds, for `#t=`.
 fn seconds(ms: u64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
-}
-
-/// Addresses of recordings for one viewer.
-struct Addresses<'a> {
-    links: &'a Links,
-    manifests: &'a Manifests,
-    tenant: &'a str,
-    viewer: &'a str,
-    known: HashMap<String, Option<Arc<Address>>>,
-}
-
-/// How a viewer reaches one recording.
-struct Address {
-    link: MintedLink,
-    /// `{public_url}/s/{session}/{recording}/`, for the still.
-    base: String,
-    manifest: Arc<Manifest>,
-}
-
-impl Addresses<'_> {
-    fn request(&self, recording: &str) -> LinkRequest {
-        LinkRequest { recording: recording.into(), viewer: self.viewer.into(), ..LinkRequest::default() }
-    }
-
-    fn check(&self) -> Result<(), Problem> {
-        self.links.mint(self.tenant, &self.request(&uuid::Uuid::nil().to_string())).map(drop)
-    }
-
-    /// Reads the recordings at once into the cache; a failure shows when one is needed.
-    async fn prefetch(&self, found: &SearchPage) {
-        let moments = found.moments.iter().map(|hit| hit.recording.clone());
-        let lessons = found.lessons.iter().map(|lesson| lesson.recording.clone());
-        let recordings: BTreeSet<String> = moments.chain(lessons).collect();
-        let reads = stream::iter(recordings)
-            .map(|recording| async move { drop(self.manifests.get(self.tenant, &recording).await) });
-        reads.buffer_unordered(PREFETCHED_AT_ONCE).collect::<()>().await;
-    }
-
-    /// Returns a recording's address, made once. `None` if the recording is gone.
-    async fn of_recording(&mut self, recording: &str) -> Result<Option<Arc<Address>>, Problem> {
-        if let Some(address) = self.known.get(recording) {
-            return Ok(address.clone());
-        }
-        let manifest = self.manifests.get(self.tenant, recording).await?;
-        let address = match manifest.filter(|manifest| manifest.state != RecordingState::Deleted) {
-            Some(manifest) => {
-                let link = self.links.mint(self.tenant, &self.request(recording))?;
-                let base = self.links.still_base(&link.id, self.viewer, &manifest)?;
-                Some(Arc::new(Address { link, base, manifest }))
-            }
-            None => None,
-        };
-        self.known.insert(recording.into(), address.clone());
-        Ok(address)
-    }
 }

@@ -3,6 +3,7 @@
 //! The index is a cache of the transcripts in storage, an own one for each tenant. `feed` keeps it
 //! up to date and `find` reads it. Both use an engine (`engine`), of which `embedded` is one.
 
+mod addresses;
 mod embedded;
 mod engine;
 mod entry;
@@ -11,6 +12,7 @@ mod find;
 mod http;
 mod index;
 mod locate;
+mod meaning;
 mod moments;
 mod purge;
 mod query;
@@ -28,6 +30,7 @@ pub use embedded::Embedded;
 pub use engine::{Area, EngineSearch, Error, IndexedLesson, SearchEngine};
 pub use find::{Hit, MAX_LIMIT, MAX_MOMENTS, SearchPage, find, max_at_once};
 pub use http::{routes, search_session};
+pub use meaning::{QueryEncoder, SimilarHit, Similarity, find as find_similar};
 pub use query::Rank;
 pub use service::Search;
-pub use transcript::{SpokenCue, SpokenLesson, SpokenWord};
+pub use transcript::{SimilarPassage, SpokenCue, SpokenLesson, SpokenWord};

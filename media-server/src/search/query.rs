@@ -13,6 +13,9 @@ const MIN_PREFIX_CHARS: usize = 2;
 /// From so many letters on, a word may have one wrong letter, and two.
 const MIN_LETTERS: [usize; 2] = [4, 8];
 
+/// Marks around a phrase.
+pub const QUOTES: [char; 6] = ['"', '\u{201c}', '\u{201d}', '\u{201e}', '«', '»'];
+
 /// How a moment matches, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
@@ -84,7 +87,7 @@ impl Query {
         }
         let mut left = MAX_WORDS;
         let mut parts = Vec::new();
-        for (at, piece) in text.split(['"', '\u{201c}', '\u{201d}', '\u{201e}', '«', '»']).enumerate() {
+        for (at, piece) in text.split(QUOTES).enumerate() {
             let found: Vec<_> = words::split(piece).into_iter().take(left).collect();
             left -= found.len();
             let mut runs: Vec<Vec<Term>> = Vec::new();

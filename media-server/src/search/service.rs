@@ -13,6 +13,7 @@ use super::engine::{Area, Error};
 use super::feed::Feed;
 use super::find::{self, SearchPage};
 use super::index::Index;
+use super::meaning::{self, QueryEncoder, Similarity};
 use super::purge;
 use super::still::Storyboards;
 use crate::permits::{PermitLimits, Permits, Reached};
@@ -28,6 +29,7 @@ pub struct Search {
     permits: Arc<Semaphore>,
     waiting: Permits,
     storyboards: Arc<Storyboards>,
+    encoder: Arc<QueryEncoder>,
 }
 
 impl Search {
@@ -58,7 +60,9 @@ impl Search {
             }
         });
         let permits = Arc::new(Semaphore::new(find::max_at_once()));
-        Ok(Self { index, permits, waiting: Permits::new(MAX_WAITING), storyboards })
+        let model = settings.speech.models_folder().join(chalkstream_meaning::MODEL_FILE);
+        let encoder = Arc::new(QueryEncoder::new(model));
+        Ok(Self { index, permits, waiting: Permits::new(MAX_WAITING), storyboards, encoder })
     }
 
     /// True once every transcript in storage has been read.
@@ -66,8 +70,8 @@ impl Search {
         self.index.ready()
     }
 
-    /// The best moments for a query in an area, at most `limit` after the first `skip`; for a
-    /// session, if it is not for a platform.
+    /// The best moments for a query in an area, at most `limit` after the first `skip`, and on the
+    /// first page the passages that mean the same; for a session, if it is not for a platform.
     ///
     /// # Errors
     /// 503 before the index has caught up, or if too many queries wait; 429 if these are the
@@ -78,14 +82,23 @@ impl Search {
         area: Area,
         session: Option<&str>,
         (skip, limit): (usize, usize),
-    ) -> Result<SearchPage, Problem> {
+    ) -> Result<(SearchPage, Similarity), Problem> {
         if !self.caught_up() {
             return Err(Problem::unavailable("The search index is being built; try again shortly."));
         }
         let _waiting = self.waiting.take(&area.tenant, session).map_err(too_many)?;
         let _permit = self.permits.acquire().await.map_err(Problem::internal)?;
         let query = query.to_owned();
-        self.blocking(move |index| find::find(index.engine(), &query, &area, skip, limit)).await
+        let encoder = self.encoder.clone();
+        self.blocking(move |index| {
+            let page = find::find(index.engine(), &query, &area, skip, limit)?;
+            let similarity = match skip {
+                0 => meaning::find(index.engine(), &encoder, &query, &area, &page.moments)?,
+                _ => Similarity::default(),
+            };
+            Ok((page, similarity))
+        })
+        .await
     }
 }
 

@@ -1,6 +1,7 @@
 //! `transcript.json`, as the transcribe step writes it, cut into the passages that are indexed.
 
-use serde::{Deserialize, Deserializer};
+use chalkstream_meaning::{EmbeddedPassage, Vector};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::words;
 
@@ -13,6 +14,37 @@ pub struct SpokenLesson {
     /// The cues, in order.
     #[serde(default)]
     pub cues: Vec<SpokenCue>,
+    /// The vectors of its passages; none if it was made without a model of meaning.
+    #[serde(skip)]
+    pub embedded: Vec<EmbeddedPassage>,
+}
+
+impl SpokenLesson {
+    /// Returns the embedded passages with their words, which may have been corrected since. Those
+    /// that have lost all words are left out.
+    pub fn similar_passages(&self, recording: &str) -> impl Iterator<Item = (Vector, SimilarPassage)> {
+        self.embedded.iter().filter_map(move |passage| {
+            let (start_ms, end_ms) = (u64::from(passage.start_ms), u64::from(passage.end_ms));
+            let own = self.cues.iter().filter(|cue| (start_ms..end_ms).contains(&cue.start_ms));
+            let texts: Vec<_> = own.map(|cue| cue.text.trim()).filter(|text| !text.is_empty()).collect();
+            let recording = recording.to_owned();
+            let stored = SimilarPassage { recording, start_ms, end_ms, text: texts.join(" ") };
+            (!texts.is_empty()).then(|| (passage.vector.clone(), stored))
+        })
+    }
+}
+
+/// A passage of about half a minute, as it is found by its meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimilarPassage {
+    /// Its recording.
+    pub recording: String,
+    /// Start of its first cue, in ms.
+    pub start_ms: u64,
+    /// End of its last cue, in ms.
+    pub end_ms: u64,
+    /// Its words.
+    pub text: String,
 }
 
 /// One caption.
@@ -145,7 +177,7 @@ mod tests {
             at = start_ms + 1_000;
             SpokenCue { start_ms, end_ms: at, text: vec!["word"; words].join(" "), ..SpokenCue::default() }
         });
-        SpokenLesson { language: "en".into(), cues: cues.collect() }
+        SpokenLesson { language: "en".into(), cues: cues.collect(), ..SpokenLesson::default() }
     }
 
     #[test]

@@ -56,6 +56,8 @@ impl World {
     async fn with(folder: TempDir, mut settings: Settings) -> Self {
         let redis = Redis::start(folder.path()).await;
         settings.redis.url = Secret::new(redis.url());
+        // No model that this machine may have.
+        settings.speech.model_path = folder.path().join("models");
         let store = open(&settings.store).await.unwrap();
         let authority = Authority::load(store.clone(), Some(&settings.redis)).await.unwrap();
         let mut keys = Vec::new();

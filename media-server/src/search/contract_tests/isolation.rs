@@ -97,7 +97,8 @@ pub fn between_tenants(open: Open) {
                     ..lesson(TENANTS[of.tenant], &format!("r{n}"))
                 };
                 let own = format!("{} own{n}", WORDS[of.word]);
-                let said = SpokenLesson { language: LANGUAGES[of.language].into(), ..transcript(&[&own]) };
+                let said = meaning::embedded(&[&own], [meaning::vector(of.word as u64 + 1)]);
+                let said = SpokenLesson { language: LANGUAGES[of.language].into(), ..said };
                 engine.replace(&facts, &said).unwrap();
             }
             engine.commit().unwrap();
@@ -127,6 +128,11 @@ pub fn between_tenants(open: Open) {
                         hits.iter().map(|hit| hit.recording[1..].parse().unwrap()).collect();
                     found.sort_unstable();
                     prop_assert_eq!(found, expected);
+                    let near = engine.similar(&meaning::vector(word as u64 + 1), &area, MAX_LIMIT).unwrap();
+                    let mut near: Vec<usize> =
+                        near.iter().map(|(_, passage)| passage.recording[1..].parse().unwrap()).collect();
+                    near.sort_unstable();
+                    prop_assert_eq!(&near, &allowed, "by meaning, all passages of the area");
                 }
             }
             Ok(())

@@ -30,7 +30,7 @@ fn said(cues: &RandomCues) -> SpokenLesson {
         let text = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
         SpokenCue { start_ms, end_ms: at, text, words, doubt_percent: 0 }
     };
-    SpokenLesson { language: "en".into(), cues: cues.iter().map(cue).collect() }
+    SpokenLesson { language: "en".into(), cues: cues.iter().map(cue).collect(), embedded: Vec::new() }
 }
 
 /// Starts of all words that belong to an occurrence of a phrase.

@@ -1,4 +1,5 @@
-//! A lesson as documents of the index: one for each passage, and one for the lesson itself.
+//! A lesson as documents of the index: one for each passage, one for each embedded passage, and one
+//! for the lesson itself.
 
 use tantivy::TantivyDocument;
 use tantivy::tokenizer::{PreTokenizedString, Token};
@@ -48,6 +49,15 @@ pub fn of_lesson(fields: Fields, lesson: &IndexedLesson, transcript: &SpokenLess
         doc.add_pre_tokenized_text(f.sound, field(tokens.sound));
         let entry = PassageEntry { recording: lesson.recording.clone(), language: language.clone(), passage };
         doc.add_text(f.stored, entry.write());
+        docs.push(doc);
+    }
+    for (vector, passage) in transcript.similar_passages(&lesson.recording) {
+        let mut doc = new();
+        doc.add_u64(f.start_ms, passage.start_ms);
+        doc.add_u64(f.end_ms, passage.end_ms);
+        vector.signs().into_iter().for_each(|signs| doc.add_u64(f.signs, signs));
+        doc.add_bytes(f.vector, &vector.to_bytes());
+        doc.add_text(f.stored, serde_json::to_string(&passage).unwrap_or_default());
         docs.push(doc);
     }
     let mut doc = new();

@@ -9,6 +9,7 @@ mod expansions;
 mod near;
 mod schema;
 mod select;
+mod similar;
 mod tenant;
 mod writers;
 
@@ -22,15 +23,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chalkstream_meaning::Vector;
 use chalkstream_store::layout;
 use tantivy::directory::error::{OpenDirectoryError, OpenReadError};
 use tantivy::{TantivyError, Term};
 
 use self::tenant::TenantIndex;
 use self::writers::Writers;
-use super::engine::{EngineSearch, Error, IndexedLesson, SearchEngine};
+use super::engine::{Area, EngineSearch, Error, IndexedLesson, SearchEngine};
 use super::entry::PassageEntry;
-use super::transcript::SpokenLesson;
+use super::transcript::{SimilarPassage, SpokenLesson};
 
 /// Indexes that are open at once. Each keeps some files mapped, and little memory.
 const MAX_OPEN: usize = 64;
@@ -232,6 +234,18 @@ impl SearchEngine for Embedded {
         match self.existing(&sought.area.tenant)? {
             Some(index) => index.passages(sought, offset, limit, visit),
             None => Ok(0),
+        }
+    }
+
+    fn similar(
+        &self,
+        vector: &Vector,
+        area: &Area,
+        limit: usize,
+    ) -> Result<Vec<(f32, SimilarPassage)>, Error> {
+        match self.existing(&area.tenant)? {
+            Some(index) => similar::find(&index.searcher(), index.fields, vector, area, limit),
+            None => Ok(Vec::new()),
         }
     }
 

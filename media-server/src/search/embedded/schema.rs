@@ -6,9 +6,9 @@ use tantivy::schema::{
 };
 
 /// Version of the index's format. An index of another version is deleted and built again.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
-/// The fields of a passage, and of the entry each lesson has.
+/// The fields of a passage, of an embedded passage, and of the entry each lesson has.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields {
     /// The recording: the scope of a deletion.
@@ -19,9 +19,9 @@ pub struct Fields {
     pub language: Field,
     /// When the upload was created, in ms since the epoch.
     pub created_at_ms: Field,
-    /// Passage only: start of its first cue in ms.
+    /// Passages only: start of the first cue in ms.
     pub start_ms: Field,
-    /// Passage only: end of its last cue in ms.
+    /// Passages only: end of the last cue in ms.
     pub end_ms: Field,
     /// Passage only: words as spoken, with positions.
     pub exact: Field,
@@ -39,6 +39,10 @@ pub struct Fields {
     pub title: Field,
     /// Lesson only: stems of these.
     pub title_stem: Field,
+    /// Embedded passage only: the signs of its vector, eight numbers in sequence.
+    pub signs: Field,
+    /// Embedded passage only: its vector.
+    pub vector: Field,
     /// Passage: what a hit displays. Lesson: its facts.
     pub stored: Field,
 }
@@ -67,6 +71,8 @@ pub fn schema() -> (Schema, Fields) {
         lesson: builder.add_text_field("lesson", STRING),
         title: builder.add_text_field("title", positions()),
         title_stem: builder.add_text_field("title_stem", counts()),
+        signs: builder.add_u64_field("signs", FAST),
+        vector: builder.add_bytes_field("vector", STORED),
         stored: builder.add_text_field("stored", STORED),
     };
     (builder.build(), fields)

@@ -34,7 +34,7 @@ impl WordFields {
     }
 }
 
-type Clauses = Vec<(Occur, Box<dyn EngineQuery>)>;
+pub type Clauses = Vec<(Occur, Box<dyn EngineQuery>)>;
 
 /// A way in which a clause may match: a term, or terms in sequence.
 #[derive(Clone, Debug)]
@@ -109,7 +109,8 @@ fn either(mut queries: Vec<Box<dyn EngineQuery>>, occur: Occur) -> Box<dyn Engin
     Box::new(BooleanQuery::new(queries.into_iter().map(|query| (occur, query)).collect()))
 }
 
-fn filters(f: Fields, area: &Area) -> Clauses {
+/// The clauses that leave the documents of an area. Passages may reach out of its window.
+pub fn filters(f: Fields, area: &Area) -> Clauses {
     let mut clauses: Clauses = Vec::new();
     let mut add = |query: Box<dyn EngineQuery>| {
         clauses.push((Occur::Must, Box::new(ConstScoreQuery::new(query, 0.0)) as _));

@@ -73,6 +73,11 @@ impl TenantIndex {
         Ok(writer)
     }
 
+    /// What a query sees: all that was committed until the last `reload`.
+    pub(super) fn searcher(&self) -> Searcher {
+        self.reader.searcher()
+    }
+
     /// Lets queries see what was committed.
     pub(super) fn reload(&self) -> Result<(), Error> {
         Ok(self.reader.reload()?)

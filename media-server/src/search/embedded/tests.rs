@@ -12,7 +12,7 @@ fn lesson(tenant: &str, recording: &str) -> IndexedLesson {
 
 fn said(text: &str) -> SpokenLesson {
     let cue = SpokenCue { end_ms: 1_000, text: text.into(), ..SpokenCue::default() };
-    SpokenLesson { language: "en".into(), cues: vec![cue] }
+    SpokenLesson { language: "en".into(), cues: vec![cue], embedded: Vec::new() }
 }
 
 fn count(engine: &Embedded, tenant: &str, query: &str) -> usize {

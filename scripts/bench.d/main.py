@@ -12,6 +12,7 @@ import tomllib
 
 import content_aware
 import delivery
+import meaning
 import playable
 import queue_steps
 import search
@@ -28,10 +29,11 @@ KINDS = {
     "weak-line": weak_line,
     "queue": queue_steps,
     "search": search,
+    "meaning": meaning,
 }
 # Kinds that take a file or a folder, and as many pairs as they say where none are asked for.
 OF_A_FILE = ("transcode", "content-aware")
-OF_A_FOLDER = ("speech",)
+OF_A_FOLDER = ("speech", "meaning")
 PAIRS = 3
 
 
@@ -51,7 +53,7 @@ def asked():
         parser.error(f"neither a comparison nor a file: {', '.join(missing)}")
     fits = OF_A_FOLDER if files and files[0].is_dir() else OF_A_FILE
     if len(files) > 1 or (files and not set(wanted) <= set(fits)):
-        parser.error(f"one file, and only for {' and '.join(OF_A_FILE)}; or one folder, and only for speech")
+        parser.error(f"one file, and only for {' and '.join(OF_A_FILE)}; or one folder, and only for {' and '.join(OF_A_FOLDER)}")
     if arguments.pairs is not None and arguments.pairs < 1:
         parser.error("--pairs is at least 1")
     if arguments.lessons < 40:

@@ -5,6 +5,8 @@ import { clock, el } from './view.js';
 const PAUSE_MS = 220;
 const LIMIT = 50;
 const MAX_SIMILAR = 5;
+// Of pairs of a query and any passage, one in fifteen is nearer; of the right ones, three in four.
+const MIN_SCORE = 0.18;
 
 export class Search {
   constructor(player, transcript) {
@@ -64,7 +66,8 @@ export class Search {
   #show(text, { moments, meaning = [] }) {
     // The server returns the best first; within one lesson they are listed in order of time.
     moments.sort((a, b) => a.start_ms - b.start_ms);
-    const similar = meaning.slice(0, MAX_SIMILAR).map((passage) =>
+    const near = meaning.filter((passage) => passage.score >= MIN_SCORE).slice(0, MAX_SIMILAR);
+    const similar = near.map((passage) =>
       this.#hit({ ...passage, cue_start_ms: passage.start_ms, highlights: [] }));
     similar[0]?.prepend(el('h2', '', 'Similar in meaning'));
     this.#list([...moments.map((moment) => this.#hit(moment)), ...similar]);

@@ -10,6 +10,10 @@ use super::limited_range::FullToLimited;
 use super::{element, element_with};
 use crate::error::Result;
 
+/// Lines, or columns of upright video, up to which colours that nothing declares are those of
+/// BT.601.
+const MAX_BT601_LINES: u32 = 576;
+
 /// The parser that cuts a stream into complete frames and reads their headers.
 fn parser_name(caps: &gst::CapsRef) -> Option<&'static str> {
     let s = caps.structure(0)?;
@@ -83,8 +87,9 @@ fn is_mpeg_1(caps: &gst::CapsRef) -> bool {
 /// Completes a decoder's colorimetry: the range if the file declares it, and a matrix if nothing
 /// does. Otherwise a converter assumes the wrong ones.
 fn correct_colorimetry(decoder: &gst::Element, full_range: Option<bool>) {
-    let Some(src) = decoder.static_pad("src") else { return };
+    let (Some(sink), Some(src)) = (decoder.static_pad("sink"), decoder.static_pad("src")) else { return };
     let full_to_limited = FullToLimited::install(&src);
+    let sink = sink.downgrade();
     on_caps(&src, move |caps| {
         full_to_limited.set_input(None);
         let Ok(info) = gst_video::VideoInfo::from_caps(caps) else { return };
@@ -103,11 +108,14 @@ fn correct_colorimetry(decoder: &gst::Element, full_range: Option<bool>) {
             }
             _ => declared.range(),
         };
+        let is_small = info.width().min(info.height()) <= MAX_BT601_LINES;
         let matrix = match declared.matrix() {
-            gst_video::VideoColorMatrix::Unknown if info.width().min(info.height()) > 576 => {
-                gst_video::VideoColorMatrix::Bt709
+            gst_video::VideoColorMatrix::Unknown if is_small => gst_video::VideoColorMatrix::Bt601,
+            gst_video::VideoColorMatrix::Unknown => gst_video::VideoColorMatrix::Bt709,
+            // A decoder that was not told guesses by the height, which is wrong for upright video.
+            gst_video::VideoColorMatrix::Bt709 if is_small && !declares_colorimetry(&sink) => {
+                gst_video::VideoColorMatrix::Bt601
             }
-            gst_video::VideoColorMatrix::Unknown => gst_video::VideoColorMatrix::Bt601,
             matrix => matrix,
         };
         // With this pair the converter would see no difference but the range, and ignore it.
@@ -124,6 +132,12 @@ fn correct_colorimetry(decoder: &gst::Element, full_range: Option<bool>) {
             caps.make_mut().set("colorimetry", completed.to_string());
         }
     });
+}
+
+/// True if the parser or container before a decoder declares colours.
+fn declares_colorimetry(sink: &gst::glib::WeakRef<gst::Pad>) -> bool {
+    let caps = sink.upgrade().and_then(|sink| sink.current_caps());
+    caps.and_then(|caps| caps.structure(0).map(|one| one.has_field("colorimetry"))).unwrap_or_default()
 }
 
 /// Hides the parser's pixel aspect ratio from a decoder of MPEG-1. The parser only knows the table

@@ -232,3 +232,15 @@ fn still_image_and_editing_codecs_are_video() {
         assert!(grey.iter().all(|part| (110..150).contains(part)), "{codec} in {extension}: {grey:?}");
     }
 }
+
+#[test]
+fn undeclared_colours_are_those_of_small_video_upright_or_not() {
+    for codec in [H264, "-c:v libx265 -preset ultrafast -x265-params log-level=error", "-c:v mpeg4 -q:v 3"] {
+        for (size, red) in [("640x360", (160, 90)), ("360x640", (90, 160))] {
+            let made = made(&[format!("{} {codec}", scene(size))], "mp4", "mp4");
+            let [_, green, _] = made.last.get_pixel(red.0, red.1).0;
+            // With the matrix of large video it is 24.
+            assert!(is_red(&made.last, red) && green < 12, "{size} {codec}: {green}");
+        }
+    }
+}

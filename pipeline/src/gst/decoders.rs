@@ -112,7 +112,7 @@ fn correct_colorimetry(decoder: &gst::Element, full_range: Option<bool>) {
         let matrix = match declared.matrix() {
             gst_video::VideoColorMatrix::Unknown if is_small => gst_video::VideoColorMatrix::Bt601,
             gst_video::VideoColorMatrix::Unknown => gst_video::VideoColorMatrix::Bt709,
-            // A decoder that was not told guesses by the height, which is wrong for upright video.
+            // If nothing declares it, decoders guess by the height: wrong for upright video.
             gst_video::VideoColorMatrix::Bt709 if is_small && !declares_colorimetry(&sink) => {
                 gst_video::VideoColorMatrix::Bt601
             }

@@ -38,7 +38,8 @@ pub fn make(maker: &mut Maker, index: usize) -> Variant {
         let moved = |times: &[f64]| times.iter().map(|at_s| at_s + first_part_s).collect::<Vec<f64>>();
         if video.is_some() {
             truth.flashes_s.extend(moved(&scene.flashes_s));
-            truth.upright_s.push(first_part_s + 0.5 * length_s);
+            // Flashes begin at odd seconds.
+            truth.upright_s.push(first_part_s + 2.0 * (0.25 * length_s).round());
         }
         truth.beeps_s.extend(moved(&scene.beeps_s));
         if n == 0 {

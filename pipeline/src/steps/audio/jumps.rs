@@ -23,6 +23,8 @@ const MAX_RECENT_PACKETS: usize = 9;
 const MAX_RECENT_FRAMES: u64 = RATE_HZ * 3 / 10;
 /// Number of packets before and after one that show how much the timestamps jitter.
 const NEIGHBOUR_PACKETS: usize = 48;
+/// Number of packets before one that show how far the timestamps went.
+const HISTORY_PACKETS: usize = 150;
 /// Maximum drift expected from one packet to the next, as a share of the rate.
 const MAX_TREND: f64 = 0.03;
 /// Minimum ratio of a jump to the lower quartile of the jitter: at least three deviations of any
@@ -76,7 +78,8 @@ pub struct JumpDetector {
     waiting: VecDeque<TimedPacket>,
     /// Packets since the last jump, without outliers.
     recent: VecDeque<TimedPacket>,
-    history: VecDeque<TimedPacket>,
+    /// The packets before, each with the sum of the jumps up to it.
+    history: VecDeque<(TimedPacket, f64)>,
     level: f64,
 }
 
@@ -99,8 +102,8 @@ impl JumpDetector {
             self.recent.clear();
         }
         self.waiting.pop_front();
-        self.history.push_back(packet);
-        if self.history.len() > NEIGHBOUR_PACKETS {
+        self.history.push_back((packet, self.level));
+        if self.history.len() > HISTORY_PACKETS {
             self.history.pop_front();
         }
         let is_stray = deviation.is_some() && jump.is_none();
@@ -146,8 +149,10 @@ impl JumpDetector {
     /// Returns the growth of the offset from packet to packet, and the quartiles of its unevenness.
     /// All three are robust against jumps.
     fn trend_and_noise(&self) -> (f64, f64, f64) {
+        let before = self.history.len().saturating_sub(NEIGHBOUR_PACKETS);
+        let before = self.history.iter().skip(before).map(|(packet, _)| packet);
         let neighbours: Vec<&TimedPacket> =
-            self.history.iter().chain(self.waiting.iter().take(NEIGHBOUR_PACKETS)).collect();
+            before.chain(self.waiting.iter().take(NEIGHBOUR_PACKETS)).collect();
         let mut slopes: Vec<f64> = neighbours
             .windows(2)
             .filter(|pair| pair[1].position > pair[0].position)
@@ -163,14 +168,28 @@ impl JumpDetector {
         (trend, quartile(1), quartile(3))
     }
 
+    /// Returns how far four fifths of the packets before went to a side of the expected offset:
+    /// jitter may go so far again. Near the end of the recording, how far nearly all of them went.
+    fn reached_before(&self, packet: &TimedPacket, side: f64, expected: f64, trend: f64) -> f64 {
+        let distance = |(before, level): &(TimedPacket, f64)| {
+            let growth = trend * (packet.position - before.position) as f64;
+            (before.offset() - level + self.level - expected + growth) * side
+        };
+        let mut distances: Vec<f64> = self.history.iter().map(distance).collect();
+        distances.sort_unstable_by(f64::total_cmp);
+        let share = if self.has_lookahead(packet) { 0.8 } else { 0.95 };
+        distances.get((distances.len() as f64 * share) as usize).copied().unwrap_or(0.0)
+    }
+
     /// Returns the offset from this packet on, if at least four fifths of the next seconds keep
-    /// their distance to the expected offset.
+    /// their distance to the expected offset, and the seconds before did not reach as far.
     fn jump(&self, packet: &TimedPacket, Deviation { expected, trend, min_jump }: Deviation) -> Option<f64> {
         let side = (packet.offset() - expected).signum();
         let ahead = || self.waiting.iter().take_while(|p| p.position - packet.position <= LOOKAHEAD_FRAMES);
         let distance =
             |p: &TimedPacket| p.offset() - expected - trend * (p.position - packet.position) as f64;
-        let lasting = ahead().filter(|p| distance(p) * side > min_jump / 2.0).count();
+        let min_distance = self.reached_before(packet, side, expected, trend).max(min_jump / 2.0);
+        let lasting = ahead().filter(|p| distance(p) * side > min_distance).count();
         if lasting * 5 < ahead().count() * 4 {
             return None;
         }
@@ -225,6 +244,26 @@ mod tests {
     fn a_gap_is_found_where_it_is() {
         let offsets: Vec<f64> = (0..500).map(|i| if i < 200 { 0.0 } else { 350.0 }).collect();
         assert_eq!(jumps(&offsets), [(200, 350.0)]);
+    }
+
+    #[test]
+    fn jitter_in_waves_is_no_gap_and_hides_none() {
+        for packets in 3..15 {
+            for start in [0.0, 1.5, 3.0, 4.5] {
+                // Up to 40 ms.
+                let wave = |i: usize| {
+                    let i = i as f64;
+                    let slow = 31.0 * (i / f64::from(packets) + start).sin();
+                    (slow + 9.0 * (5.0 + i * i * 5.0).sin()).round()
+                };
+                let offsets: Vec<f64> = (0..500).map(wave).collect();
+                assert_eq!(jumps(&offsets), [], "waves of {packets} packets from {start} on");
+                let with_gap = (0..500).map(|i| wave(i) + if i < 200 { 0.0 } else { 150.0 });
+                let found = jumps(&with_gap.collect::<Vec<_>>());
+                let is_found = found.iter().any(|(i, _)| (200..203).contains(i));
+                assert!(is_found, "waves of {packets} packets from {start} on: {found:?}");
+            }
+        }
     }
 
     #[test]

@@ -12,9 +12,12 @@ use crate::error::Result;
 /// Path of the file in the step's folder.
 const PATH: &str = "transcript/passages.bin";
 
-/// Writes the passages of the finished cues; returns the file's path. `None` without a model that
-/// can be read: a transcript is worth having without passages.
+/// Writes the passages of the finished cues; returns the file's path. `None` without cues, or
+/// without a model that can be read: a transcript is worth having without passages.
 pub fn write(model: &Path, cues: &[Cue], uses_spaces: bool, ctx: &StepContext) -> Result<Option<String>> {
+    if cues.is_empty() {
+        return Ok(None);
+    }
     let Ok(model) = Model::open(model) else { return Ok(None) };
     let mut passages = Vec::new();
     for range in split_cues(cues, |cue| (cue.start_ms, cue.end_ms)) {

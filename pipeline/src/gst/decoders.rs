@@ -109,11 +109,12 @@ fn correct_colorimetry(decoder: &gst::Element, full_range: Option<bool>) {
             _ => declared.range(),
         };
         let is_small = info.width().min(info.height()) <= MAX_BT601_LINES;
+        let is_upright = is_small && info.height() > MAX_BT601_LINES;
         let matrix = match declared.matrix() {
             gst_video::VideoColorMatrix::Unknown if is_small => gst_video::VideoColorMatrix::Bt601,
             gst_video::VideoColorMatrix::Unknown => gst_video::VideoColorMatrix::Bt709,
             // If nothing declares it, decoders guess by the height: wrong for upright video.
-            gst_video::VideoColorMatrix::Bt709 if is_small && !declares_colorimetry(&sink) => {
+            gst_video::VideoColorMatrix::Bt709 if is_upright && !declares_colorimetry(&sink) => {
                 gst_video::VideoColorMatrix::Bt601
             }
             matrix => matrix,

@@ -147,6 +147,7 @@ fn split_run<'a>(run: &'a [Word], uses_spaces: bool, out: &mut Vec<&'a [Word]>) 
 /// Returns the cost of a cue: of its end, its pauses, its length and its haste.
 fn cue_cost(run: &[Word], start: usize, end: usize, uses_spaces: bool) -> f32 {
     const TORN: f32 = 30.0;
+    const TOO_SHORT: f32 = 3.0;
     let pause_cost = |at: usize| if pause_ms(run, at) >= MIN_PAUSE_MS { 4.0 } else { 0.0 };
     let mut cost = 1.0;
     if end < run.len() {
@@ -174,6 +175,10 @@ fn cue_cost(run: &[Word], start: usize, end: usize, uses_spaces: bool) -> f32 {
     let until_ms = run.get(end).map_or(words[words.len() - 1].end_ms + LINGER_MS, |next| next.start_ms);
     let missing_ms = reading_ms(&text).saturating_sub(until_ms - words[0].start_ms);
     cost += missing_ms as f32 / 1000.0 * 12.0;
+    let lead_ms = if start == 0 { LEAD_MS } else { pause_ms(run, start).min(LEAD_MS) };
+    if until_ms + lead_ms - words[0].start_ms < MIN_CUE_MS {
+        cost += TOO_SHORT;
+    }
     if words.len() == 1 && run.len() > 1 {
         cost += 0.7;
     }

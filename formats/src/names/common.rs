@@ -18,8 +18,9 @@ const FUNCTION_WORDS: &str = "\
     sie son ta un und une von war wie zu";
 
 /// Particles of names: alone they are none.
-const PARTICLES: &str = "abu al ap ben bin bint da dal das de del della den der di dos du el ibn la las le los mac mc nic \
-     o san st ter van von y zu";
+const PARTICLES: &str = "\
+    abu al ap ben bin bint da dal das de del della den der di dos du el ibn la las le los mac mc nic \
+    o san st ter van von y zu";
 
 /// Whether a word is an ordinary one, or one of its forms.
 pub fn is_common(folded: &str) -> bool {

@@ -64,9 +64,9 @@ impl Names {
             }
             at += token.folded.len();
         }
-        let whole = letters(&all);
-        let needs_capital = is_function_word(&whole);
-        self.insert(whole, spaces, needs_capital);
+        let joined = letters(&all);
+        let needs_capital = is_function_word(&joined);
+        self.insert(joined, spaces, needs_capital);
         // A pupil of a full name is called by a part of it, and one of a double name too.
         let words = all.chunk_by(|_, next| matches!(next.gap, Gap::Joined | Gap::Hyphen));
         let halves = all.chunk_by(|_, next| next.gap == Gap::Joined);
@@ -94,7 +94,7 @@ impl Names {
             names: self,
             has_capitals: tokens.iter().any(|token| token.is_capital),
             tokens: &tokens,
-            heard: HashMap::new(),
+            compared: HashMap::new(),
         };
         let mut found: Vec<Range<usize>> = Vec::new();
         let mut free = 0;
@@ -139,18 +139,18 @@ struct Search<'a> {
     tokens: &'a [Token],
     has_capitals: bool,
     /// Words that were compared by sound.
-    heard: HashMap<(String, Evidence), bool>,
+    compared: HashMap<(String, Evidence), bool>,
 }
 
 impl Search<'_> {
     /// Tokens of the name that begins at a token; `None` if none does.
     fn name_at(&mut self, at: usize) -> Option<usize> {
         let windows = self.windows(at);
-        let whole = |window: &&Window| window.spaces.is_empty();
+        let is_one_word = |window: &&Window| window.spaces.is_empty();
         let few = |window: &&Window| window.count <= MAX_PIECES;
         let exact = windows.iter().rev().find(|window| self.is_exact(at, window));
         exact
-            .or_else(|| windows.iter().rev().filter(whole).find(|window| self.is_inflected(at, window)))
+            .or_else(|| windows.iter().rev().filter(is_one_word).find(|window| self.is_inflected(at, window)))
             .or_else(|| windows.iter().rev().filter(few).find(|window| self.is_split(at, window)))
             .or_else(|| windows.iter().filter(few).find(|window| self.is_misheard(at, window)))
             .map(|window| window.count)
@@ -229,6 +229,6 @@ impl Search<'_> {
         };
         let key = (window.letters.clone(), evidence);
         let sounds = &self.names.sounds;
-        *self.heard.entry(key).or_insert_with_key(|(letters, evidence)| sounds.has(letters, *evidence))
+        *self.compared.entry(key).or_insert_with_key(|(letters, evidence)| sounds.has(letters, *evidence))
     }
 }

@@ -102,7 +102,7 @@ fn push(out: &mut String, c: char) {
     }
 }
 
-/// Returns a name as it is written, and as it may be written by who only hears it.
+/// Returns a name as it is written, and as someone might spell it who only heard it.
 pub fn spellings(name: &str) -> Vec<String> {
     let mut all = vec![name.to_owned()];
     for accent in ACCENTS {

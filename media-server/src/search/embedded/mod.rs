@@ -335,7 +335,7 @@ impl Embedded {
     }
 }
 
-/// True if the machine lacks memory, files or disk for it. The index itself may be whole.
+/// True if the machine lacks memory, files or disk for it. The index itself may be intact.
 fn is_shortage(error: &Error) -> bool {
     let error: &std::io::Error = match error {
         Error::Folder(error) => error,

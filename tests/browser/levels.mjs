@@ -1,7 +1,7 @@
 // From every level of a lesson's ladder but the lowest, the line is cut to what the next one down needs: which one is loaded then,
-// and how many segments of sound are loaded again, in the other of its renditions?
+// and which audio segments are loaded again, in the other audio rendition?
 //   { "shaper": path, "upstream", "path", "timeout_ms"?: 60000 }  →  { "levels": [{ name, bitrate_bps, frame_rate, height }],
-//     "drops": [{ from, to, expected, passed: [names], down_bps, sound_twice }] }
+//     "drops": [{ from, to, expected, passed: [names], down_bps, sound_twice: [numbers of segments] }] }
 // A level is reached by giving the line what it needs, and left by giving it what the next one needs: nothing is set in the player.
 import { Line } from './line.mjs';
 import { launch, main, until } from './lib.mjs';
@@ -40,7 +40,7 @@ async function from(asked, level) {
     const cut_bps = Math.round(Math.min(levels[level - 1].bitrate_bps * STAY, levels[level].bitrate_bps * 0.9));
     await line.tell({ down_bps: cut_bps });
     // Between the start and here the line changed too: what is counted is loaded again from now on.
-    await page.evaluate(() => Object.assign(window.heard, { loaded: [], again: [] }));
+    await page.evaluate(() => Object.assign(window.heard, { loaded: [], again: new Set() }));
     // Two segments of one level, and a lower one: there it has landed.
     await until(page, `a level below ${levels[level].name}`, (n) => {
       const [a, b] = window.heard.loaded.slice(-2);
@@ -48,7 +48,7 @@ async function from(asked, level) {
     }, level, timeout);
     const passed = await page.evaluate(() => window.heard.loaded);
     const name = (n) => levels[n].name;
-    const sound_twice = await page.evaluate(() => window.heard.again.length);
+    const sound_twice = await page.evaluate(() => [...window.heard.again]);
     return { levels, from: name(level), to: name(passed.at(-1)), expected: name(level - 1), passed: passed.map(name), down_bps: cut_bps, sound_twice };
   } finally {
     await browser.close();
@@ -63,7 +63,7 @@ function listen() {
     const next = window.chalkstream?.hls;
     if (!next || next === hls) return;
     hls = next;
-    const heard = (window.heard = { levels: null, loaded: [], sounds: new Set(), again: [] });
+    const heard = (window.heard = { levels: null, loaded: [], sounds: new Set(), again: new Set() });
     const { Events } = hls.constructor;
     const told = () => {
       if (hls.levels.length) heard.levels = hls.levels.map((l) => ({ name: l.uri.split('/').at(-2), bitrate_bps: l.bitrate, frame_rate: l.frameRate, height: l.height }));
@@ -74,7 +74,7 @@ function listen() {
       if (frag.sn === 'initSegment') return;
       if (frag.type === 'main') heard.loaded.push(frag.level);
       if (frag.type === 'audio') {
-        if (heard.sounds.has(frag.sn)) heard.again.push(frag.sn);
+        if (heard.sounds.has(frag.sn)) heard.again.add(frag.sn);
         heard.sounds.add(frag.sn);
       }
     });

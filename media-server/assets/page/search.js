@@ -70,13 +70,20 @@ export class Search {
     const similar = near.map((passage) =>
       this.#hit({ ...passage, cue_start_ms: passage.start_ms, highlights: [] }));
     similar[0]?.prepend(el('h2', '', 'Similar in meaning'));
-    this.#list([...moments.map((moment) => this.#hit(moment)), ...similar]);
+    const hits = moments.map((moment) => this.#hit(moment));
+    // Passages of the same meaning say more than moments with some of the words.
+    const meaningFirst = similar.length > 0 && moments.every((moment) => moment.match === 'partial');
+    if (meaningFirst) hits[0]?.prepend(el('h2', '', 'Some of the words'));
+    this.#list(meaningFirst ? [...similar, ...hits] : [...hits, ...similar]);
     this.hits.dataset.query = text;
-    const n = moments.length;
-    const many = n === LIMIT ? `The first ${n} moments` : n === 1 ? '1 moment' : `${n} moments`;
-    // With no hits, this sentence is the result.
-    const none = similar.length ? 'No moment has these words.' : `“${text}” was not found in this lesson. Try fewer or other words.`;
-    this.count.textContent = n ? many : none;
+    this.count.textContent = this.#summary(text, moments.length, meaningFirst);
+  }
+
+  // With no hits, this sentence is the result.
+  #summary(text, n, meaningFirst) {
+    if (meaningFirst) return n ? 'No moment has all of these words.' : 'No moment has these words.';
+    if (!n) return `“${text}” was not found in this lesson. Try fewer or other words.`;
+    return n === LIMIT ? `The first ${n} moments` : n === 1 ? '1 moment' : `${n} moments`;
   }
 
   #list(items) {

@@ -2,7 +2,7 @@
 import { clock, el } from './view.js';
 
 // Playback starts this much before a word, so that all of it is audible.
-const LEAD_MS = 500;
+const LEAD_MS = 200;
 // For this long after our own scrolling, or a change of the page's size, a scroll event is not the
 // reader's.
 const OURS_MS = 1200;

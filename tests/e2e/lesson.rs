@@ -114,7 +114,10 @@ async fn a_coach_watches_the_lesson_and_finds_twenty_words() {
     assert!(text.contains("phone system"), "{found:#}");
     assert!(nearest["link"].as_str().unwrap().contains("#t=") && nearest["still"].is_string(), "{nearest}");
     // The page lists what is meant before what has only some of the words.
-    let listed = node::run("found.mjs", &json!({ "url": link, "query": asked.replace('+', " ").replace("%C3%A9", "é") }));
+    let listed = node::run(
+        "found.mjs",
+        &json!({ "url": link, "query": asked.replace('+', " ").replace("%C3%A9", "é") }),
+    );
     assert_eq!(listed["rows"][0]["heading"], "Similar in meaning", "{listed:#}");
     let text = listed["rows"][0]["text"].as_str().unwrap().to_lowercase();
     assert!(text.contains("phone system"), "{listed:#}");

@@ -92,6 +92,8 @@ pub struct SentenceEnd {
 /// The weights, shared by all states.
 pub struct WhisperModel {
     context: WhisperContext,
+    /// How early its times are.
+    lead_ms: u64,
 }
 
 impl WhisperModel {
@@ -104,7 +106,7 @@ impl WhisperModel {
         params.use_gpu(false).flash_attn(false);
         params.dtw_parameters(DtwParameters { mode: alignment_heads(name), dtw_mem_size: ALIGNMENT_BYTES });
         let context = WhisperContext::new_with_params(path, params).map_err(failed)?;
-        Ok(Self { context })
+        Ok(Self { context, lead_ms: attention_lead_ms(name) })
     }
 
     /// Whether the model supports languages other than English.
@@ -123,10 +125,21 @@ impl WhisperModel {
     }
 }
 
+/// Returns how early a model's times are, in ms. Measured on continuous speech, where no pause
+/// tells when a word begins.
+fn attention_lead_ms(name: &str) -> u64 {
+    if is_variant(name, "base") { 80 } else { 0 }
+}
+
+/// Whether a name is that of a model, or an operator's own file with a suffix, such as
+/// `large-v3-turbo-q5_0`.
+fn is_variant(name: &str, model: &str) -> bool {
+    name.strip_prefix(model).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
 /// Returns the attention heads that follow the audio; for an unknown model, those of the upper
 /// layers.
 fn alignment_heads(name: &str) -> DtwMode<'static> {
-    // An operator's own file may have a suffix: `large-v3-turbo-q5_0`.
     const PRESETS: [(&str, DtwModelPreset); 12] = [
         ("tiny.en", DtwModelPreset::TinyEn),
         ("tiny", DtwModelPreset::Tiny),
@@ -141,9 +154,7 @@ fn alignment_heads(name: &str) -> DtwMode<'static> {
         ("large-v3-turbo", DtwModelPreset::LargeV3Turbo),
         ("large-v3", DtwModelPreset::LargeV3),
     ];
-    let known = PRESETS.into_iter().find(|(preset, _)| {
-        name.strip_prefix(preset).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-    });
+    let known = PRESETS.into_iter().find(|(preset, _)| is_variant(name, preset));
     match known {
         Some((_, model_preset)) => DtwMode::ModelPreset { model_preset },
         None => DtwMode::TopMost { n_top: 2 },
@@ -230,7 +241,12 @@ impl Recognizer<'_> {
                 }
                 sum += data.plog;
                 let bytes = token.to_bytes().map_err(failed)?.to_vec();
-                recognition.tokens.push(Token { bytes, start_ms, log_probability: data.plog, segment });
+                recognition.tokens.push(Token {
+                    bytes,
+                    start_ms: start_ms + self.model.lead_ms,
+                    log_probability: data.plog,
+                    segment,
+                });
                 recognition.ids.push(id);
                 // The attention of a token finds the start of the next one.
                 if data.t_dtw >= 0 {
@@ -269,6 +285,7 @@ mod tests {
         assert_eq!(preset("base.en"), "BaseEn");
         assert_eq!(preset("large-v3-turbo-q5_0"), "LargeV3Turbo");
         assert_eq!(preset("mine"), "");
+        assert_eq!(["base", "base-q5_1", "base.en", "mine"].map(attention_lead_ms), [80, 80, 0, 0]);
     }
 
     #[test]

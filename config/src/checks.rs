@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::names::{PathPart, SettingPath};
 use crate::secret::REDACTED;
-use crate::{Media, Playback, Redis, RedisTopology, Server, Settings, Speech, Store, StoreKind, Worker};
+use crate::{
+    Media, Playback, Redis, RedisTopology, Search, SearchEngineKind, Server, Settings, Speech, Store, StoreKind,
+    Worker,
+};
 
 /// A value that cannot work, and why.
 pub(crate) struct Finding {
@@ -45,6 +48,7 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
     store(&settings.store, settings.server.max_upload_bytes, &mut report);
     redis(&settings.redis, &mut report);
     server(&settings.server, &mut report);
+    search(&settings.search, &mut report);
     playback(&settings.playback, &mut report);
     worker(&settings.worker, &mut report);
     let distance_ms = settings.source_rendition.max_keyframe_distance_ms;
@@ -130,6 +134,36 @@ fn store(store: &Store, max_upload_bytes: u64, report: &mut Report) {
     report.range("store.s3.part_bytes", s3.part_bytes, MIN_PART_BYTES, MAX_PART_BYTES);
     report.range("store.s3.request_timeout_ms", s3.request_timeout_ms, 100, 3_600_000);
     report.range("store.s3.retry_for_ms", s3.retry_for_ms, 0, 3_600_000);
+}
+
+fn search(search: &Search, report: &mut Report) {
+    let cluster = &search.opensearch;
+    report.at(
+        !cluster.url.is_empty() || search.engine != SearchEngineKind::OpenSearch,
+        SettingPath::dotted("search.opensearch.url"),
+        Some("search.engine"),
+        || "is required if search.engine is \"opensearch\"".into(),
+    );
+    // An address is printed, and credentials in it would be too.
+    let is_plain = is_http(&cluster.url) && !cluster.url.contains(['@', '?', '#']);
+    report.expect(cluster.url.is_empty() || is_plain, "search.opensearch.url", || {
+        "is not an http:// or https:// address without user and password".into()
+    });
+    report.expect(cluster.password.expose() != REDACTED, "search.opensearch.password", redacted);
+    report.at(
+        cluster.username.is_empty() == cluster.password.is_empty(),
+        SettingPath::dotted("search.opensearch.password"),
+        Some("search.opensearch.username"),
+        || "and search.opensearch.username must be set together".into(),
+    );
+    let prefix = &cluster.index_prefix;
+    let is_name = prefix.starts_with(|first: char| first.is_ascii_lowercase())
+        && prefix.len() <= 40
+        && prefix.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    report.expect(is_name, "search.opensearch.index_prefix", || {
+        "must be at most 40 small letters, digits and -, and begin with a letter".into()
+    });
+    report.range("search.opensearch.request_timeout_ms", cluster.request_timeout_ms, 100, 60_000);
 }
 
 fn redacted() -> String {

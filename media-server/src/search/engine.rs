@@ -28,6 +28,27 @@ pub enum Error {
     /// A tenant's name that is none.
     #[error("not the id of a tenant")]
     Tenant,
+    /// The engine is another machine that does not answer, or is too busy. It may answer later.
+    #[error("search cluster unavailable: {0}")]
+    Unavailable(String),
+    /// The engine refuses the request. Its text may quote words, so only its kind is kept.
+    #[error("search cluster refused a request: {status} {kind}")]
+    Refused {
+        /// The status of its response.
+        status: u16,
+        /// What it calls the failure.
+        kind: String,
+    },
+    /// The engine cannot search by meaning.
+    #[error("search by meaning not supported by the engine")]
+    NotSupported,
+}
+
+impl Error {
+    /// True if the same may work later, without anybody's doing.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
 }
 
 /// The indexed facts of one recording.
@@ -138,7 +159,7 @@ pub trait SearchEngine: Send + Sync + 'static {
     /// between their vector and this one: the nearest first, at most `limit`.
     ///
     /// # Errors
-    /// If the index cannot be read.
+    /// [`Error::NotSupported`] if the engine has no vectors; or if the index cannot be read.
     fn similar(
         &self,
         vector: &Vector,

@@ -99,7 +99,7 @@ pub struct SearchResults {
     /// has all the words are left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     meaning: Vec<SimilarView>,
-    /// True if the server has no model to search by meaning.
+    /// True if the server has no model to search by meaning, or its search cluster no vectors.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     meaning_unavailable: bool,
     /// `after` of the next page; absent on the last. A query has at most 1000 moments.

@@ -28,7 +28,7 @@ const MIN_COSINE: f32 = 0.1;
 pub struct Similarity {
     /// The passages, the nearest first.
     pub hits: Vec<SimilarHit>,
-    /// True if the server has no model to find any.
+    /// True if the server has no model to find any, or its engine no vectors.
     pub is_unavailable: bool,
 }
 
@@ -109,11 +109,15 @@ pub fn find(
     if !has_meaning(&text) {
         return Ok(Similarity::default());
     }
-    let Some(vector) = encoder.vector(&text) else {
-        return Ok(Similarity { is_unavailable: true, ..Similarity::default() });
+    let unavailable = || Similarity { is_unavailable: true, ..Similarity::default() };
+    let Some(vector) = encoder.vector(&text) else { return Ok(unavailable()) };
+    let similar = match engine.similar(&vector, area, MAX_COMPARED) {
+        // Words are found all the same.
+        Err(Error::NotSupported) => return Ok(unavailable()),
+        similar => similar?,
     };
     let mut hits: Vec<SimilarHit> = Vec::new();
-    for (cosine, passage) in engine.similar(&vector, area, MAX_COMPARED)? {
+    for (cosine, passage) in similar {
         if cosine < MIN_COSINE || hits.len() == MAX_SIMILAR {
             break;
         }

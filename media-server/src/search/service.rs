@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use chalkstream_config::Settings;
+use chalkstream_config::{SearchEngineKind, Settings};
 use chalkstream_store::{Events, Manifest, Store};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::embedded::Embedded;
-use super::engine::{Area, Error};
+use super::engine::{Area, Error, SearchEngine};
 use super::feed::Feed;
 use super::find::{self, SearchPage};
 use super::index::Index;
 use super::meaning::{self, QueryEncoder, Similarity};
+use super::opensearch::OpenSearch;
 use super::purge;
 use super::still::Storyboards;
 use crate::permits::{PermitLimits, Permits, Reached};
@@ -45,10 +47,18 @@ impl Search {
         shutdown: CancellationToken,
     ) -> Result<Self, Error> {
         let folder = settings.server.index_path.clone();
-        let engine = tokio::task::spawn_blocking(move || Embedded::open(&folder))
-            .await
-            .map_err(std::io::Error::other)??;
-        let index = Index::new(engine);
+        let search = settings.search.clone();
+        let runtime = Handle::current();
+        let open = move || -> Result<Box<dyn SearchEngine>, Error> {
+            Ok(match search.engine {
+                SearchEngineKind::Embedded => Box::new(Embedded::open(&folder)?),
+                SearchEngineKind::OpenSearch => {
+                    Box::new(OpenSearch::open(&search.opensearch, &folder, runtime)?)
+                }
+            })
+        };
+        let engine = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other)??;
+        let index = Index::from_box(engine);
         let storyboards = Arc::new(Storyboards::new(store.clone()));
         let feed = Feed::new(index.clone(), store, events);
         let purged = index.clone();
@@ -74,8 +84,8 @@ impl Search {
     /// first page the passages that mean the same; for a session, if it is not for a platform.
     ///
     /// # Errors
-    /// 503 before the index has caught up, or if too many queries wait; 429 if these are the
-    /// caller's own; 500 if the index cannot be read.
+    /// 503 before the index has caught up, if its cluster is away, or if too many queries wait; 429
+    /// if these are the caller's own; 500 if the index cannot be read.
     pub async fn find(
         &self,
         query: &str,
@@ -106,7 +116,7 @@ impl Search {
     /// Drops a recording from memory and from the index.
     ///
     /// # Errors
-    /// 500 if the index cannot be written.
+    /// 503 if its cluster is away, 500 if the index cannot be written.
     pub async fn forget(&self, tenant: &str, recording: &str) -> Result<(), Problem> {
         self.storyboards.forget(tenant, recording);
         let (tenant, recording) = (tenant.to_owned(), recording.to_owned());
@@ -116,7 +126,7 @@ impl Search {
     /// True if a file of the index has words of a recording, removed ones included.
     ///
     /// # Errors
-    /// 500 if the index cannot be read.
+    /// 503 if its cluster is away, 500 if the index cannot be read.
     pub async fn has_words(&self, tenant: &str, recording: &str) -> Result<bool, Problem> {
         let (tenant, recording) = (tenant.to_owned(), recording.to_owned());
         self.blocking(move |index| index.engine().has_words(&tenant, &recording)).await
@@ -128,7 +138,10 @@ impl Search {
     ) -> Result<T, Problem> {
         let index = self.index.clone();
         let done = tokio::task::spawn_blocking(move || work(&index));
-        done.await.map_err(Problem::internal)?.map_err(Problem::internal)
+        done.await.map_err(Problem::internal)?.map_err(|error| match error.is_outage() {
+            true => Problem::unavailable("Search is not available now; try again shortly."),
+            false => Problem::internal(error),
+        })
     }
 
     /// The still of a moment, relative to `/s/{session}/{recording}/`; `None` if there are no

@@ -1,54 +1,42 @@
 //! A lesson as documents of the index: one for each passage, one for each embedded passage, and one
 //! for the lesson itself.
 
+use std::sync::Arc;
+
 use tantivy::TantivyDocument;
 use tantivy::tokenizer::{PreTokenizedString, Token};
 
+use super::super::analysis::AnalyzedLesson;
 use super::super::engine::IndexedLesson;
-use super::super::entry::PassageEntry;
-use super::super::transcript::{self, SpokenLesson};
-use super::super::words::{self, Analyzer};
+use super::super::transcript::SpokenLesson;
+use super::super::words::Forms;
 use super::schema::Fields;
 
 /// The documents of a lesson.
 pub fn of_lesson(fields: Fields, lesson: &IndexedLesson, transcript: &SpokenLesson) -> Vec<TantivyDocument> {
     let f = fields;
-    let language = words::primary(&transcript.language);
-    let mut analyzer = Analyzer::new(&language);
+    let analyzed = AnalyzedLesson::new(lesson, transcript);
     let new = || {
         let mut doc = TantivyDocument::default();
         doc.add_text(f.recording, &lesson.recording);
         doc.add_text(f.uploader, &lesson.uploader);
-        doc.add_text(f.language, &language);
+        doc.add_text(f.language, &analyzed.language);
         doc.add_u64(f.created_at_ms, lesson.created_at_ms);
         doc
     };
     let mut docs = Vec::new();
-    for passage in transcript::passages(transcript) {
+    for passage in &analyzed.passages {
         let mut doc = new();
-        doc.add_u64(f.start_ms, passage.cues.first().map_or(0, |cue| cue.start_ms));
-        doc.add_u64(f.end_ms, passage.cues.last().map_or(0, |cue| cue.end_ms));
+        doc.add_u64(f.start_ms, passage.start_ms);
+        doc.add_u64(f.end_ms, passage.end_ms);
+        doc.add_u64(f.own_words, passage.own_words as u64);
+        doc.add_u64(f.doubt_percent, passage.doubt_percent as u64);
         let mut tokens = Tokens::default();
-        let mut own_words = None;
-        let mut doubt = 0;
-        for (number, cue) in passage.cues.iter().enumerate() {
-            if number == passage.own {
-                own_words = Some(tokens.position);
-            }
-            let before = tokens.position;
-            tokens.add(&cue.text, &mut analyzer);
-            if number < passage.own {
-                doubt += usize::from(cue.doubt_percent) * (tokens.position - before);
-            }
-        }
-        let own_words = own_words.unwrap_or(tokens.position);
-        doc.add_u64(f.own_words, own_words as u64);
-        doc.add_u64(f.doubt_percent, (doubt / own_words.max(1)) as u64);
+        tokens.add(&passage.words);
         doc.add_pre_tokenized_text(f.exact, field(tokens.exact));
         doc.add_pre_tokenized_text(f.stem, field(tokens.stem));
         doc.add_pre_tokenized_text(f.sound, field(tokens.sound));
-        let entry = PassageEntry { recording: lesson.recording.clone(), language: language.clone(), passage };
-        doc.add_text(f.stored, entry.write());
+        doc.add_text(f.stored, passage.entry.write());
         docs.push(doc);
     }
     for (vector, passage) in transcript.similar_passages(&lesson.recording) {
@@ -62,10 +50,10 @@ pub fn of_lesson(fields: Fields, lesson: &IndexedLesson, transcript: &SpokenLess
     }
     let mut doc = new();
     let mut tokens = Tokens::default();
-    tokens.add(&lesson.title, &mut analyzer);
+    tokens.add(&analyzed.title);
     // No phrase reaches from the title into the uploader.
     tokens.position += 1;
-    tokens.add(&lesson.uploader, &mut analyzer);
+    tokens.add(&analyzed.uploader);
     doc.add_text(f.lesson, &lesson.recording);
     doc.add_pre_tokenized_text(f.title, field(tokens.exact));
     doc.add_pre_tokenized_text(f.title_stem, field(tokens.stem));
@@ -84,9 +72,8 @@ struct Tokens {
 }
 
 impl Tokens {
-    fn add(&mut self, text: &str, analyzer: &mut Analyzer) {
-        for word in words::split(text) {
-            let forms = analyzer.forms(&word);
+    fn add(&mut self, words: &[Arc<Forms>]) {
+        for forms in words {
             let position = self.position;
             let token = |text: &str| Token { text: text.into(), position, ..Token::default() };
             self.exact.push(token(&forms.exact));

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::names::{PathPart, SettingPath};
 use crate::secret::REDACTED;
 use crate::{
-    Media, Playback, Redis, RedisTopology, Search, SearchEngineKind, Server, Settings, Speech, Store, StoreKind,
-    Worker,
+    Media, Playback, Redis, RedisTopology, Search, SearchEngineKind, Server, Settings, Speech, Store,
+    StoreKind, Worker,
 };
 
 /// A value that cannot work, and why.

@@ -37,6 +37,8 @@ pub async fn run(global: &GlobalArgs, command: &DoctorArgs) -> CommandResult {
     checks.push(meaning_model(&settings));
     checks.push(storage(&settings).await);
     checks.push(eviction(&settings).await);
+    #[cfg(feature = "server")]
+    checks.extend(search_cluster(&settings).await);
 
     if global.json {
         let list: Vec<_> = checks.iter().map(to_json).collect();
@@ -102,6 +104,25 @@ async fn storage(settings: &Settings) -> Check {
         Err(error) => Err(error.to_string()),
     };
     Check { name: "storage", detail, needed: true }
+}
+
+/// The cluster that servers share, if they do.
+#[cfg(feature = "server")]
+async fn search_cluster(settings: &Settings) -> Option<Check> {
+    use chalkstream_config::SearchEngineKind;
+    use chalkstream_media_server::search::OpenSearch;
+
+    if settings.search.engine != SearchEngineKind::OpenSearch {
+        return None;
+    }
+    let detail = match OpenSearch::probe(&settings.search.opensearch).await {
+        Ok((version, true)) => Ok(format!("responds, version {version}")),
+        Ok((version, false)) => Ok(format!(
+            "responds, version {version}, without the plug-in opensearch-knn: lessons are found by their words alone"
+        )),
+        Err(error) => Err(error.to_string()),
+    };
+    Some(Check { name: "search cluster", detail, needed: true })
 }
 
 /// Jobs live in Redis until they are over: it must not evict them. A Redis that does not answer is

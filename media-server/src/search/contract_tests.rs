@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -11,26 +12,63 @@ use super::embedded::Embedded;
 use super::find::SearchPage;
 use super::*;
 
+mod cluster;
 mod isolation;
 mod meaning;
+mod outage;
 mod phrases;
 
-/// Opens an engine whose data is in a folder.
-type Open = fn(&Path) -> Result<Box<dyn SearchEngine>, Error>;
+/// Longest time until removed words are off the disk, and time between two tries.
+const MAX_PURGE: Duration = Duration::from_secs(300);
+const PURGE_PAUSE: Duration = Duration::from_millis(100);
 
-/// Runs the suite on an engine.
+/// An engine under test.
+#[derive(Clone, Copy)]
+struct Subject {
+    /// Opens an engine whose data belongs to a folder.
+    open: fn(&Path) -> Result<Box<dyn SearchEngine>, Error>,
+    /// Deletes that data, where it is not in the folder.
+    delete: fn(&Path),
+    /// True if the data is in the folder.
+    is_in_folder: bool,
+    /// True if it must find passages by meaning. If not, it must say so.
+    has_vectors: fn() -> bool,
+}
+
+const EMBEDDED: Subject = Subject {
+    open: |folder| Ok(Box::new(Embedded::open(folder)?)),
+    delete: |_| {},
+    is_in_folder: true,
+    has_vectors: || true,
+};
+
+/// On `osmem-server`, which has no vectors, or on the cluster of `CHALKSTREAM_TEST_OPENSEARCH`.
+const OPENSEARCH: Subject = Subject {
+    open: |folder| Ok(Box::new(cluster::open(folder)?)),
+    delete: cluster::delete,
+    is_in_folder: false,
+    has_vectors: || cluster::real_cluster().is_some(),
+};
+
+/// Runs the suite on each engine.
 macro_rules! contract {
-    ($engine:ident, $open:expr, [$($case:path => $name:ident),* $(,)?]) => {
-        mod $engine {
+    ([$($case:path => $name:ident),* $(,)?]) => {
+        mod embedded {
             $(#[test]
             fn $name() {
-                $case($open);
+                $case(super::EMBEDDED);
+            })*
+        }
+        mod opensearch {
+            $(#[test]
+            fn $name() {
+                $case(super::OPENSEARCH);
             })*
         }
     };
 }
 
-contract!(embedded, |folder| Ok(Box::new(super::Embedded::open(folder)?)), [
+contract!([
     super::moments_rank => moments_come_best_first,
     super::moments_doubt => doubtful_moments_follow_others_that_match_as_well,
     super::moments_join => hits_of_neighbouring_cues_are_one_moment,
@@ -77,15 +115,43 @@ fn transcript(lines: &[&str]) -> SpokenLesson {
     SpokenLesson { language: "en".into(), cues, embedded: Vec::new() }
 }
 
-fn opened(open: Open) -> (TempDir, Box<dyn SearchEngine>) {
-    let folder = TempDir::new().unwrap();
-    let engine = open(folder.path()).unwrap();
+/// The folder to which an engine's data belongs. All of it is deleted in the end.
+struct Folder {
+    folder: TempDir,
+    delete: fn(&Path),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        (self.delete)(self.folder.path());
+    }
+}
+
+fn opened(subject: Subject) -> (Folder, Box<dyn SearchEngine>) {
+    let folder = Folder { folder: TempDir::new().unwrap(), delete: subject.delete };
+    let engine = (subject.open)(folder.path()).unwrap();
     (folder, engine)
 }
 
+/// Purges until an engine has no words of a recording. A cluster keeps what was removed for a
+/// minute or two.
+fn purge_until_gone(engine: &dyn SearchEngine, tenant: &str, recording: &str) {
+    let deadline = Instant::now() + MAX_PURGE;
+    while engine.purge().unwrap() > 0 || engine.has_words(tenant, recording).unwrap() {
+        assert!(Instant::now() < deadline, "words of a removed recording are left");
+        std::thread::sleep(PURGE_PAUSE);
+    }
+}
+
 /// An engine with one lesson, `r1` of `acme`.
-fn with_lesson(open: Open, lines: &[&str]) -> (TempDir, Box<dyn SearchEngine>) {
-    let (folder, engine) = opened(open);
+fn with_lesson(subject: Subject, lines: &[&str]) -> (Folder, Box<dyn SearchEngine>) {
+    let (folder, engine) = opened(subject);
     engine.replace(&lesson("acme", "r1"), &transcript(lines)).unwrap();
     engine.commit().unwrap();
     (folder, engine)
@@ -110,7 +176,7 @@ fn marked(hit: &Hit) -> Vec<String> {
     hit.highlights.iter().map(|[from, to]| String::from_utf16_lossy(&units[*from..*to])).collect()
 }
 
-fn moments_rank(open: Open) {
+fn moments_rank(subject: Subject) {
     let lines = [
         "She explained it twice and explained again",
         "Can you explain your thinking",
@@ -123,7 +189,7 @@ fn moments_rank(open: Open) {
         "",
         "the cafés close",
     ];
-    let (_folder, engine) = with_lesson(open, &lines);
+    let (_folder, engine) = with_lesson(subject, &lines);
     let area = Area::for_tenant("acme");
     let ranks = |query: &str| found(&*engine, query).into_iter().map(|(_, rank)| rank).collect::<Vec<_>>();
 
@@ -153,8 +219,8 @@ fn moments_rank(open: Open) {
     assert_eq!(marked(&hits[0]), ["twice and explained again Can you"]);
 }
 
-fn moments_doubt(open: Open) {
-    let (_folder, engine) = opened(open);
+fn moments_doubt(subject: Subject) {
+    let (_folder, engine) = opened(subject);
     let said = |id: &str, line: &str, doubts: [u8; 2]| {
         let mut said = transcript(&[line, "no fruit", line]);
         said.cues.iter_mut().step_by(2).zip(doubts).for_each(|(cue, doubt)| cue.doubt_percent = doubt);
@@ -186,9 +252,9 @@ fn moments_doubt(open: Open) {
     assert_eq!((all[162].recording.as_str(), all[162].rank), ("r2", Rank::Stem), "doubt outweighs no rank");
 }
 
-fn moments_join(open: Open) {
+fn moments_join(subject: Subject) {
     let lines = ["one half", "the half again", "nothing", "a half", "half", "half", "half"];
-    let (_folder, engine) = with_lesson(open, &lines);
+    let (_folder, engine) = with_lesson(subject, &lines);
     let hits = page(&*engine, "half", &Area::for_tenant("acme")).moments;
     let texts: Vec<_> = hits.iter().map(|hit| hit.text.as_str()).collect();
     assert_eq!(texts, ["one half the half again", "a half half half", "half"], "at most 15 s each");
@@ -196,8 +262,8 @@ fn moments_join(open: Open) {
     assert_eq!(hits[0].highlights, [[4, 8], [13, 17]]);
 }
 
-fn pages(open: Open) {
-    let (_folder, engine) = opened(open);
+fn pages(subject: Subject) {
+    let (_folder, engine) = opened(subject);
     for n in 0..7 {
         let lines = ["word", "other", "word", "other", "words"];
         engine.replace(&lesson("acme", &format!("r{n}")), &transcript(&lines)).unwrap();
@@ -218,8 +284,8 @@ fn pages(open: Open) {
     assert!(find(&*engine, "word ", &area, 500, 8).unwrap().moments.is_empty());
 }
 
-fn replacing(open: Open) {
-    let (_folder, engine) = with_lesson(open, &["old words"]);
+fn replacing(subject: Subject) {
+    let (_folder, engine) = with_lesson(subject, &["old words"]);
     engine.replace(&lesson("acme", "r2"), &transcript(&["other words"])).unwrap();
     engine.commit().unwrap();
     let newer = IndexedLesson { version: "2".into(), ..lesson("acme", "r1") };
@@ -239,23 +305,23 @@ fn replacing(open: Open) {
     assert_eq!(engine.tenants().unwrap(), ["acme"]);
 }
 
-fn positions(open: Open) {
-    let (folder, engine) = opened(open);
+fn positions(subject: Subject) {
+    let (folder, engine) = opened(subject);
     assert_eq!(engine.position().unwrap(), None);
     engine.replace(&lesson("acme", "r1"), &transcript(&["kept words"])).unwrap();
     engine.commit().unwrap();
     engine.set_position(Some("17-3")).unwrap();
     engine.replace(&lesson("acme", "r2"), &transcript(&["lost words"])).unwrap();
     drop(engine);
-    let engine = open(folder.path()).unwrap();
+    let engine = (subject.open)(folder.path()).unwrap();
     assert_eq!(engine.position().unwrap().as_deref(), Some("17-3"));
     assert_eq!(found(&*engine, "words").len(), 1, "what was not committed is asked for again");
     engine.set_position(None).unwrap();
     assert_eq!(engine.position().unwrap(), None);
 }
 
-fn window(open: Open) {
-    let (_folder, engine) = with_lesson(open, &["one word", "two word", "three word"]);
+fn window(subject: Subject) {
+    let (_folder, engine) = with_lesson(subject, &["one word", "two word", "three word"]);
     engine.replace(&lesson("acme", "r2"), &transcript(&["another word"])).unwrap();
     engine.commit().unwrap();
     let area = Area {
@@ -267,8 +333,8 @@ fn window(open: Open) {
     assert_eq!(texts(&*engine, "word", &area), ["two word"]);
 }
 
-fn window_end(open: Open) {
-    let (_folder, engine) = with_lesson(open, &["the answer is seven", "because nobody asked Ana today"]);
+fn window_end(subject: Subject) {
+    let (_folder, engine) = with_lesson(subject, &["the answer is seven", "because nobody asked Ana today"]);
     let until = |to_ms| Area { recording: Some("r1".into()), to_ms: Some(to_ms), ..Area::for_tenant("acme") };
     let texts = |query, to_ms| texts(&*engine, query, &until(to_ms));
     let across = "\"seven because nobody\"";
@@ -281,8 +347,8 @@ fn window_end(open: Open) {
     assert!(texts("because", 6_000).is_empty(), "its cue does not end inside");
 }
 
-fn hostile(open: Open) {
-    let (_folder, engine) = with_lesson(open, &["plain words", "日本語 の 授業"]);
+fn hostile(subject: Subject) {
+    let (_folder, engine) = with_lesson(subject, &["plain words", "日本語 の 授業"]);
     let long = "word ".repeat(100_000);
     let quotes = "\"".repeat(5_000);
     for query in [
@@ -308,8 +374,8 @@ fn hostile(open: Open) {
     assert!(engine.replace(&lesson("../up", "r1"), &transcript(&["out"])).is_err());
 }
 
-fn names(open: Open) {
-    let (_folder, engine) = opened(open);
+fn names(subject: Subject) {
+    let (_folder, engine) = opened(subject);
     let named = |id: &str, title: &str, uploader: &str| IndexedLesson {
         title: title.into(),
         uploader: uploader.into(),
@@ -333,8 +399,8 @@ fn names(open: Open) {
     assert_eq!(page(&*engine, "fractions", &area).moments[0].title, "Rivers");
 }
 
-fn filters(open: Open) {
-    let (_folder, engine) = opened(open);
+fn filters(subject: Subject) {
+    let (_folder, engine) = opened(subject);
     for (n, (uploader, language, created_at_ms)) in
         [("ana", "en-GB", 10), ("bo", "en", 20), ("ana", "es", 30)].into_iter().enumerate()
     {
@@ -368,15 +434,14 @@ fn filters(open: Open) {
     assert_eq!(ids(Area { uploader: Some("ana'".into()), ..all() }), "");
 }
 
-fn purging(open: Open) {
-    let (_folder, engine) = with_lesson(open, &["first words"]);
+fn purging(subject: Subject) {
+    let (_folder, engine) = with_lesson(subject, &["first words"]);
     engine.replace(&lesson("acme", "r2"), &transcript(&["second words"])).unwrap();
     engine.commit().unwrap();
     assert!(engine.has_words("acme", "r1").unwrap() && !engine.has_words("other", "r1").unwrap());
     engine.remove("acme", "r1").unwrap();
     engine.commit().unwrap();
-    engine.purge().unwrap();
-    assert!(!engine.has_words("acme", "r1").unwrap());
+    purge_until_gone(&*engine, "acme", "r1");
     assert!(engine.has_words("acme", "r2").unwrap());
     assert_eq!(found(&*engine, "words").len(), 1);
     assert_eq!(engine.purge().unwrap(), 0);

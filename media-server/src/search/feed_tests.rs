@@ -15,7 +15,7 @@ use super::{Area, Embedded, find};
 use crate::testing::{OTHER, Server, TENANT, World, until};
 
 /// A lesson in which `words` are spoken from 5.0 s on, half a second each.
-async fn lesson(store: &Store, tenant: &str, words: &str) -> Manifest {
+pub async fn lesson(store: &Store, tenant: &str, words: &str) -> Manifest {
     let mut manifest = Manifest::new(tenant, layout::new_recording_id());
     manifest.title = "Fractions <b>".into();
     manifest.state = State::Ready;
@@ -158,7 +158,7 @@ async fn passages_are_indexed_with_the_words_and_follow_the_transcript() {
         events.publish(TENANT, &manifest.recording, EventKind::TranscriptReady, json!({})).await.unwrap();
     };
     embed(&mut manifest, write_passages(std::slice::from_ref(&passage))).await;
-    let index = Index::new(Embedded::open(&world.folder.path().join("index")).unwrap());
+    let index = Index::new(Box::new(Embedded::open(&world.folder.path().join("index")).unwrap()));
     let feed = Feed::new(index.clone(), world.store.clone(), events.clone());
     let feed = tokio::spawn(feed.run());
     let follows = async |words: &str, count: usize| {

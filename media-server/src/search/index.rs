@@ -20,12 +20,7 @@ struct State {
 
 impl Index {
     /// An index kept by an engine.
-    pub fn new(engine: impl SearchEngine) -> Self {
-        Self::from_box(Box::new(engine))
-    }
-
-    /// An index kept by one of several engines.
-    pub fn from_box(engine: Box<dyn SearchEngine>) -> Self {
+    pub fn new(engine: Box<dyn SearchEngine>) -> Self {
         Self(Arc::new(State { engine, ready: AtomicBool::new(false), removed: Notify::new() }))
     }
 

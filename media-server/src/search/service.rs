@@ -58,7 +58,7 @@ impl Search {
             })
         };
         let engine = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other)??;
-        let index = Index::from_box(engine);
+        let index = Index::new(engine);
         let storyboards = Arc::new(Storyboards::new(store.clone()));
         let feed = Feed::new(index.clone(), store, events);
         let purged = index.clone();

@@ -73,13 +73,13 @@ fn highlighted(transcript: &SpokenLesson, hits: &[Hit]) -> BTreeSet<u64> {
     starts
 }
 
-pub fn equal_a_scan(open: Open) {
+pub fn equal_a_scan(subject: Subject) {
     let lessons = prop::collection::vec(spoken(), 1..4);
     let phrases = prop::collection::vec(prop::collection::vec(0..WORDS.len(), 1..7), 8);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(16));
     runner
         .run(&(lessons, phrases), |(lessons, phrases)| {
-            let (_folder, engine) = opened(open);
+            let (_folder, engine) = opened(subject);
             let lessons: Vec<SpokenLesson> = lessons.iter().map(said).collect();
             for (n, said) in lessons.iter().enumerate() {
                 engine.replace(&lesson("acme", &format!("r{n}")), said).unwrap();

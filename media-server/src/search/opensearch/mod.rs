@@ -10,10 +10,6 @@ mod pending;
 mod read;
 mod schema;
 mod select;
-#[cfg(test)]
-pub mod testing;
-#[cfg(test)]
-mod tests;
 mod write;
 
 use std::collections::{BTreeMap, HashSet};
@@ -89,7 +85,8 @@ impl OpenSearch {
         let about = client.get("").await?;
         let version = about["version"]["number"].as_str().ok_or(Error::Entry)?.to_owned();
         let plugins = client.get("_cat/plugins?format=json&h=component").await.unwrap_or_default();
-        let has_vectors = plugins.as_array().into_iter().flatten().any(|p| p["component"] == "opensearch-knn");
+        let has_vectors =
+            plugins.as_array().into_iter().flatten().any(|p| p["component"] == "opensearch-knn");
         Ok((version, has_vectors))
     }
 

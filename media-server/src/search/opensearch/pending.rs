@@ -27,7 +27,10 @@ pub struct Changes {
 /// A change of a recording.
 pub enum Change {
     /// Its passages are those of this tag, and this is its own document.
-    Replaced { tag: String, lesson: String },
+    Replaced {
+        tag: String,
+        lesson: String,
+    },
     Removed,
 }
 

@@ -83,12 +83,14 @@ impl TenantIndex<'_> {
         limit: usize,
     ) -> Result<Vec<(f32, SimilarPassage)>, Error> {
         let nearest = limit.clamp(MIN_NEAREST, MAX_NEAREST);
+        let mut filters = select::inside(area);
+        filters.push(json!({ "term": { "kind": "similar" } }));
         let knn = json!({ "vector": {
-            "vector": numbers(vector),
-            "k": nearest,
-            "filter": { "bool": { "filter": [select::inside(area), vec![json!({ "term": { "kind": "similar" } })]].concat() } },
+            "vector": numbers(vector), "k": nearest, "filter": { "bool": { "filter": filters } },
         } });
-        let body = json!({ "query": { "knn": knn }, "size": nearest, "_source": ["stored", "tag", "recording"] });
+        let body = json!({
+            "query": { "knn": knn }, "size": nearest, "_source": ["stored", "tag", "recording"],
+        });
         let answer = self.search(&body).map_err(|error| match error {
             // The cluster has no vectors, or did not have when the index was made.
             Error::Refused { status: 400, kind } => {
@@ -131,7 +133,8 @@ impl TenantIndex<'_> {
                 body["search_after"] = json!([last]);
             }
             let hits = hits_of(self.search(&body)?);
-            found.extend(hits.iter().filter_map(|hit| Some(hit["_source"]["recording"].as_str()?.to_owned())));
+            found
+                .extend(hits.iter().filter_map(|hit| Some(hit["_source"]["recording"].as_str()?.to_owned())));
             if hits.len() < MAX_IDS {
                 return Ok(found);
             }

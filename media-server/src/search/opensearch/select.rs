@@ -118,8 +118,7 @@ pub fn inside(area: &Area) -> Vec<Value> {
 }
 
 fn facts(area: &Area) -> Vec<Value> {
-    let names =
-        [("recording", &area.recording), ("uploader", &area.uploader), ("language", &area.language)];
+    let names = [("recording", &area.recording), ("uploader", &area.uploader), ("language", &area.language)];
     let names = names.into_iter().filter_map(|(field, value)| Some((field, value.as_ref()?)));
     let mut filters: Vec<Value> = names.map(|(field, value)| json!({ "term": { field: value } })).collect();
     let created = |bound: &str, at: u64| json!({ "range": { "created_at_ms": { bound: at } } });

@@ -41,7 +41,8 @@ pub fn make(client: &Client, path: &str, index: &Value) -> Result<(), Error> {
 /// Sends passages. They are not found before their lesson is written.
 pub fn send(client: &Client, alias: &str, bodies: Vec<Vec<u8>>) -> Result<(), Error> {
     // Without the flag, a missing index would be made with any fields.
-    let path = format!("{alias}/_bulk?require_alias=true&filter_path=errors,items.*.status,items.*.error.type");
+    let path =
+        format!("{alias}/_bulk?require_alias=true&filter_path=errors,items.*.status,items.*.error.type");
     bodies.into_iter().try_for_each(|body| client.bulk(&path, body))
 }
 
@@ -128,4 +129,3 @@ pub fn complete(answer: &Value) -> Result<(), Error> {
         false => Ok(()),
     }
 }
-

@@ -12,10 +12,7 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::runtime::{Handle, Runtime};
 
-use super::client::Client;
-use super::client::Effort;
-use super::super::engine::Error;
-use super::OpenSearch;
+use super::super::{Error, OpenSearch};
 
 /// An OpenSearch in memory, ended when dropped, or with the test's process.
 pub struct Osmem {
@@ -105,14 +102,19 @@ pub fn open(folder: &Path) -> Result<OpenSearch, Error> {
 /// Deletes the data that belongs to a folder.
 pub fn delete(folder: &Path) {
     let settings = settings(&shared_url(), folder);
-    let client = Client::new(&settings, runtime()).unwrap();
-    let names = [format!("{}_*", settings.index_prefix), format!("{}.*", settings.index_prefix)];
-    for name in names {
-        // Many clusters refuse a pattern here.
-        let path = format!("_cat/indices/{name}?format=json&h=index");
-        let listed = client.send(Method::GET, &path, &Value::Null, Effort::Read).unwrap_or_default();
+    let send = |method, path: &str| {
+        let request = reqwest::Client::new().request(method, format!("{}/{path}", settings.url));
+        let request = match settings.username.as_str() {
+            "" => request,
+            name => request.basic_auth(name, Some(settings.password.expose())),
+        };
+        runtime().block_on(async { request.send().await?.json::<Value>().await }).unwrap_or_default()
+    };
+    for pattern in [format!("{}_*", settings.index_prefix), format!("{}.*", settings.index_prefix)] {
+        // Many clusters delete nothing by a pattern.
+        let listed = send(Method::GET, &format!("_cat/indices/{pattern}?format=json&h=index"));
         for index in listed.as_array().into_iter().flatten().filter_map(|index| index["index"].as_str()) {
-            let _ = client.send(Method::DELETE, index, &Value::Null, Effort::Write);
+            send(Method::DELETE, index);
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod hex;
 pub mod names;
 pub mod sound;
 pub mod source_index;
+pub mod vocabulary;
 
 pub use coding::{Coding, NalFraming};
 pub use fault::Fault;

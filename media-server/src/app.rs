@@ -31,6 +31,7 @@ use crate::token::Lifetimes;
 use crate::transcripts::Transcripts;
 use crate::uploads::{Counters, Uploads};
 use crate::url::PublicUrl;
+use crate::vocabulary::Vocabularies;
 
 /// The state of the server's routes. Each handler takes the parts that it names.
 #[derive(Clone)]
@@ -52,6 +53,7 @@ pub struct AppParts {
     pub corrections: Corrections,
     pub moments: Moments,
     pub names: NameLists,
+    pub vocabularies: Vocabularies,
     pub health: Health,
     /// Sites whose pages may use the server.
     pub origins: Arc<[String]>,
@@ -92,6 +94,7 @@ from_ref! {
     corrections: Corrections,
     moments: Moments,
     names: NameLists,
+    vocabularies: Vocabularies,
     health: Health,
 }
 
@@ -125,6 +128,7 @@ impl App {
         let leases = Arc::new(Leases::connect(&settings.redis)?);
         let layers = Layers::new(store.clone(), manifests.clone());
         let names = NameLists::new(store.clone());
+        let vocabularies = Vocabularies::new(store.clone());
         let corrections =
             Corrections::new(store.clone(), events.clone(), Arc::clone(&leases), layers, names.clone());
         let transcripts = Transcripts::new(store.clone(), corrections.clone());
@@ -224,6 +228,7 @@ impl App {
             corrections,
             moments,
             names,
+            vocabularies,
             origins,
             tasks,
         })))

@@ -31,6 +31,7 @@ pub mod token;
 mod transcripts;
 mod uploads;
 mod url;
+mod vocabulary;
 mod webvtt;
 
 #[cfg(test)]

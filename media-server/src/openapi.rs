@@ -18,6 +18,7 @@ fn api() -> (Router<App>, OpenApi) {
         .merge(crate::search::routes())
         .merge(crate::moments::api_routes())
         .merge(crate::names::api_routes())
+        .merge(crate::vocabulary::api_routes())
         .split_for_parts()
 }
 

@@ -1,16 +1,17 @@
 //! Transcribes WAV files (16 kHz, mono, 16 bits) by hand, one after another:
 //! `cargo run --example transcribe -- MODELS NAME EFFORT LANGUAGE OUT_DIR FILE…`. The transcript
-//! of the first file is below `OUT_DIR/0`, and so on. `scripts/bench speech` measures the step
-//! with it.
+//! of the first file is below `OUT_DIR/0`, and so on. `CHALKSTREAM_VOCABULARY` has terms with
+//! commas between them. `scripts/bench speech` measures the step with it.
 #![allow(clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chalkstream_formats::vocabulary::Vocabulary;
 use chalkstream_pipeline::context::StepContext;
 use chalkstream_pipeline::source::FileSource;
 use chalkstream_pipeline::steps::speech::{self, Effort, TranscribeRequest};
-use chalkstream_pipeline::{Result, model};
+use chalkstream_pipeline::{Error, Result, model};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -36,6 +37,8 @@ fn transcribe(
     out: &Path,
     file: &str,
 ) -> Result<()> {
+    let terms = std::env::var("CHALKSTREAM_VOCABULARY").unwrap_or_default();
+    let vocabulary = Vocabulary::parse(&terms).map_err(|error| Error::internal(error.to_string()))?;
     let found = model::locate(name, models)?;
     std::fs::create_dir_all(out)?;
     let request = TranscribeRequest {
@@ -49,6 +52,7 @@ fn transcribe(
         duration_ms: 0,
         effort,
         names: None,
+        vocabulary: vec![vocabulary],
     };
     let ctx = StepContext { out_dir: PathBuf::from(out), emit: Arc::new(|_| {}), cancel: Arc::default() };
     speech::run(&request, Arc::new(FileSource::open(Path::new(file))?), &ctx)?;

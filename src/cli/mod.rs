@@ -20,6 +20,7 @@ mod tenant;
 #[cfg(all(feature = "server", feature = "worker"))]
 mod up;
 mod upload;
+mod vocabulary;
 #[cfg(feature = "worker")]
 mod worker;
 

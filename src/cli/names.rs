@@ -54,7 +54,8 @@ pub async fn run(global: &GlobalArgs, tenant: &str, command: NamesCommand) -> Co
     Ok(())
 }
 
-fn read(file: &Path) -> CommandResult<String> {
+/// Reads a file of text, or standard input (`-`).
+pub fn read(file: &Path) -> CommandResult<String> {
     let mut bytes = Vec::new();
     let read = if file == Path::new("-") {
         std::io::stdin().lock().read_to_end(&mut bytes)

@@ -1,10 +1,11 @@
-//! `chalkstream tenant create|list|names`
+//! `chalkstream tenant create|list|names|vocabulary`
 
 use chalkstream_store::Authority;
 use clap::Subcommand;
 use serde_json::json;
 
 use super::names::{self, NamesCommand};
+use super::vocabulary::{self, VocabularyCommand};
 use crate::args::GlobalArgs;
 use crate::exit::{CommandError, CommandResult};
 use crate::settings_source;
@@ -31,6 +32,14 @@ pub enum TenantCommand {
         #[arg(long, global = true)]
         tenant: Option<String>,
     },
+    /// Manage the words and names that transcription should know how to spell.
+    Vocabulary {
+        #[command(subcommand)]
+        command: VocabularyCommand,
+        /// Id of the tenant [default: the only one].
+        #[arg(long, global = true)]
+        tenant: Option<String>,
+    },
 }
 
 /// Runs the command.
@@ -48,6 +57,9 @@ pub async fn run(global: &GlobalArgs, command: TenantCommand) -> CommandResult {
         }
         TenantCommand::Names { command, tenant } => {
             names::run(global, &tenant_or_only(&authority, tenant)?, command).await?;
+        }
+        TenantCommand::Vocabulary { command, tenant } => {
+            vocabulary::run(global, &tenant_or_only(&authority, tenant)?, command).await?;
         }
         TenantCommand::List => {
             let tenants = authority.tenants();

@@ -35,6 +35,9 @@ pub struct UploadArgs {
     /// Time it is needed at, in RFC 3339; earlier ones are processed first [default: none].
     #[arg(long, value_name = "TIME")]
     due_at: Option<String>,
+    /// Words and names that may be said in it, with commas between them [default: none].
+    #[arg(long, value_name = "TERMS")]
+    vocabulary: Option<String>,
     /// Wait until it is ready, and display each step.
     #[arg(long)]
     wait: bool,
@@ -51,6 +54,7 @@ pub async fn run(global: &GlobalArgs, command: UploadArgs) -> CommandResult {
         title: command.title.as_deref(),
         uploader: command.uploader.as_deref(),
         due_at: command.due_at.as_deref(),
+        vocabulary: command.vocabulary.as_deref(),
     };
     let id = tus::upload(&api, &request, &display).await?;
     display.finish("upload", "done");

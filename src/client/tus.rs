@@ -35,6 +35,8 @@ pub struct UploadRequest<'a> {
     pub uploader: Option<&'a str>,
     /// The time it is needed at (RFC 3339).
     pub due_at: Option<&'a str>,
+    /// Words and names that may be said in it.
+    pub vocabulary: Option<&'a str>,
 }
 
 /// Uploads a file and returns the recording's id.
@@ -119,7 +121,12 @@ fn create(api: &Api, upload: &UploadRequest<'_>, facts: &std::fs::Metadata) -> R
     let file_name = upload.file.file_name().unwrap_or_default().to_string_lossy();
     let mut metadata = format!("filename {}", STANDARD.encode(file_name.as_bytes()));
     let title = upload.title.unwrap_or(&file_name);
-    let named = [("title", Some(title)), ("uploader", upload.uploader), ("due_at", upload.due_at)];
+    let named = [
+        ("title", Some(title)),
+        ("uploader", upload.uploader),
+        ("due_at", upload.due_at),
+        ("vocabulary", upload.vocabulary),
+    ];
     for (name, value) in named {
         if let Some(value) = value {
             metadata += &format!(",{name} {}", STANDARD.encode(value));

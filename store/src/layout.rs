@@ -282,6 +282,11 @@ pub fn names_key(tenant: &str) -> String {
     format!("{tenant}/_names/list.json")
 }
 
+/// The vocabulary of a tenant.
+pub fn vocabulary_key(tenant: &str) -> String {
+    format!("{tenant}/_vocabulary/list.json")
+}
+
 /// Which recording a deduplication value belongs to; the value is hashed, since it may name a
 /// person.
 pub fn dedupe_key(tenant: &str, value: &str) -> String {

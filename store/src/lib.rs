@@ -33,6 +33,7 @@ mod revocations;
 mod step;
 pub mod submit;
 mod tenants;
+pub mod vocabulary;
 
 #[cfg(test)]
 mod redis_tls_tests;

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::inventory::InventoryRef;
 use crate::queue::JobView;
 use crate::step::{StepRecord, StepState};
+use crate::vocabulary::Vocabulary;
 use crate::{Error, Kind, Listed, ObjectFacts, Result, Store, layout};
 
 /// State of a recording.
@@ -159,6 +160,9 @@ pub struct Manifest {
     /// When someone needs it, in ms since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at_ms: Option<u64>,
+    /// Words and names that may be said in it, as the uploader gave them.
+    #[serde(default, skip_serializing_if = "Vocabulary::is_empty")]
+    pub vocabulary: Vocabulary,
     /// Its state.
     pub state: State,
     /// Streams that can be watched: `source`, `v240`, `ladder`, …
@@ -220,6 +224,7 @@ impl Manifest {
             uploader: String::new(),
             created_at: Timestamp::now(),
             due_at_ms: None,
+            vocabulary: Vocabulary::default(),
             state: State::AwaitingUpload,
             playable_with: Vec::new(),
             failure: None,

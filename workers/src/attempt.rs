@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use chalkstream_formats::names::NameList;
+use chalkstream_formats::vocabulary::Vocabulary;
 use chalkstream_pipeline::media::MediaInfo;
 use chalkstream_pipeline::step::Step;
 use chalkstream_pipeline::steps::source_rendition::SourceRenditionReport;
 use chalkstream_store::{
     Inventory, InventoryObject, InventoryRef, Kind, Lease, Manifest, ObjectFacts, State, StepSpec, inventory,
-    layout, names, projection, read_manifest,
+    layout, names, projection, read_manifest, vocabulary,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -84,11 +85,16 @@ impl Attempt<'_> {
             Execution::Child { request, .. } => {
                 let settings = &self.context.settings;
                 let input = &self.lease.input;
-                let names = match kind {
-                    StepKind::Transcribe => self.unless_cancelled(self.names()).await?,
-                    _ => None,
+                let (names, vocabulary) = match kind {
+                    StepKind::Transcribe => {
+                        let names = self.unless_cancelled(self.names()).await?;
+                        (names, self.unless_cancelled(self.vocabulary(&manifest)).await?)
+                    }
+                    _ => (None, Vec::new()),
                 };
-                let step = request(&RequestContext { input, results: &results, settings, names })?;
+                let request_context =
+                    RequestContext { input, results: &results, settings, names, vocabulary };
+                let step = request(&request_context)?;
                 self.run_child(kind, step, &results, &manifest).await
             }
         }
@@ -105,6 +111,22 @@ impl Attempt<'_> {
             })
         });
         read.await
+    }
+
+    /// The recording's vocabulary, then the tenant's. One that cannot be read costs no transcript:
+    /// it has hints only.
+    async fn vocabulary(&self, manifest: &Manifest) -> Result<Vec<Vocabulary>, StepFailure> {
+        let (store, tenant) = (&self.context.store, &self.lease.tenant);
+        let read = wait_out(self.context.outage_limit(), || async {
+            match vocabulary::read(store, tenant).await {
+                Err(error) if error.kind == Kind::Corrupt => {
+                    tracing::warn!(tenant_id = tenant, %error, "vocabulary left out");
+                    Ok(Vocabulary::default())
+                }
+                read => read.map_err(StepFailure::storage),
+            }
+        });
+        Ok(vec![manifest.vocabulary.clone(), read.await?])
     }
 
     /// Stops the job of a recording that is gone. Its deletion forgets it, but may still wait for

@@ -211,7 +211,13 @@ impl ProcessRun<'_> {
         };
         let media = results.media()?;
         let settings = self.settings;
-        let step = request(&RequestContext { input: &spec.input, results, settings, names: None })?;
+        let step = request(&RequestContext {
+            input: &spec.input,
+            results,
+            settings,
+            names: None,
+            vocabulary: Vec::new(),
+        })?;
         let source = match input {
             Input::SpeechAudio => {
                 let (parts, _) = audio::speech_parts(results)?;

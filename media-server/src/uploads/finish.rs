@@ -103,6 +103,7 @@ pub fn awaiting_manifest(upload: &Upload) -> Manifest {
     manifest.title = upload.title.clone();
     manifest.uploader = upload.uploader.clone();
     manifest.due_at_ms = upload.due_at_ms;
+    manifest.vocabulary = upload.vocabulary.clone();
     if let Some(at) =
         i64::try_from(upload.created_at_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
     {

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use chalkstream_store::layout;
+use chalkstream_store::vocabulary::Vocabulary;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::problem::Problem;
@@ -54,6 +55,8 @@ pub struct UploadMetadata {
     pub uploader: String,
     /// Time by which it is needed, in ms since 1970.
     pub due_at_ms: Option<u64>,
+    /// Words and names that may be said in it.
+    pub vocabulary: Vocabulary,
     /// The header as it was sent; HEAD repeats it.
     pub raw: Option<String>,
 }
@@ -187,6 +190,10 @@ pub fn metadata(headers: &HeaderMap) -> Result<UploadMetadata, Problem> {
                 let at = due_at_ms(&read()?).ok_or_else(|| bad("due_at is not a time"))?;
                 found.due_at_ms = Some(at);
             }
+            "vocabulary" => {
+                found.vocabulary = Vocabulary::parse(&read()?)
+                    .map_err(|error| Problem::invalid("vocabulary", error.to_string()))?;
+            }
             _ => {}
         }
     }
@@ -265,6 +272,23 @@ mod tests {
         for bad in ["title gIGCgw==", "uploader a", "filename ####", "due_at dA=="] {
             assert_eq!(read(bad.as_bytes()).expect_err(bad).code(), "upload_metadata");
         }
+    }
+
+    #[test]
+    fn a_vocabulary_is_read_or_refused_in_plain_words() {
+        let read = |terms: &str| {
+            let value = base64::engine::general_purpose::STANDARD.encode(terms);
+            let mut headers = HeaderMap::new();
+            headers.insert(UPLOAD_METADATA, format!("vocabulary {value}").parse().expect("a header"));
+            metadata(&headers)
+        };
+        let terms = read("numerator, Ms Okafor").expect("valid").vocabulary;
+        assert_eq!(terms.iter().collect::<Vec<_>>(), ["numerator", "Ms Okafor"]);
+        let problem = read("area, 42").expect_err("no word");
+        assert_eq!(problem.code(), "vocabulary");
+        // The largest one fits the header.
+        let largest: Vec<String> = (0..64).map(|n| format!("{n:x>64}")).collect();
+        assert_eq!(read(&largest.join(",")).expect("valid").vocabulary.len(), 64);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use chalkstream_store::objects::sha256_hex;
+use chalkstream_store::vocabulary::Vocabulary;
 use chalkstream_store::{Kind, Part, Store, layout};
 use serde::{Deserialize, Serialize};
 use sha2::digest::common::hazmat::SerializableState;
@@ -39,6 +40,9 @@ pub struct Upload {
     /// Time by which it is needed, in ms since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at_ms: Option<u64>,
+    /// Words and names that may be said in it.
+    #[serde(default, skip_serializing_if = "Vocabulary::is_empty")]
+    pub vocabulary: Vocabulary,
     /// `Upload-Metadata` as the client sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
@@ -155,6 +159,7 @@ impl Upload {
             title: metadata.title,
             uploader: metadata.uploader,
             due_at_ms: metadata.due_at_ms,
+            vocabulary: metadata.vocabulary,
             metadata: metadata.raw,
             size_bytes,
             length_deferred: false,

@@ -212,6 +212,23 @@ async fn an_empty_upload_is_a_failed_recording_with_a_plain_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_vocabulary_comes_with_an_upload_or_is_refused() {
+    let world = World::new().await;
+    let server = world.server("a").await;
+    // "Ms Okafor, area", then "area, 42".
+    let create = async |terms: &str| {
+        let request = server.tus(Method::POST, "/v1/uploads").header("upload-length", 3);
+        request.header("upload-metadata", format!("vocabulary {terms}")).send().await.unwrap()
+    };
+    let created = create("TXMgT2thZm9yLCBhcmVh").await;
+    let id = text(&created, "chalkstream-recording");
+    assert_eq!(patch(&server, &path(&created), 0, "abc").await.status(), StatusCode::NO_CONTENT);
+    let manifest = read_manifest(&world.store, TENANT, &id).await.unwrap().unwrap();
+    assert_eq!(manifest.vocabulary.iter().collect::<Vec<_>>(), ["Ms Okafor", "area"]);
+    assert_eq!(code(create("YXJlYSwgNDI=").await).await, (400, "vocabulary".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_patch_takes_over_from_a_connection_that_stands_still() {
     let world = World::new().await;
     let (server, second) = (world.server("a").await, world.server("b").await);

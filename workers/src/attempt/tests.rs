@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod names;
+mod vocabulary;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;

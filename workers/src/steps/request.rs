@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use chalkstream_config::Settings;
 use chalkstream_formats::names::NameList;
+use chalkstream_formats::vocabulary::Vocabulary;
 use chalkstream_pipeline::limits::Limits;
 use chalkstream_pipeline::model;
 use chalkstream_pipeline::step::Step;
@@ -23,6 +24,9 @@ pub struct RequestContext<'a> {
     pub settings: &'a Settings,
     /// The tenant's list of names, for a step that removes them.
     pub names: Option<NameList>,
+    /// Words and names that may be said, for a step that recognises them: the recording's, then
+    /// the tenant's.
+    pub vocabulary: Vec<Vocabulary>,
 }
 
 /// The step as it was planned.

@@ -52,6 +52,7 @@ fn request(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
             SpeechEffort::Careful => Effort::Careful,
         },
         names: ctx.names.clone(),
+        vocabulary: ctx.vocabulary.clone(),
     }))
 }
 
@@ -139,7 +140,13 @@ mod tests {
         let report = serde_json::to_value(audio_report(1)).unwrap();
         let mut results = Results::default();
         results.insert(audio::NAME, StepResult { report, ..StepResult::default() });
-        let ctx = RequestContext { input: &Value::Null, results: &results, settings: &settings, names: None };
+        let ctx = RequestContext {
+            input: &Value::Null,
+            results: &results,
+            settings: &settings,
+            names: None,
+            vocabulary: Vec::new(),
+        };
         let failure = request(&ctx).unwrap_err();
         assert_eq!(failure.code, "model_missing");
         assert!(failure.message.contains("chalkstream model fetch"), "{}", failure.message);

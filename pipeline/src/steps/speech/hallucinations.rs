@@ -5,6 +5,9 @@ use super::words::{Token, Word};
 /// Maximum length of a phrase that is recognised as a loop, in words or tokens.
 const MAX_PHRASE: usize = 12;
 
+/// Words of a doubled sentence for each that may differ.
+const MIN_DOUBLE_WORDS: usize = 5;
+
 /// Whether text repeats itself: a short phrase many times in a row, or one sentence twice.
 ///
 /// People repeat a sentence too, but models do it more often. So such text is worth a second
@@ -12,10 +15,15 @@ const MAX_PHRASE: usize = 12;
 pub fn is_repetitive(tokens: &[Token]) -> bool {
     let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.bytes.iter().copied()).collect();
     let words: Vec<String> = String::from_utf8_lossy(&bytes).split_whitespace().map(normalise).collect();
+    find_loop(&words, DOUBTFUL_ROUNDS).is_some() || find_token_loop(tokens).is_some() || is_double(&words)
+}
+
+/// Whether a sentence is there twice, also with a word spelt differently: hints make small models
+/// write both spellings.
+fn is_double(words: &[String]) -> bool {
     let (first, second) = words.split_at(words.len() / 2);
-    find_loop(&words, DOUBTFUL_ROUNDS).is_some()
-        || find_token_loop(tokens).is_some()
-        || (first.len() >= 3 && first == second)
+    let different = first.iter().zip(second).filter(|(a, b)| a != b).count();
+    first.len() == second.len() && first.len() >= 3 && different * MIN_DOUBLE_WORDS <= first.len()
 }
 
 /// Reduces a loop of tokens to its first round. It may be within a word ("s-y-y-y-y").
@@ -196,6 +204,8 @@ mod tests {
         assert!(repeats("I said I said I said I said I said"));
         assert!(!repeats("no, no, no, no"));
         assert!(repeats("What do you think? What do you think?"));
+        assert!(repeats("He was not an ill-sposed young man. He was not an ill-disposed young man."));
+        assert!(!repeats("Two times six is twelve. Two times seven is fourteen."));
         assert_eq!(kept("What do you think? What do you think?"), "What do you think? What do you think?");
         assert_eq!(kept("so I said go I said go I said go I said go then"), "so I said go then");
         assert_eq!(kept("no no no no no"), "no no no no no");

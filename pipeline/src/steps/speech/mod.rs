@@ -28,6 +28,9 @@ mod talk;
 mod tests;
 mod transcriber;
 mod transcript_files;
+mod vocabulary;
+#[cfg(test)]
+mod vocabulary_tests;
 mod wav;
 mod windows;
 mod words;
@@ -36,6 +39,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use chalkstream_formats::names::NameList;
+use chalkstream_formats::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
 
 pub use self::recognizer::Effort;
@@ -75,6 +79,9 @@ pub struct TranscribeRequest {
     /// Names that are removed from what is said; `None` if the tenant has no list.
     #[serde(default)]
     pub names: Option<NameList>,
+    /// Words and names that may be said, the most important list first.
+    #[serde(default)]
+    pub vocabulary: Vec<Vocabulary>,
 }
 
 /// Report of the step.
@@ -140,8 +147,14 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
     } else {
         let model = WhisperModel::load(&request.model_path, &request.model_name)?;
         let language = choose_language(request, &model, &wav, &stretches, ctx)?;
-        let lesson =
-            Lesson { wav: &wav, probabilities: &probabilities, language: &language, effort: request.effort };
+        let terms = vocabulary::hints(&request.vocabulary, request.names.as_ref());
+        let lesson = Lesson {
+            wav: &wav,
+            probabilities: &probabilities,
+            language: &language,
+            effort: request.effort,
+            hints: &model.hint_tokens(&terms)?,
+        };
         let words = transcribe_stretches(request.threads, &model, lesson, &stretches, ctx)?;
         (language, words)
     };

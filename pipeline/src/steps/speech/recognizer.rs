@@ -32,6 +32,11 @@ const TIME_TOKEN_MS: u64 = 20;
 const MAX_TOKENS_PER_S: u64 = 8;
 /// Maximum number of tokens, a little below whisper.cpp's own.
 const MAX_TOKENS: u64 = 216;
+/// Maximum number of tokens before a window's own: hints, then the text before. The model takes
+/// 224, of which one opens them.
+const MAX_PROMPT_TOKENS: usize = 223;
+/// Maximum number of tokens of hints: half of what the model takes.
+pub const MAX_HINT_TOKENS: usize = 112;
 /// Sequences followed at once in a careful search.
 const BEAMS: i32 = 5;
 /// Memory for the alignment of tokens to audio, in bytes; a window takes 40 MiB at most.
@@ -55,7 +60,9 @@ pub struct Attempt<'a> {
     pub language: &'a str,
     /// How much is searched.
     pub effort: Effort,
-    /// Tokens of the text before, at most; empty for none.
+    /// Tokens of words that may be said, at most [`MAX_HINT_TOKENS`]; empty for none.
+    pub hints: &'a [i32],
+    /// Tokens of the text before; as many of the last ones count as fit. Empty for none.
     pub context: &'a [i32],
     /// Whether brackets, notes and other marks of sounds are ruled out.
     pub speech_only: bool,
@@ -117,6 +124,25 @@ impl WhisperModel {
     /// Whether the model is one of the smallest, which do better without the text before.
     pub fn is_tiny(&self) -> bool {
         self.context.model_n_audio_layer() <= TINY_LAYERS
+    }
+
+    /// Returns the tokens of a list of terms, of as many as fit [`MAX_HINT_TOKENS`].
+    pub fn hint_tokens(&self, terms: &[String]) -> Result<Vec<i32>> {
+        let (mut tokens, end) = (Vec::new(), self.context.token_eot());
+        for term in terms {
+            let text = format!("{} {term}", if tokens.is_empty() { "" } else { "," });
+            // A token takes a byte at least.
+            let found = self.context.tokenize(&text, text.len()).map_err(failed)?;
+            if tokens.len() + found.len() + 1 > MAX_HINT_TOKENS {
+                break;
+            }
+            // Text that is spelt like one of the model's own marks is no mark.
+            tokens.extend(found.into_iter().filter(|token| *token < end));
+        }
+        if !tokens.is_empty() {
+            tokens.extend(self.context.tokenize(".", 1).map_err(failed)?);
+        }
+        Ok(tokens)
     }
 
     /// Creates a recognizer for one thread, with a state of its own.
@@ -197,7 +223,10 @@ impl Recognizer<'_> {
         params.set_temperature_inc(0.0);
         // The state must not remember: several passes go over the same audio.
         params.set_no_context(true);
-        params.set_tokens(attempt.context);
+        let room = MAX_PROMPT_TOKENS.saturating_sub(attempt.hints.len());
+        let context = &attempt.context[attempt.context.len().saturating_sub(room)..];
+        let prompt = [attempt.hints, context].concat();
+        params.set_tokens(&prompt);
         params.set_suppress_nst(attempt.speech_only);
         // Timestamps make the model stop where speech stops; without them it writes short
         // sentences twice. One segment, or whisper.cpp would encode the rest of a window again.

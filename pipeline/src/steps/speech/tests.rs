@@ -25,7 +25,7 @@ fn models() -> PathBuf {
     dir
 }
 
-fn request(duration_ms: u64, threads: u32) -> TranscribeRequest {
+pub fn request(duration_ms: u64, threads: u32) -> TranscribeRequest {
     let found = crate::model::locate("tiny.en", &models()).unwrap();
     let (model_path, vad_model_path) = (found.model, Some(found.vad));
     TranscribeRequest {
@@ -39,6 +39,7 @@ fn request(duration_ms: u64, threads: u32) -> TranscribeRequest {
         duration_ms,
         effort: Effort::Careful,
         names: None,
+        vocabulary: Vec::new(),
     }
 }
 
@@ -52,14 +53,14 @@ pub fn wav_file(samples: &[i16]) -> Vec<u8> {
     out
 }
 
-struct Run {
+pub struct Run {
     folder: tempfile::TempDir,
     outputs: Mutex<Vec<String>>,
     progress: AtomicU64,
 }
 
 impl Run {
-    fn new(
+    pub fn new(
         request: &TranscribeRequest,
         source: Source,
         cancelled: bool,
@@ -80,13 +81,13 @@ impl Run {
         (run, report)
     }
 
-    fn read(&self, path: &str) -> String {
+    pub fn read(&self, path: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(path)).unwrap()
     }
 }
 
 /// The composed lesson: its audio as the audio step makes it, and its utterances.
-fn lesson(folder: &Path) -> (PathBuf, Vec<(u64, u64, String)>) {
+pub fn lesson(folder: &Path) -> (PathBuf, Vec<(u64, u64, String)>) {
     let from = std::env::var_os("CHALKSTREAM_LESSON").map(PathBuf::from).expect(
         "CHALKSTREAM_LESSON is not set: run the tests with scripts/test, which makes the composed lesson",
     );
@@ -111,14 +112,14 @@ fn lesson(folder: &Path) -> (PathBuf, Vec<(u64, u64, String)>) {
     (wav, truth["utterances"].as_array().unwrap().iter().map(utterance).collect())
 }
 
-fn plain_words(text: &str) -> Vec<String> {
+pub fn plain_words(text: &str) -> Vec<String> {
     let words = text.to_lowercase().replace('-', " ");
     let plain = |word: &str| word.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
     words.split_whitespace().map(plain).filter(|word| !word.is_empty()).collect()
 }
 
 /// Word errors: the edit distance over words.
-fn word_errors(truth: &[String], found: &[String]) -> usize {
+pub fn word_errors(truth: &[String], found: &[String]) -> usize {
     let mut row: Vec<usize> = (0..=found.len()).collect();
     for (i, said) in truth.iter().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);

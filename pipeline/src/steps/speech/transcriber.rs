@@ -59,6 +59,8 @@ pub struct Lesson<'a> {
     pub language: &'a str,
     /// How much is searched.
     pub effort: Effort,
+    /// Tokens of words that may be said.
+    pub hints: &'a [i32],
 }
 
 /// Transcribes a stretch; returns its words with their times in the recording. `report_done`
@@ -113,13 +115,15 @@ fn recognize(
     let first = Attempt {
         language: lesson.language,
         effort: lesson.effort,
+        hints: lesson.hints,
         context,
         speech_only: false,
         wider: false,
     };
     let mut best = recognizer.transcribe(samples, first)?;
     if is_doubtful(&best) {
-        let second = Attempt { context: &[], wider: context.is_empty(), ..first };
+        let is_bare = context.is_empty() && lesson.hints.is_empty();
+        let second = Attempt { hints: &[], context: &[], wider: is_bare, ..first };
         best = better(best, recognizer.transcribe(samples, second)?);
     }
     if has_marks(&best) && activity_between(lesson, &window.spans, window.audio) >= SURE_SPEECH {
@@ -149,6 +153,7 @@ fn confirm(
     let attempt = Attempt {
         language: lesson.language,
         effort: Effort::Fast,
+        hints: &[],
         context: &[],
         speech_only: false,
         wider: false,
@@ -186,6 +191,7 @@ fn add_leftover(
         let attempt = Attempt {
             language: lesson.language,
             effort: lesson.effort,
+            hints: &[],
             context: &[],
             speech_only: false,
             wider: false,

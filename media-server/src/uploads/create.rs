@@ -29,11 +29,11 @@ const READS: usize = 16;
 ///
 /// `Upload-Length` (or `Upload-Defer-Length: 1`) and `Upload-Metadata` (filename, title, uploader,
 /// due_at, vocabulary) describe it. `vocabulary` has words and names that may be said, with commas
-/// between them, as `PUT /v1/vocabulary` takes them. The same `Idempotency-Key` twice gives the same upload; a key that was used
-/// for another file is refused with 422. A body of the type `application/offset+octet-stream` is
-/// its first bytes. `Upload-Concat: partial` creates one part of a file, and `Upload-Concat:
-/// final;` with the addresses of such parts joins them. A file above the size limit is refused with
-/// 413, and a tenant with too many open uploads with 429.
+/// between them, as `PUT /v1/vocabulary` takes them. The same `Idempotency-Key` twice gives the
+/// same upload; a key that was used for another file is refused with 422. A body of the type
+/// `application/offset+octet-stream` is its first bytes. `Upload-Concat: partial` creates one part
+/// of a file, and `Upload-Concat: final;` with the addresses of such parts joins them. A file above
+/// the size limit is refused with 413, and a tenant with too many open uploads with 429.
 #[utoipa::path(
     post, path = "/v1/uploads", tag = "uploads",
     responses(

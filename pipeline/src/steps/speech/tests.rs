@@ -14,19 +14,23 @@ use crate::context::StepEvent;
 use crate::source::Bytes;
 use crate::source::FileSource;
 
-fn models() -> PathBuf {
+fn models(name: &str) -> PathBuf {
     let dir = std::env::var_os("CHALKSTREAM_TEST_MODELS").map(PathBuf::from).unwrap_or_default();
     assert!(
-        crate::model::locate("tiny.en", &dir).is_ok(),
+        crate::model::locate(name, &dir).is_ok(),
         "the speech model is not in {}: run the tests with scripts/test, \
-         or `chalkstream model fetch tiny.en`",
+         or `chalkstream model fetch {name}`",
         dir.display()
     );
     dir
 }
 
 pub fn request(duration_ms: u64, threads: u32) -> TranscribeRequest {
-    let found = crate::model::locate("tiny.en", &models()).unwrap();
+    request_of("tiny.en", duration_ms, threads)
+}
+
+pub fn request_of(model: &str, duration_ms: u64, threads: u32) -> TranscribeRequest {
+    let found = crate::model::locate(model, &models(model)).unwrap();
     let (model_path, vad_model_path) = (found.model, Some(found.vad));
     TranscribeRequest {
         model_path,
@@ -35,6 +39,7 @@ pub fn request(duration_ms: u64, threads: u32) -> TranscribeRequest {
         meaning_path: Some(found.meaning),
         model_name: found.name,
         language: None,
+        languages: Vec::new(),
         threads,
         duration_ms,
         effort: Effort::Careful,
@@ -250,7 +255,7 @@ fn a_missing_model_and_a_cancelled_step_say_so() {
 fn the_announcer_of_the_composed_lesson_is_its_main_voice() {
     let folder = tempfile::tempdir().unwrap();
     let (wav, utterances) = lesson(folder.path());
-    let found = crate::model::locate("tiny.en", &models()).unwrap();
+    let found = crate::model::locate("tiny.en", &models("tiny.en")).unwrap();
     assert!(found.voices.is_file(), "scripts/test fetches the voice encoder");
     let wav = WavReader::open(Arc::new(FileSource::open(&wav).unwrap())).unwrap();
     let ctx = StepContext { out_dir: folder.path().into(), emit: Arc::new(|_| {}), cancel: Arc::default() };

@@ -99,6 +99,8 @@ pub fn join_tokens(tokens: &[Token], language: &str) -> Vec<Word> {
         let is_punctuation = !text.chars().any(char::is_alphanumeric);
         match out.last_mut() {
             _ if text.is_empty() => {}
+            // After hints the model may go on with the list.
+            None if text.chars().all(|c| matches!(c, ',' | '.' | ';' | ':' | '，' | '。' | '、')) => {}
             // A dash or a quotation mark alone belongs to the word before.
             Some(last) if is_punctuation && !is_stage_direction(&text) => {
                 if has_spaces && text.starts_with(['-', '–', '—']) {
@@ -188,6 +190,12 @@ mod tests {
         let chinese = "脚".as_bytes();
         let split = [token("自己", 0), bytes(&chinese[..1], 1), bytes(&chinese[1..], 2)];
         assert_eq!(texts(&split, "zh"), ["自己", "脚"]);
+    }
+
+    #[test]
+    fn text_does_not_start_with_a_comma() {
+        assert_eq!(texts(&[token(",", 0), token(" he", 10), token(",", 20)], "en"), ["he,"]);
+        assert_eq!(texts(&[token(" ¿", 0), token("Qué", 10), token("?", 20)], "es"), ["¿Qué?"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a transcription is told of a vocabulary.
+//! The vocabularies that a transcription gets.
 
 use chalkstream_store::vocabulary;
 

@@ -55,9 +55,9 @@ async fn from_every_level_a_drop_lands_on_the_next_one_down() {
     assert_eq!(drops.len(), levels.len() - 1, "{seen}");
     for drop in drops {
         assert_eq!(drop["to"], drop["expected"], "from {}: {drop}", drop["from"]);
-        // On its way down a player may load something of the smallest rendition, which has the small
-        // audio, and change the audio twice. A segment that is loaded but not yet in the buffer at such
-        // a change is loaded again. What lies in the buffer is not.
+        // On its way down a player may load something of the smallest rendition, which has the
+        // small audio, and change the audio twice. A segment that is loaded but not yet in the
+        // buffer at such a change is loaded again. What lies in the buffer is not.
         let passed = drop["passed"].as_array().unwrap();
         let through = drop["to"] != "v240" && passed.iter().any(|name| name == "v240");
         let allowed = if through { 2 } else { 0 };

@@ -10,7 +10,8 @@ use super::super::engine::Error;
 /// Version of the index's format. Servers of another version use indexes of their own.
 pub const VERSION: u32 = 1;
 
-/// The names of a cluster's indexes. No tenant's id has a `_` or a `.`, so no name means two things.
+/// The names of a cluster's indexes. No tenant's id has a `_` or a `.`, so no name means two
+/// things.
 pub struct Names {
     prefix: String,
 }

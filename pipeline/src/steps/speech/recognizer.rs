@@ -152,7 +152,7 @@ impl WhisperModel {
 }
 
 /// Returns how early a model's times are, in ms. Measured on continuous speech, where no pause
-/// tells when a word begins.
+/// marks the start of a word.
 fn attention_lead_ms(name: &str) -> u64 {
     if is_variant(name, "base") { 80 } else { 0 }
 }

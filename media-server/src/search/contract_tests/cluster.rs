@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, OnceLock};
+use std::time::Duration;
 
 use chalkstream_config::{OpenSearch as Settings, Secret};
 use reqwest::Method;
@@ -99,11 +100,16 @@ pub fn open(folder: &Path) -> Result<OpenSearch, Error> {
     OpenSearch::open(&settings(&shared_url(), folder), folder, runtime())
 }
 
+/// A client that does not wait for ever.
+pub fn http() -> reqwest::Client {
+    reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap()
+}
+
 /// Deletes the data that belongs to a folder.
 pub fn delete(folder: &Path) {
     let settings = settings(&shared_url(), folder);
     let send = |method, path: &str| {
-        let request = reqwest::Client::new().request(method, format!("{}/{path}", settings.url));
+        let request = http().request(method, format!("{}/{path}", settings.url));
         let request = match settings.username.as_str() {
             "" => request,
             name => request.basic_auth(name, Some(settings.password.expose())),

@@ -5,7 +5,7 @@ use chalkstream_store::{EventKind, Events};
 use reqwest::Method;
 use serde_json::json;
 
-use super::cluster::{Osmem, runtime, settings};
+use super::cluster::{Osmem, http, runtime, settings};
 use super::*;
 use crate::testing::{Server, TENANT, World, until};
 
@@ -60,7 +60,7 @@ fn a_lost_index_is_noticed_and_a_server_has_a_position_of_its_own() {
     assert_eq!(open(0).position().unwrap().as_deref(), Some("1-0"));
 
     let index = format!("{}/{}_acme_v1_1", cluster.url(), settings.index_prefix);
-    let deleted = runtime().block_on(async { reqwest::Client::new().delete(index).send().await });
+    let deleted = runtime().block_on(async { http().delete(index).send().await });
     assert_eq!(deleted.unwrap().status(), 200);
     assert_eq!((one.position().unwrap(), other.position().unwrap()), (None, None));
     assert!(found(&one, "words").is_empty());

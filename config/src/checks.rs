@@ -328,14 +328,11 @@ fn speech(speech: &Speech, report: &mut Report) {
     let named = !speech.model.is_empty()
         && speech.model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
     report.expect(named, "speech.model", || "is not a model's name, such as base".into());
-    let is_code =
-        |text: &str| (2..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase());
-    report.expect(is_code(&speech.language) || speech.language == "auto", "speech.language", || {
+    let language = &speech.language;
+    let code = (2..=3).contains(&language.len()) && language.bytes().all(|byte| byte.is_ascii_lowercase());
+    report.expect(code || language == "auto", "speech.language", || {
         "is not \"auto\" or a language code such as en".into()
     });
-    let are_codes = speech.languages.iter().all(|language| is_code(language));
-    report
-        .expect(are_codes, "speech.languages", || "has something else than language codes such as en".into());
     report.range("speech.threads", speech.threads.into(), 1, 256);
 }
 

@@ -453,11 +453,8 @@ pub struct Speech {
     /// Folder of the model files, of workers and servers; empty means `$CHALKSTREAM_MODELS`, else
     /// `chalkstream/models` in the user's cache folder.
     pub model_path: PathBuf,
-    /// Language spoken (`en`), or `auto`, which finds that of each part of a lesson.
+    /// Language spoken (`en`), or `auto`.
     pub language: String,
-    /// Languages that are likely where `language` is `auto`; empty if all are alike. Others are
-    /// found only if the model is sure of them.
-    pub languages: Vec<String>,
     /// How much is searched for the best words.
     pub effort: SpeechEffort,
     /// Threads of one transcription.
@@ -471,7 +468,6 @@ impl Default for Speech {
             model: "base".into(),
             model_path: PathBuf::new(),
             language: "auto".into(),
-            languages: Vec::new(),
             effort: SpeechEffort::Careful,
             threads: 1,
         }

@@ -48,7 +48,6 @@ fn transcribe(
         meaning_path: Some(found.meaning),
         model_name: found.name,
         language: (language != "auto").then(|| language.to_owned()),
-        languages: Vec::new(),
         threads: 1,
         duration_ms: 0,
         effort,

@@ -217,7 +217,12 @@ fn the_schema_knows_every_section_and_marks_secrets() {
     }
     assert_eq!(schema["additionalProperties"], serde_json::Value::Bool(false));
     let secrets: Vec<String> = crate::show::secrets().iter().map(ToString::to_string).collect();
-    let expected =
-        ["redis.sentinel_password", "redis.url", "store.s3.secret_access_key", "store.s3.session_token"];
+    let expected = [
+        "redis.sentinel_password",
+        "redis.url",
+        "search.opensearch.password",
+        "store.s3.secret_access_key",
+        "store.s3.session_token",
+    ];
     assert_eq!(secrets, expected);
 }

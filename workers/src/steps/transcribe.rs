@@ -45,7 +45,6 @@ fn request(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
         meaning_path: Some(installed.meaning),
         model_name: installed.name,
         language: (speech.language != "auto").then(|| speech.language.clone()),
-        languages: speech.languages.clone(),
         threads: speech.threads,
         duration_ms: captions_ms(&audio, ctx.results.media()?.as_ref()),
         effort: match speech.effort {

@@ -49,21 +49,6 @@ pub fn insert(words: &mut Vec<Word>, found: Vec<Word>) {
     words.splice(at..at, added);
 }
 
-/// Fills speech that the words leave uncovered with other words. Returns all in order, in runs;
-/// true if a run is of the other words.
-pub fn fill(words: Vec<Word>, others: Vec<Word>, uncovered: &[SpeechSpan]) -> Vec<(bool, Vec<Word>)> {
-    let is_inside = |word: &Word| {
-        let middle_ms = word.start_ms.midpoint(word.end_ms);
-        uncovered.iter().any(|span| (span.start_ms..span.end_ms).contains(&middle_ms))
-    };
-    let own = words.into_iter().map(|word| (false, word));
-    let filling = others.into_iter().filter(is_inside).map(|word| (true, word));
-    let mut all: Vec<(bool, Word)> = own.chain(filling).collect();
-    all.sort_by_key(|(_, word)| word.start_ms);
-    let runs = all.chunk_by(|a, b| a.0 == b.0);
-    runs.map(|run| (run[0].0, run.iter().map(|(_, word)| word.clone()).collect())).collect()
-}
-
 fn without(span: SpeechSpan, covered: SpeechSpan) -> Vec<SpeechSpan> {
     if covered.end_ms <= span.start_ms || covered.start_ms >= span.end_ms {
         return vec![span];
@@ -96,17 +81,6 @@ mod tests {
         assert_eq!(uncovered(&[span(5000, 7000), span(8000, 11_000)], &words, 5000), [span(8000, 11_000)]);
         assert_eq!(uncovered(&[span(5000, 11_000)], &words, 5000), [span(6760, 11_000)]);
         assert_eq!(uncovered(&[span(0, 2000)], &[], 0), [span(0, 2000)]);
-    }
-
-    #[test]
-    fn speech_that_one_language_leaves_is_filled_with_words_of_the_other() {
-        let spanish = vec![word(0, "hola"), word(900, "clase")];
-        let english = vec![word(0, "hello"), word(900, "class"), word(5_000, "and"), word(5_600, "now")];
-        let left = [span(4_800, 7_000)];
-        let runs = fill(spanish.clone(), english, &left);
-        let plain: Vec<(bool, Vec<&str>)> = runs.iter().map(|(is, words)| (*is, texts(words))).collect();
-        assert_eq!(plain, [(false, vec!["hola", "clase"]), (true, vec!["and", "now"])]);
-        assert_eq!(fill(spanish.clone(), Vec::new(), &left), [(false, spanish)]);
     }
 
     #[test]

@@ -5,10 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::languages::LanguageSpan;
 use super::lines::{self, Fit};
 use super::phrases::{Break, break_between};
-use super::words::{self, Word, two_decimals};
+use super::words::{Word, two_decimals};
 use crate::captions;
 
 /// Maximum time for which a cue is displayed, in ms.
@@ -44,26 +43,8 @@ pub struct Cue {
     /// How doubtful its words are, from 0 to 1; 0 in transcripts of earlier builds.
     #[serde(default, serialize_with = "two_decimals")]
     pub doubt: f32,
-    /// Its language, if the lesson has more than one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language: Option<String>,
     /// Its words, within the cue's time.
     pub words: Vec<Word>,
-}
-
-/// Makes the cues of a recording with several languages; each cue is in one of them.
-pub fn make_cues_in_languages(parts: &[LanguageSpan], duration_ms: u64) -> Vec<Cue> {
-    let mut cues: Vec<Cue> = Vec::new();
-    for (index, part) in parts.iter().enumerate() {
-        let next_ms = parts.get(index + 1).and_then(|next| next.words.first());
-        let until_ms = next_ms.map_or(duration_ms, |word| word.start_ms.min(duration_ms));
-        let floor_ms = cues.last().map_or(0, |cue| cue.end_ms);
-        for cue in make_cues(&part.words, words::uses_spaces(&part.language), until_ms) {
-            let (id, start_ms) = (cues.len() as u32 + 1, cue.start_ms.max(floor_ms));
-            cues.push(Cue { id, start_ms, language: Some(part.language.clone()), ..cue });
-        }
-    }
-    cues
 }
 
 /// Makes the cues of all words of a recording. They do not overlap, and end within `duration_ms`.
@@ -85,8 +66,7 @@ pub fn make_cues(words: &[Word], uses_spaces: bool, duration_ms: u64) -> Vec<Cue
         let is_last = index + 1 == groups.len();
         let (start_ms, end_ms) = display_times(group, reading_ms(&text), floor_ms, next_ms, is_last);
         let doubt = doubt(group);
-        let (id, words) = (index as u32 + 1, group.to_vec());
-        cues.push(Cue { id, start_ms, end_ms, text, doubt, language: None, words });
+        cues.push(Cue { id: index as u32 + 1, start_ms, end_ms, text, doubt, words: group.to_vec() });
     }
     close_gaps(&mut cues);
     cues

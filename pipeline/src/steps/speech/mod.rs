@@ -15,9 +15,6 @@ mod coverage;
 mod cues;
 mod edges;
 mod hallucinations;
-#[cfg(test)]
-mod language_tests;
-mod languages;
 mod lines;
 mod names;
 mod onset;
@@ -45,11 +42,10 @@ use chalkstream_formats::names::NameList;
 use chalkstream_formats::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
 
-use self::languages::{Evidence, LanguageSpan, Prior};
 pub use self::recognizer::Effort;
 use self::recognizer::WhisperModel;
 use self::stretches::{Stretch, StretchRules};
-use self::transcriber::{Lesson, TranscribedWindow};
+use self::transcriber::Lesson;
 use self::wav::WavReader;
 use self::words::Word;
 use crate::context::StepContext;
@@ -73,9 +69,6 @@ pub struct TranscribeRequest {
     pub model_name: String,
     /// Language spoken; `None` to detect it.
     pub language: Option<String>,
-    /// Languages that are likely where it is detected; empty if all are alike.
-    #[serde(default)]
-    pub languages: Vec<String>,
     /// Threads to use.
     pub threads: u32,
     /// Duration of the recording, in ms; the captions cover all of it.
@@ -94,7 +87,7 @@ pub struct TranscribeRequest {
 /// Report of the step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TranscriptReport {
-    /// Main language of the transcript.
+    /// Language of the transcript.
     pub language: String,
     /// Name of the model used.
     pub model: String,
@@ -149,25 +142,31 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
     let stretches = stretches::join_spans(&spans, wav.duration_ms(), StretchRules::default());
     let speech_ms = spans.iter().map(|span| span.duration_ms()).sum();
 
-    let heard = if stretches.is_empty() {
-        Heard { language: request.language.clone().unwrap_or_else(|| "en".into()), parts: Vec::new() }
+    let (language, words) = if stretches.is_empty() {
+        (request.language.clone().unwrap_or_else(|| "en".into()), Vec::new())
     } else {
-        recognise(request, &wav, &probabilities, &stretches, ctx)?
+        let model = WhisperModel::load(&request.model_path, &request.model_name)?;
+        let language = choose_language(request, &model, &wav, &stretches, ctx)?;
+        let terms = vocabulary::hints(&request.vocabulary, request.names.as_ref());
+        let lesson = Lesson {
+            wav: &wav,
+            probabilities: &probabilities,
+            language: &language,
+            effort: request.effort,
+            hints: &model.hint_tokens(&terms)?,
+        };
+        let words = transcribe_stretches(request.threads, &model, lesson, &stretches, ctx)?;
+        (language, words)
     };
-    let Heard { language, mut parts } = heard;
+    let uses_spaces = words::uses_spaces(&language);
     // Before anything is written, and before anything else is made of the words.
-    if let Some(list) = &request.names {
-        for part in &mut parts {
-            part.words = names::redact(&part.words, list, words::uses_spaces(&part.language));
-        }
-    }
+    let words = match &request.names {
+        Some(list) => names::redact(&words, list, uses_spaces),
+        None => words,
+    };
     let spans = edges::widen(&spans, &wav)?;
     let turns = encoder.map(|encoder| speakers::find_turns(&encoder, &wav, &spans, ctx)).transpose()?;
-    let cues = match parts.as_slice() {
-        [] => Vec::new(),
-        [only] => cues::make_cues(&only.words, words::uses_spaces(&only.language), duration_ms),
-        several => cues::make_cues_in_languages(several, duration_ms),
-    };
+    let cues = cues::make_cues(&words, uses_spaces, duration_ms);
     let transcript = transcript_files::Transcript {
         version: 1,
         language: &language,
@@ -175,12 +174,11 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
         duration_ms,
         cues: &cues,
     };
-    let files = transcript_files::write_files(&transcript, ctx)?;
+    let files = transcript_files::write_files(&transcript, uses_spaces, ctx)?;
     let passages = match request.meaning_path.as_deref() {
-        Some(path) => passages::write(path, &cues, words::uses_spaces(&language), ctx)?,
+        Some(path) => passages::write(path, &cues, uses_spaces, ctx)?,
         None => None,
     };
-    let words: Vec<Word> = parts.into_iter().flat_map(|part| part.words).collect();
     let talk = turns.map(|turns| talk::write(turns, &spans, &words, duration_ms, ctx)).transpose()?;
     ctx.report_progress(duration_ms, duration_ms);
     Ok(TranscriptReport {
@@ -199,112 +197,50 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
     })
 }
 
-/// What was recognised.
-struct Heard {
-    /// The language of most speech.
-    language: String,
-    /// The words, cut where the language changes.
-    parts: Vec<LanguageSpan>,
-}
-
-/// Recognises all stretches in the main language, then again those windows whose language is
-/// another one.
-fn recognise(
+/// Chooses the language: the requested one, English for a model that supports no other, or the one
+/// detected in the longest stretches.
+fn choose_language(
     request: &TranscribeRequest,
-    wav: &WavReader,
-    probabilities: &[f32],
-    stretches: &[Stretch],
-    ctx: &StepContext,
-) -> Result<Heard> {
-    let model = WhisperModel::load(&request.model_path, &request.model_name)?;
-    let set = set_language(request, &model);
-    let prior = languages::prior(&request.languages);
-    let language = match &set {
-        Some(language) => language.clone(),
-        None => detect_language(&prior, &model, wav, stretches, ctx)?,
-    };
-    let terms = vocabulary::hints(&request.vocabulary, request.names.as_ref());
-    let hints = model.hint_tokens(&terms)?;
-    let (effort, may_change) = (request.effort, set.is_none());
-    let lesson = Lesson { wav, probabilities, language: &language, may_change, effort, hints: &hints };
-    let windows = transcribe_stretches(request.threads, &model, lesson, stretches, ctx)?;
-    let Some(main) = languages::id(&language).filter(|_| may_change) else {
-        let words = windows.into_iter().flatten().flat_map(|window| window.words).collect();
-        return Ok(Heard { parts: vec![LanguageSpan { language: language.clone(), words }], language });
-    };
-
-    let evidence: Vec<Evidence> = windows.iter().flatten().map(|window| window.evidence.clone()).collect();
-    let found = prior.decode(&evidence, main);
-    let mut parts: Vec<LanguageSpan> = Vec::new();
-    let mut ids = found.iter().copied();
-    for (stretch, windows) in stretches.iter().zip(&windows) {
-        let named: Vec<(usize, &TranscribedWindow)> = ids.by_ref().zip(windows).collect();
-        for run in named.chunk_by(|a, b| a.0 == b.0) {
-            let in_main = run.iter().flat_map(|(_, window)| window.words.clone()).collect();
-            if run[0].0 == main {
-                languages::append(&mut parts, &language, in_main);
-                continue;
-            }
-            let own = languages::name(run[0].0).unwrap_or(&language);
-            let lesson = Lesson { language: own, may_change: false, ..lesson };
-            let part = stretch.part(run[0].1.audio.start_ms, run[run.len() - 1].1.audio.end_ms);
-            let again = transcribe_stretches(1, &model, lesson, std::slice::from_ref(&part), ctx)?;
-            let words: Vec<Word> = again.into_iter().flatten().flat_map(|window| window.words).collect();
-            // The language may change within a window: what one does not cover, the other does.
-            let left = coverage::uncovered(&part.spans, &words, 0);
-            for (is_main, words) in coverage::fill(words, in_main, &left) {
-                languages::append(&mut parts, if is_main { &language } else { own }, words);
-            }
-        }
-    }
-    let most = languages::most_spoken(&evidence, &found, main);
-    let language = languages::name(most).unwrap_or(&language).to_owned();
-    Ok(Heard { language, parts })
-}
-
-/// Returns the language that is set, or English for a model that supports no other; `None` if it
-/// must be detected.
-fn set_language(request: &TranscribeRequest, model: &WhisperModel) -> Option<String> {
-    if !model.is_multilingual() {
-        return Some("en".into());
-    }
-    let asked = request.language.as_deref().filter(|asked| *asked != "auto")?;
-    // A tag may have a region ("pt-BR"); the model has languages only.
-    let primary = asked.split(['-', '_']).next().unwrap_or(asked).to_lowercase();
-    languages::id(&primary).map(|_| primary)
-}
-
-/// Detects the language in the longest stretches.
-fn detect_language(
-    prior: &Prior,
     model: &WhisperModel,
     wav: &WavReader,
     stretches: &[Stretch],
     ctx: &StepContext,
 ) -> Result<String> {
+    if !model.is_multilingual() {
+        return Ok("en".into());
+    }
+    if let Some(asked) = request.language.as_deref().filter(|asked| *asked != "auto") {
+        // A tag may have a region ("pt-BR"); the model has languages only.
+        let primary = asked.split(['-', '_']).next().unwrap_or(asked).to_lowercase();
+        if whisper_rs::get_lang_id(&primary).is_some() {
+            return Ok(primary);
+        }
+    }
     let mut recognizer = model.recognizer()?;
-    let mut heard = Vec::new();
+    let mut votes: Vec<f32> = Vec::new();
     for audio in windows::first_windows(stretches, MAX_LANGUAGE_WINDOWS) {
         ctx.check_cancelled()?;
         let probabilities = recognizer.language_probabilities(&transcriber::read_samples(wav, audio)?)?;
-        heard.push(Evidence { probabilities, speech_ms: audio.duration_ms() });
+        votes.resize(probabilities.len(), 0.0);
+        votes.iter_mut().zip(&probabilities).for_each(|(sum, probability)| *sum += probability);
     }
-    Ok(prior.likeliest(&heard).and_then(languages::name).unwrap_or("en").to_owned())
+    let best = votes.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(id, _)| id as i32);
+    Ok(best.and_then(whisper_rs::get_lang_str).unwrap_or("en").to_owned())
 }
 
-/// Transcribes all stretches, with as many recognizers as there are threads; returns the windows of
-/// each.
+/// Transcribes all stretches, with as many recognizers as there are threads; returns the words in
+/// order.
 fn transcribe_stretches(
     threads: u32,
     model: &WhisperModel,
     lesson: Lesson<'_>,
     stretches: &[Stretch],
     ctx: &StepContext,
-) -> Result<Vec<Vec<TranscribedWindow>>> {
+) -> Result<Vec<Word>> {
     let threads = (threads.clamp(1, MAX_THREADS) as usize).min(stretches.len());
     let (next, done_ms) = (AtomicUsize::new(0), AtomicU64::new(0));
     let all_ms: u64 = stretches.iter().map(|stretch| stretch.audio.duration_ms()).sum();
-    let transcribed: Mutex<Vec<Vec<TranscribedWindow>>> = Mutex::new(vec![Vec::new(); stretches.len()]);
+    let transcribed: Mutex<Vec<Vec<Word>>> = Mutex::new(vec![Vec::new(); stretches.len()]);
     // The detection of speech counted for the first tenth.
     let duration_ms = lesson.wav.duration_ms();
     let report = |length_ms| {
@@ -316,9 +252,9 @@ fn transcribe_stretches(
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(stretch) = stretches.get(index) else { return Ok(()) };
-            let windows = transcriber::transcribe(&mut recognizer, lesson, stretch, ctx, &report)?;
+            let words = transcriber::transcribe(&mut recognizer, lesson, stretch, ctx, &report)?;
             if let Ok(mut transcribed) = transcribed.lock() {
-                transcribed[index] = windows;
+                transcribed[index] = words;
             }
         }
     };
@@ -328,5 +264,5 @@ fn transcribe_stretches(
         running.into_iter().map(|thread| thread.join().unwrap_or_else(crashed)).collect()
     });
     results.into_iter().collect::<Result<()>>()?;
-    Ok(transcribed.into_inner().unwrap_or_default())
+    Ok(transcribed.into_inner().unwrap_or_default().into_iter().flatten().collect())
 }

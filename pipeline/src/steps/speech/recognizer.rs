@@ -206,21 +206,6 @@ impl Recognizer<'_> {
         Ok(self.state.lang_detect(0, 1).map_err(failed)?.1)
     }
 
-    /// Returns the same for the window that was transcribed last. Its audio is encoded already, so
-    /// this is one token of the decoder.
-    pub fn window_languages(&mut self) -> Result<Vec<f32>> {
-        let context = &self.model.context;
-        self.state.decode(&[context.token_sot()], 0, 1).map_err(failed)?;
-        let logits = self.state.get_logits().map_err(failed)?;
-        let logit = |id| logits.get(context.token_lang(id) as usize).copied().unwrap_or(f32::MIN);
-        // Newer models know one language more.
-        let count = context.token_translate() - context.token_sot() - 1;
-        let own: Vec<f32> = (0..count).map(logit).collect();
-        let highest = own.iter().copied().fold(f32::MIN, f32::max);
-        let sum: f32 = own.iter().map(|logit| (logit - highest).exp()).sum();
-        Ok(own.iter().map(|logit| (logit - highest).exp() / sum).collect())
-    }
-
     /// Transcribes one window of at most 30 s.
     pub fn transcribe(&mut self, samples: &[f32], attempt: Attempt<'_>) -> Result<Recognition> {
         let careful = attempt.effort == Effort::Careful;

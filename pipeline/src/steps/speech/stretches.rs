@@ -12,18 +12,6 @@ pub struct Stretch {
     pub spans: Vec<SpeechSpan>,
 }
 
-impl Stretch {
-    /// Returns the part of it between two times.
-    pub fn part(&self, start_ms: u64, end_ms: u64) -> Self {
-        let clip = |span: &SpeechSpan| SpeechSpan {
-            start_ms: span.start_ms.max(start_ms),
-            end_ms: span.end_ms.min(end_ms),
-        };
-        let touching = self.spans.iter().filter(|span| span.end_ms > start_ms && span.start_ms < end_ms);
-        Self { audio: SpeechSpan { start_ms, end_ms }, spans: touching.map(clip).collect() }
-    }
-}
-
 /// The rules by which spans are joined to stretches.
 #[derive(Clone, Copy, Debug)]
 pub struct StretchRules {

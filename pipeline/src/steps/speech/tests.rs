@@ -14,23 +14,19 @@ use crate::context::StepEvent;
 use crate::source::Bytes;
 use crate::source::FileSource;
 
-fn models(name: &str) -> PathBuf {
+fn models() -> PathBuf {
     let dir = std::env::var_os("CHALKSTREAM_TEST_MODELS").map(PathBuf::from).unwrap_or_default();
     assert!(
-        crate::model::locate(name, &dir).is_ok(),
+        crate::model::locate("tiny.en", &dir).is_ok(),
         "the speech model is not in {}: run the tests with scripts/test, \
-         or `chalkstream model fetch {name}`",
+         or `chalkstream model fetch tiny.en`",
         dir.display()
     );
     dir
 }
 
 pub fn request(duration_ms: u64, threads: u32) -> TranscribeRequest {
-    request_of("tiny.en", duration_ms, threads)
-}
-
-pub fn request_of(model: &str, duration_ms: u64, threads: u32) -> TranscribeRequest {
-    let found = crate::model::locate(model, &models(model)).unwrap();
+    let found = crate::model::locate("tiny.en", &models()).unwrap();
     let (model_path, vad_model_path) = (found.model, Some(found.vad));
     TranscribeRequest {
         model_path,
@@ -39,7 +35,6 @@ pub fn request_of(model: &str, duration_ms: u64, threads: u32) -> TranscribeRequ
         meaning_path: Some(found.meaning),
         model_name: found.name,
         language: None,
-        languages: Vec::new(),
         threads,
         duration_ms,
         effort: Effort::Careful,
@@ -255,7 +250,7 @@ fn a_missing_model_and_a_cancelled_step_say_so() {
 fn the_announcer_of_the_composed_lesson_is_its_main_voice() {
     let folder = tempfile::tempdir().unwrap();
     let (wav, utterances) = lesson(folder.path());
-    let found = crate::model::locate("tiny.en", &models("tiny.en")).unwrap();
+    let found = crate::model::locate("tiny.en", &models()).unwrap();
     assert!(found.voices.is_file(), "scripts/test fetches the voice encoder");
     let wav = WavReader::open(Arc::new(FileSource::open(&wav).unwrap())).unwrap();
     let ctx = StepContext { out_dir: folder.path().into(), emit: Arc::new(|_| {}), cancel: Arc::default() };

@@ -10,7 +10,6 @@ use super::agreement;
 use super::align;
 use super::coverage;
 use super::hallucinations;
-use super::languages::Evidence;
 use super::onset;
 use super::recognizer::{Attempt, Effort, Recognition, Recognizer};
 use super::stretches::Stretch;
@@ -58,41 +57,28 @@ pub struct Lesson<'a> {
     pub probabilities: &'a [f32],
     /// Language, as whisper.cpp names it.
     pub language: &'a str,
-    /// Whether it may be another one in some windows.
-    pub may_change: bool,
     /// How much is searched.
     pub effort: Effort,
     /// Tokens of words that may be said.
     pub hints: &'a [i32],
 }
 
-/// A window with its words.
-#[derive(Clone, Debug)]
-pub struct TranscribedWindow {
-    /// Its audio.
-    pub audio: SpeechSpan,
-    /// Its language; without probabilities if that may not change.
-    pub evidence: Evidence,
-    /// Its words with their times in the recording.
-    pub words: Vec<Word>,
-}
-
-/// Transcribes a stretch; returns its windows in order. `report_done` gets the length of the audio
-/// that is done, in ms.
+/// Transcribes a stretch; returns its words with their times in the recording. `report_done`
+/// gets the length of the audio that is done, in ms.
 pub fn transcribe(
     recognizer: &mut Recognizer<'_>,
     lesson: Lesson<'_>,
     stretch: &Stretch,
     ctx: &StepContext,
     report_done: &dyn Fn(u64),
-) -> Result<Vec<TranscribedWindow>> {
-    let (mut transcribed, mut context) = (Vec::new(), Vec::new());
+) -> Result<Vec<Word>> {
+    let (mut words, mut context) = (Vec::new(), Vec::new());
     let mut from_ms = stretch.audio.start_ms;
     while let Some(mut window) = windows::next_window(stretch, from_ms, WindowRules::default()) {
         // A cancelled step stops between windows; a child that must stop at once is killed.
         ctx.check_cancelled()?;
         let samples = read_samples(lesson.wav, window.audio)?;
-        let (mut recognition, probabilities) = recognize(recognizer, lesson, &window, &samples, &context)?;
+        let mut recognition = recognize(recognizer, lesson, &window, &samples, &context)?;
         if window.ends_in_speech {
             end_at_a_sentence(&mut window, &mut recognition);
         }
@@ -112,23 +98,20 @@ pub fn transcribe(
         let loudness = align::relative_loudness(&samples);
         let spans = onset::refine_starts(&window.spans, window.audio, &loudness);
         align::align_words(&mut found, &spans, window.audio.start_ms, &loudness);
-        let speech_ms = window.spans.iter().map(|span| span.duration_ms()).sum();
-        let evidence = Evidence { probabilities, speech_ms };
-        transcribed.push(TranscribedWindow { audio: window.audio, evidence, words: found });
+        words.append(&mut found);
     }
     report_done(stretch.audio.end_ms.saturating_sub(from_ms));
-    Ok(transcribed)
+    Ok(words)
 }
 
-/// Recognises a window, again where the result is doubtful; returns the best result, and the
-/// probability of each language if it may change.
+/// Recognises a window, again where the result is doubtful; returns the best result.
 fn recognize(
     recognizer: &mut Recognizer<'_>,
     lesson: Lesson<'_>,
     window: &Window,
     samples: &[f32],
     context: &[i32],
-) -> Result<(Recognition, Vec<f32>)> {
+) -> Result<Recognition> {
     let first = Attempt {
         language: lesson.language,
         effort: lesson.effort,
@@ -138,7 +121,6 @@ fn recognize(
         wider: false,
     };
     let mut best = recognizer.transcribe(samples, first)?;
-    let languages = if lesson.may_change { recognizer.window_languages()? } else { Vec::new() };
     if is_doubtful(&best) {
         let is_bare = context.is_empty() && lesson.hints.is_empty();
         let second = Attempt { hints: &[], context: &[], wider: is_bare, ..first };
@@ -150,7 +132,7 @@ fn recognize(
             best = again;
         }
     }
-    Ok((best, languages))
+    Ok(best)
 }
 
 /// Hears a window again of which the model is not sure, or which repeats itself. Words that are not

@@ -5,7 +5,6 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::cues::{self, Cue};
-use super::words;
 use crate::captions::{self, srt, vtt};
 use crate::context::StepContext;
 use crate::error::{Error, Result};
@@ -49,11 +48,13 @@ pub struct TranscriptFiles {
 }
 
 /// Writes and announces all files. Without cues it leaves out the subtitles rendition only.
-pub fn write_files(transcript: &Transcript<'_>, ctx: &StepContext) -> Result<TranscriptFiles> {
+pub fn write_files(
+    transcript: &Transcript<'_>,
+    uses_spaces: bool,
+    ctx: &StepContext,
+) -> Result<TranscriptFiles> {
     let language = transcript.language;
-    let uses_spaces = |cue: &Cue| words::uses_spaces(cue.language.as_deref().unwrap_or(language));
-    let captions: Vec<_> =
-        transcript.cues.iter().map(|cue| cues::to_caption(cue, uses_spaces(cue))).collect();
+    let captions: Vec<_> = transcript.cues.iter().map(|cue| cues::to_caption(cue, uses_spaces)).collect();
     let json = serde_json::to_vec(transcript)
         .map_err(|e| Error::internal("the transcript could not be written").with_source(e))?;
     let mut files = TranscriptFiles {
@@ -112,7 +113,7 @@ fn subtitle_segments(captions: &[captions::Caption], duration_ms: u64) -> Vec<(P
 }
 
 /// Returns the text alone, with a new paragraph after each long pause.
-fn plain_text(cues: &[Cue], uses_spaces: impl Fn(&Cue) -> bool) -> String {
+fn plain_text(cues: &[Cue], uses_spaces: bool) -> String {
     let mut out = String::new();
     let mut previous_end_ms = None;
     for cue in cues {
@@ -120,7 +121,7 @@ fn plain_text(cues: &[Cue], uses_spaces: impl Fn(&Cue) -> bool) -> String {
         let between = match previous_end_ms {
             None => "",
             Some(ms) if first.start_ms.saturating_sub(ms) >= MIN_PARAGRAPH_PAUSE_MS => "\n\n",
-            _ if uses_spaces(cue) => " ",
+            _ if uses_spaces => " ",
             _ => "",
         };
         // Writing to a string cannot fail.
@@ -160,18 +161,10 @@ mod tests {
         let cue = |id: u32, start_ms: u64, text: &str| {
             let word =
                 Word { start_ms, end_ms: start_ms + 500, text: text.into(), probability: 1.0, doubt: 0.0 };
-            Cue {
-                id,
-                start_ms,
-                end_ms: start_ms + 900,
-                text: text.into(),
-                doubt: 0.0,
-                language: None,
-                words: vec![word],
-            }
+            Cue { id, start_ms, end_ms: start_ms + 900, text: text.into(), doubt: 0.0, words: vec![word] }
         };
         let cues = [cue(1, 0, "One."), cue(2, 1500, "Two."), cue(3, 9000, "Three.")];
-        assert_eq!(plain_text(&cues, |_| true), "One. Two.\n\nThree.\n");
-        assert_eq!(plain_text(&[], |_| true), "");
+        assert_eq!(plain_text(&cues, true), "One. Two.\n\nThree.\n");
+        assert_eq!(plain_text(&[], true), "");
     }
 }

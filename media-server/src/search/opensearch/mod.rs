@@ -7,6 +7,7 @@
 mod client;
 mod documents;
 mod pending;
+mod position;
 mod read;
 mod schema;
 mod select;
@@ -19,21 +20,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chalkstream_config::OpenSearch as Settings;
 use chalkstream_meaning::Vector;
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use self::client::{Client, Effort, existing};
 use self::documents::LessonDocuments;
 use self::pending::Pending;
+use self::position::StoredPosition;
 use self::read::TenantIndex;
 use self::schema::Names;
 use super::engine::{Area, EngineSearch, Error, IndexedLesson, SearchEngine};
 use super::entry::PassageEntry;
 use super::transcript::{SimilarPassage, SpokenLesson};
-
-/// The file with a server's name among those that share a cluster.
-const NAME_FILE: &str = "opensearch-name";
 
 /// The engine on a cluster.
 pub struct OpenSearch {
@@ -50,14 +48,6 @@ pub struct OpenSearch {
     unpurged: Mutex<Option<HashSet<String>>>,
 }
 
-/// How far a server is, and the indexes in which it is.
-#[derive(Serialize, Deserialize)]
-struct StoredPosition {
-    position: String,
-    /// The unique ids of indexes by name. If one is gone, so is what it had.
-    indexes: BTreeMap<String, String>,
-}
-
 impl OpenSearch {
     /// An engine on the cluster of these settings. The folder has this server's name. The cluster
     /// need not answer yet.
@@ -68,7 +58,7 @@ impl OpenSearch {
         Ok(Self {
             client: Client::new(settings, runtime)?,
             names: Names::new(&settings.index_prefix),
-            server: name_of_server(folder)?,
+            server: position::name_of_server(folder)?,
             pending: Mutex::default(),
             commit: Mutex::default(),
             created: Mutex::default(),
@@ -158,9 +148,10 @@ impl SearchEngine for OpenSearch {
         let changes = lock_of(&self.pending).take();
         self.change(|| {
             for (tenant, changes) in changes {
-                let alias = match changes.bodies.is_empty() {
-                    true => self.names.alias(&tenant)?,
-                    false => self.created(&tenant)?,
+                let alias = match changes.has_lessons() {
+                    true => self.created(&tenant)?,
+                    // A removal makes no index.
+                    false => self.names.alias(&tenant)?,
                 };
                 write::apply(&self.client, &alias, changes)?;
                 if let Some(unpurged) = lock_of(&self.unpurged).as_mut() {
@@ -268,6 +259,10 @@ impl SearchEngine for OpenSearch {
                     purged += erased as usize;
                     left > 0
                 }
+                Err(error) if error.is_outage() => {
+                    lock_of(&self.unpurged).get_or_insert_default().insert(tenant);
+                    return Err(error);
+                }
                 // The words of others must not wait for it.
                 Err(error) => {
                     tracing::warn!(tenant_id = tenant, %error, "search index not purged");
@@ -280,18 +275,6 @@ impl SearchEngine for OpenSearch {
         }
         Ok(purged)
     }
-}
-
-/// This server's name, made when it is first asked for.
-fn name_of_server(folder: &Path) -> Result<String, Error> {
-    std::fs::create_dir_all(folder)?;
-    let path = folder.join(NAME_FILE);
-    let known = std::fs::read_to_string(&path).ok().and_then(|text| uuid::Uuid::parse_str(text.trim()).ok());
-    let name = known.unwrap_or_else(uuid::Uuid::now_v7).to_string();
-    if known.is_none() {
-        std::fs::write(path, &name)?;
-    }
-    Ok(name)
 }
 
 fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

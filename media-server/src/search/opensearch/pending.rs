@@ -24,6 +24,13 @@ pub struct Changes {
     pub recordings: HashMap<String, Change>,
 }
 
+impl Changes {
+    /// True if they have a lesson, be it one without words.
+    pub fn has_lessons(&self) -> bool {
+        self.recordings.values().any(|change| matches!(change, Change::Replaced { .. }))
+    }
+}
+
 /// A change of a recording.
 pub enum Change {
     /// Its passages are those of this tag, and this is its own document.

@@ -113,6 +113,11 @@ bitrate_bps = 110000
 colour = "blue"
 [log]
 level = "inof"
+[search]
+engine = "opensearch"
+[search.opensearch]
+username = "chalkstream"
+index_prefix = "a_b"
 "#;
     let environment = [("CHALKSTREAM__SERVER__LISTEN", "here"), ("CHALKSTREAM__RDS", "x")];
     let problems = from(file, &environment, &[("speech.threads", "0")]).unwrap_err().to_string();
@@ -128,6 +133,9 @@ level = "inof"
         "c.toml:16:1: media.ladder[1].height: is 0, and must be an even number",
         "c.toml:20:1: media.ladder[1].colour: unknown field `colour`",
         "c.toml:22:1: log.level: is not a filter",
+        "c.toml:24:1: search.opensearch.url: is required if search.engine is \"opensearch\"",
+        "c.toml:26:1: search.opensearch.password: and search.opensearch.username must be set together",
+        "c.toml:27:1: search.opensearch.index_prefix: must be at most 40 small letters",
         "environment variable CHALKSTREAM__SERVER__LISTEN: server.listen: invalid socket address syntax",
         "environment variable CHALKSTREAM__RDS: rds: unknown field `rds`",
         "flag speech.threads: speech.threads: is 0, and must be 1 to 256",
@@ -212,7 +220,9 @@ fn what_is_printed_reads_back_but_for_secrets() {
 #[test]
 fn the_schema_knows_every_section_and_marks_secrets() {
     let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
-    for section in ["store", "redis", "server", "playback", "worker", "media", "speech", "retention", "log"] {
+    for section in
+        ["store", "redis", "server", "search", "playback", "worker", "media", "speech", "retention", "log"]
+    {
         assert!(schema["properties"][section].is_object(), "{section}");
     }
     assert_eq!(schema["additionalProperties"], serde_json::Value::Bool(false));

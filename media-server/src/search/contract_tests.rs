@@ -17,6 +17,7 @@ mod isolation;
 mod meaning;
 mod outage;
 mod phrases;
+mod shared;
 
 /// Longest time until removed words are off the disk, and time between two tries.
 const MAX_PURGE: Duration = Duration::from_secs(300);
@@ -33,6 +34,8 @@ struct Subject {
     is_in_folder: bool,
     /// True if it must find passages by meaning. If not, it must say so.
     has_vectors: fn() -> bool,
+    /// Cases of a property. Those on a cluster take many requests each.
+    cases: u32,
 }
 
 const EMBEDDED: Subject = Subject {
@@ -40,6 +43,7 @@ const EMBEDDED: Subject = Subject {
     delete: |_| {},
     is_in_folder: true,
     has_vectors: || true,
+    cases: 24,
 };
 
 /// On `osmem-server`, which has no vectors, or on the cluster of `CHALKSTREAM_TEST_OPENSEARCH`.
@@ -48,6 +52,7 @@ const OPENSEARCH: Subject = Subject {
     delete: cluster::delete,
     is_in_folder: false,
     has_vectors: || cluster::real_cluster().is_some(),
+    cases: 12,
 };
 
 /// Runs the suite on each engine.
@@ -386,6 +391,7 @@ fn names(subject: Subject) {
     engine.replace(&named("r2", "Rivers", "mr.okafor"), &transcript(&["fractions"])).unwrap();
     engine.replace(&IndexedLesson { tenant: "other".into(), ..fractions.clone() }, &transcript(&[])).unwrap();
     engine.commit().unwrap();
+    assert!(engine.lesson("other", "r1").unwrap().is_some(), "one without words is indexed too");
     let area = Area::for_tenant("acme");
     let ids = |query: &str| {
         let lessons = page(&*engine, query, &area).lessons;

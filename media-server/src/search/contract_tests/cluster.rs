@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
@@ -19,22 +19,26 @@ use super::super::{Error, OpenSearch};
 pub struct Osmem {
     child: Child,
     url: String,
+    /// Open as long as the program may write.
+    _output: BufReader<ChildStdout>,
 }
 
 impl Osmem {
     /// Starts it on a port, or on a free one.
     pub fn start(port: u16) -> Self {
         let mut child = Command::new(program())
-            .args(["--addr", &format!("127.0.0.1:{port}"), "--no-ja", "--no-stdin-watch"])
-            .args(["--parent-pid", &std::process::id().to_string()])
-            .stdin(Stdio::null())
+            .args(["--addr", &format!("127.0.0.1:{port}"), "--no-ja"])
+            // It ends when this pipe does: also one that is never dropped ends with the test.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("osmem-server does not run ({error}): run scripts/setup test"));
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).expect("osmem-server did not start");
-        Self { child, url: ready["url"].as_str().unwrap().to_owned() }
+        Self { child, url: ready["url"].as_str().unwrap().to_owned(), _output: output }
     }
 
     /// Its address.

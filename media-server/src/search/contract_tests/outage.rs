@@ -5,7 +5,7 @@ use chalkstream_store::{EventKind, Events};
 use reqwest::Method;
 use serde_json::json;
 
-use super::cluster::{Osmem, http, runtime, settings};
+use super::cluster::{Osmem, runtime, settings};
 use super::*;
 use crate::testing::{Server, TENANT, World, until};
 
@@ -40,36 +40,6 @@ fn changes_that_a_cluster_did_not_get_are_asked_for_again() {
     assert_eq!(engine.position().unwrap().as_deref(), Some("2-0"));
     assert_eq!(texts(&engine, "words", &area), ["more words"]);
     assert_eq!(engine.tenants().unwrap(), ["acme"]);
-}
-
-#[test]
-fn a_lost_index_is_noticed_and_a_server_has_a_position_of_its_own() {
-    let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
-    let cluster = Osmem::start(0);
-    let settings = settings(cluster.url(), folders[0].path());
-    let open = |n: usize| OpenSearch::open(&settings, folders[n].path(), runtime()).unwrap();
-    let (one, other) = (open(0), open(1));
-    for engine in [&one, &other] {
-        engine.replace(&lesson("acme", "r1"), &transcript(&["shared words"])).unwrap();
-        engine.commit().unwrap();
-    }
-    assert_eq!(found(&one, "words").len(), 1, "both wrote the same");
-    one.set_position(Some("1-0")).unwrap();
-    assert_eq!(other.position().unwrap(), None);
-    other.set_position(Some("2-0")).unwrap();
-    assert_eq!(open(0).position().unwrap().as_deref(), Some("1-0"));
-
-    let index = format!("{}/{}_acme_v1_1", cluster.url(), settings.index_prefix);
-    let deleted = runtime().block_on(async { http().delete(index).send().await });
-    assert_eq!(deleted.unwrap().status(), 200);
-    assert_eq!((one.position().unwrap(), other.position().unwrap()), (None, None));
-    assert!(found(&one, "words").is_empty());
-    // The index is not made by the first document that comes, with any fields.
-    one.replace(&lesson("acme", "r1"), &transcript(&["shared words"])).unwrap();
-    assert!(one.commit().is_err());
-    one.replace(&lesson("acme", "r1"), &transcript(&["shared words"])).unwrap();
-    one.commit().unwrap();
-    assert_eq!(found(&other, "words").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,16 +28,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let bytes = read(request, MAX_BODY_BYTES, MAX_WAIT).await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            Problem::invalid(
-                "invalid_json",
-                format!(
-                    "The JSON body is not valid for this request: line {}, column {}.",
-                    error.line(),
-                    error.column()
-                ),
-            )
-        })
+        let body = serde_json::from_slice(&bytes).map(Self);
+        body.map_err(|error| invalid_json("valid for this request", &error))
     }
 }
 
@@ -61,6 +53,21 @@ impl<S: Send + Sync> FromRequest<S> for NamesBody {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         text(read(request, MAX_NAMES_BYTES, MAX_TEXT_WAIT).await?).map(Self)
     }
+}
+
+/// The strings of a JSON list; `None` if the text is none.
+pub fn json_list(text: &str) -> Result<Option<Vec<String>>, Problem> {
+    if !text.trim_start_matches('\u{feff}').trim_start().starts_with('[') {
+        return Ok(None);
+    }
+    serde_json::from_str(text).map(Some).map_err(|error| invalid_json("a list of strings", &error))
+}
+
+/// The parser's own words would quote the body.
+fn invalid_json(expected: &str, error: &serde_json::Error) -> Problem {
+    let (line, column) = (error.line(), error.column());
+    let detail = format!("The JSON body is not {expected}: line {line}, column {column}.");
+    Problem::invalid("invalid_json", detail)
 }
 
 fn text(bytes: Bytes) -> Result<String, Problem> {

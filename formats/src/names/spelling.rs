@@ -102,7 +102,7 @@ fn push(out: &mut String, c: char) {
     }
 }
 
-/// Returns a name as it is written, and as someone might spell it who only heard it.
+/// Returns a name as written, and as a listener might spell it.
 pub fn spellings(name: &str) -> Vec<String> {
     let mut all = vec![name.to_owned()];
     for accent in ACCENTS {

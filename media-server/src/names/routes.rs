@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::service::NameLists;
 use crate::access::ApiCaller;
-use crate::body::NamesBody;
+use crate::body::{NamesBody, json_list};
 use crate::problem::{Problem, ProblemBody};
 
 /// Names that are removed from text, search and captions.
@@ -55,21 +55,9 @@ pub async fn put(
     caller: ApiCaller,
     NamesBody(text): NamesBody,
 ) -> Result<Json<NamesCount>, Problem> {
-    let list = if text.trim_start_matches('\u{feff}').trim_start().starts_with('[') {
-        // The parser's own words would quote a name.
-        let names: Vec<String> = serde_json::from_str(&text).map_err(|error| {
-            Problem::invalid(
-                "invalid_json",
-                format!(
-                    "The JSON body is not a list of strings: line {}, column {}.",
-                    error.line(),
-                    error.column()
-                ),
-            )
-        })?;
-        NameList::new(names)
-    } else {
-        NameList::from_lines(&text)
+    let list = match json_list(&text)? {
+        Some(names) => NameList::new(names),
+        None => NameList::from_lines(&text),
     };
     let list = list.map_err(|error| Problem::invalid("names", error.to_string()))?;
     let count = list.len();

@@ -34,8 +34,6 @@ struct Subject {
     is_in_folder: bool,
     /// True if it must find passages by meaning. If not, it must say so.
     has_vectors: fn() -> bool,
-    /// Cases of a property. Those on a cluster take many requests each.
-    cases: u32,
 }
 
 const EMBEDDED: Subject = Subject {
@@ -43,7 +41,6 @@ const EMBEDDED: Subject = Subject {
     delete: |_| {},
     is_in_folder: true,
     has_vectors: || true,
-    cases: 24,
 };
 
 /// On `osmem-server`, which has no vectors, or on the cluster of `CHALKSTREAM_TEST_OPENSEARCH`.
@@ -52,7 +49,6 @@ const OPENSEARCH: Subject = Subject {
     delete: cluster::delete,
     is_in_folder: false,
     has_vectors: || cluster::real_cluster().is_some(),
-    cases: 12,
 };
 
 /// Runs the suite on each engine.

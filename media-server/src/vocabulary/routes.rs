@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::ApiCaller;
-use crate::body::TextBody;
+use crate::body::{TextBody, json_list};
 use crate::problem::{Problem, ProblemBody};
 
 /// The vocabularies in storage.
@@ -78,16 +78,9 @@ pub async fn put(
     caller: ApiCaller,
     TextBody(text): TextBody,
 ) -> Result<Json<TermsCount>, Problem> {
-    let terms = if text.trim_start_matches('\u{feff}').trim_start().starts_with('[') {
-        // The parser's own words would quote a term.
-        let terms: Vec<String> = serde_json::from_str(&text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            let detail = format!("The JSON body is not a list of strings: line {line}, column {column}.");
-            Problem::invalid("invalid_json", detail)
-        })?;
-        Vocabulary::new(terms)
-    } else {
-        Vocabulary::parse(&text)
+    let terms = match json_list(&text)? {
+        Some(terms) => Vocabulary::new(terms),
+        None => Vocabulary::parse(&text),
     };
     let terms = terms.map_err(|error| Problem::invalid("vocabulary", error.to_string()))?;
     let count = terms.len();

@@ -85,7 +85,7 @@ fn inside(lessons: &[Lesson], area: &Area) -> Vec<usize> {
 /// Results contain only lessons in the area, and all of those with the word.
 pub fn between_tenants(subject: Subject) {
     let asked = prop::collection::vec((queries(), area()), 12);
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(subject.cases));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(24));
     runner
         .run(&(lessons(), asked), |(lessons, asked)| {
             let (_folder, engine) = opened(subject);
@@ -148,7 +148,7 @@ pub fn in_a_window(subject: Subject) {
     // No more words than fit into a cue.
     let cues = prop::collection::vec(prop::collection::vec(0..WORDS.len(), 1..5), 1..40);
     let asked = prop::collection::vec((queries(), 0..200_000_u64, 0..60_000_u64), 12);
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(subject.cases));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(24));
     runner
         .run(&(cues, asked), |(cues, asked)| {
             // Each word is followed by one that names its time.

@@ -67,11 +67,11 @@ fn hints_that_are_not_said_cost_no_word_of_a_lesson() {
     let (wav, utterances) = lesson(folder.path());
     let truth: Vec<&str> = utterances.iter().map(|utterance| utterance.2.as_str()).collect();
     let truth = plain_words(&truth.join(" "));
-    let heard = |request: &TranscribeRequest| {
+    let transcribe = |request: &TranscribeRequest| {
         let (run, report) = Run::new(request, Arc::new(FileSource::open(&wav).unwrap()), false);
         plain_words(&run.read(&report.unwrap().text))
     };
-    let (plain, hinted) = (heard(&request(0, 1)), heard(&hinted(0)));
+    let (plain, hinted) = (transcribe(&request(0, 1)), transcribe(&hinted(0)));
     let (without, with) = (word_errors(&truth, &plain), word_errors(&truth, &hinted));
     println!("{without} of {} words are wrong without hints, {with} with them", truth.len());
     // The same lesson a second later differs by as much.

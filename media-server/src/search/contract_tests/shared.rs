@@ -32,10 +32,9 @@ fn a_lost_index_is_noticed_and_a_server_has_a_position_of_its_own() {
     one.set_position(Some("1-0")).unwrap();
     assert_eq!(other.position().unwrap(), None);
     other.set_position(Some("2-0")).unwrap();
-    drop(one);
     let settings = settings(cluster.url(), folders[0].path());
-    let one = OpenSearch::open(&settings, folders[0].path(), runtime()).unwrap();
-    assert_eq!(one.position().unwrap().as_deref(), Some("1-0"), "started again");
+    let again = OpenSearch::open(&settings, folders[0].path(), runtime()).unwrap();
+    assert_eq!(again.position().unwrap().as_deref(), Some("1-0"), "started again");
 
     let deleted = runtime().block_on(async { http().delete(index).send().await });
     assert_eq!(deleted.unwrap().status(), 200);

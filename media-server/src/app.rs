@@ -144,6 +144,7 @@ impl App {
         let uploads = Uploads::new(
             &settings,
             (store.clone(), queue.clone(), events.clone()),
+            names.clone(),
             public_url.clone(),
             Counters {
                 uploaded_bytes: metrics.uploaded_bytes.clone(),

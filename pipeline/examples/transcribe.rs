@@ -52,6 +52,7 @@ fn transcribe(
         duration_ms: 0,
         effort,
         names: None,
+        silence: false,
         vocabulary: vec![vocabulary],
     };
     let ctx = StepContext { out_dir: PathBuf::from(out), emit: Arc::new(|_| {}), cancel: Arc::default() };

@@ -21,6 +21,10 @@ pub enum NamesCommand {
         /// The file [default: standard input].
         #[arg(default_value = "-", hide_default_value = true)]
         file: PathBuf,
+        /// Silence the names in the audio of recordings that come from now on, or no longer
+        /// [default: as before].
+        #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+        silence: Option<bool>,
     },
     /// Print how many names the list has.
     Count,
@@ -33,11 +37,15 @@ pub async fn run(global: &GlobalArgs, tenant: &str, command: NamesCommand) -> Co
     let settings = settings_source::load_for_command(global)?;
     let store = chalkstream_store::open(&settings.store).await?;
     let count = match command {
-        NamesCommand::Set { file } => {
+        NamesCommand::Set { file, silence } => {
             let list = NameList::from_lines(&read(&file)?);
             let list = list.map_err(|error| CommandError::input("names", error.to_string()))?;
             let count = list.len();
-            names::write(&store, tenant, list).await?;
+            let silence = match silence {
+                Some(silence) => silence,
+                None => names::is_silencing(&store, tenant).await?,
+            };
+            names::write(&store, tenant, list, silence).await?;
             count
         }
         NamesCommand::Count => names::read(&store, tenant).await?.map_or(0, |list| list.len()),
@@ -47,7 +55,8 @@ pub async fn run(global: &GlobalArgs, tenant: &str, command: NamesCommand) -> Co
         }
     };
     if global.json {
-        output::json(&json!({ "tenant": tenant, "count": count }));
+        let silence = names::is_silencing(&store, tenant).await?;
+        output::json(&json!({ "tenant": tenant, "count": count, "silence": silence }));
     } else {
         output::line(&count.to_string());
     }

@@ -24,7 +24,7 @@ pub enum TenantCommand {
     },
     /// List the tenants.
     List,
-    /// Manage the names that are removed from a tenant's transcripts.
+    /// Manage the names that are removed from a tenant's text, and silenced in its audio.
     Names {
         #[command(subcommand)]
         command: NamesCommand,

@@ -9,8 +9,8 @@ use chalkstream_pipeline::media::MediaInfo;
 use chalkstream_pipeline::step::Step;
 use chalkstream_pipeline::steps::source_rendition::SourceRenditionReport;
 use chalkstream_store::{
-    Inventory, InventoryObject, InventoryRef, Kind, Lease, Manifest, ObjectFacts, State, StepSpec, inventory,
-    layout, names, projection, read_manifest, vocabulary,
+    Error, Inventory, InventoryObject, InventoryRef, Kind, Lease, Manifest, ObjectFacts, State, StepSpec,
+    inventory, layout, names, projection, read_manifest, vocabulary,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -105,10 +105,17 @@ impl Attempt<'_> {
     async fn names(&self) -> Result<Option<NameList>, StepFailure> {
         let (store, tenant) = (&self.context.store, &self.lease.tenant);
         let read = wait_out(self.context.outage_limit(), || async {
-            names::read(store, tenant).await.map_err(|error| match error.kind {
-                Kind::Unavailable => StepFailure::storage(error),
-                _ => StepFailure::new(Cause::Names, error),
-            })
+            names::read(store, tenant).await.map_err(names_failure)
+        });
+        read.await
+    }
+
+    /// Whether the tenant silences names. If that cannot be read, nothing is planned, because the
+    /// audio would be published.
+    async fn silences_names(&self) -> Result<bool, StepFailure> {
+        let (store, tenant) = (&self.context.store, &self.lease.tenant);
+        let read = wait_out(self.context.outage_limit(), || async {
+            names::is_silencing(store, tenant).await.map_err(names_failure)
         });
         read.await
     }
@@ -211,7 +218,7 @@ impl Attempt<'_> {
         let inventory = self.unless_cancelled(self.write_inventory(objects)).await?;
         let mut outcome = self.outcome(&report, live_playlist.into_iter().collect(), inventory)?;
         if kind == StepKind::Inspect {
-            outcome.added_steps = self.plan(&report)?;
+            outcome.added_steps = self.plan(&report).await?;
         }
         Ok(outcome)
     }
@@ -271,17 +278,24 @@ impl Attempt<'_> {
         let source: Option<SourceRenditionReport> = results.report(source_rendition::NAME)?;
         let has_source_video = source.is_some_and(|source| source.video.is_some());
         let Some(plan) = plan.filter(|_| !has_source_video) else { return Ok(None) };
+        let streams = AvailableStreams::from_results(results)?;
+        let has_audio = results.media()?.is_some_and(|media| media.audio.is_some());
+        // Where names are silenced, its audio comes later.
+        if !streams.is_playable(has_audio, false) {
+            return Ok(None);
+        }
         Ok(Some(LiveRendition::new(
             self.context,
             self.lease,
             self.handle,
             plan.clone(),
-            AvailableStreams::from_results(results)?,
+            streams,
             projection::last_revision_id(manifest),
         )))
     }
 
-    fn plan(&self, report: &Value) -> Result<Vec<StepSpec>, StepFailure> {
+    async fn plan(&self, report: &Value) -> Result<Vec<StepSpec>, StepFailure> {
+        let silence_names = self.unless_cancelled(self.silences_names()).await?;
         let settings = &self.context.settings;
         let ladder = |video: &_| ladder::for_video(video, &settings.media);
         let source = &settings.source_rendition;
@@ -289,6 +303,7 @@ impl Attempt<'_> {
         let plan = planner::PlanSettings {
             limits: limits(settings),
             transcribe: settings.speech.enabled,
+            silence_names,
             source_segment_ms: source.enabled.then_some(source.max_keyframe_distance_ms),
             defer_above: Some(defer_above).filter(|&height| height > 0),
             ladder: &ladder,
@@ -321,6 +336,13 @@ impl Attempt<'_> {
         let report = serde_json::to_value(report).map_err(StepFailure::ours)?;
         let result = StepResult { fence: self.lease.fence, report, objects, inventory };
         Ok(StepOutcome { result, added_steps: Vec::new() })
+    }
+}
+
+fn names_failure(error: Error) -> StepFailure {
+    match error.kind {
+        Kind::Unavailable => StepFailure::storage(error),
+        _ => StepFailure::new(Cause::Names, error),
     }
 }
 

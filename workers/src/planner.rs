@@ -12,11 +12,12 @@ use chalkstream_pipeline::ladder::Ladder;
 use chalkstream_pipeline::limits::Limits;
 use chalkstream_pipeline::media::{MediaInfo, VideoTrack};
 use chalkstream_pipeline::step::Step;
+use chalkstream_pipeline::steps::audio::AudioOutputs;
 use chalkstream_pipeline::steps::transcode::TranscodeRequest;
 use chalkstream_store::StepSpec;
 
 use crate::failure::StepFailure;
-use crate::steps::{StepKind, audio, source_rendition, stills};
+use crate::steps::{Class, StepKind, audio, source_rendition, stills};
 
 /// The steps that make renditions of the decoded video, smallest first.
 pub const TRANSCODES: [StepKind; 3] = [StepKind::WeakLine, StepKind::Ladder, StepKind::LadderTop];
@@ -27,6 +28,8 @@ pub struct PlanSettings<'a> {
     pub limits: Limits,
     /// Whether to make a transcript.
     pub transcribe: bool,
+    /// Whether names are silenced: nothing with audio is published before they are known.
+    pub silence_names: bool,
     /// Longest segment of the source rendition, in ms; `None` if there is to be none.
     pub source_segment_ms: Option<u64>,
     /// Renditions with a longer shorter side, in pixels, wait for idle time; `None` if none does.
@@ -37,9 +40,11 @@ pub struct PlanSettings<'a> {
 
 /// The steps after `inspect`. A track that the file does not have gets no step.
 pub fn after_inspect(media: &MediaInfo, settings: &PlanSettings<'_>) -> Result<Vec<StepSpec>, StepFailure> {
-    let mut plan = Plan { media: media.clone(), steps: Vec::new() };
+    let silences = settings.silence_names && media.audio.is_some();
+    let mut plan = Plan { media: media.clone(), silences, steps: Vec::new() };
     let limits = &settings.limits;
-    if let Some(max_segment_ms) = settings.source_segment_ms
+    // The source has every name.
+    if let Some(max_segment_ms) = settings.source_segment_ms.filter(|_| !silences)
         && let Some(support) = source_rendition::support(media)
     {
         let step = source_rendition::plan(media, limits, max_segment_ms);
@@ -48,15 +53,21 @@ pub fn after_inspect(media: &MediaInfo, settings: &PlanSettings<'_>) -> Result<V
             plan.publish(StepKind::PublishSource)?;
         }
     }
-    if media.audio.is_some() {
-        plan.add(StepKind::Audio, &[], Some(&audio::plan(media, limits)))?;
+    let audio = |outputs| audio::plan(media, limits, outputs);
+    if silences {
+        plan.add(StepKind::SpeechAudio, &[], Some(&audio(AudioOutputs::Speech)))?;
+        plan.add(StepKind::Transcribe, &[StepKind::SpeechAudio], None)?;
+        let renditions = audio(AudioOutputs::Renditions);
+        plan.add(StepKind::SilencedAudio, &[StepKind::Transcribe], Some(&renditions))?;
+    } else if media.audio.is_some() {
+        plan.add(StepKind::Audio, &[], Some(&audio(AudioOutputs::All)))?;
     }
     plan.add(StepKind::Stills, &[], Some(&stills::plan(media, limits)))?;
     plan.publish(StepKind::PublishStills)?;
     if let Some(video) = &media.video {
         plan.transcodes(media, &(settings.ladder)(video), settings)?;
     }
-    if media.audio.is_some() && settings.transcribe {
+    if media.audio.is_some() && settings.transcribe && !silences {
         // Each worker has its own model folder.
         plan.add(StepKind::Transcribe, &[StepKind::Audio], None)?;
     }
@@ -83,6 +94,7 @@ fn divide(ladder: &Ladder, defer_above: Option<u32>) -> Vec<(StepKind, Ladder)> 
 /// The plan being made.
 struct Plan {
     media: MediaInfo,
+    silences: bool,
     steps: Vec<StepSpec>,
 }
 
@@ -100,7 +112,8 @@ impl Plan {
         let spec = StepSpec {
             name: definition.name.into(),
             needs: needs.map(|need| need.name().to_owned()).collect(),
-            optional: definition.optional,
+            // Without a transcript it is not known where names are said.
+            optional: definition.optional && !(self.silences && definition.class == Class::Words),
             priority: definition.class.priority(),
             cost_ms: definition.cost.work_ms(&self.media),
             input: input.unwrap_or_default(),
@@ -133,7 +146,8 @@ impl Plan {
             let step = Step::Transcode(request);
             if kind == StepKind::WeakLine {
                 // Audio and stills have all cores until they are done.
-                let needs = [StepKind::SourceRendition, StepKind::Audio, StepKind::Stills];
+                let needs =
+                    [StepKind::SourceRendition, StepKind::Audio, StepKind::SpeechAudio, StepKind::Stills];
                 self.add(kind, &needs, Some(&step))?;
                 self.publish(StepKind::PublishWeakLine)?;
             } else {
@@ -171,7 +185,7 @@ mod tests {
     use chalkstream_pipeline::media::{AudioTrack, Hdr, Rational};
 
     use super::*;
-    use crate::steps::{Class, ladder};
+    use crate::steps::ladder;
 
     // The names as they are stored.
     const INSPECT: &str = "inspect";
@@ -182,6 +196,8 @@ mod tests {
     const LADDER: &str = "ladder";
     const LADDER_TOP: &str = "ladder_top";
     const TRANSCRIBE: &str = "transcribe";
+    const SPEECH_AUDIO: &str = "speech_audio";
+    const SILENCED_AUDIO: &str = "silenced_audio";
     const PUBLISH_SOURCE: &str = "publish_source";
     const PUBLISH_STILLS: &str = "publish_stills";
     const PUBLISH_WEAK_LINE: &str = "publish_weak_line";
@@ -253,10 +269,20 @@ mod tests {
     }
 
     fn steps(media: &MediaInfo, transcribe: bool, defer_above: Option<u32>) -> Vec<StepSpec> {
+        planned(media, transcribe, false, defer_above)
+    }
+
+    fn planned(
+        media: &MediaInfo,
+        transcribe: bool,
+        silence_names: bool,
+        defer_above: Option<u32>,
+    ) -> Vec<StepSpec> {
         let ladder = |_: &VideoTrack| ladder();
         let settings = PlanSettings {
             limits: Limits::default(),
             transcribe,
+            silence_names,
             source_segment_ms: Some(6000),
             defer_above,
             ladder: &ladder,
@@ -326,6 +352,43 @@ mod tests {
         assert!(plan.iter().all(|step| step.cost_ms > 0));
         assert_eq!(renditions(&plan, WEAK_LINE), ["v240"]);
         assert_eq!(renditions(&plan, LADDER), ["v1080", "v720"]);
+    }
+
+    #[test]
+    fn where_names_are_silenced_no_audio_is_published_before_they_are_known() {
+        // Recognition is switched off for all others.
+        let plan = planned(&media(true, true), false, true, None);
+        assert_eq!(
+            names(&plan),
+            [
+                SPEECH_AUDIO,
+                TRANSCRIBE,
+                SILENCED_AUDIO,
+                STILLS,
+                PUBLISH_STILLS,
+                WEAK_LINE,
+                PUBLISH_WEAK_LINE,
+                LADDER,
+                FINISH
+            ],
+            "the source is no rendition"
+        );
+        let step = |name: &str| plan.iter().find(|step| step.name == name).unwrap();
+        assert_eq!(step(TRANSCRIBE).needs, [INSPECT, SPEECH_AUDIO]);
+        assert_eq!(step(SILENCED_AUDIO).needs, [INSPECT, TRANSCRIBE]);
+        let required = [SPEECH_AUDIO, TRANSCRIBE, SILENCED_AUDIO];
+        assert!(required.iter().all(|name| !step(name).optional), "the recording fails without them");
+        for publication in
+            plan.iter().filter(|step| StepKind::from_name(&step.name).is_some_and(StepKind::is_publication))
+        {
+            assert!(publication.needs.contains(&SILENCED_AUDIO.to_owned()), "{}", publication.name);
+        }
+        assert_eq!(step(WEAK_LINE).needs, [INSPECT, SPEECH_AUDIO, STILLS], "video is made meanwhile");
+        let silent = planned(&media(true, false), true, true, None);
+        assert!(names(&silent).contains(&PUBLISH_SOURCE), "a source without audio has no name");
+        let known: Vec<&str> = [INSPECT].into_iter().chain(names(&plan)).collect();
+        let is_before = |at: usize, need: &String| known[..=at].contains(&need.as_str());
+        assert!(plan.iter().enumerate().all(|(at, step)| step.needs.iter().all(|need| is_before(at, need))));
     }
 
     #[test]

@@ -189,6 +189,7 @@ impl ProcessRun<'_> {
         let settings = planner::PlanSettings {
             limits: limits(self.settings),
             transcribe: self.settings.speech.enabled,
+            silence_names: false,
             // The folder stands alone: the source lies elsewhere and is no part of it.
             source_segment_ms: None,
             defer_above: None,

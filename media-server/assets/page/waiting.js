@@ -5,11 +5,15 @@ import { el, say } from './view.js';
 const STEPS = [
   ['inspect', 'Checking the file', 1],
   ['sound', 'Sound', 3],
+  ['speech_audio', 'Sound', 0],
   ['stills', 'Stills', 5],
   ['weak_line', 'Video', 0],
   ['transcribe', 'Transcript', 0],
+  ['silenced_audio', 'Sound without names', 0],
   ['publish_stills', 'Preparing the first version', 1],
 ];
+// Share of the transcript where names are silenced: nothing can be watched before it.
+const SILENCED_TRANSCRIPT = 15;
 // The time left is estimated only after this much time and progress.
 const WATCHED_MS = 10_000;
 const WATCHED_SHARE = 0.03;
@@ -24,8 +28,11 @@ export function show({ state, steps }) {
   const box = document.getElementById('progress');
   box.hidden = state !== 'processing' || !steps?.length;
   if (box.hidden) return;
-  const known = STEPS.map(([name, label, weight]) => ({ label, weight, step: steps.find((s) => s.name === name) }))
-    .filter(({ step }) => step);
+  const silences = steps.some((s) => s.name === 'speech_audio');
+  const known = STEPS.map(([name, label, usual]) => {
+    const weight = silences && name === 'transcribe' ? SILENCED_TRANSCRIPT : usual;
+    return { label, weight, step: steps.find((s) => s.name === name) };
+  }).filter(({ step }) => step);
   // Until all steps are known, the longest plan is assumed.
   const planned = (known.at(-1)?.label === STEPS.at(-1)[1] ? known.map(({ weight }) => weight) : STEPS.map((s) => s[2]))
     .reduce((sum, weight) => sum + weight, 0);

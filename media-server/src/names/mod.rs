@@ -1,12 +1,15 @@
 //! A tenant's list of pupils' names, which must not be in text, search and captions.
 //!
-//! Workers remove them from what is recognised, and this server from what people write.
+//! Workers remove them from what is recognised, and this server from what people write. As an
+//! option workers silence them in audio too.
 
 mod routes;
 mod service;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upload_tests;
 
 pub use service::NameLists;
 

@@ -1,11 +1,12 @@
 //! The routes of a tenant's list of names.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use chalkstream_formats::names::NameList;
 use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::service::NameLists;
@@ -19,6 +20,8 @@ use crate::problem::{Problem, ProblemBody};
 pub struct NamesView {
     /// The names.
     names: Vec<String>,
+    /// Whether they are silenced in audio too.
+    silence: bool,
 }
 
 /// The number of names that count now.
@@ -26,13 +29,24 @@ pub struct NamesView {
 pub struct NamesCount {
     /// Names, each once.
     count: usize,
+    /// Whether they are silenced in audio too.
+    silence: bool,
+}
+
+/// An option of the list.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct NamesQuery {
+    /// Whether names are silenced in the audio of recordings too; as before if it is left out.
+    silence: Option<bool>,
 }
 
 /// Get the list of names of the key's tenant; it is empty if there is none.
 #[utoipa::path(get, path = "/v1/names", tag = "names",
     responses((status = 200, body = NamesView), (status = 503, body = ProblemBody)))]
 pub async fn get(State(lists): State<NameLists>, caller: ApiCaller) -> Result<Response, Problem> {
-    let view = NamesView { names: lists.list(&caller.tenant).await?.into() };
+    let names = lists.list(&caller.tenant).await?.into();
+    let view = NamesView { names, silence: lists.is_silencing(&caller.tenant).await? };
     let no_store = HeaderValue::from_static("private, no-store");
     Ok(([(header::CACHE_CONTROL, no_store)], Json(view)).into_response())
 }
@@ -41,9 +55,15 @@ pub async fn get(State(lists): State<NameLists>, caller: ApiCaller) -> Result<Re
 ///
 /// The body is a JSON list of strings, or plain text with a name a line: first names or full names,
 /// at most 20,000 of 100 characters. From then on they are removed from what is recognised,
-/// corrected or uploaded, with their inflected forms and what sounds like them: `[name]` stands
-/// there. Each part of a full name counts too. What is stored already stays as it is.
-#[utoipa::path(put, path = "/v1/names", tag = "names",
+/// corrected or uploaded, and from titles and file names, with their inflected forms and what
+/// sounds like them: `[name]` stands there. Each part of a full name counts too. What is stored
+/// already stays as it is.
+///
+/// With `silence=true` they are silent in all audio of recordings that are uploaded from then on.
+/// Such a recording can be watched only when its speech is recognised, and the uploaded file is not
+/// one of its renditions. If its names cannot be found, it fails. The option stays until
+/// `silence=false`, or until the list is removed.
+#[utoipa::path(put, path = "/v1/names", tag = "names", params(NamesQuery),
     request_body(content = Vec<String>, content_type = "application/json"),
     responses(
         (status = 200, body = NamesCount),
@@ -53,16 +73,25 @@ pub async fn get(State(lists): State<NameLists>, caller: ApiCaller) -> Result<Re
 pub async fn put(
     State(lists): State<NameLists>,
     caller: ApiCaller,
+    query: Result<Query<NamesQuery>, QueryRejection>,
     NamesBody(text): NamesBody,
 ) -> Result<Json<NamesCount>, Problem> {
+    let Query(query) = query.map_err(|_| {
+        Problem::invalid("query", "The query string is not valid: `silence` is `true` or `false`.")
+    })?;
     let list = match json_list(&text)? {
         Some(names) => NameList::new(names),
         None => NameList::from_lines(&text),
     };
     let list = list.map_err(|error| Problem::invalid("names", error.to_string()))?;
     let count = list.len();
-    lists.write(&caller.tenant, list).await?;
-    Ok(Json(NamesCount { count }))
+    let silence = match query.silence {
+        Some(silence) => silence,
+        // A list that is replaced each night must not switch it off.
+        None => lists.is_silencing(&caller.tenant).await?,
+    };
+    lists.write(&caller.tenant, list, silence).await?;
+    Ok(Json(NamesCount { count, silence }))
 }
 
 /// Remove the list of names of the key's tenant; none is fine.

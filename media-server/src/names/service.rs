@@ -1,7 +1,7 @@
 //! The lists in storage. Each use reads the list again, so a name that was added counts at once.
 
 use chalkstream_formats::names::{NameList, Names};
-use chalkstream_store::{Store, names};
+use chalkstream_store::{Error, Store, names};
 use http::StatusCode;
 
 use crate::problem::Problem;
@@ -26,12 +26,20 @@ impl NameLists {
         Ok(self.read(tenant).await?.unwrap_or_default())
     }
 
+    /// Whether the names of a tenant are silenced in audio too.
+    ///
+    /// # Errors
+    /// 503 if it cannot be read.
+    pub async fn is_silencing(&self, tenant: &str) -> Result<bool, Problem> {
+        names::is_silencing(&self.store, tenant).await.map_err(|error| unreadable(tenant, &error))
+    }
+
     /// Writes the list of a tenant. It is durable when this returns.
     ///
     /// # Errors
     /// 503 if storage does not answer.
-    pub async fn write(&self, tenant: &str, list: NameList) -> Result<(), Problem> {
-        Ok(names::write(&self.store, tenant, list).await?)
+    pub async fn write(&self, tenant: &str, list: NameList, silence: bool) -> Result<(), Problem> {
+        Ok(names::write(&self.store, tenant, list, silence).await?)
     }
 
     /// Removes the list of a tenant.
@@ -63,10 +71,12 @@ impl NameLists {
     }
 
     async fn read(&self, tenant: &str) -> Result<Option<NameList>, Problem> {
-        names::read(&self.store, tenant).await.map_err(|error| {
-            let detail = "The list of names cannot be read, so nothing was stored.";
-            tracing::error!(tenant_id = tenant, kind = error.kind.as_str(), "list of names cannot be read");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "names_unreadable", detail).retry_after_s(5)
-        })
+        names::read(&self.store, tenant).await.map_err(|error| unreadable(tenant, &error))
     }
+}
+
+fn unreadable(tenant: &str, error: &Error) -> Problem {
+    let detail = "The list of names cannot be read, so nothing was stored.";
+    tracing::error!(tenant_id = tenant, kind = error.kind.as_str(), "list of names cannot be read");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "names_unreadable", detail).retry_after_s(5)
 }

@@ -57,7 +57,7 @@ fn captions(lines: &[String], is_vtt: bool) -> String {
 }
 
 /// Every file below a folder, as text.
-fn files(folder: &Path, found: &mut Vec<(String, String)>) {
+pub fn files(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let path = entry.path();
         if path.is_dir() {
@@ -85,7 +85,7 @@ async fn two_hundred_names_are_in_no_correction_caption_moment_or_index() {
     let server = world.server("a").await;
     let pupils = pupils();
     let list: Vec<&str> = pupils.iter().map(|(name, _)| *name).collect();
-    assert_eq!(put(&server, json!(list).to_string()).await, (200, json!({ "count": 200 })));
+    assert_eq!(put(&server, json!(list).to_string()).await, (200, json!({ "count": 200, "silence": false })));
     let forms: Vec<&str> =
         pupils.iter().flat_map(|(name, forms)| [*name].into_iter().chain(forms.clone())).collect();
 
@@ -183,10 +183,13 @@ async fn a_list_is_a_tenants_own_and_bounded() {
         let request = server.client.get(server.url("/v1/names")).bearer_auth(key);
         json_of(request.send().await.unwrap()).await
     };
-    assert_eq!(get(&world.key).await, json!({ "names": [] }));
-    assert_eq!(put(&server, "José Núñez\r\n\nMaria\nMaria\n").await, (200, json!({ "count": 2 })));
-    assert_eq!(get(&world.key).await, json!({ "names": ["José Núñez", "Maria"] }));
-    assert_eq!(get(&world.other_key).await, json!({ "names": [] }), "another tenant");
+    assert_eq!(get(&world.key).await, json!({ "names": [], "silence": false }));
+    assert_eq!(
+        put(&server, "José Núñez\r\n\nMaria\nMaria\n").await,
+        (200, json!({ "count": 2, "silence": false }))
+    );
+    assert_eq!(get(&world.key).await, json!({ "names": ["José Núñez", "Maria"], "silence": false }));
+    assert_eq!(get(&world.other_key).await, json!({ "names": [], "silence": false }), "another tenant");
 
     let long = "é".repeat(101);
     for (list, code, detail) in [
@@ -202,13 +205,13 @@ async fn a_list_is_a_tenants_own_and_bounded() {
         assert_eq!((status, &body["code"], &body["detail"]), (400, &json!(code), &json!(detail)));
     }
     let many = |count: usize| (0..count).map(|n| format!("{n} {}\n", "é".repeat(90))).collect::<String>();
-    assert_eq!(put(&server, many(20_000)).await, (200, json!({ "count": 20_000 })));
+    assert_eq!(put(&server, many(20_000)).await, (200, json!({ "count": 20_000, "silence": false })));
     assert_eq!(put(&server, many(20_001)).await.0, 400);
     assert_eq!(put(&server, many(60_000)).await.0, 413);
 
     let removed = server.request(Method::DELETE, "/v1/names").send().await.unwrap();
     assert_eq!(removed.status(), StatusCode::NO_CONTENT);
-    assert_eq!(get(&world.key).await, json!({ "names": [] }));
+    assert_eq!(get(&world.key).await, json!({ "names": [], "silence": false }));
     let open = server.open(Method::GET, "/v1/names").send().await.unwrap();
     assert_eq!(open.status(), StatusCode::UNAUTHORIZED);
 }

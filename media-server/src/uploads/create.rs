@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode};
 use super::concat;
 use super::discard::discard;
 use super::finish::{awaiting_manifest, finish};
-use super::protocol::{self, ConcatHeader};
+use super::protocol::{self, ConcatHeader, UploadMetadata};
 use super::receive::{PatchHeaders, receive};
 use super::responses::{created, created_before};
 use super::service::{UploadLimits, Uploads};
@@ -29,7 +29,8 @@ const READS: usize = 16;
 ///
 /// `Upload-Length` (or `Upload-Defer-Length: 1`) and `Upload-Metadata` (filename, title, uploader,
 /// due_at, vocabulary) describe it. `vocabulary` has words and names that may be said, with commas
-/// between them, as `PUT /v1/vocabulary` takes them. The same `Idempotency-Key` twice gives the
+/// between them, as `PUT /v1/vocabulary` takes them. Names of `/v1/names` become `[name]` in all of
+/// it but the uploader, which is an id. The same `Idempotency-Key` twice gives the
 /// same upload; a key that was used for another file is refused with 422. A body of the type
 /// `application/offset+octet-stream` is its first bytes. `Upload-Concat: partial` creates one part
 /// of a file, and `Upload-Concat: final;` with the addresses of such parts joins them. A file above
@@ -47,6 +48,7 @@ const READS: usize = 16;
         (status = 413, body = ProblemBody),
         (status = 422, body = ProblemBody),
         (status = 429, body = ProblemBody),
+        (status = 503, body = ProblemBody),
     ),
 )]
 pub async fn create(
@@ -57,6 +59,12 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     protocol::check_version(&headers)?;
     let metadata = protocol::metadata(&headers)?;
+    let sent_filename = metadata.filename.clone();
+    let metadata = match metadata.raw {
+        // Nothing is written before the names are out.
+        Some(_) => uploads.names.redacted(&caller.tenant, metadata, UploadMetadata::redacted).await?,
+        None => metadata,
+    };
     let (length, role) = match protocol::concat(&headers)? {
         Some(ConcatHeader::Final { ids, text }) => {
             // The first response was lost, and the parts may be gone already.
@@ -85,7 +93,7 @@ pub async fn create(
     if let Some(key) = &key
         && let Some(earlier) = made_before(&uploads, &caller.tenant, key).await?
     {
-        check_same_metadata(&earlier, &upload)?;
+        check_same_metadata(&earlier, &upload, &sent_filename)?;
         return again(uploads, earlier, &headers, body).await;
     }
     // Its parts were counted already. It must not fail because they use up the limit.
@@ -103,7 +111,7 @@ pub async fn create(
             // If the other upload never appears, its request died or it expired: this one takes its
             // place.
             if let Some(earlier) = wait_for(&uploads, &caller.tenant, &winner).await? {
-                check_same_metadata(&earlier, &upload)?;
+                check_same_metadata(&earlier, &upload, &sent_filename)?;
                 return again(uploads, earlier, &headers, body).await;
             }
         }
@@ -244,12 +252,13 @@ async fn stands(uploads: &Uploads, upload: &Upload) -> Result<bool, Problem> {
 }
 
 /// Refuses a key that is reused for another file: that file would be lost, or one uploader would
-/// get another's recording.
-fn check_same_metadata(earlier: &Upload, asked: &Upload) -> Result<(), Problem> {
-    let of = |upload: &Upload| (upload.uploader.clone(), upload.filename.clone());
+/// get another's recording. The earlier file may have its name from before there was a list of
+/// names.
+fn check_same_metadata(earlier: &Upload, asked: &Upload, sent_filename: &str) -> Result<(), Problem> {
+    let same_name = earlier.filename == asked.filename || earlier.filename == sent_filename;
     let same_list = earlier.concat.is_some() && earlier.concat == asked.concat;
     let same_size = asked.length_deferred || earlier.size_bytes == asked.size_bytes;
-    if same_list || same_size && of(earlier) == of(asked) {
+    if same_list || same_size && same_name && earlier.uploader == asked.uploader {
         return Ok(());
     }
     Err(Problem::new(

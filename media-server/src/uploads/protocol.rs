@@ -1,7 +1,9 @@
 //! tus 1.0.0 as text: headers in, headers out. <https://tus.io/protocols/resumable-upload>
 
 use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use chalkstream_formats::names::Names;
 use chalkstream_store::layout;
 use chalkstream_store::vocabulary::Vocabulary;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -57,8 +59,41 @@ pub struct UploadMetadata {
     pub due_at_ms: Option<u64>,
     /// Words and names that may be said in it.
     pub vocabulary: Vocabulary,
-    /// The header as it was sent; HEAD repeats it.
+    /// The header as it was sent, but for names; HEAD repeats it.
     pub raw: Option<String>,
+}
+
+impl UploadMetadata {
+    /// Returns what is left without names. The uploader is an id that others are compared with.
+    pub fn redacted(names: &Names, sent: Self) -> Self {
+        Self {
+            filename: names.redact(&sent.filename),
+            title: names.redact(&sent.title),
+            vocabulary: terms_without_names(names, &sent.vocabulary),
+            raw: sent.raw.map(|raw| pairs_without_names(names, &raw)),
+            ..sent
+        }
+    }
+}
+
+/// The terms that have no name: `[name]` is no hint.
+fn terms_without_names(names: &Names, terms: &Vocabulary) -> Vocabulary {
+    let without = terms.iter().filter(|term| names.find(term).is_empty());
+    Vocabulary::new(without.map(str::to_owned)).unwrap_or_default()
+}
+
+/// `Upload-Metadata` without names in its values, whatever their keys. A value that is no text
+/// stays as it is: nothing reads it.
+fn pairs_without_names(names: &Names, raw: &str) -> String {
+    let pairs = raw.split(',').map(str::trim).map(|pair| {
+        let (key, encoded) = pair.split_once(' ').unwrap_or((pair, ""));
+        let text = decode(encoded).filter(|text| key != "uploader" && !names.find(text).is_empty());
+        match text {
+            None => pair.to_owned(),
+            Some(text) => format!("{key} {}", STANDARD.encode(names.redact(&text))),
+        }
+    });
+    pairs.collect::<Vec<_>>().join(",")
 }
 
 /// Refuses a client that uses another version.
@@ -237,7 +272,7 @@ mod tests {
     #[test]
     fn metadata_is_read_and_bounded() {
         let mut headers = HeaderMap::new();
-        let b64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+        let b64 = |text: &str| STANDARD.encode(text);
         let line = format!(
             "filename {}, title {},is_private,due_at {}",
             b64("IMG 1.MOV"),
@@ -277,7 +312,7 @@ mod tests {
     #[test]
     fn a_vocabulary_is_read_or_refused_in_plain_words() {
         let read = |terms: &str| {
-            let value = base64::engine::general_purpose::STANDARD.encode(terms);
+            let value = STANDARD.encode(terms);
             let mut headers = HeaderMap::new();
             headers.insert(UPLOAD_METADATA, format!("vocabulary {value}").parse().expect("a header"));
             metadata(&headers)

@@ -14,6 +14,7 @@ use super::lock::{Locks, UploadGuard};
 use super::problems::gone;
 use super::state::{self, Upload};
 use crate::clock::now_ms;
+use crate::names::NameLists;
 use crate::permits::{PermitLimits, Permits};
 use crate::problem::Problem;
 use crate::url::PublicUrl;
@@ -29,6 +30,8 @@ pub struct Uploads {
     pub(super) store: Store,
     pub(super) queue: Queue,
     pub(super) events: Events,
+    /// Names that no title may have.
+    pub(super) names: NameLists,
     /// Uploads that are being written to.
     pub(super) locks: Arc<Locks>,
     /// Permits for PATCH requests.
@@ -73,6 +76,7 @@ impl Uploads {
     pub fn new(
         settings: &config::Settings,
         (store, queue, events): (Store, Queue, Events),
+        names: NameLists,
         public_url: PublicUrl,
         counters: Counters,
         (tasks, shutdown): (TaskTracker, CancellationToken),
@@ -95,6 +99,7 @@ impl Uploads {
             store,
             queue,
             events,
+            names,
             locks,
             patches,
             tenant_patches,

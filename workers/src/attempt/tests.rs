@@ -140,9 +140,11 @@ fn child(step: &str) -> (Made, Value) {
                 "start_ms": 0, "end_ms": DURATION_MS,
             },
         }),
-        StepKind::Audio => {
-            let renditions = ["a32", "a96"].map(|name| made.rendition("audio", name));
-            let speech: Vec<_> = (0..9).map(|part| format!("work/speech-{part:03}.wav")).collect();
+        kind @ (StepKind::Audio | StepKind::SpeechAudio | StepKind::SilencedAudio) => {
+            let names = if kind == StepKind::SpeechAudio { &[][..] } else { &["a32", "a96"] };
+            let renditions: Vec<_> = names.iter().map(|name| made.rendition("audio", name)).collect();
+            let parts = if kind == StepKind::SilencedAudio { 0 } else { 9 };
+            let speech: Vec<_> = (0..parts).map(|part| format!("work/speech-{part:03}.wav")).collect();
             speech.iter().for_each(|part| made.file(part));
             json!({
                 "loudness_lufs": -23.4, "speech_lufs": -21.9, "speech_share": 0.6, "true_peak_dbtp": -1.2,
@@ -280,7 +282,7 @@ impl World {
             });
             let mut outcome = attempt.outcome(&report, objects.collect(), None).unwrap();
             if kind == StepKind::Inspect {
-                outcome.added_steps = attempt.plan(&report).unwrap();
+                outcome.added_steps = attempt.plan(&report).await.unwrap();
             }
             return outcome;
         }

@@ -11,7 +11,7 @@ use chalkstream_pipeline::steps::transcode::TranscodeReport;
 use crate::failure::StepFailure;
 use crate::planner::TRANSCODES;
 use crate::steps::result::Results;
-use crate::steps::{StepKind, audio, source_rendition, stills, transcribe};
+use crate::steps::{StepKind, silenced_audio, source_rendition, stills, transcribe};
 
 /// The streams that are available so far, each with the fence of the attempt that made it.
 #[derive(Default)]
@@ -35,12 +35,13 @@ impl AvailableStreams {
             }
         }
         let source: Option<SourceRenditionReport> = results.report(source_rendition::NAME)?;
-        let audio: Option<AudioReport> = results.report(audio::NAME)?;
+        let audio_step = silenced_audio::renditions_step(results);
+        let audio: Option<AudioReport> = results.report(audio_step)?;
         let transcript: Option<TranscriptReport> = results.report(transcribe::NAME)?;
         let stills = stills.and_then(|stills| stills.rendition);
         Ok(Self {
             source: source.map(|report| (report, results.fence(source_rendition::NAME))),
-            audio: audio.map(|report| (report, results.fence(audio::NAME))),
+            audio: audio.map(|report| (report, results.fence(audio_step))),
             stills: stills.map(|report| (report, results.fence(stills::NAME))),
             transcodes,
             transcript: transcript.map(|report| (report, results.fence(transcribe::NAME))),

@@ -8,7 +8,7 @@ use crate::failure::{Cause, StepFailure};
 use crate::outputs::keys;
 use crate::steps::publish::PublishReport;
 use crate::steps::result::Results;
-use crate::steps::{audio, verify, weak_line};
+use crate::steps::{silenced_audio, verify, weak_line};
 
 /// Outcome of a publishing step.
 pub struct Publication {
@@ -26,7 +26,7 @@ pub fn plan(job: &JobView, manifest: &Manifest, is_last: bool) -> Result<Publica
     let results = Results::from_job(job)?;
     let media = results.media()?.ok_or_else(|| StepFailure::ours("nothing was inspected"))?;
     let video_ms = results.duration_ms(weak_line::NAME);
-    let audio_ms = results.duration_ms(audio::NAME);
+    let audio_ms = results.duration_ms(silenced_audio::renditions_step(&results));
     verify::agreement(&media, video_ms, audio_ms, results.is_lossy())
         .map_err(|problem| StepFailure::new(Cause::Unverified, problem))?;
     let streams = AvailableStreams::from_results(&results)?;

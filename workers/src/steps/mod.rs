@@ -11,6 +11,7 @@ pub mod ladder;
 pub mod publish;
 pub mod request;
 pub mod result;
+pub mod silenced_audio;
 pub mod source_rendition;
 pub mod stills;
 pub mod transcribe;
@@ -20,9 +21,7 @@ pub mod weak_line;
 use chalkstream_pipeline::media::MediaInfo;
 use serde_json::Value;
 
-#[cfg(test)]
-pub use definition::Class;
-pub use definition::{Contribution, Execution, Input, StepDefinition};
+pub use definition::{Class, Contribution, Execution, Input, StepDefinition};
 
 use crate::outputs::CollectedOutputs;
 
@@ -37,6 +36,8 @@ pub enum StepKind {
     PublishSource,
     /// Decodes the audio.
     Audio,
+    /// Decodes the audio for speech recognition alone.
+    SpeechAudio,
     /// Makes poster and storyboard, and the rendition of stills.
     Stills,
     /// Publishes audio and stills.
@@ -53,17 +54,20 @@ pub enum StepKind {
     PublishLadder,
     /// Makes the transcript.
     Transcribe,
+    /// Decodes the audio, and silences names in it.
+    SilencedAudio,
     /// Publishes the last revision.
     Finish,
 }
 
 impl StepKind {
     /// All kinds.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Inspect,
         Self::SourceRendition,
         Self::PublishSource,
         Self::Audio,
+        Self::SpeechAudio,
         Self::Stills,
         Self::PublishStills,
         Self::WeakLine,
@@ -72,6 +76,7 @@ impl StepKind {
         Self::LadderTop,
         Self::PublishLadder,
         Self::Transcribe,
+        Self::SilencedAudio,
         Self::Finish,
     ];
 
@@ -82,6 +87,7 @@ impl StepKind {
             Self::SourceRendition => &source_rendition::DEFINITION,
             Self::PublishSource => &publish::SOURCE,
             Self::Audio => &audio::DEFINITION,
+            Self::SpeechAudio => &audio::SPEECH,
             Self::Stills => &stills::DEFINITION,
             Self::PublishStills => &publish::STILLS,
             Self::WeakLine => &weak_line::DEFINITION,
@@ -90,6 +96,7 @@ impl StepKind {
             Self::LadderTop => &ladder::TOP,
             Self::PublishLadder => &publish::LADDER,
             Self::Transcribe => &transcribe::DEFINITION,
+            Self::SilencedAudio => &silenced_audio::DEFINITION,
             Self::Finish => &finish::DEFINITION,
         }
     }

@@ -33,7 +33,7 @@ pub const DEFINITION: StepDefinition = StepDefinition {
 };
 
 fn request(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
-    let report: Option<AudioReport> = ctx.results.report(audio::NAME)?;
+    let report: Option<AudioReport> = ctx.results.report(audio::speech_step(ctx.results))?;
     let audio = report.ok_or_else(|| StepFailure::ours("there is no audio to transcribe"))?;
     let speech = &ctx.settings.speech;
     let installed = model::locate(&speech.model, &models(ctx.settings))
@@ -52,6 +52,7 @@ fn request(ctx: &RequestContext<'_>) -> Result<Step, StepFailure> {
             SpeechEffort::Careful => Effort::Careful,
         },
         names: ctx.names.clone(),
+        silence: ctx.results.get(audio::SPEECH_NAME).is_some(),
         vocabulary: ctx.vocabulary.clone(),
     }))
 }

@@ -15,6 +15,7 @@ mod loudness;
 mod render;
 mod rendition;
 mod sample_rate;
+mod silencer;
 mod stretch;
 mod timeline;
 mod timestamp_bypass;
@@ -26,7 +27,8 @@ mod tests;
 mod timing_tests;
 
 use loudness::LoudnessMeter;
-use render::AudioRenderer;
+pub use render::AudioOutputs;
+use render::{AudioRenderer, RenderPlan};
 use serde::{Deserialize, Serialize};
 
 use crate::context::StepContext;
@@ -48,6 +50,12 @@ pub struct AudioRequest {
     /// The voice activity model file; without one, the envelope of the signal reveals speech.
     #[serde(default)]
     pub vad_model_path: Option<std::path::PathBuf>,
+    /// What is made.
+    #[serde(default)]
+    pub outputs: AudioOutputs,
+    /// Spans that are silent in the renditions, in ms, in order.
+    #[serde(default)]
+    pub silenced_ms: Vec<(u64, u64)>,
 }
 
 /// Runs the step: the first pass measures, the second renders everything.
@@ -68,8 +76,12 @@ pub fn run(request: &AudioRequest, source: Source, ctx: &StepContext) -> Result<
         meter.add(frames)
     })?;
     let loudness = meter.finish()?;
-    let language = track.language.as_deref().and_then(language_code);
-    let (mut renderer, mut rendered) = (AudioRenderer::new(ctx, first_pass.frames, &loudness, language)?, 0);
+    let plan = RenderPlan {
+        outputs: request.outputs,
+        silenced_ms: &request.silenced_ms,
+        language: track.language.as_deref().and_then(language_code),
+    };
+    let (mut renderer, mut rendered) = (AudioRenderer::new(ctx, first_pass.frames, &loudness, &plan)?, 0);
     decode::decode_track(source, &request.media, &request.limits, ctx, |frames| {
         rendered += frames.len() as u64;
         let measured_ms = total_ms / MEASURING_DIVISOR;

@@ -1,11 +1,14 @@
 //! The second pass over the decoded audio: gain and limiter, then both renditions and the WAV file
 //! for transcription.
 
+use serde::{Deserialize, Serialize};
+
 use super::aac::AacEncoder;
 use super::fir::Decimator;
 use super::limiter::Limiter;
 use super::loudness::{CEILING_DBTP, Loudness, db_to_amplitude};
 use super::rendition::{AudioRenditionWriter, RENDITIONS};
+use super::silencer::Silencer;
 use super::wav::WavWriter;
 use crate::context::StepContext;
 use crate::error::Result;
@@ -14,13 +17,37 @@ use crate::report::AudioRenditionReport;
 /// Frames processed at a time: half a second.
 const BLOCK_FRAMES: usize = 24_000;
 
+/// Outputs of the step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AudioOutputs {
+    /// Renditions, and audio for transcription.
+    #[default]
+    All,
+    /// Audio for transcription.
+    Speech,
+    /// Renditions.
+    Renditions,
+}
+
+/// Plan of the outputs.
+pub struct RenderPlan<'a> {
+    /// What is made.
+    pub outputs: AudioOutputs,
+    /// Spans that are silent in the renditions, in ms, in order.
+    pub silenced_ms: &'a [(u64, u64)],
+    /// Language of the renditions.
+    pub language: Option<[u8; 3]>,
+}
+
 /// Renders all outputs of the step, block by block.
 pub struct AudioRenderer<'a> {
     gain: f32,
     has_inverted_channel: bool,
     limiter: Limiter,
     decimator: Decimator,
-    speech_wav: WavWriter<'a>,
+    speech_wav: Option<WavWriter<'a>>,
+    silencer: Silencer,
     outputs: Vec<(AacEncoder, AudioRenditionWriter<'a>)>,
     /// Frames that the first pass counted.
     expected: u64,
@@ -38,21 +65,25 @@ impl<'a> AudioRenderer<'a> {
         ctx: &'a StepContext,
         frames: u64,
         loudness: &Loudness,
-        language: Option<[u8; 3]>,
+        plan: &RenderPlan<'_>,
     ) -> Result<Self> {
-        let outputs = RENDITIONS
+        let renditions: &[_] = if plan.outputs == AudioOutputs::Speech { &[] } else { &RENDITIONS };
+        let outputs = renditions
             .iter()
-            .map(|plan| {
-                let encoder = AacEncoder::start(plan.channels, plan.bitrate_bps)?;
-                Ok((encoder, AudioRenditionWriter::new(ctx, *plan, language, frames)))
+            .map(|rendition| {
+                let encoder = AacEncoder::start(rendition.channels, rendition.bitrate_bps)?;
+                Ok((encoder, AudioRenditionWriter::new(ctx, *rendition, plan.language, frames)))
             })
             .collect::<Result<_>>()?;
+        let has_speech = plan.outputs != AudioOutputs::Renditions;
+        let speech_wav = has_speech.then(|| WavWriter::create(ctx, frames.div_ceil(3))).transpose()?;
         Ok(Self {
             gain: db_to_amplitude(loudness.gain_db()) as f32,
             has_inverted_channel: loudness.has_inverted_channel,
             limiter: Limiter::new(db_to_amplitude(CEILING_DBTP) as f32),
             decimator: Decimator::new(),
-            speech_wav: WavWriter::create(ctx, frames.div_ceil(3))?,
+            speech_wav,
+            silencer: Silencer::new(plan.silenced_ms),
             outputs,
             expected: frames,
             received: 0,
@@ -86,6 +117,8 @@ impl<'a> AudioRenderer<'a> {
         if is_last {
             self.limiter.finish(&mut self.limited);
         }
+        // After the limiter, so that what is around a name has the level that it had.
+        self.silencer.apply(&mut self.limited);
         self.mono.clear();
         // The sum of inverted channels would have no voice.
         let has_inverted_channel = self.has_inverted_channel;
@@ -96,7 +129,9 @@ impl<'a> AudioRenderer<'a> {
         if is_last {
             self.decimator.finish(&mut self.low_rate);
         }
-        self.speech_wav.write(&self.low_rate)?;
+        if let Some(speech_wav) = &mut self.speech_wav {
+            speech_wav.write(&self.low_rate)?;
+        }
         for (encoder, rendition) in &mut self.outputs {
             let samples = if rendition.channels() == 1 { &self.mono } else { self.limited.as_flattened() };
             if !samples.is_empty() {
@@ -120,7 +155,7 @@ impl<'a> AudioRenderer<'a> {
             self.push(&[[0.0; 2]; BLOCK_FRAMES][..missing as usize])?;
         }
         self.render_block(true)?;
-        let speech_parts = self.speech_wav.finish()?;
+        let speech_parts = self.speech_wav.map(WavWriter::finish).transpose()?.unwrap_or_default();
         let renditions = self.outputs.into_iter().map(|(mut encoder, mut rendition)| {
             // The encoder keeps audio that does not fill a packet. Silence fills that packet, and
             // one more.

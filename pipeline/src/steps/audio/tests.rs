@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
@@ -21,6 +22,18 @@ struct Made {
 
 /// Runs the step on interleaved 16-bit samples in a WAV file.
 fn made(rate_hz: u32, channels: u16, samples: &[i16], origin_ns: i64, cancelled: bool) -> Made {
+    made_with(rate_hz, channels, samples, origin_ns, cancelled, |_| ())
+}
+
+/// The same, with a request that `adjust` changes.
+fn made_with(
+    rate_hz: u32,
+    channels: u16,
+    samples: &[i16],
+    origin_ns: i64,
+    cancelled: bool,
+    adjust: impl FnOnce(&mut AudioRequest),
+) -> Made {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("source.wav");
     std::fs::write(&path, wav(rate_hz, channels, samples)).unwrap();
@@ -54,7 +67,9 @@ fn made(rate_hz: u32, channels: u16, samples: &[i16], origin_ns: i64, cancelled:
         cancel: Arc::new(AtomicBool::new(cancelled)),
     };
     let source = Arc::new(FileSource::open(&path).unwrap());
-    let request = AudioRequest { media, limits: Limits::default(), vad_model_path: None };
+    let json = serde_json::json!({ "media": media, "limits": Limits::default() });
+    let mut request: AudioRequest = serde_json::from_value(json).unwrap();
+    adjust(&mut request);
     let report = run(&request, source, &ctx);
     drop(ctx);
     let events = Arc::into_inner(events).unwrap().into_inner().unwrap();
@@ -238,6 +253,60 @@ fn inverted_channels_too_short_to_repair_reach_the_mono_outputs() {
     assert!(mono.iter().any(|sample| sample.abs() > 0.1));
 }
 
+/// Every file that a step made, by its path below the folder.
+fn files(made: &Made) -> BTreeMap<String, Vec<u8>> {
+    let outputs = made.events.iter().filter_map(|event| match event {
+        StepEvent::Output { path, .. } => Some(path.clone()),
+        _ => None,
+    });
+    outputs
+        .map(|path| (path.clone(), std::fs::read(made.folder.path().join("out").join(path)).unwrap()))
+        .collect()
+}
+
+#[test]
+fn spans_are_silent_in_the_renditions_and_all_else_is_as_before() {
+    let samples: Vec<i16> = (0..48_000 * 6)
+        .flat_map(|i| {
+            let syllables = 0.6 + 0.4 * (i as f32 * std::f32::consts::TAU * 3.0 / 48_000.0).sin();
+            [((i as f32 * 0.05).sin() * 9000.0 * syllables) as i16; 2]
+        })
+        .collect();
+    let made = |outputs, silenced_ms: &[(u64, u64)]| {
+        made_with(48_000, 2, &samples, 0, false, |request| {
+            (request.outputs, request.silenced_ms) = (outputs, silenced_ms.to_vec());
+        })
+    };
+    let all = made(AudioOutputs::All, &[]);
+    let parts = [made(AudioOutputs::Speech, &[]), made(AudioOutputs::Renditions, &[])];
+    let reports = parts.each_ref().map(|part| part.report.as_ref().unwrap());
+    assert!(reports[0].renditions.is_empty() && reports[1].speech.is_empty());
+    let both: BTreeMap<_, _> = parts.iter().flat_map(files).collect();
+    assert!(files(&all) == both && both.len() == 9, "the same bytes in two steps: {:?}", both.keys());
+
+    let silenced = made(AudioOutputs::Renditions, &[(2000, 2800)]);
+    for rendition in &silenced.report.as_ref().unwrap().renditions {
+        let [before, after] = [&all, &silenced].map(|made| {
+            let playlist = made.folder.path().join("out").join(&rendition.playlist);
+            decoded(&playlist, rendition.channels as usize)
+        });
+        let level = |samples: &[f32], ms: usize| {
+            let part = &samples[ms * 48..(ms + 50) * 48];
+            (part.iter().map(|s| s * s).sum::<f32>() / part.len() as f32).sqrt()
+        };
+        for ms in (0..5_900).step_by(50) {
+            let (before, after) = (level(&before, ms), level(&after, ms));
+            match ms {
+                2050..=2700 => assert!(after < 0.001, "{}: {after} at {ms} ms", rendition.name),
+                1900..=2850 => {}
+                // Before, not a bit differs; after, the encoder may spend its bits in another way.
+                0..1900 => assert_eq!(after, before, "{}: at {ms} ms", rendition.name),
+                _ => assert!((after / before - 1.0).abs() < 0.3, "{}: {after} at {ms} ms", rendition.name),
+            }
+        }
+    }
+}
+
 #[test]
 fn a_cancel_is_heard() {
     let error = made(48_000, 2, &[0; 96_000], 0, true).report.unwrap_err();
@@ -251,7 +320,8 @@ fn a_second_pass_of_another_length_is_held_to_the_first() {
     crate::gst::init().unwrap();
     let loudness = LoudnessMeter::new(None).unwrap().finish().unwrap();
     for given in [90_000, 96_000, 99_000] {
-        let mut renderer = AudioRenderer::new(&ctx, 96_000, &loudness, None).unwrap();
+        let plan = RenderPlan { outputs: AudioOutputs::All, silenced_ms: &[], language: None };
+        let mut renderer = AudioRenderer::new(&ctx, 96_000, &loudness, &plan).unwrap();
         renderer.push(&vec![[0.25; 2]; given]).unwrap();
         assert_eq!(renderer.is_complete(), given == 96_000);
         let (renditions, speech) = renderer.finish().unwrap();

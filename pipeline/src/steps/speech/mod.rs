@@ -79,6 +79,9 @@ pub struct TranscribeRequest {
     /// Names that are removed from what is said; `None` if the tenant has no list.
     #[serde(default)]
     pub names: Option<NameList>,
+    /// Whether the report says when names are said, so that they can be silenced.
+    #[serde(default)]
+    pub silence: bool,
     /// Words and names that may be said, the most important list first.
     #[serde(default)]
     pub vocabulary: Vec<Vocabulary>,
@@ -113,6 +116,9 @@ pub struct TranscriptReport {
     /// Path of passages.bin; `None` without a model of meaning.
     #[serde(default)]
     pub passages: Option<String>,
+    /// Spans in which names are said, in ms, in order; `None` if they were not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silenced_ms: Option<Vec<(u64, u64)>>,
 }
 
 /// Maximum number of states at once: each takes memory, and the machine has other work.
@@ -194,6 +200,7 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
         subtitles: files.subtitles,
         talk,
         passages,
+        silenced_ms: request.silence.then(|| names::spans(&words)),
     })
 }
 

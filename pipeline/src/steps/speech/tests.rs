@@ -39,6 +39,7 @@ pub fn request(duration_ms: u64, threads: u32) -> TranscribeRequest {
         duration_ms,
         effort: Effort::Careful,
         names: None,
+        silence: false,
         vocabulary: Vec::new(),
     }
 }

@@ -13,14 +13,14 @@ fn said(text: &str, start_ms: u64, word_ms: u64) -> Vec<Word> {
 }
 
 fn texts(words: &[Word]) -> Vec<String> {
-    make_cues(words, true, 600_000).into_iter().map(|cue| cue.text).collect()
+    make_cues(words, true, &[], 600_000).into_iter().map(|cue| cue.text).collect()
 }
 
 #[test]
 fn a_pause_starts_a_cue_and_a_cue_comes_a_little_early() {
     let mut words = said("Where are you going?", 1000, 300);
     words.extend(said("Home.", 4000, 400));
-    let cues = make_cues(&words, true, 4500);
+    let cues = make_cues(&words, true, &[], 4500);
     assert_eq!(cues.len(), 2);
     assert_eq!((cues[0].start_ms, cues[0].end_ms), (700, 2600));
     assert_eq!((cues[1].start_ms, cues[1].end_ms), (3667, 4500), "early enough to be read");
@@ -32,7 +32,7 @@ fn a_pause_starts_a_cue_and_a_cue_comes_a_little_early() {
 fn long_speech_is_cut_after_its_sentences() {
     let text = "This is the first sentence of them all, which is rather long. \
                 And this is another one that follows it at once.";
-    let cues = make_cues(&said(text, 0, 250), true, 60_000);
+    let cues = make_cues(&said(text, 0, 250), true, &[], 60_000);
     assert_eq!(cues[0].text, "This is the first sentence of them all, which is rather long.");
     assert_eq!(
         to_caption(&cues[0], true).text,
@@ -58,11 +58,11 @@ fn a_short_word_joins_its_neighbour() {
 #[test]
 fn a_cue_is_as_doubtful_as_its_words_and_every_other_reason() {
     let mut words = said("Quite certain words.", 0, 400);
-    assert_eq!(make_cues(&words, true, 5000)[0].doubt, 0.0);
+    assert_eq!(make_cues(&words, true, &[], 5000)[0].doubt, 0.0);
     words.iter_mut().for_each(|word| word.probability = 0.4);
-    assert!((make_cues(&words, true, 5000)[0].doubt - 0.6).abs() < 1e-5);
+    assert!((make_cues(&words, true, &[], 5000)[0].doubt - 0.6).abs() < 1e-5);
     words[1].doubt = 0.9;
-    let cue = make_cues(&words, true, 5000).remove(0);
+    let cue = make_cues(&words, true, &[], 5000).remove(0);
     assert_eq!(cue.doubt, 0.9);
     let json = serde_json::to_value(&cue).unwrap();
     assert_eq!((&json["doubt"], &json["words"][0]["p"]), (&0.9.into(), &0.4.into()));
@@ -75,9 +75,26 @@ fn a_cue_is_as_doubtful_as_its_words_and_every_other_reason() {
 }
 
 #[test]
+fn another_voice_has_a_cue_or_a_line_of_its_own() {
+    let mut words = said("What do you notice in this picture?", 0, 300);
+    words.extend(said("There is a dog in the yard.", 2200, 300));
+    let displayed = |changes_ms: &[u64]| -> Vec<String> {
+        let cues = make_cues(&words, true, changes_ms, 60_000);
+        cues.iter().map(|cue| to_caption(cue, true).text).collect()
+    };
+    assert_eq!(displayed(&[2150]), ["What do you notice in this picture?", "There is a dog in the yard."]);
+    assert_eq!(displayed(&[]).len(), 1, "one voice says both in one cue");
+    // Too quick for cues of their own.
+    words = said("Ready? Yes.", 0, 300);
+    let cues = make_cues(&words, true, &[310], 600);
+    assert_eq!(cues.len(), 1);
+    assert_eq!(to_caption(&cues[0], true).text, "- Ready?\n- Yes.");
+}
+
+#[test]
 fn scripts_without_spaces_are_joined_without() {
     let words = said("砸 自己 的 脚", 0, 300);
-    assert_eq!(make_cues(&words, false, 2000)[0].text, "砸自己的脚");
+    assert_eq!(make_cues(&words, false, &[], 2000)[0].text, "砸自己的脚");
 }
 
 /// Words as people say them, slower than a reader reads, with pauses.
@@ -104,9 +121,15 @@ fn speech() -> impl Strategy<Value = Vec<Word>> {
 
 proptest! {
     #[test]
-    fn captions_of_speech_keep_the_rules(words in speech()) {
+    fn captions_of_speech_keep_the_rules(
+        words in speech(),
+        changes in proptest::collection::vec(0.0..1.0, 0..12),
+    ) {
         let duration_ms = words.last().unwrap().end_ms + 2000;
-        let cues = make_cues(&words, true, duration_ms);
+        let mut changes_ms: Vec<u64> =
+            changes.iter().map(|share: &f64| (share * duration_ms as f64) as u64).collect();
+        changes_ms.sort_unstable();
+        let cues = make_cues(&words, true, &changes_ms, duration_ms);
         let mut last_end_ms = 0;
         for (index, cue) in cues.iter().enumerate() {
             let caption = to_caption(cue, true);
@@ -139,7 +162,7 @@ proptest! {
             Word { start_ms, end_ms: now, text, probability: 1.0, doubt: 0.0 }
         }).collect();
         let duration_ms = now.saturating_sub(short);
-        let cues = make_cues(&words, true, duration_ms);
+        let cues = make_cues(&words, true, &[], duration_ms);
         let mut last = 0;
         for cue in &cues {
             prop_assert!(last <= cue.start_ms && cue.start_ms < cue.end_ms && cue.end_ms <= duration_ms);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lines::{self, Fit};
 use super::phrases::{Break, break_between};
+use super::voice_changes;
 use super::words::{Word, two_decimals};
 use crate::captions;
 
@@ -45,28 +46,41 @@ pub struct Cue {
     pub doubt: f32,
     /// Its words, within the cue's time.
     pub words: Vec<Word>,
+    /// The word with which another voice begins, if two share the cue.
+    #[serde(skip)]
+    pub exchange_at: Option<usize>,
 }
 
 /// Makes the cues of all words of a recording. They do not overlap, and end within `duration_ms`.
-pub fn make_cues(words: &[Word], uses_spaces: bool, duration_ms: u64) -> Vec<Cue> {
+/// Other voices begin at `changes_ms`.
+pub fn make_cues(words: &[Word], uses_spaces: bool, changes_ms: &[u64], duration_ms: u64) -> Vec<Cue> {
     let words = put_in_order(words, duration_ms);
-    let mut groups: Vec<&[Word]> = Vec::new();
-    let mut rest = words.as_slice();
-    while !rest.is_empty() {
-        let end = (1..rest.len()).find(|at| pause_ms(rest, *at) >= LONG_PAUSE_MS).unwrap_or(rest.len());
-        let (run, after) = rest.split_at(end);
-        split_run(run, uses_spaces, &mut groups);
-        rest = after;
+    let begins = voice_changes::mark(&words, changes_ms);
+    let mut groups: Vec<Run<'_>> = Vec::new();
+    let mut start = 0;
+    while start < words.len() {
+        let is_end = |at: &usize| pause_ms(&words, *at) >= LONG_PAUSE_MS;
+        let end = (start + 1..words.len()).find(is_end).unwrap_or(words.len());
+        split_run(Run { words: &words[start..end], begins: &begins[start..end] }, uses_spaces, &mut groups);
+        start = end;
     }
     let mut cues: Vec<Cue> = Vec::new();
-    for (index, group) in groups.iter().enumerate() {
-        let next_ms = groups.get(index + 1).map_or(duration_ms, |next| next[0].start_ms);
+    for (index, run) in groups.iter().enumerate() {
+        let group = run.words;
+        let next_ms = groups.get(index + 1).map_or(duration_ms, |next| next.words[0].start_ms);
         let floor_ms = cues.last().map_or(0, |cue| cue.end_ms);
         let text = lines::join(group, uses_spaces);
         let is_last = index + 1 == groups.len();
         let (start_ms, end_ms) = display_times(group, reading_ms(&text), floor_ms, next_ms, is_last);
-        let doubt = doubt(group);
-        cues.push(Cue { id: index as u32 + 1, start_ms, end_ms, text, doubt, words: group.to_vec() });
+        cues.push(Cue {
+            id: index as u32 + 1,
+            start_ms,
+            end_ms,
+            text,
+            doubt: doubt(group),
+            words: group.to_vec(),
+            exchange_at: run.exchange_at(),
+        });
     }
     close_gaps(&mut cues);
     cues
@@ -80,12 +94,14 @@ fn doubt(words: &[Word]) -> f32 {
     words.iter().map(|word| word.doubt).fold(1.0 - probability, f32::max)
 }
 
-/// Converts a cue to a caption. Breaks its text into two lines if it is too long for one.
+/// Converts a cue to a caption. Breaks its text into two lines if it is too long for one, or if two
+/// voices share it.
 pub fn to_caption(cue: &Cue, uses_spaces: bool) -> captions::Caption {
+    let exchange = cue.exchange_at.and_then(|at| lines::exchange(&cue.words, at, uses_spaces));
     captions::Caption {
         start_ms: cue.start_ms,
         end_ms: cue.end_ms,
-        text: lines::break_lines(&cue.words, uses_spaces).join("\n"),
+        text: exchange.unwrap_or_else(|| lines::break_lines(&cue.words, uses_spaces)).join("\n"),
     }
 }
 
@@ -114,15 +130,35 @@ fn reading_ms(text: &str) -> u64 {
     (lines::width(text) as u64 * 1000).div_ceil(MAX_COLUMNS_PER_S).max(MIN_CUE_MS)
 }
 
-/// Splits words without a long pause between them into cues, with the least cost.
-fn split_run<'a>(run: &'a [Word], uses_spaces: bool, out: &mut Vec<&'a [Word]>) {
-    let count = run.len();
+/// Words without a long pause between them.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    words: &'a [Word],
+    /// For each word, whether another voice begins with it.
+    begins: &'a [bool],
+}
+
+impl<'a> Run<'a> {
+    fn part(self, start: usize, end: usize) -> Run<'a> {
+        Run { words: &self.words[start..end], begins: &self.begins[start..end] }
+    }
+
+    /// Returns the word with which another voice begins, if two share these.
+    fn exchange_at(self) -> Option<usize> {
+        let mut begins = (1..self.begins.len()).filter(|at| self.begins[*at]);
+        begins.next().filter(|_| begins.next().is_none())
+    }
+}
+
+/// Splits a run into cues, with the least cost.
+fn split_run<'a>(run: Run<'a>, uses_spaces: bool, out: &mut Vec<Run<'a>>) {
+    let count = run.words.len();
     // `best[n]`: the least cost of cues for the first n words, and where the last of them starts.
     let mut best: Vec<(f32, usize)> = vec![(f32::INFINITY, 0); count + 1];
     best[0].0 = 0.0;
     for start in 0..count {
         for end in start + 1..=count {
-            let words = &run[start..end];
+            let words = &run.words[start..end];
             let is_possible = words[words.len() - 1].end_ms - words[0].start_ms <= MAX_WORDS_MS
                 && lines::fit(words, uses_spaces) != Fit::More;
             if !is_possible && words.len() > 1 {
@@ -138,21 +174,24 @@ fn split_run<'a>(run: &'a [Word], uses_spaces: bool, out: &mut Vec<&'a [Word]>) 
     let mut end = count;
     while end > 0 {
         let start = best[end].1;
-        out.push(&run[start..end]);
+        out.push(run.part(start, end));
         end = start;
     }
     out[first..].reverse();
 }
 
-/// Returns the cost of a cue: of its end, its pauses, its length and its haste.
-fn cue_cost(run: &[Word], start: usize, end: usize, uses_spaces: bool) -> f32 {
+/// Returns the cost of a cue: of its end, its pauses, its voices, its length and its haste.
+fn cue_cost(run: Run<'_>, start: usize, end: usize, uses_spaces: bool) -> f32 {
     const TORN: f32 = 30.0;
     const TOO_SHORT: f32 = 3.0;
+    const OTHER_VOICE: f32 = 2.5;
+    let Run { words: run, begins } = run;
     let pause_cost = |at: usize| if pause_ms(run, at) >= MIN_PAUSE_MS { 4.0 } else { 0.0 };
     let mut cost = 1.0;
     if end < run.len() {
         let pause = pause_ms(run, end).min(MIN_PAUSE_MS) as f32 / MIN_PAUSE_MS as f32;
         cost += match break_between(&run[end - 1].text, &run[end].text) {
+            _ if begins[end] => 0.0,
             Break::Sentence => 0.0,
             Break::Clause => 0.8 * (1.0 - pause),
             Break::Phrase => 2.5 * (1.0 - pause),
@@ -160,6 +199,7 @@ fn cue_cost(run: &[Word], start: usize, end: usize, uses_spaces: bool) -> f32 {
             Break::Torn => TORN,
         };
     }
+    cost += OTHER_VOICE * begins[start + 1..end].iter().filter(|begins| **begins).count() as f32;
     // Inside a cue: pauses, and sentences of which another part is elsewhere.
     for at in start + 1..end {
         cost += pause_cost(at);

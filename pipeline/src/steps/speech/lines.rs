@@ -73,6 +73,14 @@ pub fn break_lines(words: &[Word], uses_spaces: bool) -> Vec<String> {
     lines
 }
 
+/// Returns a line for each of two voices, the second of which begins with word `at`; `None` if a
+/// line does not hold its words.
+pub fn exchange(words: &[Word], at: usize, uses_spaces: bool) -> Option<Vec<String>> {
+    let parts = [&words[..at], &words[at..]];
+    let lines: Vec<String> = parts.iter().map(|part| format!("- {}", join(part, uses_spaces))).collect();
+    lines.iter().all(|line| width(line) <= MAX_LINE_COLUMNS).then_some(lines)
+}
+
 /// Joins the words' texts.
 pub fn join(words: &[Word], uses_spaces: bool) -> String {
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();

@@ -31,6 +31,7 @@ mod transcript_files;
 mod vocabulary;
 #[cfg(test)]
 mod vocabulary_tests;
+mod voice_changes;
 mod wav;
 mod windows;
 mod words;
@@ -172,7 +173,8 @@ pub fn run(request: &TranscribeRequest, source: Source, ctx: &StepContext) -> Re
     };
     let spans = edges::widen(&spans, &wav)?;
     let turns = encoder.map(|encoder| speakers::find_turns(&encoder, &wav, &spans, ctx)).transpose()?;
-    let cues = cues::make_cues(&words, uses_spaces, duration_ms);
+    let changes_ms = turns.as_deref().map(voice_changes::find).unwrap_or_default();
+    let cues = cues::make_cues(&words, uses_spaces, &changes_ms, duration_ms);
     let transcript = transcript_files::Transcript {
         version: 1,
         language: &language,

@@ -161,7 +161,15 @@ mod tests {
         let cue = |id: u32, start_ms: u64, text: &str| {
             let word =
                 Word { start_ms, end_ms: start_ms + 500, text: text.into(), probability: 1.0, doubt: 0.0 };
-            Cue { id, start_ms, end_ms: start_ms + 900, text: text.into(), doubt: 0.0, words: vec![word] }
+            Cue {
+                id,
+                start_ms,
+                end_ms: start_ms + 900,
+                text: text.into(),
+                doubt: 0.0,
+                words: vec![word],
+                exchange_at: None,
+            }
         };
         let cues = [cue(1, 0, "One."), cue(2, 1500, "Two."), cue(3, 9000, "Three.")];
         assert_eq!(plain_text(&cues, true), "One. Two.\n\nThree.\n");

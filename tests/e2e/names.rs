@@ -38,14 +38,14 @@ async fn listed_words_of_a_lesson_are_in_no_object_index_log_or_audio() {
     // Without a list nothing changes: this is what is recognised.
     let data = folder.path().join("plain");
     let mut up = start(&data).await;
-    let (id, heard) = transcribed(&up.client(), &file).await;
+    let (id, plain_text) = transcribed(&up.client(), &file).await;
     let plain = renditions(&up.client(), &id, &folder.path().join("plain-stream")).await;
     let with = up.client().recording(&id).await["playable_with"].clone();
     assert!(with.as_array().unwrap().contains(&json!("source")), "{with}");
     up.process.kill();
     // Our own words are in logs whatever is said.
     let ours = words_of(&files(&data, &|path| is_text(path) && !holds_words(path)));
-    let said = heard.split(|c: char| !c.is_alphabetic()).map(str::to_lowercase);
+    let said = plain_text.split(|c: char| !c.is_alphabetic()).map(str::to_lowercase);
     let mut words: Vec<String> =
         said.filter(|word| word.is_ascii() && word.len() >= MIN_LETTERS && !ours.contains(word)).collect();
     words.sort_by_key(|word| (std::cmp::Reverse(word.len()), word.clone()));
@@ -54,7 +54,7 @@ async fn listed_words_of_a_lesson_are_in_no_object_index_log_or_audio() {
     let at = words.iter().position(|word| *word == first_word).unwrap();
     words[..=at].rotate_right(1);
     words.truncate(WORDS);
-    assert_eq!(words.len(), WORDS, "{heard}");
+    assert_eq!(words.len(), WORDS, "{plain_text}");
     let stored = words_of(&files(&data, &|path| is_text(path) && holds_words(path)));
     assert!(words.iter().all(|word| stored.contains(word)), "without a list they are there: {words:?}");
 
@@ -79,7 +79,7 @@ async fn listed_words_of_a_lesson_are_in_no_object_index_log_or_audio() {
     assert!(with.contains(&json!("sound")) && !with.contains(&json!("source")), "{recording}");
     assert!(redacted.contains("[name]"), "{redacted}");
     let count = |text: &str| text.split(' ').count();
-    assert!(count(&redacted) * 2 > count(&heard), "the rest is there: {redacted}");
+    assert!(count(&redacted) * 2 > count(&plain_text), "the rest is there: {redacted}");
     let is_plain = |word: &&str| word.len() > 3 && word.bytes().all(|b| b.is_ascii_lowercase());
     let left = redacted.split(' ').find(is_plain).unwrap();
     wait::until("search has the lesson", CLIP, async || {
@@ -120,7 +120,7 @@ async fn listed_words_of_a_lesson_are_in_no_object_index_log_or_audio() {
         let left: Vec<_> = words.iter().filter(|word| there.contains(*word)).collect();
         assert!(left.is_empty(), "{left:?} in {}", path.display());
     }
-    println!("{WORDS} names of {} words: in none of {} files", count(&heard), all.len());
+    println!("{WORDS} names of {} words: in none of {} files", count(&plain_text), all.len());
 }
 
 async fn start(data: &Path) -> Up {
@@ -165,7 +165,7 @@ fn named_ms(transcript: &Value) -> Vec<(u64, u64)> {
     named.map(|word| (word["start_ms"].as_u64().unwrap(), word["end_ms"].as_u64().unwrap())).collect()
 }
 
-/// Checks that nothing is heard while names are said, and all else as it was; returns by how many
+/// Checks that names are silent, and all else is as it was; returns by how many
 /// dB that differs on average.
 fn are_silent(rendition: &str, samples: &[f32], plain: &[f32], names_ms: &[(u64, u64)]) -> f64 {
     let level = |samples: &[f32], from_ms: u64, to_ms: u64| {
@@ -173,15 +173,15 @@ fn are_silent(rendition: &str, samples: &[f32], plain: &[f32], names_ms: &[(u64,
         let energy = part.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>() / part.len() as f64;
         10.0 * energy.max(1e-12).log10()
     };
-    let mut was_heard = 0;
+    let mut audible = 0;
     for &(start_ms, end_ms) in names_ms {
         for from_ms in (start_ms..end_ms.saturating_sub(9)).step_by(10) {
             let is = level(samples, from_ms, from_ms + 10);
             assert!(is < -60.0, "{rendition}: {is} dBFS at {from_ms} ms, in {start_ms} to {end_ms} ms");
         }
-        was_heard += usize::from(level(plain, start_ms, end_ms) > -40.0);
+        audible += usize::from(level(plain, start_ms, end_ms) > -40.0);
     }
-    assert!(was_heard * 10 >= names_ms.len() * 9, "without the list they are heard: {was_heard}");
+    assert!(audible * 10 >= names_ms.len() * 9, "without the list they are audible: {audible}");
     // Beyond margin and fade.
     let apart = |at_ms: u64| {
         names_ms

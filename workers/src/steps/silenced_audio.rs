@@ -7,8 +7,7 @@ use chalkstream_pipeline::steps::audio::AudioReport;
 use chalkstream_pipeline::steps::speech::TranscriptReport;
 use serde_json::Value;
 
-use super::cost::Cost;
-use super::definition::{Class, Deadline, Execution, Input, StepDefinition, no_contribution};
+use super::definition::{Deadline, Execution, Input, StepDefinition};
 use super::request::RequestContext;
 use super::result::Results;
 use super::{audio, transcribe, verify};
@@ -21,13 +20,9 @@ pub const NAME: &str = "silenced_audio";
 /// The step.
 pub const DEFINITION: StepDefinition = StepDefinition {
     name: NAME,
-    class: Class::AudioAndStills,
-    optional: false,
-    requires: &[],
-    cost: Cost::AUDIO,
     execution: Execution::Child { deadline: Deadline::PerDuration, input: Input::Source, request },
     verify,
-    contribute: no_contribution,
+    ..audio::DEFINITION
 };
 
 /// Name of the step that made the audio renditions.

@@ -6,7 +6,7 @@ use super::words::Word;
 
 /// Time before and after a name that is silenced with it, in ms: words are seldom further off.
 const MARGIN_MS: u64 = 250;
-/// Shortest time that is heard between two names, in ms.
+/// Minimum time between two spans, in ms; what is shorter is silenced too.
 const MIN_GAP_MS: u64 = 100;
 /// Maximum number of spans, which are kept with the job.
 const MAX_SPANS: usize = 2_000;

@@ -1,4 +1,4 @@
-//! The words with which another voice begins: a caption never shows two people's words as one's.
+//! The words with which another voice begins, so that captions keep the words of two people apart.
 //!
 //! A change of voice is known to a quarter of a second or so, words to a tenth. So it is moved to
 //! the boundary of words near it at which it is likeliest.
